@@ -1,0 +1,35 @@
+"""What every flow shares: how it presents itself, and the one way rows reach the warehouse."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSpec:
+    """How a flow module presents itself to `python -m flows`; each flow module has one, named `FLOW`.
+
+    `add_arguments` declares the parameters; `run` executes the flow in-process from the parsed arguments and
+    returns one line for the user. It raises `flows.errors.FlowError` (or an error of `data`) when it refuses.
+    """
+
+    name: str
+    summary: str
+    add_arguments: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], str]
+
+
+@contextmanager
+def recorded(store: Any, flow: str, params: Mapping[str, object]) -> Iterator[str]:
+    """Run a flow under a `fact_run` row: yields the run id, and stores how it ended, also when it raises."""
+    run_id = store.start_run(flow, dict(params))
+    try:
+        yield run_id
+    except BaseException as exc:
+        store.finish_run(run_id, "failed", f"{type(exc).__name__}: {exc}")
+        raise
+    store.finish_run(run_id, "completed", "")
