@@ -1,0 +1,188 @@
+"""GET a JSON answer from a host that rate-limits: wait when told to, retry what may pass, stop at what will not.
+
+| answer | what happens |
+|---|---|
+| 429, 418 | waits `Retry-After`, as long as all waiting together stays inside `max_wait` |
+| 5xx, no connection, time-out | repeated with doubling pauses and jitter, `attempts` times in all |
+| other 4xx | `HttpRefused` at once: repeating a refused request only brings the ban nearer |
+| 200 without JSON | `MalformedAnswer` at once: a proxy's login page does not become data by waiting |
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
+from flows.settings import redacted
+
+RATE_LIMITED = {429: "too many requests", 418: "this address is banned for going on after 429"}
+FIRST_PAUSE = 0.5
+"""Seconds before the first repetition after a 5xx; doubles each time."""
+PAUSE_WITHOUT_ADVICE = 10.0
+"""Seconds to wait after a 429 that does not say for how long."""
+
+
+class HttpRefused(SourceRefused):
+    """A 4xx answer that repeating cannot change. `status` is the HTTP status, `body` the decoded JSON or None."""
+
+    def __init__(self, message: str, status: int, body: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAnswer:
+    """Decoded `body` of a 200 answer, its `headers` (case-insensitive) and its bytes as received."""
+
+    body: Any
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class JsonSource:
+    """One host that answers JSON. `name` is how messages call it, `variable` the setting that holds its URL.
+
+    `max_wait` (seconds) bounds the sum of all waits of this object's life, so a run ends in known time.
+    `sleep` and `jitter` are arguments so that tests need not wait.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        variable: str,
+        max_wait: float = 180.0,
+        attempts: int = 5,
+        timeout: float = 15.0,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if not base_url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"{variable}: expected an address like https://host, found {base_url!r}")
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self._variable = variable
+        self._patience = max_wait
+        self._max_wait = max_wait
+        self._attempts = attempts
+        self._timeout = timeout
+        self._sleep = sleep
+        self._jitter = jitter
+        self._session = requests.Session()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({redacted(self.base_url)})"
+
+    def close(self) -> None:
+        self._session.close()
+
+    def get(self, path: str, params: Mapping[str, str | int]) -> JsonAnswer:
+        """Answer to GET `path`. Raises `SourceUnavailable`, `HttpRefused` or `MalformedAnswer` (see the module)."""
+        failures = 0
+        while True:
+            try:
+                response = self._session.get(self.base_url + path, params=params, timeout=self._timeout)
+            except requests.RequestException as exc:
+                failures += 1
+                self._pause_or_give_up(failures, f"cannot be reached ({_reason(exc)})", exc)
+                continue
+            if response.status_code in RATE_LIMITED:
+                self._wait_as_told(response)
+            elif response.status_code >= 500:
+                failures += 1
+                self._pause_or_give_up(failures, f"answers HTTP {response.status_code} to {path}")
+            elif response.status_code >= 400:
+                raise self._refusal(response, path)
+            else:
+                return JsonAnswer(self._decoded(response, path), response.headers, response.content)
+
+    def wait(self, seconds: float, because: str) -> None:
+        """Sleep, unless that would exhaust `max_wait`: then raises `SourceUnavailable` saying `because`."""
+        if seconds > self._patience:
+            again = datetime.fromtimestamp(time.time() + seconds, UTC)
+            raise SourceUnavailable(
+                f"{self} {because} and asks to wait {seconds:,.0f} s; a run waits at most {self._max_wait:,.0f} s "
+                f"in all ({self._max_wait - self._patience:,.0f} s are used). Nothing was written; run again after "
+                f"{again:%Y-%m-%d %H:%M} UTC"
+            )
+        self._patience -= seconds
+        self._sleep(seconds)
+
+    def _wait_as_told(self, response: requests.Response) -> None:
+        status = response.status_code
+        advice = _retry_after(response.headers.get("Retry-After"))
+        # A server may say 0 and go on refusing; the floor makes such a loop use up its patience.
+        seconds = PAUSE_WITHOUT_ADVICE if advice is None else max(advice, 1.0)
+        self.wait(seconds, f"answers HTTP {status} ({RATE_LIMITED[status]})")
+
+    def _pause_or_give_up(self, failures: int, what: str, cause: Exception | None = None) -> None:
+        if failures >= self._attempts:
+            raise SourceUnavailable(
+                f"{self} {what}; tried {failures} times. Nothing was written; "
+                f"check {self._variable} and the network, then run again"
+            ) from cause
+        # Full jitter on top of doubling: many clients that failed together must not come back together.
+        self.wait(FIRST_PAUSE * 2 ** (failures - 1) * (1 + self._jitter()), what)
+
+    def _refusal(self, response: requests.Response, path: str) -> HttpRefused:
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        said = body if body is not None else _beginning(response)
+        hint = ""
+        if response.status_code == 451:
+            hint = f"; the service is closed to this country, set {self._variable} to a host that serves it"
+        return HttpRefused(
+            f"{self} refuses {path} with HTTP {response.status_code}: {said}{hint}. Nothing was written",
+            response.status_code,
+            body,
+        )
+
+    def _decoded(self, response: requests.Response, path: str) -> Any:
+        try:
+            return response.json()
+        except ValueError as exc:
+            kind = response.headers.get("Content-Type", "no content type")
+            raise MalformedAnswer(
+                f"{self} answers {path} with {kind} that is not JSON, beginning {_beginning(response)!r}. "
+                f"Nothing was written; check {self._variable} (a login page or a proxy in between?)"
+            ) from exc
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a `Retry-After` header: a number of seconds or an HTTP date (RFC 9110, 10.2.3); None if neither."""
+    if value is None:
+        return None
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError):
+        return None
+
+
+def _reason(exc: Exception) -> str:
+    # requests wraps urllib3's wrapping of the socket's error, with the whole URL inside: the kind says enough.
+    if isinstance(exc, requests.Timeout):
+        return "timed out"
+    if isinstance(exc, requests.ConnectionError):
+        return "connection refused or lost"
+    return type(exc).__name__
+
+
+def _beginning(response: requests.Response) -> str:
+    text = " ".join(response.text.split())
+    return text[:80] + ("…" if len(text) > 80 else "")

@@ -1,0 +1,290 @@
+"""The Binance source against a loopback server that answers as the documentation (and recorded bodies) say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from flows.errors import ConfigurationError, MalformedAnswer, SourceUnavailable
+from flows.sources.binance import Binance, UnknownSymbol
+from flows.sources.http_retry import HttpRefused
+
+HOUR = 3600
+NOON = 1_763_640_000  # 2025-11-20 12:00 UTC
+RECORDED = Path(__file__).parents[2] / ".." / "shared" / "data" / "recorded" / "binance"
+
+
+def kline(open_time: int, close: str = "2600.50", step: int = HOUR) -> list:
+    """A bar in the documented shape; `open_time` in seconds."""
+    start = open_time * 1000
+    return [
+        start,
+        "2600.00",
+        "2700.00",
+        "2500.00",
+        close,
+        "12.5",
+        start + step * 1000 - 1,
+        "32500.1",
+        42,
+        "6.2",
+        "16250.0",
+        "0",
+    ]
+
+
+def hours(first: int, n: int) -> list[list]:
+    return [kline(first + HOUR * i) for i in range(n)]
+
+
+class Clock:
+    """Time that moves only when somebody sleeps; `slept` lists the pauses in seconds."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOON + 1800)
+
+
+@pytest.fixture
+def binance(httpserver: HTTPServer, clock: Clock) -> Binance:
+    return Binance(httpserver.url_for(""), clock=clock, sleep=clock.sleep)
+
+
+def serve(httpserver: HTTPServer, bars: list[list]) -> None:
+    """Answer as the documentation says: bars in [startTime, endTime], oldest first, at most `limit`."""
+
+    def answer(request: Request) -> Response:
+        low, high, limit = (int(request.args[name]) for name in ("startTime", "endTime", "limit"))
+        page = [bar for bar in bars if low <= bar[0] <= high][: min(limit, 1000)]
+        return Response(json.dumps(page), content_type="application/json;charset=UTF-8")
+
+    httpserver.expect_request("/api/v3/klines").respond_with_handler(answer)
+
+
+def test_a_finished_bar_is_kept_as_received_and_the_running_one_is_left_out(binance, httpserver):
+    serve(httpserver, hours(NOON - 2 * HOUR, 3))  # opens 10:00, 11:00 and 12:00; it is 12:30
+
+    bars = binance.klines("ETHUSDT", "1h", NOON - 2 * HOUR, NOON + HOUR)
+
+    assert [bar.open_time for bar in bars] == [(NOON - 2 * HOUR) * 1000, (NOON - HOUR) * 1000]
+    assert bars[0].close == "2600.50"
+    assert bars[0].trades == 42
+
+
+def test_ninety_days_of_hours_take_three_pages(binance, httpserver):
+    first = NOON - 90 * 24 * HOUR
+    serve(httpserver, hours(first, 2161))
+
+    bars = binance.klines("ETHUSDT", "1h", first, NOON + HOUR)
+
+    assert len(bars) == 2160
+    assert len(httpserver.log) == 3
+
+
+def test_a_young_listing_begins_later_than_asked(binance, httpserver):
+    serve(httpserver, hours(NOON - 5 * HOUR, 5))
+    assert len(binance.klines("NEWUSDT", "1h", NOON - 100 * HOUR, NOON)) == 5
+
+
+def test_a_server_that_only_knows_the_newest_bars_is_not_asked_for_ever(binance, httpserver):
+    httpserver.expect_request("/api/v3/klines").respond_with_json(hours(NOON - 9 * HOUR, 10))
+    assert len(binance.klines("ETHUSDT", "1h", NOON - 100 * HOUR, NOON + HOUR)) == 9
+
+
+@pytest.mark.parametrize(
+    ("bars", "message"),
+    [
+        (
+            hours(NOON - 9 * HOUR, 3) + hours(NOON - 4 * HOUR, 2),
+            r"gap of 2 bars between 2025-11-20 05:00 UTC and 2025-11-20 08:00",
+        ),
+        (hours(NOON - 9 * HOUR, 2) + hours(NOON - 8 * HOUR, 2), r"repeat the bar of 2025-11-20 04:00 UTC"),
+        (
+            hours(NOON - 5 * HOUR, 2) + hours(NOON - 9 * HOUR, 2),
+            r"out of order: 2025-11-20 03:00 UTC follows 2025-11-20 08:00",
+        ),
+        ([kline(NOON - 5 * HOUR), kline(NOON - 4 * HOUR + 60)], r"3,660 s apart"),
+    ],
+    ids=["gap", "repeated", "out of order", "off the grid"],
+)
+def test_bars_that_do_not_follow_each_other_are_refused(binance, httpserver, bars, message):
+    httpserver.expect_request("/api/v3/klines").respond_with_json(bars)
+    with pytest.raises(MalformedAnswer, match=message):
+        binance.klines("ETHUSDT", "1h", NOON - 10 * HOUR, NOON)
+
+
+def test_a_known_halt_can_be_let_through(binance, httpserver):
+    serve(httpserver, hours(NOON - 9 * HOUR, 3) + hours(NOON - 4 * HOUR, 4))
+    assert len(binance.klines("ETHUSDT", "1h", NOON - 9 * HOUR, NOON, allow_gaps=True)) == 7
+
+
+def altered(position: int, value: object) -> list:
+    bar = kline(NOON - HOUR)
+    bar[position] = value
+    return bar
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"serverTime": 1}, "klines of ETHUSDT are not a list"),
+        ([[1, "2", "3"]], "kline 0 of ETHUSDT is not an array of 12 elements"),
+        ([altered(4, "0.00000000")], "close that is not a positive"),
+        ([altered(4, "-3.1")], "close that is not a positive"),
+        ([altered(4, "NaN")], "close that is not a positive"),
+        ([altered(4, 2600.5)], "close that is not a positive decimal string"),
+        ([altered(2, "2000.0")], "breaks low <= open, close <= high"),
+        ([altered(0, (NOON - HOUR) * 1_000_000)], "not a whole second in UTC milliseconds"),
+        ([altered(0, (NOON - HOUR) * 1000 + 1)], "not a whole second"),
+        ([altered(8, "42")], "trades that is not an integer"),
+    ],
+)
+def test_an_answer_of_another_shape_stops_loudly(binance, httpserver, body, message):
+    httpserver.expect_request("/api/v3/klines").respond_with_json(body)
+    with pytest.raises(MalformedAnswer, match=message):
+        binance.klines("ETHUSDT", "1h", NOON - 10 * HOUR, NOON)
+
+
+def test_an_html_page_is_named_as_such(binance, httpserver):
+    httpserver.expect_request("/api/v3/klines").respond_with_data(
+        "<html><body>Sign in</body></html>", content_type="text/html"
+    )
+    with pytest.raises(
+        MalformedAnswer, match=r"text/html that is not JSON, beginning '<html><body>Sign in.*check BINANCE_URL"
+    ):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert len(httpserver.log) == 1
+
+
+def test_an_unknown_symbol_is_named(binance, httpserver):
+    httpserver.expect_request("/api/v3/klines").respond_with_json({"code": -1121, "msg": "Invalid symbol."}, status=400)
+    with pytest.raises(UnknownSymbol, match=r"does not know FOOUSDT .error -1121"):
+        binance.klines("FOOUSDT", "1h", NOON - HOUR, NOON)
+
+
+def test_any_other_refusal_is_not_repeated(binance, httpserver):
+    httpserver.expect_request("/api/v3/klines").respond_with_json(
+        {"code": -1100, "msg": "Illegal characters"}, status=400
+    )
+    with pytest.raises(HttpRefused, match=r"HTTP 400.*Illegal characters"):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("status", [429, 418])
+def test_retry_after_is_waited_for_and_the_answer_then_used(binance, httpserver, clock, status):
+    httpserver.expect_ordered_request("/api/v3/klines").respond_with_data(
+        "{}", status=status, headers={"Retry-After": "7"}
+    )
+    httpserver.expect_ordered_request("/api/v3/klines").respond_with_json(hours(NOON - HOUR, 1))
+
+    assert len(binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)) == 1
+    assert clock.slept == [7.0]
+
+
+def test_a_ban_longer_than_our_patience_ends_at_once_and_says_when_to_return(binance, httpserver, clock):
+    httpserver.expect_request("/api/v3/klines").respond_with_data("{}", status=418, headers={"Retry-After": "86400"})
+    with pytest.raises(
+        SourceUnavailable,
+        match=r"HTTP 418 .*banned.* asks to wait 86,400 s; a run waits at most 180 s.*run again after",
+    ):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == []
+
+
+def test_endless_429_exhausts_patience_even_when_told_to_wait_zero_seconds(binance, httpserver, clock):
+    httpserver.expect_request("/api/v3/klines").respond_with_data("{}", status=429, headers={"Retry-After": "0"})
+    with pytest.raises(SourceUnavailable, match="HTTP 429"):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert sum(clock.slept) == 180
+
+
+def test_a_storm_of_5xx_is_retried_with_growing_pauses_then_given_up(binance, httpserver, clock):
+    httpserver.expect_request("/api/v3/klines").respond_with_data("busy", status=503)
+    with pytest.raises(SourceUnavailable, match="HTTP 503 to /api/v3/klines; tried 5 times"):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert [0.5 <= pause / 2**i <= 1.0 for i, pause in enumerate(clock.slept)] == [True] * 4
+
+
+def test_one_5xx_is_survived(binance, httpserver):
+    httpserver.expect_ordered_request("/api/v3/klines").respond_with_data("busy", status=502)
+    httpserver.expect_ordered_request("/api/v3/klines").respond_with_json(hours(NOON - HOUR, 1))
+    assert len(binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)) == 1
+
+
+def test_nobody_listening_is_said_so_without_the_key_in_the_url(clock):
+    source = Binance("http://127.0.0.1:9/secret-key", clock=clock, sleep=clock.sleep)
+    with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1:9\) cannot be reached") as failure:
+        source.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert "secret" not in str(failure.value)
+
+
+def test_near_the_weight_limit_we_wait_for_the_next_minute(binance, httpserver, clock):
+    clock.now = NOON + 1845  # 15 s to the next minute
+    httpserver.expect_request("/api/v3/klines").respond_with_json(
+        hours(NOON - HOUR, 1), headers={"X-MBX-USED-WEIGHT-1M": "4800"}
+    )
+    binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == [15]
+
+
+def test_far_from_the_weight_limit_nobody_waits(binance, httpserver, clock):
+    httpserver.expect_request("/api/v3/klines").respond_with_json(
+        hours(NOON - HOUR, 1), headers={"X-MBX-USED-WEIGHT-1M": "4799"}
+    )
+    binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == []
+
+
+def test_latest_prices_come_as_received(binance, httpserver):
+    httpserver.expect_request(
+        "/api/v3/ticker/price", query_string={"symbols": '["ETHUSDT","BTCUSDT"]'}
+    ).respond_with_json([{"symbol": "BTCUSDT", "price": "101000.10"}, {"symbol": "ETHUSDT", "price": "3866.44000000"}])
+    assert binance.latest_prices(["ETHUSDT", "BTCUSDT"]) == {"BTCUSDT": "101000.10", "ETHUSDT": "3866.44000000"}
+
+
+def test_a_missing_latest_price_is_refused_by_name(binance, httpserver):
+    httpserver.expect_request("/api/v3/ticker/price").respond_with_json([{"symbol": "ETHUSDT", "price": "0.00"}])
+    with pytest.raises(MalformedAnswer, match=r"ticker/price of ETHUSDT is '0\.00'"):
+        binance.latest_prices(["ETHUSDT"])
+
+
+def test_a_url_without_scheme_and_an_unknown_interval_are_refused(binance):
+    with pytest.raises(ConfigurationError, match="BINANCE_URL: expected an address"):
+        Binance("data-api.binance.vision")
+    with pytest.raises(ConfigurationError, match=r"interval: expected one of .* found '1y'"):
+        binance.klines("ETHUSDT", "1y", NOON - HOUR, NOON)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded Binance bodies are not beside this checkout")
+def test_recorded_bodies_have_the_shape_we_read(httpserver):
+    def body(name: str) -> str:
+        line = next(
+            x for x in (RECORDED / name).read_text().splitlines() if x.lstrip().startswith("string: '") and len(x) > 20
+        )
+        return line.split("string: ", 1)[1].strip("'")
+
+    httpserver.expect_request("/api/v3/klines").respond_with_data(body("spot_klines_ethusdt_1d_limit_1.yml"))
+    httpserver.expect_request("/api/v3/ticker/price").respond_with_data(
+        "[" + body("spot_ticker_price_ethusdt.yml") + "]"
+    )
+    source = Binance(httpserver.url_for(""))
+
+    assert source.klines("ETHUSDT", "1d", 1639612800, 1639785600)[0].close == "3820.87000000"
+    assert source.latest_prices(["ETHUSDT"]) == {"ETHUSDT": "3866.44000000"}
