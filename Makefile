@@ -77,12 +77,12 @@ $(PY):
 # A lock that changed leaves the stamp of the old one behind; both go before the new one is written.
 $(RUNTIME_STAMP): | $(PY)
 	@echo "Installing packages, about a minute, once."
-	@$(PY) -m pip install --quiet -r requirements.txt
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq -r requirements.txt
+	@$(PY) -m pip install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-* && touch $@
 
 $(DEV_STAMP): | $(PY)
 	@echo "Installing packages for tests and checks, about a minute and a half, once."
-	@$(PY) -m pip install --quiet -r requirements-dev.txt
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq -r requirements-dev.txt
+	@$(PY) -m pip install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-* && touch $@ $(RUNTIME_STAMP)

@@ -1,4 +1,4 @@
-"""What every test gets without asking: no network beyond loopback, an empty warehouse, no live settings, a quiet Prefect.
+"""What every test gets without asking: no network beyond loopback, its own warehouse, no live settings, quiet tools.
 
 Modules under test read the environment when they need it, so a test that sets a variable with `monkeypatch` is believed
 at once. Everything set here is set before `prefect` or `numba` is imported, because those two read it at import.
@@ -66,7 +66,7 @@ def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def prefect_backend() -> Iterator[None]:
-    """One in-process Prefect backend for the session; the first flow run starts it (about 10 s), later ones cost 0.3 s."""
+    """One in-process Prefect backend for the session; its first flow costs about 10 s, later ones 0.3 s."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # Each synchronous flow otherwise waits a second at its end for the heartbeat thread.
