@@ -54,7 +54,7 @@ def run_pytest(folder: Path, source: str, require: str = "", name: str = "test_i
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-ra", *plugins, "-c", str(folder / "pytest.ini"), str(file)],
         cwd=REPOSITORY,
-        env=os.environ | {"RISK_REQUIRE": require},
+        env=os.environ | {"RISK_REQUIRE": require, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -115,9 +115,11 @@ def test_everything_else_is_not(host):
 
 
 def test_loopback_still_works():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=5) as client:
-            assert client.getpeername() == server.getsockname()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), timeout=5) as client,
+    ):
+        assert client.getpeername() == server.getsockname()
 
 
 def test_the_error_is_the_one_a_dead_network_gives():
