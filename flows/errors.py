@@ -1,4 +1,7 @@
-"""What a flow says when it refuses: expected, found, where, what to do. Each ends in exit code 1 and no half-written rows."""
+"""What a flow says when it refuses: expected, found, where, what to do.
+
+Each ends in exit code 1, with no half-written rows.
+"""
 
 from __future__ import annotations
 
