@@ -35,9 +35,8 @@ def variables_read(tree: ast.AST) -> Iterator[str]:
                 pass
             case _:
                 continue
-        if re.search(r"environ|getenv|settings|secret|\b_?(get|require|read)\b", owner) and re.fullmatch(
-            r"[A-Z][A-Z0-9_]+", name
-        ):
+        reads_a_setting = re.search(r"environ|getenv|settings|secret|\b_?(get|require|read)\b", owner)
+        if reads_a_setting and re.fullmatch(r"[A-Z][A-Z0-9_]+", name):
             yield name
 
 
