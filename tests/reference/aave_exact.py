@@ -146,6 +146,25 @@ class Receipt:
     after: Account
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed:
+    """Everything a call is decided by, before anything moves. Token units, and base currency where named value."""
+
+    data: AccountData
+    balance: int
+    owed: int
+    moved: Seizure
+    collateral_value: int
+    debt_value: int
+    collateral_value_left: int
+    debt_value_left: int
+
+    @property
+    def leaves_both(self) -> bool:
+        """Some of the debt and some of the collateral stay: the only calls that the dust rule looks at."""
+        return self.moved.debt < self.owed and self.moved.take < self.balance
+
+
 class Seizure(NamedTuple):
     """Amounts of one call before anything moves: `take` leaves the borrower, of which `fee` is the treasury's."""
 
@@ -210,10 +229,9 @@ class RulesV36:
         """The treasury's share comes out of the bonus, not out of the whole seizure."""
         return percent_mul(take - percent_div(take, bonus), fee_bps) if fee_bps else 0
 
-    def leaves_dust(self, c: Reserve, d: Reserve, balance: int, debt: int, moved: Seizure) -> bool:
-        if moved.debt >= debt or moved.take >= balance:
-            return False
-        return d.debt_value(debt - moved.debt) < self.leftover or c.supply_value(balance - moved.take) < self.leftover
+    def leaves_dust(self, w: Weighed) -> bool:
+        """Whoever leaves something on both sides leaves 1,000 USD on each."""
+        return w.leaves_both and min(w.debt_value_left, w.collateral_value_left) < self.leftover
 
     def collateral_spent(self, c: Reserve, scaled: int, balance: int, moved: Seizure, data: AccountData) -> _Spent:
         """Does this call empty the reserve (its flag goes off), and the whole account (bad debt is burnt)?"""
@@ -226,7 +244,7 @@ class _Spent(NamedTuple):
 
 
 class RulesV37(RulesV36):
-    """v3.7 (`POOL_REVISION` 11): roundings of seizure and fee, emptiness judged on scaled balances, isolated e-modes."""
+    """v3.7 (`POOL_REVISION` 11): roundings of seizure and fee, emptiness by scaled balances, isolated e-modes."""
 
     def ltv(self, reserve: Reserve, emode: EMode | None, inside: bool) -> int:
         if not inside and emode is not None and emode.isolated:
@@ -295,6 +313,27 @@ class Pool:
         data = AccountData(collateral, debt, available, threshold, ltv, 0)
         return data._replace(health_factor=self.rules.health_factor(data, weighted))
 
+    def weigh(
+        self, account: Account, collateral: int, debt: int, cover: int | None = None, data: AccountData | None = None
+    ) -> Weighed:
+        """Close factor, amounts and what would be left, whether or not the call is allowed."""
+        c, d, rules = self.reserves[collateral], self.reserves[debt], self.rules
+        data = data or self.account_data(account)
+        balance, owed = self.supply(account, collateral), self.debt(account, debt)
+        most = rules.most_repayable(c, d, balance, owed, data)
+        bonus = rules.bonus(c, self.emodes.get(account.emode))
+        moved = rules.seize(c, d, balance, most if cover is None else min(cover, most), bonus)
+        return Weighed(
+            data=data,
+            balance=balance,
+            owed=owed,
+            moved=moved,
+            collateral_value=c.supply_value(balance),
+            debt_value=d.debt_value(owed),
+            collateral_value_left=c.supply_value(balance - moved.take),
+            debt_value_left=d.debt_value(owed - moved.debt),
+        )
+
     def liquidate(
         self,
         account: Account,
@@ -311,14 +350,11 @@ class Pool:
         """
         c, d, rules = self.reserves[collateral], self.reserves[debt], self.rules
         data = self.account_data(account)
-        balance, owed = self.supply(account, collateral), self.debt(account, debt)
-        self._check(account, c, d, data, owed, liquidator)
-
-        most = rules.most_repayable(c, d, balance, owed, data)
-        bonus = rules.bonus(c, self.emodes.get(account.emode))
-        moved = rules.seize(c, d, balance, most if cover is None else min(cover, most), bonus)
-        if rules.leaves_dust(c, d, balance, owed, moved):
+        self._check(account, c, d, data, self.debt(account, debt), liquidator)
+        weighed = self.weigh(account, collateral, debt, cover, data)
+        if rules.leaves_dust(weighed):
             raise Reverted("MustNotLeaveDust")
+        balance, owed, moved = weighed.balance, weighed.owed, weighed.moved
 
         after = account.copy()
         spent = rules.collateral_spent(c, account.supply.get(collateral, 0), balance, moved, data)

@@ -1,0 +1,1 @@
+"""Our rules against answers recorded from the real contracts: `python -m tests.differential FILE ...`."""
