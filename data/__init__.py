@@ -1,0 +1,28 @@
+"""The warehouse: one SQLite file behind one door, and the markets and results that live in it.
+
+Submodules are loaded when they are first used, so that a reader never waits for the validation library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data.snapshot import load_market as load_market
+
+_MODULES = (
+    "assets", "errors", "prices", "quarantine", "results", "sample", "schemas", "settings", "snapshot", "store", "tables",
+)  # fmt: skip
+
+__all__ = ["load_market", *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"data.{name}")
+    if name == "load_market":
+        from data.snapshot import load_market
+
+        return load_market
+    raise AttributeError(f"module 'data' has no attribute {name!r}")

@@ -1,0 +1,70 @@
+"""What the warehouse says when it cannot do what was asked: expected, found, where, what to do."""
+
+from __future__ import annotations
+
+
+class DataError(Exception):
+    """Base of every error that the warehouse raises on purpose."""
+
+
+class WarehouseError(DataError):
+    """The database file itself cannot be used."""
+
+
+class WarehouseMissing(WarehouseError):
+    """There is no file yet."""
+
+
+class NotAWarehouse(WarehouseError):
+    """The file is damaged, or is some other program's database."""
+
+
+class WarehouseReadOnly(WarehouseError):
+    """The file or its directory cannot be written."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the write lock for longer than the timeout."""
+
+
+class SchemaTooNew(WarehouseError):
+    """The file was written by a newer version of this package; it is never touched."""
+
+
+class MigrationFailed(WarehouseError):
+    """An older file could not be brought to the current layout; it is left as it was."""
+
+
+class BatchRefused(DataError):
+    """Too many rows of a batch are bad (or a column is missing): nothing of the batch was written.
+
+    `failures` maps each table to the number of its bad rows.
+    """
+
+    def __init__(self, message: str, failures: dict[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.failures = failures or {}
+
+
+class NoSnapshot(DataError):
+    """The warehouse holds no snapshot for the request."""
+
+
+class SnapshotIncomplete(DataError):
+    """The stored rows are not the whole snapshot; half a snapshot is not a snapshot."""
+
+
+class SnapshotRefused(DataError):
+    """The snapshot is whole but not believable, or older than the caller allows."""
+
+
+class UnmappedReserve(DataError):
+    """A reserve has no price series in `dim_asset`; it is never given zero volatility in silence."""
+
+
+class NoPrices(DataError):
+    """The warehouse holds no prices for the series and window asked for."""
+
+
+class NoResult(DataError):
+    """The warehouse holds no risk run for the request."""

@@ -1,0 +1,101 @@
+"""Bring a warehouse file to the layout of this version; refuse a file that is newer, damaged or not ours.
+
+A new table, or a new nullable column, needs no ceremony: it is added when a file is next opened for writing. Any
+other change of layout is a step in `STEPS`, and raises `SCHEMA_VERSION`. All of it is one transaction: a file is
+either as it was, or current.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
+
+APPLICATION_ID = 0x4C615221
+"""Mark of our files in the SQLite header ("LaR!")."""
+
+SCHEMA_VERSION = 1
+"""Layout of this version of the package (`PRAGMA user_version`)."""
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+"""Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
+
+
+def identify(connection: sqlite3.Connection, path: Path) -> int:
+    """Layout number of an open file; 0 for an empty one. Raises `NotAWarehouse`, `SchemaTooNew`."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        holds = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 3")]
+        if application or version or holds:
+            raise NotAWarehouse(
+                f"{path}: is a database of another program (application id {application}, tables "
+                f"{', '.join(holds) or 'none'}); name another file in RISK_DB"
+            )
+        return 0
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path}: has layout {version}, this version of the package knows layouts up to {SCHEMA_VERSION}; "
+            "upgrade the package, or name another file in RISK_DB. The file was not touched"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """Create or upgrade the layout in one transaction; true when something changed.
+
+    Raises `MigrationFailed` when a step fails or a table cannot be brought to its layout without one.
+    """
+    from data.tables import fingerprint, tables  # pandera takes half a second, and readers do not need it
+
+    if identify(connection, path) == SCHEMA_VERSION and fingerprint() in _applied(connection):
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = identify(connection, path)  # again: another process may have been faster
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            if version and step in STEPS:
+                STEPS[step](connection)
+        for table in tables().values():
+            connection.execute(table.ddl)
+            _add_columns(connection, table, path)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(
+            "INSERT OR IGNORE INTO schema_version VALUES (?, ?, ?)", (SCHEMA_VERSION, fingerprint(), int(time.time()))
+        )
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise MigrationFailed(f"{path}: upgrade to layout {SCHEMA_VERSION} failed, nothing changed: {error}") from (
+                error
+            )
+        raise
+    return True
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    """Every layout the file has had. Tables are only ever added to, so any match means nothing is missing."""
+    try:
+        rows = connection.execute("SELECT fingerprint FROM schema_version").fetchall()
+    except sqlite3.OperationalError:
+        return set()
+    return {row[0] for row in rows}
+
+
+def _add_columns(connection: sqlite3.Connection, table, path: Path) -> None:
+    present = {row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')}
+    for column in table.columns:
+        if column.name in present:
+            continue
+        if not column.nullable:
+            raise MigrationFailed(
+                f"{path}: table {table.name} lacks column {column.name}, which may not be empty and has no upgrade "
+                f"step; nothing changed. Keep the file for its old version and start a new one"
+            )
+        connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql}')

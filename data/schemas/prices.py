@@ -1,0 +1,90 @@
+"""Market prices: candles as the exchange sends them, the served price series, and which reserve follows which."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas.fields import address, flag, ingested_at, integer, name, payload_sha256, real, seconds, text
+
+DECIMAL = r"\d{1,40}(\.\d{1,40})?"
+INTERVALS = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
+
+
+def _decimal(description: str, unit: str):
+    return text(description, unit, whole_text_matches=DECIMAL)
+
+
+def _positive_decimal(description: str, unit: str):
+    return text(description, unit, whole_text_matches=r"(?=.*[1-9])" + DECIMAL)
+
+
+class BinanceKlines(pa.DataFrameModel):
+    """`raw_binance_klines`: finished candles, numbers as the text that was received."""
+
+    symbol: Series[str] = name("exchange symbol such as ETHUSDT")
+    interval: Series[str] = name("candle length such as 1h")
+    open_time: Series[np.int64] = seconds("start of the candle")
+    open: Series[str] = _positive_decimal("first price", "quote per base")
+    high: Series[str] = _positive_decimal("highest price", "quote per base")
+    low: Series[str] = _positive_decimal("lowest price", "quote per base")
+    close: Series[str] = _positive_decimal("last price", "quote per base")
+    volume: Series[str] = _decimal("traded volume", "base units")
+    close_time: Series[np.int64] = seconds("end of the candle")
+    trades: Series[np.int64] = integer("number of trades", "trades")
+    ingested_at: Series[np.int64] = ingested_at()
+    source: Series[str] = name("where it was read")
+    payload_sha256: Series[str] = payload_sha256()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["symbol", "interval", "open_time"]  # noqa: RUF012
+
+
+class Prices(pa.DataFrameModel):
+    """`dim_prices`: the served price series. `ts` is the time the price holds at (the end of its candle)."""
+
+    symbol: Series[str] = name("series such as ETHUSDT")
+    interval: Series[str] = name("sampling interval such as 1h")
+    ts: Series[np.int64] = seconds("time of the price")
+    source: Series[str] = name("binance, or synthetic for generated prices")
+    price_usd: Series[np.float64] = real("price, see usd_proxy", "USD per unit", gt=0)
+    price_usdt: Series[np.float64] = real("price as quoted in USDT", "USDT per unit", gt=0, nullable=True)
+    usd_proxy: Series[str] = text("what stands in for USD: USDT where 1 USDT is taken as 1 USD; empty for none")
+    is_synthetic: Series[np.int64] = flag("1 for generated prices")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["symbol", "interval", "ts", "source"]  # noqa: RUF012
+        metadata = {"optional": ["price_usdt"]}  # noqa: RUF012
+
+
+class Assets(pa.DataFrameModel):
+    """`dim_asset`: which price series each reserve follows. Rows with origin `user` win, and are kept."""
+
+    market: Series[str] = name("market name")
+    asset: Series[str] = address("underlying token")
+    symbol: Series[str] = name("token symbol")
+    series: Series[str] = text("symbol in dim_prices whose returns move the reserve; empty when kind is fixed")
+    kind: Series[str] = text(
+        "series: its own price; ratio: a ratio to it; proxy: a stated stand-in; fixed: constant oracle price",
+        isin=["series", "ratio", "proxy", "fixed"],
+    )
+    factor: Series[str] = text("risk factor of the scenarios, such as ETH; empty when kind is fixed")
+    note: Series[str] = text("why")
+    origin: Series[str] = text("rule: from the built-in rules; user: set by hand", isin=["rule", "user"])
+
+    @pa.dataframe_check(error="a reserve that is not fixed needs a series and a factor; a fixed one has neither")
+    def series_unless_fixed(cls, frame: pd.DataFrame) -> pd.Series:
+        """A series and a factor exactly where the price is not fixed."""
+        fixed = frame["kind"] == "fixed"
+        return ((frame["series"] == "") == fixed) & ((frame["factor"] == "") == fixed)
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["market", "asset"]  # noqa: RUF012

@@ -1,0 +1,84 @@
+"""The warehouse's own books: who wrote, what was checked, what was refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas.fields import document, integer, name, seconds, sha256, text
+
+
+class Runs(pa.DataFrameModel):
+    """`fact_run`: one row for each run of a flow."""
+
+    run_id: Series[str] = name("id of the run", "id")
+    flow: Series[str] = name("name of the flow")
+    params: Series[str] = document("parameters of the run; never a secret")
+    started_at: Series[np.int64] = seconds("start")
+    finished_at: Series[pd.Int64Dtype] = seconds("end; empty while it runs", nullable=True)
+    state: Series[str] = text(
+        "running, completed, failed or skipped", isin=["running", "completed", "failed", "skipped"]
+    )
+    message: Series[str] = text("what came of it, in one line")
+    code_version: Series[str] = text("version of the code that ran")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["run_id"]  # noqa: RUF012
+
+
+class Validations(pa.DataFrameModel):
+    """`fact_validation`: one row for each check that failed in a run."""
+
+    run_id: Series[str] = text("the run", "id")
+    source: Series[str] = name("source of the batch")
+    batch_key: Series[str] = text("block or window of the batch")
+    table_name: Series[str] = name("table the rows were meant for")
+    check_name: Series[str] = name("the check")
+    column_name: Series[str] = text("column, empty for a check of whole rows")
+    n_failed: Series[np.int64] = integer("rows that failed it", "rows")
+    n_rows: Series[np.int64] = integer("rows of the batch for this table", "rows")
+    example: Series[str] = text("one value that failed")
+    checked_at: Series[np.int64] = seconds("when it was checked")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = [  # noqa: RUF012
+            "run_id", "source", "batch_key", "table_name", "check_name", "column_name",
+        ]  # fmt: skip
+
+
+class Quarantine(pa.DataFrameModel):
+    """`quarantine`: rows that were refused, as they came, with the reason."""
+
+    id: Series[str] = sha256("digest of source, batch, table, row and reason: the same bad row is kept once")
+    run_id: Series[str] = text("run that first met it", "id")
+    source: Series[str] = name("source of the batch")
+    batch_key: Series[str] = text("block or window of the batch")
+    table_name: Series[str] = name("table it was meant for")
+    row: Series[str] = document("the row as it came")
+    reason: Series[str] = name("every check it failed")
+    payload_sha256: Series[str] = text("digest of the raw answer it was read from", "sha256")
+    quarantined_at: Series[np.int64] = seconds("when it was refused")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["id"]  # noqa: RUF012
+
+
+class SchemaVersions(pa.DataFrameModel):
+    """`schema_version`: every layout this file has had."""
+
+    version: Series[np.int64] = integer("layout number", "version")
+    fingerprint: Series[str] = sha256("digest of all table definitions")
+    applied_at: Series[np.int64] = seconds("when the file reached it")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["version", "fingerprint"]  # noqa: RUF012

@@ -1,0 +1,281 @@
+"""The one door to the warehouse: validated batches in, frames out.
+
+    with Store.open() as store:
+        run = store.start_run("market-prices", {"days": 120})
+        store.write_batch("binance", "ETHUSDT:1h", {"dim_prices": frame}, run_id=run)
+        store.finish_run(run, "completed", "2,880 rows")
+
+A batch is written whole or not at all; writing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from data import settings
+from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
+from data.errors import BatchRefused, WarehouseError
+
+if TYPE_CHECKING:
+    from data.validation import Judgement
+
+MANUAL_RUN = "manual"
+"""Run id of rows that were written outside any flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """What a batch did: good rows by table, rows that were new or different by table, rows put aside."""
+
+    rows: dict[str, int]
+    changed: dict[str, int]
+    quarantined: int
+
+
+class Store:
+    """A connection to one warehouse file. Use it in the thread that opened it, and close it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, readonly: bool) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path | str | None = None, *, readonly: bool = False, timeout: float = BUSY_TIMEOUT) -> Store:
+        """Open `path` (`RISK_DB` when None); for writing it is created or upgraded where needed.
+
+        `timeout`: seconds to wait for another writer. Raises `WarehouseError`: missing (reading), damaged, another
+        program's, newer than this package, not writable.
+        """
+        where = settings.risk_db() if path is None else Path(path)
+        connect = connect_for_reading if readonly else connect_for_writing
+        return cls(where, connect(where, timeout), readonly=readonly)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple]:
+        """All rows of a query as tuples of plain Python values."""
+        with sqlite_errors(self.path):
+            try:
+                return self._connection.execute(sql, params).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error) or "no such column" in str(error):
+                    raise WarehouseError(
+                        f"{self.path}: {error}; run `python -m data migrate` to bring the file up to date"
+                    ) from error
+                raise
+
+    def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+        """A query's rows as a frame; uint256 values stay text."""
+        with sqlite_errors(self.path):
+            cursor = self._connection.execute(sql, params)
+            return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is kept whole, or not at all when anything is raised."""
+        with sqlite_errors(self.path):
+            # IMMEDIATE: a transaction that begins by reading cannot be upgraded after another writer's commit.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def write_batch(
+        self,
+        source: str,
+        key: str,
+        frames: Mapping[str, pd.DataFrame],
+        run_id: str | None = None,
+        *,
+        max_bad_share: float = 0.0,
+        payload_sha256: str | None = None,
+        scope: Mapping[str, Any] | None = None,
+    ) -> WriteReport:
+        """Validate `frames` (table name to rows) and write the good rows in one transaction.
+
+        A row with a known key replaces the old one only if its content differs, so a re-run changes nothing. Bad
+        rows go to `quarantine` with their reasons. When more than `max_bad_share` of the rows of any table are bad,
+        nothing but quarantine and `fact_validation` is written and `BatchRefused` is raised. Columns that tell how a
+        row arrived (`ingested_at`, `run_id`, `payload_sha256`) are filled in when a frame leaves them out.
+
+        `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
+        its tables with these values that are not in the batch are removed in the same transaction.
+        """
+        from data import quarantine  # pandera takes half a second, and readers do not need it
+        from data.validation import judge
+
+        now = int(time.time())
+        run = run_id or MANUAL_RUN
+        filled_in = {
+            "ingested_at": now, "created_at": now, "sealed_at": now,
+            "run_id": run, "flow_run_id": run, "payload_sha256": payload_sha256,
+        }  # fmt: skip
+        verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]
+        refused = [verdict for verdict in verdicts if verdict.bad_share > max_bad_share]
+        batch = quarantine.Batch(source, key, run, payload_sha256 or "", now)
+        quarantined = sum(len(verdict.bad) for verdict in verdicts)
+        if refused:
+            with self.transaction() as connection:
+                quarantine.record(connection, batch, frames, verdicts)
+            raise BatchRefused(
+                _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
+            )
+        changed = {}
+        with self.transaction() as connection:
+            for verdict in verdicts:
+                changed[verdict.table] = upsert(connection, verdict.table, verdict.good)
+                if scope:
+                    changed[verdict.table] += _remove_others(connection, verdict.table, verdict.good, scope)
+            quarantine.record(connection, batch, frames, verdicts)
+        return WriteReport({verdict.table: len(verdict.good) for verdict in verdicts}, changed, quarantined)
+
+    # The run's own books
+
+    def start_run(self, flow: str, params: Mapping[str, Any] | None = None, code_version: str = "") -> str:
+        """Note the start of a flow's run; returns its id. `params` must hold no secret."""
+        run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:12]}"
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO fact_run (run_id, flow, params, started_at, state, message, code_version) "
+                "VALUES (?, ?, ?, ?, 'running', '', ?)",
+                (run_id, flow, json.dumps(params or {}, sort_keys=True, default=str), int(time.time()), code_version),
+            )
+        return run_id
+
+    def finish_run(self, run_id: str, state: str, message: str = "") -> None:
+        """Note the end of a run: `state` is completed, failed or skipped."""
+        if state not in ("completed", "failed", "skipped"):
+            raise ValueError(f"finish_run: state must be completed, failed or skipped, found {state!r}")
+        with self.transaction() as connection:
+            done = connection.execute(
+                "UPDATE fact_run SET state = ?, message = ?, finished_at = ? WHERE run_id = ?",
+                (state, message, int(time.time()), run_id),
+            )
+            if done.rowcount != 1:
+                raise WarehouseError(f"{self.path}: fact_run has no run {run_id}")
+
+    def checkpoint(self, source: str, key: str) -> Any | None:
+        """State a scan saved last, None for none."""
+        found = self.rows("SELECT value FROM ingest_checkpoint WHERE source = ? AND key = ?", (source, key))
+        return json.loads(found[0][0]) if found else None
+
+    def save_checkpoint(self, source: str, key: str, value: Any) -> None:
+        """Save the state of a scan (any JSON value)."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO ingest_checkpoint VALUES (?, ?, ?, ?) ON CONFLICT (source, key) DO UPDATE "
+                "SET value = excluded.value, updated_at = excluded.updated_at",
+                (source, key, json.dumps(value, sort_keys=True), int(time.time())),
+            )
+
+
+def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
+    """Rows of plain Python values: SQLite stores a numpy integer as a BLOB without a word, and knows no NaN."""
+    columns = []
+    for name in frame.columns:
+        series = frame[name]
+        if series.isna().any():
+            columns.append(
+                [None if gone else value for value, gone in zip(series.tolist(), series.isna(), strict=True)]
+            )
+        else:
+            columns.append(series.tolist())
+    return zip(*columns, strict=True)
+
+
+def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> int:
+    """Insert rows, or replace those of the same key whose content differs; returns how many that were.
+
+    `frame` has every column of the table, in its order, already validated. Rows of a table that is declared
+    sealed, or that has no content beside its key, are never replaced.
+    """
+    from data.tables import tables
+
+    layout = tables()[table]
+    names = [column.name for column in layout.columns]
+    content = [c.name for c in layout.columns if c.name not in layout.key and not c.provenance]
+    action = "NOTHING"
+    if content and not layout.sealed:
+        others = [name for name in names if name not in layout.key]
+        differs = " OR ".join(f'"{table}"."{name}" IS NOT excluded."{name}"' for name in content)
+        action = "UPDATE SET " + ", ".join(f'"{name}" = excluded."{name}"' for name in others) + f" WHERE {differs}"
+    before = connection.total_changes
+    connection.executemany(
+        f'INSERT INTO "{table}" ({", ".join(f"{chr(34)}{name}{chr(34)}" for name in names)}) '
+        f"VALUES ({', '.join('?' * len(names))}) "
+        f"ON CONFLICT ({', '.join(layout.key)}) DO {action}",
+        plain_rows(frame[names]),
+    )
+    return connection.total_changes - before
+
+
+def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any]) -> int:
+    """Delete rows of `table` inside `scope` whose key is not in `frame`; returns how many."""
+    from data.tables import tables
+
+    layout = tables()[table]
+    inside = {name: value for name, value in scope.items() if name in layout.key}
+    if not inside:
+        return 0
+    where = " AND ".join(f'"{name}" = ?' for name in inside)
+    stored = connection.execute(f'SELECT count(*) FROM "{table}" WHERE {where}', tuple(inside.values())).fetchone()[0]
+    if stored == len(frame):
+        return 0
+    key = ", ".join(f'"{name}"' for name in layout.key)
+    connection.execute(f'CREATE TEMP TABLE kept AS SELECT {key} FROM "{table}" WHERE 0')
+    try:
+        marks = ", ".join("?" * len(layout.key))
+        connection.executemany(f"INSERT INTO kept VALUES ({marks})", plain_rows(frame[list(layout.key)]))
+        gone = connection.execute(
+            f'DELETE FROM "{table}" WHERE {where} AND ({key}) NOT IN (SELECT {key} FROM kept)', tuple(inside.values())
+        )
+        return gone.rowcount
+    finally:
+        connection.execute("DROP TABLE kept")
+
+
+def _refusal(source: str, key: str, refused: Sequence[Judgement], max_bad_share: float) -> str:
+    parts = []
+    for verdict in refused:
+        if verdict.problems:
+            parts.append(f"{verdict.table}: {verdict.problems[0]}")
+        else:
+            row, reasons = next(iter(verdict.bad.items()))
+            parts.append(
+                f"{verdict.table}: {len(verdict.bad)} of {verdict.n_rows} rows are bad, the first is row {row}: "
+                f"{'; '.join(reasons)}"
+            )
+    return (
+        f"batch {source} {key} refused, nothing of it was written (at most {max_bad_share:.1%} bad rows are allowed): "
+        + " | ".join(parts)
+        + ". See `python -m data quarantine`"
+    )
