@@ -6,6 +6,7 @@ used weight comes back in `X-MBX-USED-WEIGHT-1M`. Source: binance-spot-api-docs,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from flows import settings
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused
-from flows.sources.http_retry import HttpRefused, JsonSource
+from flows.sources.http_retry import HttpRefused, JsonAnswer, JsonSource
 
 DEFAULT_URL = "https://data-api.binance.vision"
 WEIGHT_LIMIT = 6000
@@ -41,7 +42,7 @@ class UnknownSymbol(SourceRefused):
 
 
 class Kline(NamedTuple):
-    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received."""
+    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received, unjudged."""
 
     open_time: int
     open: str
@@ -55,6 +56,8 @@ class Kline(NamedTuple):
     taker_buy_base: str
     taker_buy_quote: str
     ignored: str
+    payload_sha256: str
+    """Of the answer that held the bar, as received."""
 
 
 class Binance:
@@ -109,7 +112,7 @@ class Binance:
         """Last traded price of each symbol, as received. Raises `UnknownSymbol` when one of them is unknown."""
         # One refused symbol fails the whole answer, so the message cannot say which; it names all that were asked.
         asked = json.dumps(list(symbols), separators=(",", ":"))
-        body = self._get("/api/v3/ticker/price", {"symbols": asked}, ", ".join(symbols))
+        body = self._get("/api/v3/ticker/price", {"symbols": asked}, ", ".join(symbols)).body
         try:
             prices = {str(row["symbol"]): str(row["price"]) for row in body}
         except (TypeError, KeyError) as exc:
@@ -125,20 +128,21 @@ class Binance:
 
     def _page(self, symbol: str, interval: str, start: int, last: int) -> list[Kline]:
         params = {"symbol": symbol, "interval": interval, "startTime": start, "endTime": last, "limit": PAGE}
-        body = self._get("/api/v3/klines", params, symbol)
+        answer = self._get("/api/v3/klines", params, symbol)
+        body, digest = answer.body, hashlib.sha256(answer.content).hexdigest()
         if not isinstance(body, list):
             raise MalformedAnswer(
                 f"{self._http}: klines of {symbol} are not a list: {body!r:.120}. Nothing was written"
             )
-        return [self._kline(symbol, number, row) for number, row in enumerate(body)]
+        return [self._kline(symbol, number, row, digest) for number, row in enumerate(body)]
 
-    def _kline(self, symbol: str, number: int, row: Any) -> Kline:
+    def _kline(self, symbol: str, number: int, row: Any, digest: str) -> Kline:
         def refuse(why: str) -> MalformedAnswer:
             return MalformedAnswer(f"{self._http}: kline {number} of {symbol} {why}: {row!r:.160}. Nothing was written")
 
         if not isinstance(row, list) or len(row) != len(COLUMNS):
             raise refuse(f"is not an array of {len(COLUMNS)} elements")
-        bar = Kline(*row)
+        bar = Kline(*row, digest)
         for name in ("open_time", "close_time", "trades"):
             if not isinstance(getattr(bar, name), int) or isinstance(getattr(bar, name), bool):
                 raise refuse(f"has a {name} that is not an integer")
@@ -147,16 +151,9 @@ class Binance:
             raise refuse("has an open_time that is not a whole second in UTC milliseconds")
         if bar.close_time <= bar.open_time:
             raise refuse("closes before it opens")
-        for name in ("open", "high", "low", "close"):
-            if not _is_positive(getattr(bar, name)):
-                raise refuse(f"has a {name} that is not a positive decimal string; prices must be positive")
-        if (
-            not float(bar.low)
-            <= min(float(bar.open), float(bar.close))
-            <= max(float(bar.open), float(bar.close))
-            <= float(bar.high)
-        ):
-            raise refuse("breaks low <= open, close <= high")
+        for name in ("open", "high", "low", "close", "volume"):
+            if not isinstance(getattr(bar, name), str):
+                raise refuse(f"has a {name} that is not a string")
         return bar
 
     def _check_order(self, symbol: str, interval: str, step: int, bars: Sequence[Kline], allow_gaps: bool) -> None:
@@ -180,7 +177,7 @@ class Binance:
             )
             raise MalformedAnswer(f"{self._http}: {interval} klines of {symbol} {what}. Nothing was written; {advice}")
 
-    def _get(self, path: str, params: dict[str, str | int], symbols: str) -> Any:
+    def _get(self, path: str, params: dict[str, str | int], symbols: str) -> JsonAnswer:
         try:
             answer = self._http.get(path, params)
         except HttpRefused as exc:
@@ -194,7 +191,7 @@ class Binance:
         if used.isdigit() and int(used) >= WEIGHT_LIMIT * WEIGHT_MARGIN:
             to_next_minute = 60 - self._clock() % 60
             self._http.wait(to_next_minute, f"has counted {used} of {WEIGHT_LIMIT} request weight in this minute")
-        return answer.body
+        return answer
 
 
 def _milliseconds(interval: str) -> int:
