@@ -1,0 +1,41 @@
+"""The risk engine: arrays in, arrays out. No file, socket, environment variable, clock or database."""
+
+from risk_core import measures
+from risk_core.accounts import health_factor, liquidation_prices
+from risk_core.dependence import calibrate
+from risk_core.engine import simulate
+from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
+from risk_core.liquidation import Liquidation, liquidate
+from risk_core.price_models import PricePaths, Scenario
+from risk_core.result import Result
+from risk_core.shocks import Sweep, WhatIf, sweep, what_if
+from risk_core.types import EModes, Market, Positions, Reserves, Snapshot
+from risk_core.version import __version__, code_version
+
+__all__ = [
+    "Cancelled",
+    "EModes",
+    "InputError",
+    "Liquidation",
+    "Market",
+    "Positions",
+    "PricePaths",
+    "Reserves",
+    "Result",
+    "RiskCoreError",
+    "Scenario",
+    "Snapshot",
+    "Sweep",
+    "UnknownRevision",
+    "WhatIf",
+    "__version__",
+    "calibrate",
+    "code_version",
+    "health_factor",
+    "liquidate",
+    "liquidation_prices",
+    "measures",
+    "simulate",
+    "sweep",
+    "what_if",
+]

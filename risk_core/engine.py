@@ -1,0 +1,200 @@
+"""Monte Carlo over every account: `simulate`.
+
+Why it is fast, and exact. Group accounts by (collateral set, debt set, e-mode) and sort each group by health factor
+h0 at the snapshot. On one path, with x the prices relative to the snapshot,
+
+    health(t) >= h0 * B,   B = min over the group's (collateral, debt) pairs of min_t x_c(t) / x_d(t)
+
+by the mediant inequality (sum u_i x_i / sum v_j y_j >= (min x_i / max y_j) * sum u / sum v for non-negative terms).
+So what can be touched is a prefix of the group, h0 < 1/B, and the rest is never looked at. A liquidation only lowers
+balances: the same bound holds for what remains, and an account healed beyond it is done with the path. Rounding is
+covered by a slack of 1e-11. What is looked at is judged by the same expressions as in the brute-force twin, and
+money is added up in integers, so both give the same bits (tests/property/test_engine.py).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import numpy as np
+
+from risk_core.errors import Cancelled, InputError
+from risk_core.kernels.paths import padded_steps
+from risk_core.kernels.settle import N_TOTALS
+from risk_core.kernels.shard import LANES, N_BINS, Book, Scratch, Totals, run_shard
+from risk_core.liquidation import policy_code
+from risk_core.plan import NEVER_OPEN, plan_of
+from risk_core.price_models import PricePaths, Scenario
+from risk_core.result import HIT_BUCKETS, Result
+from risk_core.types import FloatArray, IntArray, Market
+from risk_core.version import code_version
+
+Progress = Callable[[int, int], object]
+"""Called with (paths done, paths in all) from the calling thread; raise in it to cancel."""
+
+CHUNK = 32 * LANES
+"""Paths between two looks at the stop flag: a few tens of milliseconds on the default book."""
+
+
+def simulate(
+    market: Market,
+    scenario: Scenario | PricePaths,
+    n_paths: int = 10_000,
+    seed: int = 7,
+    threads: int | None = None,
+    paths: tuple[int, int] | None = None,
+    policy: str = "largest_legs",
+    progress: Progress | None = None,
+    brute_force: bool = False,
+) -> Result:
+    """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
+
+    Balances evolve along a path: what was seized is gone. Calls happen at the end of each step at oracle prices;
+    interest does not accrue, nobody repays or tops up, and liquidators always act.
+
+    n_paths: number of paths, ignored for `PricePaths`. seed: 64-bit; a path depends on (seed, path number) alone.
+    threads: workers, None is every core; any number gives the same bits. paths: simulate only [start, stop), for
+    sharding; results of adjacent ranges add up. policy: see `risk_core.liquidation.POLICIES`. progress: called
+    from this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths.
+    brute_force: look at every account on every path (an audit; the same bits, slowly).
+    Raises `InputError` before anything runs.
+    """
+    code = policy_code(policy)
+    first, stop = _path_range(scenario, n_paths, paths)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
+        raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
+    workers = threads if threads is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if workers < 1:
+        raise InputError(f"threads: expected at least 1, found {threads}")
+
+    plan = plan_of(market)
+    draw = _Draw(market, scenario)
+    book = plan.book(draw.factor, draw.n_factors, opening_steps(market, scenario))
+    n_steps = scenario.n_steps
+    path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
+    parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts) for _ in range(workers)]
+    ranges = iter([(a, min(a + CHUNK, stop)) for a in range(first, stop, CHUNK)])
+
+    def one(worker: _Worker, a: int, b: int) -> int:
+        totals = Totals(path_totals[a - first : b - first], worker.by_step, worker.fan, worker.hits)
+        run_shard(
+            book, np.uint64(seed), a, b - a, n_steps, draw.given, draw.drift, draw.cholesky, draw.start, code, not brute_force,
+            worker.scratch, totals,
+        )  # fmt: skip
+        return b - a
+
+    _run(one, parts, ranges, stop - first, progress)
+    hits = np.zeros((market.n_accounts, HIT_BUCKETS), dtype=np.int32)
+    hits[plan.account] = sum(part.hits for part in parts)
+    return Result(
+        path=path_totals, by_step=sum(part.by_step for part in parts), fan=sum(part.fan for part in parts), hits=hits,
+        snapshot=market.snapshot, scenario=scenario, seed=int(seed), first_path=first, policy=policy,
+        code_version=code_version(),
+    )  # fmt: skip
+
+
+def opening_steps(market: Market, scenario: Scenario | PricePaths) -> IntArray:
+    """(R,) first step (0 is the end of the first) at which a reserve may take part in a liquidation.
+
+    Paused and inactive reserves never; a reserve in its grace period once the period has passed.
+    """
+    reserves = market.reserves
+    step = scenario.step.total_seconds()
+    wait_for = reserves.grace_until - market.snapshot.block_time
+    # the end of step k is at (k + 1) * step, and the grace period bars up to and including its last second
+    first = np.maximum(np.floor(wait_for / step).astype(np.int64), 0)
+    return np.where(reserves.active & ~reserves.paused, np.where(wait_for >= 0, first, 0), NEVER_OPEN)
+
+
+class _Draw:
+    """Where relative prices come from: given ones, or the parameters of one random step."""
+
+    def __init__(self, market: Market, scenario: Scenario | PricePaths) -> None:
+        if isinstance(scenario, PricePaths):
+            if scenario.price.shape[1] != market.n_reserves:
+                raise InputError(
+                    f"price: expected {market.n_reserves} reserves, found {scenario.price.shape[1]} in {scenario.name!r}"
+                )
+            self.n_factors = market.n_reserves
+            self.factor: IntArray = np.arange(market.n_reserves)
+            self.given: FloatArray = scenario.price[:, :, 1:] / market.price[:, None]
+            self.drift, self.cholesky, self.start = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+            return
+        if len(scenario.factor) != market.n_reserves:
+            raise InputError(
+                f"Scenario.factor: expected {market.n_reserves} entries, one for each reserve, "
+                f"found {len(scenario.factor)}"
+            )
+        self.n_factors = len(scenario.factors)
+        self.factor = scenario.factor
+        self.given = np.zeros((0, self.n_factors, scenario.n_steps))
+        self.drift, self.cholesky, self.start = scenario.of_one_step()
+
+
+class _Worker:
+    """One thread's scratch and its own integer totals; added up at the end, in any order."""
+
+    def __init__(self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int) -> None:
+        padded, rows = padded_steps(n_steps), draw.n_factors + 1
+        self.scratch = Scratch(
+            x=np.ones((LANES, rows, padded)), z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)),
+            low=np.empty((len(book.pair_collateral), LANES)), bound=np.empty(LANES), ratio=np.empty(n_steps),
+            suffix=np.empty(n_steps + 1), value=np.empty(max(int(np.diff(book.leg).max(initial=0)), 2)),
+            sums=np.empty((2, padded)), step_repaid=np.zeros((LANES, n_steps), dtype=np.int64),
+        )  # fmt: skip
+        self.by_step = np.zeros((n_steps, n_reserves, 4), dtype=np.int64)
+        self.fan = np.zeros((n_steps, N_BINS), dtype=np.int64)
+        self.hits = np.zeros((n_accounts, HIT_BUCKETS), dtype=np.int32)
+
+
+def _path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:
+    given = scenario.price.shape[0] if isinstance(scenario, PricePaths) else None
+    if given is None and (isinstance(n_paths, bool) or not isinstance(n_paths, int | np.integer) or n_paths < 1):
+        raise InputError(f"n_paths: expected a positive integer, found {n_paths!r}")
+    total = given if given is not None else int(n_paths)
+    first, stop = paths if paths is not None else (0, total)
+    if not 0 <= first < stop or (given is not None and stop > given):
+        raise InputError(f"paths: expected 0 <= start < stop{f' <= {given}' if given else ''}, found ({first}, {stop})")
+    return int(first), int(stop)
+
+
+def _run(
+    one: Callable[[_Worker, int, int], int],
+    workers: list[_Worker],
+    ranges: Iterator[tuple[int, int]],
+    total: int,
+    progress: Progress | None,
+) -> None:
+    """Hand ranges to idle workers from this thread, so that an exception here stops everything within a chunk."""
+    done = 0
+    stop = threading.Event()
+
+    def guarded(worker: _Worker, a: int, b: int) -> int:
+        if stop.is_set():
+            raise Cancelled("the run was stopped")
+        return one(worker, a, b)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        busy: dict[Future[int], _Worker] = {}
+        try:
+            idle = list(workers)
+            for a, b in ranges:
+                while not idle:
+                    finished, _ = wait(busy, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        idle.append(busy.pop(future))
+                        done += future.result()
+                    if progress is not None:
+                        progress(done, total)
+                worker = idle.pop()
+                busy[pool.submit(guarded, worker, a, b)] = worker
+            for future in list(busy):
+                done += future.result()
+                if progress is not None:
+                    progress(done, total)
+        except BaseException:
+            stop.set()
+            raise

@@ -1,0 +1,172 @@
+"""One account, one moment: the liquidation calls that the protocol's rules allow, by one liquidator policy.
+
+The one place in the kernels where the rule lives; the pruned engine, the brute-force twin, `what_if` and
+`liquidate` all call it. At float precision the rules of POOL_REVISION 10 (v3.6) and 11 (v3.7) coincide: they
+differ by at most 2 wei of rounding (risk_core.liquidation says where).
+
+Values are in *snapshot dollars* (tokens x snapshot price); times the relative price of the leg's factor they are
+dollars now. Legs of one account lie together, collateral first, then debt, each in reserve order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from risk_core.kernels._jit import kernel
+
+LARGEST_LEGS = 0
+MOST_PROFITABLE = 1
+
+HALF_ALLOWED_ABOVE = 0.95
+"""CLOSE_FACTOR_HF_THRESHOLD: at or below it the whole debt may be repaid in one call."""
+CLOSE_FACTOR = 0.5
+"""DEFAULT_LIQUIDATION_CLOSE_FACTOR, of the account's *total* debt."""
+SMALL_POSITION_USD = 2000.0
+"""MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD: a smaller leg on either side lifts the close factor."""
+MIN_LEFTOVER_USD = 1000.0
+"""MIN_LEFTOVER_BASE: a call must clear one of its two legs or leave this much on both."""
+BASE_UNIT_USD = 1e-8
+"""One unit of the pool's base currency; collateral worth less counts as none."""
+MAX_CALLS = 64
+"""Calls per account and step; each closes half the debt or clears a leg, so legal books need far fewer."""
+
+# columns of `terms`, one row per leg
+THRESHOLD = 0
+BONUS_FACTOR = 1
+FEE = 2
+
+# columns of the money outputs
+REPAID = 0
+SEIZED = 1
+PROTOCOL_FEE = 2
+DEFICIT = 3
+CALLS = 4
+ACCOUNTS = 5
+N_TOTALS = 6
+
+MICRO = 1e6
+MILLI = 1e3
+
+
+@kernel
+def largest_admissible(debt, collateral, margin, total_debt, factor):
+    """Repayment and seizure of the largest call the pool would accept, USD.
+
+    debt, collateral: value of the two legs; margin: sum of collateral value x threshold; factor: 1 + bonus.
+    Returns (repaid, taken, debt leg cleared, collateral leg cleared). LiquidationLogic.sol, executeLiquidationCall.
+    """
+    repaid = debt
+    if debt >= SMALL_POSITION_USD and collateral >= SMALL_POSITION_USD and margin > HALF_ALLOWED_ABOVE * total_debt:
+        half = CLOSE_FACTOR * total_debt
+        repaid = min(debt, half)
+    taken = repaid * factor
+    if taken >= collateral:
+        return min(repaid, collateral / factor), collateral, False, True
+    if repaid >= debt:
+        return debt, taken, True, False
+    # Both legs are at least 2,000 here, so leaving 1,000 on each is always possible.
+    room = min(debt - MIN_LEFTOVER_USD, (collateral - MIN_LEFTOVER_USD) / factor)
+    if repaid > room:
+        repaid = room
+        taken = repaid * factor
+    return repaid, taken, False, False
+
+
+@kernel
+def settle(n_collateral, n_debt, value, leg, factor, reserve, terms, x, q, t, open_from, policy, out, by_step, row):
+    """Liquidate one account at step t of path q until its health factor is at least 1 or no call is admissible.
+
+    value: (>= n_collateral + n_debt,) snapshot dollars of its legs, changed in place.
+    leg: where its legs begin in `factor`, `reserve` (int64) and `terms` (threshold, 1 + bonus, protocol fee).
+    x: (paths, factors + 1, steps) relative prices. open_from: (R,) first step at which a reserve may take part.
+    out: (rows, N_TOTALS) int64, micro-USD and counts, row `row` is added to.
+    by_step: (steps, R, 4) int64 milli-USD: repaid and deficit by debt reserve, seized and fee by collateral reserve.
+    Returns the repaid micro-USD of this step, -1 when no call was made. Money is counted in integers, so that totals
+    do not depend on the order of accounts or paths.
+    """
+    step_repaid = np.int64(0)
+    calls = 0
+    for _ in range(MAX_CALLS):
+        margin = 0.0
+        total_debt = 0.0
+        for k in range(n_collateral):
+            margin += (value[k] * terms[leg + k, THRESHOLD]) * x[q, factor[leg + k], t]
+        for k in range(n_collateral, n_collateral + n_debt):
+            total_debt += value[k] * x[q, factor[leg + k], t]
+        if not (margin < total_debt):
+            break
+
+        best_c = -1
+        best_d = -1
+        if policy == LARGEST_LEGS:
+            largest = 0.0
+            for k in range(n_collateral):
+                worth = value[k] * x[q, factor[leg + k], t]
+                if worth > largest and terms[leg + k, BONUS_FACTOR] > 0.0 and t >= open_from[reserve[leg + k]]:
+                    largest = worth
+                    best_c = k
+            largest = 0.0
+            for k in range(n_collateral, n_collateral + n_debt):
+                worth = value[k] * x[q, factor[leg + k], t]
+                if worth > largest and t >= open_from[reserve[leg + k]]:
+                    largest = worth
+                    best_d = k
+        else:
+            best_gain = -np.inf
+            for c in range(n_collateral):
+                bonus_factor = terms[leg + c, BONUS_FACTOR]
+                worth = value[c] * x[q, factor[leg + c], t]
+                if worth <= 0.0 or bonus_factor <= 0.0 or t < open_from[reserve[leg + c]]:
+                    continue
+                for d in range(n_collateral, n_collateral + n_debt):
+                    owed = value[d] * x[q, factor[leg + d], t]
+                    if owed <= 0.0 or t < open_from[reserve[leg + d]]:
+                        continue
+                    repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, bonus_factor)
+                    gain = taken - (taken - taken / bonus_factor) * terms[leg + c, FEE] - repaid
+                    if gain > best_gain:
+                        best_gain = gain
+                        best_c = c
+                        best_d = d
+        if best_c < 0 or best_d < 0:
+            break
+
+        x_c = x[q, factor[leg + best_c], t]
+        x_d = x[q, factor[leg + best_d], t]
+        bonus_factor = terms[leg + best_c, BONUS_FACTOR]
+        repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
+            value[best_d] * x_d, value[best_c] * x_c, margin, total_debt, bonus_factor
+        )
+        fee = (taken - taken / bonus_factor) * terms[leg + best_c, FEE]
+        value[best_d] = 0.0 if debt_cleared else max(value[best_d] - repaid / x_d, 0.0)
+        value[best_c] = 0.0 if collateral_cleared else max(value[best_c] - taken / x_c, 0.0)
+
+        micro = np.int64(np.rint(repaid * MICRO))
+        step_repaid += micro
+        calls += 1
+        out[row, REPAID] += micro
+        out[row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
+        out[row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
+        r_c = reserve[leg + best_c]
+        r_d = reserve[leg + best_d]
+        by_step[t, r_d, REPAID] += np.int64(np.rint(repaid * MILLI))
+        by_step[t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * MILLI))
+        by_step[t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * MILLI))
+
+        if collateral_cleared:
+            left = False
+            for k in range(n_collateral):
+                left = left or value[k] * x[q, factor[leg + k], t] >= BASE_UNIT_USD
+            if not left:
+                # The last collateral is gone: the pool burns every remaining debt and books it as deficit.
+                for k in range(n_collateral, n_collateral + n_debt):
+                    owed = value[k] * x[q, factor[leg + k], t]
+                    out[row, DEFICIT] += np.int64(np.rint(owed * MICRO))
+                    by_step[t, reserve[leg + k], DEFICIT] += np.int64(np.rint(owed * MILLI))
+                    value[k] = 0.0
+                for k in range(n_collateral):
+                    value[k] = 0.0
+    if calls == 0:
+        return np.int64(-1)
+    out[row, CALLS] += calls
+    return step_repaid
