@@ -1,8 +1,9 @@
 """The schema of every table: one pandera model each, from which the SQL tables are derived.
 
-A model's `Config.unique` is the table's primary key. `Config.metadata["optional"]` names nullable columns that a
-frame may leave out, `"sealed"` a table whose rows are written once and never changed. A field with `provenance` in its metadata (such as `ingested_at`) tells how a row arrived, is
-no part of its content, and is filled in by the store when a frame leaves it out.
+A model's `Config.unique` is the table's primary key. In `Config.metadata`, `"optional"` names nullable columns that
+a frame may leave out and `"sealed"` marks a table whose rows are written once and never changed. A field with
+`provenance` in its metadata (such as `ingested_at`) tells how a row arrived, is no part of its content, and is filled
+in by the store when a frame leaves it out.
 """
 
 from __future__ import annotations
