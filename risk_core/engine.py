@@ -66,7 +66,7 @@ def simulate(
     first, stop = _path_range(scenario, n_paths, paths)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
         raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
-    workers = threads if threads is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    workers = threads if threads is not None else _cores()
     if workers < 1:
         raise InputError(f"threads: expected at least 1, found {threads}")
 
@@ -81,8 +81,8 @@ def simulate(
     def one(worker: _Worker, a: int, b: int) -> int:
         totals = Totals(path_totals[a - first : b - first], worker.by_step, worker.fan, worker.hits)
         run_shard(
-            book, np.uint64(seed), a, b - a, n_steps, draw.given, draw.drift, draw.cholesky, draw.start, code, not brute_force,
-            worker.scratch, totals,
+            book, np.uint64(seed), a, b - a, n_steps, draw.given, draw.drift, draw.cholesky, draw.start, code,
+            not brute_force, worker.scratch, totals,
         )  # fmt: skip
         return b - a
 
@@ -109,6 +109,11 @@ def opening_steps(market: Market, scenario: Scenario | PricePaths) -> IntArray:
     return np.where(reserves.active & ~reserves.paused, np.where(wait_for >= 0, first, 0), NEVER_OPEN)
 
 
+def _cores() -> int:
+    """Cores that this process may use (a container's share, where the system tells)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _Draw:
     """Where relative prices come from: given ones, or the parameters of one random step."""
 
@@ -116,7 +121,7 @@ class _Draw:
         if isinstance(scenario, PricePaths):
             if scenario.price.shape[1] != market.n_reserves:
                 raise InputError(
-                    f"price: expected {market.n_reserves} reserves, found {scenario.price.shape[1]} in {scenario.name!r}"
+                    f"price: expected {market.n_reserves} reserves, found {scenario.price.shape[1]} ({scenario.name})"
                 )
             self.n_factors = market.n_reserves
             self.factor: IntArray = np.arange(market.n_reserves)

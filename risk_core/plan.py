@@ -182,4 +182,3 @@ def _group_keys(market: Market, reserve: IntArray, is_debt: np.ndarray, start: I
         if (reserve == reserve[twin]).all() and (is_debt == is_debt[twin]).all():
             return group.astype(np.int64)
     raise AssertionError("no collision-free grouping in eight draws of 64-bit words")
-

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from risk_core.kernels._jit import kernel
 from risk_core.kernels.settle import THRESHOLD, settle
 from risk_core.kernels.shard import SLACK
@@ -49,7 +47,7 @@ def touched(book, x, account, group, health):
 
 @kernel
 def settle_each(book, x, account, group, policy, value, by_step, debt, out):
-    """Settle each listed account once, from its balances at the snapshot. out (k, N_TOTALS) micro-USD, debt (k,) USD."""
+    """Settle each listed account, from its balances at the snapshot. out (k, N_TOTALS) micro-USD, debt (k,) USD."""
     for i in range(account.shape[0]):
         g = group[i]
         leg = book.leg[g]
