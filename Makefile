@@ -33,7 +33,7 @@ run: $(RUNTIME_STAMP) ## install, fill the warehouse from the built-in sample, c
 	@exec $(PY) -m dashboard
 
 test: $(DEV_STAMP) ## install, run every test; ARGS="-m browser" or ARGS=tests/unit runs a part
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --timeout 600 $(ARGS)
 
 lint: $(DEV_STAMP) ## style, formatting and the import rules
 	@$(PY) -m ruff check .
