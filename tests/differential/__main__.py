@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.differential import integer_layer
+from tests.differential import float_layer, integer_layer
 from tests.differential.tally import Tally
 from tests.reference.aave_exact import UnknownRevision
 from tests.reference.truth import Truth, TruthError
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if total.differences else 2 if unreadable else 0
 
 
-LAYERS = {"integers": integer_layer.check}
+LAYERS = {"integers": integer_layer.check, "engine": float_layer.check}
 
 
 def _list(total: Tally, limit: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from tests.differential.cases import MISFIT, Call
 from tests.differential.tally import Tally
 from tests.reference.aave_exact import USD, Account, AccountData, Pool, Receipt, Reverted
-from tests.reference.fixed_point import WAD
+from tests.reference.fixed_point import BPS, WAD
 from tests.reference.liquidation_info import liquidation_info
 from tests.reference.truth import BASE, Truth
 
@@ -22,7 +22,18 @@ from tests.reference.truth import BASE, Truth
 def check(truth: Truth) -> Tally:
     """Every recorded number of one file against the integer model."""
     tally = Tally()
-    for part in (_indices, _totals, _positions, _accounts, _horizons, _liquidations, _sequences, _advice, _solved):
+    for part in (
+        _outline,
+        _indices,
+        _totals,
+        _positions,
+        _accounts,
+        _horizons,
+        _liquidations,
+        _sequences,
+        _advice,
+        _solved,
+    ):
         _guarded(tally, f"{truth.name}: {part.__name__.lstrip('_')}", part, truth, tally)
     return tally
 
@@ -33,6 +44,14 @@ def _guarded(tally: Tally, where: str, work: Callable[..., object], *arguments: 
         work(*arguments)
     except MISFIT as exc:
         tally.judge(where, [f"cannot be evaluated: {type(exc).__name__}: {exc}"])
+
+
+def _outline(truth: Truth, tally: Tally) -> None:
+    """What a file says about itself: its number of users, and that it is evaluated one block (12 s) after the tip."""
+    meta = truth.raw["meta"]
+    expected = {"users": int(meta["users"]), "seconds after the tip": 12}
+    found = {"users": len(truth.users), "seconds after the tip": truth.eval_time - int(meta["tip_timestamp"])}
+    tally.equal(f"{truth.name}: meta", expected, found)
 
 
 def _indices(truth: Truth, tally: Tally) -> None:
@@ -205,6 +224,8 @@ def _solved(truth: Truth, tally: Tally) -> None:
             tally.equal(where, {"health_factor": exact}, {"health_factor": health_factor})
         elif vector == "hf1_less":
             tally.equal(where, {"below 1": True}, {"below 1": health_factor < WAD})
+        elif vector == "hfround":
+            tally.equal(where, {"half up and floor differ": True}, {"half up and floor differ": _rounds_up(pool, user)})
         elif vector in lines:
             values = {
                 pool.reserves[j].supply_value(pool.supply(user, j))
@@ -213,3 +234,9 @@ def _solved(truth: Truth, tally: Tally) -> None:
                 for j in user.flagged()
             }
             tally.equal(where, {"a value on the line": True}, {"a value on the line": lines[vector] in values})
+
+
+def _rounds_up(pool: Pool, user: Account) -> bool:
+    """Does the health factor of this account depend on rounding half up?"""
+    data, weighted = pool.weighted_account_data(user)
+    return data.health_factor != weighted * WAD // data.debt // BPS

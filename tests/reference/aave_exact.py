@@ -166,11 +166,15 @@ class Weighed:
 
 
 class Seizure(NamedTuple):
-    """Amounts of one call before anything moves: `take` leaves the borrower, of which `fee` is the treasury's."""
+    """Amounts of one call before anything moves: `take` leaves the borrower, of which `fee` is the treasury's.
+
+    `asked` is what the debt would have bought, were there enough collateral.
+    """
 
     debt: int
     take: int
     fee: int
+    asked: int
 
 
 class RulesV36:
@@ -216,11 +220,11 @@ class RulesV36:
 
     def seize(self, c: Reserve, d: Reserve, balance: int, debt: int, bonus: int) -> Seizure:
         """Collateral for `debt`, or debt for the whole of `balance` when that is the lesser."""
-        take = self.with_bonus(d.price * debt * c.unit // (c.price * d.unit), bonus)
+        asked = take = self.with_bonus(d.price * debt * c.unit // (c.price * d.unit), bonus)
         if take > balance:
             take = balance
             debt = div_ceil((c.price * balance * d.unit // (d.price * c.unit)) * BPS, bonus)
-        return Seizure(debt, take, self.fee(take, bonus, c.protocol_fee))
+        return Seizure(debt, take, self.fee(take, bonus, c.protocol_fee), asked)
 
     def with_bonus(self, base: int, bonus: int) -> int:
         return percent_mul(base, bonus)
@@ -293,7 +297,14 @@ class Pool:
         return self.rules.debt_balance(account.debt.get(reserve, 0), self.reserves[reserve].debt_index)
 
     def account_data(self, account: Account) -> AccountData:
-        """`getUserAccountData`. Flags decide, not balances; a flag without a reserve (dropped) counts for nothing."""
+        """`getUserAccountData`."""
+        return self.weighted_account_data(account)[0]
+
+    def weighted_account_data(self, account: Account) -> tuple[AccountData, int]:
+        """Account data, and the sum of value times threshold (base currency x bps) that its health factor comes from.
+
+        Flags decide, not balances; a flag without a reserve (dropped) counts for nothing.
+        """
         emode = self.emodes.get(account.emode)
         collateral = debt = weighted = borrowable = 0
         for j in account.flagged():
@@ -311,7 +322,7 @@ class Pool:
         threshold, ltv = (weighted // collateral, borrowable // collateral) if collateral else (0, 0)
         available = max(collateral * ltv // BPS - debt, 0)
         data = AccountData(collateral, debt, available, threshold, ltv, 0)
-        return data._replace(health_factor=self.rules.health_factor(data, weighted))
+        return data._replace(health_factor=self.rules.health_factor(data, weighted)), weighted
 
     def weigh(
         self, account: Account, collateral: int, debt: int, cover: int | None = None, data: AccountData | None = None

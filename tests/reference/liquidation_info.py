@@ -64,4 +64,4 @@ def _without_dust(pool: Pool, c: Reserve, d: Reserve, balance: int, owed: int, m
     else:
         repay = moved.debt - short_debt * d.unit // d.price
         take = rules.with_bonus(d.price * repay * c.unit // (c.price * d.unit), bonus)
-    return Seizure(repay, take, rules.fee(take, bonus, c.protocol_fee))
+    return Seizure(repay, take, rules.fee(take, bonus, c.protocol_fee), take)
