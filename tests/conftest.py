@@ -67,10 +67,11 @@ def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def prefect_backend() -> Iterator[None]:
     """One in-process Prefect backend for the session; its first flow costs about 10 s, later ones 0.3 s."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # Each synchronous flow otherwise waits a second at its end for the heartbeat thread.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    # prefect.toml names the address of `make server`, which is no part of a test.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_API_URL: None}):
         yield
 
 

@@ -1,0 +1,92 @@
+"""Flow `daily`: the newest state of the market, the prices its reserves follow, and its risk over the next day.
+
+The market comes first because it says which prices are needed. What runs depends on what there is:
+
+| | aave-market | market-prices | risk-scenarios |
+|---|---|---|---|
+| ETH_RPC_URL is set | at the latest block | of that market | of that market |
+| not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
+| not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass, field
+from typing import Any
+
+from flows import registry, settings
+from flows.pipeline import FlowSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One flow of the day with its `parameters`; `skipped` is why it does not run, empty when it does."""
+
+    flow: str
+    reads_network: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+    skipped: str = ""
+
+
+def stages(paths: int, seed: int) -> list[Stage]:
+    """What today's run consists of, in order.
+
+    Raises `data.errors.NoSnapshot` when there is neither a node to read nor a stored snapshot, and `WarehouseError`.
+    """
+    risk = {"paths": paths, "seed": seed}
+    if settings.get("ETH_RPC_URL"):
+        from data.settings import aave_market
+
+        market = {"market": aave_market()}
+        return [
+            Stage(flow="aave-market", reads_network=True),
+            Stage(flow="market-prices", reads_network=True, parameters=market),
+            Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+        ]
+    from data import snapshot
+
+    newest = snapshot.newest()
+    no_node = f"ETH_RPC_URL is not set; the stored snapshot of {newest.market} at block {newest.block} is used"
+    sample = f"{newest.market} is synthetic, and so are its prices; live prices never mix into it"
+    market = {"market": newest.market}
+    return [
+        Stage(flow="aave-market", reads_network=True, skipped=no_node),
+        Stage(
+            flow="market-prices", reads_network=True, parameters=market, skipped=sample if newest.synthetic else ""
+        ),
+        Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+    ]  # fmt: skip
+
+
+def execute(name: str, parameters: dict[str, Any]) -> str:
+    """Run flow `name` with `parameters`, named as its command line names them, the others at their defaults."""
+    spec = registry.load(name)
+    arguments = registry.parser(spec).parse_args([])
+    unknown = parameters.keys() - vars(arguments).keys()
+    if unknown:
+        raise TypeError(f"{name} has no parameter {', '.join(sorted(unknown))}; known: {', '.join(vars(arguments))}")
+    vars(arguments).update(parameters)
+    return spec.run(arguments)
+
+
+def run(arguments: Namespace) -> str:
+    """Run the stages one after another; the first refusal ends the day."""
+    for stage in stages(arguments.paths, arguments.seed):
+        said = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
+        print(f"{stage.flow}: {said}", flush=True)
+    return "daily: done"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument("--paths", type=int, default=10_000, help="simulated paths (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the simulation (default: %(default)s)")
+
+
+FLOW = FlowSpec(
+    name="daily",
+    summary="The market, its prices and its risk, in order: what runs at 00:00 UTC",
+    add_arguments=add_arguments,
+    run=run,
+)
