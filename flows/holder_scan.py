@@ -1,0 +1,98 @@
+"""The log scan for holders, resumable: each range of blocks is stored with its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import SourceRefused
+from flows.sources.block_reader import Block, get_block
+from flows.sources.holders import FIRST_RANGE, Pair, ScannedRange, Tokens, scan
+from flows.sources.json_rpc import JsonRpc, RpcError
+
+if TYPE_CHECKING:
+    from data.store import Store
+
+SOURCE = "aave_holders"
+REORG_WINDOW = 64
+"""Blocks behind the newest one that are read again next time: they may still be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class HolderScan:
+    """The scan of one pool, and what earlier runs of it have stored. `run_id` signs what is written."""
+
+    store: Store
+    rpc: JsonRpc
+    market: str
+    chain_id: int
+    tokens: Tokens
+    run_id: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.market}:{self.chain_id}:{self.tokens.pool}"
+
+    def pairs_until(
+        self, block: Block, first_block: int, *, first_range: int = FIRST_RANGE, progress: Any
+    ) -> set[Pair]:
+        """Every (token, account) pair named in the log from `first_block` to `block`.
+
+        Goes on where an earlier scan stopped, unless the last block of that scan is no longer part of the chain (a
+        reorganisation, or another local chain): then everything is read again. `progress` is a tqdm bar.
+        """
+        begun, start = self._resume(first_block, block.number)
+        progress.reset(total=block.number - start + 1)
+        for part in scan(self.rpc, self.tokens, start, block.number, first_range=first_range):
+            self._keep(part, begun, settled=block.number - REORG_WINDOW)
+            progress.update(part.last - part.first + 1)
+        rows = self.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
+        # Rows of a former chain under the same name are left out here; their tokens are not this market's.
+        return {(token, account) for token, account in rows if token in self.tokens.all}
+
+    def _resume(self, first_block: int, newest: int) -> tuple[int, int]:
+        """First block that stored and new ranges cover together, and the first block still to be read."""
+        state = self.store.checkpoint(SOURCE, self.key)
+        if not state or state["first"] > first_block:
+            return first_block, first_block
+        if state["last"] > newest:
+            # An older block was asked for: holders found later have a balance of zero there.
+            return state["first"], newest + 1
+        try:
+            unchanged = get_block(self.rpc, state["last"]).hash == state["hash"]
+        except SourceRefused:
+            unchanged = False
+        return (state["first"], state["last"] + 1) if unchanged else (first_block, first_block)
+
+    def _keep(self, part: ScannedRange, begun: int, settled: int) -> None:
+        """Store the pairs of a range and how far the scan has come, together or not at all."""
+        import pandas as pd
+
+        columns = ["market", "token", "account", "first_seen_block"]
+        rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
+        frames = {"raw_aave_holders": pd.DataFrame(rows, columns=columns)} if rows else {}
+        last = min(part.last, settled)
+        if last >= part.first:
+            state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
+            row = {"source": SOURCE, "key": self.key, "value": json.dumps(state, sort_keys=True),
+                   "updated_at": int(time.time())}  # fmt: skip
+            frames["ingest_checkpoint"] = pd.DataFrame([row])
+        if frames:
+            self.store.write_batch(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, run_id=self.run_id)
+
+
+def first_block_of(rpc: JsonRpc, contract: str, newest: int) -> int:
+    """First block at which `contract` has code, by bisection; 0 where the node has forgotten old states."""
+    low, high = 0, newest
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            if rpc.call("eth_getCode", contract, hex(middle)) in ("0x", "0x0", None, ""):
+                low = middle + 1
+            else:
+                high = middle
+    except RpcError:
+        return 0
+    return low

@@ -1,0 +1,259 @@
+"""An Aave v3 market as its contracts tell it at one block: addresses, reserves, e-modes. No accounts here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
+from flows.sources import abis
+from flows.sources.abis import WrongShape
+from flows.sources.block_reader import BlockReader, Call, Failure, calls_for
+from risk_core.types import REVISIONS
+from risk_core.units import USD
+
+V37 = 11
+EMODE_IDS = range(1, 256)
+NO_CONTRACT = "0x" + "00" * 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contracts:
+    """Where a market lives (lower-case addresses) and which rules it follows."""
+
+    chain_id: int
+    provider: str
+    pool: str
+    oracle: str
+    data_provider: str
+    revision: int
+    base_currency_unit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """One reserve; raw integers in the chain's units. `configuration` is the packed word, read by the properties."""
+
+    asset: str
+    id: int
+    symbol: str
+    configuration: int
+    liquidity_index: int
+    liquidity_rate: int
+    variable_borrow_index: int
+    variable_borrow_rate: int
+    last_update: int
+    atoken: str
+    vtoken: str
+    grace_until: int
+    deficit: int
+    virtual_balance: int
+    normalized_income: int
+    normalized_debt: int
+    scaled_atoken_supply: int
+    scaled_debt_supply: int
+    price: int
+    price_source: str
+    price_description: str
+    rate_curve: tuple[int, int, int, int] | None
+    payload_sha256: str
+
+    def bits(self, first: int, last: int) -> int:
+        """Bits `first` to `last` of the configuration word, both included (`ReserveConfiguration.sol`)."""
+        return (self.configuration >> first) & ((1 << (last - first + 1)) - 1)
+
+    @property
+    def ltv(self) -> int:
+        return self.bits(0, 15)
+
+    @property
+    def liquidation_threshold(self) -> int:
+        return self.bits(16, 31)
+
+    @property
+    def liquidation_bonus(self) -> int:
+        return self.bits(32, 47)
+
+    @property
+    def decimals(self) -> int:
+        return self.bits(48, 55)
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self.bits(56, 56))
+
+    @property
+    def is_frozen(self) -> bool:
+        return bool(self.bits(57, 57))
+
+    @property
+    def borrowing_enabled(self) -> bool:
+        return bool(self.bits(58, 58))
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.bits(60, 60))
+
+    @property
+    def reserve_factor(self) -> int:
+        return self.bits(64, 79)
+
+    @property
+    def borrow_cap(self) -> int:
+        return self.bits(80, 115)
+
+    @property
+    def supply_cap(self) -> int:
+        return self.bits(116, 151)
+
+    @property
+    def liquidation_protocol_fee(self) -> int:
+        return self.bits(152, 167)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EMode:
+    """One e-mode category; risk parameters in bps, bitmaps by reserve id."""
+
+    id: int
+    label: str
+    ltv: int
+    liquidation_threshold: int
+    liquidation_bonus: int
+    collateral: int
+    borrowable: int
+    ltvzero: int
+    isolated: bool
+
+
+def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
+    """Ask the PoolAddressesProvider for the rest. Raises `SourceRefused` for no contract or an unknown revision."""
+    if not reader.has_code(provider):
+        raise SourceRefused(
+            f"no contract at the PoolAddressesProvider {provider} on chain {chain_id} at block {reader.block.number}; "
+            "check AAVE_POOL_ADDRESSES_PROVIDER, AAVE_MARKET and that ETH_RPC_URL is a node of the right chain"
+        )
+    getters = (abis.GET_POOL, abis.GET_PRICE_ORACLE, abis.GET_POOL_DATA_PROVIDER)
+    pool, oracle, data_provider = reader.read([Call(provider, getter, about="the provider") for getter in getters])
+    for name, address in (("pool", pool), ("price oracle", oracle)):
+        if address == NO_CONTRACT:
+            raise SourceRefused(f"the PoolAddressesProvider {provider} has no {name} at block {reader.block.number}")
+    revision, unit = reader.read([
+        Call(pool, abis.POOL_REVISION, about="the pool"), Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"),
+    ])  # fmt: skip
+    if revision not in REVISIONS:
+        known = ", ".join(f"{number} ({name})" for number, name in REVISIONS.items())
+        raise SourceRefused(
+            f"the pool {pool} is at POOL_REVISION {revision}, whose rules are not implemented; known: {known}. "
+            "Nothing was written; upgrade this package, or read a block before the upgrade"
+        )
+    if unit != USD:
+        raise SourceRefused(f"the oracle {oracle} counts in units of {unit}; only USD with 8 decimals ({USD}) is known")
+    return Contracts(chain_id=chain_id, provider=provider, pool=pool, oracle=oracle, data_provider=data_provider,
+                     revision=revision, base_currency_unit=unit)  # fmt: skip
+
+
+_OF_POOL = (
+    abis.GET_RESERVE_DATA, abis.GET_GRACE_PERIOD, abis.GET_DEFICIT, abis.GET_VIRTUAL_BALANCE,
+    abis.GET_NORMALIZED_INCOME, abis.GET_NORMALIZED_DEBT,
+)  # fmt: skip
+
+
+def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
+    """Every listed reserve, in the order of the pool's list. Raises `MalformedAnswer` naming reserve and field."""
+    assets: list[str] = [a.lower() for a in reader.one(Call(at.pool, abis.GET_RESERVES_LIST, about="the pool"))]
+    if not assets:
+        raise SourceRefused(f"the pool {at.pool} lists no reserves at block {reader.block.number}")
+    symbols = dict(zip(assets, _symbols(reader, assets), strict=True))
+    subjects = [(asset, symbols[asset]) for asset in assets]
+    columns = [calls_for(subjects, at.pool, function) for function in _OF_POOL]
+    by_reserve = list(zip(*columns, strict=True))
+    # The raw answers are kept: their digest says which bytes a row was made from.
+    raw = reader.read_raw([call for calls in by_reserve for call in calls])
+    width = len(_OF_POOL)
+    answers = [[reader.decoded(c, raw[i * width + k]) for k, c in enumerate(cs)] for i, cs in enumerate(by_reserve)]
+    digests = [hashlib.sha256(b"".join(raw[i * width : (i + 1) * width])).hexdigest() for i in range(len(assets))]
+
+    supplies = reader.read([
+        Call(token, abis.SCALED_TOTAL_SUPPLY, about=f"the {kind} of {symbols[asset]}")
+        for asset, answer in zip(assets, answers, strict=True)
+        for kind, token in (("aToken", answer[0][8]), ("debt token", answer[0][10]))
+    ])  # fmt: skip
+    prices = _prices(reader, at, subjects)
+    curves = _rate_curves(reader, at, subjects)
+    reserves = []
+    for i, asset in enumerate(assets):
+        data, grace, deficit, virtual, income, debt = answers[i]
+        price, source, description = prices[i]
+        reserves.append(Reserve(
+            asset=asset, id=data[7], symbol=symbols[asset], configuration=data[0], liquidity_index=data[1],
+            liquidity_rate=data[2], variable_borrow_index=data[3], variable_borrow_rate=data[4],
+            last_update=data[6], atoken=data[8], vtoken=data[10], grace_until=grace, deficit=deficit,
+            virtual_balance=virtual, normalized_income=income, normalized_debt=debt,
+            scaled_atoken_supply=supplies[2 * i], scaled_debt_supply=supplies[2 * i + 1], price=price,
+            price_source=source, price_description=description, rate_curve=curves[i], payload_sha256=digests[i],
+        ))  # fmt: skip
+    ids = [reserve.id for reserve in reserves]
+    if len(set(ids)) != len(ids) or max(ids) > 127:
+        raise MalformedAnswer(f"getReserveData: reserve ids must be distinct and below 128, found {ids}")
+    return reserves
+
+
+def fetch_emodes(reader: BlockReader, at: Contracts) -> list[EMode]:
+    """Every e-mode category that exists: those with a liquidation threshold. Ids may have gaps, so all are asked."""
+    configurations = reader.read([Call(at.pool, abis.GET_EMODE_CONFIG, (i,), f"e-mode {i}") for i in EMODE_IDS])
+    found = {i: terms for i, terms in zip(EMODE_IDS, configurations, strict=True) if terms[1]}
+    fields = [abis.GET_EMODE_COLLATERAL, abis.GET_EMODE_BORROWABLE, abis.GET_EMODE_LTVZERO, abis.GET_EMODE_LABEL]
+    if at.revision >= V37:
+        fields.append(abis.GET_EMODE_ISOLATED)
+    answers = iter(reader.read([Call(at.pool, f, (i,), f"e-mode {i}") for i in found for f in fields]))
+    emodes = []
+    for i, (ltv, threshold, bonus) in found.items():
+        collateral, borrowable, ltvzero, label = (next(answers) for _ in range(4))
+        emodes.append(EMode(
+            id=i, label=abis.text(label), ltv=ltv, liquidation_threshold=threshold, liquidation_bonus=bonus,
+            collateral=collateral, borrowable=borrowable, ltvzero=ltvzero,
+            isolated=next(answers) if at.revision >= V37 else False,
+        ))  # fmt: skip
+    return emodes
+
+
+def _symbols(reader: BlockReader, assets: list[str]) -> list[str]:
+    """Symbols, tolerant of bytes32 and of bytes that are no text; an asset without one is called by its address."""
+    symbols = []
+    for asset, raw in zip(assets, reader.read_raw([Call(a, abis.SYMBOL, about=a) for a in assets]), strict=True):
+        try:
+            symbol = "" if isinstance(raw, Failure) else abis.token_symbol(raw)
+        except WrongShape:
+            symbol = ""
+        symbols.append(symbol or asset)
+    return symbols
+
+
+def _prices(reader: BlockReader, at: Contracts, subjects: list[tuple[str, str]]) -> list[tuple[int, str, str]]:
+    """(price, source, description of the source) of each reserve. Raises `CrossCheckFailed` without a price."""
+    sources: list[str] = reader.read(calls_for(subjects, at.oracle, abis.GET_SOURCE_OF_ASSET))
+    prices = reader.read(calls_for(subjects, at.oracle, abis.GET_ASSET_PRICE), may_fail=True)
+    named = [(s, symbol) for s, (_, symbol) in zip(sources, subjects, strict=True)]
+    said: list[Any] = reader.read([Call(s, abis.DESCRIPTION, about=name) for s, name in named], may_fail=True)
+    for price, (source, symbol) in zip(prices, named, strict=True):
+        if isinstance(price, Failure) or price == 0:
+            found = f"no price ({price.reason})" if isinstance(price, Failure) else "price 0"
+            raise CrossCheckFailed(
+                f"oracle price of {symbol}: expected a positive price, found {found} at block {reader.block.number}; "
+                f"the feed {source} answers zero or less, or nothing, and there is no fallback. Nothing was written"
+            )
+    texts = ["" if isinstance(d, Failure) else abis.text(d) for d in said]
+    return list(zip(prices, sources, texts, strict=True))
+
+
+def _rate_curves(
+    reader: BlockReader, at: Contracts, subjects: list[tuple[str, str]]
+) -> list[tuple[int, int, int, int] | None]:
+    """Kink, base rate and slopes (ray) where the pool's rate strategy tells them; nothing depends on them here."""
+    strategy = reader.read([Call(at.pool, abis.GET_RATE_STRATEGY, about="the pool")], may_fail=True)[0]
+    if isinstance(strategy, Failure):
+        return [None] * len(subjects)
+    answers = reader.read(calls_for(subjects, strategy, abis.GET_RATE_DATA), may_fail=True)
+    return [None if isinstance(curve, Failure) else curve for curve in answers]

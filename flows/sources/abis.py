@@ -1,0 +1,148 @@
+"""The contract functions and events that are read, as signatures, and the one place that encodes and decodes them.
+
+Signatures and bit layouts: interfaces of aave-v3-origin 3.6 and 3.7 (MIT-headed), ERC-20, Multicall3. Fields are
+read one by one instead of by the UI helper contracts: the tuple of an e-mode changed its shape in v3.7 under an
+unchanged selector, single getters did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eth_abi import decode, encode
+from eth_abi.exceptions import DecodingError
+from eth_utils import keccak
+
+WORD = 32
+
+
+class WrongShape(ValueError):
+    """Bytes that are not what the signature promises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A view function: `signature` with input types, `outputs` as ABI types. Single outputs come unpacked."""
+
+    signature: str
+    outputs: tuple[str, ...]
+    selector: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "selector", "0x" + keccak(text=self.signature)[:4].hex())
+
+    @property
+    def name(self) -> str:
+        return self.signature.partition("(")[0]
+
+    def encode(self, *args: str | int) -> str:
+        """Call data; arguments are addresses and unsigned integers only, one word each."""
+        return self.selector + "".join(f"{a:064x}" if isinstance(a, int) else f"{a[2:]:0>64}" for a in args)
+
+    def decode(self, raw: bytes) -> Any:
+        """Outputs as int, bool, lower-case address, bytes (for `string`), or list. Raises `WrongShape`."""
+        if all(kind in STATIC for kind in self.outputs):
+            values = _words(self.outputs, raw)
+        else:
+            # As bytes: the symbols of some old tokens are not UTF-8, and a name must not stop a market.
+            kinds = ["bytes" if kind == "string" else kind for kind in self.outputs]
+            try:
+                values = decode(kinds, raw)
+            except (DecodingError, OverflowError) as exc:
+                raise WrongShape(f"{len(raw)} bytes are not ({', '.join(self.outputs)})") from exc
+        return values[0] if len(values) == 1 else tuple(values)
+
+
+STATIC = {"address": 160, "bool": 1, **{f"uint{bits}": bits for bits in (8, 16, 40, 128, 256)}}
+"""Types of one word and the number of bits they may use."""
+
+
+def _words(kinds: Sequence[str], raw: bytes) -> list[Any]:
+    if len(raw) != WORD * len(kinds):
+        raise WrongShape(f"expected {WORD * len(kinds)} bytes, found {len(raw)}")
+    values: list[Any] = []
+    for i, kind in enumerate(kinds):
+        value = int.from_bytes(raw[WORD * i : WORD * (i + 1)], "big")
+        if value >> STATIC[kind]:
+            raise WrongShape(f"value {i} does not fit {kind}: {value:#x}")
+        values.append(f"0x{value:040x}" if kind == "address" else bool(value) if kind == "bool" else value)
+    return values
+
+
+# PoolAddressesProvider
+GET_POOL = Function("getPool()", ("address",))
+GET_PRICE_ORACLE = Function("getPriceOracle()", ("address",))
+GET_POOL_DATA_PROVIDER = Function("getPoolDataProvider()", ("address",))
+
+# Pool
+POOL_REVISION = Function("POOL_REVISION()", ("uint256",))
+GET_RESERVES_LIST = Function("getReservesList()", ("address[]",))
+GET_RESERVE_DATA = Function(
+    "getReserveData(address)",
+    # configuration, liquidity index and rate, borrow index and rate, stable rate (gone), last update, id, aToken,
+    # stable debt token (gone), debt token, rate strategy, accrued to treasury, unbacked, isolation mode debt
+    ("uint256", "uint128", "uint128", "uint128", "uint128", "uint128", "uint40", "uint16", "address", "address",
+     "address", "address", "uint128", "uint128", "uint128"),
+)  # fmt: skip
+GET_GRACE_PERIOD = Function("getLiquidationGracePeriod(address)", ("uint40",))
+GET_DEFICIT = Function("getReserveDeficit(address)", ("uint256",))
+GET_VIRTUAL_BALANCE = Function("getVirtualUnderlyingBalance(address)", ("uint128",))
+GET_NORMALIZED_INCOME = Function("getReserveNormalizedIncome(address)", ("uint256",))
+GET_NORMALIZED_DEBT = Function("getReserveNormalizedVariableDebt(address)", ("uint256",))
+GET_RATE_STRATEGY = Function("RESERVE_INTEREST_RATE_STRATEGY()", ("address",))
+GET_EMODE_CONFIG = Function("getEModeCategoryCollateralConfig(uint8)", ("uint16", "uint16", "uint16"))
+GET_EMODE_COLLATERAL = Function("getEModeCategoryCollateralBitmap(uint8)", ("uint128",))
+GET_EMODE_BORROWABLE = Function("getEModeCategoryBorrowableBitmap(uint8)", ("uint128",))
+GET_EMODE_LTVZERO = Function("getEModeCategoryLtvzeroBitmap(uint8)", ("uint128",))
+GET_EMODE_LABEL = Function("getEModeCategoryLabel(uint8)", ("string",))
+GET_EMODE_ISOLATED = Function("getIsEModeCategoryIsolated(uint8)", ("bool",))
+GET_USER_CONFIGURATION = Function("getUserConfiguration(address)", ("uint256",))
+GET_USER_EMODE = Function("getUserEMode(address)", ("uint256",))
+GET_USER_ACCOUNT_DATA = Function("getUserAccountData(address)", ("uint256",) * 6)
+
+# AaveOracle, its feeds, the rate strategy
+GET_ASSET_PRICE = Function("getAssetPrice(address)", ("uint256",))
+GET_SOURCE_OF_ASSET = Function("getSourceOfAsset(address)", ("address",))
+BASE_CURRENCY_UNIT = Function("BASE_CURRENCY_UNIT()", ("uint256",))
+DESCRIPTION = Function("description()", ("string",))
+GET_RATE_DATA = Function("getInterestRateData(address)", ("uint256",) * 4)
+
+# Tokens
+SYMBOL = Function("symbol()", ("string",))
+SCALED_TOTAL_SUPPLY = Function("scaledTotalSupply()", ("uint256",))
+SCALED_BALANCE_OF = Function("scaledBalanceOf(address)", ("uint256",))
+
+AGGREGATE3 = Function("aggregate3((address,bool,bytes)[])", ("(bool,bytes)[]",))
+
+
+def aggregate3_data(calls: Sequence[tuple[str, str]]) -> str:
+    """Call data of Multicall3's `aggregate3` for (target, call data) pairs, each allowed to fail."""
+    rows = [(target, True, bytes.fromhex(data[2:])) for target, data in calls]
+    return AGGREGATE3.selector + encode(["(address,bool,bytes)[]"], [rows]).hex()
+
+
+def text(raw: bytes) -> str:
+    """A label as printable text: what is not UTF-8 becomes U+FFFD, control characters go, 64 characters at most."""
+    shown = raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+    return "".join(c for c in shown if c.isprintable()).strip()[:64]
+
+
+def token_symbol(raw: bytes) -> str:
+    """Symbol from the answer of `symbol()`: a string, or the bytes32 of tokens older than the final ERC-20.
+
+    Raises `WrongShape` for anything else.
+    """
+    return text(raw) if len(raw) == WORD else text(SYMBOL.decode(raw))
+
+
+def _topic(signature: str) -> str:
+    return "0x" + keccak(text=signature).hex()
+
+
+TRANSFER = _topic("Transfer(address,address,uint256)")
+BALANCE_TRANSFER = _topic("BalanceTransfer(address,address,uint256,uint256)")
+SUPPLY = _topic("Supply(address,address,address,uint256,uint16)")
+BORROW = _topic("Borrow(address,address,address,uint256,uint8,uint256,uint16)")
+COLLATERAL_ENABLED = _topic("ReserveUsedAsCollateralEnabled(address,address)")
