@@ -121,11 +121,10 @@ def read_market(
 
 def write(store: Store, state: MarketState, run_id: str) -> WriteReport:
     """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
-    from flows.aave_rows import snapshot_frames
+    from data.snapshot import save_snapshot
+    from flows.aave_rows import to_frames
 
-    frames = snapshot_frames(state)
-    at = {"market": state.market, "block": state.block.number}
-    return store.write_batch(SOURCE, f"{state.market}:{state.block.number}", frames, run_id=run_id, scope=at)
+    return save_snapshot(store, SOURCE, to_frames(state), run_id)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

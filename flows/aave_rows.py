@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,48 +30,30 @@ class MarketState:
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:
-    """Rows by table, all but `fact_snapshot`, whose counts and hash follow from these."""
+    """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in."""
     at = {"market": state.market, "block": state.block.number}
     reserves = [at | _reserve(reserve) for reserve in state.reserves]
     emodes = [at | _emode(emode) for emode in state.emodes]
     accounts = [at | _account(account, state.account_data.get(account.address)) for account in state.accounts]
     return {
         "raw_aave_reserves": pd.DataFrame(reserves),
-        # Columns are named, since a market may have no e-mode.
+        # Columns are named, since a market may have no e-mode and no account.
         "raw_aave_emodes": pd.DataFrame(emodes, columns=[*at, *EMODE_COLUMNS]),
         "raw_aave_user_accounts": pd.DataFrame(accounts, columns=[*at, *ACCOUNT_COLUMNS]),
         "stg_positions": _positions(state, at),
+        "fact_snapshot": pd.DataFrame([at | _snapshot(state)]),
     }
 
 
-def snapshot_frames(state: MarketState) -> dict[str, pd.DataFrame]:
-    """All rows of the snapshot by table, with the row of `fact_snapshot` that binds them."""
-    frames = to_frames(state)
-    frames["fact_snapshot"] = _snapshot(state, frames, content_hash(frames))
-    return frames
-
-
-def content_hash(frames: Mapping[str, pd.DataFrame]) -> str:
-    """SHA-256 of what the rows say; the same block gives the same hash however and whenever it was read."""
-    digest = hashlib.sha256()
-    for table in sorted(frames):
-        digest.update(f"{table}\n".encode())
-        digest.update(frames[table].drop(columns="payload_sha256", errors="ignore").to_csv(index=False).encode())
-    return digest.hexdigest()
-
-
-def _snapshot(state: MarketState, frames: Mapping[str, pd.DataFrame], snapshot_hash: str) -> pd.DataFrame:
+def _snapshot(state: MarketState) -> dict[str, object]:
     contracts = state.contracts
-    return pd.DataFrame([{
-        "market": state.market, "block": state.block.number, "chain_id": contracts.chain_id,
-        "block_hash": state.block.hash, "block_time": state.block.time, "pool_revision": contracts.revision,
-        "provider": contracts.provider, "pool": contracts.pool, "oracle": contracts.oracle,
-        "data_provider": contracts.data_provider, "base_currency_unit": str(contracts.base_currency_unit),
-        "n_reserves": len(frames["raw_aave_reserves"]), "n_emodes": len(frames["raw_aave_emodes"]),
-        "n_accounts": len(frames["raw_aave_user_accounts"]), "n_positions": len(frames["stg_positions"]),
-        "hf_checked": state.checked.hf_checked, "below_one_confirmed": state.checked.below_one_confirmed,
-        "is_synthetic": 0, "snapshot_hash": snapshot_hash,
-    }])  # fmt: skip
+    return {
+        "chain_id": contracts.chain_id, "block_hash": state.block.hash, "block_time": state.block.time,
+        "pool_revision": contracts.revision, "provider": contracts.provider, "pool": contracts.pool,
+        "oracle": contracts.oracle, "data_provider": contracts.data_provider,
+        "base_currency_unit": str(contracts.base_currency_unit), "hf_checked": state.checked.hf_checked,
+        "below_one_confirmed": state.checked.below_one_confirmed, "is_synthetic": 0,
+    }  # fmt: skip
 
 
 EMODE_COLUMNS = (
