@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from risk_core.errors import InputError
 from risk_core.result import Result
@@ -51,6 +50,8 @@ def losses(result: Result, of: str) -> FloatArray:
 
 def quantile(sample: FloatArray, level: float) -> Estimate:
     """The `level` quantile of a sample: order statistic ceil(n level), interval from binomial ranks."""
+    from scipy.stats import binom  # slower to import than all the rest, and a reader of stored figures needs none of it
+
     _check_level(level)
     ordered = np.sort(sample)
     n = len(ordered)
