@@ -6,5 +6,6 @@
 from __future__ import annotations
 
 from data.sample.book import book
+from data.sample.fill import fill, main
 
-__all__ = ["book"]
+__all__ = ["book", "fill", "main"]

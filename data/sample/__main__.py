@@ -1,0 +1,7 @@
+"""`python -m data.sample`: fill the warehouse with the built-in sample."""
+
+import sys
+
+from data.sample.fill import main
+
+sys.exit(main())

@@ -1,0 +1,83 @@
+"""Fill the warehouse with the sample, through the same door as live data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.errors import DataError, NoSnapshot, WarehouseMissing
+from data.sample.book import book, holdings
+from data.settings import SAMPLE_MARKET, risk_db
+from risk_core import RiskCoreError
+
+SOURCE = "sample"
+
+
+def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) -> str:
+    """Write the sample's snapshot, prices and asset map to `db` (`RISK_DB` when None); returns one line on it.
+
+    A sample stored before is replaced; writing the same one again changes nothing. Raises `WarehouseError`.
+    """
+    from data import assets, snapshot
+    from data.sample import frames, prices
+    from data.store import Store
+
+    held = holdings(n_accounts, seed)
+    with Store.open(db) as store:
+        run = store.start_run("sample", {"accounts": n_accounts, "seed": seed})
+        try:
+            series = prices.frame(seed)
+            report = snapshot.save_snapshot(store, SOURCE, frames.frames(held), run)
+            store.write_batch(
+                SOURCE, f"prices:{seed}", {"dim_prices": series}, run,
+                scope={"source": prices.SYNTHETIC},
+            )  # fmt: skip
+            assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
+        except BaseException as error:
+            store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
+            raise
+        done = (
+            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {len(series):,} "
+            f"synthetic prices in {store.path}"
+        )
+        store.finish_run(run, "completed", done)
+    return done
+
+
+def is_filled(db: Path | str | None = None) -> bool:
+    """True when the warehouse holds a snapshot, live or sample."""
+    from data.snapshot import newest
+
+    try:
+        newest(db=db)
+    except (WarehouseMissing, NoSnapshot):
+        return False
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `python -m data.sample`; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data.sample",
+        description="Fill the warehouse (RISK_DB) with the built-in sample: real configuration, synthetic accounts.",
+    )
+    parser.add_argument("--accounts", type=int, default=20_000, metavar="N", help="accounts, 100 to 1,000,000 or more")
+    parser.add_argument("--seed", type=int, default=7, metavar="S", help="seed of the accounts and prices")
+    parser.add_argument("--if-empty", action="store_true", help="do nothing when the warehouse has a snapshot")
+    parser.add_argument("--statistics", action="store_true", help="print the sample's statistics and write nothing")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.statistics:
+            from data.sample.statistics import statistics
+
+            print("\n".join(statistics(book(arguments.accounts, arguments.seed)).lines()))
+        elif arguments.if_empty and is_filled():
+            print(f"{risk_db()} has a snapshot: nothing to do")
+        else:
+            print(fill(arguments.accounts, arguments.seed))
+    except (DataError, RiskCoreError, ValueError) as error:
+        print(f"data.sample: {error}", file=sys.stderr)
+        return 1
+    return 0
