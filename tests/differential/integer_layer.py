@@ -22,23 +22,12 @@ from tests.reference.truth import BASE, Truth
 def check(truth: Truth) -> Tally:
     """Every recorded number of one file against the integer model."""
     tally = Tally()
-    for part in (
-        _outline,
-        _indices,
-        _totals,
-        _positions,
-        _accounts,
-        _horizons,
-        _liquidations,
-        _sequences,
-        _advice,
-        _solved,
-    ):
-        _guarded(tally, f"{truth.name}: {part.__name__.lstrip('_')}", part, truth, tally)
+    for part in PARTS:
+        guarded(tally, f"{truth.name}: {part.__name__.lstrip('_')}", part, truth, tally)
     return tally
 
 
-def _guarded(tally: Tally, where: str, work: Callable[..., object], *arguments: object) -> None:
+def guarded(tally: Tally, where: str, work: Callable[..., object], *arguments: object) -> None:
     """Run `work`; what does not fit together counts as one difference instead of ending the comparison."""
     try:
         work(*arguments)
@@ -123,7 +112,7 @@ def _liquidations(truth: Truth, tally: Tally) -> None:
     pool_of = cache(truth.pool)
     for i, record in enumerate(truth.raw["liquidations"]):
         where = f"{truth.name}: liquidations[{i}]"
-        _guarded(tally, where, _liquidation, truth, tally, pool_of, record, where)
+        guarded(tally, where, _liquidation, truth, tally, pool_of, record, where)
 
 
 def _liquidation(truth: Truth, tally: Tally, pool_of: Callable[[str], Pool], record: Any, where: str) -> None:
@@ -135,7 +124,7 @@ def _sequences(truth: Truth, tally: Tally) -> None:
     pool_of = cache(truth.pool)
     for i, record in enumerate(truth.raw["sequences"]):
         where = f"{truth.name}: sequences[{i}]"
-        _guarded(tally, where, _sequence, truth, tally, pool_of(record["v"]), record, where)
+        guarded(tally, where, _sequence, truth, tally, pool_of(record["v"]), record, where)
 
 
 def _sequence(truth: Truth, tally: Tally, pool: Pool, record: Any, where: str) -> None:
@@ -148,6 +137,8 @@ def _sequence(truth: Truth, tally: Tally, pool: Pool, record: Any, where: str) -
 def steps(truth: Truth, record: Mapping[str, Any], where: str) -> Iterator[Call]:
     """Calls of one recorded sequence, each to be applied on the state after the previous successful one."""
     for n, step in enumerate(record["steps"]):
+        if step.get("u", record["u"]) != record["u"]:
+            raise ValueError(f"step {n} is about user {step['u']}, its sequence about user {record['u']}")
         yield Call.of(truth, {"u": record["u"], **step}, f"{where}.steps[{n}]", record["v"])
 
 
@@ -240,3 +231,7 @@ def _rounds_up(pool: Pool, user: Account) -> bool:
     """Does the health factor of this account depend on rounding half up?"""
     data, weighted = pool.weighted_account_data(user)
     return data.health_factor != weighted * WAD // data.debt // BPS
+
+
+PARTS = (_outline, _indices, _totals, _positions, _accounts, _horizons, _liquidations, _sequences, _advice, _solved)
+"""What is compared, each from the file alone; cheap ones first."""

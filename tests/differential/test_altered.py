@@ -13,6 +13,7 @@ import pytest
 import risk_core as rc
 from tests.differential import float_layer, integer_layer
 from tests.differential.__main__ import main
+from tests.differential.tally import Tally
 from tests.reference.aave_exact import UnknownRevision
 from tests.reference.truth import Truth, TruthError
 
@@ -73,6 +74,7 @@ def at(raw: Any, path: tuple) -> tuple[Any, Any]:
     return raw, path[-1]
 
 
+@pytest.mark.slow
 def test_one_number_altered_is_noticed_in_every_kind_of_place(small):
     kinds: dict[str, list[tuple]] = {}
     for path, kind in numbers(small.raw):
@@ -82,6 +84,8 @@ def test_one_number_altered_is_noticed_in_every_kind_of_place(small):
     unnoticed = set()
     for kind, paths in kinds.items():
         samples = dict.fromkeys([paths[len(paths) // 2], paths[0], paths[len(paths) // 3], paths[-1]])
+        if kind in UNWITNESSED:
+            samples = [paths[0]]
         if not any(noticed(small.raw, path) for path in samples):
             unnoticed.add(kind)
 
@@ -93,11 +97,17 @@ def noticed(raw: Any, path: tuple) -> bool:
     kept = holder[key]
     holder[key] = altered(kept)
     try:
-        return bool(integer_layer.check(Truth.of("altered", raw)).differences)
+        return any(differs(part, Truth.of("altered", raw)) for part in integer_layer.PARTS)
     except (UnknownRevision, TruthError):
         return True
     finally:
         holder[key] = kept
+
+
+def differs(part, truth: Truth) -> bool:
+    tally = Tally()
+    integer_layer.guarded(tally, "altered", part, truth, tally)
+    return bool(tally.differences)
 
 
 def first(records: list[dict], wanted) -> int:
