@@ -21,13 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from data import settings
 from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
 from data.errors import BatchRefused, WarehouseError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from data.validation import Judgement
 
 MANUAL_RUN = "manual"
@@ -89,6 +89,8 @@ class Store:
 
     def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
         """A query's rows as a frame; uint256 values stay text."""
+        import pandas as pd  # a second, which `load_market` does not need
+
         with sqlite_errors(self.path):
             cursor = self._connection.execute(sql, params)
             return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
