@@ -1,0 +1,133 @@
+"""The Dash application: a factory, and `server` for any WSGI host."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html
+from flask import Flask, Response, send_from_directory
+
+from dashboard import api, ids, layout
+from dashboard.components import banner, empty
+from dashboard.pages import about, overview, what_if
+from dashboard.warehouse import Source, Warehouse
+
+PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
+BOOTSTRAP = "/vendor/bootstrap.min.css"
+
+
+def create_app(source: Source | None = None) -> Dash:
+    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks."""
+    source = source or Warehouse()
+    app = Dash(
+        "dashboard", server=Flask("dashboard"), title="Liquidation risk workbench", update_title=None, index_string=layout.INDEX,
+        external_stylesheets=[BOOTSTRAP], suppress_callback_exceptions=True, assets_folder=str(Path(__file__).parent / "assets"),
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+    )  # fmt: skip
+    _serve_bootstrap(app.server)
+    _same_origin_only(app.server)
+    api.register(app.server, source)
+    app.layout = layout.shell(PAGES)
+    _register_shell(app, source)
+    for module in (overview, what_if, about):
+        module.register(app, source)
+    return app
+
+
+def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
+    """Content, title, question, both navigations and the snapshot of a page."""
+    page = next((p for p in PAGES if p.path == path), None)
+    if page is None:
+        content: Any = html.Section(
+            empty("No such page", f"Nothing is at {path}. The pages are in the navigation."), className="card"
+        )
+        title, question = "Not found", ""
+    else:
+        content, title, question = page.build(source, search), page.title, page.question
+    links = layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES, path, grouped=False)
+    return content, title, question, *links, source.status().snapshot_hash
+
+
+def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
+    """Badge, its class, foot of the navigation, and a quiet banner when a newer snapshot arrived."""
+    status = source.status()
+    arrived = None
+    if shown and status.block is not None and status.snapshot_hash != shown:
+        arrived = banner(
+            "flat",
+            "new",
+            "A new snapshot arrived while you work. This page stays on the one it was opened with.",
+            html.A("Switch", href=""),
+        )
+    return *layout.badge(status), layout.foot(status), arrived
+
+
+def _register_shell(app: Dash, source: Source) -> None:
+    @app.callback(
+        Output(ids.PAGE, "children"), Output(ids.TITLE, "children"), Output(ids.QUESTION, "children"), Output(ids.NAV, "children"),
+        Output(ids.BOTTOM_NAV, "children"), Output(ids.SNAPSHOT, "data"), Input(ids.URL, "pathname"), State(ids.URL, "search"),
+    )  # fmt: skip
+    def route(path: str, search: str) -> tuple[Any, ...]:
+        return open_page(source, path or "/", search or "")
+
+    @app.callback(
+        Output(ids.STATUS, "children"), Output(ids.STATUS, "className"), Output(ids.NAV_FOOT, "children"), Output(ids.BANNER, "children"),
+        Input(ids.CLOCK, "n_intervals"), Input(ids.SNAPSHOT, "data"),
+    )  # fmt: skip
+    def tick(_: int, shown: str | None) -> tuple[Any, ...]:
+        return show_status(source, shown)
+
+    app.clientside_callback(
+        ClientsideFunction("workbench", "theme"),
+        Output(ids.THEME, "data"),
+        Input(ids.THEME_BUTTON, "n_clicks"),
+        State(ids.THEME, "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("workbench", "share"),
+        Output(ids.SHARE_TEXT, "children"),
+        Input(ids.SHARE, "n_clicks"),
+        prevent_initial_call=True,
+    )
+
+
+def _serve_bootstrap(server: Flask) -> None:
+    """Bootstrap's style sheet from its Python package: nothing of it is committed here, nothing is fetched elsewhere."""
+    spec = importlib.util.find_spec("flask_bootstrap")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the package bootstrap-flask is not installed; run: pip install -r requirements.txt")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "static" / "bootstrap5" / "css"
+
+    @server.get(BOOTSTRAP)
+    def bootstrap() -> Response:
+        return send_from_directory(folder, "bootstrap.min.css", max_age=86_400)
+
+
+def _same_origin_only(server: Flask) -> None:
+    """The browser is told, too: nothing may be loaded from, or sent to, another host."""
+    policy = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'self'"
+    )
+
+    @server.after_request
+    def headers(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", policy)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+
+@cache
+def _server() -> Flask:
+    return create_app().server
+
+
+def __getattr__(name: str) -> Any:
+    """`server`, the WSGI application, made when first asked for: `gunicorn dashboard.app:server --threads 4`."""
+    if name == "server":
+        return _server()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,85 @@
+// What must not wait for the server: the theme, the handle under the thumb, the address bar.
+(function () {
+  const C = (window.dash_clientside = window.dash_clientside || {});
+  const no = () => C.no_update;
+  const GAP = 60; // ms between two questions to the server while a handle moves
+  let asked = 0, latest = 0;
+
+  const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+  const place = (driver, value) => {
+    const at = (v) => (Math.min(Math.max(v, driver.low), driver.high) - driver.low) / (driver.high - driver.low);
+    const from = at(Math.min(value, driver.baseline)), to = at(Math.max(value, driver.baseline));
+    // The handle travels inside 8 px margins.
+    return { left: `calc(8px + ${from} * (100% - 16px))`, width: `calc(${to - from} * (100% - 16px))` };
+  };
+
+  C.workbench = {
+    // Theme: the attribute on <html> now, the store for the figures and the next visit.
+    theme: function (clicks, stored) {
+      if (!clicks) return no();
+      const next = (stored || "dark") === "light" ? "dark" : "light";
+      document.documentElement.dataset.bsTheme = next;
+      return next;
+    },
+
+    // One slider row: slider, number field and reset button agree; the fill runs from the baseline to the handle.
+    row: function (slider, typed, reset, driver) {
+      const id = C.callback_context.triggered_id;
+      const part = id ? id.type : "slider";
+      let value = slider, problem = "";
+      if (part === "reset") value = driver.baseline;
+      if (part === "typed") {
+        if (typed === null || typed === undefined || typed < driver.low || typed > driver.high) {
+          problem = `Allowed: ${driver.low} to ${driver.high} ${driver.unit}. Kept ${slider} ${driver.unit}.`;
+        } else value = typed;
+      }
+      const changed = Math.abs(value - driver.baseline) > 1e-9;
+      return [value === slider ? no() : value, value, changed ? "sl chg" : "sl", place(driver, value), problem];
+    },
+
+    // All sliders into one state; at most one question per GAP, always ending with the newest.
+    collect: async function (values) {
+      const ticket = ++latest;
+      const wait = asked + GAP - Date.now();
+      if (wait > 0) await sleep(wait);
+      if (ticket !== latest) return no();
+      asked = Date.now();
+      const ids = C.callback_context.inputs_list[0];
+      return Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
+    },
+
+    // A chip or "reset all" moves every slider.
+    preset: function (clicks, reset, values, drivers) {
+      const id = C.callback_context.triggered_id;
+      if (!id || !C.callback_context.triggered.some((t) => t.value)) return drivers.map(no);
+      const target = id.key ? values[id.key] : {};
+      return drivers.map((d) => (d.key in target ? target[d.key] : d.baseline));
+    },
+
+    // A click on the curve sets the ETH driver.
+    curve: function (click) {
+      if (!click || !click.points.length) return no();
+      return Math.round(click.points[0].x);
+    },
+
+    // The address bar holds the whole state, without a new page.
+    address: function (query) {
+      history.replaceState(history.state, "", location.pathname + (query ? "?" + query : ""));
+      return query ? "?" + query : "no driver changed";
+    },
+
+    // A finished run stays on screen when drivers move on, dimmed, and says so.
+    stale: function (query, run) {
+      if (!run) return ["", ""];
+      const same = run.query === (query || "");
+      return [same ? "" : "stale", same ? run.note : "drivers changed since this run; run it again"];
+    },
+
+    share: async function (clicks) {
+      if (!clicks) return no();
+      try { await navigator.clipboard.writeText(location.href); } catch (e) { return "Copy the address bar"; }
+      setTimeout(() => C.set_props("share-text", { children: "Share" }), 1800);
+      return "Link copied";
+    },
+  };
+})();

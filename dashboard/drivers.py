@@ -1,0 +1,121 @@
+"""The drivers of a what-if, and which oracle price each of them moves.
+
+A driver acts through the oracle model of each reserve, as the protocol sees prices: a liquid-staking token is its
+base asset times the ratio its oracle reports, a Bitcoin wrapper follows BTC, USDe and its relatives are priced by
+USDT, GHO is fixed. A discount on a market that no oracle reads is not a driver here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """One slider. `low`, `high`, `step` and `baseline` are in the unit on screen: per cent, or a multiple."""
+
+    key: str
+    label: str
+    unit: str
+    low: float
+    high: float
+    step: float
+    baseline: float
+    note: str
+    """What it moves, in words: shown under the slider."""
+    group: str = "Prices"
+
+    @property
+    def scale(self) -> float:
+        """Screen units in one unit of the engine: 100 for per cent."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    def position(self, value: float) -> float:
+        """Where `value` sits on the track, 0 to 1."""
+        return (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+
+
+DRIVERS: tuple[Driver, ...] = (
+    Driver("eth", "ETH", "%", -60, 20, 1, 0, "WETH, and liquid-staking tokens at the ratio their oracle reports."),
+    Driver("btc", "BTC", "%", -60, 20, 1, 0, "WBTC, cbBTC, tBTC and the other Bitcoin tokens."),
+    Driver(
+        "lst", "LST ratio at the oracle", "%", -15, 0, 0.25, 0,
+        "Staked ETH per token, as the oracle reports it. A discount on a market alone does not reach Aave.",
+    ),
+    Driver("usdc", "USDC", "%", -20, 2, 0.25, 0, "USDC. Its oracle is capped above $1.04, with no floor."),
+    Driver("usdt", "USDT", "%", -20, 2, 0.25, 0, "USDT, and what Aave prices by it: USDe, sUSDe and their PTs."),
+    Driver("stable", "Other stablecoins", "%", -20, 2, 0.25, 0, "DAI, USDS, PYUSD, EURC and the like, each through its own oracle."),
+    Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve."),
+    Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "Multiplies the volatility of every factor. Acts on Monte Carlo only.", "Market"),
+)  # fmt: skip
+BY_KEY: Mapping[str, Driver] = MappingProxyType({d.key: d for d in DRIVERS})
+PRICE_KEYS = tuple(d.key for d in DRIVERS if d.unit == "%")
+
+FIXED = ""
+"""Driver key of a reserve whose oracle price is a constant."""
+
+_STABLE_FACTORS = frozenset({
+    "DAI", "USDS", "PYUSD", "FRAX", "LUSD", "CRVUSD", "RLUSD", "USDTB", "EUR", "EURC", "SDAI", "TUSD", "FDUSD", "USD", "USDG", "MUSD",
+})  # fmt: skip
+_FAMILY = {"eth": "ETH", "btc": "BTC", "usdc": "USD", "usdt": "USD", "stable": "USD", FIXED: "USD"}
+
+
+def driver_of(factor: str, kind: str) -> str:
+    """The driver that moves a reserve, from its price factor and the kind of its price (`fixed`, `ratio`, …)."""
+    name = factor.upper()
+    if kind == "fixed" or not name:
+        return FIXED
+    direct = {"ETH": "eth", "WETH": "eth", "BTC": "btc", "WBTC": "btc", "USDC": "usdc", "USDT": "usdt"}
+    return direct.get(name, "stable" if name in _STABLE_FACTORS else "other")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssetMap:
+    """For each reserve of a market, in its order: what moves its oracle price."""
+
+    symbol: tuple[str, ...]
+    driver: tuple[str, ...]
+    factor: tuple[str, ...]
+    series: tuple[str, ...]
+    """Price series of its own; empty where another asset's stands in."""
+    is_lst: NDArray[np.bool_]
+    """A ratio to ETH: moved by `eth` and by `lst`."""
+
+    @classmethod
+    def build(
+        cls, symbols: Iterable[str], factors: Iterable[str], kinds: Iterable[str], series: Iterable[str] = ()
+    ) -> AssetMap:
+        """From columns of dim_asset, in the order of the market's reserves."""
+        symbol, factor, kind = tuple(symbols), tuple(factors), tuple(kinds)
+        own = tuple(s if k == "series" else "" for s, k in zip(series, kind, strict=False))
+        driver = tuple(driver_of(f, k) for f, k in zip(factor, kind, strict=True))
+        lst = np.array([d == "eth" and k == "ratio" for d, k in zip(driver, kind, strict=True)], dtype=bool)
+        lst.setflags(write=False)
+        return cls(symbol, driver, factor, own or ("",) * len(symbol), lst)
+
+    def own_series(self, key: str) -> str:
+        """The price series of a driver's own asset, empty when only stand-ins move with it."""
+        return next((s for s, d in zip(self.series, self.driver, strict=True) if s and d == key), "")
+
+    def moved_by(self, key: str) -> NDArray[np.bool_]:
+        """(R,) true where the driver moves the reserve."""
+        return self.is_lst if key == "lst" else np.array([d == key for d in self.driver], dtype=bool)
+
+    def moves(self, by_driver: Mapping[str, float]) -> NDArray[np.float64]:
+        """(R,) relative moves of the oracle prices; a staked token moves by its base and its ratio together."""
+        move = np.array([by_driver.get(d, 0.0) for d in self.driver])
+        return np.where(self.is_lst, (1 + move) * (1 + by_driver.get("lst", 0.0)) - 1, move)
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """(R,) what each reserve is worth in: ETH, BTC, USD, or its own factor."""
+        return tuple(_FAMILY.get(d, f) for d, f in zip(self.driver, self.factor, strict=True))
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        return tuple(s for s, d in zip(self.symbol, self.driver, strict=True) if d == FIXED)

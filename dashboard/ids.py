@@ -1,0 +1,52 @@
+"""Every component id that a callback names, in one place."""
+
+from __future__ import annotations
+
+URL = "url"
+PAGE = "page"
+TITLE = "title"
+QUESTION = "question"
+NAV = "nav"
+BOTTOM_NAV = "bottom-nav"
+STATUS = "status"
+NAV_FOOT = "nav-foot"
+BANNER = "banner"
+CLOCK = "clock"
+THEME = "theme"
+THEME_BUTTON = "theme-button"
+SHARE = "share"
+SHARE_TEXT = "share-text"
+SNAPSHOT = "snapshot"
+"""Store with the hash of the snapshot that the open page was built from."""
+
+OVERVIEW_FAN = "overview-fan"
+OVERVIEW_SEIZED = "overview-seized"
+OVERVIEW_DEBT = "overview-debt"
+
+WHAT_IF = "what-if"
+"""Store with the drivers in screen units."""
+DRIVERS = "drivers"
+PRESET_VALUES = "preset-values"
+RESET_ALL = "reset-all"
+CHIPS = "chips"
+COMPARE = "compare"
+PINNED = "pinned"
+SWEEP = "sweep"
+SOLD = "sold"
+SOLD_LEGEND = "sold-legend"
+ACCOUNTS = "accounts"
+ACCOUNTS_COUNT = "accounts-count"
+TIMING = "timing"
+QUERY = "query"
+LINK_TEXT = "link-text"
+SIMULATE = "simulate"
+SIMULATION = "simulation"
+SIMULATION_FOR = "simulation-for"
+"""Store with the query of the drivers that the Monte Carlo table was computed for."""
+SIMULATION_PROGRESS = "simulation-progress"
+SIMULATION_NOTE = "simulation-note"
+
+
+def of(kind: str, key: object) -> dict[str, object]:
+    """A pattern-matching id: one component of a kind for each driver or preset."""
+    return {"type": kind, "key": key}

@@ -1,0 +1,1 @@
+"""The pages of the workbench. Each module has `PAGE` and `register(app)`."""

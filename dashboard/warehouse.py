@@ -1,0 +1,140 @@
+"""Where pages get their data: the newest snapshot and its newest run, loaded once for each snapshot.
+
+The cache is keyed by the snapshot's hash and holds immutable books, so a page keeps the snapshot it was built from
+while a newer one arrives, and readers share nothing that changes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+import data
+import risk_core as rc
+from dashboard.book import Book, Run
+from dashboard.drivers import AssetMap
+
+KEPT = 3
+"""Books kept in memory: the newest snapshot, and those that open pages may still show."""
+FILL = "python -m data.sample"
+RUN = "python -m flows risk-scenarios"
+DAY = 86_400
+
+
+class Unavailable(Exception):
+    """Nothing can be shown: a title, what it means, and the command that helps."""
+
+    def __init__(self, title: str, text: str, command: str = "") -> None:
+        super().__init__(f"{title}: {text}")
+        self.title, self.text, self.command = title, text, command
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the warehouse holds now. `block` is None when there is no snapshot."""
+
+    market: str = ""
+    block: int | None = None
+    block_time: int = 0
+    revision: int = 0
+    snapshot_hash: str = ""
+    synthetic: bool = False
+    age_seconds: float = 0.0
+
+    @property
+    def version(self) -> str:
+        return rc.types.REVISIONS.get(self.revision, "unknown")
+
+
+class Source(Protocol):
+    """What pages ask for. `Warehouse` answers from the database; tests answer from memory."""
+
+    def status(self) -> Status:
+        """Identity and age of the newest snapshot; never raises."""
+
+    def book(self, snapshot_hash: str | None = None) -> Book:
+        """The book of a snapshot, None is the newest. Raises `Unavailable`."""
+
+    def run(self, snapshot: rc.Snapshot) -> Run | None:
+        """The newest stored run on a snapshot, None before the first."""
+
+
+class Warehouse:
+    """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self._path = path
+        self._books: OrderedDict[str, Book] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def status(self) -> Status:
+        try:
+            at = data.snapshot.newest(db=self._path)
+        except data.errors.DataError:
+            return Status()
+        return Status(
+            at.market, at.block, at.block_time, at.revision, at.hash, at.synthetic, max(time.time() - at.block_time, 0.0)
+        )  # fmt: skip
+
+    def book(self, snapshot_hash: str | None = None) -> Book:
+        try:
+            # One load at a time: a burst of first readers shares one book instead of building it many times.
+            with self._lock:
+                wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
+                if wanted not in self._books:
+                    self._books[wanted] = self._load(wanted)
+                    while len(self._books) > KEPT:
+                        self._books.popitem(last=False)
+                self._books.move_to_end(wanted)
+                return self._books[wanted]
+        except (data.errors.WarehouseMissing, data.errors.NoSnapshot) as error:
+            raise Unavailable("No snapshot yet", str(error), FILL) from error
+        except data.errors.DataError as error:
+            raise Unavailable("The snapshot cannot be shown", str(error)) from error
+
+    def run(self, snapshot: rc.Snapshot) -> Run | None:
+        return _run(snapshot, self._path)
+
+    def _load(self, wanted: str) -> Book:
+        at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)
+        if at is None:
+            raise data.errors.NoSnapshot(f"snapshot {wanted[:16]} is not in the warehouse any more; reload the page")
+        market = data.load_market(block=at.block, market=at.market, db=self._path)
+        assets = _assets(market, self._path)
+        return Book.build(market, assets, _scenario(market, self._path), _daily_moves(market, assets, self._path))
+
+
+def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:
+    """What moves each reserve, in the market's order."""
+    frame = data.assets.asset_map(market.snapshot.market, db=path).set_index("asset")
+    rows = frame.loc[list(market.reserves.asset)]
+    return AssetMap.build(market.reserves.symbol, rows["factor"], rows["kind"], rows["series"])
+
+
+def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -> dict[str, np.ndarray]:
+    """Sorted daily moves of the drivers that have a price series of their own; a proxy's history says nothing."""
+    moves = {}
+    for driver in ("eth", "btc", "usdc"):
+        series = assets.own_series(driver)
+        if not series:
+            continue
+        try:
+            prices = data.prices.load_prices([series], "1h", synthetic=market.snapshot.synthetic, db=path)[series]
+        except data.errors.DataError:
+            continue
+        moves[driver] = daily_moves(prices.index.to_numpy(), prices.to_numpy())
+    return moves
+
+
+def daily_moves(ts: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Relative moves from one midnight (UTC) to the next, sorted ascending; days with a missing end are left out."""
+    at = {int(t): float(p) for t, p in zip(ts, price, strict=True) if t % DAY == 0}
+    moves = np.sort([at[t] / at[t - DAY] - 1 for t in at if t - DAY in at])
+    moves.setflags(write=False)
+    return moves
