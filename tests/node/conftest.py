@@ -1,0 +1,61 @@
+"""A node for the session, and what the real flow made of it. `pytest -m node` runs these tests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import data
+from data.store import Store
+from risk_core import Market
+from tests.node.harness import NodeMarket, running_market
+from tests.node.toolchain import ToolchainMissing
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A node's market, the warehouse that the flow `aave-market` filled from it, and what came out of that."""
+
+    node: NodeMarket
+    db: Path
+    said: str
+
+    @property
+    def market(self) -> Market:
+        return data.load_market(db=self.db, verify=True)
+
+    def rows(self, sql: str) -> list[tuple]:
+        with Store.open(self.db, readonly=True) as store:
+            return store.rows(sql)
+
+
+def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
+    """`python -m flows aave-market …` against a node, in this process; returns its line."""
+    from flows import registry
+
+    spec = registry.load("aave-market")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ETH_RPC_URL", node.url)
+        environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
+        environment.setenv("RISK_DB", str(db))
+        return spec.run(registry.parser(spec).parse_args(arguments))
+
+
+@pytest.fixture(scope="session", params=[("standard", False), ("varied", True)], ids=lambda p: p[0])
+def node(request: pytest.FixtureRequest) -> Iterator[NodeMarket]:
+    """A populated market: one with the standard parameters, one with parameters and prices drawn from a seed."""
+    seed, vary = request.param
+    try:
+        with running_market(users=70, seed=seed, vary=vary) as market:
+            yield market
+    except ToolchainMissing as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def ingested(node: NodeMarket, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    db = tmp_path_factory.mktemp("node") / "risk.sqlite"
+    return Ingested(node, db, run_flow(node, db))
