@@ -144,10 +144,11 @@ class _Worker:
 
     def __init__(self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int) -> None:
         padded, rows = padded_steps(n_steps), draw.n_factors + 1
+        legs = max(int(np.diff(book.leg).max(initial=0)), 2)
         self.scratch = Scratch(
             x=np.ones((LANES, rows, padded)), z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)),
             low=np.empty((len(book.pair_collateral), LANES)), bound=np.empty(LANES), ratio=np.empty(n_steps),
-            suffix=np.empty(n_steps + 1), value=np.empty(max(int(np.diff(book.leg).max(initial=0)), 2)),
+            suffix=np.empty(n_steps + 1), value=np.empty(legs), now=np.empty(legs),
             sums=np.empty((2, padded)), step_repaid=np.zeros((LANES, n_steps), dtype=np.int64),
         )  # fmt: skip
         self.by_step = np.zeros((n_steps, n_reserves, 4), dtype=np.int64)

@@ -108,8 +108,8 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     out = np.zeros((k, N_TOTALS), dtype=np.int64)
     by_step = np.zeros((1, market.n_reserves, 4), dtype=np.int64)
     debt = np.zeros(k)
-    scratch = np.empty(max(int(np.diff(plan.leg).max(initial=0)), 2))
-    kernels.settle_each(book, x, account[:k], group[:k], code, scratch, by_step, debt, out)
+    scratch = np.empty((2, int(np.diff(plan.leg).max(initial=0))))
+    kernels.settle_each(book, x, account[:k], group[:k], code, scratch[0], scratch[1], by_step, debt, out)
     return WhatIf(
         market=market, price=price, policy=policy, liquidatable=plan.account[account[:k]],
         liquidatable_health=health[:k].copy(), account_debt_usd=debt,

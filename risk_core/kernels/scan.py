@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import merged
 from risk_core.kernels.settle import THRESHOLD
 
 NEVER = np.int64(1) << np.int64(40)
 
 
-@kernel
+@merged
 def first_below_few(n_collateral, n_debt, value, leg, factor, terms, x, q, start):
     """`first_below` for up to three collaterals and two debts: absent legs repeat leg 0 with value 0."""
     f0 = np.uint64(factor[leg])
@@ -35,7 +35,7 @@ def first_below_few(n_collateral, n_debt, value, leg, factor, terms, x, q, start
     return first
 
 
-@kernel
+@merged
 def first_below(n_collateral, n_debt, value, leg, factor, terms, x, q, start, scratch):
     """First step >= start of path q at which margin < debt, else NEVER. scratch: (2, padded steps) float64."""
     if n_collateral <= 3 and n_debt <= 2:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import merged
 
 LARGEST_LEGS = 0
 MOST_PROFITABLE = 1
@@ -48,7 +48,7 @@ MICRO = 1e6
 MILLI = 1e3
 
 
-@kernel
+@merged
 def largest_admissible(debt, collateral, margin, total_debt, factor):
     """Repayment and seizure of the largest call the pool would accept, USD.
 
@@ -72,101 +72,123 @@ def largest_admissible(debt, collateral, margin, total_debt, factor):
     return repaid, taken, False, False
 
 
-@kernel
-def settle(n_collateral, n_debt, value, leg, factor, reserve, terms, x, q, t, open_from, policy, out, by_step, row):
-    """Liquidate one account at step t of path q until its health factor is at least 1 or no call is admissible.
+@merged
+def largest_legs(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t):
+    """(collateral leg, debt leg) of the largest value that may take part; -1 where there is none. Ties: the first."""
+    best_c = np.int64(-1)
+    best_d = np.int64(-1)
+    largest = 0.0
+    for k in range(n_collateral):
+        worth = value[k] * now[k]
+        at = np.uint64(leg + k)
+        if worth > largest and terms[at, BONUS_FACTOR] > 0.0 and t >= open_from[np.uint64(reserve[at])]:
+            largest = worth
+            best_c = k
+    largest = 0.0
+    for k in range(n_collateral, n_legs):
+        worth = value[k] * now[k]
+        if worth > largest and t >= open_from[np.uint64(reserve[np.uint64(leg + k)])]:
+            largest = worth
+            best_d = k
+    return best_c, best_d
 
-    value: (>= n_collateral + n_debt,) snapshot dollars of its legs, changed in place.
-    leg: where its legs begin in `factor`, `reserve` (int64) and `terms` (threshold, 1 + bonus, protocol fee).
-    x: (paths, factors + 1, steps) relative prices. open_from: (R,) first step at which a reserve may take part.
+
+@merged
+def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, margin, total_debt):
+    """(collateral leg, debt leg) whose largest admissible call earns the most after the protocol fee; -1 if none."""
+    best_c = np.int64(-1)
+    best_d = np.int64(-1)
+    best_gain = -np.inf
+    for c in range(n_collateral):
+        at = np.uint64(leg + c)
+        factor = terms[at, BONUS_FACTOR]
+        worth = value[c] * now[c]
+        if worth <= 0.0 or factor <= 0.0 or t < open_from[np.uint64(reserve[at])]:
+            continue
+        for d in range(n_collateral, n_legs):
+            owed = value[d] * now[d]
+            if owed <= 0.0 or t < open_from[np.uint64(reserve[np.uint64(leg + d)])]:
+                continue
+            repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, factor)
+            gain = taken - (taken - taken / factor) * terms[at, FEE] - repaid
+            if gain > best_gain:
+                best_gain = gain
+                best_c = c
+                best_d = d
+    return best_c, best_d
+
+
+@merged
+def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, policy, out, row, by_step):
+    """Liquidate one account at step t until its health factor is at least 1 or no call is admissible.
+
+    value: (>= n_legs,) snapshot dollars of its legs, changed in place; now: (>= n_legs,) their relative prices.
+    leg: where its legs begin in `reserve` (int64) and `terms` (threshold, 1 + bonus, protocol fee).
+    open_from: (R,) first step at which a reserve may take part.
     out: (rows, N_TOTALS) int64, micro-USD and counts, row `row` is added to.
     by_step: (steps, R, 4) int64 milli-USD: repaid and deficit by debt reserve, seized and fee by collateral reserve.
-    Returns the repaid micro-USD of this step, -1 when no call was made. Money is counted in integers, so that totals
-    do not depend on the order of accounts or paths.
+    Returns the repaid micro-USD, -1 when no call was made. Money is counted in integers, so that totals do not depend
+    on the order of accounts or paths.
     """
     step_repaid = np.int64(0)
     calls = 0
+    at_row = np.uint64(row)
+    at_t = np.uint64(t)
     for _ in range(MAX_CALLS):
         margin = 0.0
         total_debt = 0.0
         for k in range(n_collateral):
-            margin += (value[k] * terms[leg + k, THRESHOLD]) * x[q, factor[leg + k], t]
-        for k in range(n_collateral, n_collateral + n_debt):
-            total_debt += value[k] * x[q, factor[leg + k], t]
+            margin += (value[k] * terms[np.uint64(leg + k), THRESHOLD]) * now[k]
+        for k in range(n_collateral, n_legs):
+            total_debt += value[k] * now[k]
         if not (margin < total_debt):
             break
-
-        best_c = -1
-        best_d = -1
         if policy == LARGEST_LEGS:
-            largest = 0.0
-            for k in range(n_collateral):
-                worth = value[k] * x[q, factor[leg + k], t]
-                if worth > largest and terms[leg + k, BONUS_FACTOR] > 0.0 and t >= open_from[reserve[leg + k]]:
-                    largest = worth
-                    best_c = k
-            largest = 0.0
-            for k in range(n_collateral, n_collateral + n_debt):
-                worth = value[k] * x[q, factor[leg + k], t]
-                if worth > largest and t >= open_from[reserve[leg + k]]:
-                    largest = worth
-                    best_d = k
+            best_c, best_d = largest_legs(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t)
         else:
-            best_gain = -np.inf
-            for c in range(n_collateral):
-                bonus_factor = terms[leg + c, BONUS_FACTOR]
-                worth = value[c] * x[q, factor[leg + c], t]
-                if worth <= 0.0 or bonus_factor <= 0.0 or t < open_from[reserve[leg + c]]:
-                    continue
-                for d in range(n_collateral, n_collateral + n_debt):
-                    owed = value[d] * x[q, factor[leg + d], t]
-                    if owed <= 0.0 or t < open_from[reserve[leg + d]]:
-                        continue
-                    repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, bonus_factor)
-                    gain = taken - (taken - taken / bonus_factor) * terms[leg + c, FEE] - repaid
-                    if gain > best_gain:
-                        best_gain = gain
-                        best_c = c
-                        best_d = d
+            best_c, best_d = most_profitable(
+                n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, margin, total_debt
+            )
         if best_c < 0 or best_d < 0:
             break
 
-        x_c = x[q, factor[leg + best_c], t]
-        x_d = x[q, factor[leg + best_d], t]
-        bonus_factor = terms[leg + best_c, BONUS_FACTOR]
+        c = np.uint64(best_c)
+        d = np.uint64(best_d)
+        factor = terms[np.uint64(leg + best_c), BONUS_FACTOR]
         repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
-            value[best_d] * x_d, value[best_c] * x_c, margin, total_debt, bonus_factor
+            value[d] * now[d], value[c] * now[c], margin, total_debt, factor
         )
-        fee = (taken - taken / bonus_factor) * terms[leg + best_c, FEE]
-        value[best_d] = 0.0 if debt_cleared else max(value[best_d] - repaid / x_d, 0.0)
-        value[best_c] = 0.0 if collateral_cleared else max(value[best_c] - taken / x_c, 0.0)
+        fee = (taken - taken / factor) * terms[np.uint64(leg + best_c), FEE]
+        value[d] = 0.0 if debt_cleared else max(value[d] - repaid / now[d], 0.0)
+        value[c] = 0.0 if collateral_cleared else max(value[c] - taken / now[c], 0.0)
 
         micro = np.int64(np.rint(repaid * MICRO))
         step_repaid += micro
         calls += 1
-        out[row, REPAID] += micro
-        out[row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
-        out[row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
-        r_c = reserve[leg + best_c]
-        r_d = reserve[leg + best_d]
-        by_step[t, r_d, REPAID] += np.int64(np.rint(repaid * MILLI))
-        by_step[t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * MILLI))
-        by_step[t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * MILLI))
+        out[at_row, REPAID] += micro
+        out[at_row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
+        out[at_row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
+        r_c = np.uint64(reserve[np.uint64(leg + best_c)])
+        r_d = np.uint64(reserve[np.uint64(leg + best_d)])
+        by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * MILLI))
+        by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * MILLI))
+        by_step[at_t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * MILLI))
 
         if collateral_cleared:
             left = False
             for k in range(n_collateral):
-                left = left or value[k] * x[q, factor[leg + k], t] >= BASE_UNIT_USD
+                left = left or value[k] * now[k] >= BASE_UNIT_USD
             if not left:
                 # The last collateral is gone: the pool burns every remaining debt and books it as deficit.
-                for k in range(n_collateral, n_collateral + n_debt):
-                    owed = value[k] * x[q, factor[leg + k], t]
-                    out[row, DEFICIT] += np.int64(np.rint(owed * MICRO))
-                    by_step[t, reserve[leg + k], DEFICIT] += np.int64(np.rint(owed * MILLI))
+                for k in range(n_collateral, n_legs):
+                    owed = value[k] * now[k]
+                    out[at_row, DEFICIT] += np.int64(np.rint(owed * MICRO))
+                    burnt = np.uint64(reserve[np.uint64(leg + k)])
+                    by_step[at_t, burnt, DEFICIT] += np.int64(np.rint(owed * MILLI))
                     value[k] = 0.0
                 for k in range(n_collateral):
                     value[k] = 0.0
     if calls == 0:
         return np.int64(-1)
-    out[row, CALLS] += calls
+    out[at_row, CALLS] += calls
     return step_repaid

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import kernel, merged
 from risk_core.kernels.paths import gbm_block, given_block
 from risk_core.kernels.scan import first_below
 from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
@@ -62,7 +62,8 @@ class Scratch(NamedTuple):
     bound: np.ndarray  # (LANES,)
     ratio: np.ndarray  # (n_steps,)
     suffix: np.ndarray  # (n_steps + 1,)
-    value: np.ndarray  # (most legs,)
+    value: np.ndarray  # (most legs,) balances of the account in hand, snapshot dollars
+    now: np.ndarray  # (most legs,) their relative prices at the step in hand
     sums: np.ndarray  # (2, padded steps)
     step_repaid: np.ndarray  # (LANES, n_steps) int64, micro-USD
 
@@ -87,9 +88,9 @@ def add_to_fan(step_repaid, n_paths, n_steps, fan):
             fan[t, log_bin(total)] += 1
 
 
-@kernel
+@merged
 def follow(
-    n_collateral, n_debt, value, leg, factor, reserve, terms, open_from, x, q, n_steps, policy, bound, sums,
+    n_collateral, n_legs, value, now, leg, factor, reserve, terms, open_from, x, q, n_steps, policy, bound, sums,
     path, row, by_step, step_repaid, hits, account,
 ):  # fmt: skip
     """Follow one account along path q; the balances in `value` evolve.
@@ -100,12 +101,12 @@ def follow(
     t = np.int64(0)
     untouched = True
     while t < n_steps:
-        t = first_below(n_collateral, n_debt, value, leg, factor, terms, x, q, t, sums)
+        t = first_below(n_collateral, n_legs - n_collateral, value, leg, factor, terms, x, q, t, sums)
         if t >= n_steps:
             return
-        repaid = settle(
-            n_collateral, n_debt, value, leg, factor, reserve, terms, x, q, t, open_from, policy, path, by_step, row
-        )
+        for k in range(n_legs):
+            now[k] = x[np.uint64(q), np.uint64(factor[np.uint64(leg + k)]), np.uint64(t)]
+        repaid = settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, policy, path, row, by_step)
         if repaid >= 0:
             step_repaid[q, t] += repaid
             if untouched:
@@ -116,7 +117,7 @@ def follow(
             owed = 0.0
             for k in range(n_collateral):
                 margin += value[k] * terms[leg + k, THRESHOLD]
-            for k in range(n_collateral, n_collateral + n_debt):
+            for k in range(n_collateral, n_legs):
                 owed += value[k]
             if margin * bound >= SLACK * owed:
                 return
@@ -137,7 +138,7 @@ def brute_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
                     work.value[k] = book.value[at + k]
                 at += n_legs
                 follow(
-                    n_collateral, n_legs - n_collateral, work.value, leg, book.factor, book.reserve, book.terms,
+                    n_collateral, n_legs, work.value, work.now, leg, book.factor, book.reserve, book.terms,
                     book.open_from, x, q, n_steps, policy, 0.0, work.sums, totals.path, first_row + q, totals.by_step,
                     work.step_repaid, totals.hits, n,
                 )  # fmt: skip
@@ -163,9 +164,9 @@ def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low):
             low[k, q] = 1e300
 
 
-@kernel
+@merged
 def follow_pairs(
-    n, end, stop, at, leg, book_value, health, factor, reserve, terms, open_from, x, q, n_steps, policy, value,
+    n, end, stop, at, leg, book_value, health, factor, reserve, terms, open_from, x, q, n_steps, policy, value, now,
     ratio, suffix, path, row, by_step, step_repaid, hits,
 ):  # fmt: skip
     """The accounts of a one-collateral, one-debt group, weakest first, until health reaches `stop`.
@@ -173,8 +174,8 @@ def follow_pairs(
     One price ratio decides for all of them, and the healthier an account the later its first passage: one pointer
     into the steps serves the whole group.
     """
-    a = factor[leg]
-    b = factor[leg + 1]
+    a = np.uint64(factor[leg])
+    b = np.uint64(factor[leg + 1])
     threshold = terms[leg, THRESHOLD]
     least = 1e300
     suffix[n_steps] = least
@@ -196,9 +197,9 @@ def follow_pairs(
         untouched = True
         while t < n_steps:
             if (value[0] * threshold) * x[q, a, t] < value[1] * x[q, b, t]:
-                repaid = settle(
-                    1, 1, value, leg, factor, reserve, terms, x, q, t, open_from, policy, path, by_step, row
-                )
+                now[0] = x[q, a, t]
+                now[1] = x[q, b, t]
+                repaid = settle(1, 2, value, now, leg, reserve, terms, open_from, t, policy, path, row, by_step)
                 if repaid >= 0:
                     step_repaid[q, t] += repaid
                     if untouched:
@@ -223,7 +224,7 @@ def pruned_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
     first, leg_at, group_collateral, value_at = book.first, book.leg, book.n_collateral, book.value_at
     book_value, health, factor, reserve, terms = book.value, book.health, book.factor, book.reserve, book.terms
     pair_at, pair, open_from = book.pair_at, book.pair, book.open_from
-    low, bound, value, sums, step_repaid = work.low, work.bound, work.value, work.sums, work.step_repaid
+    low, bound, value, now, sums, step_repaid = work.low, work.bound, work.value, work.now, work.sums, work.step_repaid
     path, by_step, hits = totals.path, totals.by_step, totals.hits
     pair_minima(book.pair_collateral, book.pair_debt, x, n_paths, work.inverse, low)
     for g in range(first.shape[0] - 1):
@@ -248,7 +249,7 @@ def pruned_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
             if n_legs == 2:
                 follow_pairs(
                     n, end, stop, at, leg, book_value, health, factor, reserve, terms, open_from, x, q, n_steps,
-                    policy, value, work.ratio, work.suffix, path, row, by_step, step_repaid, hits,
+                    policy, value, now, work.ratio, work.suffix, path, row, by_step, step_repaid, hits,
                 )  # fmt: skip
                 continue
             n_collateral = group_collateral[g]
@@ -257,7 +258,7 @@ def pruned_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
                     value[k] = book_value[at + k]
                 at += n_legs
                 follow(
-                    n_collateral, n_legs - n_collateral, value, leg, factor, reserve, terms, open_from, x, q, n_steps,
+                    n_collateral, n_legs, value, now, leg, factor, reserve, terms, open_from, x, q, n_steps,
                     policy, bound[q], sums, path, row, by_step, step_repaid, hits, n,
                 )  # fmt: skip
                 n += 1

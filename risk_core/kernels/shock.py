@@ -46,7 +46,7 @@ def touched(book, x, account, group, health):
 
 
 @kernel
-def settle_each(book, x, account, group, policy, value, by_step, debt, out):
+def settle_each(book, x, account, group, policy, value, now, by_step, debt, out):
     """Settle each listed account, from its balances at the snapshot. out (k, N_TOTALS) micro-USD, debt (k,) USD."""
     for i in range(account.shape[0]):
         g = group[i]
@@ -57,10 +57,10 @@ def settle_each(book, x, account, group, policy, value, by_step, debt, out):
         owed = 0.0
         for k in range(n_legs):
             value[k] = book.value[at + k]
+            now[k] = x[0, book.factor[leg + k], 0]
             if k >= n_collateral:
-                owed += value[k] * x[0, book.factor[leg + k], 0]
+                owed += value[k] * now[k]
         debt[i] = owed
         settle(
-            n_collateral, n_legs - n_collateral, value, leg, book.factor, book.reserve, book.terms, x, 0, 0,
-            book.open_from, policy, out, by_step, i,
-        )  # fmt: skip
+            n_collateral, n_legs, value, now, leg, book.reserve, book.terms, book.open_from, 0, policy, out, i, by_step
+        )
