@@ -8,7 +8,9 @@ as evidence in a backtest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,11 +31,16 @@ LEAST_DAYS = 14
 """With less history than this a volatility is a guess."""
 FLOOR = 0.005
 """Least annual volatility: a stable pair that did not move in the window is not riskless."""
+METHOD = {"version": 1, "volatility": "ewma", "decay_a_day": DECAY, "floor": FLOOR, "correlation": "ledoit-wolf"}
+"""Part of every calibration's id: raise the version when the same prices may give other numbers."""
 STALE_DAYS = 2
 """Prices that end this long before the block are used, and said to be old."""
 
-LoadPrices = Callable[[Sequence[str], int, int], pd.DataFrame]
-"""(series, first, last) -> prices in USD, one column a series, index UTC seconds; missing values are NaN."""
+LoadPrices = Callable[[Sequence[str], int | None, int | None], pd.DataFrame]
+"""(series, first, last) -> hourly USD prices at the times all series share: one column each, index UTC seconds.
+
+None is no bound. Empty where there are none. `data.prices.load_prices` gives such frames.
+"""
 
 
 class InsufficientHistory(FlowError):
@@ -41,20 +48,73 @@ class InsufficientHistory(FlowError):
 
 
 class InconsistentMapping(FlowError):
-    """dim_asset contradicts itself: one factor, several price series."""
+    """dim_asset contradicts itself or the snapshot: a factor with several series, a reserve without a row."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """A calibrated `scenario`, and where it came from.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """What a calibration depends on, and nothing else; `id` is its digest.
 
-    `record`: JSON-ready, with the price window, estimators and every factor's series. `notes`: what a reader must
-    be told. `factors` are ordered by their first reserve.
+    series: factor -> price series, in order of the factors' first reserve. factor: (R,) factor of each reserve, -1
+    for a fixed oracle price. prices: hourly USD, one column a distinct series. `notes`: what a reader must be told.
     """
 
-    scenario: Scenario
-    record: dict[str, Any]
+    series: dict[str, str]
+    factor: np.ndarray
+    prices: pd.DataFrame
+    looks_ahead: bool
     notes: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        digest = hashlib.sha256(json.dumps([METHOD, self.series, self.looks_ahead]).encode())
+        if self.series:
+            prices = self.prices[list(dict.fromkeys(self.series.values()))]
+            digest.update(prices.index.to_numpy(dtype="<i8").tobytes())
+            digest.update(prices.to_numpy(dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """Annual volatility (F,) and correlation (F, F) of the factors of `inputs`."""
+
+    inputs: Inputs
+    volatility: np.ndarray
+    correlation: np.ndarray
+
+    def scenario(self, name: str, horizon: timedelta, n_steps: int) -> Scenario:
+        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps."""
+        return Scenario(
+            name=name, horizon=horizon, n_steps=n_steps, factors=tuple(self.inputs.series),
+            volatility=self.volatility, correlation=self.correlation, factor=self.inputs.factor,
+        )  # fmt: skip
+
+    def row(self, market: str) -> dict[str, Any]:
+        """The row of `fact_calibration`."""
+        times = self.inputs.prices.index
+        return {
+            "calibration_id": self.inputs.id,
+            "market": market,
+            "method": json.dumps(METHOD),
+            "factors": json.dumps(self.inputs.series),
+            "first_ts": int(times.min()) if len(times) else 0,
+            "last_ts": int(times.max()) if len(times) else 0,
+            "n_returns": len(_log_returns(self.inputs.prices)),
+            "looks_ahead": int(self.inputs.looks_ahead),
+            "volatility": json.dumps(self.volatility.tolist()),
+            "correlation": json.dumps(self.correlation.tolist()),
+        }
+
+    @classmethod
+    def from_row(cls, inputs: Inputs, row: Mapping[str, Any]) -> Calibration:
+        """A stored calibration of the same inputs; JSON keeps every bit of a float."""
+        n = len(inputs.series)
+        return cls(
+            inputs=inputs,
+            volatility=np.array(json.loads(row["volatility"]), dtype=np.float64).reshape(n),
+            correlation=np.array(json.loads(row["correlation"]), dtype=np.float64).reshape(n, n),
+        )
 
 
 def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], np.ndarray]:
@@ -66,6 +126,11 @@ def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], n
     series: dict[str, str] = {}
     index = np.full(market.n_reserves, FIXED, dtype=np.int64)
     for number, asset in enumerate(market.reserves.asset):
+        if asset not in rows.index:
+            raise InconsistentMapping(
+                f"dim_asset: reserve {market.reserves.symbol[number]} ({asset}) of {market.snapshot.market} at block "
+                f"{market.snapshot.block} is not in the mapping of the newest snapshot; see data.assets.set_series"
+            )
         row = rows.loc[asset]
         if row["kind"] == "fixed":
             continue
@@ -80,72 +145,47 @@ def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], n
     return series, index
 
 
-def calibrate_scenario(
-    market: Market,
-    mapping: pd.DataFrame,
-    load: LoadPrices,
-    *,
-    name: str = "baseline-24h",
-    horizon: timedelta = timedelta(hours=24),
-    n_steps: int = 24,
-) -> Calibration:
-    """The zero-drift scenario of `market` over `horizon` in `n_steps`.
-
-    Raises `InsufficientHistory` (names the series), `InconsistentMapping`.
-    """
-    series, index = factors_of(market, mapping)
+def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices) -> Inputs:
+    """What `market` is to be calibrated on. Raises `InsufficientHistory` (names the series), `InconsistentMapping`."""
+    series, factor = factors_of(market, mapping)
     prices, looks_ahead = _window(list(series.values()), market.snapshot.block_time, load)
-    returns = _log_returns(prices[list(series.values())])
-    if series:
-        volatility, correlation = calibrate(returns.to_numpy(), 365 * 24, decay=hourly_decay(DECAY), floor=FLOOR)
-    else:
-        volatility, correlation = np.zeros(0), np.zeros((0, 0))
-    scenario = Scenario(
-        name=name, horizon=horizon, n_steps=n_steps, factors=tuple(series), volatility=volatility,
-        correlation=correlation, factor=index,
-    )  # fmt: skip
-    record = {
-        "series": series,
-        "interval": INTERVAL,
-        "first": int(prices.index.min()) if series else None,
-        "last": int(prices.index.max()) if series else None,
-        "n_returns": len(returns),
-        "looks_ahead": looks_ahead,
-        "volatility": f"EWMA, decay {DECAY} a day, floor {FLOOR}",
-        "correlation": "Ledoit-Wolf",
-    }
-    return Calibration(scenario=scenario, record=record, notes=_notes(market, prices, looks_ahead) if series else ())
+    notes = _notes(market, prices, looks_ahead) if series else ()
+    return Inputs(series=series, factor=factor, prices=prices, looks_ahead=looks_ahead, notes=notes)
+
+
+def fit(inputs: Inputs) -> Calibration:
+    """Estimate volatility and correlation from the window's hourly log returns."""
+    if not inputs.series:
+        return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
+    # Several factors may share a series (proxies): one column for each factor.
+    returns = _log_returns(inputs.prices)[list(inputs.series.values())].to_numpy()
+    volatility, correlation = calibrate(returns, 365 * 24, decay=hourly_decay(DECAY), floor=FLOOR)
+    return Calibration(inputs=inputs, volatility=volatility, correlation=correlation)
 
 
 def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, bool]:
     if not series:
         return pd.DataFrame(), False
     before = load(series, block_time - WINDOW_DAYS * DAY, block_time)
-    if _history(before, series)[1] >= LEAST_DAYS * 24:
+    if len(_log_returns(before)) >= LEAST_DAYS * 24:
         return before, False
-    every = load(series, 0, 2**40)
+    every = load(series, None, None)
     newest = int(every.index.max()) if len(every) else 0
     latest = every.loc[every.index > newest - WINDOW_DAYS * DAY]
-    name, hours = _history(latest, series)
+    hours = len(_log_returns(latest))
     if hours < LEAST_DAYS * 24:
+        shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
         raise InsufficientHistory(
-            f"{name} has {hours / 24:.1f} days of hourly prices, at least {LEAST_DAYS} are needed; "
-            f"run `python -m flows market-prices --days {WINDOW_DAYS} --symbols {' '.join(sorted(set(series)))}`"
+            f"{hours / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
+            f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {WINDOW_DAYS}`"
         )
     return latest, newest > block_time
 
 
-def _history(prices: pd.DataFrame, series: Sequence[str]) -> tuple[str, int]:
-    """The series with the fewest prices, and the number of hourly returns that all series have in common."""
-    counts = {name: int(prices[name].count()) if name in prices else 0 for name in series}
-    shortest = min(counts, key=counts.__getitem__)
-    return shortest, len(_log_returns(prices[list(series)])) if counts[shortest] > 1 else 0
-
-
 def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
     # On the full grid first: a return over a hole would be taken for one hour's move.
-    if not len(prices.columns):
-        return prices
+    if len(prices) < 2:
+        return prices.iloc[:0]
     grid = range(int(prices.index.min()), int(prices.index.max()) + 1, HOUR)
     return np.log(prices.reindex(grid)).diff().dropna()
 

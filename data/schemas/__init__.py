@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, prices, results, runs
+from data.schemas import aave, calibrations, prices, results, runs
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_snapshot": aave.Snapshots,
@@ -23,6 +23,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_binance_klines": prices.BinanceKlines,
     "dim_prices": prices.Prices,
     "dim_asset": prices.Assets,
+    "fact_calibration": calibrations.Calibrations,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from data.store import Store
 from flows.scenario_calibration import (
     DAY,
     FLOOR,
     HOUR,
+    Calibration,
     InconsistentMapping,
     InsufficientHistory,
-    calibrate_scenario,
     factors_of,
+    fit,
+    inputs_of,
 )
 from risk_core import EModes, Market, Positions, Reserves, Snapshot
 
@@ -63,7 +68,12 @@ def history(days: int, end: int = BLOCK_TIME, volatility: tuple[float, float] = 
 
 
 def reader(prices: pd.DataFrame):
-    return lambda series, first, last: prices.loc[(prices.index >= first) & (prices.index <= last), list(series)]
+    """As `data.prices.load_prices`: only times at which all series have a price."""
+    return lambda series, first, last: prices.loc[first:last, list(dict.fromkeys(series))].dropna()
+
+
+def calibration_of(market: Market, mapping: pd.DataFrame, prices: pd.DataFrame) -> Calibration:
+    return fit(inputs_of(market, mapping, reader(prices)))
 
 
 def test_ratio_reserves_follow_their_base_and_fixed_ones_follow_nothing(market, mapping):
@@ -74,58 +84,53 @@ def test_ratio_reserves_follow_their_base_and_fixed_ones_follow_nothing(market, 
 
 @pytest.mark.statistical
 def test_the_volatility_that_went_in_comes_out(market, mapping):
-    scenario = calibrate_scenario(market, mapping, reader(history(90))).scenario
+    found = calibration_of(market, mapping, history(90))
 
-    # The decay of 0.94 a day leaves about 24 (1 + l) / (1 - l) = 776 effective hours: s.e. = vol / sqrt(2 * 776).
-    for found, configured in zip(scenario.volatility, (0.8, 0.4), strict=True):
-        assert abs(found - configured) < 4 * configured / np.sqrt(2 * 776)
-    assert abs(scenario.correlation[0, 1]) < 4 / np.sqrt(90 * 24)
+    # A decay of l an hour leaves (1 + l) / (1 - l) = 776 effective hours: s.e. = vol / sqrt(2 * 776).
+    for volatility, configured in zip(found.volatility, (0.8, 0.4), strict=True):
+        assert abs(volatility - configured) < 4 * configured / np.sqrt(2 * 776)
+    assert abs(found.correlation[0, 1]) < 4 / np.sqrt(90 * 24)
 
 
 def test_a_pair_that_never_moved_gets_the_floor_not_zero(market, mapping):
-    scenario = calibrate_scenario(market, mapping, reader(history(20, volatility=(0.8, 0.0)))).scenario
-    assert scenario.volatility[1] == FLOOR
+    assert calibration_of(market, mapping, history(20, volatility=(0.8, 0.0))).volatility[1] == FLOOR
 
 
 def test_prices_after_the_block_are_not_used_when_those_before_suffice(market, mapping):
     quiet, wild = history(30), history(30, end=BLOCK_TIME + 30 * DAY, volatility=(9.0, 9.0))
     both = pd.concat([quiet, wild.loc[wild.index > BLOCK_TIME]])
 
-    calibration = calibrate_scenario(market, mapping, reader(both))
+    inputs = inputs_of(market, mapping, reader(both))
 
-    assert calibration.record["last"] == BLOCK_TIME
-    assert calibration.record["looks_ahead"] is False
-    assert (
-        calibration.scenario.volatility.tolist()
-        == calibrate_scenario(market, mapping, reader(quiet)).scenario.volatility.tolist()
-    )
-    assert calibration.notes == ()
+    assert inputs.prices.index.max() == BLOCK_TIME
+    assert (inputs.looks_ahead, inputs.notes) == (False, ())
+    assert inputs.id == inputs_of(market, mapping, reader(quiet)).id
 
 
 def test_prices_later_than_the_block_are_used_when_there_are_no_others_and_said_so(market, mapping):
-    calibration = calibrate_scenario(market, mapping, reader(history(30, end=BLOCK_TIME + 300 * DAY)))
-    assert calibration.record["looks_ahead"] is True
-    assert "later than the block (2025-11-20)" in calibration.notes[0]
+    inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME + 300 * DAY)))
+    assert inputs.looks_ahead is True
+    assert "later than the block (2025-11-20)" in inputs.notes[0]
 
 
 def test_old_prices_are_used_and_said_to_be_old(market, mapping):
-    calibration = calibrate_scenario(market, mapping, reader(history(30, end=BLOCK_TIME - 10 * DAY)))
-    assert calibration.record["looks_ahead"] is False
-    assert "prices end on 2025-11-10, before the block" in calibration.notes[0]
+    inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME - 10 * DAY)))
+    assert inputs.looks_ahead is False
+    assert "prices end on 2025-11-10, before the block" in inputs.notes[0]
 
 
 def test_a_short_history_names_the_series_and_the_command(market, mapping):
     prices = history(30)
     prices.loc[prices.index < BLOCK_TIME - 5 * DAY, "BTCUSDT"] = np.nan
     with pytest.raises(
-        InsufficientHistory, match=r"BTCUSDT has 5\.0 days of hourly prices, at least 14 .* market-prices"
+        InsufficientHistory, match=r"^5\.0 days .* \(the shortest is BTCUSDT\), at least 14 .* market-prices"
     ):
-        calibrate_scenario(market, mapping, reader(prices))
+        inputs_of(market, mapping, reader(prices))
 
 
 def test_no_prices_at_all_is_a_short_history(market, mapping):
-    with pytest.raises(InsufficientHistory, match=r"has 0\.0 days"):
-        calibrate_scenario(market, mapping, lambda series, first, last: pd.DataFrame(columns=list(series)))
+    with pytest.raises(InsufficientHistory, match=r"^0\.0 days"):
+        inputs_of(market, mapping, lambda series, first, last: pd.DataFrame(columns=list(series)))
 
 
 def test_a_hole_is_not_one_large_hourly_move(market, mapping):
@@ -134,10 +139,30 @@ def test_a_hole_is_not_one_large_hourly_move(market, mapping):
     prices.loc[prices.index > BLOCK_TIME - 2 * DAY] *= np.exp(0.24)
     hole = (prices.index > BLOCK_TIME - 3 * DAY) & (prices.index <= BLOCK_TIME - 2 * DAY)
 
-    calibration = calibrate_scenario(market, mapping, reader(prices.loc[~hole]))
+    found = calibration_of(market, mapping, prices.loc[~hole])
 
-    assert calibration.scenario.volatility[0] < 1.0
-    assert calibration.record["n_returns"] == 30 * 24 - 25
+    assert found.volatility[0] < 1.0
+    assert found.row("Test")["n_returns"] == 30 * 24 - 25
+
+
+def test_another_price_is_another_calibration(market, mapping):
+    prices = history(30)
+    before = inputs_of(market, mapping, reader(prices)).id
+    prices.iloc[100, 1] = np.nextafter(prices.iloc[100, 1], np.inf)
+    assert inputs_of(market, mapping, reader(prices)).id != before
+
+
+def test_a_stored_calibration_comes_back_bit_for_bit(market, mapping, own_warehouse):
+    found = calibration_of(market, mapping, history(30))
+    with Store.open() as store:
+        store.write_batch("calibration", "Test", {"fact_calibration": pd.DataFrame([found.row("Test")])})
+        row = store.read("SELECT * FROM fact_calibration").iloc[0].to_dict()
+
+    again = Calibration.from_row(found.inputs, row)
+
+    assert row["calibration_id"] == found.inputs.id
+    assert again.volatility.tobytes() == found.volatility.tobytes()
+    assert again.correlation.tobytes() == found.correlation.tobytes()
 
 
 def test_one_factor_with_two_series_is_refused(market, mapping):
@@ -148,9 +173,22 @@ def test_one_factor_with_two_series_is_refused(market, mapping):
         factors_of(market, mapping)
 
 
+def test_factors_that_share_a_series_move_together(market, mapping):
+    mapping.loc[3, ["series", "kind", "factor"]] = ["BTCUSDT", "proxy", "GOLD"]
+    found = calibration_of(market, mapping, history(60))
+    assert list(found.inputs.series) == ["ETH", "BTC", "GOLD"]
+    assert found.volatility[1] == found.volatility[2]
+    assert found.correlation[1, 2] > 0.99
+
+
+def test_a_reserve_that_the_mapping_lacks_is_refused_by_name(market, mapping):
+    with pytest.raises(InconsistentMapping, match="reserve WBTC"):
+        factors_of(market, mapping.drop(index=2))
+
+
 def test_a_market_of_fixed_prices_has_a_scenario_without_factors(market, mapping):
     mapping[["series", "factor"]] = ""
     mapping["kind"] = "fixed"
-    scenario = calibrate_scenario(market, mapping, reader(history(1))).scenario
+    scenario = calibration_of(market, mapping, history(1)).scenario("fixed", timedelta(hours=24), 24)
     assert scenario.factors == ()
     assert scenario.factor.tolist() == [-1] * 4

@@ -1,0 +1,31 @@
+"""What a price law was fitted to, and what came out: a version that every scenario can name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas.fields import document, flag, ingested_at, integer, name, seconds, sha256, written_by
+
+
+class Calibrations(pa.DataFrameModel):
+    """`fact_calibration`: one fit of volatility and correlation. Equal inputs and method give the equal id."""
+
+    calibration_id: Series[str] = sha256("digest of the method, the factors and every price of the window")
+    market: Series[str] = name("market whose factors were fitted")
+    method: Series[str] = document("estimators with their parameters, and their version")
+    factors: Series[str] = document("factor to price series, in the order of the arrays")
+    first_ts: Series[np.int64] = seconds("first price of the window")
+    last_ts: Series[np.int64] = seconds("last price of the window")
+    n_returns: Series[np.int64] = integer("hourly returns that all series have in common", "returns")
+    looks_ahead: Series[np.int64] = flag("1 when prices later than the snapshot's block were used")
+    volatility: Series[str] = document("annual volatility of each factor, a fraction")
+    correlation: Series[str] = document("correlation matrix of the factors")
+    run_id: Series[str] = written_by()
+    ingested_at: Series[np.int64] = ingested_at()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["calibration_id"]  # noqa: RUF012
