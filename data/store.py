@@ -246,7 +246,7 @@ def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFra
 
     layout = tables()[table]
     inside = {name: value for name, value in scope.items() if name in layout.key}
-    if not inside:
+    if not inside or layout.sealed:
         return 0
     where = " AND ".join(f'"{name}" = ?' for name in inside)
     stored = connection.execute(f'SELECT count(*) FROM "{table}" WHERE {where}', tuple(inside.values())).fetchone()[0]

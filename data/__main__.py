@@ -1,0 +1,74 @@
+"""`python -m data`: look after the warehouse file.
+
+migrate      create it, or bring it to the layout of this version
+tables       every table with its rows, columns and units
+quarantine   rows that were refused, newest first, with the reason
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from data.errors import DataError
+from data.store import Store
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `python -m data`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m data", description="Look after the warehouse file (RISK_DB).")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("migrate", help="create the file, or bring it to the layout of this version")
+    commands.add_parser("tables", help="every table with its rows, columns and units")
+    refused = commands.add_parser("quarantine", help="rows that were refused, newest first, with the reason")
+    refused.add_argument("--last", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
+    refused.add_argument("--table", help="only rows meant for this table")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.command == "migrate":
+            _migrate()
+        elif arguments.command == "tables":
+            _tables()
+        else:
+            _quarantine(arguments.last, arguments.table)
+    except DataError as error:
+        print(f"data: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _migrate() -> None:
+    from data.migrations import SCHEMA_VERSION
+
+    with Store.open() as store:
+        print(f"{store.path}: layout {SCHEMA_VERSION}")
+
+
+def _tables() -> None:
+    from data.tables import tables
+
+    with Store.open(readonly=True) as store:
+        for table in tables().values():
+            rows = store.rows(f'SELECT count(*) FROM "{table.name}"')[0][0]
+            print(f"\n{table.name}: {rows:,} rows, key {', '.join(table.key)}")
+            for column in table.columns:
+                empty = ", may be empty" if column.nullable else ""
+                print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
+
+
+def _quarantine(last: int, table: str | None) -> None:
+    with Store.open(readonly=True) as store:
+        rows = store.rows(
+            "SELECT datetime(quarantined_at, 'unixepoch'), source, batch_key, table_name, reason, row FROM quarantine "
+            "WHERE ? IS NULL OR table_name = ? ORDER BY quarantined_at DESC, id LIMIT ?",
+            (table, table, last),
+        )
+    for when, source, key, meant_for, reason, row in rows:
+        print(f"{when} UTC  {source} {key}  {meant_for}\n  {reason}\n  {row}")
+    if not rows:
+        print("nothing is in quarantine")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
