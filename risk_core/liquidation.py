@@ -89,12 +89,11 @@ def liquidate(
     if error is not None:
         return _refused(error, held, owed, health)
 
-    most = float(owed_value[d])
-    if value[c] >= rule.SMALL_POSITION_USD and most >= rule.SMALL_POSITION_USD:
+    most = float(owed[d])  # in tokens: (debt * price) / price may miss the last bit, and a bit left over is dust
+    if value[c] >= rule.SMALL_POSITION_USD and owed_value[d] >= rule.SMALL_POSITION_USD:
         half = rule.CLOSE_FACTOR * total_debt
-        if margin > rule.HALF_ALLOWED_ABOVE * total_debt and most > half:
-            most = half
-    most /= market.price[d]
+        if margin > rule.HALF_ALLOWED_ABOVE * total_debt and owed_value[d] > half:
+            most = half / float(market.price[d])
     repaid = min(cover, most) if cover is not None else most
     taken = repaid * market.price[d] / market.price[c] * factor
     collateral_cleared = taken >= held[c]
