@@ -103,7 +103,8 @@ def _open_read_only(path: Path, timeout: float) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         wal = path.with_name(path.name + "-wal")
-        if (error.sqlite_errorcode & 0xFF) != sqlite3.SQLITE_CANTOPEN or wal.exists():
+        unreachable = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if (error.sqlite_errorcode & 0xFF) not in unreachable or (wal.exists() and wal.stat().st_size):
             raise
         # A file in WAL mode in a read-only directory: nobody can be writing, so it may be read as it lies.
         return sqlite3.connect(uri + "&immutable=1", uri=True, timeout=timeout, isolation_level=None)

@@ -11,16 +11,27 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
+
+if TYPE_CHECKING:
+    from data.tables import Table
 
 APPLICATION_ID = 0x4C615221
 """Mark of our files in the SQLite header ("LaR!")."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _holders_by_token(connection: sqlite3.Connection) -> None:
+    """Holders gained the token in their key. The log can be scanned again, so the old rows and their marks go."""
+    connection.execute("DROP TABLE IF EXISTS raw_aave_holders")
+    connection.execute("DELETE FROM ingest_checkpoint WHERE source = 'aave_rpc'")
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _holders_by_token}
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 
 
@@ -88,8 +99,16 @@ def _applied(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in rows}
 
 
-def _add_columns(connection: sqlite3.Connection, table, path: Path) -> None:
-    present = {row[1] for row in connection.execute(f'PRAGMA table_info("{table.name}")')}
+def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
+    """Add the nullable columns that an older file lacks."""
+    info = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
+    present = {row[1] for row in info}
+    key = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+    if key != table.key:
+        raise MigrationFailed(
+            f"{path}: table {table.name} has the key {', '.join(key)}, expected {', '.join(table.key)}, and there is "
+            "no upgrade step; nothing changed. Keep the file for its old version and start a new one"
+        )
     for column in table.columns:
         if column.name in present:
             continue

@@ -1,0 +1,67 @@
+"""Warehouses to test on: empty, and filled with a small sample."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from data.sample.book import holdings
+from data.sample.fill import fill
+from data.sample.frames import frames
+from data.store import Store
+from data.tables import tables
+
+ACCOUNTS = 400
+SEED = 11
+
+
+@pytest.fixture
+def store(own_warehouse: Path) -> Iterator[Store]:
+    """An empty warehouse, open for writing."""
+    with Store.open() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "risk.sqlite"
+    fill(ACCOUNTS, SEED, path)
+    return path
+
+
+@pytest.fixture
+def filled(filled_once: Path, own_warehouse: Path) -> Path:
+    """A warehouse of the test's own that holds a sample of 400 accounts."""
+    shutil.copy(filled_once, own_warehouse)
+    return own_warehouse
+
+
+@pytest.fixture
+def snapshot_frames() -> dict[str, pd.DataFrame]:
+    """The rows of a small sample, as a source hands them over."""
+    return frames(holdings(ACCOUNTS, SEED))
+
+
+def price_rows(n: int = 3, **changes: object) -> pd.DataFrame:
+    """Rows of `dim_prices`, all of them good unless changed."""
+    rows = {
+        "symbol": "ETHUSDT", "interval": "1h", "ts": [1_700_000_000 + 3_600 * row for row in range(n)],
+        "source": "binance", "price_usd": [2_000.0 + row for row in range(n)], "usd_proxy": "USDT", "is_synthetic": 0,
+    }  # fmt: skip
+    return pd.DataFrame(rows | changes)
+
+
+def checksums(path: Path) -> dict[str, str]:
+    """Digest of every row of every table, the books of the runs left out."""
+    books = {"fact_run", "fact_validation", "schema_version"}
+    with Store.open(path, readonly=True) as opened:
+        return {
+            name: hashlib.sha256(repr(opened.rows(f'SELECT * FROM "{name}"')).encode()).hexdigest()
+            for name in tables()
+            if name not in books
+        }
