@@ -6,8 +6,9 @@ Notation: u is one unit of base currency (1e-8 USD); p the price and "unit" the 
 
 *Health factor.* The contract floors the value of each of n collaterals and ceils each of m debts: it stands below the
 real number by less than m u / D relative through the debt, and n u / D absolute through the collateral. Only
-accounts with D > 10 USD are judged, so the first is under 1e-9 m. Bound: 1e-7 HF + n u / D; the second term matters
-only where HF < 0.1 n / D[USD], that is for dust of collateral under a debt of a few dollars.
+accounts with D > 10 USD are judged, so the first is under 1e-9 m. Bound: 1e-7 HF + n u / D, and the last digit of
+the contract's answer (1e-18); the second term matters only where HF < 0.1 n / D[USD], that is for dust of collateral
+under a debt of a few dollars.
 
 *Repaid.* `cover` itself, or the whole debt: no rounding. Half of the total debt over the price: m u / 2 + u through
 the values, where both sides exceed 2,000 USD, so under 1e-11 m relative, and a floor of one unit. The worth of all
@@ -104,15 +105,16 @@ def health_factor(data: AccountData, account: Account, drift: float = 0.0) -> fl
     """Bound of a health factor (1.0 is 1) of an account with more than 10 USD of debt."""
     value = data.health_factor / WAD
     collaterals = sum(account.uses_as_collateral(j) for j in account.flagged())
-    return RELATIVE * value + (collaterals + drift * (1 + value)) / data.debt
+    return RELATIVE * value + (collaterals + drift * (1 + value)) / data.debt + 1 / WAD
 
 
 def stands_aside(
-    pool: Pool, error: str | None, cover: int | None, weighed: Weighed | None, bounds: Bounds
+    pool: Pool, account: Account, error: str | None, cover: int | None, weighed: Weighed | None, bounds: Bounds
 ) -> str | None:
     """Why the integer model alone judges a call; None where the engine is judged too.
 
-    The lines of the rules: within 1e-9 of HF 1 or 0.95, within u of 2,000 USD (close factor) or of 1,000 USD (dust).
+    The lines of the rules: within 1e-9 of HF 1 or 0.95 (or within the n u / D + m u / D that the contract itself
+    rounds: more than 1e-9 only for debts of a few dollars), within u of 2,000 USD (close factor) or 1,000 USD (dust).
     What floats cannot see: a remainder below their resolution, or below the contract's own roundings of it. What the
     engine does not have: a liquidator's identity, scaled units, a cover of nothing.
     """
@@ -122,10 +124,15 @@ def stands_aside(
         return "the call covers nothing, which the engine refuses as an input"
     if weighed is None:
         return None
-    rules, at = pool.rules, weighed.data.health_factor
+    rules, data = pool.rules, weighed.data
     for line, name in ((rules.liquidation_health_factor, "1"), (rules.close_factor_health_factor, "0.95")):
-        if abs(at - line) <= HEALTH_FACTOR_EDGE:
+        off = abs(data.health_factor - line)
+        if off <= HEALTH_FACTOR_EDGE:
             return f"health factor within 1e-9 of {name}"
+        # Both flags of a reserve may count, each by u; next to 1 the debt's part weighs as much as the collateral's.
+        roundings = 2 * sum(1 for _ in account.flagged()) + 2 * bounds.drift
+        if data.debt and off / WAD <= roundings / data.debt:
+            return f"health factor nearer to {name} than the contract's own rounding of values"
     edge = 1 + bounds.drift
     if min(abs(value - rules.full_close_below) for value in (weighed.collateral_value, weighed.debt_value)) <= edge:
         return "value within 1e-8 USD of 2,000 USD"
@@ -140,5 +147,10 @@ def stands_aside(
 
 
 def _invisible(weighed: Weighed, bounds: Bounds) -> float:
-    """Token units of collateral below the roundings of the amount asked, or of the value u at which none counts."""
-    return max(bounds.bonus + 1, bounds.c.unit / bounds.c.price, FLOAT * weighed.balance) + bounds._drift(bounds.c)
+    """Token units of collateral below what decides whether all of it is taken.
+
+    The roundings of the amount asked (1 + b), those of two burns of scaled units, by which v3.7 judges emptiness
+    (2 ceil(i)), the value u at which collateral counts as none, and the resolution of floats.
+    """
+    roundings = bounds.bonus + 1 + 2 * div_ceil(bounds.c.income, RAY)
+    return max(roundings, bounds.c.unit / bounds.c.price, FLOAT * weighed.balance) + bounds._drift(bounds.c)

@@ -143,7 +143,7 @@ def _judge(
     index = {j: i for i, j in enumerate(pool.reserves)}
     weighed = _weigh(pool, account, call)
     bound = Bounds.of(pool, account, call.collateral, call.debt, drift)
-    reason = bounds.stands_aside(pool, call.error, call.cover, weighed, bound)
+    reason = bounds.stands_aside(pool, account, call.error, call.cover, weighed, bound)
     if reason:
         tally.stand_aside(call.where, reason)
         return None
