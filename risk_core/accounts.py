@@ -81,7 +81,9 @@ def liquidation_prices(market: Market, account: int | str) -> FloatArray:
         entries = slice(side.indptr[row], side.indptr[row + 1])
         terms = threshold[market.emode[row]][side.reserve[entries]] if sign > 0 else 1.0
         weight[side.reserve[entries]] += sign * side.amount[entries] * terms
-    margin = weight @ market.price
+    worth = weight * market.price
+    # Summed without the reserve itself: subtracting it from the whole would leave rounding where there is nothing.
+    others = np.array([worth[:r].sum() + worth[r + 1 :].sum() for r in range(market.n_reserves)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        price = market.price - margin / weight
+        price = -others / weight
     return np.where((weight != 0) & (price > 0), price, np.nan)

@@ -1,0 +1,143 @@
+"""The engine against its twins: brute force bit for bit, plain Python within rounding, and itself in every layout."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import risk_core as rc
+from risk_core.engine import opening_steps
+from risk_core.price_models import PricePaths
+from tests.markets import KINDS, random_market, scenario
+from tests.reference import naive
+
+pytestmark = pytest.mark.property
+
+POLICIES = ("largest_legs", "most_profitable")
+
+
+def same(one: rc.Result, other: rc.Result) -> None:
+    for name in ("path", "by_step", "fan", "hits"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+@settings(max_examples=300)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(KINDS),
+    n_steps=st.sampled_from([1, 2, 7, 8, 9, 24, 31, 300]),
+    n_paths=st.integers(1, 19),
+    n_accounts=st.integers(1, 120),
+    fewer_factors=st.booleans(),
+    volatility=st.sampled_from([0.1, 0.9, 4.0]),
+    policy=st.sampled_from(POLICIES),
+    shocked=st.booleans(),
+)
+def test_pruned_equals_brute_force_bit_for_bit(
+    seed, kind, n_steps, n_paths, n_accounts, fewer_factors, volatility, policy, shocked
+):
+    market = random_market(seed, kind, n_accounts)
+    plan = scenario(market.n_reserves, n_steps, seed, volatility, n_factors=3 if fewer_factors else None)
+    if shocked:
+        shock = np.random.default_rng(seed).uniform(-0.5, 0.2, len(plan.factors))
+        plan = rc.Scenario(**{name: getattr(plan, name) for name in plan.__slots__} | {"shock": shock})
+    pruned = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1)
+    brute = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, brute_force=True)
+    same(pruned, brute)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), policy=st.sampled_from(POLICIES))
+def test_the_engine_agrees_with_the_plain_python_twin(seed, kind, policy):
+    market = random_market(seed, kind, 25)
+    rng = np.random.default_rng(seed)
+    relative = np.exp(rng.normal(0, 0.08, (3, market.n_reserves, 6)).cumsum(axis=2))
+    price = np.concatenate([np.ones((3, market.n_reserves, 1)), relative], axis=2) * market.price[:, None]
+    paths = PricePaths(name="random", price=price, step=timedelta(hours=2))
+    result = rc.simulate(market, paths, policy=policy)
+    relative = paths.price[:, :, 1:] / market.price[:, None]
+    expected = naive.simulate(market, relative, np.arange(market.n_reserves), opening_steps(market, paths), policy)
+    found = np.column_stack([result.repaid_usd, result.seized_usd, result.fee_usd, result.deficit_usd])
+    np.testing.assert_allclose(found, expected[:, :4], rtol=1e-9, atol=1e-4)
+    np.testing.assert_array_equal(result.n_liquidations, expected[:, 4])
+    np.testing.assert_array_equal(result.n_accounts_liquidated, expected[:, 5])
+
+
+def test_the_twin_comparison_sees_liquidations_and_deficits():
+    """The two tests above would pass on books where nothing happens; these do not."""
+    repaid = deficit = 0.0
+    for kind in KINDS:
+        result = rc.simulate(random_market(1, kind), scenario(12 if kind == "many_legs" else 5, volatility=3.0), 20)
+        repaid += result.repaid_usd.sum()
+        deficit += result.deficit_usd.sum()
+    assert repaid > 1e6
+    assert deficit > 1e4
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**64 - 1), cut=st.integers(1, 59), threads=st.sampled_from([1, 2, 4]))
+def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads):
+    market = random_market(3)
+    plan = scenario(5)
+    whole = rc.simulate(market, plan, 60, seed=seed, threads=1)
+    first = rc.simulate(market, plan, seed=seed, paths=(0, cut), threads=threads)
+    second = rc.simulate(market, plan, seed=seed, paths=(cut, 60), threads=threads)
+    same(whole, first + second)
+
+
+def test_a_longer_run_begins_with_the_shorter_one():
+    market, plan = random_market(4), scenario(5)
+    short, long = (rc.simulate(market, plan, n) for n in (700, 1400))
+    np.testing.assert_array_equal(long.path[:700], short.path)
+
+
+def test_paths_do_not_depend_on_the_number_of_steps_drawn():
+    """A draw depends on (seed, path, step, factor): the first six hours of a day are a six-hour run."""
+    market = random_market(5)
+    day = rc.simulate(market, scenario(5, 24), 50)
+    morning = rc.simulate(market, scenario(5, 6, horizon=timedelta(hours=6)), 50)
+    np.testing.assert_array_equal(day.by_step[:6], morning.by_step)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS))
+def test_permuting_accounts_permutes_results(seed, kind):
+    market = random_market(seed, kind, 40)
+    order = np.random.default_rng(seed).permutation(market.n_accounts)
+    shuffled = permuted(market, order)
+    plan = scenario(market.n_reserves, 12, seed, volatility=2.0)
+    one, other = rc.simulate(market, plan, 10), rc.simulate(shuffled, plan, 10)
+    np.testing.assert_array_equal(one.path, other.path)
+    np.testing.assert_array_equal(one.hits[order], other.hits)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), policy=st.sampled_from(POLICIES))
+def test_money_is_conserved(seed, kind, policy):
+    """Per path: nothing is negative, steps add up to paths, and nobody repays more than is owed."""
+    market = random_market(seed, kind)
+    result = rc.simulate(market, scenario(market.n_reserves, 8, seed, volatility=2.0), 16, policy=policy)
+    assert (result.path >= 0).all()
+    for column in range(4):
+        by_path, by_step = result.path[:, column].sum() / 1e6, result.by_step[:, :, column].sum() / 1e3
+        assert by_step == pytest.approx(by_path, rel=1e-9, abs=1e-3 * (1 + result.n_liquidations.sum()))
+    assert result.fan.sum(axis=1).tolist() == [16] * 8
+    assert (result.account_hits <= 16).all()
+    assert result.account_hits.sum() == result.n_accounts_liquidated.sum()
+
+
+def permuted(market: rc.Market, order: np.ndarray) -> rc.Market:
+    from dataclasses import replace
+
+    def side(positions: rc.Positions) -> rc.Positions:
+        owner = np.repeat(np.arange(len(positions)), np.diff(positions.indptr))
+        return rc.Positions.from_entries(np.argsort(order)[owner], positions.reserve, positions.amount, len(positions))
+
+    return replace(
+        market, accounts=market.accounts[order], emode=market.emode[order], collateral=side(market.collateral),
+        debt=side(market.debt),
+    )  # fmt: skip

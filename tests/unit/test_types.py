@@ -1,0 +1,142 @@
+"""Illegal markets cannot be built, and the message names the field, the entry and the rule."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+import risk_core as rc
+from tests.markets import market, one_account, reserves
+
+POSITIONS = dict(indptr=[0, 2, 3], reserve=[0, 1, 0], amount=[1.0, 2.0, 3.0])
+
+
+def test_arrays_are_read_only_copies():
+    price = np.array([1_900.0, 1.0])
+    book = replace(one_account(), price=price)
+    price[0] = 0.0
+    assert book.price[0] == 1_900.0
+    with pytest.raises(ValueError, match="read-only"):
+        book.price[0] = 1.0
+    with pytest.raises(FrozenInstanceError):
+        book.price = price
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(indptr=[1, 2, 3]), "Positions.indptr: must start at 0"),
+        (dict(indptr=[0, 2, 4]), "end at 3"),
+        (dict(indptr=[0, 3, 2, 3]), "must not decrease"),
+        (dict(reserve=[1, 0, 0]), "Positions.reserve: entry 0 is 0; must rise strictly"),
+        (dict(reserve=[1, 1, 0]), "no duplicates"),
+        (dict(amount=[1.0, np.nan, 3.0]), "Positions.amount: entry 1 is nan"),
+        (dict(amount=[1.0, -2.0, 3.0]), "entry 1 is -2.0"),
+        (dict(amount=[1.0, 2.0]), r"expected shape \(3\)"),
+    ],
+)
+def test_positions_refuse(change, message):
+    with pytest.raises(rc.InputError, match=message):
+        rc.Positions(**(POSITIONS | change))
+
+
+def test_positions_may_be_empty_or_have_empty_accounts():
+    assert len(rc.Positions(indptr=[0], reserve=[], amount=[])) == 0
+    assert len(rc.Positions(indptr=[0, 0, 1, 1], reserve=[3], amount=[1.0])) == 3
+
+
+def test_entries_in_any_order_make_the_same_positions():
+    one = rc.Positions.from_entries([0, 0, 1], [0, 1, 0], [1.0, 2.0, 3.0], 2)
+    other = rc.Positions.from_entries([1, 0, 0, 1], [0, 1, 0, 5], [3.0, 2.0, 1.0, 0.0], 2)
+    for name in ("indptr", "reserve", "amount"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    with pytest.raises(rc.InputError, match="no duplicates"):
+        rc.Positions.from_entries([0, 0], [1, 1], [1.0, 2.0], 1)
+    with pytest.raises(rc.InputError, match="account indices must be in"):
+        rc.Positions.from_entries([2], [1], [1.0], 1)
+
+
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        ([np.nan, 1.0], r"Market.price: entry 0 \(ETH\) is nan; prices must be positive"),
+        ([0.0, 1.0], r"entry 0 \(ETH\) is 0.0"),
+        ([1.0, -1.0], r"entry 1 \(USDC\) is -1.0"),
+        ([1.0, np.inf], r"entry 1 \(USDC\) is inf"),
+        ([1.0], r"expected shape \(2\)"),
+    ],
+)
+def test_a_market_refuses_prices(price, message):
+    with pytest.raises(rc.InputError, match=message):
+        replace(one_account(), price=price)
+
+
+def test_a_market_refuses_a_reserve_or_an_emode_out_of_range():
+    good = one_account()
+    with pytest.raises(rc.InputError, match=r"Market.debt.reserve: entry 0 is 2; must be in \[0, 2\)"):
+        replace(good, debt=rc.Positions(indptr=[0, 1], reserve=[2], amount=[1.0]))
+    with pytest.raises(rc.InputError, match=r"Market.emode: entry 0 is 0"):
+        replace(good, emode=[0])
+    with pytest.raises(rc.InputError, match=r"Market.debt: has 2 accounts"):
+        replace(good, debt=rc.Positions(indptr=[0, 0, 0], reserve=[], amount=[]))
+
+
+def test_an_unknown_revision_is_refused_never_guessed():
+    with pytest.raises(rc.UnknownRevision, match="POOL_REVISION 12 has no implemented rules; known: 10"):
+        one_account(revision=12)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (dict(liquidation_threshold=[0.83, 83.0]), "must be a fraction"),
+        (dict(liquidation_bonus=[1.05, 0.0]), "liquidation_bonus: entry 0"),
+        (dict(liquidation_bonus=[-0.5, 0.0]), "-1 for none configured"),
+        (dict(id=[3, 3]), "ids must be distinct"),
+        (dict(decimals=[18, 99]), "decimals: entry 1"),
+        (dict(asset=["0x1"]), "expected 2 addresses"),
+    ],
+)
+def test_reserves_refuse(column, message):
+    with pytest.raises(rc.InputError, match=message):
+        reserves(2, **column)
+
+
+def test_a_market_without_reserves_is_not_one():
+    with pytest.raises(rc.InputError, match="at least one reserve"):
+        reserves(0)
+
+
+def test_reserves_and_accounts_are_found_by_name():
+    book = one_account()
+    assert book.reserves.index("USDC") == 1
+    assert book.reserves.index(book.reserves.asset[1].upper().replace("X", "x")) == 1
+    with pytest.raises(rc.InputError, match="no reserve 'WETH' in this market; known: ETH, USDC"):
+        book.reserves.index("WETH")
+    assert book.index(book.accounts[0].upper()) == 0
+    with pytest.raises(rc.InputError, match="not in this snapshot"):
+        book.index("0x00")
+
+
+def test_a_symbol_that_is_not_unique_must_be_named_by_address():
+    book = reserves(2, symbol=["PT", "PT"])
+    with pytest.raises(rc.InputError, match="not unique"):
+        book.index("PT")
+
+
+def test_a_shock_names_reserves_or_lists_all():
+    book = one_account()
+    assert book.shocked({"ETH": -0.2}).tolist() == [1_520.0, 1.0]
+    assert book.shocked([-0.2, 0.0]).tolist() == [1_520.0, 1.0]
+    with pytest.raises(rc.InputError, match=r"shock: entry 0 \(ETH\) is -1.0"):
+        book.shocked({"ETH": -1.0})
+    with pytest.raises(rc.InputError, match="expected 2 moves"):
+        book.shocked([0.1])
+
+
+def test_a_market_without_accounts_is_legal_and_quiet():
+    empty = market(reserves(2), [1.0, 1.0], [], [])
+    assert rc.health_factor(empty).tolist() == []
+    assert rc.what_if(empty, {"T0": -0.5}).repaid_usd == 0.0
