@@ -43,7 +43,8 @@ def main() -> int:
         return 2
     except OSError as error:
         print(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Another workbench may be running there; choose another port, such as PORT={port + 1}",
+            f"Cannot listen on {host}:{port}: {error.strerror}. Another workbench may be running there; "
+            f"stop it, or choose another port: PORT={port + 1} python -m dashboard",
             file=sys.stderr,
         )
         return 1
@@ -67,15 +68,15 @@ def main() -> int:
 
 def warm_up(source: object) -> None:
     """Load the newest snapshot and compile what the first page and the first what-if need."""
-    from dashboard import service
+    from dashboard.service import shocks, today
     from dashboard.warehouse import Unavailable
 
     try:
         book = source.book()  # type: ignore[attr-defined]
     except Unavailable:
         return
-    service.position(book)
-    service.answer(book, WhatIf(eth=-0.1))
+    today.position(book)
+    shocks.answer(book, WhatIf(eth=-0.1))
 
 
 if __name__ == "__main__":

@@ -6,32 +6,50 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 
-from dashboard import service
 from dashboard.book import Estimate
+from dashboard.service.today import position
 from dashboard.warehouse import Source, Unavailable
 
 
 def summary(source: Source) -> dict[str, Any]:
     """The newest snapshot and its newest run, unrounded. Raises `Unavailable`."""
     book = source.book()
-    run, today, at = source.run(book.market.snapshot), service.position(book), book.market.snapshot
+    run, today, at = source.run(book.market.snapshot), position(book), book.market.snapshot
     out: dict[str, Any] = {
         "snapshot": {
-            "market": at.market, "chain_id": at.chain_id, "block": at.block, "block_time": at.block_time, "pool_revision": at.revision,
-            "hash": at.hash, "is_synthetic": at.synthetic, "notes": list(book.market.notes),
+            "market": at.market,
+            "chain_id": at.chain_id,
+            "block": at.block,
+            "block_time": at.block_time,
+            "pool_revision": at.revision,
+            "hash": at.hash,
+            "is_synthetic": at.synthetic,
+            "notes": list(book.market.notes),
         },
         "position": {
-            "collateral_usd": today.collateral_usd, "borrowed_usd": today.borrowed_usd, "n_accounts": today.n_accounts,
-            "n_with_debt": today.n_with_debt, "n_below_one": today.n_below_one, "debt_below_1_1_usd": today.watch_debt_usd,
+            "collateral_usd": today.collateral_usd,
+            "borrowed_usd": today.borrowed_usd,
+            "n_accounts": today.n_accounts,
+            "n_with_debt": today.n_with_debt,
+            "n_below_one": today.n_below_one,
+            "debt_below_1_1_usd": today.watch_debt_usd,
         },
         "run": None,
-    }  # fmt: skip
+    }
     if run is not None:
         out["run"] = {
-            "scenario": run.scenario_id, "n_paths": run.n_paths, "seed": run.seed, "policy": run.policy, "horizon_hours": run.horizon_hours,
-            "code_version": run.code_version, "created_at": run.created_at, "seized_by_reserve_usd": dict(run.seized_by_reserve),
-            "measures": [{"measure": name, "level": level} | _estimate(e) for (name, level), e in sorted(run.estimates.items())],
-        }  # fmt: skip
+            "scenario": run.scenario_id,
+            "n_paths": run.n_paths,
+            "seed": run.seed,
+            "policy": run.policy,
+            "horizon_hours": run.horizon_hours,
+            "code_version": run.code_version,
+            "created_at": run.created_at,
+            "seized_by_reserve_usd": dict(run.seized_by_reserve),
+            "measures": [
+                {"measure": name, "level": level} | _estimate(e) for (name, level), e in sorted(run.estimates.items())
+            ],
+        }
     return out
 
 

@@ -23,10 +23,16 @@ def create_app(source: Source | None = None) -> Dash:
     """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks."""
     source = source or Warehouse()
     app = Dash(
-        "dashboard", server=Flask("dashboard"), title="Liquidation risk workbench", update_title=None, index_string=layout.INDEX,
-        external_stylesheets=[BOOTSTRAP], suppress_callback_exceptions=True, assets_folder=str(Path(__file__).parent / "assets"),
+        "dashboard",
+        server=Flask("dashboard"),
+        title="Liquidation risk workbench",
+        update_title=None,
+        index_string=layout.INDEX,
+        external_stylesheets=[BOOTSTRAP],
+        suppress_callback_exceptions=True,
+        assets_folder=str(Path(__file__).parent / "assets"),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
-    )  # fmt: skip
+    )
     _serve_bootstrap(app.server)
     _same_origin_only(app.server)
     api.register(app.server, source)
@@ -67,16 +73,26 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
 
 def _register_shell(app: Dash, source: Source) -> None:
     @app.callback(
-        Output(ids.PAGE, "children"), Output(ids.TITLE, "children"), Output(ids.QUESTION, "children"), Output(ids.NAV, "children"),
-        Output(ids.BOTTOM_NAV, "children"), Output(ids.SNAPSHOT, "data"), Input(ids.URL, "pathname"), State(ids.URL, "search"),
-    )  # fmt: skip
+        Output(ids.PAGE, "children"),
+        Output(ids.TITLE, "children"),
+        Output(ids.QUESTION, "children"),
+        Output(ids.NAV, "children"),
+        Output(ids.BOTTOM_NAV, "children"),
+        Output(ids.SNAPSHOT, "data"),
+        Input(ids.URL, "pathname"),
+        State(ids.URL, "search"),
+    )
     def route(path: str, search: str) -> tuple[Any, ...]:
         return open_page(source, path or "/", search or "")
 
     @app.callback(
-        Output(ids.STATUS, "children"), Output(ids.STATUS, "className"), Output(ids.NAV_FOOT, "children"), Output(ids.BANNER, "children"),
-        Input(ids.CLOCK, "n_intervals"), Input(ids.SNAPSHOT, "data"),
-    )  # fmt: skip
+        Output(ids.STATUS, "children"),
+        Output(ids.STATUS, "className"),
+        Output(ids.NAV_FOOT, "children"),
+        Output(ids.BANNER, "children"),
+        Input(ids.CLOCK, "n_intervals"),
+        Input(ids.SNAPSHOT, "data"),
+    )
     def tick(_: int, shown: str | None) -> tuple[Any, ...]:
         return show_status(source, shown)
 
@@ -96,7 +112,7 @@ def _register_shell(app: Dash, source: Source) -> None:
 
 
 def _serve_bootstrap(server: Flask) -> None:
-    """Bootstrap's style sheet from its Python package: nothing of it is committed here, nothing is fetched elsewhere."""
+    """Bootstrap's style sheet from its Python package: nothing of it is committed, nothing is fetched elsewhere."""
     spec = importlib.util.find_spec("flask_bootstrap")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package bootstrap-flask is not installed; run: pip install -r requirements.txt")

@@ -67,9 +67,8 @@ class Run:
     market: str
     block: int
     block_time: int
-    revision: int
-    snapshot_hash: str
     scenario_id: str
+    scenario: rc.Scenario
     seed: int
     n_paths: int
     horizon_hours: float
@@ -103,19 +102,15 @@ class Book:
     health_factor: Array
     collateral_usd: Array
     debt_usd: Array
-    today: Any
-    """`rc.WhatIf` without any shock: what is liquidatable now."""
+    today: rc.WhatIf
+    """Without any shock: what is liquidatable now."""
     eth_curve: Array
     """(S,) debt repaid at each of `ETH_FALLS`, the other prices as in the snapshot."""
-    scenario: Any = None
-    """`rc.Scenario` of the newest stored run; None before the first."""
     daily_moves: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
     """Driver to its observed daily moves, sorted ascending."""
 
     @classmethod
-    def build(
-        cls, market: rc.Market, assets: AssetMap, scenario: Any = None, daily_moves: Mapping[str, Array] | None = None
-    ) -> Book:
+    def build(cls, market: rc.Market, assets: AssetMap, daily_moves: Mapping[str, Array] | None = None) -> Book:
         """Compute what every page needs of a market; this also compiles the engine's kernels."""
         collateral, debt = totals(market)
         return cls(
@@ -126,6 +121,5 @@ class Book:
             debt_usd=debt,
             today=rc.what_if(market, np.zeros(market.n_reserves)),
             eth_curve=repaid_as_eth_falls(market, assets, WhatIf()),
-            scenario=scenario,
             daily_moves=MappingProxyType(dict(daily_moves or {})),
         )

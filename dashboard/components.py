@@ -11,7 +11,7 @@ from dashboard import formatting as fmt
 from dashboard import ids
 from dashboard.book import Estimate
 from dashboard.drivers import Driver
-from dashboard.figures import CONFIG
+from dashboard.figures.axes import CONFIG
 from dashboard.theme import reserve_token
 
 Children = Any
@@ -70,6 +70,8 @@ def graph(component_id: str, height: int, label: str, figure: dict | None = None
 
 def error_text(estimate: Estimate) -> str:
     """What stands beside a figure: its 95 % interval, or that too few draws carry one."""
+    if estimate.n_positive == 0:
+        return ""  # nothing was drawn that could carry an error; the note says so
     if estimate.few_draws:
         return "few draws"
     if estimate.low is None or estimate.high is None:
@@ -132,8 +134,8 @@ def token(symbol: str) -> html.Span:
     return html.Span([dot, symbol or fmt.MISSING], className="tok")
 
 
-def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]]) -> html.Table:
-    """`head`: (text, is a figure) for each column; figures are set right."""
+def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], tight: bool = False) -> html.Table:
+    """`head`: (text, is a figure) for each column; figures are set right. `tight` for narrow cards."""
     numeric = ["num" if is_figure else None for _, is_figure in head]
     return html.Table(
         [
@@ -145,7 +147,7 @@ def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]]) 
                 ]
             ),
         ],
-        className="t",
+        className="t tight" if tight else "t",
     )
 
 
@@ -157,6 +159,23 @@ def empty(title: str, text: Children, command: str = "") -> html.Div:
     return html.Div(parts, className="empty")
 
 
+def missing(title: str, text: Children, command: str = "") -> html.Div:
+    """A page that has nothing to show yet."""
+    return html.Div(html.Section(empty(title, text, command), className="card"), className="page")
+
+
+def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
+    """(colour token, text, solid | dashed | block) of each series, where lines cannot be labelled at their end."""
+    marks = []
+    for colour, text, kind in items:
+        if kind == "block":
+            mark = html.I(className="sq", style={"background": f"var(--ui-{colour})"})
+        else:
+            mark = html.I(style={"borderColor": f"var(--ui-{colour})", "borderTopStyle": kind})
+        marks.append(html.Span([mark, text]))
+    return html.Div(marks, className="leg")
+
+
 def banner(severity: str, word: str, text: Children, action: Children = None) -> html.Div:
     return html.Div(
         [pill(severity, word), html.Span(text), html.Span(className="sp"), action],
@@ -166,15 +185,13 @@ def banner(severity: str, word: str, text: Children, action: Children = None) ->
 
 
 def compare(
-    component_id: str, label: str, tag: str, value: str, baseline: str, change: str, tone: str, title: str = ""
+    component_id: str, label: str, value: str, baseline: str, change: str, tone: str, title: str = ""
 ) -> html.Section:
     """A figure in the scenario, the same in the baseline, and the difference in words and colour."""
+    tag = pill("flat", "exact", "Exact: every account, no sampling")
     return html.Section(
         [
-            html.Div(
-                [html.Span(label), html.Span(className="sp"), pill("flat", tag, "Exact: every account, no sampling")],
-                className="lab",
-            ),
+            html.Div([html.Span(label), html.Span(className="sp"), tag], className="lab"),
             html.Div(value, className="val", id=component_id, title=title or None),
             html.Div(f"baseline {baseline}", className="bl"),
             html.Div(change, className=f"dl {tone}"),
@@ -193,8 +210,14 @@ def slider_row(driver: Driver, value: float, note: str) -> html.Div:
     props = {k: getattr(driver, k) for k in ("key", "low", "high", "baseline", "unit")}
     changed = abs(value - driver.baseline) > 1e-9
     typed = dcc.Input(
-        id=ids.of("typed", driver.key), type="number", value=value, min=driver.low, max=driver.high, step="any", debounce=True,
-    )  # fmt: skip
+        id=ids.of("typed", driver.key),
+        type="number",
+        value=value,
+        min=driver.low,
+        max=driver.high,
+        step="any",
+        debounce=True,
+    )
     slider = dcc.Slider(
         id=ids.of("slider", driver.key), min=driver.low, max=driver.high, step=driver.step, value=value, marks=None,
         updatemode="drag", allow_direct_input=False, included=False,

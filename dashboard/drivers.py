@@ -41,27 +41,24 @@ class Driver:
 
 
 DRIVERS: tuple[Driver, ...] = (
-    Driver("eth", "ETH", "%", -60, 20, 1, 0, "WETH, and liquid-staking tokens at the ratio their oracle reports."),
-    Driver("btc", "BTC", "%", -60, 20, 1, 0, "WBTC, cbBTC, tBTC and the other Bitcoin tokens."),
-    Driver(
-        "lst", "LST ratio at the oracle", "%", -15, 0, 0.25, 0,
-        "Staked ETH per token, as the oracle reports it. A discount on a market alone does not reach Aave.",
-    ),
-    Driver("usdc", "USDC", "%", -20, 2, 0.25, 0, "USDC. Its oracle is capped above $1.04, with no floor."),
-    Driver("usdt", "USDT", "%", -20, 2, 0.25, 0, "USDT, and what Aave prices by it: USDe, sUSDe and their PTs."),
-    Driver("stable", "Other stablecoins", "%", -20, 2, 0.25, 0, "DAI, USDS, PYUSD, EURC and the like, each through its own oracle."),
-    Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve."),
-    Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "Multiplies the volatility of every factor. Acts on Monte Carlo only.", "Market"),
-)  # fmt: skip
+    Driver("eth", "ETH", "%", -60, 20, 1, 0, "WETH, and staked ETH at the ratio its oracle reports"),
+    Driver("btc", "BTC", "%", -60, 20, 1, 0, "WBTC, cbBTC, tBTC and other Bitcoin tokens"),
+    Driver("lst", "Staked ETH ratio", "%", -15, 0, 0.25, 0, "at the oracle; a market discount does not reach Aave"),
+    Driver("usdc", "USDC", "%", -20, 2, 0.25, 0, "its oracle is capped above $1.04, with no floor"),
+    Driver("usdt", "USDT", "%", -20, 2, 0.25, 0, "also USDe, sUSDe and their PTs, priced by USDT"),
+    Driver("stable", "Other stablecoins", "%", -20, 2, 0.25, 0, "DAI, USDS, PYUSD, EURC …, capped above only"),
+    Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve"),
+    Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "of every factor; moves the Monte Carlo table only", "Market"),
+)
 BY_KEY: Mapping[str, Driver] = MappingProxyType({d.key: d for d in DRIVERS})
 PRICE_KEYS = tuple(d.key for d in DRIVERS if d.unit == "%")
 
 FIXED = ""
 """Driver key of a reserve whose oracle price is a constant."""
 
-_STABLE_FACTORS = frozenset({
-    "DAI", "USDS", "PYUSD", "FRAX", "LUSD", "CRVUSD", "RLUSD", "USDTB", "EUR", "EURC", "SDAI", "TUSD", "FDUSD", "USD", "USDG", "MUSD",
-})  # fmt: skip
+_STABLE_FACTORS = frozenset(
+    "CRVUSD DAI EUR EURC FDUSD FRAX LUSD MUSD PYUSD RLUSD SDAI TUSD USD USDG USDS USDTB".split()  # noqa: SIM905
+)
 _FAMILY = {"eth": "ETH", "btc": "BTC", "usdc": "USD", "usdt": "USD", "stable": "USD", FIXED: "USD"}
 
 

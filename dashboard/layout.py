@@ -54,36 +54,61 @@ class Page:
 
 def shell(pages: tuple[Page, ...]) -> html.Div:
     """The frame that stays while pages change."""
-    return html.Div([
-        dcc.Location(id=ids.URL, refresh="callback-nav"),
-        dcc.Store(id=ids.THEME, storage_type="local"),
-        dcc.Store(id=ids.SNAPSHOT),
-        dcc.Interval(id=ids.CLOCK, interval=30_000),
-        html.Nav(
-            [
-                html.Div([html.Img(src="/assets/mark.svg", alt=""), html.Span(["Liquidation risk", html.Span("workbench", className="of")])], className="brand"),
-                html.Div(id=ids.NAV),
-                html.Div(id=ids.NAV_FOOT, className="foot"),
-            ],
-            className="side", **{"aria-label": "Pages"},
-        ),
-        html.Div(
-            [
-                html.Header(
-                    [
-                        html.H1(id=ids.TITLE), html.Span(id=ids.QUESTION, className="q"), html.Span(className="sp"),
-                        html.Span(id=ids.STATUS, className="badge-s"),
-                        html.Button(icon("sun"), id=ids.THEME_BUTTON, className="ctl icon", n_clicks=0, title="Light or dark", **{"aria-label": "Light or dark"}),
-                        html.Button([icon("share"), html.Span("Share", id=ids.SHARE_TEXT)], id=ids.SHARE, className="ctl opt", n_clicks=0, title="Copy the link, it holds the whole scenario"),
-                    ],
-                    className="top",
-                ),
-                html.Main([html.Div(id=ids.BANNER), html.Div(id=ids.PAGE)]),
-            ],
-            style={"minWidth": 0},
-        ),
-        html.Nav(id=ids.BOTTOM_NAV, className="bottom", **{"aria-label": "Pages"}),
-    ], className="shell")  # fmt: skip
+    return html.Div(
+        [
+            dcc.Location(id=ids.URL, refresh="callback-nav"),
+            dcc.Store(id=ids.THEME, storage_type="local"),
+            dcc.Store(id=ids.SNAPSHOT),
+            dcc.Interval(id=ids.CLOCK, interval=30_000),
+            html.Nav(
+                [
+                    html.Div(
+                        [
+                            html.Img(src="/assets/mark.svg", alt=""),
+                            html.Span(["Liquidation risk", html.Span("workbench", className="of")]),
+                        ],
+                        className="brand",
+                    ),
+                    html.Div(id=ids.NAV),
+                    html.Div(id=ids.NAV_FOOT, className="foot"),
+                ],
+                className="side",
+                **{"aria-label": "Pages"},
+            ),
+            html.Div(
+                [
+                    html.Header(
+                        [
+                            html.H1(id=ids.TITLE),
+                            html.Span(id=ids.QUESTION, className="q"),
+                            html.Span(className="sp"),
+                            html.Span(id=ids.STATUS, className="badge-s"),
+                            html.Button(
+                                icon("sun"),
+                                id=ids.THEME_BUTTON,
+                                className="ctl icon",
+                                n_clicks=0,
+                                title="Light or dark",
+                                **{"aria-label": "Light or dark"},
+                            ),
+                            html.Button(
+                                [icon("share"), html.Span("Share", id=ids.SHARE_TEXT)],
+                                id=ids.SHARE,
+                                className="ctl opt",
+                                n_clicks=0,
+                                title="Copy the link, it holds the whole scenario",
+                            ),
+                        ],
+                        className="top",
+                    ),
+                    html.Main([html.Div(id=ids.BANNER), html.Div(id=ids.PAGE)]),
+                ],
+                style={"minWidth": 0},
+            ),
+            html.Nav(id=ids.BOTTOM_NAV, className="bottom", **{"aria-label": "Pages"}),
+        ],
+        className="shell",
+    )
 
 
 def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
@@ -123,6 +148,10 @@ def foot(status: Status) -> list[Any]:
     if status.block is None:
         return ["No snapshot yet"]
     return [
-        "Snapshot ", html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash), html.Br(),
-        f"{status.market}", html.Br(), f"Pool revision {status.revision} ({status.version})",
-    ]  # fmt: skip
+        "Snapshot ",
+        html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash),
+        html.Br(),
+        f"{status.market}",
+        html.Br(),
+        f"Pool revision {status.revision} ({status.version})",
+    ]

@@ -74,7 +74,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset("eth10", "ETH −10 %", WhatIf(eth=-0.10), _HYPOTHETICAL),
     Preset("eth20", "ETH −20 %", WhatIf(eth=-0.20), _HYPOTHETICAL),
     Preset("crypto30", "All crypto −30 %", WhatIf(eth=-0.30, btc=-0.30, other=-0.30), _HYPOTHETICAL),
-    Preset("lst5", "LST ratio −5 %", WhatIf(lst=-0.05), _HYPOTHETICAL + " Moves the ratio the oracle reports."),
+    Preset("lst5", "Staked ETH ratio −5 %", WhatIf(lst=-0.05), _HYPOTHETICAL + " Moves the ratio the oracle reports."),
     Preset("usdc10", "USDC −10 %", WhatIf(usdc=-0.10), _HYPOTHETICAL),
 )
 

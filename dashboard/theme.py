@@ -34,17 +34,17 @@ def checked(theme: str | None) -> str:
 
 
 @cache
-def colours(theme: str) -> Mapping[str, str]:
+def colours(theme: str | None) -> Mapping[str, str]:
     """Token name without the `--ui-` prefix to its CSS colour, as written in the file."""
     css = (ASSETS / "10-tokens.css").read_text(encoding="utf-8")
-    block = re.search(r'(?m)^(?::root,)?\[data-bs-theme="%s"\]\{(.*?)\n\}' % checked(theme), css, re.DOTALL)
+    block = re.search(rf'(?m)^(?::root,)?\[data-bs-theme="{checked(theme)}"\]\{{(.*?)\n\}}', css, re.DOTALL)
     if block is None:
         raise ValueError(f"assets/10-tokens.css has no block for the theme {theme!r}")
     return MappingProxyType(dict(re.findall(r"--ui-([\w-]+):([^;]+);", block.group(1))))
 
 
 @cache
-def template(theme: str) -> Mapping[str, Any]:
+def template(theme: str | None) -> Mapping[str, Any]:
     """The plotly template of a theme, as plain JSON. Callers must not change it."""
     return json.loads(_TEMPLATE.read_text(encoding="utf-8"))[checked(theme)]
 

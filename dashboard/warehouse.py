@@ -11,19 +11,19 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 import data
 import risk_core as rc
-from dashboard.book import Book, Run
+from dashboard.book import Book, Estimate, Run
 from dashboard.drivers import AssetMap
 
 KEPT = 3
 """Books kept in memory: the newest snapshot, and those that open pages may still show."""
 FILL = "python -m data.sample"
-RUN = "python -m flows risk-scenarios"
 DAY = 86_400
 
 
@@ -71,6 +71,7 @@ class Warehouse:
     def __init__(self, path: Path | str | None = None) -> None:
         self._path = path
         self._books: OrderedDict[str, Book] = OrderedDict()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self) -> Status:
@@ -79,8 +80,14 @@ class Warehouse:
         except data.errors.DataError:
             return Status()
         return Status(
-            at.market, at.block, at.block_time, at.revision, at.hash, at.synthetic, max(time.time() - at.block_time, 0.0)
-        )  # fmt: skip
+            at.market,
+            at.block,
+            at.block_time,
+            at.revision,
+            at.hash,
+            at.synthetic,
+            max(time.time() - at.block_time, 0.0),
+        )
 
     def book(self, snapshot_hash: str | None = None) -> Book:
         try:
@@ -99,7 +106,18 @@ class Warehouse:
             raise Unavailable("The snapshot cannot be shown", str(error)) from error
 
     def run(self, snapshot: rc.Snapshot) -> Run | None:
-        return _run(snapshot, self._path)
+        try:
+            stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
+        except data.errors.NoResult:
+            return None
+        except data.errors.DataError as error:
+            raise Unavailable("The risk run cannot be shown", str(error)) from error
+        with self._lock:
+            if stored.run_id not in self._runs:
+                self._runs[stored.run_id] = _run(stored)
+                while len(self._runs) > KEPT:
+                    self._runs.popitem(last=False)
+            return self._runs[stored.run_id]
 
     def _load(self, wanted: str) -> Book:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)
@@ -107,7 +125,32 @@ class Warehouse:
             raise data.errors.NoSnapshot(f"snapshot {wanted[:16]} is not in the warehouse any more; reload the page")
         market = data.load_market(block=at.block, market=at.market, db=self._path)
         assets = _assets(market, self._path)
-        return Book.build(market, assets, _scenario(market, self._path), _daily_moves(market, assets, self._path))
+        return Book.build(market, assets, _daily_moves(market, assets, self._path))
+
+
+def _run(stored: data.results.RiskRun) -> Run:
+    """The stored run as pages show it."""
+    estimates = {
+        (measure, round(level, 6)): Estimate(f.value, f.low, f.high, f.se, f.n_positive, f.few_draws)
+        for (measure, level), f in stored.figures.items()
+    }
+    return Run(
+        market=stored.market,
+        block=stored.block,
+        block_time=stored.block_time,
+        scenario_id=stored.scenario_id,
+        scenario=stored.scenario(),
+        seed=stored.seed,
+        n_paths=stored.n_paths,
+        horizon_hours=stored.horizon_seconds / 3600,
+        policy=stored.policy,
+        code_version=stored.code_version,
+        created_at=stored.created_at,
+        synthetic=stored.is_synthetic,
+        estimates=MappingProxyType(estimates),
+        fan=MappingProxyType(stored.series.get("fan", {})),
+        seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),
+    )
 
 
 def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:

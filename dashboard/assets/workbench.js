@@ -3,7 +3,8 @@
   const C = (window.dash_clientside = window.dash_clientside || {});
   const no = () => C.no_update;
   const GAP = 60; // ms between two questions to the server while a handle moves
-  let asked = 0, latest = 0;
+  const REST = 350; // ms without a move before the simulation starts
+  let asked = 0, latest = 0, settled = 0;
 
   const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
   const place = (driver, value) => {
@@ -48,6 +49,13 @@
       return Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
     },
 
+    // The simulation waits until the handle rests.
+    settle: async function (state) {
+      const ticket = ++settled;
+      await sleep(REST);
+      return ticket === settled ? state : no();
+    },
+
     // A chip or "reset all" moves every slider.
     preset: function (clicks, reset, values, drivers) {
       const id = C.callback_context.triggered_id;
@@ -72,7 +80,7 @@
     stale: function (query, run) {
       if (!run) return ["", ""];
       const same = run.query === (query || "");
-      return [same ? "" : "stale", same ? run.note : "drivers changed since this run; run it again"];
+      return [same ? "" : "stale", same ? run.note : "for the drivers before"];
     },
 
     share: async function (clicks) {

@@ -6,9 +6,9 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, html
 
-from dashboard import figures, ids, service
 from dashboard import formatting as fmt
-from dashboard.book import Book, Run
+from dashboard import ids
+from dashboard.book import Book, Estimate, Run
 from dashboard.components import (
     address,
     banner,
@@ -17,18 +17,23 @@ from dashboard.components import (
     error_text,
     graph,
     kpi,
+    legend,
+    missing,
     money_value,
     pill,
     strip,
     table,
     token,
-)
+)  # fmt: skip
+from dashboard.figures import today as figures
 from dashboard.layout import Page
-from dashboard.service import Position, Verdict
+from dashboard.service.today import WATCH_HF, Position, Verdict, position, verdict
 from dashboard.warehouse import Source, Unavailable
 
 NO_RUN = "python -m flows risk-scenarios"
-FEW = "Fewer than 30 simulated days carry this figure, so its error is not shown."
+FEW = "Fewer than 30 simulated paths carry this figure, so no error is shown"
+
+Item = tuple[str, Any, str]
 
 
 def build(source: Source, _search: str) -> html.Div:
@@ -36,71 +41,98 @@ def build(source: Source, _search: str) -> html.Div:
     try:
         book = source.book()
         run = source.run(book.market.snapshot)
-    except Unavailable as missing:
-        return html.Div(
-            html.Section(empty(missing.title, missing.text, missing.command), className="card"), className="page"
-        )
-    today = service.position(book)
-    notes = [banner("watch", "note", text) for text in book.market.notes]
+    except Unavailable as nothing:
+        return missing(nothing.title, nothing.text, nothing.command)
+    today = position(book)
+    parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
     if run is None:
-        parts = [html.Section(empty("No run yet", "The snapshot is here, but no risk run of it is stored. This computes one:", NO_RUN), className="card"),
-                 strip(_position_items(today)), *_exact_cards(today, book)]  # fmt: skip
+        text = "The snapshot is here, but no risk run of it is stored. This computes one:"
+        parts += [html.Section(empty("No run yet", text, NO_RUN), className="card"), strip(_position_items(today))]
     else:
-        verdict = service.verdict(run, today)
-        parts = [
-            _verdict(verdict),
-            _kpis(run, today, verdict, book),
-            strip(_items(run, today)),
+        say = verdict(run, today)
+        parts += [
+            _verdict(say),
+            _kpis(run, today, say),
+            strip(_position_items(today) + _run_items(run)),
             _risk_cards(run),
-            *_exact_cards(today, book, run),
         ]
-    return html.Div([*notes, *parts], className="page")
+    return html.Div([*parts, _exact_cards(today, book)], className="page")
 
 
 def passport(run: Run) -> str:
-    """Scenario, paths, seed, block, age of the run and code: what makes the figure reproducible."""
-    return " · ".join([
-        "USD", run.scenario_id, f"{fmt.count(run.n_paths)} paths", f"seed {run.seed}", f"block {fmt.count(run.block)}",
-        f"run {fmt.utc(run.created_at)}", f"code {run.code_version}",
-    ])  # fmt: skip
-
-
-def _verdict(verdict: Verdict) -> html.Section:
-    words = [html.B(text) if bold else text for text, bold in verdict.parts]
-    return html.Section(
+    """Scenario, paths, seed, block, time of the run and code: what makes the figures reproducible."""
+    return " · ".join(
         [
-            pill(verdict.severity, verdict.word, "LaR 99 % as a share of all debt; the limits are on the About page"),
-            html.P(words),
-        ],
-        className="verdict",
+            "USD",
+            run.scenario_id,
+            f"{fmt.count(run.n_paths)} paths",
+            f"seed {run.seed}",
+            f"block {fmt.count(run.block)}",
+            f"run {fmt.utc(run.created_at)}",
+            f"code {run.code_version}",
+        ]
     )
 
 
-def _kpis(run: Run, today: Position, verdict: Verdict, book: Book) -> html.Section:
+def _verdict(say: Verdict) -> html.Section:
+    words = [html.B(text) if bold else text for text, bold in say.parts]
+    rule = "LaR 99 % as a share of all debt; the limits are on the About page"
+    return html.Section([pill(say.severity, say.word, rule), html.P(words)], className="verdict")
+
+
+def _kpis(run: Run, today: Position, say: Verdict) -> html.Section:
+    return html.Section([_lar_card(run, today, say), _tail_card(run), _watch_card(today)], className="grid g3")
+
+
+def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
     lar, seized = run.estimate("lar_repaid", 0.99), run.estimate("lar_seized", 0.99)
+    part = lar.value / today.borrowed_usd if today.borrowed_usd else 0.0
+    state = pill("watch", "few draws", FEW) if lar.few_draws else pill(say.severity, say.word.lower())
+    return kpi(
+        "kpi-lar",
+        "Liquidations at risk",
+        money_value(lar),
+        f"{fmt.share(part, 2)} of debt, for {fmt.money(seized.value)} of collateral",
+        f"LaR 99\u202f% · debt repaid · {fmt.hours(run.horizon_hours)}",
+        state,
+        "Debt that liquidators would repay over the horizon, exceeded on one path in a hundred",
+    )
+
+
+def _tail_card(run: Run) -> html.Section:
     tail, var = run.estimate("es_deficit", 0.99), run.estimate("var_deficit", 0.99)
-    horizon = fmt.hours(run.horizon_hours)
-    watch = today.watch_debt_usd / today.borrowed_usd if today.borrowed_usd else 0.0
-    few = pill("watch", "few draws", FEW)
-    return html.Section(
-        [
-            kpi("kpi-lar", "Liquidations at risk", money_value(lar),
-                f"{fmt.share(lar.value / today.borrowed_usd if today.borrowed_usd else 0, 2)} of debt; {fmt.money(seized.value)} of collateral sold",
-                f"LaR 99\u202f% · debt repaid · {horizon}", few if lar.few_draws else pill(verdict.severity, verdict.word.lower()),
-                "Debt that liquidators would repay over the horizon on a 1-in-100 path"),
-            kpi("kpi-tail", "Deficit tail (ES 99\u202f%)", money_value(tail), f"VaR 99\u202f% {fmt.money(var.value)}" + (f" {error_text(var)}" if not var.few_draws else ""),
-                f"mean loss of the protocol in the worst 1\u202f% · {horizon}", few if tail.few_draws else None,
-                "Mean deficit of the protocol over the worst one per cent of paths"),
-            kpi("kpi-watch", f"Debt below HF {service.WATCH_HF:g}", [fmt.money(today.watch_debt_usd), html.Span(f"{fmt.share(watch)} of debt", className="err")],
-                f"{fmt.money(today.watch_exposed_usd)} can fall against its debt", f"{fmt.count(today.n_watch)} accounts · exact",
-                pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None,
-                "Debt of accounts with a health factor below 1.1; the rest of it sits in same-asset loops"),
-        ],
-        className="grid g3",
-    )  # fmt: skip
+    if tail.n_positive == 0:
+        note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
+    elif tail.few_draws:
+        note = f"{tail.n_positive} paths carry it, 30 are needed for an error"
+    else:
+        note = f"VaR 99\u202f%: {fmt.money(var.value)} {'' if var.few_draws else error_text(var)}"
+    return kpi(
+        "kpi-tail",
+        "Deficit tail (ES 99\u202f%)",
+        money_value(tail),
+        note,
+        f"mean loss in the worst 1\u202f% · {fmt.hours(run.horizon_hours)}",
+        pill("watch", "few draws", FEW) if tail.few_draws and tail.value > 0 else None,
+        "Mean deficit of the protocol over the worst one per cent of paths",
+    )
 
 
-def _position_items(today: Position) -> list[tuple[str, Any, str]]:
+def _watch_card(today: Position) -> html.Section:
+    part = today.watch_debt_usd / today.borrowed_usd if today.borrowed_usd else 0.0
+    below = pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None
+    return kpi(
+        "kpi-watch",
+        f"Debt below HF {WATCH_HF:g}",
+        [fmt.money(today.watch_debt_usd), html.Span(f"{fmt.share(part)} of debt", className="err")],
+        f"{fmt.money(today.watch_exposed_usd)} can fall against its debt",
+        f"{fmt.count(today.n_watch)} accounts · exact",
+        below,
+        "Debt of accounts with a health factor below 1.1; what cannot fall sits in same-asset loops",
+    )
+
+
+def _position_items(today: Position) -> list[Item]:
     ratio = today.borrowed_usd / today.collateral_usd if today.collateral_usd else 0.0
     return [
         ("Supplied as collateral", fmt.money(today.collateral_usd), f"{fmt.count(today.n_reserves)} reserves"),
@@ -110,88 +142,85 @@ def _position_items(today: Position) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _items(run: Run, today: Position) -> list[tuple[str, Any, str]]:
+def _run_items(run: Run) -> list[Item]:
     seized, chance = run.estimate("lar_seized", 0.99), run.get("p_deficit")
-    items = _position_items(today)
-    items.append(
-        (
-            "Collateral seized, LaR 99\u202f%",
-            money_value(seized),
-            f"what liquidators receive, {fmt.hours(run.horizon_hours)}",
-        )
-    )
+    items: list[Item] = [
+        ("Collateral seized, 99\u202f%", fmt.money(seized.value), error_text(seized) or "what liquidators get")
+    ]
     if chance is not None:
-        width = (
-            f"± {chance.half_width * 100:.2g}"
-            if chance.half_width == chance.half_width and not chance.few_draws
-            else ""
-        )
-        items.append(
-            (
-                f"P(deficit > $0), {fmt.hours(run.horizon_hours)}",
-                [fmt.share(chance.value), html.Span(width, className="err")],
-                f"{fmt.count(chance.n_positive or 0)} of {fmt.count(run.n_paths)} paths",
-            )
-        )
+        hits = f"{fmt.count(chance.n_positive or 0)} of {fmt.count(run.n_paths)} paths"
+        items.append((f"P(deficit > $0), {fmt.hours(run.horizon_hours)}", _chance(chance), hits))
     return items
+
+
+def _chance(chance: Estimate) -> Any:
+    if not chance.n_positive:
+        return f"< {fmt.share(chance.high)}" if chance.high else fmt.share(chance.value)
+    error = "" if chance.few_draws else f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{chance.half_width * 100:.2g}"
+    return [fmt.share(chance.value), html.Span(error, className="err")]
 
 
 def _risk_cards(run: Run) -> html.Section:
     lar = run.get("lar_repaid", 0.99)
-    return html.Section(
-        [
-            card(f"Liquidations at risk over the next {fmt.hours(run.horizon_hours)}",
-                 graph(ids.OVERVIEW_FAN, 234, figures.alternative_text(lar, "Cumulative debt repaid over the horizon; 1-in-100 path at its end")),
-                 f"{passport(run)} · whisker: 95\u202f% interval", "debt repaid by liquidators, cumulative"),
-            card("Collateral that would be sold", graph(ids.OVERVIEW_SEIZED, 234, "Collateral seized by reserve, mean of all paths"),
-                 f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices", "by reserve, mean path"),
-        ],
-        className="grid g21",
-    )  # fmt: skip
+    says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
+    fan = card(
+        f"Liquidations at risk over the next {fmt.hours(run.horizon_hours)}",
+        graph(ids.OVERVIEW_FAN, 234, says),
+        passport(run),
+        "debt repaid by liquidators, cumulative",
+    )
+    sold = card(
+        "Collateral that would be sold",
+        graph(ids.OVERVIEW_SEIZED, 234, "Collateral seized by reserve, mean of all paths"),
+        f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
+        "by reserve, mean path",
+    )
+    return html.Section([fan, sold], className="grid g21")
 
 
-def _exact_cards(today: Position, book: Book, run: Run | None = None) -> list[Any]:
+def _exact_cards(today: Position, book: Book) -> html.Section:
     snapshot = book.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
-    legend = html.Span(
-        [
-            html.Span([html.I(className="sq", style={"background": f"var(--ui-{colour})"}), text])
-            for colour, text in (("scenario", "exposed"), ("cat-other", "same-asset loops"))
-        ],
-        className="leg hide-s",
-        style={"flexWrap": "nowrap"},
+    note = (
+        f"Below HF {WATCH_HF:g}: {fmt.money(today.watch_debt_usd)}, "
+        f"of which {fmt.money(today.watch_exposed_usd)} can fall against its debt"
     )
+    histogram = card(
+        "Debt by health factor",
+        [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+        f"USD · every account, exact · e-mode thresholds applied · {stamp}",
+        f"{fmt.count(today.n_with_debt)} accounts with debt",
+        legend([("scenario", "exposed", "block"), ("cat-other", "same-asset loops", "block")]),
+    )
+    accounts = card(
+        "Largest accounts at risk",
+        _accounts(today),
+        f"falls at: ETH, BTC and all other crypto together · {stamp}",
+        f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
+        flush=True,
+    )
+    return html.Section([histogram, accounts], className="grid g21")
+
+
+def _accounts(today: Position) -> Any:
+    if not today.largest:
+        return empty("No account is within reach", "Nothing falls when all crypto loses 90\u202f%.")
+    head = (("Account", False), ("HF", True), ("Debt", True), ("Collateral", False), ("Falls at", True))
     rows = [
         (
-            address(r.address),
-            fmt.health_factor(r.health_factor),
-            fmt.money(r.debt_usd),
-            token(r.collateral),
-            fmt.move(-r.fall),
+            address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), token(r.collateral),
+            "now" if r.fall == 0 else fmt.move(-r.fall),
         )
         for r in today.largest
-    ]
-    largest = (
-        table((("Account", False), ("HF", True), ("Debt", True), ("Collateral", False), ("Falls at", True)), rows)
-        if rows
-        else empty("No account is within reach", "Nothing becomes liquidatable when all crypto falls by 90 %.")
-    )
-    return [html.Section(
-        [
-            card("Debt by health factor", graph(ids.OVERVIEW_DEBT, 210, "Debt by health factor"), f"USD · every account, exact · e-mode thresholds applied · {stamp}",
-                 f"{fmt.count(today.n_with_debt)} accounts with debt", legend),
-            card("Largest accounts at risk", largest, f"falls at: move of ETH, BTC and all other crypto together · {stamp}",
-                 f"{fmt.count(today.n_within)} fall when crypto loses {fmt.share(today.within, 0)}", flush=True),
-        ],
-        className="grid g21",
-    )]  # fmt: skip
+    ]  # fmt: skip
+    return table(head, rows, tight=True)
 
 
 PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build)
 
 
 def register(app: Dash, source: Source) -> None:
-    """Charts follow the theme; they are drawn from the snapshot the page was built from."""
+    """Charts follow the theme; they are drawn from the snapshot that the page was built from."""
 
     @app.callback(
         Output(ids.OVERVIEW_FAN, "figure"),
@@ -205,5 +234,4 @@ def register(app: Dash, source: Source) -> None:
 
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:
-        today = service.position(source.book(snapshot))
-        return figures.debt_by_health_factor(today.buckets, today.watch_debt_usd, today.watch_exposed_usd, theme)
+        return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)
