@@ -110,23 +110,23 @@ def latest_frame(prices: Mapping[str, str], at: int) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def series_of_market(market: str | None = None) -> list[str]:
-    """Price series that the reserves of the newest stored snapshot follow (`dim_asset`), sorted.
-
-    `market`: name, None for the newest of any. Raises `data.errors.NoSnapshot` and `UnmappedReserve`.
-    """
-    from data import assets
-
-    mapping = assets.asset_map(market)
+def series_of(mapping: pd.DataFrame) -> list[str]:
+    """Price series that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none."""
     return sorted(set(mapping.loc[mapping["kind"] != "fixed", "series"]))
 
 
 def run(arguments: Namespace) -> str:
-    """Fetch, validate and store the window in one batch; nothing is stored when any symbol is refused."""
+    """Fetch, validate and store the window in one batch; nothing is stored when any symbol is refused.
+
+    Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
+    name) and `BatchRefused`.
+    """
+    from data import assets
     from data.store import Store
     from flows.sources.binance import INTERVAL_SECONDS, Binance
 
-    symbols = list(dict.fromkeys(arguments.symbols or series_of_market(arguments.market)))
+    mapping = None if arguments.symbols else assets.asset_map(arguments.market)
+    symbols = list(dict.fromkeys(arguments.symbols)) if mapping is None else series_of(mapping)
     if not symbols:
         return "every reserve has a fixed oracle price: there is no series to fetch"
     step = INTERVAL_SECONDS[arguments.interval]
@@ -144,6 +144,8 @@ def run(arguments: Namespace) -> str:
             frames["dim_prices"] = pd.concat([frames["dim_prices"], now], ignore_index=True)
         key = f"{arguments.interval}:{start}:{end}"
         report = store.write_batch(SOURCE, key, frames, run_id=run_id)
+        if mapping is not None:
+            assets.save_map(store, mapping, run_id)
     corrected = int((frames["dim_prices"]["usd_proxy"] == "USDC").sum())
     return (
         f"{len(symbols)} series, {report.rows['dim_prices']:,} prices up to {_day(end)}, "

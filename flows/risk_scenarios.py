@@ -35,23 +35,25 @@ def run(arguments: Namespace) -> str:
     from risk_core import code_version
 
     market = load_market(arguments.block, arguments.market)
-    with Store.open() as store:
+    # Read-only until there is something to write: opening for writing loads the validation library, 3 s of a skip.
+    with Store.open(readonly=True) as store:
         calibration = calibrated(store, market)
-        name = f"baseline-{arguments.horizon_hours:g}h"
-        scenario = calibration.scenario(name, timedelta(hours=arguments.horizon_hours), arguments.steps)
-        notes = (*market.notes, *calibration.inputs.notes)
-        passport = {
-            "seed": arguments.seed, "n_paths": arguments.paths, "policy": arguments.policy,
-            "code_version": code_version(),
-        }  # fmt: skip
-        stored = None if arguments.force else results.find(market.snapshot, scenario, **passport)
+    name = f"baseline-{arguments.horizon_hours:g}h"
+    scenario = calibration.scenario(name, timedelta(hours=arguments.horizon_hours), arguments.steps)
+    notes = (*market.notes, *calibration.inputs.notes)
+    if not arguments.force:
+        stored = results.find(
+            market.snapshot, scenario, seed=arguments.seed, n_paths=arguments.paths, policy=arguments.policy,
+            code_version=code_version(),
+        )  # fmt: skip
         if stored is not None:
             return report(stored, notes, "These figures were stored before; --force computes them again.")
-        with recorded(store, FLOW.name, vars(arguments) | {"scenario": name}) as run_id:
-            save_calibration(store, calibration, market, run_id)
-            result = simulated(market, scenario, arguments)
-            record = {"calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead}
-            stored = results.save_result(store, result, market, calibration=record, run_id=run_id)
+    parameters = vars(arguments) | {"scenario": name}
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        save_calibration(store, calibration, market, run_id)
+        result = simulated(market, scenario, arguments)
+        record = {"calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead}
+        stored = results.save_result(store, result, market, calibration=record, run_id=run_id)
     return report(stored, notes, "Stored in fact_risk_scenarios.")
 
 
@@ -62,8 +64,10 @@ def calibrated(store: Store, market: Market) -> Calibration:
 
     mapping = assets.asset_map(market.snapshot.market)
     inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic))
-    known = store.read("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
-    return Calibration.from_row(inputs, known.iloc[0].to_dict()) if len(known) else fit(inputs)
+    known = store.rows("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
+    if not known:
+        return fit(inputs)
+    return Calibration.from_row(inputs, dict(zip(("volatility", "correlation"), known[0], strict=True)))
 
 
 def save_calibration(store: Store, calibration: Calibration, market: Market, run_id: str) -> None:

@@ -1,0 +1,102 @@
+"""`python -m flows`: what there is, how it is asked for, and how it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from flows import registry
+from flows.__main__ import main
+from flows.errors import SourceUnavailable
+from flows.pipeline import FlowSpec
+
+
+def test_the_listing_names_every_flow_that_exists_and_no_other(capsys):
+    assert main([]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.split("flows:\n")[1].splitlines()]
+    assert listed == registry.available()
+    assert {"market-prices", "risk-scenarios", "daily"} <= set(listed) <= set(registry.NAMES)
+
+
+@pytest.mark.parametrize("name", registry.available())
+def test_every_flow_says_what_it_does_and_explains_each_parameter(name, capsys):
+    spec = registry.load(name)
+    assert spec.name == name
+    assert 0 < len(spec.summary) <= 100
+    with pytest.raises(SystemExit) as exit_:
+        main([name, "--help"])
+    assert exit_.value.code == 0
+    assert spec.summary.split()[0] in capsys.readouterr().out
+    unexplained = [action.dest for action in registry.parser(spec)._actions if not action.help]
+    assert unexplained == []
+
+
+def test_a_misspelt_name_is_answered_with_the_likely_one(capsys):
+    assert main(["risk-scenario"]) == 2
+    assert "no flow is called 'risk-scenario' (did you mean risk-scenarios?); known: " in capsys.readouterr().err
+
+
+def test_a_wrong_parameter_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["risk-scenarios", "--path", "many"])
+    assert exit_.value.code == 2
+    assert "usage: python -m flows risk-scenarios" in capsys.readouterr().err
+
+
+def failing(error: BaseException) -> FlowSpec:
+    def run(arguments):
+        raise error
+
+    return FlowSpec(name="test", summary="fails", add_arguments=lambda parser: None, run=run)
+
+
+def test_a_refusal_is_one_line_and_code_1(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "load", lambda name: failing(SourceUnavailable("the node is away;\n  try again")))
+    assert main(["test"]) == 1
+    assert capsys.readouterr().err == "SourceUnavailable: the node is away; try again\n"
+
+
+def test_an_unexpected_error_is_one_line_too_and_verbose_shows_where(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "load", lambda name: failing(ZeroDivisionError("division by zero")))
+    assert main(["test"]) == 1
+    assert capsys.readouterr().err == "unexpected ZeroDivisionError: division by zero; --verbose shows where\n"
+    assert main(["test", "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "load", lambda name: failing(KeyboardInterrupt()))
+    assert main(["test"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_refusal_of_the_warehouse_reaches_the_user_without_a_traceback(own_warehouse, capsys):
+    assert main(["risk-scenarios"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("WarehouseMissing: ")
+    assert said.count("\n") == 1
+
+
+def test_listing_and_help_wait_for_no_heavy_import():
+    code = (
+        "import sys; from flows.__main__ import main; main([])\n"
+        "heavy = {'prefect', 'numba', 'pandas', 'pandera', 'web3', 'requests', 'sklearn'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert listed.returncode == 0, listed.stderr
+
+
+def test_a_skip_needs_neither_prefect_nor_the_validation_nor_the_statistics_library(sample):
+    code = (
+        "import sys; from flows.__main__ import main\n"
+        "assert main(['risk-scenarios', '--paths', '64']) == 0\n"
+        "heavy = {'prefect', 'pandera', 'sklearn', 'scipy.stats', 'tqdm'} & sys.modules.keys()\n"
+        "print('heavy:', sorted(heavy))"
+    )
+    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert "Stored in fact_risk_scenarios." in first.stdout
+    assert second.stdout.endswith("heavy: []\n")
