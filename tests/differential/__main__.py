@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tests.differential import float_layer, integer_layer
 from tests.differential.tally import Tally
-from tests.reference.aave_exact import UnknownRevision
+from tests.reference.aave_records import UnknownRevision
 from tests.reference.truth import Truth, TruthError
 
 

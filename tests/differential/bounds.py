@@ -36,7 +36,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.reference.aave_exact import USD, Account, AccountData, Pool, Reserve, Weighed
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import USD, Account, AccountData, Reserve, Weighed
 from tests.reference.fixed_point import BPS, RAY, WAD, div_ceil
 
 RELATIVE = 1e-7

@@ -8,7 +8,8 @@ import numpy as np
 
 import risk_core as rc
 from risk_core import units
-from tests.reference.aave_exact import Account, Pool
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import Account
 from tests.reference.truth import Truth
 
 

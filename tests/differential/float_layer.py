@@ -19,7 +19,8 @@ from tests.differential.cases import MISFIT, Call
 from tests.differential.engine_market import market_of
 from tests.differential.integer_layer import steps
 from tests.differential.tally import Tally
-from tests.reference.aave_exact import Account, AccountData, Pool, Reserve, Reverted, Weighed
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import Account, AccountData, Reserve, Reverted, Weighed
 from tests.reference.fixed_point import MAX_UINT256, WAD
 from tests.reference.truth import BASE, Truth
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.differential.cases import MISFIT, Call
 from tests.differential.tally import Tally
-from tests.reference.aave_exact import USD, Account, AccountData, Pool, Receipt, Reverted
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import USD, Account, AccountData, Receipt, Reverted
 from tests.reference.fixed_point import BPS, WAD
 from tests.reference.liquidation_info import liquidation_info
 from tests.reference.truth import BASE, Truth

@@ -11,8 +11,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.differential import integer_layer
-from tests.reference import aave_exact, truth
-from tests.reference.aave_exact import AccountData, Pool, Reverted, RulesV36, RulesV37, Seizure
+from tests.reference import truth
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import Account, AccountData, Reverted, Seizure
+from tests.reference.aave_rules import RulesV36, RulesV37, Spent
 from tests.reference.fixed_point import BPS, RAY, WAD, div_ceil, div_half_up, linear_growth, percent_div, percent_mul
 
 pytestmark = pytest.mark.differential
@@ -101,7 +103,7 @@ def ltv_of_the_category_in_spite_of_ltvzero(self, reserve, emode, inside):
 
 
 def bad_debt_stays(self, c, scaled, balance, moved, data):
-    return aave_exact._Spent(reserve=moved.take == balance, account=False)
+    return Spent(reserve=moved.take == balance, account=False)
 
 
 def bad_debt_only_of_the_liquidated_reserve(self, account):
@@ -172,7 +174,7 @@ MISTAKES: list[tuple[object, str, Callable]] = [
     (Pool, "_burn_debt", staticmethod(burnt_debt_rounded_up)),
     (Pool, "_check", the_health_factor_before_the_pause),
     (Pool, "_check", liquidatable_at_exactly_1),
-    (aave_exact.Account, "uses_as_collateral", balances_decide_not_flags),
+    (Account, "uses_as_collateral", balances_decide_not_flags),
     (truth, "compounded_growth", simple_interest_on_debt),
 ]
 

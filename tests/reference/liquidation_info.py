@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.reference.aave_exact import Account, Pool, Reserve, Seizure
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import Account, Reserve, Seizure
 from tests.reference.fixed_point import BPS, MAX_UINT256, div_ceil
 
 

@@ -15,7 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.reference.aave_exact import Account, EMode, Pool, Reserve, RulesV36, rules_of
+from tests.reference.aave_exact import Pool
+from tests.reference.aave_records import Account, EMode, Reserve
+from tests.reference.aave_rules import RulesV36, rules_of
 from tests.reference.fixed_point import compounded_growth, linear_growth, ray_mul
 
 REQUIRED = ("meta", "reserves", "emodes", "vectors", "users", "accounts", "horizons", "liquidations", "sequences")
