@@ -7,8 +7,10 @@ import os
 import socket
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-from dashboard.state import WhatIf
+if TYPE_CHECKING:
+    from dashboard.warehouse import Source
 
 
 def address() -> tuple[str, int]:
@@ -66,17 +68,25 @@ def main() -> int:
     return 0
 
 
-def warm_up(source: object) -> None:
-    """Load the newest snapshot and compile what the first page and the first what-if need."""
-    from dashboard.service import shocks, today
+def warm_up(source: Source) -> None:
+    """Load the newest snapshot and compile what the first page, what-if and simulation need.
+
+    The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
+    """
+    from dashboard.service import outlook, shocks, today
+    from dashboard.state import WhatIf
     from dashboard.warehouse import Unavailable
 
+    state = WhatIf(eth=-0.1)
     try:
-        book = source.book()  # type: ignore[attr-defined]
+        book = source.book()
+        today.position(book)
+        shocks.answer(book, state)
+        run = source.run(book.market.snapshot)
+        if run is not None:
+            outlook.simulate(book, run.scenario, state)
     except Unavailable:
-        return
-    today.position(book)
-    shocks.answer(book, WhatIf(eth=-0.1))
+        return  # the pages say what is missing
 
 
 if __name__ == "__main__":

@@ -109,6 +109,11 @@ class Book:
     daily_moves: Mapping[str, Array] = field(default_factory=lambda: MappingProxyType({}))
     """Driver to its observed daily moves, sorted ascending."""
 
+    @property
+    def history(self) -> str:
+        """What the daily moves are of."""
+        return "sample prices" if self.market.snapshot.synthetic else "prices"
+
     @classmethod
     def build(cls, market: rc.Market, assets: AssetMap, daily_moves: Mapping[str, Array] | None = None) -> Book:
         """Compute what every page needs of a market; this also compiles the engine's kernels."""

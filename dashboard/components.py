@@ -164,6 +164,11 @@ def missing(title: str, text: Children, command: str = "") -> html.Div:
     return html.Div(html.Section(empty(title, text, command), className="card"), className="page")
 
 
+def skeleton(rows: int) -> html.Div:
+    """The shape of a table that is on its way."""
+    return html.Div([html.Div(className="skel") for _ in range(rows)], className="skels", **{"aria-hidden": "true"})
+
+
 def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
     """(colour token, text, solid | dashed | block) of each series, where lines cannot be labelled at their end."""
     marks = []

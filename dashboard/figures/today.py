@@ -145,7 +145,7 @@ def debt_by_health_factor(buckets: Buckets, theme: str | None) -> Figure:
     bars = [
         {
             "type": "bar",
-            "x": list(range(n)),
+            "x": list(buckets.labels),
             "y": values.tolist(),
             "name": name,
             "marker": {"color": c[colour]},
@@ -176,8 +176,7 @@ def debt_by_health_factor(buckets: Buckets, theme: str | None) -> Figure:
                 }
             ],
             xaxis={
-                "tickvals": list(range(n)),
-                "ticktext": list(buckets.labels),
+                "type": "category",  # labels that do not fit are left out by plotly, as on a phone
                 "range": [-0.6, n - 0.4],
                 "fixedrange": True,
                 "tickangle": 0,

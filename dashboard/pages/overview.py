@@ -155,7 +155,7 @@ def _run_items(run: Run) -> list[Item]:
 
 def _chance(chance: Estimate) -> Any:
     if not chance.n_positive:
-        return f"< {fmt.share(chance.high)}" if chance.high else fmt.share(chance.value)
+        return f"< {fmt.share(chance.high, 2).removeprefix('< ')}" if chance.high else fmt.share(chance.value)
     error = "" if chance.few_draws else f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{chance.half_width * 100:.2g}"
     return [fmt.share(chance.value), html.Span(error, className="err")]
 

@@ -9,7 +9,7 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc
 from dashboard import formatting as fmt
 from dashboard import ids
 from dashboard.book import Book
-from dashboard.components import banner, card, empty, graph, icon, legend, missing, slider_row
+from dashboard.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
 from dashboard.drivers import DRIVERS
 from dashboard.figures import shocks as figures
 from dashboard.layout import Page
@@ -105,7 +105,7 @@ def _sold_card(stamp: str) -> html.Section:
 def _outlook_card() -> html.Section:
     body = [
         html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
-        html.Div(id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
+        html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
     ]
     note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
     footer = "Monte Carlo · same random numbers for both · errors are 95\u202f% half widths, paired"

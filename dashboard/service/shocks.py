@@ -74,7 +74,7 @@ def answer(book: Book, state: WhatIf) -> Answer:
         curve=curve(book, state, then.repaid_usd),
         first=_largest_liquidations(book, then),
         nearest=_nearest(book, then) if len(then.liquidatable) == 0 else None,
-        captions={d.key: rarity(d, getattr(state, d.key), book.daily_moves.get(d.key)) for d in DRIVERS},
+        captions={d.key: rarity(d, getattr(state, d.key), book.daily_moves.get(d.key), book.history) for d in DRIVERS},
     )
 
 
@@ -121,7 +121,7 @@ def _nearest(book: Book, then: rc.WhatIf) -> AccountRow | None:
     return AccountRow(str(book.market.accounts[row]), float(candidates[row]), float(book.debt_usd[row]), name)
 
 
-def rarity(driver: Driver, value: float, history: Array | None) -> str:
+def rarity(driver: Driver, value: float, history: Array | None, of: str = "prices") -> str:
     """How often such a day was seen in the warehouse's price history, sorted ascending; empty when it cannot be said.
 
     A fall is compared with daily moves at least as low, a rise with moves at least as high. At least 90 days.
@@ -134,8 +134,8 @@ def rarity(driver: Driver, value: float, history: Array | None) -> str:
         np.searchsorted(history, value, side="right") if value < base else days - np.searchsorted(history, value)
     )
     if hits == 0:
-        return f"no such day in {fmt.count(days)} days of prices"
-    return f"1 in {fmt.count(round(days / hits))} days" if hits > 1 else f"1 day in {fmt.count(days)}"
+        return f"no such day in {fmt.count(days)} days of {of}"
+    return f"1 in {fmt.count(round(days / hits))} days of {of}"
 
 
 def driver_notes(book: Book) -> dict[str, str]:
