@@ -74,7 +74,7 @@ class JsonRpc:
         attempts: int = 5,
         timeout: float = 60.0,
         batch_size: int = 100,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError(
@@ -84,7 +84,7 @@ class JsonRpc:
         self._attempts = attempts
         self._timeout = timeout
         self._batch_size = batch_size
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep
         self._of_thread = threading.local()
 
     def __str__(self) -> str:
