@@ -1,0 +1,347 @@
+"""A snapshot goes in whole and comes out whole, or is refused by name."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data
+import risk_core as rc
+from data import snapshot
+from data.errors import BatchRefused, NoSnapshot, SnapshotIncomplete, SnapshotRefused
+from data.identity import snapshot_hash
+from data.sample.book import holdings
+from data.store import Store
+from risk_core import units
+from tests.data.conftest import ACCOUNTS, SEED, checksums
+
+MARKET = "SampleAaveV3Ethereum"
+
+
+def execute(path, sql, params=()):
+    with Store.open(path) as opened, opened.transaction() as connection:
+        connection.execute(sql, params)
+
+
+def as_live(frames: dict[str, pd.DataFrame], *, block: int = 1, market: str = "AaveV3Ethereum", **head: object):
+    """The frames as another snapshot, live unless changed."""
+    moved = {name: frame.assign(market=market, block=block) for name, frame in frames.items()}
+    moved["fact_snapshot"] = moved["fact_snapshot"].assign(is_synthetic=0, **head)
+    return moved
+
+
+def test_a_stored_market_is_the_market_in_memory(filled):
+    stored = data.load_market(verify=True)
+    in_memory = data.sample.book(ACCOUNTS, SEED)
+
+    assert stored.snapshot == in_memory.snapshot
+    for side in ("collateral", "debt"):
+        for name in ("indptr", "reserve", "amount"):
+            assert np.array_equal(getattr(getattr(stored, side), name), getattr(getattr(in_memory, side), name))
+    assert np.array_equal(stored.accounts, in_memory.accounts)
+    assert np.array_equal(rc.health_factor(stored), rc.health_factor(in_memory))
+    assert stored.notes == ()
+
+
+def test_stored_floats_are_the_exact_quotients_of_the_stored_integers(filled):
+    with Store.open() as opened:
+        rows = opened.rows(
+            "SELECT supply_raw, debt_raw, supply, debt, decimals FROM stg_positions JOIN raw_aave_reserves "
+            "USING (market, block, asset)"
+        )
+
+    assert len(rows) > ACCOUNTS
+    assert all(units.tokens(raw, d) == supply for raw, _, supply, _, d in rows)
+    assert all(units.tokens(raw, d) == debt for _, raw, _, debt, d in rows)
+
+
+def test_floats_are_filled_in_where_a_source_leaves_them_out(store, snapshot_frames):
+    bare = snapshot_frames | {"stg_positions": snapshot_frames["stg_positions"].drop(columns=["supply", "debt"])}
+
+    snapshot.save_snapshot(store, "s", bare)
+
+    assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+
+
+def test_supply_that_is_not_enabled_backs_nothing(filled):
+    with Store.open() as opened:
+        account, asset = opened.rows(
+            "SELECT account, asset FROM stg_positions WHERE is_collateral = 1 AND debt = 0 ORDER BY supply DESC LIMIT 1"
+        )[0]
+    before = data.load_market()
+    row, reserve = before.index(account), before.reserves.index(asset)
+
+    execute(filled, "UPDATE stg_positions SET is_collateral = 0 WHERE account = ? AND asset = ?", (account, asset))
+
+    after = data.load_market()
+    held = after.collateral.reserve[after.collateral.indptr[row] : after.collateral.indptr[row + 1]]
+    assert reserve in before.collateral.reserve[before.collateral.indptr[row] : before.collateral.indptr[row + 1]]
+    assert reserve not in held
+
+
+def test_writing_a_snapshot_again_changes_nothing(store, own_warehouse, snapshot_frames):
+    snapshot.save_snapshot(store, "s", snapshot_frames, "first")
+    before = checksums(own_warehouse)
+
+    again = snapshot.save_snapshot(store, "s", snapshot_frames, "second")
+
+    assert set(again.changed.values()) == {0}
+    assert checksums(own_warehouse) == before
+
+
+def test_another_state_of_the_same_block_replaces_the_first_whole(store, snapshot_frames):
+    snapshot.save_snapshot(store, "s", snapshot_frames)
+    gone = snapshot_frames["raw_aave_user_accounts"]["account"].iloc[0]
+    fewer = dict(snapshot_frames)
+    for name in ("raw_aave_user_accounts", "stg_positions"):
+        fewer[name] = snapshot_frames[name].loc[snapshot_frames[name]["account"] != gone]
+
+    snapshot.save_snapshot(store, "s", fewer)
+
+    assert data.load_market(verify=True).n_accounts == ACCOUNTS - 1
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("stg_positions", "stg_positions has 9.. rows, expected 9.."),
+        ("raw_aave_user_accounts", "raw_aave_user_accounts has 399 rows, expected 400"),
+        ("raw_aave_reserves", "raw_aave_reserves has 47 rows, expected 48"),
+        ("raw_aave_emodes", "raw_aave_emodes has 15 rows, expected 16"),
+    ],
+)
+def test_half_a_snapshot_is_no_snapshot(filled, table, expected):
+    keys = {"stg_positions": "account, asset", "raw_aave_user_accounts": "account", "raw_aave_reserves": "asset",
+            "raw_aave_emodes": "emode_id"}[table]  # fmt: skip
+    execute(filled, f"DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM {table} LIMIT 1)")
+
+    with pytest.raises(SnapshotIncomplete, match=f"{MARKET} at block 1 is incomplete: {expected}.*run `python -m"):
+        data.load_market()
+
+
+def test_a_position_of_an_account_that_is_not_there_is_refused(filled):
+    stranger = "0x" + "f" * 40
+    execute(
+        filled,
+        "UPDATE stg_positions SET account = ? "
+        "WHERE (account, asset) IN (SELECT account, asset FROM stg_positions LIMIT 1)",
+        (stranger,),
+    )
+
+    with pytest.raises(SnapshotIncomplete, match=f"stg_positions has account {stranger}, which raw_aave_user_accounts"):
+        data.load_market()
+
+
+def test_rows_changed_behind_the_door_are_found_by_the_digest(filled):
+    execute(filled, "UPDATE raw_aave_reserves SET price_raw = '257846174801' WHERE symbol = 'WETH'")
+
+    data.load_market()
+    with pytest.raises(SnapshotRefused, match="rows were changed after they were written"):
+        data.load_market(verify=True)
+
+
+def test_the_newest_complete_snapshot_is_loaded_and_a_newer_half_one_is_named(store, own_warehouse, snapshot_frames):
+    for block in (10, 20, 30):
+        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block=block, block_time=1_760_000_000 + block))
+    execute(own_warehouse, "DELETE FROM raw_aave_emodes WHERE block = 30 AND emode_id = 1")
+
+    market = data.load_market()
+
+    assert market.snapshot.block == 20
+    assert "AaveV3Ethereum at block 30 is incomplete and not used" in market.notes[0]
+    assert data.load_market(block=10).snapshot.block == 10
+    assert snapshot.newest().block == 20
+    with pytest.raises(SnapshotIncomplete, match="at block 30 is incomplete: raw_aave_emodes has 15 rows, expected 16"):
+        data.load_market(block=30)
+
+
+def test_a_live_market_comes_before_the_sample_and_never_turns_into_it(filled, snapshot_frames):
+    assert data.load_market().snapshot.synthetic
+    with Store.open() as opened:
+        snapshot.save_snapshot(opened, "s", as_live(snapshot_frames, block_time=1_700_000_000))
+
+    assert data.load_market().snapshot.market == "AaveV3Ethereum"
+    assert data.load_market(market=MARKET).snapshot.synthetic
+    assert [found.market for found in snapshot.available()] == ["AaveV3Ethereum", MARKET]
+
+    execute(filled, "DELETE FROM raw_aave_emodes WHERE market = 'AaveV3Ethereum' AND emode_id = 1")
+    with pytest.raises(SnapshotIncomplete, match="AaveV3Ethereum"):
+        data.load_market()
+
+
+def test_the_market_of_the_environment_is_preferred(store, snapshot_frames, monkeypatch):
+    for market in ("AaveV3Base", "AaveV3Ethereum"):
+        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, market=market))
+
+    assert data.load_market().snapshot.market == "AaveV3Ethereum"
+    monkeypatch.setenv("AAVE_MARKET", "AaveV3Base")
+    assert data.load_market().snapshot.market == "AaveV3Base"
+
+
+def test_what_is_not_stored_is_named_with_what_is(filled):
+    with pytest.raises(NoSnapshot, match=f"no snapshot of AaveV3Base at block 5; stored: {MARKET} at block 1"):
+        data.load_market(block=5, market="AaveV3Base")
+
+
+def test_age_refuses_only_when_a_limit_is_given(store, snapshot_frames):
+    now = int(time.time())
+    snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block_time=now - 7_200))
+
+    assert data.load_market().snapshot.block_time == now - 7_200
+    assert data.load_market(max_age=timedelta(hours=3))
+    with pytest.raises(SnapshotRefused, match=r"old, and at most 1:00:00 was asked for"):
+        data.load_market(max_age=timedelta(hours=1))
+
+
+# Health factors that are not believable
+
+
+def below_one(frames: dict[str, pd.DataFrame], *, price: str) -> dict[str, pd.DataFrame]:
+    """The same book with ether at another price."""
+    reserves = frames["raw_aave_reserves"].copy()
+    reserves.loc[reserves["symbol"] == "WETH", "price_raw"] = price
+    return as_live(frames | {"raw_aave_reserves": reserves})
+
+
+def test_much_debt_below_one_is_refused(store, snapshot_frames):
+    snapshot.save_snapshot(store, "s", below_one(snapshot_frames, price=str(100 * 10**8)))
+
+    with pytest.raises(SnapshotRefused, match=r"of the debt \(\d+ accounts\) is below health factor 1.*0x53414d504c45"):
+        data.load_market()
+
+
+def test_confirmed_by_the_chain_it_passes_with_a_visible_warning(store, snapshot_frames):
+    frames = below_one(snapshot_frames, price=str(100 * 10**8))
+    accounts = frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
+
+    snapshot.save_snapshot(store, "s", frames | {"raw_aave_user_accounts": accounts})
+
+    [note] = data.load_market().notes
+    assert "below health factor 1; the pool's getUserAccountData confirmed each of them" in note
+
+
+def test_one_account_that_the_chain_does_not_confirm_is_enough_to_refuse(store, snapshot_frames):
+    frames = below_one(snapshot_frames, price=str(100 * 10**8))
+    snapshot.save_snapshot(store, "s", frames | {
+        "raw_aave_user_accounts": frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
+    })  # fmt: skip
+    market = data.load_market()
+    worst = str(market.accounts[int(np.argmin(rc.health_factor(market)))])
+    accounts = frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
+    accounts.loc[accounts["account"] == worst, "health_factor_raw"] = str(units.WAD)
+
+    snapshot.save_snapshot(store, "s", frames | {"raw_aave_user_accounts": accounts})
+
+    with pytest.raises(SnapshotRefused, match=f"none of 1 of them, the first is {worst}"):
+        data.load_market()
+
+
+# Bad rows
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "said"),
+    [
+        ("raw_aave_reserves", "price_raw", "0", "price_raw: whole_text_matches"),
+        ("raw_aave_reserves", "price_raw", "-1", "price_raw: whole_text_matches"),
+        ("raw_aave_emodes", "collateral_bitmap", None, "collateral_bitmap: not_nullable"),
+        ("raw_aave_reserves", "decimals", 78, "decimals: in_range"),
+        ("stg_positions", "supply_raw", "1.5", "supply_raw: whole_text_matches"),
+        ("stg_positions", "is_collateral", 2, "is_collateral: isin"),
+        ("raw_aave_user_accounts", "account", "0xABC", "account: whole_text_matches"),
+    ],
+)
+def test_one_bad_value_refuses_the_snapshot_and_is_kept_with_its_reason(
+    store, snapshot_frames, table, column, value, said
+):
+    frame = snapshot_frames[table].astype({column: object})
+    frame.loc[frame.index[0], column] = value
+
+    with pytest.raises(BatchRefused, match=said):
+        snapshot.save_snapshot(store, "s", snapshot_frames | {table: frame})
+
+    assert store.rows("SELECT count(*) FROM fact_snapshot") == [(0,)]
+    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+    assert any(
+        said in reason for (reason,) in store.rows("SELECT reason FROM quarantine WHERE table_name = ?", (table,))
+    )
+
+
+def test_an_unknown_revision_is_stored_by_nobody(store, snapshot_frames):
+    head = snapshot_frames["fact_snapshot"].assign(pool_revision=99)
+
+    with pytest.raises(BatchRefused) as refused:
+        snapshot.save_snapshot(store, "s", snapshot_frames | {"fact_snapshot": head})
+
+    assert any("POOL_REVISION 99 has no implemented rules" in note for note in refused.value.__notes__)
+    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+
+
+def test_a_market_without_accounts_or_emodes_is_a_market(store, snapshot_frames):
+    empty = {
+        name: snapshot_frames[name].iloc[:0] for name in ("raw_aave_user_accounts", "stg_positions", "raw_aave_emodes")
+    }
+
+    snapshot.save_snapshot(store, "s", snapshot_frames | empty)
+
+    market = data.load_market(verify=True)
+    assert market.n_accounts == 0
+    assert market.n_reserves == 48
+
+
+# Laws
+
+
+@pytest.mark.property
+@given(ids=st.lists(st.integers(0, 127), min_size=1, max_size=20, unique=True), bits=st.sets(st.integers(0, 127)))
+def test_a_bitmap_is_read_by_reserve_id_and_not_by_place(ids, bits):
+    bitmap = sum(1 << bit for bit in bits)
+
+    [spread] = snapshot._spread([str(bitmap)], ids)
+
+    assert spread == [number in bits for number in ids]
+
+
+def test_the_digest_sees_every_part_of_a_market():
+    market = data.sample.book(ACCOUNTS, SEED)
+    price = market.price.copy()
+    price[0] = np.nextafter(price[0], 0)
+    emode = market.emode.copy()
+    emode[0] = 0 if emode[0] == -1 else -1
+    others = [
+        replace(market, price=price),
+        replace(market, emode=emode),
+        replace(market, debt=market.collateral),
+        replace(market, snapshot=replace(market.snapshot, block=2)),
+        replace(market, accounts=np.char.replace(market.accounts, "0x53", "0x54")),
+        data.sample.book(ACCOUNTS, SEED + 1),
+    ]
+
+    digests = {snapshot_hash(each) for each in [market, *others]}
+
+    assert len(digests) == 1 + len(others)
+    assert snapshot_hash(replace(market, notes=("a note",))) == snapshot_hash(market)
+
+
+def test_positions_may_come_in_any_order(store, snapshot_frames):
+    shuffled = {
+        name: frame.sample(frac=1, random_state=3) for name, frame in snapshot_frames.items()
+    }  # fmt: skip
+
+    snapshot.save_snapshot(store, "s", shuffled)
+
+    assert data.load_market(verify=True).snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+
+
+def test_holdings_are_sorted_as_declared():
+    held = holdings(ACCOUNTS, SEED)
+
+    assert held.addresses == sorted(held.addresses)
+    assert (np.diff(held.account * 100 + held.reserve) > 0).all()
