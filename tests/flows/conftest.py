@@ -21,7 +21,7 @@ HOUR = 3600
 
 
 @pytest.fixture(scope="session")
-def _sample_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "risk.sqlite"
     fill(300, db=path)
     _settle(path)
@@ -52,9 +52,9 @@ def _settle(path: Path) -> None:
 
 
 @pytest.fixture
-def sample(_sample_file: Path, own_warehouse: Path) -> Path:
+def sample(sample_file: Path, own_warehouse: Path) -> Path:
     """A warehouse with the sample of 300 accounts, in RISK_DB."""
-    return Path(shutil.copy(_sample_file, own_warehouse))
+    return Path(shutil.copy(sample_file, own_warehouse))
 
 
 @pytest.fixture

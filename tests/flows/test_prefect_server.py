@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,12 +85,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.prefect
 @pytest.mark.slow
-def test_from_make_server_to_a_scheduled_and_a_finished_run(server: Server):
-    warehouse = Path(server.environment["RISK_DB"])
-    subprocess.run(
-        [sys.executable, "-m", "data.sample", "--accounts", "300"], cwd=REPOSITORY, env=server.environment, check=True,
-        capture_output=True,
-    )  # fmt: skip
+def test_from_make_server_to_a_scheduled_and_a_finished_run(server: Server, sample_file: Path):
+    warehouse = Path(shutil.copy(sample_file, server.environment["RISK_DB"]))
 
     deployed = server.prefect("--no-prompt", "deploy", "--all")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
