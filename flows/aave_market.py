@@ -41,7 +41,8 @@ def run(arguments: Namespace) -> str:
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
         state = read_market(store, rpc, market, chain_id, provider, arguments.block, first_block, run_id)
         report = write(store, state, run_id)
-    return described(state, report)
+        unmapped = map_assets(store, market, run_id)
+    return described(state, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
 
 
 def locate(rpc: JsonRpc, market: str) -> tuple[int, str, int | None]:
@@ -125,6 +126,21 @@ def write(store: Store, state: MarketState, run_id: str) -> WriteReport:
     from flows.aave_rows import to_frames
 
     return save_snapshot(store, SOURCE, to_frames(state), run_id)
+
+
+def map_assets(store: Store, market: str, run_id: str) -> str:
+    """Note in `dim_asset` which prices the reserves follow; returns what is missing for that, empty when nothing is.
+
+    A reserve without a series does not make the snapshot wrong, so it does not refuse it.
+    """
+    from data import assets
+    from data.errors import UnmappedReserve
+
+    try:
+        assets.save_map(store, assets.asset_map(market, store.path), run_id)
+    except UnmappedReserve as exc:
+        return str(exc)
+    return ""
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -57,14 +57,14 @@ class HolderScan:
         state = self.store.checkpoint(SOURCE, self.key)
         if not state or state["first"] > first_block:
             return first_block, first_block
-        if state["last"] > newest:
-            # An older block was asked for: holders found later have a balance of zero there.
-            return state["first"], newest + 1
         try:
             unchanged = get_block(self.rpc, state["last"]).hash == state["hash"]
-        except SourceRefused:
+        except SourceRefused:  # a shorter chain
             unchanged = False
-        return (state["first"], state["last"] + 1) if unchanged else (first_block, first_block)
+        if not unchanged:
+            return first_block, first_block
+        # When an older block was asked for, nothing is left to read: later holders have a balance of zero there.
+        return state["first"], min(state["last"], newest) + 1
 
     def _keep(self, part: ScannedRange, begun: int, settled: int) -> None:
         """Store the pairs of a range and how far the scan has come, together or not at all."""

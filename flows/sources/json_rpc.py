@@ -122,11 +122,16 @@ class JsonRpc:
                     raise SourceUnavailable(f"{failure}; tried {attempt} times. Nothing was written; "
                                             "check ETH_RPC_URL and the node, then run again") from failure  # fmt: skip
             else:
-                busy = next((a for a in answers if isinstance(a, RpcError) and a.is_busy), None)
                 # A range that is too large shares its code with "slow down"; only the caller can make it smaller.
-                if busy is None or part[0].method == "eth_getLogs":
+                if part[0].method == "eth_getLogs":
                     return answers
-                if attempt == self._attempts:
+                errors = [answer for answer in answers if isinstance(answer, RpcError)]
+                busy = next((error for error in errors if error.is_busy), None)
+                # Behind a balancer, the next node may not have the newest block yet.
+                behind = any(error.is_missing_state for error in errors)
+                if busy is None and (not behind or attempt == self._attempts):
+                    return answers
+                if busy is not None and attempt == self._attempts:
                     raise SourceUnavailable(f"{self} keeps refusing {part[0].method} for its load ({busy.reason}); "
                                             f"tried {attempt} times. Nothing was written; run again later")  # fmt: skip
             self._sleep(pause)

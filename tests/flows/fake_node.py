@@ -17,12 +17,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from eth_abi import encode
+from eth_abi import decode, encode
 from eth_utils import keccak
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "truth"
 CHAIN_ID = 31337
 RESERVE_DATA = "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,uint128)"  # noqa: E501
+MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 NOBODY = "0x" + "00" * 20
 TRANSFER = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
 
@@ -79,6 +80,8 @@ class FakeNode:
         self.revision = revision
         self.max_log_range = 10**9
         self.max_batch = 10**9
+        self.max_aggregated = 0
+        """Calls that fit into one aggregate3; 0: there is no Multicall3."""
         self.hash_salt = 0
         self.chain_id = CHAIN_ID
         self.before: Callable[[str, list[Any]], None] = lambda method, params: None
@@ -205,16 +208,25 @@ class FakeNode:
             case "eth_getBlockByNumber":
                 return self._block(params[0])
             case "eth_getCode":
-                return "0x60" if params[0].lower() in (self.provider, self.pool) else "0x"
+                known = {self.provider, self.pool} | ({MULTICALL3} if self.max_aggregated else set())
+                return "0x60" if params[0].lower() in known else "0x"
             case "eth_call":
                 self.blocks_read.add(params[1])
-                raw = self.answers.get((params[0]["to"].lower(), params[0]["data"]))
+                to, data = params[0]["to"].lower(), params[0]["data"]
+                raw = self._aggregate(data) if to == MULTICALL3 else self.answers.get((to, data))
                 if raw is None:
                     raise REVERT
                 return "0x" + raw.hex()
             case "eth_getLogs":
                 return self._get_logs(params[0])
         raise Refused(-32601, f"the method {method} does not exist")
+
+    def _aggregate(self, data: str) -> bytes:
+        (calls,) = decode(["(address,bool,bytes)[]"], bytes.fromhex(data[10:]))
+        if len(calls) > self.max_aggregated:
+            raise Refused(-32000, "out of gas")
+        raw = [self.answers.get((to.lower(), "0x" + call.hex())) for to, _, call in calls]
+        return encode(["(bool,bytes)[]"], [[(answer is not None, answer or b"") for answer in raw]])
 
     def _block(self, which: str) -> dict[str, Any] | None:
         number = self.tip if which in ("latest", "safe", "finalized") else int(which, 16)

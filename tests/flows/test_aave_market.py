@@ -214,6 +214,33 @@ def test_a_scan_of_another_chain_is_not_gone_on_with(node: FakeNode, monkeypatch
     assert data.load_market(verify=True).snapshot.block == node.tip
 
 
+def test_a_shorter_chain_under_the_same_addresses_is_read_again(node: FakeNode, monkeypatch: pytest.MonkeyPatch):
+    """A local node that was started anew deploys to the same addresses."""
+    monkeypatch.setattr(holder_scan, "REORG_WINDOW", 2)
+    node.tip = 40
+    run()
+    node.tip, node.hash_salt = 21, 1
+    node.log_ranges.clear()
+
+    run()
+
+    assert node.log_ranges[0][0] <= 4
+    assert data.load_market().snapshot.block == 40  # the later one by number, both at the same time
+
+
+def test_an_older_block_needs_no_new_scan(node: FakeNode, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(holder_scan, "REORG_WINDOW", 2)
+    node.tip = 40
+    run()
+    node.log_ranges.clear()
+    node.time += 12 * 10  # so that block 30 is at the recording's time
+
+    run("--block", "30")
+
+    assert node.log_ranges == []
+    assert data.load_market(block=30, verify=True).n_accounts == data.load_market(block=40).n_accounts
+
+
 # Refusals. Each takes back what it did to the node, so that the re-run can be tried.
 
 
@@ -356,6 +383,45 @@ def test_a_node_that_takes_only_short_batches(node: FakeNode):
     node.max_batch = 7
 
     assert "at block 21" in run()
+
+
+@pytest.mark.parametrize("most", [10**6, 7])
+def test_multicall_is_used_where_it_has_code_and_halved_where_it_runs_out_of_gas(node: FakeNode, most: int):
+    run()
+    before = [stored(f"SELECT * FROM {table}") for table in SNAPSHOT_TABLES]
+    plain = node.asked["eth_call"]
+    node.asked.clear()
+    node.max_aggregated = most
+
+    assert run().endswith("nothing changed")
+
+    assert before == [stored(f"SELECT * FROM {table}") for table in SNAPSHOT_TABLES]
+    assert node.asked["eth_call"] < plain / 2
+
+
+def test_a_node_behind_a_balancer_may_lag_for_a_moment(node: FakeNode):
+    late = iter([True, True])
+
+    def lag(method: str, params: list) -> None:
+        if method == "eth_call" and next(late, False):
+            raise Refused(-32000, "header not found")
+
+    node.before = lag
+
+    assert "at block 21" in run()
+
+
+def test_reserves_are_mapped_to_price_series_and_the_unmapped_are_named(node: FakeNode):
+    symbol = encode(["string"], ["NEWTOKEN"])
+    node.say(node.reserve("LINK")["underlyingAsset"], "symbol()", answer=symbol)
+
+    assert "before risk-scenarios: " in (said := run())
+    assert "no price series for NEWTOKEN" in said
+    assert data.load_market().n_reserves == 10
+
+    node.say(node.reserve("LINK")["underlyingAsset"], "symbol()", answer=encode(["string"], ["LINK"]))
+    assert "before risk-scenarios" not in run()
+    assert ("LINK", "LINKUSDT") in stored("SELECT symbol, series FROM dim_asset")
 
 
 def test_the_run_is_noted_with_its_end(node: FakeNode):
