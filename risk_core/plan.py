@@ -132,13 +132,10 @@ def prepare(market: Market) -> Plan:
     group_legs = _ranges(start[:-1][leader], n_legs[leader])
     group_emode = np.repeat(emode[leader], n_legs[leader])
     group_reserve = reserve[group_legs]
-    terms = np.column_stack(
-        [
-            leg_threshold[group_legs],
-            np.where(is_debt[group_legs], 0.0, factor[group_emode, group_reserve]),
-            market.reserves.protocol_fee[group_reserve],
-        ]
-    ).reshape(-1, 3)
+    seizing = np.where(is_debt[group_legs], 0.0, factor[group_emode, group_reserve])
+    inverse = np.divide(1.0, seizing, out=np.zeros_like(seizing), where=seizing > 0)
+    fee_rate = (1.0 - inverse) * market.reserves.protocol_fee[group_reserve]
+    terms = np.column_stack([leg_threshold[group_legs], seizing, inverse, fee_rate])
     arrays = dict(
         account=keep[order], first=first, leg=leg, n_collateral=n_c[leader].astype(np.int64), value_at=value_at,
         value=value, health=health[order], reserve=group_reserve, terms=np.ascontiguousarray(terms),

@@ -10,22 +10,45 @@ to a function for each account spends half its time on atomic counters (seen in 
 
 from __future__ import annotations
 
+import hashlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
 from numba import njit
 
+import risk_core.kernels
+
+
+def _sources() -> str:
+    """Digest of every kernel's source."""
+    digest = hashlib.sha256()
+    for module in sorted(module.name for module in pkgutil.iter_modules(risk_core.kernels.__path__)):
+        digest.update(pkgutil.get_data("risk_core.kernels", f"{module}.py") or b"")
+    return digest.hexdigest()
+
+
+_DIGEST = _sources()
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    dispatcher = njit(nogil=True, _nrt=False, error_model="numpy", cache=True, **options)(function)
+    # numba keys its on-disk cache by the file that a kernel stands in, not by the files of the kernels it calls: after
+    # an edit of `settle` a cached `run_shard` would go on liquidating by the old rule. Key it by all of them.
+    dispatcher._cache._cache_file._source_stamp = _DIGEST
+    return dispatcher
+
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the GIL and with an on-disk cache (see NUMBA_CACHE_DIR)."""
-    return njit(nogil=True, _nrt=False, error_model="numpy", cache=True)(function)
+    return _compiled(function)
 
 
 def merged(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `kernel`, and compiled into its callers by LLVM: for what an inner loop calls with many arrays."""
-    return njit(nogil=True, _nrt=False, error_model="numpy", cache=True, forceinline=True)(function)
+    return _compiled(function, forceinline=True)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `kernel`, inlined before typing: scalar arithmetic inside vectorised loops, never functions of arrays."""
-    return njit(nogil=True, _nrt=False, error_model="numpy", cache=True, inline="always")(function)
+    return _compiled(function, inline="always")

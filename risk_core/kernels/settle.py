@@ -30,10 +30,20 @@ BASE_UNIT_USD = 1e-8
 MAX_CALLS = 64
 """Calls per account and step; each closes half the debt or clears a leg, so legal books need far fewer."""
 
+MORE = 1.0 + 1e-9
+"""A leg or a gain wins only if it is larger by a part in 10^9: legs that were both left at 1,000 are a tie, and the
+first wins, whatever the last bits say."""
+
 # columns of `terms`, one row per leg
 THRESHOLD = 0
-BONUS_FACTOR = 1
-FEE = 2
+"""liquidation threshold of the leg as collateral, 0 for a debt"""
+FACTOR = 1
+"""1 + liquidation bonus; 0 where the leg cannot be seized"""
+INVERSE = 2
+"""1 / FACTOR, or 0"""
+FEE_RATE = 3
+"""protocol fee over collateral taken: (1 - INVERSE) x the fee's share of the bonus"""
+N_TERMS = 4
 
 # columns of the money outputs
 REPAID = 0
@@ -49,10 +59,11 @@ MILLI = 1e3
 
 
 @merged
-def largest_admissible(debt, collateral, margin, total_debt, factor):
+def largest_admissible(debt, collateral, margin, total_debt, factor, inverse):
     """Repayment and seizure of the largest call the pool would accept, USD.
 
-    debt, collateral: value of the two legs; margin: sum of collateral value x threshold; factor: 1 + bonus.
+    debt, collateral: value of the two legs; margin: sum of collateral value x threshold; factor: 1 + bonus, and its
+    inverse (multiplying by it is several times cheaper than dividing).
     Returns (repaid, taken, debt leg cleared, collateral leg cleared). LiquidationLogic.sol, executeLiquidationCall.
     """
     repaid = debt
@@ -61,11 +72,11 @@ def largest_admissible(debt, collateral, margin, total_debt, factor):
         repaid = min(debt, half)
     taken = repaid * factor
     if taken >= collateral:
-        return min(repaid, collateral / factor), collateral, False, True
+        return min(repaid, collateral * inverse), collateral, False, True
     if repaid >= debt:
         return debt, taken, True, False
     # Both legs are at least 2,000 here, so leaving 1,000 on each is always possible.
-    room = min(debt - MIN_LEFTOVER_USD, (collateral - MIN_LEFTOVER_USD) / factor)
+    room = min(debt - MIN_LEFTOVER_USD, (collateral - MIN_LEFTOVER_USD) * inverse)
     if repaid > room:
         repaid = room
         taken = repaid * factor
@@ -74,20 +85,20 @@ def largest_admissible(debt, collateral, margin, total_debt, factor):
 
 @merged
 def largest_legs(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t):
-    """(collateral leg, debt leg) of the largest value that may take part; -1 where there is none. Ties: the first."""
+    """(collateral leg, debt leg) of the largest value that may take part; -1 where there is none."""
     best_c = np.int64(-1)
     best_d = np.int64(-1)
     largest = 0.0
     for k in range(n_collateral):
         worth = value[k] * now[k]
         at = np.uint64(leg + k)
-        if worth > largest and terms[at, BONUS_FACTOR] > 0.0 and t >= open_from[np.uint64(reserve[at])]:
+        if worth > largest * MORE and terms[at, FACTOR] > 0.0 and t >= open_from[np.uint64(reserve[at])]:
             largest = worth
             best_c = k
     largest = 0.0
     for k in range(n_collateral, n_legs):
         worth = value[k] * now[k]
-        if worth > largest and t >= open_from[np.uint64(reserve[np.uint64(leg + k)])]:
+        if worth > largest * MORE and t >= open_from[np.uint64(reserve[np.uint64(leg + k)])]:
             largest = worth
             best_d = k
     return best_c, best_d
@@ -98,10 +109,10 @@ def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_
     """(collateral leg, debt leg) whose largest admissible call earns the most after the protocol fee; -1 if none."""
     best_c = np.int64(-1)
     best_d = np.int64(-1)
-    best_gain = -np.inf
+    best_gain = 0.0
     for c in range(n_collateral):
         at = np.uint64(leg + c)
-        factor = terms[at, BONUS_FACTOR]
+        factor = terms[at, FACTOR]
         worth = value[c] * now[c]
         if worth <= 0.0 or factor <= 0.0 or t < open_from[np.uint64(reserve[at])]:
             continue
@@ -109,9 +120,9 @@ def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_
             owed = value[d] * now[d]
             if owed <= 0.0 or t < open_from[np.uint64(reserve[np.uint64(leg + d)])]:
                 continue
-            repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, factor)
-            gain = taken - (taken - taken / factor) * terms[at, FEE] - repaid
-            if gain > best_gain:
+            repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, factor, terms[at, INVERSE])
+            gain = taken - taken * terms[at, FEE_RATE] - repaid
+            if best_c < 0 or gain > best_gain + (MORE - 1.0) * abs(best_gain):
                 best_gain = gain
                 best_c = c
                 best_d = d
@@ -123,7 +134,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
     """Liquidate one account at step t until its health factor is at least 1 or no call is admissible.
 
     value: (>= n_legs,) snapshot dollars of its legs, changed in place; now: (>= n_legs,) their relative prices.
-    leg: where its legs begin in `reserve` (int64) and `terms` (threshold, 1 + bonus, protocol fee).
+    leg: where its legs begin in `reserve` (int64) and `terms` ((legs, N_TERMS) float64).
     open_from: (R,) first step at which a reserve may take part.
     out: (rows, N_TOTALS) int64, micro-USD and counts, row `row` is added to.
     by_step: (steps, R, 4) int64 milli-USD: repaid and deficit by debt reserve, seized and fee by collateral reserve.
@@ -154,11 +165,11 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
 
         c = np.uint64(best_c)
         d = np.uint64(best_d)
-        factor = terms[np.uint64(leg + best_c), BONUS_FACTOR]
+        at_c = np.uint64(leg + best_c)
         repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
-            value[d] * now[d], value[c] * now[c], margin, total_debt, factor
+            value[d] * now[d], value[c] * now[c], margin, total_debt, terms[at_c, FACTOR], terms[at_c, INVERSE]
         )
-        fee = (taken - taken / factor) * terms[np.uint64(leg + best_c), FEE]
+        fee = taken * terms[at_c, FEE_RATE]
         value[d] = 0.0 if debt_cleared else max(value[d] - repaid / now[d], 0.0)
         value[c] = 0.0 if collateral_cleared else max(value[c] - taken / now[c], 0.0)
 
@@ -168,7 +179,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
         out[at_row, REPAID] += micro
         out[at_row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
         out[at_row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
-        r_c = np.uint64(reserve[np.uint64(leg + best_c)])
+        r_c = np.uint64(reserve[at_c])
         r_d = np.uint64(reserve[np.uint64(leg + best_d)])
         by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * MILLI))
         by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * MILLI))

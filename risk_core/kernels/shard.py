@@ -35,7 +35,7 @@ class Book(NamedTuple):
     health: np.ndarray  # (n,) float64 at the snapshot
     factor: np.ndarray  # (legs,) int64
     reserve: np.ndarray  # (legs,) int64
-    terms: np.ndarray  # (legs, 3) float64: threshold, 1 + bonus, protocol fee
+    terms: np.ndarray  # (legs, N_TERMS) float64, columns in kernels.settle
     pair_at: np.ndarray  # (G + 1,) int64
     pair: np.ndarray  # (sum of pairs,) int64, rows of the two below
     pair_collateral: np.ndarray  # (n_pairs,) int64 factor

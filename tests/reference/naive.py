@@ -60,18 +60,27 @@ def _choose(market, account, held, owed, price, step, open_from, policy):
     if not sell or not pay:
         return None
     if policy == "largest_legs":
-        c = max(sell, key=lambda r: held[r] * price[r])
-        d = max(pay, key=lambda r: owed[r] * price[r])
+        c = _largest([(held[r] * price[r], r) for r in sell])
+        d = _largest([(owed[r] * price[r], r) for r in pay])
         return c, d, *_amount(held[c] * price[c], owed[d] * price[d], margin, total, _terms(market, account, c)[1])
-    best, gain = None, -np.inf
+    best, gain = None, 0.0
     for c in sell:
         for d in pay:
             bonus = _terms(market, account, c)[1]
             repaid, taken = _amount(held[c] * price[c], owed[d] * price[d], margin, total, bonus)
             fee = (taken - taken / bonus) * market.reserves.protocol_fee[c]
-            if taken - fee - repaid > gain:
+            if best is None or taken - fee - repaid > gain + 1e-9 * abs(gain):
                 best, gain = (c, d, repaid, taken), taken - fee - repaid
     return best
+
+
+def _largest(legs):
+    """The first of the largest: a part in 10^9 more is a tie (two legs both left at exactly 1,000)."""
+    best, reserve = 0.0, None
+    for worth, r in legs:
+        if worth > best * (1 + 1e-9):
+            best, reserve = worth, r
+    return reserve
 
 
 def _amount(collateral, debt, margin, total, bonus):
