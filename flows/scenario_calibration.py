@@ -2,8 +2,8 @@
 
 Volatility is exponentially weighted over hourly log returns with RiskMetrics' daily decay of 0.94 (0.94^(1/24) an
 hour); correlation is Ledoit-Wolf over the same window. Prices up to the snapshot's block are used. Where there are
-not enough of them, the newest prices are, and the calibration says that it looks ahead: good for a what-if, useless
-as evidence in a backtest.
+not enough of them, the next ones are, and the calibration says that it looks ahead: good for a what-if, useless as
+evidence in a backtest.
 """
 
 from __future__ import annotations
@@ -164,22 +164,37 @@ def fit(inputs: Inputs) -> Calibration:
 
 
 def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, bool]:
+    """The window of prices to use, and whether it reaches beyond the block.
+
+    Up to the block where enough is stored; else the first window after it; else the last one long before it. None of
+    them moves when newer prices arrive, so a re-run on the same snapshot gives the same calibration.
+    """
     if not series:
         return pd.DataFrame(), False
     before = load(series, block_time - WINDOW_DAYS * DAY, block_time)
-    if len(_log_returns(before)) >= LEAST_DAYS * 24:
+    if _long_enough(before):
         return before, False
+    onwards = load(series, block_time - WINDOW_DAYS * DAY, None)
+    if len(onwards):
+        onwards = onwards.loc[onwards.index < onwards.index.min() + WINDOW_DAYS * DAY]
+    if _long_enough(onwards):
+        return onwards, True
     every = load(series, None, None)
-    newest = int(every.index.max()) if len(every) else 0
-    latest = every.loc[every.index > newest - WINDOW_DAYS * DAY]
-    hours = len(_log_returns(latest))
-    if hours < LEAST_DAYS * 24:
-        shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
-        raise InsufficientHistory(
-            f"{hours / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
-            f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {WINDOW_DAYS}`"
-        )
-    return latest, newest > block_time
+    earlier = every.loc[every.index <= block_time]
+    if len(earlier):
+        earlier = earlier.loc[earlier.index > earlier.index.max() - WINDOW_DAYS * DAY]
+    if _long_enough(earlier):
+        return earlier, False
+    shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
+    longest = max(len(_log_returns(frame)) for frame in (before, onwards, earlier))
+    raise InsufficientHistory(
+        f"{longest / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
+        f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {WINDOW_DAYS}`"
+    )
+
+
+def _long_enough(prices: pd.DataFrame) -> bool:
+    return len(_log_returns(prices)) >= LEAST_DAYS * 24
 
 
 def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:

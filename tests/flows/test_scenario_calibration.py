@@ -113,6 +113,12 @@ def test_prices_later_than_the_block_are_used_when_there_are_no_others_and_said_
     assert "later than the block (2025-11-20)" in inputs.notes[0]
 
 
+def test_prices_that_arrive_later_do_not_change_the_calibration_of_an_old_snapshot(market, mapping):
+    prices = history(120, end=BLOCK_TIME + 300 * DAY)
+    first = inputs_of(market, mapping, reader(prices.iloc[: 90 * 24]))
+    assert inputs_of(market, mapping, reader(prices)).id == first.id
+
+
 def test_old_prices_are_used_and_said_to_be_old(market, mapping):
     inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME - 10 * DAY)))
     assert inputs.looks_ahead is False
