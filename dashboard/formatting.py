@@ -49,7 +49,7 @@ def money(value: float | None) -> str:
         return MISSING
     sign = MINUS if value < 0 else ""
     size = abs(value)
-    if 0 < size < 0.5:
+    if 0 < size <= 0.5:
         return "< $1" if not sign else f"> {MINUS}$1"
     scale, suffix = _scaled(size)
     amount = size / scale

@@ -1,0 +1,169 @@
+"""The workbench in a real browser: its figures are the warehouse's, handles answer, and it fits every screen."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from dashboard import formatting as fmt
+from data.store import Store
+from tests.browser.conftest import Visit
+
+WIDE, PHONE = (1440, 900), (390, 844)
+PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "about": "/about"}
+
+
+def stored(warehouse: Path, measure: str, level: float = 0.99) -> tuple[float, float, float]:
+    """(value, low, high) of the newest run, straight from the table."""
+    with Store.open(warehouse, readonly=True) as store:
+        return store.rows(
+            "SELECT value, low, high FROM fact_risk_scenarios WHERE measure = ? AND level = ? "
+            "ORDER BY created_at DESC LIMIT 1",
+            (measure, level),
+        )[0]
+
+
+@pytest.mark.parametrize("visit", [WIDE, PHONE], indirect=True, ids=["1440", "390"])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_without_a_complaint_and_without_scrolling_sideways(
+    visit: Visit, name: str, theme: str
+) -> None:
+    visit.go(PAGES[name], theme)
+    if name != "about":
+        visit.settled()
+    if name == "what-if":
+        visit.page.wait_for_selector("#simulation table", timeout=60_000)
+    width = visit.page.viewport_size["width"]
+    visit.shot(f"{name}-{theme}-{width}")
+
+    assert visit.page.evaluate("document.documentElement.dataset.bsTheme") == theme
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert "Sample" in visit.text("#status")
+
+
+def test_the_overview_shows_the_figures_of_fact_risk_scenarios(visit: Visit, warehouse: Path) -> None:
+    visit.go("/")
+    lar, tail = stored(warehouse, "lar_repaid"), stored(warehouse, "es_deficit")
+
+    assert visit.text("#kpi-lar").startswith(fmt.money(lar[0]))
+    assert visit.text("#kpi-tail").startswith(fmt.money(tail[0]))
+    assert fmt.money(lar[0]) in visit.text(".verdict")
+    assert fmt.money(stored(warehouse, "lar_seized")[0]) in visit.text(".strip")
+    with urllib.request.urlopen(f"{visit.url}/api/v1/summary") as answer:
+        figures = {(m["measure"], m["level"]): m["value"] for m in json.load(answer)["run"]["measures"]}
+    assert figures["lar_repaid", 0.99] == lar[0]
+
+
+def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> None:
+    visit.go("/what-if")
+    visit.settled()
+    visit.page.wait_for_function("document.querySelector('#cmp-repaid')?.innerText === '$0'")
+    curve = visit.page.locator("#sweep .shapelayer path").first.get_attribute("d")
+
+    handle = visit.page.locator(".panel [role=slider]").first
+    handle.focus()
+    for _ in range(4):
+        handle.press("PageDown")
+
+    visit.page.wait_for_function("!['$0', '< $1'].includes(document.querySelector('#cmp-repaid').innerText)")
+    visit.page.wait_for_function("location.search.includes('eth=-')")
+    eth = re.search(r"eth=(-\d+)", visit.page.url)
+    assert eth is not None
+    assert visit.page.locator(".panel input").first.input_value() == eth.group(1)
+    assert visit.page.locator("#sweep .shapelayer path").first.get_attribute("d") != curve
+    assert "chg" in (visit.page.locator(".panel .sl").first.get_attribute("class") or "")
+    assert visit.page.locator("#accounts tbody tr").count() > 0
+
+
+def test_dragging_the_handle_answers(visit: Visit) -> None:
+    visit.go("/what-if")
+    visit.settled()
+    box = visit.page.locator(".panel [role=slider]").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(x - 90, y, steps=12)
+    visit.page.mouse.up()
+
+    visit.page.wait_for_function("document.querySelector('#cmp-accounts').innerText !== '0'")
+
+
+def test_a_link_opens_its_scenario_and_reset_clears_it(visit: Visit) -> None:
+    visit.go("/what-if?eth=-25")
+    visit.settled()
+    visit.page.wait_for_function("document.querySelector('#cmp-accounts')?.innerText > '0'")
+    assert visit.page.locator(".panel input").first.input_value() == "-25"
+
+    visit.page.click("#reset-all")
+
+    visit.page.wait_for_function("document.querySelector('#cmp-repaid').innerText === '$0'")
+    visit.page.wait_for_function("!location.search.includes('eth')")
+    assert visit.text(".chip.on") == "Baseline"
+
+
+def test_a_chip_sets_every_driver_of_its_scenario(visit: Visit) -> None:
+    visit.go("/what-if")
+    visit.settled()
+    visit.page.get_by_role("button", name="All crypto").click()
+    visit.page.wait_for_function("location.search.includes('other=-30')")
+
+    assert {"eth=-30", "btc=-30", "other=-30"} <= set(visit.page.url.split("?")[1].split("&"))
+    visit.page.wait_for_function("document.querySelector('.chip.on')?.innerText.startsWith('All crypto')")
+
+
+def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> None:
+    visit.go("/what-if?eth=-10")
+    visit.settled()
+    field = visit.page.locator(".panel input").first
+    field.fill("-95")
+    field.press("Enter")
+
+    visit.page.wait_for_function("document.querySelector('.panel .no').innerText.startsWith('Allowed: -60 to 20')")
+    assert field.input_value() == "-10"
+
+
+def test_the_simulation_follows_once_the_handle_rests(visit: Visit) -> None:
+    visit.go("/what-if?eth=-15")
+    visit.page.wait_for_selector("#simulation table", timeout=60_000)
+
+    assert "LaR 99" in visit.text("#simulation table")
+    assert "10,000 paths" in visit.text("#simulation-note")
+
+
+def test_the_theme_switch_recolours_the_charts_and_is_remembered(visit: Visit) -> None:
+    visit.go("/")
+    visit.settled()
+    line = "document.querySelector('#overview-fan .scatterlayer .js-line').style.stroke"
+    before = visit.page.evaluate(line)
+    visit.page.click("#theme-button")
+
+    visit.page.wait_for_function(f"{line} !== {before!r}")
+    visit.page.goto(visit.url)
+    visit.page.wait_for_selector("#page .page")
+    assert visit.page.evaluate("document.documentElement.dataset.bsTheme") == "light"
+
+
+def test_pages_are_reached_by_the_navigation_without_a_reload(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.evaluate("window.stayed = true")
+    visit.page.click(".side a[href='/what-if']")
+    visit.page.wait_for_selector("#compare")
+
+    assert visit.page.evaluate("window.stayed") is True
+    assert visit.text("#title") == "What-if"
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["390"])
+def test_a_phone_has_its_bar_at_the_bottom_and_the_answer_in_sight(visit: Visit) -> None:
+    visit.go("/what-if?eth=-20")
+    visit.settled()
+    assert visit.page.locator(".bottom").is_visible()
+    assert not visit.page.locator(".side").is_visible()
+    assert visit.page.locator(".pinned").is_visible()

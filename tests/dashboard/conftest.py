@@ -1,0 +1,150 @@
+"""A market small enough to check by hand, its book, a stored run, and a source that serves them from memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+import risk_core as rc
+from dashboard.book import Book, Estimate, Run
+from dashboard.drivers import AssetMap
+from dashboard.warehouse import Status, Unavailable
+
+SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
+PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
+LOOP, SAFE, SUPPLIER, WEAK = range(4)
+"""Rows of the accounts, in the order of their addresses."""
+
+
+@pytest.fixture
+def market() -> rc.Market:
+    """WETH and wstETH with threshold 0.8 and bonus 5 %. Four accounts:
+
+    loop: $12,000 of wstETH against $9,000 of WETH, HF 1.0667. safe: $20,000 of WETH against $8,000 of GHO, HF 2.
+    supplier: $5,000 of WETH, no debt. weak: $10,000 of WETH against $7,000 of USDC, HF 1.1429.
+    """
+    n = len(SYMBOLS)
+    reserves = rc.Reserves(
+        id=range(n), symbol=SYMBOLS, asset=[f"0x{i:040x}" for i in range(n)], decimals=[18, 18, 6, 18],
+        ltv=[0.75, 0.75, 0.75, 0], liquidation_threshold=[0.8, 0.8, 0.78, 0], liquidation_bonus=[0.05, 0.05, 0.045, -1],
+        protocol_fee=[0.1] * n, active=[True] * n, paused=[False] * n, grace_until=[0] * n,
+    )  # fmt: skip
+    return rc.Market(
+        reserves=reserves,
+        emodes=rc.EModes.none(),
+        accounts=[f"0x{i:040x}" for i in range(0xA0, 0xA4)],
+        emode=[-1] * 4,
+        collateral=rc.Positions.from_entries([LOOP, SAFE, SUPPLIER, WEAK], [1, 0, 0, 0], [10, 20, 5, 10], 4),
+        debt=rc.Positions.from_entries([LOOP, SAFE, WEAK], [0, 3, 2], [9, 8_000, 7_000], 4),
+        price=PRICES,
+        snapshot=rc.Snapshot(
+            market="SampleAaveV3Ethereum", chain_id=1, block=21_400_000, block_time=1_787_356_800, revision=11,
+            hash="9f3c" + "0" * 56 + "a1e0", synthetic=True,
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def assets() -> AssetMap:
+    return AssetMap.build(
+        SYMBOLS,
+        ("ETH", "ETH", "USDC", ""),
+        ("series", "ratio", "series", "fixed"),
+        ("ETHUSDT", "ETHUSDT", "USDCUSDT", ""),
+    )
+
+
+@pytest.fixture
+def book(market: rc.Market, assets: AssetMap) -> Book:
+    return Book.build(market, assets, {"eth": np.linspace(-0.10, 0.10, 101)})
+
+
+@pytest.fixture
+def scenario() -> rc.Scenario:
+    return rc.Scenario(
+        name="baseline-24h", horizon=timedelta(hours=24), n_steps=4, factors=("ETH", "USDC"), volatility=(1.2, 0.01),
+        correlation=np.eye(2), factor=(0, 0, 1, -1),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(market: rc.Market, scenario: rc.Scenario) -> Run:
+    at = market.snapshot
+    estimates = {
+        ("lar_repaid", 0.95): Estimate(51.0e6, 50.0e6, 52.0e6, 0.5e6, 500),
+        ("lar_repaid", 0.99): Estimate(118.6e6, 114.5e6, 122.7e6, 2.1e6, 100),
+        ("lar_seized", 0.99): Estimate(124.9e6, 120.0e6, 129.0e6, 2.3e6, 100),
+        ("var_deficit", 0.99): Estimate(0.42e6, 0.30e6, 0.55e6, 0.06e6, 100),
+        ("es_deficit", 0.99): Estimate(2.31e6, 1.93e6, 2.69e6, 0.19e6, 100),
+        ("p_deficit", 0.0): Estimate(0.062, 0.0575, 0.0667, 0.0024, 620),
+    }
+    usd = [[0, 0, 0], [1e6, 20e6, 60e6], [3e6, 30e6, 85e6], [5e6, 40e6, 103e6], [7e6, 51e6, 118.6e6]]
+    return Run(
+        market=at.market,
+        block=at.block,
+        block_time=at.block_time,
+        scenario_id=scenario.name,
+        scenario=scenario,
+        seed=7,
+        n_paths=10_000,
+        horizon_hours=24.0,
+        policy="largest_legs",
+        code_version="0.1.0+engine.1",
+        created_at=1_787_360_400,
+        synthetic=True,
+        estimates=MappingProxyType(estimates),
+        fan=MappingProxyType({"hours": [0, 6, 12, 18, 24], "levels": [0.5, 0.95, 0.99], "usd": usd}),
+        seized_by_reserve=MappingProxyType({"WETH": 30e6, "wstETH": 10e6}),
+    )
+
+
+class MemorySource:
+    """Serves one book and one run; None is an empty warehouse."""
+
+    def __init__(self, book: Book | None, run: Run | None = None) -> None:
+        self._book, self._run = book, run
+
+    def status(self) -> Status:
+        if self._book is None:
+            return Status()
+        at = self._book.market.snapshot
+        return Status(at.market, at.block, at.block_time, at.revision, at.hash, at.synthetic, 3_600.0)
+
+    def book(self, snapshot_hash: str | None = None) -> Book:
+        if self._book is None:
+            raise Unavailable("No snapshot yet", "The warehouse is empty.", "python -m data.sample")
+        return self._book
+
+    def run(self, snapshot: rc.Snapshot) -> Run | None:
+        return self._run
+
+
+@pytest.fixture
+def source(book: Book, run: Run) -> MemorySource:
+    return MemorySource(book, run)
+
+
+@pytest.fixture
+def live_source(book: Book, run: Run) -> MemorySource:
+    market = replace(book.market, snapshot=replace(book.market.snapshot, market="AaveV3Ethereum", synthetic=False))
+    return MemorySource(replace(book, market=market), run)
+
+
+@pytest.fixture
+def empty_source() -> MemorySource:
+    return MemorySource(None)
+
+
+def words(component: object) -> str:
+    """All text of a Dash component, in reading order."""
+    if component is None:
+        return ""
+    if isinstance(component, str | int | float):
+        return str(component)
+    if isinstance(component, list | tuple):
+        return "".join(words(part) for part in component)
+    return words(getattr(component, "children", None))

@@ -1,0 +1,141 @@
+"""The server: addresses, health, errors as JSON, nothing from another host; and the command that starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+import dashboard.__main__ as command
+from dashboard.app import create_app
+from dashboard.warehouse import Unavailable, Warehouse
+from tests.dashboard.conftest import MemorySource
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def client(source: MemorySource) -> FlaskClient:
+    return create_app(source).server.test_client()
+
+
+def test_health_answers(client: FlaskClient) -> None:
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json == {"status": "ok", "market": "SampleAaveV3Ethereum", "block": 21_400_000}
+
+
+def test_health_answers_without_a_warehouse(empty_source: MemorySource) -> None:
+    answer = create_app(empty_source).server.test_client().get("/health")
+    assert (answer.status_code, answer.json["block"]) == (200, None)
+
+
+def test_the_summary_is_served_and_says_503_without_data(client: FlaskClient, empty_source: MemorySource) -> None:
+    assert client.get("/api/v1/summary").json["run"]["seed"] == 7
+    missing = create_app(empty_source).server.test_client().get("/api/v1/summary")
+    assert missing.status_code == 503
+    assert missing.json["command"] == "python -m data.sample"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/typo", "/api/x/y", "/api/v1/summary/more"])
+def test_an_unknown_api_address_is_a_json_404(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.json["error"] == "not found"
+
+
+def test_the_page_asks_no_other_host(client: FlaskClient) -> None:
+    page = client.get("/").text
+    for url in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert not re.match(r"(https?:)?//", url), url
+    assert "default-src 'self'" in client.get("/").headers["Content-Security-Policy"]
+
+
+def test_bootstrap_comes_from_its_package_before_our_own_sheets(client: FlaskClient) -> None:
+    page = client.get("/").text
+    assert page.index("/vendor/bootstrap.min.css") < page.index("10-tokens.css") < page.index("30-dash.css")
+    assert b"Bootstrap" in client.get("/vendor/bootstrap.min.css").data[:200]
+
+
+def test_every_callback_is_registered_once(source: MemorySource) -> None:
+    layout = create_app(source).server.test_client().get("/_dash-dependencies").json
+    outputs = [entry["output"] for entry in layout]
+    assert len(outputs) == len(set(outputs))
+    assert any("what-if.data" in output for output in outputs)
+
+
+def test_a_warehouse_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    empty = Warehouse(tmp_path / "none.sqlite")
+    assert empty.status().block is None
+    with pytest.raises(Unavailable, match="No snapshot yet"):
+        empty.book()
+
+
+@pytest.mark.parametrize("text", ["http", "0", "70000", "-1"])
+def test_a_port_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str
+) -> None:
+    monkeypatch.setenv("PORT", text)
+    assert command.main() == 2
+    assert f"PORT={text}: expected a number from 1 to 65535" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_said_with_another(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+
+        assert command.main() == 1
+
+    said = capsys.readouterr().err
+    assert f"Cannot listen on 127.0.0.1:{port}" in said
+    assert f"PORT={port + 1}" in said
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def test_the_command_serves_and_says_where(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"PORT": str(port), "RISK_DB": str(tmp_path / "none.sqlite"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "dashboard"],
+        cwd=REPOSITORY,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline().strip() == f"Workbench on http://127.0.0.1:{port}"
+            assert fetch(f"http://127.0.0.1:{port}/health")["status"] == "ok"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def fetch(url: str, patience: float = 20.0) -> dict:
+    end = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except urllib.error.URLError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
