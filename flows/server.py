@@ -138,8 +138,9 @@ def _stop(name: str, process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         print(f"the Prefect {name} does not stop; killing it", file=sys.stderr)
     # Whatever it started (the server's web process, a flow run) belongs to its session and goes with it.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
