@@ -123,7 +123,7 @@ class FakeNode:
             self._say_reserve(r)
         by_id = {e["id"]: e for e in self.recorded["emodes"]}
         for i in range(1, 256):
-            self._say_emode(i, by_id.get(i))
+            self.say_emode(i, by_id.get(i))
         for user, row in zip(self.recorded["users"], self.recorded["accounts"]["base"], strict=True):
             self._say_user(user, row)
         return answers
@@ -156,7 +156,7 @@ class FakeNode:
         self.say(r["aTokenAddress"], "scaledTotalSupply()", answer=word(int(r["scaledATokenSupply"])))
         self.say(r["variableDebtTokenAddress"], "scaledTotalSupply()", answer=word(int(r["totalScaledVariableDebt"])))
 
-    def _say_emode(self, number: int, e: dict[str, Any] | None) -> None:
+    def say_emode(self, number: int, e: dict[str, Any] | None) -> None:
         terms = [e["ltv"], e["liquidationThreshold"], e["liquidationBonus"]] if e else [0, 0, 0]
         bitmaps = [e[k] for k in ("collateralBitmap", "borrowableBitmap", "ltvzeroBitmap")] if e else [0, 0, 0]
         self.say(self.pool, "getEModeCategoryCollateralConfig(uint8)", number, answer=encode(["uint256"] * 3, terms))

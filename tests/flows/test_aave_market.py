@@ -81,6 +81,9 @@ def test_every_account_and_balance_of_the_recording_is_stored(node: FakeNode):
 
 
 def test_reserves_and_emodes_of_the_recording_are_stored(node: FakeNode):
+    far = node.recorded["emodes"][0] | {"id": 200, "label": "after a gap"}  # ids need not be contiguous
+    node.say_emode(200, far)
+
     run()
 
     columns = {
@@ -107,7 +110,7 @@ def test_reserves_and_emodes_of_the_recording_are_stored(node: FakeNode):
                     "FROM raw_aave_emodes ORDER BY emode_id")  # fmt: skip
     assert emodes == [
         (e["id"], e["label"], e["ltv"], e["collateralBitmap"], e["borrowableBitmap"], e["ltvzeroBitmap"], 0)
-        for e in node.recorded["emodes"]
+        for e in [*node.recorded["emodes"], far]
     ]
 
 
