@@ -38,7 +38,7 @@ test: $(DEV_STAMP) ## install, run every test; ARGS="-m browser" or ARGS=tests/u
 lint: $(DEV_STAMP) ## style, formatting and the import rules
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 bench: $(DEV_STAMP) ## print the table of speeds and write build/bench.json
 	@$(PY) -m tests.benchmarks $(ARGS)
@@ -46,8 +46,10 @@ bench: $(DEV_STAMP) ## print the table of speeds and write build/bench.json
 notebooks: $(DEV_STAMP) ## run the notebooks and write them, with their pictures, to build/notebooks
 	@mkdir -p build/notebooks
 	@set -e; for script in notebooks/*.py; do \
-	  echo "$$script -> build/notebooks/$$(basename $$script .py).ipynb"; \
-	  $(PY) -m jupytext --quiet --to ipynb --execute --output build/notebooks/$$(basename $$script .py).ipynb $$script; \
+	  notebook=build/notebooks/$$(basename $$script .py).ipynb; \
+	  echo "$$script -> $$notebook"; \
+	  $(PY) -m jupytext --quiet --to ipynb --output $$notebook $$script; \
+	  $(PY) -m jupyter execute --inplace $$notebook; \
 	done
 
 server: $(RUNTIME_STAMP) ## local Prefect server on 127.0.0.1:4200, the work pool "local" and a process worker
