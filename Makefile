@@ -49,7 +49,7 @@ notebooks: $(DEV_STAMP) ## run the notebooks and write them, with their pictures
 	  notebook=build/notebooks/$$(basename $$script .py).ipynb; \
 	  echo "$$script -> $$notebook"; \
 	  $(PY) -m jupytext --quiet --to ipynb --output $$notebook $$script; \
-	  $(PY) -m jupyter execute --inplace $$notebook; \
+	  $(PY) -m jupyter execute --inplace $$notebook >$$notebook.log 2>&1 || { cat $$notebook.log; exit 1; }; \
 	done
 
 server: $(RUNTIME_STAMP) ## local Prefect server on 127.0.0.1:4200, the work pool "local" and a process worker
