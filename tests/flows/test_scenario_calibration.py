@@ -92,6 +92,20 @@ def test_the_volatility_that_went_in_comes_out(market, mapping):
     assert abs(found.correlation[0, 1]) < 4 / np.sqrt(90 * 24)
 
 
+def test_ten_days_weigh_46_percent(market, mapping):
+    # Moves of 1 % an hour for 80 days, then none for 10: 0.94^10 = 0.539 of the variance is remembered.
+    sign = np.tile([1, -1], 45 * 24)
+    moves = np.where(np.arange(90 * 24) < 80 * 24, 0.01 * sign, 0.0)
+    walk = np.exp(np.concatenate([[0.0], np.cumsum(moves)]))
+    index = [BLOCK_TIME - HOUR * (90 * 24 - i) for i in range(90 * 24 + 1)]
+    prices = pd.DataFrame({"ETHUSDT": 2600 * walk, "BTCUSDT": 104_000 * walk}, index=index)
+
+    found = calibration_of(market, mapping, prices)
+
+    remembered = (0.94**10 - 0.94**90) / (1 - 0.94**90)
+    assert found.volatility[0] == pytest.approx(0.01 * np.sqrt(365 * 24 * remembered), rel=1e-9)
+
+
 def test_a_pair_that_never_moved_gets_the_floor_not_zero(market, mapping):
     assert calibration_of(market, mapping, history(20, volatility=(0.8, 0.0))).volatility[1] == FLOOR
 
