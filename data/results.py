@@ -11,26 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from data.errors import NoResult
+from data.figures import Figure, curves, figures
 from data.scenario_record import scenario_from_record, scenario_hash, scenario_record
 from data.store import Store
-from risk_core import Market, Result, Scenario, Snapshot, measures
+from risk_core import Market, Result, Scenario, Snapshot
 
-LEVELS = (0.9, 0.95, 0.99)
-"""Levels of every stored quantile and shortfall."""
-FAN_LEVELS = (0.5, 0.95, 0.99)
-HISTOGRAM_BINS = 60
-ACCOUNTS_KEPT = 200
-"""Accounts stored with their probability of liquidation, the most likely first."""
 FORECAST = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
 """Measures that go into the ledger of forecasts."""
 
@@ -39,22 +31,6 @@ _PASSPORT = (
     "scenario_hash", "seed", "n_paths", "n_steps", "horizon_seconds", "policy", "code_version", "n_accounts",
     "is_synthetic", "created_at",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One stored figure: value with its 95 % interval and standard error, in `unit`; None where not known."""
-
-    measure: str
-    level: float
-    value: float
-    low: float | None
-    high: float | None
-    se: float | None
-    unit: str
-    n_paths: int
-    n_positive: int | None
-    few_draws: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,20 +111,20 @@ def save_result(
         "params_hash": head["scenario_hash"], "seed": head["seed"], "horizon_seconds": head["horizon_seconds"],
         "policy": head["policy"], "code_version": head["code_version"], "is_synthetic": head["is_synthetic"],
     }  # fmt: skip
-    figures = [
+    rows = [
         shared | {name: getattr(figure, name) for name in Figure.__slots__} | {"few_draws": int(figure.few_draws)}
-        for figure in _figures(result)
+        for figure in figures(result)
     ]
-    series = _series(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
-    curves = [
+    series = curves(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
+    drawn = [
         {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in series.items()
     ]
-    forecasts = [_forecast(head, figure) for figure in figures if figure["measure"] in FORECAST]
+    forecasts = [_forecast(head, row) for row in rows if row["measure"] in FORECAST]
     frames = {
         "fact_risk_run": pd.DataFrame([head]),
-        "fact_risk_scenarios": pd.DataFrame(figures),
-        "fact_risk_series": pd.DataFrame(curves),
+        "fact_risk_scenarios": pd.DataFrame(rows),
+        "fact_risk_series": pd.DataFrame(drawn),
         "fact_forecast": pd.DataFrame(forecasts),
     }
     store.write_batch("risk_core", head["run_id"], frames, run_id, scope={"run_id": head["run_id"]})
@@ -167,7 +143,7 @@ def find(
 ) -> RiskRun | None:
     """The stored run with exactly these inputs, None for none."""
     wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
-    with Store.open(db, readonly=True) as store:
+    with Store.open(db, readonly=True) as store, store.one_state():
         if not store.rows("SELECT 1 FROM fact_risk_run WHERE run_id = ?", (wanted,)):
             return None
         return _read(store, wanted)
@@ -186,7 +162,7 @@ def latest(
         if value is not None:
             where.append(f"{column} = ?")
             params.append(value)
-    with Store.open(db, readonly=True) as store:
+    with Store.open(db, readonly=True) as store, store.one_state():
         found = store.rows(
             f"SELECT run_id FROM fact_risk_run WHERE {' AND '.join(where)} "
             "ORDER BY is_synthetic, block_time DESC, block DESC, created_at DESC, run_id LIMIT 1",
@@ -212,70 +188,6 @@ def _passport(result: Result, market: Market) -> dict[str, Any]:
         "horizon_seconds": round(scenario.horizon.total_seconds()), "policy": result.policy,
         "code_version": result.code_version, "n_accounts": market.n_accounts, "is_synthetic": int(at.synthetic),
     }  # fmt: skip
-
-
-def _figures(result: Result) -> Iterator[Figure]:
-    """Every stored measure. Losses are positive."""
-    for level in LEVELS:
-        yield _figure("lar_repaid", "USD", measures.lar(result, level))
-        yield _figure("lar_seized", "USD", measures.lar(result, level, of="seized"))
-        yield _figure("var_deficit", "USD", measures.var(result, level))
-        yield _figure("es_deficit", "USD", measures.expected_shortfall(result, level))
-        yield _figure("es_repaid", "USD", measures.expected_shortfall(result, level, of="repaid"))
-    for of in ("repaid", "seized", "fee", "deficit"):
-        yield _figure(f"mean_{of}", "USD", measures.mean(result, of))
-    yield _figure("p_deficit", "fraction", measures.probability_of_loss(result))
-    yield _figure("p_repaid", "fraction", measures.probability_of_loss(result, of="repaid"))
-    for name, count in (("liquidations", result.n_liquidations), ("accounts", result.n_accounts_liquidated)):
-        yield _mean_count(f"mean_{name}", count)
-
-
-def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
-    return Figure(
-        measure=measure, level=estimate.level, value=estimate.value, low=_known(estimate.low),
-        high=_known(estimate.high), se=_known(estimate.se), unit=unit, n_paths=estimate.n_paths,
-        n_positive=estimate.n_positive, few_draws=estimate.few_draws,
-    )  # fmt: skip
-
-
-def _mean_count(measure: str, count: np.ndarray) -> Figure:
-    n, positive = len(count), int((count > 0).sum())
-    se = float(count.std(ddof=1) / math.sqrt(n)) if n > 1 else None
-    value = float(count.mean())
-    low, high = (None, None) if se is None else (max(value - measures.Z95 * se, 0.0), value + measures.Z95 * se)
-    return Figure(measure, 0.0, value, low, high, se, "count", n, positive, positive < measures.FEW_DRAWS)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _series(result: Result, market: Market) -> dict[str, Any]:
-    hours = result.horizon.total_seconds() / 3_600 * np.arange(result.n_steps + 1) / result.n_steps
-    fan = np.vstack([np.zeros(len(FAN_LEVELS)), result.fan_usd(FAN_LEVELS)])
-    count, edges = np.histogram(result.repaid_usd, bins=HISTOGRAM_BINS)
-    hits = result.account_hits
-    likely = np.argsort(-hits, kind="stable")[:ACCOUNTS_KEPT]
-    likely = likely[hits[likely] > 0]
-    return {
-        "fan": {"hours": hours.tolist(), "levels": list(FAN_LEVELS), "usd": fan.tolist()},
-        "repaid_by_reserve": _by_reserve(result.repaid_by_step, market),
-        "seized_by_reserve": _by_reserve(result.seized_by_step, market),
-        "deficit_by_reserve": _by_reserve(result.deficit_by_step, market),
-        "histogram": {"edges": edges.tolist(), "count": count.tolist()},
-        "accounts": {
-            "address": [str(market.accounts[row]) for row in likely],
-            "probability": (hits[likely] / result.n_paths).tolist(),
-        },
-    }
-
-
-def _by_reserve(by_step: np.ndarray, market: Market) -> dict[str, float]:
-    """Mean USD a path over the whole horizon, reserves with any; a symbol that is not unique carries its address."""
-    symbols = market.reserves.symbol
-    total = by_step.sum(axis=0)
-    names = [s if symbols.count(s) == 1 else f"{s} {a}" for s, a in zip(symbols, market.reserves.asset, strict=True)]
-    return {name: float(usd) for name, usd in zip(names, total, strict=True) if usd > 0}
 
 
 def _forecast(head: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,12 +219,12 @@ def _read(store: Store, run_id: str) -> RiskRun:
         f"SELECT {', '.join(Figure.__slots__)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level",
         (run_id,),
     )
-    figures = {(row[0], row[1]): Figure(*row[:-1], few_draws=bool(row[-1])) for row in rows}
+    found = {(row[0], row[1]): Figure(*row[:-1], few_draws=bool(row[-1])) for row in rows}
     series = store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,))
     record = json.loads(head.pop("scenario"))
     return RiskRun(
         **head | {"is_synthetic": bool(head["is_synthetic"])},
         scenario_record=MappingProxyType(record),
-        figures=MappingProxyType(figures),
+        figures=MappingProxyType(found),
         series=MappingProxyType({name: json.loads(value) for name, value in series}),
     )

@@ -7,19 +7,20 @@ quotient); the text beside them stays the source of truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data import settings
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
 from data.identity import snapshot_hash
+from data.market_rows import ACCOUNT, EMODE, HEAD, POSITION, RESERVE, Columns, build, from_frames, plain, with_tokens
 from data.store import Store, WriteReport
-from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot, health_factor, units
+from risk_core import InputError, Market, Snapshot, health_factor, units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,25 +36,7 @@ PARTS = {
 }
 """Tables of a snapshot, and the column of `fact_snapshot` that states how many rows each must have."""
 
-_RESERVE = (
-    "reserve_id", "symbol", "asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
-    "liquidation_protocol_fee_bps", "is_active", "is_paused", "grace_until", "price_raw",
-)  # fmt: skip
-_EMODE = (
-    "emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "collateral_bitmap",
-    "borrowable_bitmap", "ltvzero_bitmap", "isolated",
-)  # fmt: skip
-_ACCOUNT = ("account", "emode_id")
-_POSITION = ("account", "reserve_id", "is_collateral", "supply", "debt")
-_TEXT = {
-    "symbol", "asset", "price_raw", "label", "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "account",
-    "supply", "debt",
-}  # fmt: skip
-"""Columns that are taken as they come; the others are integers, which a frame may hold as text."""
-_HEAD = ("market", "block", "chain_id", "block_time", "pool_revision", "is_synthetic", "snapshot_hash")
 _AGAIN = "run `python -m flows aave-market --block {block}` again (or `python -m data.sample` for the sample)"
-
-Columns = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +69,16 @@ def load_market(
     Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` when more than 0.5 % of the debt
     is below health factor 1 and the chain did not confirm it, or the age is above `max_age`; `WarehouseError`.
     """
-    with Store.open(db, readonly=True) as store:
+    with Store.open(db, readonly=True) as store, store.one_state():
         stored, notes = _choose(store, market, block)
         if max_age is not None:
             _require_young(stored, max_age)
-        found = _build(
+        found = build(
             stored.snapshot,
-            _columns(store, "raw_aave_reserves", _RESERVE, stored, "reserve_id"),
-            _columns(store, "raw_aave_emodes", _EMODE, stored, "emode_id"),
-            _columns(store, "raw_aave_user_accounts", _ACCOUNT, stored, "account"),
-            _columns(store, "stg_positions", _POSITION, stored, "account, asset"),
+            _columns(store, "raw_aave_reserves", RESERVE, stored, "reserve_id"),
+            _columns(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
+            _columns(store, "raw_aave_user_accounts", ACCOUNT, stored, "account"),
+            _columns(store, "stg_positions", POSITION, stored, "account, asset"),
         )
         note = _require_believable(store, stored, found)
     if verify:
@@ -111,7 +94,7 @@ def load_market(
 
 def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:
     """Identity of the snapshot that `load_market` would load. Raises `NoSnapshot`, `SnapshotIncomplete`."""
-    with Store.open(db, readonly=True) as store:
+    with Store.open(db, readonly=True) as store, store.one_state():
         return _choose(store, market, None)[0].snapshot
 
 
@@ -139,18 +122,18 @@ def save_snapshot(
     head = frames["fact_snapshot"]
     if len(head) != 1:
         raise ValueError(f"save_snapshot: expected one row of fact_snapshot, found {len(head)}")
-    frames["stg_positions"] = _with_tokens(frames["stg_positions"], frames["raw_aave_reserves"])
+    frames["stg_positions"] = with_tokens(frames["stg_positions"], frames["raw_aave_reserves"])
     counts = {count: len(frames[table]) for table, count in PARTS.items()}
     head = head.assign(**counts, snapshot_hash="0" * 64)
     try:
-        digest = snapshot_hash(_from_frames(frames | {"fact_snapshot": head}))
+        digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}))
     except (InputError, SnapshotIncomplete, KeyError, TypeError, ValueError, OverflowError) as error:
         unsound: Exception | None = error
         head = head.assign(snapshot_hash="")  # no digest, so the schema refuses the batch and keeps what is wrong
     else:
         unsound = None
         head = head.assign(snapshot_hash=digest)
-    scope = {"market": head["market"].iloc[0], "block": _plain(head["block"].iloc[0])}
+    scope = {"market": head["market"].iloc[0], "block": plain(head["block"].iloc[0])}
     key = f"{scope['market']}:{scope['block']}"
     try:
         return store.write_batch(
@@ -172,7 +155,7 @@ def _stored(store: Store, market: str | None, block: int | None) -> list[Stored]
     if block is not None:
         where, params = where + " AND block = ?", [*params, block]
     rows = store.rows(
-        f"SELECT {', '.join(_HEAD)}, {', '.join(PARTS.values())}, below_one_confirmed FROM fact_snapshot "
+        f"SELECT {', '.join(HEAD)}, {', '.join(PARTS.values())}, below_one_confirmed FROM fact_snapshot "
         f"WHERE {where} ORDER BY market = ? DESC, is_synthetic, block_time DESC, block DESC",
         [*params, settings.aave_market()],
     )
@@ -265,122 +248,9 @@ def _require_believable(store: Store, stored: Stored, market: Market) -> list[st
     ]
 
 
-# Building
-
-
 def _columns(store: Store, table: str, names: tuple[str, ...], stored: Stored, order: str) -> Columns:
     rows = store.rows(
         f"SELECT {', '.join(names)} FROM {table} WHERE market = ? AND block = ? ORDER BY {order}",
         (stored.snapshot.market, stored.snapshot.block),
     )
     return dict(zip(names, zip(*rows, strict=True) if rows else ((),) * len(names), strict=True))
-
-
-def _build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
-    """A market from columns of plain values; reserves sorted by id, accounts by address."""
-    label = f"{snapshot.market} at block {snapshot.block}"
-    row_of_account = {address: row for row, address in enumerate(account["account"])}
-    row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}
-    row_of_emode = {0: -1} | {number: row for row, number in enumerate(emode["emode_id"])}
-    who = _rows_of(position["account"], row_of_account, f"{label}: stg_positions has account", "raw_aave_user_accounts")
-    what = _rows_of(position["reserve_id"], row_of_reserve, f"{label}: stg_positions has reserve", "raw_aave_reserves")
-    mode = _rows_of(account["emode_id"], row_of_emode, f"{label}: an account is in e-mode", "raw_aave_emodes")
-    supply = np.array(position["supply"], dtype=np.float64)
-    enabled = np.array(position["is_collateral"], dtype=np.int64) == 1
-    n = len(row_of_account)
-    return Market(
-        reserves=Reserves(
-            id=reserve["reserve_id"],
-            symbol=tuple(reserve["symbol"]),
-            asset=tuple(reserve["asset"]),
-            decimals=reserve["decimals"],
-            ltv=_fractions(reserve["ltv_bps"]),
-            liquidation_threshold=_fractions(reserve["liquidation_threshold_bps"]),
-            liquidation_bonus=[units.bonus(bps) for bps in reserve["liquidation_bonus_bps"]],
-            protocol_fee=_fractions(reserve["liquidation_protocol_fee_bps"]),
-            active=[flag == 1 for flag in reserve["is_active"]],
-            paused=[flag == 1 for flag in reserve["is_paused"]],
-            grace_until=reserve["grace_until"],
-        ),
-        emodes=EModes(
-            id=emode["emode_id"],
-            label=tuple(emode["label"]),
-            ltv=_fractions(emode["ltv_bps"]),
-            liquidation_threshold=_fractions(emode["liquidation_threshold_bps"]),
-            liquidation_bonus=[units.bonus(bps) for bps in emode["liquidation_bonus_bps"]],
-            collateral=_spread(emode["collateral_bitmap"], reserve["reserve_id"]),
-            borrowable=_spread(emode["borrowable_bitmap"], reserve["reserve_id"]),
-            ltvzero=_spread(emode["ltvzero_bitmap"], reserve["reserve_id"]),
-            isolated=[flag == 1 for flag in emode["isolated"]],
-        ),
-        accounts=account["account"] or np.empty(0, dtype="U42"),
-        emode=mode,
-        # Flags decide, not balances: what is supplied but not enabled backs nothing and cannot be seized.
-        collateral=Positions.from_entries(who[enabled], what[enabled], supply[enabled], n),
-        debt=Positions.from_entries(who, what, position["debt"], n),
-        price=[units.price_usd(raw) for raw in reserve["price_raw"]],
-        snapshot=snapshot,
-    )
-
-
-def _rows_of(values: Sequence[Any], row_of: Mapping[Any, int], what: str, table: str) -> np.ndarray:
-    try:
-        return np.fromiter((row_of[value] for value in values), dtype=np.int64, count=len(values))
-    except KeyError as error:
-        raise SnapshotIncomplete(f"{what} {error.args[0]}, which {table} lacks") from None
-
-
-def _fractions(bps: Sequence[int]) -> list[float]:
-    return [units.fraction(value) for value in bps]
-
-
-def _spread(bitmaps: Sequence[str], ids: Sequence[int]) -> list[list[bool]]:
-    """Bit i of a bitmap is the reserve with id i, whatever its place in the list."""
-    return [[bool(int(bitmap) >> number & 1) for number in ids] for bitmap in bitmaps]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _with_tokens(positions: pd.DataFrame, reserves: pd.DataFrame) -> pd.DataFrame:
-    """Fill in `supply` and `debt` (tokens) where a frame leaves them out."""
-    missing = [name for name in ("supply", "debt") if name not in positions.columns]
-    if not missing or not {"reserve_id", "decimals"} <= set(reserves.columns):
-        return positions
-    try:
-        known = dict(zip(_as_int(reserves["reserve_id"]), _as_int(reserves["decimals"]), strict=True))
-        decimals = _as_int(positions["reserve_id"]).map(known)
-        return positions.assign(**{name: units.token_amounts(positions[f"{name}_raw"], decimals) for name in missing})
-    except (KeyError, TypeError, ValueError):
-        return positions.assign(**dict.fromkeys(missing, 0.0))  # a bad raw amount: its own check refuses the batch
-
-
-def _from_frames(frames: Mapping[str, pd.DataFrame]) -> Market:
-    """The market that reading these rows back will give."""
-    head = {name: _plain(frames["fact_snapshot"][name].iloc[0]) for name in _HEAD}
-    snapshot = Snapshot(
-        market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),
-        block_time=int(head["block_time"]), revision=int(head["pool_revision"]), synthetic=bool(head["is_synthetic"]),
-    )  # fmt: skip
-    reserves = frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int)
-    emodes = frames["raw_aave_emodes"].sort_values("emode_id", key=_as_int)
-    accounts = frames["raw_aave_user_accounts"].sort_values("account")
-    return _build(
-        snapshot,
-        _taken(reserves, _RESERVE),
-        _taken(emodes, _EMODE),
-        _taken(accounts, _ACCOUNT),
-        _taken(frames["stg_positions"], _POSITION),
-    )
-
-
-def _as_int(series: pd.Series) -> pd.Series:
-    return series.astype("int64")
-
-
-def _taken(frame: pd.DataFrame, names: tuple[str, ...]) -> Columns:
-    return {
-        name: tuple(frame[name].tolist() if name in _TEXT else (int(value) for value in frame[name].tolist()))
-        for name in names
-    }

@@ -95,6 +95,17 @@ class Store:
             cursor = self._connection.execute(sql, params)
             return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
 
+    @contextmanager
+    def one_state(self) -> Iterator[None]:
+        """Every query inside sees the same state of the file, whatever a writer commits meanwhile."""
+        with sqlite_errors(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
     # Writing
 
     @contextmanager

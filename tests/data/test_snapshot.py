@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import data
 import risk_core as rc
-from data import snapshot
+from data import market_rows, snapshot
 from data.errors import BatchRefused, NoSnapshot, SnapshotIncomplete, SnapshotRefused
 from data.identity import snapshot_hash
 from data.sample.book import holdings
@@ -145,6 +145,21 @@ def test_rows_changed_behind_the_door_are_found_by_the_digest(filled):
     data.load_market()
     with pytest.raises(SnapshotRefused, match="rows were changed after they were written"):
         data.load_market(verify=True)
+
+
+def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):
+    original = snapshot._missing
+
+    def then_another_writer_comes(store, stored):
+        missing = original(store, stored)
+        execute(filled, "DELETE FROM stg_positions")
+        return missing
+
+    monkeypatch.setattr(snapshot, "_missing", then_another_writer_comes)
+    assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+    monkeypatch.undo()
+    with pytest.raises(SnapshotIncomplete):
+        data.load_market()
 
 
 def test_the_newest_complete_snapshot_is_loaded_and_a_newer_half_one_is_named(store, own_warehouse, snapshot_frames):
@@ -304,7 +319,7 @@ def test_a_market_without_accounts_or_emodes_is_a_market(store, snapshot_frames)
 def test_a_bitmap_is_read_by_reserve_id_and_not_by_place(ids, bits):
     bitmap = sum(1 << bit for bit in bits)
 
-    [spread] = snapshot._spread([str(bitmap)], ids)
+    [spread] = market_rows._spread([str(bitmap)], ids)
 
     assert spread == [number in bits for number in ids]
 

@@ -1,0 +1,99 @@
+"""What is kept of a simulation: its figures with their errors, and the curves that a screen draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from risk_core import Market, Result, measures
+
+LEVELS = (0.9, 0.95, 0.99)
+"""Levels of every stored quantile and shortfall."""
+FAN_LEVELS = (0.5, 0.95, 0.99)
+HISTOGRAM_BINS = 60
+ACCOUNTS_KEPT = 200
+"""Accounts stored with their probability of liquidation, the most likely first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One stored figure: value with its 95 % interval and standard error, in `unit`; None where not known."""
+
+    measure: str
+    level: float
+    value: float
+    low: float | None
+    high: float | None
+    se: float | None
+    unit: str
+    n_paths: int
+    n_positive: int | None
+    few_draws: bool
+
+
+def figures(result: Result) -> Iterator[Figure]:
+    """Every stored measure. Losses are positive."""
+    for level in LEVELS:
+        yield _figure("lar_repaid", "USD", measures.lar(result, level))
+        yield _figure("lar_seized", "USD", measures.lar(result, level, of="seized"))
+        yield _figure("var_deficit", "USD", measures.var(result, level))
+        yield _figure("es_deficit", "USD", measures.expected_shortfall(result, level))
+        yield _figure("es_repaid", "USD", measures.expected_shortfall(result, level, of="repaid"))
+    for of in ("repaid", "seized", "fee", "deficit"):
+        yield _figure(f"mean_{of}", "USD", measures.mean(result, of))
+    yield _figure("p_deficit", "fraction", measures.probability_of_loss(result))
+    yield _figure("p_repaid", "fraction", measures.probability_of_loss(result, of="repaid"))
+    for name, count in (("liquidations", result.n_liquidations), ("accounts", result.n_accounts_liquidated)):
+        yield _mean_count(f"mean_{name}", count)
+
+
+def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
+    return Figure(
+        measure=measure, level=estimate.level, value=estimate.value, low=_known(estimate.low),
+        high=_known(estimate.high), se=_known(estimate.se), unit=unit, n_paths=estimate.n_paths,
+        n_positive=estimate.n_positive, few_draws=estimate.few_draws,
+    )  # fmt: skip
+
+
+def _mean_count(measure: str, count: np.ndarray) -> Figure:
+    n, positive = len(count), int((count > 0).sum())
+    se = float(count.std(ddof=1) / math.sqrt(n)) if n > 1 else None
+    value = float(count.mean())
+    low, high = (None, None) if se is None else (max(value - measures.Z95 * se, 0.0), value + measures.Z95 * se)
+    return Figure(measure, 0.0, value, low, high, se, "count", n, positive, positive < measures.FEW_DRAWS)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def curves(result: Result, market: Market) -> dict[str, Any]:
+    hours = result.horizon.total_seconds() / 3_600 * np.arange(result.n_steps + 1) / result.n_steps
+    fan = np.vstack([np.zeros(len(FAN_LEVELS)), result.fan_usd(FAN_LEVELS)])
+    count, edges = np.histogram(result.repaid_usd, bins=HISTOGRAM_BINS)
+    hits = result.account_hits
+    likely = np.argsort(-hits, kind="stable")[:ACCOUNTS_KEPT]
+    likely = likely[hits[likely] > 0]
+    return {
+        "fan": {"hours": hours.tolist(), "levels": list(FAN_LEVELS), "usd": fan.tolist()},
+        "repaid_by_reserve": _by_reserve(result.repaid_by_step, market),
+        "seized_by_reserve": _by_reserve(result.seized_by_step, market),
+        "deficit_by_reserve": _by_reserve(result.deficit_by_step, market),
+        "histogram": {"edges": edges.tolist(), "count": count.tolist()},
+        "accounts": {
+            "address": [str(market.accounts[row]) for row in likely],
+            "probability": (hits[likely] / result.n_paths).tolist(),
+        },
+    }
+
+
+def _by_reserve(by_step: np.ndarray, market: Market) -> dict[str, float]:
+    """Mean USD a path over the whole horizon, reserves with any; a symbol that is not unique carries its address."""
+    symbols = market.reserves.symbol
+    total = by_step.sum(axis=0)
+    names = [s if symbols.count(s) == 1 else f"{s} {a}" for s, a in zip(symbols, market.reserves.asset, strict=True)]
+    return {name: float(usd) for name, usd in zip(names, total, strict=True) if usd > 0}

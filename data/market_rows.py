@@ -1,0 +1,145 @@
+"""From rows to a `Market`: the same for rows that are read back and for rows that are about to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data.errors import SnapshotIncomplete
+from risk_core import EModes, Market, Positions, Reserves, Snapshot, units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEAD = ("market", "block", "chain_id", "block_time", "pool_revision", "is_synthetic", "snapshot_hash")
+RESERVE = (
+    "reserve_id", "symbol", "asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
+    "liquidation_protocol_fee_bps", "is_active", "is_paused", "grace_until", "price_raw",
+)  # fmt: skip
+EMODE = (
+    "emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "collateral_bitmap",
+    "borrowable_bitmap", "ltvzero_bitmap", "isolated",
+)  # fmt: skip
+ACCOUNT = ("account", "emode_id")
+POSITION = ("account", "reserve_id", "is_collateral", "supply", "debt")
+_TEXT = {
+    "symbol", "asset", "price_raw", "label", "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "account",
+    "supply", "debt",
+}  # fmt: skip
+"""Columns that are taken as they come; the others are integers, which a frame may hold as text."""
+
+Columns = Mapping[str, Sequence[Any]]
+"""Column name to plain values, one for each row."""
+
+
+def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
+    """A market from columns of plain values; reserves sorted by id, accounts by address."""
+    label = f"{snapshot.market} at block {snapshot.block}"
+    row_of_account = {address: row for row, address in enumerate(account["account"])}
+    row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}
+    row_of_emode = {0: -1} | {number: row for row, number in enumerate(emode["emode_id"])}
+    who = _rows_of(position["account"], row_of_account, f"{label}: stg_positions has account", "raw_aave_user_accounts")
+    what = _rows_of(position["reserve_id"], row_of_reserve, f"{label}: stg_positions has reserve", "raw_aave_reserves")
+    mode = _rows_of(account["emode_id"], row_of_emode, f"{label}: an account is in e-mode", "raw_aave_emodes")
+    supply = np.array(position["supply"], dtype=np.float64)
+    enabled = np.array(position["is_collateral"], dtype=np.int64) == 1
+    n = len(row_of_account)
+    return Market(
+        reserves=Reserves(
+            id=reserve["reserve_id"],
+            symbol=tuple(reserve["symbol"]),
+            asset=tuple(reserve["asset"]),
+            decimals=reserve["decimals"],
+            ltv=_fractions(reserve["ltv_bps"]),
+            liquidation_threshold=_fractions(reserve["liquidation_threshold_bps"]),
+            liquidation_bonus=[units.bonus(bps) for bps in reserve["liquidation_bonus_bps"]],
+            protocol_fee=_fractions(reserve["liquidation_protocol_fee_bps"]),
+            active=[flag == 1 for flag in reserve["is_active"]],
+            paused=[flag == 1 for flag in reserve["is_paused"]],
+            grace_until=reserve["grace_until"],
+        ),
+        emodes=EModes(
+            id=emode["emode_id"],
+            label=tuple(emode["label"]),
+            ltv=_fractions(emode["ltv_bps"]),
+            liquidation_threshold=_fractions(emode["liquidation_threshold_bps"]),
+            liquidation_bonus=[units.bonus(bps) for bps in emode["liquidation_bonus_bps"]],
+            collateral=_spread(emode["collateral_bitmap"], reserve["reserve_id"]),
+            borrowable=_spread(emode["borrowable_bitmap"], reserve["reserve_id"]),
+            ltvzero=_spread(emode["ltvzero_bitmap"], reserve["reserve_id"]),
+            isolated=[flag == 1 for flag in emode["isolated"]],
+        ),
+        accounts=account["account"] or np.empty(0, dtype="U42"),
+        emode=mode,
+        # Flags decide, not balances: what is supplied but not enabled backs nothing and cannot be seized.
+        collateral=Positions.from_entries(who[enabled], what[enabled], supply[enabled], n),
+        debt=Positions.from_entries(who, what, position["debt"], n),
+        price=[units.price_usd(raw) for raw in reserve["price_raw"]],
+        snapshot=snapshot,
+    )
+
+
+def _rows_of(values: Sequence[Any], row_of: Mapping[Any, int], what: str, table: str) -> np.ndarray:
+    try:
+        return np.fromiter((row_of[value] for value in values), dtype=np.int64, count=len(values))
+    except KeyError as error:
+        raise SnapshotIncomplete(f"{what} {error.args[0]}, which {table} lacks") from None
+
+
+def _fractions(bps: Sequence[int]) -> list[float]:
+    return [units.fraction(value) for value in bps]
+
+
+def _spread(bitmaps: Sequence[str], ids: Sequence[int]) -> list[list[bool]]:
+    """Bit i of a bitmap is the reserve with id i, whatever its place in the list."""
+    return [[bool(int(bitmap) >> number & 1) for number in ids] for bitmap in bitmaps]
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that SQLite understands."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def with_tokens(positions: pd.DataFrame, reserves: pd.DataFrame) -> pd.DataFrame:
+    """Fill in `supply` and `debt` (tokens) where a frame leaves them out."""
+    missing = [name for name in ("supply", "debt") if name not in positions.columns]
+    if not missing or not {"reserve_id", "decimals"} <= set(reserves.columns):
+        return positions
+    try:
+        known = dict(zip(_as_int(reserves["reserve_id"]), _as_int(reserves["decimals"]), strict=True))
+        decimals = _as_int(positions["reserve_id"]).map(known)
+        return positions.assign(**{name: units.token_amounts(positions[f"{name}_raw"], decimals) for name in missing})
+    except (KeyError, TypeError, ValueError):
+        return positions.assign(**dict.fromkeys(missing, 0.0))  # a bad raw amount: its own check refuses the batch
+
+
+def from_frames(frames: Mapping[str, pd.DataFrame]) -> Market:
+    """The market that reading these rows back will give."""
+    head = {name: plain(frames["fact_snapshot"][name].iloc[0]) for name in HEAD}
+    snapshot = Snapshot(
+        market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),
+        block_time=int(head["block_time"]), revision=int(head["pool_revision"]), synthetic=bool(head["is_synthetic"]),
+    )  # fmt: skip
+    reserves = frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int)
+    emodes = frames["raw_aave_emodes"].sort_values("emode_id", key=_as_int)
+    accounts = frames["raw_aave_user_accounts"].sort_values("account")
+    return build(
+        snapshot,
+        _taken(reserves, RESERVE),
+        _taken(emodes, EMODE),
+        _taken(accounts, ACCOUNT),
+        _taken(frames["stg_positions"], POSITION),
+    )
+
+
+def _as_int(series: pd.Series) -> pd.Series:
+    return series.astype("int64")
+
+
+def _taken(frame: pd.DataFrame, names: tuple[str, ...]) -> Columns:
+    return {
+        name: tuple(frame[name].tolist() if name in _TEXT else (int(value) for value in frame[name].tolist()))
+        for name in names
+    }
