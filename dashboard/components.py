@@ -214,22 +214,15 @@ def slider_row(driver: Driver, value: float, note: str) -> html.Div:
     position = driver.position(driver.baseline)
     props = {k: getattr(driver, k) for k in ("key", "low", "high", "baseline", "unit")}
     changed = abs(value - driver.baseline) > 1e-9
-    typed = dcc.Input(
-        id=ids.of("typed", driver.key),
-        type="number",
-        value=value,
-        min=driver.low,
-        max=driver.high,
-        step="any",
-        debounce=True,
-    )
+    # No min and max here: a number out of range must reach the callback, which keeps the old one and says why.
+    typed = dcc.Input(id=ids.of("typed", driver.key), type="number", value=value, step="any", debounce=True)
     slider = dcc.Slider(
         id=ids.of("slider", driver.key), min=driver.low, max=driver.high, step=driver.step, value=value, marks=None,
         updatemode="drag", allow_direct_input=False, included=False,
     )  # fmt: skip
     return html.Div(
         [
-            html.Label(driver.label),
+            html.Label(driver.label, htmlFor=ids.in_page(ids.of("typed", driver.key))),
             html.Span([typed, html.Span(driver.unit, className="unit")], className="inp"),
             html.Button(icon("reset"), id=ids.of("reset", driver.key), className="rs", n_clicks=0,
                         title=f"Reset {driver.label}", **{"aria-label": f"Reset {driver.label}"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 URL = "url"
 PAGE = "page"
 TITLE = "title"
@@ -48,3 +50,8 @@ SIMULATION_NOTE = "simulation-note"
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""
     return {"type": kind, "key": key}
+
+
+def in_page(component_id: dict[str, object]) -> str:
+    """A pattern-matching id as Dash writes it into the page: what a label's `for` must name."""
+    return json.dumps(component_id, sort_keys=True, separators=(",", ":"))

@@ -106,10 +106,10 @@ class Visit:
     def settled(self) -> None:
         """Wait until every chart is drawn and nothing is loading."""
         self.page.wait_for_function(
-            "() => document.title === 'Liquidation risk workbench'"
-            " && document.querySelectorAll('#page .dash-graph').length > 0"
-            " && [...document.querySelectorAll('#page .dash-graph')].every(g => g.querySelector('.plot path'))",
-            timeout=30_000,
+            "() => { const charts = [...document.querySelectorAll('#page .dash-graph')];"
+            " return charts.length > 0"
+            " && charts.every(c => (c.querySelector('.js-plotly-plot')?.data ?? []).length > 0); }",
+            timeout=60_000,
         )
 
     def shot(self, name: str) -> Path:
