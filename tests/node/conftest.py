@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +60,12 @@ def node(request: pytest.FixtureRequest) -> Iterator[NodeMarket]:
 def ingested(node: NodeMarket, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     db = tmp_path_factory.mktemp("node") / "risk.sqlite"
     return Ingested(node, db, run_flow(node, db))
+
+
+def assert_same_health(account: str, found: float, row: tuple[int, ...]) -> None:
+    """Floats against the pool's integers: values are rounded to 1e-8 USD for each of at most 22 legs."""
+    collateral, debt, _, _, _, expected = row
+    if not debt:
+        assert math.isinf(found), account
+    elif collateral:
+        assert found == pytest.approx(expected / 1e18, rel=1e-12 + 22 / min(collateral, debt)), account

@@ -11,11 +11,10 @@ import pytest
 
 import risk_core as rc
 from tests.node.chain import Reverted
-from tests.node.conftest import Ingested
+from tests.node.conftest import Ingested, assert_same_health
 from tests.node.deployment import TREASURY
 from tests.node.harness import NodeMarket
 from tests.node.population import EVERYTHING
-from tests.node.test_ingest import assert_same_health
 
 pytestmark = pytest.mark.node
 

@@ -20,7 +20,7 @@ from typing import Any
 from eth_abi import decode, encode
 from eth_utils import keccak
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "truth"
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "truth"
 CHAIN_ID = 31337
 RESERVE_DATA = "(uint256,uint128,uint128,uint128,uint128,uint128,uint40,uint16,address,address,address,address,uint128,uint128,uint128)"  # noqa: E501
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"

@@ -1,0 +1,49 @@
+"""A node on loopback with recorded answers, and the flow `aave-market` pointed at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import data
+from data.store import Store
+from flows import registry
+from flows.sources import json_rpc
+from tests.flows.aave.fake_node import FakeNode, serving
+
+SNAPSHOT_TABLES = ("fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rpc.time, "sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def node(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
+    """A healthy node of the recorded market, named in the environment; indirect parameter: its revision."""
+    fake = FakeNode(revision=getattr(request, "param", 10))
+    with serving(fake) as url:
+        monkeypatch.setenv("ETH_RPC_URL", url)
+        monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", fake.provider)
+        yield fake
+
+
+def run(*arguments: str) -> str:
+    """`python -m flows aave-market …` in this process; returns its line."""
+    spec = registry.load("aave-market")
+    return spec.run(registry.parser(spec).parse_args(["--attempts", "3", *arguments]))
+
+
+def stored(sql: str) -> list[tuple]:
+    with Store.open(readonly=True) as store:
+        return store.rows(sql)
+
+
+def nothing_is_stored() -> bool:
+    """No part of a snapshot is in the warehouse."""
+    return (
+        not data.settings.risk_db().exists()
+        or [stored(f"SELECT count(*) FROM {table}")[0][0] for table in SNAPSHOT_TABLES] == [0] * 5
+    )
