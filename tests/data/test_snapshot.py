@@ -155,9 +155,9 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
         execute(filled, "DELETE FROM stg_positions")
         return missing
 
-    monkeypatch.setattr(snapshot, "_missing", then_another_writer_comes)
-    assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "_missing", then_another_writer_comes)
+        assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
     with pytest.raises(SnapshotIncomplete):
         data.load_market()
 
