@@ -155,24 +155,30 @@ def _run(stored: data.results.RiskRun) -> Run:
 
 def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:
     """What moves each reserve, in the market's order."""
-    frame = data.assets.asset_map(market.snapshot.market, db=path).set_index("asset")
-    rows = frame.loc[list(market.reserves.asset)]
-    return AssetMap.build(market.reserves.symbol, rows["factor"], rows["kind"], rows["series"])
+    columns = data.assets.COLUMNS
+    rows = {row[columns.index("asset")]: row for row in data.assets.mapped_reserves(market.snapshot.market, db=path)}
+    unknown = [s for s, a in zip(market.reserves.symbol, market.reserves.asset, strict=True) if a not in rows]
+    if unknown:
+        raise data.errors.UnmappedReserve(f"no price series is known for {', '.join(unknown)}; add rows to dim_asset")
+    chosen = [
+        [rows[asset][columns.index(name)] for asset in market.reserves.asset] for name in ("factor", "kind", "series")
+    ]
+    return AssetMap.build(market.reserves.symbol, *chosen)
 
 
 def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -> dict[str, np.ndarray]:
-    """Sorted daily moves of the drivers that have a price series of their own; a proxy's history says nothing."""
-    moves = {}
-    for driver in ("eth", "btc", "usdc"):
-        series = assets.own_series(driver)
-        if not series:
-            continue
-        try:
-            prices = data.prices.load_prices([series], "1h", synthetic=market.snapshot.synthetic, db=path)[series]
-        except data.errors.DataError:
-            continue
-        moves[driver] = daily_moves(prices.index.to_numpy(), prices.to_numpy())
-    return moves
+    """Sorted daily moves of the drivers that have a price series of their own; a proxy's history says nothing.
+
+    Plain rows, not a frame: pandas is never imported here. Dash looks for it in `sys.modules` when it writes JSON,
+    and fails on the half-imported module while another thread is still importing it.
+    """
+    named = {driver: assets.own_series(driver) for driver in ("eth", "btc", "usdc")}
+    sql = (
+        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND ts % ? = 0"
+    )
+    with data.store.Store.open(path, readonly=True) as store:
+        rows = {d: store.rows(sql, (s, int(market.snapshot.synthetic), DAY)) for d, s in named.items() if s}
+    return {d: daily_moves(*np.array(found).T) for d, found in rows.items() if found}
 
 
 def daily_moves(ts: np.ndarray, price: np.ndarray) -> np.ndarray:

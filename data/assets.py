@@ -84,6 +84,11 @@ def asset_map(market: str | None = None, db: Path | str | None = None) -> pd.Dat
     """
     import pandas as pd
 
+    return pd.DataFrame(mapped_reserves(market, db), columns=list(COLUMNS))
+
+
+def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> list[tuple[str, ...]]:
+    """The rows of `asset_map`, for readers that do without pandas."""
     from data.snapshot import newest
 
     at = newest(market, db)
@@ -112,7 +117,7 @@ def asset_map(market: str | None = None, db: Path | str | None = None) -> pd.Dat
             f"{at.market} at block {at.block}: no price series for {', '.join(unmapped)}; add a row to dim_asset for "
             "each: data.assets.set_series(market, asset, series=..., kind=..., factor=..., note=...)"
         )
-    return pd.DataFrame(found, columns=list(COLUMNS))
+    return found
 
 
 def set_series(
