@@ -197,6 +197,15 @@ def test_values_are_rounded_against_the_account():
     assert (data.collateral, data.debt) == (0, 1)
 
 
+def test_the_health_factor_is_rounded_half_up_before_the_division_by_bps():
+    """41475 * 8500 * 1e18 / 20737 ends in ...9999.5 or more: rounding first carries into the last digit, 672 to 673."""
+    one_dollar = reserve(price=10**8, configuration=8500 << 16 | 8 << 48)
+
+    data = Rules([one_dollar], []).account_data(account(41_475, 20_737))
+
+    assert data.health_factor == 1_700_040_989_535_612_673
+
+
 # Configuration
 
 
