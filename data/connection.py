@@ -53,7 +53,7 @@ def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ReadOnly(f"{path.parent}: the directory cannot be created ({error}); set RISK_DB") from error
-        if path.is_dir():
+        if _exists(path) and path.is_dir():
             raise NotAWarehouse(f"{path}: is a directory, expected a file; set RISK_DB to a file name")
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
         try:
@@ -69,7 +69,7 @@ def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
 
 def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
     """A read-only connection; an older file is upgraded first. Raises `WarehouseMissing` without a file."""
-    if not path.exists():
+    if not _exists(path):
         raise WarehouseMissing(
             f"{path}: there is no warehouse yet; run `python -m data.sample` for the built-in sample, or "
             "`python -m flows aave-market` for live data, or set RISK_DB"
@@ -93,6 +93,13 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         ) from error
     with sqlite_errors(path):
         return _open_read_only(path, timeout)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ReadOnly(f"{path}: cannot be reached ({error}); check the rights of its directory") from error
 
 
 def _open_read_only(path: Path, timeout: float) -> sqlite3.Connection:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -200,33 +202,42 @@ def test_a_directory_that_cannot_be_made_is_reported(tmp_path):
         Store.open(tmp_path / "file" / "risk.sqlite")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="changing to another user needs root")
-def test_a_file_of_another_user_can_be_read_and_is_not_written(filled):
-    program = (
-        "import os, sys\n"
-        "from data.store import Store\n"
-        "from data.errors import WarehouseReadOnly\n"
-        "import data.snapshot, data.validation\n"
-        f"os.setuid({NOBODY})\n"
-        "path = sys.argv[1]\n"
-        "assert data.snapshot.newest(db=path).market == 'SampleAaveV3Ethereum'\n"
-        "try:\n    Store.open(path)\nexcept WarehouseReadOnly as error:\n    print('refused:', error)\n"
-    )
-    for folder in filled.parents:
-        if folder == Path("/tmp"):
-            break
-        folder.chmod(0o755)
-    filled.chmod(0o644)
-    connection = raw(filled)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+ANOTHER_USER = f"""
+import os, sys
+from data.store import Store
+from data.errors import WarehouseReadOnly
+import data.snapshot, data.validation
+os.setuid({NOBODY})
+try:
+    print(data.snapshot.newest(db=sys.argv[1]).market)
+except WarehouseReadOnly as error:
+    print("unreadable:", error)
+try:
+    Store.open(sys.argv[1])
+except WarehouseReadOnly as error:
+    print("refused:", error)
+"""
 
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(filled)], capture_output=True, text=True, cwd=Path(data.__file__).parents[1]
-    )
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="changing to another user needs root")
+@pytest.mark.parametrize(("rights", "said"), [(0o755, "SampleAaveV3Ethereum"), (0o700, "unreadable: ")])
+def test_a_file_of_another_user_is_read_where_that_is_allowed_and_never_written(filled, rights, said):
+    # Not under pytest's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "risk.sqlite"
+        shutil.copy(filled, path)
+        path.chmod(0o644)
+        Path(folder).chmod(rights)
+
+        done = subprocess.run(
+            [sys.executable, "-c", ANOTHER_USER, str(path)], capture_output=True, text=True,
+            cwd=Path(data.__file__).parents[1],
+        )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("refused:")
+    first, second = done.stdout.splitlines()
+    assert first.startswith(said)
+    assert second.startswith("refused: ")
 
 
 def test_a_missing_table_says_what_to_run(filled):
