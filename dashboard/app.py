@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, html
+from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
 from dashboard import api, ids, layout
 from dashboard.components import banner, empty
 from dashboard.pages import about, overview, what_if
-from dashboard.warehouse import Source, Warehouse
+from dashboard.warehouse import Source, Unavailable, Warehouse
 
 PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"
@@ -30,6 +30,7 @@ def create_app(source: Source | None = None) -> Dash:
         index_string=layout.INDEX,
         external_stylesheets=[BOOTSTRAP],
         suppress_callback_exceptions=True,
+        on_error=say_what_failed,
         assets_folder=str(Path(__file__).parent / "assets"),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
@@ -69,6 +70,14 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
             html.A("Switch", href=""),
         )
     return *layout.badge(status), layout.foot(status), arrived
+
+
+def say_what_failed(error: Exception) -> None:
+    """A callback that cannot be answered leaves what is on screen and says why above it; a bug stays an error."""
+    if not isinstance(error, Unavailable):
+        raise error
+    words = [html.B(f"{error.title}. "), error.text]
+    set_props(ids.BANNER, {"children": banner("crit", "failed", words, html.A("Reload", href=""))})
 
 
 def _register_shell(app: Dash, source: Source) -> None:

@@ -74,6 +74,22 @@ def test_every_callback_is_registered_once(source: MemorySource) -> None:
     assert any("what-if.data" in output for output in outputs)
 
 
+def test_a_callback_without_its_snapshot_says_so_and_keeps_the_page(empty_source: MemorySource) -> None:
+    client = create_app(empty_source).server.test_client()
+    question = {
+        "output": "overview-debt.figure",
+        "outputs": {"id": "overview-debt", "property": "figure"},
+        "inputs": [{"id": "theme", "property": "data", "value": "dark"}],
+        "state": [{"id": "snapshot", "property": "data", "value": "0" * 64}],
+        "changedPropIds": ["theme.data"],
+    }
+    answer = client.post("/_dash-update-component", json=question)
+
+    assert answer.status_code == 200
+    assert "No snapshot yet" in json.dumps(answer.json["sideUpdate"]["banner"])
+    assert "overview-debt" not in answer.json.get("response", {})
+
+
 def test_a_warehouse_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
     empty = Warehouse(tmp_path / "none.sqlite")
     assert empty.status().block is None

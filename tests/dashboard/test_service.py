@@ -21,6 +21,17 @@ def test_only_staked_eth_against_eth_is_a_loop(book: Book) -> None:
     assert holdings.same_asset_loops(book).tolist() == [True, False, False, False]
 
 
+@pytest.mark.parametrize(("weth", "is_loop"), [(0.94, False), (0.96, True)])
+def test_a_loop_holds_95_percent_of_one_kind(book: Book, weth: float, is_loop: bool) -> None:
+    """$10,000 of collateral, part WETH and the rest USDC, against WETH."""
+    market = replace(
+        book.market,
+        collateral=rc.Positions.from_entries([WEAK, WEAK], [0, 2], [10 * weth, 10_000 * (1 - weth)], 4),
+        debt=rc.Positions.from_entries([WEAK], [0], [5], 4),
+    )
+    assert holdings.same_asset_loops(Book.build(market, book.assets))[WEAK] == is_loop
+
+
 def test_how_far_crypto_must_fall_until_each_account_is_liquidatable(book: Book) -> None:
     fall = holdings.fall_to_liquidation(book)
 
