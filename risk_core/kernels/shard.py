@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, merged
+from risk_core.kernels._jit import kernel, lowest, merged
 from risk_core.kernels.paths import gbm_block, given_block
 from risk_core.kernels.scan import first_below
 from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
@@ -144,7 +144,7 @@ def brute_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
                 )  # fmt: skip
 
 
-@kernel
+@lowest
 def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low):
     """low[k, q] = min over steps of x_collateral / x_debt for each factor pair; lanes without a path get +huge."""
     for q in range(n_paths):
@@ -162,6 +162,21 @@ def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low):
     for q in range(n_paths, LANES):
         for k in range(pair_collateral.shape[0]):
             low[k, q] = 1e300
+
+
+@lowest
+def group_bound(pair, begin, end, low, bound):
+    """bound[q] = the least of the group's pairs on each lane; returns the least over lanes."""
+    for q in range(LANES):
+        bound[q] = 1e300
+    for k in range(begin, end):
+        p = np.uint64(pair[np.uint64(k)])
+        for q in range(LANES):
+            bound[q] = low[p, q] if low[p, q] < bound[q] else bound[q]
+    least = 1e300
+    for q in range(LANES):
+        least = bound[q] if bound[q] < least else least
+    return least
 
 
 @merged
@@ -228,13 +243,9 @@ def pruned_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
     path, by_step, hits = totals.path, totals.by_step, totals.hits
     pair_minima(book.pair_collateral, book.pair_debt, x, n_paths, work.inverse, low)
     for g in range(first.shape[0] - 1):
-        for q in range(LANES):
-            bound[q] = 1e300
-        for k in range(pair_at[g], pair_at[g + 1]):
-            p = np.uint64(pair[k])
-            for q in range(LANES):
-                bound[q] = low[p, q] if low[p, q] < bound[q] else bound[q]
         weakest = health[first[g]]
+        if weakest * group_bound(pair, pair_at[g], pair_at[g + 1], low, bound) >= SLACK:
+            continue
         for q in range(n_paths):
             if weakest * bound[q] >= SLACK:
                 continue
