@@ -40,12 +40,12 @@
 
     // All sliders into one state; at most one question per GAP, always ending with the newest.
     collect: async function (values) {
+      const ids = C.callback_context.inputs_list[0]; // read now: Dash takes the context away at the first await
       const ticket = ++latest;
       const wait = asked + GAP - Date.now();
       if (wait > 0) await sleep(wait);
       if (ticket !== latest) return no();
       asked = Date.now();
-      const ids = C.callback_context.inputs_list[0];
       return Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
     },
 

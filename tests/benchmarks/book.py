@@ -102,5 +102,6 @@ def statistics(market: rc.Market) -> str:
     legs = np.diff(market.collateral.indptr) + np.diff(market.debt.indptr)
     return (
         f"{market.n_accounts:,} accounts, {market.n_reserves} reserves: median HF {np.median(health):.2f}, "
-        f"{(health < 1.1).mean():.1%} below 1.1, {(legs >= 3).mean():.0%} with 3 or more legs, {legs.mean():.2f} on average"
+        f"{(health < 1.1).mean():.1%} below 1.1, {(legs >= 3).mean():.0%} with 3 or more legs, "
+        f"{legs.mean():.2f} on average"
     )

@@ -69,8 +69,8 @@ def against_others(table: Table) -> None:
         brute = rc.simulate(market, scenario, few, threads=1, brute_force=True)
         np.testing.assert_array_equal(brute.path, rc.simulate(market, scenario, few, threads=1).path)
         contestants = {
-            "engine": lambda s=scenario: rc.simulate(market, s, many, threads=1),
-            "brute": lambda s=scenario: rc.simulate(market, s, few, threads=1, brute_force=True),
+            "engine": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
+            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, brute_force=True),
         }
         if name != "288":
             contestants["numpy"] = lambda p=paths: simulate(dense, p)

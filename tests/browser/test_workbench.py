@@ -91,6 +91,9 @@ def test_dragging_the_handle_answers(visit: Visit) -> None:
     visit.page.mouse.up()
 
     visit.page.wait_for_function("document.querySelector('#cmp-accounts').innerText !== '0'")
+    # Moves come faster than questions are asked; the last one must be among the answered.
+    rest = visit.page.locator(".panel input").first.input_value()
+    visit.page.wait_for_function(f"new URLSearchParams(location.search).get('eth') === '{rest}'")
 
 
 def test_a_link_opens_its_scenario_and_reset_clears_it(visit: Visit) -> None:
