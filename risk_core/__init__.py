@@ -6,6 +6,7 @@ from risk_core.dependence import calibrate
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
 from risk_core.liquidation import Liquidation, liquidate
+from risk_core.price_laws import GBM, Jumps, StudentT
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
 from risk_core.shocks import Sweep, WhatIf, sweep, what_if
@@ -13,9 +14,11 @@ from risk_core.types import EModes, Market, Positions, Reserves, Snapshot
 from risk_core.version import __version__, code_version
 
 __all__ = [
+    "GBM",
     "Cancelled",
     "EModes",
     "InputError",
+    "Jumps",
     "Liquidation",
     "Market",
     "Positions",
@@ -25,6 +28,7 @@ __all__ = [
     "RiskCoreError",
     "Scenario",
     "Snapshot",
+    "StudentT",
     "Sweep",
     "UnknownRevision",
     "WhatIf",

@@ -29,7 +29,7 @@ from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import HIT_BUCKETS, Result
-from risk_core.types import FloatArray, IntArray, Market
+from risk_core.types import IntArray, Market
 from risk_core.version import code_version
 
 Progress = Callable[[int, int], object]
@@ -81,8 +81,7 @@ def simulate(
     def one(worker: _Worker, a: int, b: int) -> int:
         totals = Totals(path_totals[a - first : b - first], worker.by_step, worker.fan, worker.hits)
         run_shard(
-            book, np.uint64(seed), a, b - a, n_steps, draw.given, draw.drift, draw.cholesky, draw.start, code,
-            not brute_force, worker.scratch, totals,
+            book, draw.kernel, np.uint64(seed), a, b - a, n_steps, code, not brute_force, worker.scratch, totals,
         )  # fmt: skip
         return b - a
 
@@ -119,14 +118,9 @@ class _Draw:
 
     def __init__(self, market: Market, scenario: Scenario | PricePaths) -> None:
         if isinstance(scenario, PricePaths):
-            if scenario.price.shape[1] != market.n_reserves:
-                raise InputError(
-                    f"price: expected {market.n_reserves} reserves, found {scenario.price.shape[1]} ({scenario.name})"
-                )
             self.n_factors = market.n_reserves
             self.factor: IntArray = np.arange(market.n_reserves)
-            self.given: FloatArray = scenario.price[:, :, 1:] / market.price[:, None]
-            self.drift, self.cholesky, self.start = np.zeros(0), np.zeros((0, 0)), np.zeros(0)
+            self.kernel = scenario.draw(market)
             return
         if len(scenario.factor) != market.n_reserves:
             raise InputError(
@@ -135,8 +129,7 @@ class _Draw:
             )
         self.n_factors = len(scenario.factors)
         self.factor = scenario.factor
-        self.given = np.zeros((0, self.n_factors, scenario.n_steps))
-        self.drift, self.cholesky, self.start = scenario.of_one_step()
+        self.kernel = scenario.draw()
 
 
 class _Worker:

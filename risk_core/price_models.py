@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.dependence import cholesky
 from risk_core.errors import InputError
+from risk_core.kernels import paths as kernels
+from risk_core.price_laws import GBM, LAWS, Law
 from risk_core.types import FloatArray, IntArray, Market, _frozen, _require
 
 FIXED = -1
 """Factor of a reserve whose oracle price is a constant by construction (GHO at 1 USD on Aave)."""
 YEAR = timedelta(days=365)
+SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": kernels.QUASI}
+"""How random numbers are drawn. plain: independent. antithetic: paths 2k and 2k + 1 are mirror images. quasi: what
+matters most of a path comes from 16 independently shifted copies of a Sobol sequence."""
+
+PLAIN_LAW = GBM()
+DEFAULTS = {"law": PLAIN_LAW, "sampling": "plain"}
+"""What a scenario is where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scenario:
-    """Correlated zero-drift geometric Brownian motion of F factors, from a shock at time 0 to a horizon.
+    """Correlated random prices of F factors, from a shock at time 0 to a horizon.
 
     factors: names, such as "ETH". volatility: (F,) annualised fractions. correlation: (F, F).
     factor: (R,) int64, the factor that each reserve's oracle price follows one for one (ratio reserves such as wstETH
     follow ETH); -1 is a fixed oracle price. shock: (F,) relative move at time 0, so -0.2 starts 20 % lower.
-    n_steps equal steps up to `horizon`. Expected prices stay where they start (log drift -sigma^2/2).
-    Raises `InputError`.
+    n_steps equal steps up to `horizon`. law: see `risk_core.price_laws`; by default geometric Brownian motion, whose
+    expected prices stay where they start (log drift -sigma^2/2). sampling: one of SAMPLINGS; it changes the error of a
+    figure, not what the figure estimates, and the measures know it. Raises `InputError`.
     """
 
     name: str
@@ -36,6 +47,8 @@ class Scenario:
     correlation: FloatArray
     factor: IntArray
     shock: FloatArray = field(default=None)  # type: ignore[assignment]
+    law: Law = PLAIN_LAW
+    sampling: str = "plain"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "factors", tuple(self.factors))
@@ -65,6 +78,12 @@ class Scenario:
         shock = _frozen(self, "shock", np.zeros(n) if self.shock is None else self.shock, np.float64, (n,))
         ok = np.isfinite(shock) & (shock > -1)
         _require("Scenario.shock", shock, ok, "a relative move must be finite and above -1", self.factors)
+        if not isinstance(self.law, Law):
+            raise InputError(f"Scenario.law: expected one of {', '.join(LAWS)}, found {self.law!r:.80}")
+        self.law.check(self.factors)
+        self.law.shape(self.step / YEAR)
+        if self.sampling not in SAMPLINGS:
+            raise InputError(f"Scenario.sampling: expected one of {', '.join(SAMPLINGS)}, found {self.sampling!r:.80}")
 
     @property
     def step(self) -> timedelta:
@@ -74,7 +93,21 @@ class Scenario:
         """(log drift (F,), Cholesky factor (F, F) of the covariance, start (F,)) of one step."""
         years = self.step / YEAR
         covariance = np.outer(self.volatility, self.volatility) * self.correlation * years
-        return -0.5 * self.volatility**2 * years, cholesky(covariance), 1.0 + self.shock
+        drift = -0.5 * self.volatility**2 * years + self.law.compensation(len(self.factors), years)
+        return drift, cholesky(covariance), 1.0 + self.shock
+
+    def draw(self) -> kernels.Draw:
+        """The scenario as the kernel reads it."""
+        n = len(self.factors)
+        years = self.step / YEAR
+        drift, lower, start = self.of_one_step()
+        quasi = self.sampling == "quasi"
+        return kernels.Draw(
+            given=np.zeros((0, n, self.n_steps)), drift=drift, cholesky=lower, start=start, law=self.law.code,
+            shape=self.law.shape(years), beta=self.law.loadings(n), sampling=SAMPLINGS[self.sampling],
+            directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
+            share=np.ones(1), shift=np.zeros((1, n)), thinning=np.ones(1), surge=np.ones(1),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,6 +137,18 @@ class PricePaths:
     def n_steps(self) -> int:
         return self.price.shape[2] - 1
 
+    def draw(self, market: Market) -> kernels.Draw:
+        """The paths as the kernel reads them: relative to the market's prices, one factor for each reserve."""
+        r = market.n_reserves
+        if self.price.shape[1] != r:
+            raise InputError(f"price: expected {r} reserves, found {self.price.shape[1]} ({self.name})")
+        return kernels.Draw(
+            given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
+            start=np.zeros(r), law=kernels.GBM, shape=np.zeros(3), beta=np.zeros(r), sampling=kernels.PLAIN,
+            directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)), thinning=np.ones(1),
+            surge=np.ones(1),
+        )  # fmt: skip
+
     @property
     def horizon(self) -> timedelta:
         return self.step * self.n_steps
@@ -116,3 +161,25 @@ class PricePaths:
             raise InputError(f"prices: expected {market.n_reserves} columns, found {after.shape[1]}")
         before = np.broadcast_to(market.price, after.shape)
         return cls(name=name, price=np.stack([before, after], axis=2), step=timedelta(hours=1))
+
+
+@cache
+def sobol_directions(n_dimensions: int) -> np.ndarray:
+    """(n_dimensions, 22) uint64 direction numbers of the Sobol sequence, 32 bits each.
+
+    Joe and Kuo's (SIAM J. Sci. Comput. 30, 2008) as scipy has them, read off its points: in Gray code order points
+    2^j - 1 and 2^j differ by direction number j.
+    """
+    directions = np.zeros((n_dimensions, kernels.QUASI_BITS), dtype=np.uint64)
+    if n_dimensions:
+        from scipy.stats.qmc import Sobol  # slow to import, and only quasi-random sampling needs it
+
+        sequence = Sobol(n_dimensions, scramble=False, bits=32)
+        for j in range(kernels.QUASI_BITS):
+            if j:  # a sequence at its start cannot be moved by nothing
+                sequence.fast_forward(2**j - 1)
+            before, after = (sequence.random(2) * 2.0**32).astype(np.uint64)
+            directions[:, j] = before ^ after
+            sequence.reset()
+    directions.setflags(write=False)
+    return directions

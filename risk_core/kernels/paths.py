@@ -2,10 +2,54 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from risk_core.kernels._jit import kernel
-from risk_core.kernels.randomness import exp, normals
+from risk_core.kernels.randomness import chi_square, exp, normals, poisson_moves, sobol_normal, uniform
+
+GBM = 0
+STUDENT_T = 1
+JUMPS = 2
+
+PLAIN = 0
+ANTITHETIC = 1
+QUASI = 2
+
+REPLICATES = 16
+"""Independently shifted copies of the quasi-random points; path p is point p // 16 of copy p % 16."""
+QUASI_BITS = 22
+"""Each copy has 2^22 points."""
+QUASI_PATHS = REPLICATES << QUASI_BITS
+QUASI_PER_FACTOR = 2
+"""Quasi-random numbers that a factor takes: its move over the horizon, and its first half against its second."""
+FARTHEST = 20.0
+"""A log move beyond it is held there (a price 485 million times higher): only a heavy tail of a badly chosen law, or
+a volatility of several hundred, gets so far, and money stays within int64 in any market short of that."""
+
+# columns of `tilt_statistics` after the F terminal normals
+CHI_SQUARE = 0
+N_JUMPS = 1
+N_EXTRA = 2
+
+
+class Draw(NamedTuple):
+    """Everything that decides a path's prices but the seed. F factors, K components of an importance sample."""
+
+    given: np.ndarray  # (P, F, n_steps) explicit relative prices, or no path at all to draw them
+    drift: np.ndarray  # (F,) log drift of one step
+    cholesky: np.ndarray  # (F, F) factor of the covariance of one step's log moves
+    start: np.ndarray  # (F,) relative price at time 0
+    law: int  # GBM, STUDENT_T or JUMPS
+    shape: np.ndarray  # (3,) nu; or jumps expected in a step, mean and deviation of a jump
+    beta: np.ndarray  # (F,) log move of each factor for a common jump of 1
+    sampling: int  # PLAIN, ANTITHETIC or QUASI
+    directions: np.ndarray  # (dimensions, QUASI_BITS) uint64 Sobol direction numbers; none unless QUASI
+    share: np.ndarray  # (K,) cumulative probability of each component; one component, untilted, for a plain sample
+    shift: np.ndarray  # (K, F) added to each step's independent normals
+    thinning: np.ndarray  # (K,) multiplies the chi-square
+    surge: np.ndarray  # (K,) multiplies the number of jumps expected
 
 
 @kernel
@@ -23,27 +67,124 @@ def correlate(cholesky, z, n_factors, n_steps):
 
 
 @kernel
-def gbm_block(seed, first_path, n_paths, drift, cholesky, start, n_steps, z, out):
-    """Correlated geometric Brownian motion for `n_paths` consecutive paths.
+def steer(directions, seed, path, n_factors, n_steps, z):
+    """Replace each factor's sum over the path, and its first half against its second, by quasi-random normals.
 
-    drift (F,): log drift of one step; cholesky (F, F): factor of the covariance of one step's log returns;
-    start (F,): relative price at time 0 (1 + shock); z: (F rounded up to even, n_steps) scratch.
-    out: (>= n_paths, F + 1, padded steps): column t is the end of step t + 1. The last factor is constant 1 (fixed
-    oracle prices). Padding repeats the last step, which cannot change a first passage.
+    Both are coordinates of the path along unit vectors, so the rest keeps its law given them: a Brownian bridge.
     """
-    n_factors = drift.shape[0]
+    copy = path % REPLICATES
+    point = path // REPLICATES
+    half = n_steps // 2
+    for f in range(n_factors):
+        total = 0.0
+        for t in range(n_steps):
+            total += z[f, t]
+        move = (sobol_normal(directions, seed, copy, point, f) - total / np.sqrt(n_steps)) / np.sqrt(n_steps)
+        for t in range(n_steps):
+            z[f, t] += move
+        if half > 0:
+            early = np.sqrt((n_steps - half) / (half * n_steps))
+            late = np.sqrt(half / ((n_steps - half) * n_steps))
+            contrast = 0.0
+            for t in range(half):
+                contrast += early * z[f, t]
+            for t in range(half, n_steps):
+                contrast -= late * z[f, t]
+            move = sobol_normal(directions, seed, copy, point, n_factors + f) - contrast
+            for t in range(half):
+                z[f, t] += early * move
+            for t in range(half, n_steps):
+                z[f, t] -= late * move
+
+
+@kernel
+def component(share, seed, path):
+    """Which component of an importance sample path `path` is drawn from."""
+    k = 0
+    if share.shape[0] > 1:
+        u = uniform(seed, path)
+        while k < share.shape[0] - 1 and u >= share[k]:
+            k += 1
+    return k
+
+
+@kernel
+def independent(draw, seed, path, k, n_steps, z):
+    """Independent normals of one path, by the sampling in force and shifted as component k says."""
+    n_factors = draw.drift.shape[0]
+    if draw.sampling == ANTITHETIC:
+        normals(seed, path // 2, 0, n_factors, n_steps, z)
+        if path % 2 == 1:
+            for f in range(n_factors):
+                for t in range(n_steps):
+                    z[f, t] = -z[f, t]
+    else:
+        normals(seed, path, 0, n_factors, n_steps, z)
+        if draw.sampling == QUASI:
+            steer(draw.directions, seed, path, n_factors, n_steps, z)
+    for f in range(n_factors):
+        shift = draw.shift[k, f]
+        if shift != 0.0:
+            for t in range(n_steps):
+                z[f, t] += shift
+
+
+@kernel
+def widening(draw, seed, path, k):
+    """(chi-square of the path, factor that it puts on every move): Student-t moves with the variance of normal ones."""
+    nu = draw.shape[0]
+    twin = path // 2 if draw.sampling == ANTITHETIC else path
+    chi = chi_square(seed, twin, nu) * draw.thinning[k]
+    return chi, np.sqrt((nu - 2.0) / chi)
+
+
+@kernel
+def common_jumps(draw, seed, path, k, n_steps, row):
+    """Log move of the common jumps of each step into `row`; returns how many. A twin's spread the other way."""
+    antithetic = draw.sampling == ANTITHETIC
+    twin = path // 2 if antithetic else path
+    sign = -1.0 if antithetic and path % 2 == 1 else 1.0
+    return poisson_moves(seed, twin, draw.shape[0] * draw.surge[k], draw.shape[1], sign * draw.shape[2], n_steps, row)
+
+
+@kernel
+def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
+    """Random prices of `n_paths` consecutive paths.
+
+    z: (F + 1 rounded up to even, n_steps) scratch. out: (>= n_paths, F + 1, padded steps): column t is the end of
+    step t + 1. The last factor is constant 1 (fixed oracle prices). Padding repeats the last step, which cannot
+    change a first passage.
+    """
+    n_factors = draw.drift.shape[0]
     padded = out.shape[2]
     for q in range(n_paths):
-        normals(seed, first_path + q, 0, n_factors, n_steps, z)
-        correlate(cholesky, z, n_factors, n_steps)
+        path = first_path + q
+        k = component(draw.share, seed, path)
+        independent(draw, seed, path, k, n_steps, z)
+        correlate(draw.cholesky, z, n_factors, n_steps)
+        if draw.law == STUDENT_T:
+            _, wider = widening(draw, seed, path, k)
+            for f in range(n_factors):
+                for t in range(n_steps):
+                    z[f, t] *= wider
+        elif draw.law == JUMPS:
+            common_jumps(draw, seed, path, k, n_steps, z[n_factors])
+            for f in range(n_factors):
+                beta = draw.beta[f]
+                for t in range(n_steps):
+                    z[f, t] += beta * z[n_factors, t]
         for f in range(n_factors):
             level = 0.0
+            drift = draw.drift[f]
             for t in range(n_steps):
-                level += z[f, t] + drift[f]
+                level += z[f, t] + drift
                 z[f, t] = level
-            base = start[f]
+            base = draw.start[f]
             for t in range(n_steps):
-                out[q, f, t] = base * exp(z[f, t])
+                move = z[f, t]
+                move = move if move < FARTHEST else FARTHEST
+                move = move if move > -FARTHEST else -FARTHEST
+                out[q, f, t] = base * exp(move)
             last = out[q, f, n_steps - 1]
             for t in range(n_steps, padded):
                 out[q, f, t] = last
@@ -53,7 +194,7 @@ def gbm_block(seed, first_path, n_paths, drift, cholesky, start, n_steps, z, out
 
 @kernel
 def given_block(given, first_path, n_paths, n_steps, out):
-    """Copy explicit relative prices `given` (P, F, n_steps) into the layout of `gbm_block`."""
+    """Copy explicit relative prices `given` (P, F, n_steps) into the layout of `random_block`."""
     n_factors = given.shape[1]
     padded = out.shape[2]
     for q in range(n_paths):
@@ -64,6 +205,39 @@ def given_block(given, first_path, n_paths, n_steps, out):
                 out[q, f, t] = out[q, f, n_steps - 1]
         for t in range(padded):
             out[q, n_factors, t] = 1.0
+
+
+@kernel
+def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
+    """Relative prices of consecutive paths, given or drawn."""
+    if draw.given.shape[0] > 0:
+        given_block(draw.given, first_path, n_paths, n_steps, out)
+    else:
+        random_block(draw, seed, first_path, n_paths, n_steps, z, out)
+
+
+@kernel
+def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
+    """What the likelihood ratio of each path depends on, drawn again. out: (n_paths, F + N_EXTRA).
+
+    F sums of the independent normals over the path, divided by sqrt(n_steps); the chi-square; the number of jumps.
+    """
+    n_factors = draw.drift.shape[0]
+    for q in range(n_paths):
+        path = first_path + q
+        k = component(draw.share, seed, path)
+        independent(draw, seed, path, k, n_steps, z)
+        for f in range(n_factors):
+            total = 0.0
+            for t in range(n_steps):
+                total += z[f, t]
+            out[q, f] = total / np.sqrt(n_steps)
+        out[q, n_factors + CHI_SQUARE] = 0.0
+        out[q, n_factors + N_JUMPS] = 0.0
+        if draw.law == STUDENT_T:
+            out[q, n_factors + CHI_SQUARE], _ = widening(draw, seed, path, k)
+        elif draw.law == JUMPS:
+            out[q, n_factors + N_JUMPS] = common_jumps(draw, seed, path, k, n_steps, z[n_factors])
 
 
 def padded_steps(n_steps: int) -> int:

@@ -129,6 +129,137 @@ def normals(seed, path, stream, n_factors, n_steps, out):
             out[2 * pair + 1, t] = radius * sine
 
 
+CHI_SQUARE_STREAM = np.uint64(1) << np.uint64(16)
+JUMP_STREAM = np.uint64(2) << np.uint64(16)
+SHIFT_STREAM = np.uint64(3) << np.uint64(16)
+COMPONENT_STREAM = np.uint64(4) << np.uint64(16)
+"""Second counter word of what is not a normal of a step: streams of their own, apart for up to 2^17 factors."""
+
+
+@inlined
+def word(high, low):
+    return (high << SHIFT) | low
+
+
+@inlined
+def open_unit(bits):
+    """A number in the open interval (0, 1) from the upper 53 bits of a 64-bit word."""
+    return (np.float64(bits >> np.uint64(11)) + 0.5) * U53
+
+
+@kernel
+def inverse_normal(p):
+    """Standard normal quantile of p in (0, 1), relative error about 1e-16, monotone.
+
+    Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 37 (1988), PPND16.
+    """
+    q = p - 0.5
+    if abs(q) <= 0.425:
+        r = 0.180625 - q * q
+        top = 6.7265770927008700853e4 + r * (3.3430575583588128105e4 + r * 2.5090809287301226727e3)
+        top = 1.9715909503065514427e3 + r * (1.3731693765509461125e4 + r * (4.5921953931549871457e4 + r * top))
+        top = 3.3871328727963666080 + r * (1.3314166789178437745e2 + r * top)
+        low = 3.9307895800092710610e4 + r * (2.8729085735721942674e4 + r * 5.2264952788528545610e3)
+        low = 6.8718700749205790830e2 + r * (5.3941960214247511077e3 + r * (2.1213794301586595867e4 + r * low))
+        return q * top / (1.0 + r * (4.2313330701600911252e1 + r * low))
+    r = np.sqrt(-log(p if q < 0.0 else 1.0 - p))
+    if r <= 5.0:
+        r -= 1.6
+        top = 2.41780725177450611770e-1 + r * (2.27238449892691845833e-2 + r * 7.74545014278341407640e-4)
+        top = 5.76949722146069140550 + r * (3.64784832476320460504 + r * (1.27045825245236838258 + r * top))
+        top = 1.42343711074968357734 + r * (4.63033784615654529590 + r * top)
+        low = 1.51986665636164571966e-2 + r * (5.47593808499534494600e-4 + r * 1.05075007164441684324e-9)
+        low = 1.67638483018380384940 + r * (6.89767334985100004550e-1 + r * (1.48103976427480074590e-1 + r * low))
+        low = 1.0 + r * (2.05319162663775882187 + r * low)
+    else:
+        r -= 5.0
+        top = 1.24266094738807843860e-3 + r * (2.71155556874348757815e-5 + r * 2.01033439929228813265e-7)
+        top = 1.78482653991729133580 + r * (2.96560571828504891230e-1 + r * (2.65321895265761230930e-2 + r * top))
+        top = 6.65790464350110377720 + r * (5.46378491116411436990 + r * top)
+        low = 1.84631831751005468180e-5 + r * (1.42151175831644588870e-7 + r * 2.04426310338993978564e-15)
+        low = 1.36929880922735805310e-1 + r * (1.48753612908506148525e-2 + r * (7.86869131145613259100e-4 + r * low))
+        low = 1.0 + r * (5.99832206555887937690e-1 + r * low)
+    return -top / low if q < 0.0 else top / low
+
+
+@kernel
+def chi_square(seed, path, nu):
+    """Chi-square of one path with `nu` > 2 degrees of freedom, any real: twice a gamma of shape nu / 2.
+
+    Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000). Attempt k has the
+    counter (k, stream, path), so a rejection moves no other draw. Fewer than 5 % are rejected.
+    """
+    d = nu / 2.0 - 1.0 / 3.0
+    width = 1.0 / np.sqrt(9.0 * d)
+    path_0 = np.uint64(path) & LOW
+    path_1 = np.uint64(path) >> SHIFT
+    attempt = np.uint64(0)
+    while True:
+        a, b, c, e = philox(attempt, CHI_SQUARE_STREAM, path_0, path_1, np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT)
+        x = inverse_normal(open_unit(word(a, b)))
+        v = 1.0 + width * x
+        if v > 0.0:
+            v = v * v * v
+            if log(open_unit(word(c, e))) < 0.5 * x * x + d - d * v + d * log(v):
+                return 2.0 * d * v
+        attempt += np.uint64(1)
+
+
+@kernel
+def poisson_moves(seed, path, rate, mean, deviation, n_steps, out):
+    """out[t] <- sum of a Poisson(`rate`) number of normal(mean, deviation) moves in step t; returns how many in all.
+
+    Both numbers of step t come from the counter (t, stream, path): the count by inversion, their sum at once.
+    """
+    path_0 = np.uint64(path) & LOW
+    path_1 = np.uint64(path) >> SHIFT
+    none = exp(-rate)
+    total = 0
+    for t in range(n_steps):
+        a, b, c, d = philox(np.uint64(t), JUMP_STREAM, path_0, path_1, np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT)
+        u = open_unit(word(a, b))
+        out[t] = 0.0
+        if u >= none:
+            count = 0
+            probability = none
+            cumulative = none
+            while u >= cumulative and count < 1000:
+                count += 1
+                probability *= rate / count
+                cumulative += probability
+            total += count
+            out[t] = count * mean + np.sqrt(np.float64(count)) * deviation * inverse_normal(open_unit(word(c, d)))
+    return total
+
+
+@kernel
+def sobol_normal(directions, seed, copy, point, dimension):
+    """Normal quantile of one coordinate of Sobol point `point` (Gray code order) under the digital shift of `copy`."""
+    gray = np.uint64(point) ^ (np.uint64(point) >> np.uint64(1))
+    bits = np.uint64(0)
+    bit = 0
+    while gray > 0:
+        if gray & np.uint64(1):
+            bits ^= directions[dimension, bit]
+        gray >>= np.uint64(1)
+        bit += 1
+    a, b, _, _ = philox(
+        np.uint64(dimension), SHIFT_STREAM, np.uint64(copy), np.uint64(0), np.uint64(seed) & LOW,
+        np.uint64(seed) >> SHIFT,
+    )  # fmt: skip
+    return inverse_normal(open_unit((bits << SHIFT) ^ word(a, b)))
+
+
+@kernel
+def uniform(seed, path):
+    """One number in (0, 1) for a path, apart from all its other draws."""
+    a, b, _, _ = philox(
+        np.uint64(0), COMPONENT_STREAM, np.uint64(path) & LOW, np.uint64(path) >> SHIFT, np.uint64(seed) & LOW,
+        np.uint64(seed) >> SHIFT,
+    )  # fmt: skip
+    return open_unit(word(a, b))
+
+
 @kernel
 def philox_words(counter, key, out):
     """Known-answer form of `philox`: `counter` (4,), `key` (2,), `out` (4,) uint64 holding 32-bit words."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from risk_core.kernels._jit import kernel, lowest, merged
-from risk_core.kernels.paths import gbm_block, given_block
+from risk_core.kernels.paths import price_block
 from risk_core.kernels.scan import first_below
 from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
 
@@ -56,7 +56,7 @@ class Scratch(NamedTuple):
     """Work space of one shard; its size does not depend on the number of accounts or paths."""
 
     x: np.ndarray  # (LANES, F + 1, padded steps) relative prices of a block
-    z: np.ndarray  # (F rounded up to even, n_steps) normals
+    z: np.ndarray  # (F + 1 rounded up to even, n_steps) normals, and a row for common jumps
     inverse: np.ndarray  # (F + 1, padded steps)
     low: np.ndarray  # (pairs, LANES)
     bound: np.ndarray  # (LANES,)
@@ -276,17 +276,11 @@ def pruned_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
 
 
 @kernel
-def run_shard(book, seed, first_path, n_paths, n_steps, given, drift, cholesky, start, policy, pruned, work, totals):
-    """Paths [first_path, first_path + n_paths) into `totals`, whose path row 0 is `first_path`.
-
-    given: (P, F, n_steps) explicit relative prices, or an array without paths to draw them from `seed`.
-    """
+def run_shard(book, draw, seed, first_path, n_paths, n_steps, policy, pruned, work, totals):
+    """Paths [first_path, first_path + n_paths) into `totals`, whose path row 0 is `first_path`; prices from `draw`."""
     for done in range(0, n_paths, LANES):
         lanes = min(LANES, n_paths - done)
-        if given.shape[0] > 0:
-            given_block(given, first_path + done, lanes, n_steps, work.x)
-        else:
-            gbm_block(seed, first_path + done, lanes, drift, cholesky, start, n_steps, work.z, work.x)
+        price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
         if pruned:
             pruned_block(book, work.x, lanes, n_steps, policy, work, done, totals)
         else:

@@ -9,7 +9,7 @@ import pytest
 
 import risk_core as rc
 from risk_core.dependence import cholesky, ewma_volatility, hourly_decay, shrunk_correlation
-from risk_core.kernels.paths import gbm_block, padded_steps
+from risk_core.kernels.paths import padded_steps, price_block
 from tests.markets import scenario
 
 pytestmark = pytest.mark.statistical
@@ -19,7 +19,7 @@ def paths(plan: rc.Scenario, n: int, seed: int = 7) -> np.ndarray:
     """(n, F, T) relative prices as the engine draws them."""
     f = len(plan.factors)
     out = np.empty((n, f + 1, padded_steps(plan.n_steps)))
-    gbm_block(np.uint64(seed), 0, n, *plan.of_one_step(), plan.n_steps, np.empty((f + f % 2, plan.n_steps)), out)
+    price_block(plan.draw(), np.uint64(seed), 0, n, plan.n_steps, np.empty((f + 2, plan.n_steps)), out)
     assert (out[:, f] == 1).all()
     return out[:, :f, : plan.n_steps]
 
