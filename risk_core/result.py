@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from risk_core.errors import InputError
+from risk_core.kernels.paths import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BINS_PER_OCTAVE, N_BINS
 from risk_core.types import FloatArray, IntArray, Snapshot
@@ -56,6 +57,18 @@ class Result:
     @property
     def horizon(self) -> timedelta:
         return self.scenario.horizon
+
+    @property
+    def cluster(self) -> IntArray | None:
+        """(P,) paths with equal numbers were drawn together: the antithetic pairs, the copies of a quasi-random
+        sequence. Clusters are independent of each other. None where all paths are."""
+        path = np.arange(self.first_path, self.first_path + self.n_paths)
+        match getattr(self.scenario, "sampling", "plain"):
+            case "antithetic":
+                return path // 2
+            case "quasi":
+                return path % REPLICATES
+        return None
 
     @property
     def repaid_usd(self) -> FloatArray:
