@@ -6,6 +6,7 @@ from risk_core.dependence import calibrate
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
 from risk_core.liquidation import Liquidation, liquidate
+from risk_core.liquidity import Impact
 from risk_core.price_laws import GBM, Jumps, StudentT
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
@@ -17,6 +18,7 @@ __all__ = [
     "GBM",
     "Cancelled",
     "EModes",
+    "Impact",
     "InputError",
     "Jumps",
     "Liquidation",

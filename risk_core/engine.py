@@ -21,11 +21,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
+from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
+from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import N_TOTALS
 from risk_core.kernels.shard import LANES, N_BINS, Book, Scratch, Totals, run_shard
 from risk_core.liquidation import policy_code
+from risk_core.liquidity import Impact
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import HIT_BUCKETS, Result
@@ -49,6 +52,7 @@ def simulate(
     policy: str = "largest_legs",
     progress: Progress | None = None,
     brute_force: bool = False,
+    impact: Impact | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
 
@@ -60,6 +64,7 @@ def simulate(
     sharding; results of adjacent ranges add up. policy: see `risk_core.liquidation.POLICIES`. progress: called
     from this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths.
     brute_force: look at every account on every path (an audit; the same bits, slowly).
+    impact: what liquidators sell lowers prices within the step, which may bring down others; None, it does not.
     Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
@@ -72,17 +77,24 @@ def simulate(
 
     plan = plan_of(market)
     draw = _Draw(market, scenario)
-    book = plan.book(draw.factor, draw.n_factors, opening_steps(market, scenario))
-    n_steps = scenario.n_steps
+    opening, n_steps = opening_steps(market, scenario), scenario.n_steps
+    cascade = None if impact is None else Cascade(plan, draw.factor, draw.n_factors, opening, impact, scenario.step)
+    book = plan.book(draw.factor, draw.n_factors, opening) if cascade is None else cascade.book
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
-    parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts) for _ in range(workers)]
-    ranges = iter([(a, min(a + CHUNK, stop)) for a in range(first, stop, CHUNK)])
+    parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
+    chunk = LANES if cascade is not None and brute_force else CHUNK
+    ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
     def one(worker: _Worker, a: int, b: int) -> int:
         totals = Totals(path_totals[a - first : b - first], worker.by_step, worker.fan, worker.hits)
-        run_shard(
-            book, draw.kernel, np.uint64(seed), a, b - a, n_steps, code, not brute_force, worker.scratch, totals,
-        )  # fmt: skip
+        how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code, not brute_force)
+        if cascade is None:
+            run_shard(book, *how, worker.scratch, totals)
+        else:
+            run_cascade(
+                book, cascade.sleepers, cascade.sales, *how, worker.pool, worker.scratch, totals, worker.multiplier,
+                worker.unsettled,
+            )  # fmt: skip
         return b - a
 
     _run(one, parts, ranges, stop - first, progress)
@@ -91,7 +103,9 @@ def simulate(
     return Result(
         path=path_totals, by_step=sum(part.by_step for part in parts), fan=sum(part.fan for part in parts), hits=hits,
         snapshot=market.snapshot, scenario=scenario, seed=int(seed), first_path=first, policy=policy,
-        code_version=code_version(),
+        code_version=code_version(), impact=impact,
+        multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
+        unsettled=None if cascade is None else sum(part.unsettled for part in parts),
     )  # fmt: skip
 
 
@@ -135,7 +149,9 @@ class _Draw:
 class _Worker:
     """One thread's scratch and its own integer totals; added up at the end, in any order."""
 
-    def __init__(self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int) -> None:
+    def __init__(
+        self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
+    ) -> None:
         padded, rows = padded_steps(n_steps), draw.n_factors + 1
         legs = max(int(np.diff(book.leg).max(initial=0)), 2)
         self.scratch = Scratch(
@@ -147,6 +163,10 @@ class _Worker:
         self.by_step = np.zeros((n_steps, n_reserves, 4), dtype=np.int64)
         self.fan = np.zeros((n_steps, N_BINS), dtype=np.int64)
         self.hits = np.zeros((n_accounts, HIT_BUCKETS), dtype=np.int32)
+        if cascade is not None:
+            self.pool = cascade.pool(padded)
+            self.multiplier = np.zeros((n_steps, cascade.n_markets + 1), dtype=np.int64)
+            self.unsettled = np.zeros(n_steps, dtype=np.int64)
 
 
 def _path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:

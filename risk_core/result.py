@@ -12,10 +12,12 @@ from risk_core.errors import InputError
 from risk_core.kernels.paths import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BINS_PER_OCTAVE, N_BINS
+from risk_core.liquidity import Impact
 from risk_core.types import FloatArray, IntArray, Snapshot
 
 MICRO_USD = 1e-6
 MILLI_USD = 1e-3
+NANO = 1e-9
 HIT_BUCKETS = 8
 """Equal parts of the horizon in which an account's first liquidation is counted."""
 
@@ -28,6 +30,8 @@ class Result:
     by_step: (T, R, 4) int64, sums over paths in milli-USD: repaid and deficit by debt reserve, seized and fee by
     collateral reserve. fan: (T, bins) int64, paths by cumulative repaid (log bins). hits: (N, 8) int32, paths by the
     part of the horizon in which the account was first liquidated.
+    With an impact (else None): multiplier (T, R) int64, sums over paths of each reserve's effective over path price at
+    the end of a step, in 1e-9; unsettled (T,) int64, paths on which the rounds of a step ended before prices rested.
     `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
     """
 
@@ -41,10 +45,15 @@ class Result:
     first_path: int
     policy: str
     code_version: str
+    impact: Impact | None = None
+    multiplier: IntArray | None = None
+    unsettled: IntArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("path", "by_step", "fan", "hits"):
-            getattr(self, name).setflags(write=False)
+        for name in ("path", "by_step", "fan", "hits", "multiplier", "unsettled"):
+            array = getattr(self, name)
+            if array is not None:
+                array.setflags(write=False)
 
     @property
     def n_paths(self) -> int:
@@ -116,6 +125,13 @@ class Result:
         return self.by_step[:, :, DEFICIT] * (MILLI_USD / self.n_paths)
 
     @property
+    def multiplier_by_step(self) -> FloatArray:
+        """(T, R) mean over paths of effective over path price at the end of each step; 1 is no impact."""
+        if self.multiplier is None:
+            return np.ones(self.by_step.shape[:2])
+        return self.multiplier * (NANO / self.n_paths)
+
+    @property
     def account_hits(self) -> IntArray:
         """(N,) paths on which each account was liquidated at least once."""
         return self.hits.sum(axis=1, dtype=np.int64)
@@ -141,6 +157,8 @@ class Result:
         mine = (self.snapshot, self.seed, self.policy, self.code_version)
         if mine != (other.snapshot, other.seed, other.policy, other.code_version):
             raise InputError("results of different snapshots, seeds, policies or code versions cannot be added")
+        if self.impact != other.impact:
+            raise InputError("results of different impacts cannot be added")
         if other.first_path != self.first_path + self.n_paths:
             raise InputError(
                 f"the second result begins at path {other.first_path}, expected {self.first_path + self.n_paths}"
@@ -149,6 +167,9 @@ class Result:
             path=np.concatenate([self.path, other.path]), by_step=self.by_step + other.by_step,
             fan=self.fan + other.fan, hits=self.hits + other.hits, snapshot=self.snapshot, scenario=self.scenario,
             seed=self.seed, first_path=self.first_path, policy=self.policy, code_version=self.code_version,
+            impact=self.impact,
+            multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
+            unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
         )  # fmt: skip
 
 

@@ -37,6 +37,57 @@ def _one_path(market, path, factor, open_from, policy):
     return totals
 
 
+def cascade(market, relative_prices, open_from, policy, impact, step):
+    """As `simulate`, each reserve its own factor, and sales move prices: (P, 6) totals, (T, R) mean multipliers.
+
+    Sales are counted to a tenth of a cent, in dollars at the path's prices.
+    """
+    n_reserves = market.n_reserves
+    markets = impact.market if impact.market is not None else np.arange(n_reserves)
+    paths, multipliers = [], []
+    for path in relative_prices:
+        totals, seen = np.zeros(6), []
+        books = [(_tokens(market.collateral, a), _tokens(market.debt, a)) for a in range(market.n_accounts)]
+        books = [(a, held, owed) for a, (held, owed) in enumerate(books) if held and owed]
+        touched, weighing = set(), np.zeros(n_reserves)
+        for t in range(path.shape[1]):
+            free = market.price * path[:, t]
+            weighing *= impact.kept(step)
+            multiplier = _multiplier(impact, markets, weighing)
+            for _ in range(12):
+                price, sold = free * multiplier, np.zeros(n_reserves)
+                for account, held, owed in books:
+                    for _ in range(64):
+                        call = _choose(market, account, held, owed, price, t, open_from, policy) if owed else None
+                        if call is None:
+                            break
+                        money = _execute(market, account, held, owed, price, *call)
+                        touched.add(account)
+                        totals[:4] += money
+                        totals[4] += 1
+                        sold[call[0]] += round(money[1], 3)
+                weighing += sold / multiplier
+                before, multiplier = multiplier, _multiplier(impact, markets, weighing)
+                if (before == multiplier).all():
+                    break
+            seen.append(multiplier)
+        totals[5] = len(touched)
+        paths.append(totals)
+        multipliers.append(seen)
+    return np.array(paths), np.mean(multipliers, axis=0)
+
+
+def _multiplier(impact, markets, sold):
+    fall = {int(m): 0.0 for m in markets}
+    for r, quantity in enumerate(sold):
+        x, y = impact.sold_usd[r], -np.log(impact.price[r])
+        if quantity <= x[-1]:
+            fall[int(markets[r])] += np.interp(quantity, x, y)
+        else:
+            fall[int(markets[r])] += y[-1] + (quantity - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+    return np.array([1.0 if m < 0 else np.exp(-min(fall[int(m)], 100.0)) for m in markets])
+
+
 def _tokens(side, account):
     at = range(side.indptr[account], side.indptr[account + 1])
     return {int(side.reserve[i]): float(side.amount[i]) for i in at if side.amount[i] > 0}

@@ -1,0 +1,95 @@
+"""A plan laid out for cascades: columns of effective prices, and who sleeps behind which pair."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from risk_core.errors import InputError
+from risk_core.kernels.cascade import Pool, Sales, Sleepers
+from risk_core.kernels.shard import SLACK, Book
+from risk_core.liquidity import IMMUNE, Impact
+from risk_core.plan import Plan
+from risk_core.types import IntArray
+
+FIRST_FLOOR = 0.99
+"""Multiplier that a market is expected to stay above until it does not: waiting accounts are a little closer to 1
+than they need be, and most paths never look at all of them again."""
+
+
+class Cascade:
+    """One plan under one scenario and one impact: what `kernels.cascade` reads, and its outputs' meaning.
+
+    A column is what an effective price depends on: the factor of the path and the market of the sales.
+    """
+
+    book: Book
+    sleepers: Sleepers
+    sales: Sales
+
+    def __init__(
+        self, plan: Plan, factor: IntArray, n_factors: int, open_from: IntArray, impact: Impact, step: timedelta
+    ) -> None:
+        if impact.n_reserves != len(factor):
+            raise InputError(
+                f"Impact.sold_usd: expected {len(factor)} rows, one for each reserve, found {impact.n_reserves}"
+            )
+        market = factor if impact.market is None else impact.market
+        used = np.unique(market[market != IMMUNE])
+        self.n_markets = len(used)
+        self.market_of = np.where(market == IMMUNE, self.n_markets, np.searchsorted(used, market)).astype(np.int64)
+        moves = np.zeros(self.n_markets + 1, dtype=bool)
+        np.logical_or.at(moves, self.market_of, impact.fall[:, -1] > 0)
+        moves[-1] = False
+
+        row = np.where(factor < 0, n_factors, factor)
+        width = self.n_markets + 1
+        codes, column = np.unique(row * width + self.market_of, return_inverse=True)
+        column = column.ravel().astype(np.int64)
+        self.book = plan.book(column, len(codes), open_from)
+        self.sleepers = _sleepers(self.book, len(codes))
+        self.sales = Sales(
+            factor=codes // width, market=codes % width, market_of=self.market_of, sold=impact.sold_usd,
+            fall=impact.fall, floor=np.where(moves, FIRST_FLOOR, 1.0), kept=impact.kept(step),
+        )  # fmt: skip
+
+    def pool(self, padded_steps: int) -> Pool:
+        """One worker's state; sized by accounts, so left untouched by the system until somebody wakes there."""
+        n_accounts, n_columns = len(self.sleepers.group), len(self.sales.factor)
+        padded = self.sleepers.trigger.shape[1]
+        n_reserves = len(self.market_of)
+        return Pool(
+            price=np.empty(n_columns), inverse=np.zeros(padded), multiplier=np.empty(self.n_markets + 1),
+            floor=np.empty(self.n_markets + 1), fall=np.empty(self.n_markets + 1), sold=np.empty(n_reserves),
+            counted=np.empty(n_reserves, dtype=np.int64), trigger=np.empty_like(self.sleepers.trigger),
+            cursor=np.empty(len(self.sleepers.first) - 1, dtype=np.int64),
+            woken=np.zeros(n_accounts + 1, dtype=np.int64), account=np.empty(n_accounts, dtype=np.int64),
+            at=np.empty(n_accounts + 1, dtype=np.int64), balance=np.empty_like(self.book.value),
+            liquidated=np.empty(n_accounts, dtype=np.bool_), next=np.empty(n_accounts, dtype=np.int64),
+            queue=np.empty(padded_steps + 1, dtype=np.int64), active=np.empty(n_accounts, dtype=np.int64),
+        )  # fmt: skip
+
+
+def _sleepers(book: Book, n_columns: int) -> Sleepers:
+    """Every account under each of its pairs, by health factor at the snapshot."""
+    n_groups, n_pairs = len(book.n_collateral), len(book.pair_collateral)
+    group = np.repeat(np.arange(n_groups), np.diff(book.first))
+    # Listed in the order of health once; a stable sort by pair (a radix sort of 16-bit keys) keeps it.
+    order = np.argsort(book.health, kind="stable")
+    n_listed = np.diff(book.pair_at)[group[order]]
+    listed = np.repeat(order, n_listed)
+    start = np.cumsum(n_listed) - n_listed
+    pair = book.pair[np.repeat(book.pair_at[:-1][group[order]] - start, n_listed) + np.arange(len(listed))]
+    by_pair = np.argsort(pair.astype(np.uint16 if n_pairs < 2**16 else np.int64), kind="stable")
+    account = listed[by_pair]
+    first = np.zeros(n_pairs + 1, dtype=np.int64)
+    np.cumsum(np.bincount(pair, minlength=n_pairs), out=first[1:])
+    padded = -(-n_columns // 8) * 8
+    pair_at = np.full((n_columns, padded), -1, dtype=np.int64)
+    pair_at[book.pair_collateral, book.pair_debt] = np.arange(n_pairs)
+    trigger = np.zeros((n_columns, padded))
+    health = book.health[account]
+    with np.errstate(divide="ignore"):
+        trigger[book.pair_collateral, book.pair_debt] = SLACK / health[first[:-1]]
+    return Sleepers(first=first, account=account, health=health, pair=pair_at, trigger=trigger, group=group)
