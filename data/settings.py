@@ -21,5 +21,11 @@ def risk_db() -> Path:
 
 
 def aave_market() -> str:
-    """Name of the live market: `AAVE_MARKET`, by default `AaveV3Ethereum`."""
-    return os.environ.get("AAVE_MARKET", "").strip() or DEFAULT_MARKET
+    """Name under which the configured market is stored.
+
+    `AAVE_MARKET`; where only `AAVE_POOL_ADDRESSES_PROVIDER` is set, a name made of that address, so that a local chain
+    never passes for a market of the address book; else `AaveV3Ethereum`.
+    """
+    named = os.environ.get("AAVE_MARKET", "").strip()
+    provider = os.environ.get("AAVE_POOL_ADDRESSES_PROVIDER", "").strip().lower()
+    return named or (f"AaveV3 at {provider[:10]}" if provider else DEFAULT_MARKET)

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from flows.sources.json_rpc import JsonRpc
 
 SOURCE = "aave_rpc"
-DEFAULT_MARKET = "AaveV3Ethereum"
 
 
 def run(arguments: Namespace) -> str:
     """Read the market at `arguments.block` and store it; returns what was stored, in one line."""
+    from data.settings import aave_market
     from data.store import Store
     from flows.sources.json_rpc import JsonRpc
 
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the market's chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
-    market = settings.get("AAVE_MARKET", DEFAULT_MARKET) or DEFAULT_MARKET
+    market = aave_market()
     chain_id, provider, first_block = locate(rpc, market)
     if arguments.from_block is not None:
         first_block = arguments.from_block

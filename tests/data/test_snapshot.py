@@ -177,6 +177,22 @@ def test_the_newest_complete_snapshot_is_loaded_and_a_newer_half_one_is_named(st
         data.load_market(block=30)
 
 
+@pytest.mark.parametrize(
+    ("name", "provider", "stored_as"),
+    [
+        ("", "", "AaveV3Ethereum"),
+        ("AaveV3Base", "", "AaveV3Base"),
+        ("", "0xA97684EAD0E402DC232D5A977953DF7ECBAB3CDB", "AaveV3 at 0xa97684ea"),
+        ("Mine", "0xa97684ead0e402dc232d5a977953df7ecbab3cdb", "Mine"),
+    ],
+)
+def test_a_provider_of_its_own_never_passes_for_a_market_of_the_book(monkeypatch, name, provider, stored_as):
+    monkeypatch.setenv("AAVE_MARKET", name)
+    monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", provider)
+
+    assert data.settings.aave_market() == stored_as
+
+
 def test_a_live_market_comes_before_the_sample_and_never_turns_into_it(filled, snapshot_frames):
     assert data.load_market().snapshot.synthetic
     with Store.open() as opened:

@@ -78,7 +78,7 @@ def test_a_block_that_the_node_does_not_have(node: FakeNode):
 
 def test_the_command_line_says_one_line_and_exits_with_one(node: FakeNode, capsys: pytest.CaptureFixture[str]):
     assert command_line.main(["aave-market"]) == 0
-    assert capsys.readouterr().out.startswith("AaveV3Ethereum at block 21: 10 reserves, 3 e-modes,")
+    assert capsys.readouterr().out.startswith(f"AaveV3 at {node.provider[:10]} at block 21: 10 reserves, 3 e-modes,")
 
     assert command_line.main(["aave-market", "--block", "99"]) == 1
     captured = capsys.readouterr()
