@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 
 import risk_core as rc
+from risk_core.kernels.paths import padded_steps, price_block
 
 KINDS = ("plain", "already_liquidatable", "one_account", "zero_debt", "loops", "many_legs", "dust", "whales", "barred")
 """Kinds of random book; each is legal, and each has broken some engine before."""
@@ -140,3 +141,12 @@ def scenario(
         volatility=volatility * rng.uniform(0.5, 1.5, f), correlation=covariance / np.outer(deviation, deviation),
         factor=factor,
     )  # fmt: skip
+
+
+def prices(plan: rc.Scenario, n: int, seed: int = 7, first: int = 0) -> np.ndarray:
+    """(n, F, T) relative prices as the engine draws them."""
+    f = len(plan.factors)
+    out = np.empty((n, f + 1, padded_steps(plan.n_steps)))
+    z = np.empty((f + 2, plan.n_steps))
+    price_block(plan.draw(), np.uint64(seed), first, n, plan.n_steps, z, out)
+    return out[:, :f, : plan.n_steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -18,6 +19,12 @@ from tests.reference import naive
 pytestmark = pytest.mark.property
 
 POLICIES = ("largest_legs", "most_profitable")
+LAWS = st.one_of(
+    st.just(rc.GBM()),
+    st.builds(rc.StudentT, st.floats(2.01, 50)),
+    st.builds(rc.Jumps, st.floats(0, 2_000), st.floats(-0.4, 0.2), st.floats(0, 0.3)),
+)
+SAMPLINGS = st.sampled_from(["plain", "antithetic", "quasi"])
 
 
 def same(one: rc.Result, other: rc.Result) -> None:
@@ -36,15 +43,18 @@ def same(one: rc.Result, other: rc.Result) -> None:
     volatility=st.sampled_from([0.1, 0.9, 4.0]),
     policy=st.sampled_from(POLICIES),
     shocked=st.booleans(),
+    law=LAWS,
+    sampling=SAMPLINGS,
 )
 def test_pruned_equals_brute_force_bit_for_bit(
-    seed, kind, n_steps, n_paths, n_accounts, fewer_factors, volatility, policy, shocked
+    seed, kind, n_steps, n_paths, n_accounts, fewer_factors, volatility, policy, shocked, law, sampling
 ):
     market = random_market(seed, kind, n_accounts)
     plan = scenario(market.n_reserves, n_steps, seed, volatility, n_factors=3 if fewer_factors else None)
     if shocked:
         shock = np.random.default_rng(seed).uniform(-0.5, 0.2, len(plan.factors))
-        plan = rc.Scenario(**{name: getattr(plan, name) for name in plan.__slots__} | {"shock": shock})
+        plan = replace(plan, shock=shock)
+    plan = replace(plan, law=law, sampling=sampling)
     pruned = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1)
     brute = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, brute_force=True)
     same(pruned, brute)
@@ -79,10 +89,16 @@ def test_the_twin_comparison_sees_liquidations_and_deficits():
 
 
 @settings(max_examples=25)
-@given(seed=st.integers(0, 2**64 - 1), cut=st.integers(1, 59), threads=st.sampled_from([1, 2, 4]))
-def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads):
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    cut=st.integers(1, 59),
+    threads=st.sampled_from([1, 2, 4]),
+    law=LAWS,
+    sampling=SAMPLINGS,
+)
+def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads, law, sampling):
     market = random_market(3)
-    plan = scenario(5)
+    plan = replace(scenario(5), law=law, sampling=sampling)
     whole = rc.simulate(market, plan, 60, seed=seed, threads=1)
     first = rc.simulate(market, plan, seed=seed, paths=(0, cut), threads=threads)
     second = rc.simulate(market, plan, seed=seed, paths=(cut, 60), threads=threads)
@@ -131,8 +147,6 @@ def test_money_is_conserved(seed, kind, policy):
 
 
 def permuted(market: rc.Market, order: np.ndarray) -> rc.Market:
-    from dataclasses import replace
-
     def side(positions: rc.Positions) -> rc.Positions:
         owner = np.repeat(np.arange(len(positions)), np.diff(positions.indptr))
         return rc.Positions.from_entries(np.argsort(order)[owner], positions.reserve, positions.amount, len(positions))

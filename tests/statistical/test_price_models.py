@@ -9,19 +9,9 @@ import pytest
 
 import risk_core as rc
 from risk_core.dependence import cholesky, ewma_volatility, hourly_decay, shrunk_correlation
-from risk_core.kernels.paths import padded_steps, price_block
-from tests.markets import scenario
+from tests.markets import prices, scenario
 
 pytestmark = pytest.mark.statistical
-
-
-def paths(plan: rc.Scenario, n: int, seed: int = 7) -> np.ndarray:
-    """(n, F, T) relative prices as the engine draws them."""
-    f = len(plan.factors)
-    out = np.empty((n, f + 1, padded_steps(plan.n_steps)))
-    price_block(plan.draw(), np.uint64(seed), 0, n, plan.n_steps, np.empty((f + 2, plan.n_steps)), out)
-    assert (out[:, f] == 1).all()
-    return out[:, :f, : plan.n_steps]
 
 
 def test_volatility_correlation_and_mean_are_the_configured_ones():
@@ -29,7 +19,7 @@ def test_volatility_correlation_and_mean_are_the_configured_ones():
     more would halve the volatility and pass every test of shape.)"""
     n = 40_000
     plan = scenario(4, n_steps=6, seed=1, horizon=timedelta(days=30))
-    x = paths(plan, n)
+    x = prices(plan, n)
     years = 30 / 365
     log = np.log(x[:, :, -1])
     sigma = plan.volatility * np.sqrt(years)
@@ -45,7 +35,7 @@ def test_volatility_correlation_and_mean_are_the_configured_ones():
 def test_refining_the_steps_keeps_the_law_of_the_horizon():
     """4 and 96 steps, 20,000 paths: the quantiles of the end price agree within 4.5 standard errors of each."""
     n = 20_000
-    ends = [np.sort(np.log(paths(scenario(1, steps, 3), n, seed=steps)[:, 0, -1])) for steps in (4, 96)]
+    ends = [np.sort(np.log(prices(scenario(1, steps, 3), n, seed=steps)[:, 0, -1])) for steps in (4, 96)]
     for level in (0.05, 0.5, 0.95):
         rank, spread = int(n * level), int(4.5 * np.sqrt(n * level * (1 - level)))
         a, b = ends
@@ -57,7 +47,7 @@ def test_a_shock_moves_the_start():
     plan = scenario(2, 2, 0)
     shocked = rc.Scenario(**{name: getattr(plan, name) for name in plan.__slots__} | {"shock": [-0.25, 0.1]})
     np.testing.assert_allclose(
-        paths(shocked, 10) / paths(plan, 10), np.array([0.75, 1.1])[None, :, None] + np.zeros((10, 2, 2))
+        prices(shocked, 10) / prices(plan, 10), np.array([0.75, 1.1])[None, :, None] + np.zeros((10, 2, 2))
     )
 
 
@@ -67,7 +57,7 @@ def test_factors_that_are_one_move_as_one():
         name="twins", horizon=timedelta(days=1), n_steps=5, factors=["a", "b"], volatility=[0.5, 0.5],
         correlation=np.ones((2, 2)), factor=[0, 1],
     )  # fmt: skip
-    x = paths(plan, 20)
+    x = prices(plan, 20)
     np.testing.assert_allclose(x[:, 0], x[:, 1], rtol=1e-7)
 
 

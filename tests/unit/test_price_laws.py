@@ -15,7 +15,7 @@ import risk_core as rc
 from risk_core.kernels import paths as kernels
 from risk_core.kernels import randomness
 from risk_core.price_models import sobol_directions
-from tests.markets import one_account, random_market, scenario
+from tests.markets import one_account, prices, random_market, scenario
 
 LAWS = (rc.GBM(), rc.StudentT(3.5), rc.Jumps(intensity=200.0, mean=-0.1, deviation=0.08))
 SAMPLINGS = ("plain", "antithetic", "quasi")
@@ -102,15 +102,6 @@ def test_dask_has_the_bits_of_one_run():
     tasks = [dask.delayed(_shard)(LAWS[1], "plain", a, a + 100) for a in (0, 100, 200)]
     first, second, third = dask.compute(*tasks, scheduler="processes", num_workers=3)
     same(_shard(LAWS[1], "plain", 0, 300), first + second + third)
-
-
-def prices(plan: rc.Scenario, n: int, seed: int = 7, first: int = 0) -> np.ndarray:
-    """(n, F, T) relative prices as the engine draws them."""
-    f = len(plan.factors)
-    out = np.empty((n, f + 1, kernels.padded_steps(plan.n_steps)))
-    z = np.empty((f + 2, plan.n_steps))
-    kernels.price_block(plan.draw(), np.uint64(seed), first, n, plan.n_steps, z, out)
-    return out[:, :f, : plan.n_steps]
 
 
 def test_an_infinite_nu_and_no_jumps_are_the_plain_law():
