@@ -46,8 +46,8 @@ def test_pruned_equals_brute_force_bit_for_bit(
         shock = np.random.default_rng(seed).uniform(-0.5, 0.2, len(plan.factors))
         plan = rc.Scenario(**{name: getattr(plan, name) for name in plan.__slots__} | {"shock": shock})
     pruned = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1)
-    brute = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, brute_force=True)
-    same(pruned, brute)
+    for method in (True, "simd"):
+        same(pruned, rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, brute_force=method))
 
 
 @settings(max_examples=60)
