@@ -1,6 +1,6 @@
 """The risk engine: arrays in, arrays out. No file, socket, environment variable, clock or database."""
 
-from risk_core import measures
+from risk_core import measures, tails
 from risk_core.accounts import health_factor, liquidation_prices
 from risk_core.dependence import calibrate
 from risk_core.engine import simulate
@@ -43,5 +43,6 @@ __all__ = [
     "measures",
     "simulate",
     "sweep",
+    "tails",
     "what_if",
 ]

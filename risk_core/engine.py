@@ -25,7 +25,7 @@ import numpy as np
 from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.cascade import run_cascade
-from risk_core.kernels.paths import padded_steps
+from risk_core.kernels.paths import QUASI_PATHS, padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
 from risk_core.kernels.shard import (
     BRUTE,
@@ -204,6 +204,8 @@ def _path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int,
     first, stop = paths if paths is not None else (0, total)
     if not 0 <= first < stop or (given is not None and stop > given):
         raise InputError(f"paths: expected 0 <= start < stop{f' <= {given}' if given else ''}, found ({first}, {stop})")
+    if getattr(scenario, "sampling", None) == "quasi" and stop > QUASI_PATHS:
+        raise InputError(f"paths: quasi sampling has {QUASI_PATHS} paths, found {stop}; take another sampling")
     return int(first), int(stop)
 
 

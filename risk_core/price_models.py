@@ -107,6 +107,7 @@ class Scenario:
             shape=self.law.shape(years), beta=self.law.loadings(n), sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), thinning=np.ones(1), surge=np.ones(1),
+            jolt=np.zeros(1),
         )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ class PricePaths:
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
             start=np.zeros(r), law=kernels.GBM, shape=np.zeros(3), beta=np.zeros(r), sampling=kernels.PLAIN,
             directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)), thinning=np.ones(1),
-            surge=np.ones(1),
+            surge=np.ones(1), jolt=np.zeros(1),
         )  # fmt: skip
 
     @property

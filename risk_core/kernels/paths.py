@@ -31,7 +31,8 @@ a volatility of several hundred, gets so far, and money stays within int64 in an
 # columns of `tilt_statistics` after the F terminal normals
 CHI_SQUARE = 0
 N_JUMPS = 1
-N_EXTRA = 2
+JUMP_SCORE = 2
+N_EXTRA = 3
 
 
 class Draw(NamedTuple):
@@ -50,6 +51,7 @@ class Draw(NamedTuple):
     shift: np.ndarray  # (K, F) added to each step's independent normals
     thinning: np.ndarray  # (K,) multiplies the chi-square
     surge: np.ndarray  # (K,) multiplies the number of jumps expected
+    jolt: np.ndarray  # (K,) deviations by which the mean jump moves
 
 
 @kernel
@@ -144,7 +146,8 @@ def common_jumps(draw, seed, path, k, n_steps, row):
     antithetic = draw.sampling == ANTITHETIC
     twin = path // 2 if antithetic else path
     sign = -1.0 if antithetic and path % 2 == 1 else 1.0
-    return poisson_moves(seed, twin, draw.shape[0] * draw.surge[k], draw.shape[1], sign * draw.shape[2], n_steps, row)
+    mean = draw.shape[1] + draw.jolt[k] * draw.shape[2]
+    return poisson_moves(seed, twin, draw.shape[0] * draw.surge[k], mean, sign * draw.shape[2], n_steps, row)
 
 
 @kernel
@@ -220,7 +223,8 @@ def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
 def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
     """What the likelihood ratio of each path depends on, drawn again. out: (n_paths, F + N_EXTRA).
 
-    F sums of the independent normals over the path, divided by sqrt(n_steps); the chi-square; the number of jumps.
+    F sums of the independent normals over the path, divided by sqrt(n_steps); the chi-square; the number of jumps; and
+    how many deviations they sum to beyond their mean.
     """
     n_factors = draw.drift.shape[0]
     for q in range(n_paths):
@@ -234,10 +238,17 @@ def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
             out[q, f] = total / np.sqrt(n_steps)
         out[q, n_factors + CHI_SQUARE] = 0.0
         out[q, n_factors + N_JUMPS] = 0.0
+        out[q, n_factors + JUMP_SCORE] = 0.0
         if draw.law == STUDENT_T:
             out[q, n_factors + CHI_SQUARE], _ = widening(draw, seed, path, k)
         elif draw.law == JUMPS:
-            out[q, n_factors + N_JUMPS] = common_jumps(draw, seed, path, k, n_steps, z[n_factors])
+            count = common_jumps(draw, seed, path, k, n_steps, z[n_factors])
+            moved = 0.0
+            for t in range(n_steps):
+                moved += z[n_factors, t]
+            out[q, n_factors + N_JUMPS] = count
+            if draw.shape[2] > 0.0:
+                out[q, n_factors + JUMP_SCORE] = (moved - count * draw.shape[1]) / draw.shape[2]
 
 
 def padded_steps(n_steps: int) -> int:
