@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Literal
 
 import numpy as np
 
@@ -25,19 +26,31 @@ from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.paths import QUASI_PATHS, padded_steps
-from risk_core.kernels.settle import N_TOTALS
-from risk_core.kernels.shard import LANES, N_BINS, Book, Scratch, Totals, run_shard
+from risk_core.kernels.settle import N_TERMS, N_TOTALS
+from risk_core.kernels.shard import (
+    BRUTE,
+    HIT_BUCKETS,
+    LANES,
+    N_BINS,
+    PRUNED,
+    UNPRUNED,
+    Book,
+    Scratch,
+    Totals,
+    run_shard,
+)
 from risk_core.liquidation import policy_code
 from risk_core.liquidity import Impact
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
-from risk_core.result import HIT_BUCKETS, Result
+from risk_core.result import Result
 from risk_core.types import IntArray, Market
 from risk_core.version import code_version
 
 Progress = Callable[[int, int], object]
 """Called with (paths done, paths in all) from the calling thread; raise in it to cancel."""
 
+METHODS = {False: PRUNED, True: BRUTE, "simd": UNPRUNED}
 CHUNK = 32 * LANES
 """Paths between two looks at the stop flag: a few tens of milliseconds on the default book."""
 
@@ -51,7 +64,7 @@ def simulate(
     paths: tuple[int, int] | None = None,
     policy: str = "largest_legs",
     progress: Progress | None = None,
-    brute_force: bool = False,
+    brute_force: bool | Literal["simd"] = False,
     impact: Impact | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
@@ -63,11 +76,15 @@ def simulate(
     threads: workers, None is every core; any number gives the same bits. paths: simulate only [start, stop), for
     sharding; results of adjacent ranges add up. policy: see `risk_core.liquidation.POLICIES`. progress: called
     from this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths.
-    brute_force: look at every account on every path (an audit; the same bits, slowly).
+    brute_force: look at every account on every path, for the same bits, slowly. True is the audit: another kernel,
+    plainly written. "simd" is the engine's own inner loop without its bounds, the baseline that its speed is held to.
     impact: what liquidators sell lowers prices within the step, which may bring down others; None, it does not.
     Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
+    if brute_force not in METHODS:
+        raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r}")
+    method = METHODS[brute_force]
     first, stop = _path_range(scenario, n_paths, paths)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
         raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
@@ -79,21 +96,21 @@ def simulate(
     draw = _Draw(market, scenario)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.factor, draw.n_factors, opening, impact, scenario.step)
-    book = plan.book(draw.factor, draw.n_factors, opening) if cascade is None else cascade.book
+    book, walk = plan.bind(draw.factor, draw.n_factors, opening) if cascade is None else (cascade.book, None)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
     parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     chunk = LANES if cascade is not None and brute_force else CHUNK
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
     def one(worker: _Worker, a: int, b: int) -> int:
-        totals = Totals(path_totals[a - first : b - first], worker.by_step, worker.fan, worker.hits)
-        how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code, not brute_force)
+        totals = worker.totals(path_totals[a - first : b - first])
+        how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code)
         if cascade is None:
-            run_shard(book, *how, worker.scratch, totals)
+            run_shard(book, walk, *how, method, worker.scratch, totals)
         else:
             run_cascade(
-                book, cascade.sleepers, cascade.sales, *how, worker.pool, worker.scratch, totals, worker.multiplier,
-                worker.unsettled,
+                book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.pool, worker.scratch, totals,
+                worker.multiplier, worker.unsettled,
             )  # fmt: skip
         return b - a
 
@@ -154,11 +171,14 @@ class _Worker:
     ) -> None:
         padded, rows = padded_steps(n_steps), draw.n_factors + 1
         legs = max(int(np.diff(book.leg).max(initial=0)), 2)
+        pairs = len(book.pair_collateral)
+        x, step_repaid = np.ones((LANES, rows, padded)), np.zeros((LANES, n_steps), dtype=np.int64)
         self.scratch = Scratch(
-            x=np.ones((LANES, rows, padded)), z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)),
-            low=np.empty((len(book.pair_collateral), LANES)), bound=np.empty(LANES), ratio=np.empty(n_steps),
-            suffix=np.empty(n_steps + 1), value=np.empty(legs), now=np.empty(legs),
-            sums=np.empty((2, padded)), step_repaid=np.zeros((LANES, n_steps), dtype=np.int64),
+            x=x, z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)), low=np.empty((pairs, LANES)),
+            lowest=np.empty(pairs), bound=np.empty(LANES), value=np.empty(legs), now=np.empty(legs),
+            factor=np.zeros(legs, dtype=np.int64), reserve=np.zeros(legs, dtype=np.int64),
+            terms=np.zeros((legs, N_TERMS)), sums=np.empty((2, padded)), step_repaid=step_repaid, flat_x=x.reshape(-1),
+            flat_step_repaid=step_repaid.reshape(-1),
         )  # fmt: skip
         self.by_step = np.zeros((n_steps, n_reserves, 4), dtype=np.int64)
         self.fan = np.zeros((n_steps, N_BINS), dtype=np.int64)
@@ -167,6 +187,13 @@ class _Worker:
             self.pool = cascade.pool(padded)
             self.multiplier = np.zeros((n_steps, cascade.n_markets + 1), dtype=np.int64)
             self.unsettled = np.zeros(n_steps, dtype=np.int64)
+
+    def totals(self, path: IntArray) -> Totals:
+        """What a shard over the paths of `path` (n, N_TOTALS) adds to."""
+        return Totals(
+            path=path, by_step=self.by_step, fan=self.fan, hits=self.hits, flat_path=path.reshape(-1),
+            flat_by_step=self.by_step.reshape(-1), flat_hits=self.hits.reshape(-1),
+        )  # fmt: skip
 
 
 def _path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:

@@ -6,16 +6,17 @@ Accounts that can never be liquidated are left out: those without debt, and thos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from risk_core.accounts import account_terms
-from risk_core.kernels.shard import Book
+from risk_core.kernels.shard import Book, Walk
 from risk_core.types import FloatArray, IntArray, Market
 
 NEVER_OPEN = np.iinfo(np.int64).max
+KEPT_BINDINGS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +36,11 @@ class Plan:
     health: FloatArray
     reserve: IntArray
     terms: FloatArray
+    kind: IntArray
+    kind_leg: IntArray
+    shape: IntArray
+    record: FloatArray
+    bound: dict[tuple[bytes, int, bytes], tuple[Book, Walk]] = field(default_factory=dict)
 
     @property
     def n_accounts(self) -> int:
@@ -70,6 +76,24 @@ class Plan:
             pair_collateral=(used // width).astype(np.int64), pair_debt=(used % width).astype(np.int64),
             open_from=open_from.astype(np.int64),
         )  # fmt: skip
+
+    def walk(self, book: Book) -> Walk:
+        """The layout of `book` that the pruned engine reads."""
+        return Walk(
+            weakest=self.health[self.first[:-1]], shape=self.shape, record=self.record, kind=self.kind,
+            factor=book.factor[self.kind_leg], reserve=book.reserve[self.kind_leg],
+            terms=np.ascontiguousarray(book.terms[self.kind_leg]),
+        )  # fmt: skip
+
+    def bind(self, factor: IntArray, n_factors: int, open_from: IntArray) -> tuple[Book, Walk]:
+        """`book` and its `walk`; the last few are kept, because runs on one market mostly share a scenario's shape."""
+        key = (factor.tobytes(), n_factors, open_from.tobytes())
+        if key not in self.bound:
+            book = self.book(factor, n_factors, open_from)
+            while len(self.bound) >= KEPT_BINDINGS:
+                self.bound.pop(next(iter(self.bound)), None)
+            self.bound[key] = (book, self.walk(book))
+        return self.bound[key]
 
 
 _plans: WeakKeyDictionary[Market, Plan] = WeakKeyDictionary()
@@ -136,13 +160,32 @@ def prepare(market: Market) -> Plan:
     inverse = np.divide(1.0, seizing, out=np.zeros_like(seizing), where=seizing > 0)
     fee_rate = (1.0 - inverse) * market.reserves.protocol_fee[group_reserve]
     terms = np.column_stack([leg_threshold[group_legs], seizing, inverse, fee_rate])
+    side = is_debt[group_legs].astype(np.int64)
+    code = ((group_emode + 1) * market.n_reserves + group_reserve) * 2 + side
+    _, kind_leg, kind = np.unique(code, return_index=True, return_inverse=True)
+    shape, record = _records(first, leg, n_c[leader].astype(np.int64), value, health[order])
     arrays = dict(
         account=keep[order], first=first, leg=leg, n_collateral=n_c[leader].astype(np.int64), value_at=value_at,
         value=value, health=health[order], reserve=group_reserve, terms=np.ascontiguousarray(terms),
+        kind=kind.astype(np.int64).ravel(), kind_leg=kind_leg.astype(np.int64), shape=shape, record=record,
     )  # fmt: skip
     for array in arrays.values():
         array.setflags(write=False)
     return Plan(**arrays)
+
+
+def _records(
+    first: IntArray, leg: IntArray, n_collateral: IntArray, value: FloatArray, health: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """(shape (G, 6), record (n + nnz,)): each account's health factor followed by its values."""
+    n_legs = np.diff(leg)
+    count = np.repeat(n_legs, np.diff(first))
+    at = np.cumsum(count + 1) - (count + 1)
+    record = np.empty(len(value) + len(health))
+    record[at] = health
+    record[_ranges(at + 1, count)] = value
+    begin = at[first[:-1]] if len(at) else np.zeros(0, dtype=np.int64)
+    return np.column_stack([first[:-1], first[1:], n_collateral, n_legs, begin, leg[:-1]]).astype(np.int64), record
 
 
 def _ranges(start: IntArray, count: IntArray) -> IntArray:

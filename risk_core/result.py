@@ -18,8 +18,6 @@ from risk_core.types import FloatArray, IntArray, Snapshot
 MICRO_USD = 1e-6
 MILLI_USD = 1e-3
 NANO = 1e-9
-HIT_BUCKETS = 8
-"""Equal parts of the horizon in which an account's first liquidation is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from risk_core.kernels._jit import merged
+from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.settle import THRESHOLD
 
 NEVER = np.int64(1) << np.int64(40)
@@ -15,24 +16,28 @@ NEVER = np.int64(1) << np.int64(40)
 
 @merged
 def first_below_few(n_collateral, n_debt, value, leg, factor, terms, x, q, start):
-    """`first_below` for up to three collaterals and two debts: absent legs repeat leg 0 with value 0."""
-    f0 = np.uint64(factor[leg])
-    f1 = np.uint64(factor[leg + 1]) if n_collateral > 1 else f0
-    f2 = np.uint64(factor[leg + 2]) if n_collateral > 2 else f0
-    g0 = np.uint64(factor[leg + n_collateral])
-    g1 = np.uint64(factor[leg + n_collateral + 1]) if n_debt > 1 else g0
+    """`first_below` for up to three collaterals and two debts: absent legs repeat leg 0 with weight 0."""
+    n_steps = np.int64(x.shape[2])
+    path = np.int64(q) * np.int64(x.shape[1])
+    f0 = (path + factor[leg]) * n_steps
+    f1 = (path + factor[leg + 1]) * n_steps if n_collateral > 1 else f0
+    f2 = (path + factor[leg + 2]) * n_steps if n_collateral > 2 else f0
+    g0 = (path + factor[leg + n_collateral]) * n_steps
+    g1 = (path + factor[leg + n_collateral + 1]) * n_steps if n_debt > 1 else g0
     w0 = value[0] * terms[leg, THRESHOLD]
     w1 = value[1] * terms[leg + 1, THRESHOLD] if n_collateral > 1 else 0.0
     w2 = value[2] * terms[leg + 2, THRESHOLD] if n_collateral > 2 else 0.0
     d0 = value[n_collateral]
     d1 = value[n_collateral + 1] if n_debt > 1 else 0.0
-    first = NEVER
-    for s in range(x.shape[2]):
-        u = np.uint64(s)
-        margin = w0 * x[q, f0, u] + w1 * x[q, f1, u] + w2 * x[q, f2, u]
-        owed = d0 * x[q, g0, u] + d1 * x[q, g1, u]
-        first = min(first, np.int64(s) if (margin < owed and s >= start) else NEVER)
-    return first
+    s = np.int64(start) & ~np.int64(WIDTH - 1)
+    ahead = ~np.int64(0) << (np.int64(start) - s)
+    while s < n_steps:
+        below = steps_below(x, s, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1) & ahead
+        if below != 0:
+            return s + lowest_bit(below)
+        ahead = ~np.int64(0)
+        s += WIDTH
+    return NEVER
 
 
 @merged

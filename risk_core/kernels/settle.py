@@ -66,21 +66,18 @@ def largest_admissible(debt, collateral, margin, total_debt, factor, inverse):
     inverse (multiplying by it is several times cheaper than dividing).
     Returns (repaid, taken, debt leg cleared, collateral leg cleared). LiquidationLogic.sol, executeLiquidationCall.
     """
-    repaid = debt
-    if debt >= SMALL_POSITION_USD and collateral >= SMALL_POSITION_USD and margin > HALF_ALLOWED_ABOVE * total_debt:
-        half = CLOSE_FACTOR * total_debt
-        repaid = min(debt, half)
-    taken = repaid * factor
-    if taken >= collateral:
-        return min(repaid, collateral * inverse), collateral, False, True
-    if repaid >= debt:
-        return debt, taken, True, False
-    # Both legs are at least 2,000 here, so leaving 1,000 on each is always possible.
+    # Written without branches: which case applies is nearly random, and a mispredicted branch costs more than all this.
+    large = (debt >= SMALL_POSITION_USD) & (collateral >= SMALL_POSITION_USD)
+    limited = large & (margin > HALF_ALLOWED_ABOVE * total_debt)
+    most = min(debt, CLOSE_FACTOR * total_debt) if limited else debt
+    collateral_cleared = most * factor >= collateral
+    # Where neither leg is cleared both are at least 2,000, so leaving 1,000 on each is always possible.
     room = min(debt - MIN_LEFTOVER_USD, (collateral - MIN_LEFTOVER_USD) * inverse)
-    if repaid > room:
-        repaid = room
-        taken = repaid * factor
-    return repaid, taken, False, False
+    partial = min(most, room) if most < debt else most
+    repaid = min(most, collateral * inverse) if collateral_cleared else partial
+    taken = collateral if collateral_cleared else repaid * factor
+    debt_cleared = (repaid >= debt) & (not collateral_cleared)
+    return repaid, taken, debt_cleared, collateral_cleared
 
 
 @merged

@@ -70,7 +70,7 @@ def against_others(table: Table) -> None:
         np.testing.assert_array_equal(brute.path, rc.simulate(market, scenario, few, threads=1).path)
         contestants = {
             "engine": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
-            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, brute_force=True),
+            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, brute_force="simd"),
         }
         if name != "288":
             contestants["numpy"] = lambda p=paths: simulate(dense, p)

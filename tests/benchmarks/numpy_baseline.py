@@ -9,7 +9,7 @@ import numpy as np
 
 import risk_core as rc
 from risk_core.accounts import account_terms
-from risk_core.kernels.paths import gbm_block, padded_steps
+from risk_core.kernels.paths import padded_steps, price_block
 
 
 class Dense:
@@ -31,7 +31,8 @@ def price_paths(market: rc.Market, scenario: rc.Scenario, n_paths: int, seed: in
     """(n_paths, T, R) oracle prices, the ones that the engine draws."""
     f, steps = len(scenario.factors), scenario.n_steps
     out = np.empty((n_paths, f + 1, padded_steps(steps)))
-    gbm_block(np.uint64(seed), 0, n_paths, *scenario.of_one_step(), steps, np.empty((f + f % 2, steps)), out)
+    scratch = np.empty((f + 1 + (f + 1) % 2, steps))
+    price_block(scenario.draw(), np.uint64(seed), 0, n_paths, steps, scratch, out)
     relative = out[:, scenario.factor, :steps]  # -1 picks the last row, which is the constant
     return np.ascontiguousarray((relative * market.price[:, None]).transpose(0, 2, 1))
 
