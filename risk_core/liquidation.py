@@ -17,11 +17,19 @@ from risk_core.errors import InputError
 from risk_core.kernels import settle as rule
 from risk_core.types import FloatArray, Market
 
-POLICIES = {"largest_legs": rule.LARGEST_LEGS, "most_profitable": rule.MOST_PROFITABLE}
-"""How a liquidator picks the pair; both pass only amounts that the pool accepts.
+POLICIES = {
+    "largest_legs": rule.LARGEST_LEGS,
+    "most_profitable": rule.MOST_PROFITABLE,
+    "protocol_helper": rule.PROTOCOL_HELPER,
+    "first_passage": rule.FIRST_PASSAGE,
+}
+"""How a liquidator picks the pair and the amount; only calls that the pool accepts are made.
 
-largest_legs: the largest debt and the largest collateral by value. most_profitable: the pair whose largest
-admissible call earns the most at oracle prices, after the protocol's fee.
+largest_legs: the largest debt against the largest collateral, as much as the pool allows. most_profitable: the pair
+whose largest admissible call earns the most at oracle prices, after the protocol's fee. protocol_helper: as
+largest_legs, with the amount that the pool's LiquidationDataProvider proposes less the margin it needs (1e-6 USD).
+first_passage: nobody liquidates; an account's whole debt counts once, at its first step below 1 (an exposure, and what
+dense matrix engines compute).
 """
 
 

@@ -16,6 +16,8 @@ from risk_core.kernels._jit import merged
 
 LARGEST_LEGS = 0
 MOST_PROFITABLE = 1
+PROTOCOL_HELPER = 2
+FIRST_PASSAGE = 3
 
 HALF_ALLOWED_ABOVE = 0.95
 """CLOSE_FACTOR_HF_THRESHOLD: at or below it the whole debt may be repaid in one call."""
@@ -25,6 +27,8 @@ SMALL_POSITION_USD = 2000.0
 """MIN_BASE_MAX_CLOSE_FACTOR_THRESHOLD: a smaller leg on either side lifts the close factor."""
 MIN_LEFTOVER_USD = 1000.0
 """MIN_LEFTOVER_BASE: a call must clear one of its two legs or leave this much on both."""
+HELPER_MARGIN_USD = 1e-6
+"""What a caller of the pool's own helper must take off its amount, or rounding leaves a hair less than 1,000."""
 BASE_UNIT_USD = 1e-8
 """One unit of the pool's base currency; collateral worth less counts as none."""
 MAX_CALLS = 64
@@ -59,11 +63,11 @@ MILLI = 1e3
 
 
 @merged
-def largest_admissible(debt, collateral, margin, total_debt, factor, inverse):
+def largest_admissible(debt, collateral, margin, total_debt, factor, inverse, leftover):
     """Repayment and seizure of the largest call the pool would accept, USD.
 
     debt, collateral: value of the two legs; margin: sum of collateral value x threshold; factor: 1 + bonus, and its
-    inverse (multiplying by it is several times cheaper than dividing).
+    inverse (multiplying by it is several times cheaper than dividing); leftover: what a partial call leaves.
     Returns (repaid, taken, debt leg cleared, collateral leg cleared). LiquidationLogic.sol, executeLiquidationCall.
     """
     # Written without branches: which case applies is nearly random, and a mispredicted branch costs more than all this.
@@ -72,7 +76,7 @@ def largest_admissible(debt, collateral, margin, total_debt, factor, inverse):
     most = min(debt, CLOSE_FACTOR * total_debt) if limited else debt
     collateral_cleared = most * factor >= collateral
     # Where neither leg is cleared both are at least 2,000, so leaving 1,000 on each is always possible.
-    room = min(debt - MIN_LEFTOVER_USD, (collateral - MIN_LEFTOVER_USD) * inverse)
+    room = min(debt - leftover, (collateral - leftover) * inverse)
     partial = min(most, room) if most < debt else most
     repaid = min(most, collateral * inverse) if collateral_cleared else partial
     taken = collateral if collateral_cleared else repaid * factor
@@ -117,7 +121,9 @@ def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_
             owed = value[d] * now[d]
             if owed <= 0.0 or t < open_from[np.uint64(reserve[np.uint64(leg + d)])]:
                 continue
-            repaid, taken, _, _ = largest_admissible(owed, worth, margin, total_debt, factor, terms[at, INVERSE])
+            repaid, taken, _, _ = largest_admissible(
+                owed, worth, margin, total_debt, factor, terms[at, INVERSE], MIN_LEFTOVER_USD
+            )
             gain = taken - taken * terms[at, FEE_RATE] - repaid
             if best_c < 0 or gain > best_gain + (MORE - 1.0) * abs(best_gain):
                 best_gain = gain
@@ -140,6 +146,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
     """
     step_repaid = np.int64(0)
     calls = 0
+    leftover = MIN_LEFTOVER_USD + (HELPER_MARGIN_USD if policy == PROTOCOL_HELPER else 0.0)
     at_row = np.uint64(row)
     at_t = np.uint64(t)
     for _ in range(MAX_CALLS):
@@ -151,7 +158,18 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
             total_debt += value[k] * now[k]
         if not (margin < total_debt):
             break
-        if policy == LARGEST_LEGS:
+        if policy == FIRST_PASSAGE:
+            # No liquidation at all: the whole debt counts once, and the account is done with the path.
+            for k in range(n_collateral, n_legs):
+                owed = value[k] * now[k]
+                micro = np.int64(np.rint(owed * MICRO))
+                step_repaid += micro
+                out[at_row, REPAID] += micro
+                by_step[at_t, np.uint64(reserve[np.uint64(leg + k)]), REPAID] += np.int64(np.rint(owed * MILLI))
+                value[k] = 0.0
+            calls = 1
+            break
+        if policy != MOST_PROFITABLE:
             best_c, best_d = largest_legs(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t)
         else:
             best_c, best_d = most_profitable(
@@ -164,7 +182,13 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
         d = np.uint64(best_d)
         at_c = np.uint64(leg + best_c)
         repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
-            value[d] * now[d], value[c] * now[c], margin, total_debt, terms[at_c, FACTOR], terms[at_c, INVERSE]
+            value[d] * now[d],
+            value[c] * now[c],
+            margin,
+            total_debt,
+            terms[at_c, FACTOR],
+            terms[at_c, INVERSE],
+            leftover,
         )
         fee = taken * terms[at_c, FEE_RATE]
         value[d] = 0.0 if debt_cleared else max(value[d] - repaid / now[d], 0.0)

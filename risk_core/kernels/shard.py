@@ -22,15 +22,19 @@ from risk_core.kernels.settle import (
     DEFICIT,
     FACTOR,
     FEE_RATE,
+    FIRST_PASSAGE,
+    HELPER_MARGIN_USD,
     INVERSE,
-    LARGEST_LEGS,
     MAX_CALLS,
     MICRO,
     MILLI,
+    MIN_LEFTOVER_USD,
     MORE,
+    MOST_PROFITABLE,
     N_TERMS,
     N_TOTALS,
     PROTOCOL_FEE,
+    PROTOCOL_HELPER,
     SEIZED,
     THRESHOLD,
     largest_admissible,
@@ -264,12 +268,12 @@ def first_step(x, s, padded, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):
 
 @kernel
 def follow_few(
-    n, end, at, n_collateral, n_debt, stop, bound, record, factor, reserve, terms, x, origin, padded, n_steps, row,
-    n_reserves, path, by_step, step_repaid, step_row, hits,
+    n, end, at, n_collateral, n_debt, stop, bound, record, factor, reserve, terms, x, origin, padded, n_steps, policy,
+    row, n_reserves, path, by_step, step_repaid, step_row, hits,
 ):  # fmt: skip
     """The touched accounts of one group on one path: `follow` for up to three collaterals and two debts, in registers.
 
-    The rule is that of `settle` under the policy largest_legs with every reserve open, leg by leg; absent legs have
+    The rule is that of `settle` for a pair of largest legs and every reserve open, leg by leg; absent legs have
     value 0. Arrays are flat. x: the block's prices, `origin` the first element of this path. step_row: the first
     element of the path in `step_repaid`. The property tests hold this function against `settle`, bit for bit.
     """
@@ -284,6 +288,7 @@ def follow_few(
     l1 = terms[1, THRESHOLD] if two else 0.0
     l2 = terms[2, THRESHOLD] if three else 0.0
     stride = n_collateral + n_debt + 1
+    leftover = MIN_LEFTOVER_USD + (HELPER_MARGIN_USD if policy == PROTOCOL_HELPER else 0.0)
     while n < end and record[np.uint64(at)] < stop:
         u = np.uint64(at + 1)
         c0 = record[u]
@@ -306,6 +311,17 @@ def follow_few(
                 total_debt = d0 * e0 + d1 * e1
                 if not (margin < total_debt):
                     break
+                if policy == FIRST_PASSAGE:
+                    micro = np.int64(np.rint(d0 * e0 * MICRO))
+                    by_step[np.uint64((t * n_reserves + reserve[k]) * 4)] += np.int64(np.rint(d0 * e0 * MILLI))
+                    if both:
+                        micro += np.int64(np.rint(d1 * e1 * MICRO))
+                        owes = np.uint64((t * n_reserves + reserve[k + np.uint64(1)]) * 4)
+                        by_step[owes] += np.int64(np.rint(d1 * e1 * MILLI))
+                    repaid_now += micro
+                    path[to] += micro
+                    d0, d1, calls = 0.0, 0.0, np.int64(1)
+                    break
                 h0, h1, h2 = c0 * a0, c1 * a1, c2 * a2
                 v0, v1 = d0 * e0, d1 * e1
                 second = h1 > h0 * MORE
@@ -320,7 +336,7 @@ def follow_few(
                 i = np.uint64(c)
                 j = k + np.uint64(1) if other else k
                 repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
-                    owed, held, margin, total_debt, terms[i, FACTOR], terms[i, INVERSE]
+                    owed, held, margin, total_debt, terms[i, FACTOR], terms[i, INVERSE], leftover
                 )
                 fee = taken * terms[i, FEE_RATE]
                 left_d = (d1 if other else d0) - repaid / (e1 if other else e0)
@@ -390,7 +406,7 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             for q in range(LANES):
                 bound[q] = 0.0
         n_collateral, n_legs, leg = shape[g, 2], shape[g, 3], shape[g, 5]
-        plain = policy == LARGEST_LEGS and n_collateral <= 3 and n_legs - n_collateral <= 2
+        plain = policy != MOST_PROFITABLE and n_collateral <= 3 and n_legs - n_collateral <= 2
         for k in range(n_legs):
             what = np.uint64(kind[np.uint64(leg + k)])
             factor[k] = kind_factor[what]
@@ -407,8 +423,8 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             if plain:
                 follow_few(
                     n, end, at, n_collateral, n_legs - n_collateral, stop, bound[q], record, factor, reserve, terms,
-                    work.flat_x, q * rows * padded, padded, n_steps, first_row + q, n_reserves, totals.flat_path,
-                    totals.flat_by_step, work.flat_step_repaid, q * n_steps, totals.flat_hits,
+                    work.flat_x, q * rows * padded, padded, n_steps, policy, first_row + q, n_reserves,
+                    totals.flat_path, totals.flat_by_step, work.flat_step_repaid, q * n_steps, totals.flat_hits,
                 )  # fmt: skip
                 continue
             while n < end and record[np.uint64(at)] < stop:

@@ -87,7 +87,7 @@ def test_without_impact_a_cascade_is_the_plain_engine_bit_for_bit(seed, kind, n_
     seed=st.integers(0, 10**6),
     kind=st.sampled_from(KINDS),
     depth=st.sampled_from([0.01, 0.3, 5.0]),
-    policy=st.sampled_from(sorted(POLICIES)),
+    policy=st.sampled_from(["largest_legs", "most_profitable"]),
 )
 def test_cascades_agree_with_the_plain_python_twin(seed, kind, depth, policy):
     market = random_market(seed, kind, 25)

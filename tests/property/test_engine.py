@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 import risk_core as rc
 from risk_core.engine import opening_steps
 from risk_core.price_models import PricePaths
-from tests.markets import KINDS, random_market, scenario
+from tests.markets import KINDS, market, one_account, random_market, reserves, scenario
 from tests.reference import naive
 
 pytestmark = pytest.mark.property
 
 POLICIES = ("largest_legs", "most_profitable")
+EVERY_POLICY = (*POLICIES, "protocol_helper", "first_passage")
 LAWS = st.one_of(
     st.just(rc.GBM()),
     st.builds(rc.StudentT, st.floats(2.01, 50)),
@@ -41,7 +42,7 @@ def same(one: rc.Result, other: rc.Result) -> None:
     n_accounts=st.integers(1, 120),
     fewer_factors=st.booleans(),
     volatility=st.sampled_from([0.1, 0.9, 4.0]),
-    policy=st.sampled_from(POLICIES),
+    policy=st.sampled_from(EVERY_POLICY),
     shocked=st.booleans(),
     law=LAWS,
     sampling=SAMPLINGS,
@@ -155,3 +156,24 @@ def permuted(market: rc.Market, order: np.ndarray) -> rc.Market:
         market, accounts=market.accounts[order], emode=market.emode[order], collateral=side(market.collateral),
         debt=side(market.debt),
     )  # fmt: skip
+
+
+def test_first_passage_counts_each_debt_once_and_no_liquidation():
+    """10 ETH at 1,900 against 16,000 USDC, flat prices for five steps: 16,000 once; nothing seized, no deficit."""
+    base = one_account()
+    paths = PricePaths(name="flat", price=np.tile(base.price[:, None], (1, 1, 6)), step=timedelta(hours=1))
+    result = rc.simulate(base, paths, policy="first_passage")
+    assert result.repaid_usd.tolist() == [16_000.0]
+    assert result.seized_usd.sum() == result.deficit_usd.sum() == 0
+    assert result.n_liquidations.tolist() == [1]
+    assert result.repaid_by_step[0].sum() == 16_000.0
+
+
+def test_the_helpers_amount_leaves_a_hair_more_than_the_largest_call():
+    """2,080 and 1,000 of debt: half of all, 1,540, would leave 540 of the larger. The call is cut to leave 1,000."""
+    book = market(
+        reserves(3, liquidation_bonus=[0.05] * 3), [1.0, 1.0, 1.0], [{0: 3_563.0}], [{1: 2_080.0, 2: 1_000.0}]
+    )
+    largest, helper = (rc.what_if(book, {}, policy).repaid_usd for policy in ("largest_legs", "protocol_helper"))
+    assert largest == pytest.approx(1_080, abs=1e-9)
+    assert helper == pytest.approx(1_080 - 1e-6, abs=1e-9)
