@@ -18,17 +18,19 @@ OTHERS = {"LINK", "AAVE", "CRV", "UNI", "LDO", "ENS", "SNX", "BAL", "1INCH", "MK
 
 
 @lru_cache(maxsize=4)
-def bench_market(n_accounts: int = 100_000, seed: int = 7, harder: bool = False) -> rc.Market:
-    """`n_accounts` borrowing accounts of the sample that hold only its 20 most used reserves.
+def bench_market(
+    n_accounts: int = 100_000, seed: int = 7, harder: bool = False, n_reserves: int = N_RESERVES
+) -> rc.Market:
+    """`n_accounts` borrowing accounts of the sample that hold only its `n_reserves` most used reserves.
 
     harder: the same accounts with a third of the distance to health factor 1 taken away.
     """
-    whole = sample_book(int(n_accounts * 1.9) + 2_000, seed)
+    whole = sample_book(int(n_accounts * (1.9 if n_reserves >= N_RESERVES else 2.6)) + 2_000, seed)
     used = np.bincount(whole.collateral.reserve, minlength=whole.n_reserves)
     used += np.bincount(whole.debt.reserve, minlength=whole.n_reserves)
-    kept = np.sort(np.argsort(-used, kind="stable")[:N_RESERVES])
+    kept = np.sort(np.argsort(-used, kind="stable")[:n_reserves])
     rank = np.full(whole.n_reserves, -1)
-    rank[kept] = np.arange(N_RESERVES)
+    rank[kept] = np.arange(n_reserves)
 
     fits = np.ones(whole.n_accounts, dtype=bool)
     for side in (whole.collateral, whole.debt):

@@ -10,7 +10,7 @@ import numpy as np
 import risk_core as rc
 from data.sample import book as sample_book
 from tests.benchmarks.book import bench_market, bench_scenario, statistics
-from tests.benchmarks.numpy_baseline import Dense, price_paths, simulate
+from tests.benchmarks.numpy_baseline import Dense, first_passage_gemm, price_paths, simulate
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median, seconds
 
@@ -53,72 +53,70 @@ def check(market: rc.Market, scenario: rc.Scenario, dense: Dense, paths: np.ndar
     np.testing.assert_allclose(mine.deficit_usd, other[:, 2], rtol=1e-6, atol=1)
 
 
+HORIZONS = (
+    ("24h", 24, timedelta(hours=1), {"numpy": 1000, "brute": 25, "gemm": 100}),
+    ("30d", 30, timedelta(days=1), {"numpy": 300, "brute": 7}),
+    ("288", 288, timedelta(minutes=5), {"brute": 30}),
+)
+"""name, steps, step, floors"""
+
+
 def against_others(table: Table) -> None:
     """One thread, 100,000 accounts, 20 reserves."""
     market = bench_market()
     dense = Dense(market)
-    table.title(f"engine: {statistics(market)}; one thread, microseconds a path")
-    floors = {"24h": (1000, 25), "30d": (300, 7), "288": (None, 30)}
-    for name, n_steps, step in (
-        ("24h", 24, timedelta(hours=1)), ("30d", 30, timedelta(days=1)), ("288", 288, timedelta(minutes=5)),
-    ):  # fmt: skip
+    table.title(f"engine: {statistics(market)}; one thread")
+    for name, n_steps, step, floors in HORIZONS:
         scenario = bench_scenario(market, n_steps, step)
         paths = price_paths(market, scenario, 1)
-        few, many = 16, 1_000
         check(market, scenario, dense, paths)
-        brute = rc.simulate(market, scenario, few, threads=1, brute_force=True)
-        np.testing.assert_array_equal(brute.path, rc.simulate(market, scenario, few, threads=1).path)
-        contestants = {
-            "engine": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
-            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, brute_force="simd"),
-        }
-        if name != "288":
+        few, many = 32, 2_000
+
+        def engine(policy="largest_legs", n=many, brute=False, scenario=scenario):
+            return rc.simulate(market, scenario, n, threads=1, policy=policy, brute_force=brute)
+
+        for method in (True, "simd"):
+            np.testing.assert_array_equal(engine(n=few, brute=method).path, engine(n=few).path)
+        contestants = {"engine": engine, "profitable": lambda e=engine: e("most_profitable"),
+                       "brute": lambda e=engine, n=few: e(n=n, brute="simd")}  # fmt: skip
+        if "numpy" in floors:
             contestants["numpy"] = lambda p=paths: simulate(dense, p)
+        if "gemm" in floors:
+            several = price_paths(market, scenario, 20)
+            check_first_passage(market, scenario, dense, several)
+            contestants["gemm"] = lambda p=several: first_passage_gemm(dense, p)
+            contestants["passage"] = lambda e=engine: e("first_passage")
         taken = seconds(contestants)
-        engine, slow = taken["engine"] / many, taken["brute"] / few
-        table.note(f"{name}: engine {engine * 1e6:.0f}, SIMD brute force {slow * 1e6:,.0f}" + (
-            f", numpy {taken['numpy'] * 1e6:,.0f}" if "numpy" in taken else ""))  # fmt: skip
-        if "numpy" in taken:
-            table.add(
-                f"engine_vs_numpy_{name}",
-                taken["numpy"] / engine,
-                "x",
-                "against numpy, balances evolving",
-                floors[name][0],
-            )
-        table.add(f"engine_vs_brute_{name}", slow / engine, "x", "against SIMD brute force, same bits", floors[name][1])
+        each = {k: v / {"numpy": 1, "gemm": 20, "brute": few}.get(k, many) for k, v in taken.items()}
+        table.note(f"{name}, microseconds a path: " + ", ".join(f"{k} {1e6 * v:,.0f}" for k, v in each.items()))
+        if "numpy" in each:
+            ratio = each["numpy"] / each["engine"]
+            table.add(f"engine_vs_numpy_{name}", ratio, "x", "against numpy, balances evolving", floors["numpy"])
+        if "gemm" in each:
+            ratio = each["gemm"] / each["passage"]
+            table.add(f"engine_vs_gemm_{name}", ratio, "x", "first passage, against one matrix product", floors["gemm"])
+        ratio = each["brute"] / each["engine"]
+        table.add(f"engine_vs_brute_{name}", ratio, "x", "against SIMD brute force, same bits", floors["brute"])
+        ratio = each["profitable"] / each["engine"]
+        table.add(f"most_profitable_cost_{name}", ratio, "x", "policy most_profitable over largest_legs")
+
+
+def check_first_passage(market: rc.Market, scenario: rc.Scenario, dense: Dense, paths: np.ndarray) -> None:
+    """The matrix product must give the engine's exposure at first passage."""
+    mine = rc.simulate(market, scenario, len(paths), threads=1, policy="first_passage").repaid_usd
+    np.testing.assert_allclose(mine, first_passage_gemm(dense, paths), rtol=1e-6, atol=1)
 
 
 def deterministic(table: Table) -> None:
     """Health factors and what-ifs of the whole book."""
     table.title("deterministic, one thread")
-    for name, n in (("100k", 100_000), ("1m", 1_000_000)):
+    for name, n, health, fall in (("100k", 100_000, 4, 1), ("1m", 1_000_000, 30, 4)):
         market = bench_market(n)
         shock = np.where(bench_scenario(market, 1, timedelta(hours=1)).volatility > 0.1, -0.25, 0.0)
-        rc.what_if(market, shock)
-        health, fall = {"100k": (4, 1), "1m": (30, 4)}[name]
-        table.add(
-            f"health_ms_{name}",
-            1e3 * median(lambda m=market: rc.health_factor(m)),
-            "ms",
-            "every health factor",
-            health,
-            True,
-        )
-        table.add(
-            f"what_if_ms_{name}",
-            1e3 * median(lambda m=market, s=shock: rc.what_if(m, s)),
-            "ms",
-            "what_if at -25 %",
-            fall,
-            True,
-        )
+        taken = 1e3 * median(lambda m=market: rc.health_factor(m))
+        table.add(f"health_ms_{name}", taken, "ms", "every health factor", health, True)
+        taken = 1e3 * median(lambda m=market, s=shock: rc.what_if(m, s))
+        table.add(f"what_if_ms_{name}", taken, "ms", "what_if at -25 %", fall, True)
         if name == "100k":
-            table.add(
-                "sweep_ms_100k",
-                1e3 * median(lambda m=market, s=shock: rc.sweep(m, s * 4), 3),
-                "ms",
-                "91 steps with close-factor amounts",
-                25,
-                True,
-            )
+            taken = 1e3 * median(lambda m=market, s=shock: rc.sweep(m, s * 4), 5)
+            table.add("sweep_ms_100k", taken, "ms", "91 steps with close-factor amounts", 25, True)
