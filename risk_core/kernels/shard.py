@@ -267,6 +267,74 @@ def first_step(x, s, padded, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):
 
 
 @kernel
+def follow_one(
+    n, end, at, stop, bound, record, factor, reserve, terms, x, origin, padded, n_steps, policy, row, n_reserves, path,
+    by_step, step_repaid, step_row, hits,
+):  # fmt: skip
+    """`follow_few` for one collateral and one debt, which half of all touched accounts have."""
+    f0, g0 = origin + factor[0] * padded, origin + factor[1] * padded
+    threshold, bonus, inverse, fee_rate = terms[0, THRESHOLD], terms[0, FACTOR], terms[0, INVERSE], terms[0, FEE_RATE]
+    leftover = MIN_LEFTOVER_USD + (HELPER_MARGIN_USD if policy == PROTOCOL_HELPER else 0.0)
+    to = np.uint64(row * N_TOTALS)
+    while n < end and record[np.uint64(at)] < stop:
+        c0, d0 = record[np.uint64(at + 1)], record[np.uint64(at + 2)]
+        at += 3
+        w0 = c0 * threshold
+        t = first_step(x, np.int64(0), padded, f0, f0, f0, g0, g0, w0, 0.0, 0.0, d0, 0.0)
+        untouched = True
+        while t < n_steps:
+            a0, e0 = x[np.uint64(f0 + t)], x[np.uint64(g0 + t)]
+            at_c = np.uint64((t * n_reserves + reserve[0]) * 4)
+            at_d = np.uint64((t * n_reserves + reserve[1]) * 4)
+            calls = np.int64(0)
+            repaid_now = np.int64(0)
+            while calls < MAX_CALLS:
+                margin, owed, held = w0 * a0, d0 * e0, c0 * a0
+                if not (margin < owed):
+                    break
+                if policy == FIRST_PASSAGE:
+                    repaid_now = np.int64(np.rint(owed * MICRO))
+                    path[to] += repaid_now
+                    by_step[at_d] += np.int64(np.rint(owed * MILLI))
+                    d0, calls = 0.0, np.int64(1)
+                    break
+                if held <= 0.0:
+                    break
+                repaid, taken, debt_cleared, collateral_cleared = largest_admissible(
+                    owed, held, margin, owed, bonus, inverse, leftover
+                )
+                fee = taken * fee_rate
+                d0 = 0.0 if debt_cleared else max(d0 - repaid / e0, 0.0)
+                c0 = 0.0 if collateral_cleared else max(c0 - taken / a0, 0.0)
+                w0 = c0 * threshold
+                calls += 1
+                micro = np.int64(np.rint(repaid * MICRO))
+                repaid_now += micro
+                path[to] += micro
+                path[to + np.uint64(SEIZED)] += np.int64(np.rint((taken - fee) * MICRO))
+                path[to + np.uint64(PROTOCOL_FEE)] += np.int64(np.rint(fee * MICRO))
+                by_step[at_d] += np.int64(np.rint(repaid * MILLI))
+                by_step[at_c + np.uint64(SEIZED)] += np.int64(np.rint((taken - fee) * MILLI))
+                by_step[at_c + np.uint64(PROTOCOL_FEE)] += np.int64(np.rint(fee * MILLI))
+                if collateral_cleared:
+                    owed = d0 * e0
+                    path[to + np.uint64(DEFICIT)] += np.int64(np.rint(owed * MICRO))
+                    by_step[at_d + np.uint64(DEFICIT)] += np.int64(np.rint(owed * MILLI))
+                    d0 = 0.0
+            if calls > 0:
+                path[to + np.uint64(CALLS)] += calls
+                step_repaid[np.uint64(step_row + t)] += repaid_now
+                if untouched:
+                    untouched = False
+                    path[to + np.uint64(ACCOUNTS)] += 1
+                    hits[np.uint64(n * HIT_BUCKETS + t * HIT_BUCKETS // n_steps)] += 1
+                if w0 * bound >= SLACK * d0:
+                    break
+            t = first_step(x, t + 1, padded, f0, f0, f0, g0, g0, w0, 0.0, 0.0, d0, 0.0)
+        n += 1
+
+
+@kernel
 def follow_few(
     n, end, at, n_collateral, n_debt, stop, bound, record, factor, reserve, terms, x, origin, padded, n_steps, policy,
     row, n_reserves, path, by_step, step_repaid, step_row, hits,
@@ -420,6 +488,13 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             # Sorted by health: what can be touched on this path is a prefix of the group.
             stop = SLACK * SLACK / bound[q]
             n, end, at = shape[g, 0], shape[g, 1], shape[g, 4]
+            if plain and n_legs == 2:
+                follow_one(
+                    n, end, at, stop, bound[q], record, factor, reserve, terms, work.flat_x, q * rows * padded, padded,
+                    n_steps, policy, first_row + q, n_reserves, totals.flat_path, totals.flat_by_step,
+                    work.flat_step_repaid, q * n_steps, totals.flat_hits,
+                )  # fmt: skip
+                continue
             if plain:
                 follow_few(
                     n, end, at, n_collateral, n_legs - n_collateral, stop, bound[q], record, factor, reserve, terms,
