@@ -11,9 +11,10 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
 from dashboard import api, ids, layout
+from dashboard import formatting as fmt
 from dashboard.components import banner, empty
 from dashboard.pages import about, overview, what_if
-from dashboard.warehouse import Source, Unavailable, Warehouse
+from dashboard.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
 
 PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"
@@ -59,7 +60,7 @@ def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
 
 
 def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
-    """Badge, its class, foot of the navigation, and a quiet banner when a newer snapshot arrived."""
+    """Badge, its class, foot of the navigation, and a banner when a newer snapshot arrived or this one is old."""
     status = source.status()
     arrived = None
     if shown and status.block is not None and status.snapshot_hash != shown:
@@ -69,6 +70,10 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
             "A new snapshot arrived while you work. This page stays on the one it was opened with.",
             html.A("Switch", href=""),
         )
+    elif status.stale:
+        age = fmt.age(status.age_seconds).removesuffix(" ago")
+        text = f"The positions are {age} old, the limit is {fmt.hours(AGE_LIMIT / 3600)}. For newer ones run "
+        arrived = banner("watch", "stale", [text, html.Code("python -m flows daily")])
     return *layout.badge(status), layout.foot(status), arrived
 
 

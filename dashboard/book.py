@@ -79,6 +79,8 @@ class Run:
     estimates: Mapping[tuple[str, float], Estimate]
     fan: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """`hours` (T + 1,), `levels`, and `usd` (T + 1, len(levels)): cumulative debt repaid; empty when not stored."""
+    histogram: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """`edges` (B + 1,) USD of debt repaid and `count` (B,) of paths; empty when not stored."""
     seized_by_reserve: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Mean USD seized per path."""
 

@@ -22,6 +22,7 @@ SNAPSHOT = "snapshot"
 """Store with the hash of the snapshot that the open page was built from."""
 
 OVERVIEW_FAN = "overview-fan"
+OVERVIEW_DISTRIBUTION = "overview-distribution"
 OVERVIEW_SEIZED = "overview-seized"
 OVERVIEW_DEBT = "overview-debt"
 

@@ -140,7 +140,7 @@ def badge(status: Status) -> tuple[list[Any], str]:
         html.Span(status.market), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
         html.Span(f"· {fmt.age(status.age_seconds)}"),
     ]  # fmt: skip
-    return content, "badge-s"
+    return content, "badge-s old" if status.stale else "badge-s"
 
 
 def foot(status: Status) -> list[Any]:

@@ -25,6 +25,8 @@ KEPT = 3
 """Books kept in memory: the newest snapshot, and those that open pages may still show."""
 FILL = "python -m data.sample"
 DAY = 86_400
+AGE_LIMIT = 3_600
+"""Seconds after which a live snapshot is called stale, on every page."""
 
 
 class Unavailable(Exception):
@@ -46,6 +48,11 @@ class Status:
     snapshot_hash: str = ""
     synthetic: bool = False
     age_seconds: float = 0.0
+
+    @property
+    def stale(self) -> bool:
+        """True for a live snapshot older than `AGE_LIMIT`; a sample has no age."""
+        return self.block is not None and not self.synthetic and self.age_seconds > AGE_LIMIT
 
     @property
     def version(self) -> str:
@@ -149,6 +156,7 @@ def _run(stored: data.results.RiskRun) -> Run:
         synthetic=stored.is_synthetic,
         estimates=MappingProxyType(estimates),
         fan=MappingProxyType(stored.series.get("fan", {})),
+        histogram=MappingProxyType(stored.series.get("histogram", {})),
         seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),
     )
 

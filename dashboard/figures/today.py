@@ -176,7 +176,8 @@ def debt_by_health_factor(buckets: Buckets, theme: str | None) -> Figure:
                 }
             ],
             xaxis={
-                "type": "category",  # labels that do not fit are left out by plotly, as on a phone
+                "type": "category",
+                "tickvals": list(buckets.labels[::2]),  # every second one, so that they stand apart on a phone too
                 "range": [-0.6, n - 0.4],
                 "fixedrange": True,
                 "tickangle": 0,

@@ -26,6 +26,7 @@ from dashboard.components import (
     token,
 )  # fmt: skip
 from dashboard.figures import today as figures
+from dashboard.figures.distribution import repaid_distribution
 from dashboard.layout import Page
 from dashboard.service.today import WATCH_HF, Position, Verdict, position, verdict
 from dashboard.warehouse import Source, Unavailable
@@ -164,10 +165,10 @@ def _risk_cards(run: Run) -> html.Section:
     lar = run.get("lar_repaid", 0.99)
     says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
     fan = card(
-        f"Liquidations at risk over the next {fmt.hours(run.horizon_hours)}",
+        f"Liquidations at risk, {fmt.hours(run.horizon_hours)}",
         graph(ids.OVERVIEW_FAN, 234, says),
         passport(run),
-        "debt repaid by liquidators, cumulative",
+        "debt repaid, cumulative",
     )
     sold = card(
         "Collateral that would be sold",
@@ -175,7 +176,22 @@ def _risk_cards(run: Run) -> html.Section:
         f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
         "by reserve, mean path",
     )
-    return html.Section([fan, sold], className="grid g21")
+    return html.Section([fan, _distribution_card(run), sold], className="grid g3 risk")
+
+
+def _distribution_card(run: Run) -> html.Section:
+    title = "Distribution of debt repaid"
+    if not run.histogram:
+        return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
+    beyond = run.get("es_repaid", 0.99)
+    mean = f"▲ {fmt.money(beyond.value)} on average beyond 99\u202f%" if beyond else ""
+    says = f"Share of paths by debt repaid, on a log scale; {mean}"
+    return card(
+        title,
+        graph(ids.OVERVIEW_DISTRIBUTION, 234, says),
+        f"{mean} · {fmt.count(run.n_paths)} paths · shaded: 95\u202f% interval of each quantile",
+        f"{fmt.hours(run.horizon_hours)}, share of paths",
+    )
 
 
 def _exact_cards(today: Position, book: Book) -> html.Section:
@@ -195,7 +211,7 @@ def _exact_cards(today: Position, book: Book) -> html.Section:
     accounts = card(
         "Largest accounts at risk",
         _accounts(today),
-        f"falls at: ETH, BTC and all other crypto together · {stamp}",
+        f"largest debt first · falls at: ETH, BTC and all other crypto together · {stamp}",
         f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
         flush=True,
     )
@@ -231,6 +247,10 @@ def register(app: Dash, source: Source) -> None:
     def show_run(theme: str | None, snapshot: str) -> tuple[dict, dict]:
         run = source.run(source.book(snapshot).market.snapshot)
         return figures.lar_fan(run, theme), figures.seized_bars(run.seized_by_reserve, theme)
+
+    @app.callback(Output(ids.OVERVIEW_DISTRIBUTION, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
+    def show_distribution(theme: str | None, snapshot: str) -> dict:
+        return repaid_distribution(source.run(source.book(snapshot).market.snapshot), theme)
 
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:

@@ -125,7 +125,8 @@ def verdict(run: Run, today: Position) -> Verdict:
     top = max(run.seized_by_reserve.items(), key=lambda item: item[1], default=("", 0.0))
     if top[1] > 0:
         part = top[1] / sum(run.seized_by_reserve.values())
-        parts += [("Of the collateral sold, ", False), (f"{fmt.share(part, 0)} would be {top[0]}", True), (".", False)]
+        where = f"{fmt.share(part, 0)} of the collateral sold is {top[0]}"
+        parts += [("On average over all paths, ", False), (where, True), (".", False)]
     return Verdict(severity, word, tuple(parts))
 
 

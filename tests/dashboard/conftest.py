@@ -77,6 +77,7 @@ def run(market: rc.Market, scenario: rc.Scenario) -> Run:
     estimates = {
         ("lar_repaid", 0.95): Estimate(51.0e6, 50.0e6, 52.0e6, 0.5e6, 500),
         ("lar_repaid", 0.99): Estimate(118.6e6, 114.5e6, 122.7e6, 2.1e6, 100),
+        ("es_repaid", 0.99): Estimate(140.0e6, 133.0e6, 147.0e6, 3.5e6, 100),
         ("lar_seized", 0.99): Estimate(124.9e6, 120.0e6, 129.0e6, 2.3e6, 100),
         ("var_deficit", 0.99): Estimate(0.42e6, 0.30e6, 0.55e6, 0.06e6, 100),
         ("es_deficit", 0.99): Estimate(2.31e6, 1.93e6, 2.69e6, 0.19e6, 100),
@@ -98,6 +99,7 @@ def run(market: rc.Market, scenario: rc.Scenario) -> Run:
         synthetic=True,
         estimates=MappingProxyType(estimates),
         fan=MappingProxyType({"hours": [0, 6, 12, 18, 24], "levels": [0.5, 0.95, 0.99], "usd": usd}),
+        histogram=MappingProxyType({"edges": [0, 40e6, 80e6, 120e6, 160e6], "count": [9_000, 800, 150, 50]}),
         seized_by_reserve=MappingProxyType({"WETH": 30e6, "wstETH": 10e6}),
     )
 

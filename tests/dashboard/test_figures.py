@@ -10,6 +10,7 @@ import pytest
 from dashboard import theme as themes
 from dashboard.book import Book, Estimate, Run
 from dashboard.figures import axes, shocks, today
+from dashboard.figures.distribution import repaid_distribution
 from dashboard.service.shocks import Pair, answer
 from dashboard.service.today import position
 from dashboard.state import WhatIf
@@ -20,6 +21,7 @@ def every_figure(book: Book, run: Run, theme: str) -> dict[str, dict]:
     return {
         "fan": today.lar_fan(run, theme),
         "seized": today.seized_bars(run.seized_by_reserve, theme),
+        "distribution": repaid_distribution(run, theme),
         "debt": today.debt_by_health_factor(position(book).buckets, theme),
         "sweep": shocks.sweep(said.curve, theme),
         "sold": shocks.sold(said.sold, theme),
@@ -112,3 +114,27 @@ def test_no_chart_sends_anything_anywhere() -> None:
     assert axes.CONFIG["showSendToCloud"] is False
     assert axes.CONFIG["displaylogo"] is False
     assert axes.CONFIG["plotlyServerURL"] == ""
+
+
+def test_the_distribution_is_shares_of_paths_with_the_tail_marked(run: Run) -> None:
+    figure = repaid_distribution(run, "dark")
+    bars, mean = figure["data"]
+    c = themes.colours("dark")
+
+    assert bars["y"] == [0.9, 0.08, 0.015, 0.005]
+    assert bars["marker"]["color"] == [c["cat-other"], *[c["scenario"]] * 3]  # LaR 95 % is 51 of 40 to 80
+    assert mean["x"] == [140e6]
+    assert [s["x0"] for s in figure["layout"]["shapes"] if s["type"] == "line"] == [51e6, 118.6e6]
+    assert [(s["x0"], s["x1"]) for s in figure["layout"]["shapes"] if s["type"] == "rect"][1] == (114.5e6, 122.7e6)
+
+
+def test_a_distribution_without_any_liquidation_is_one_bar_at_zero(run: Run) -> None:
+    nothing = {key: Estimate(0.0, 0.0, 0.0, 0.0, 0, True) for key in run.estimates}
+    figure = repaid_distribution(
+        replace(run, estimates=nothing, histogram={"edges": [-0.5, 0.0, 0.5], "count": [0, 400]}), "light"
+    )
+
+    assert len(figure["data"]) == 1
+    assert figure["data"][0]["y"] == [1.0]
+    assert figure["layout"]["xaxis"]["range"][0] == 0
+    assert go.Figure(figure).layout.height > 0

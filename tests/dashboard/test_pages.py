@@ -74,6 +74,26 @@ def test_the_badge_says_sample_or_market_block_and_age(source: MemorySource, liv
     assert words(layout.badge(Status())[0]) == "No data"
 
 
+def test_an_old_live_snapshot_is_called_stale_with_its_age_and_a_sample_never(live_source: MemorySource) -> None:
+    def shown(synthetic: bool, age: float) -> tuple[str, str]:
+        live_source.status = lambda: Status("M", 7, 0, 10, "same", synthetic, age)
+        _, style, _, said = app.show_status(live_source, "same")
+        return style, words(said)
+
+    assert shown(False, 3_600.0) == ("badge-s", "")
+    style, said = shown(False, 3 * 3_600.0)
+    assert style == "badge-s old"
+    assert "The positions are 3\u00a0h old, the limit is 1" in said
+    assert "python -m flows daily" in said
+    assert shown(True, 365 * 86_400.0) == ("badge-s sample", "")
+
+
+def test_a_run_without_a_stored_distribution_says_how_to_get_one(book: Book, run: Run) -> None:
+    page = words(overview.build(MemorySource(book, replace(run, histogram={})), ""))
+    assert "python -m flows risk-scenarios --force" in page
+    assert "$140.0M on average beyond 99" in words(overview.build(MemorySource(book, run), ""))
+
+
 def test_the_navigation_holds_only_pages_that_exist_and_marks_the_open_one() -> None:
     links = layout.nav_links(app.PAGES, "/what-if", grouped=False)
     assert [(link.href, link.className) for link in links] == [("/", ""), ("/what-if", "on"), ("/about", "")]

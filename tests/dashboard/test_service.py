@@ -76,7 +76,7 @@ def test_the_verdict_says_how_much_how_bad_and_in_what(book: Book, run: Run) -> 
 
     assert "One day in a hundred, $118.6M of debt or more would be liquidated." in say.text
     assert "Aave loses $2.31M on average." in say.text
-    assert "75\u202f% would be WETH" in say.text
+    assert "On average over all paths, 75\u202f% of the collateral sold is WETH." in say.text
 
 
 def test_the_verdict_names_few_draws_and_the_absence_of_a_deficit(book: Book, run: Run) -> None:
