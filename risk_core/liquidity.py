@@ -29,7 +29,8 @@ class Impact:
 
     sold_usd: (R, K) USD, each row rising from 0. price: (R, K), each row falling from 1, never to 0. Between two
     points the logarithm of the price is linear, and beyond the last it goes on with the slope before: a curve that
-    goes flat where quotes end would understate exactly the tail (it is held at e^-100 of the price). A row of ones is a market without impact.
+    goes flat where quotes end would understate exactly the tail (it is held at e^-100 of the price). A row of ones is a
+    market without impact.
     half_life: time in which half of what was sold is absorbed, as if never sold; None, the impact stays.
     market: (R,) integers. Reserves of one market fall together, the logarithms of their falls add up, so give each of
     them the depth that they have in common. -1 is a price that no sale moves. None: reserves of one factor of the
