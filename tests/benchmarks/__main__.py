@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 
-PARTS = ("engine", "warehouse", "workbench", "ingest")
+PARTS = ("engine", "cascade", "warehouse", "workbench", "ingest")
 
 
 def main() -> None:
