@@ -124,10 +124,6 @@ def count(value: float) -> str:
     return f"{value:,.0f}".replace("-", MINUS)
 
 
-def count_change(value: float) -> str:
-    return f"+{count(value)}" if value > 0 else count(value)
-
-
 def health_factor(value: float | None, digits: int = 2) -> str:
     """A health factor, rounded down below 1 so that an account in danger never looks safe.
 

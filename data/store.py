@@ -201,15 +201,6 @@ class Store:
         found = self.rows("SELECT value FROM ingest_checkpoint WHERE source = ? AND key = ?", (source, key))
         return json.loads(found[0][0]) if found else None
 
-    def save_checkpoint(self, source: str, key: str, value: Any) -> None:
-        """Save the state of a scan (any JSON value)."""
-        with self.transaction() as connection:
-            connection.execute(
-                "INSERT INTO ingest_checkpoint VALUES (?, ?, ?, ?) ON CONFLICT (source, key) DO UPDATE "
-                "SET value = excluded.value, updated_at = excluded.updated_at",
-                (source, key, json.dumps(value, sort_keys=True), int(time.time())),
-            )
-
 
 def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
     """Rows of plain Python values: SQLite stores a numpy integer as a BLOB without a word, and knows no NaN."""

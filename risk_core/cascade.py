@@ -7,13 +7,13 @@ from datetime import timedelta
 import numpy as np
 
 from risk_core.errors import InputError
-from risk_core.kernels.cascade import Pool, Sales, Sleepers
+from risk_core.kernels.sales import Pool, Sales, Sleepers
 from risk_core.kernels.shard import SLACK, Book
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.plan import Plan
 from risk_core.types import IntArray
 
-FIRST_FLOOR = 0.99
+FIRST_FLOOR = 0.997
 """Multiplier that a market is expected to stay above until it does not: waiting accounts are a little closer to 1
 than they need be, and most paths never look at all of them again."""
 
@@ -66,8 +66,9 @@ class Cascade:
             cursor=np.empty(len(self.sleepers.first) - 1, dtype=np.int64),
             woken=np.zeros(n_accounts + 1, dtype=np.int64), account=np.empty(n_accounts, dtype=np.int64),
             at=np.empty(n_accounts + 1, dtype=np.int64), balance=np.empty_like(self.book.value),
-            liquidated=np.empty(n_accounts, dtype=np.bool_), next=np.empty(n_accounts, dtype=np.int64),
-            queue=np.empty(padded_steps + 1, dtype=np.int64), active=np.empty(n_accounts, dtype=np.int64),
+            liquidated=np.empty(n_accounts, dtype=np.bool_), limit=np.empty(n_accounts),
+            next=np.empty(n_accounts, dtype=np.int64), queue=np.empty(padded_steps + 1, dtype=np.int64),
+            active=np.empty(n_accounts, dtype=np.int64),
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
-from risk_core.kernels.cascade import MAX_FALL
+from risk_core.kernels.sales import MAX_FALL
 from risk_core.types import FloatArray, IntArray, _frozen, _require
 
 IMMUNE = -1
@@ -28,8 +28,8 @@ class Impact:
     is the integral of the multiplier, which never falls with size (`proceeds`).
 
     sold_usd: (R, K) USD, each row rising from 0. price: (R, K), each row falling from 1, never to 0. Between two
-    points the logarithm of the price is linear, and beyond the last it goes on with the slope before: a curve that
-    goes flat where quotes end would understate exactly the tail (it is held at e^-100 of the price). A row of ones is a market without impact.
+    points the logarithm of the price is linear, and beyond the last it goes on with the slope before (down to e^-100):
+    a curve that goes flat where quotes end would understate exactly the tail. A row of ones is a market without impact.
     half_life: time in which half of what was sold is absorbed, as if never sold; None, the impact stays.
     market: (R,) integers. Reserves of one market fall together, the logarithms of their falls add up, so give each of
     them the depth that they have in common. -1 is a price that no sale moves. None: reserves of one factor of the

@@ -79,6 +79,7 @@ def sweep(curve: Curve, theme: str | None) -> Figure:
                     yref="paper",
                     xanchor="right" if left else "left",
                     yanchor="bottom",
+                    bgcolor=c["surface"],
                     xshift=-9 if left else 9,
                     align="right" if left else "left",
                 )

@@ -17,117 +17,28 @@ vectorised scan over the path's prices in which each collateral already bears th
 multiplier is below its floor, effective collateral is at least that, and effective debt at most the path's. When a
 multiplier falls below its floor, the floor is lowered far beyond it and everybody awake is looked at again.
 
-Both are covered by the slack of kernels.shard. What is looked at is judged by `settle`, in both twins.
+*Resting.* Between two rounds of a step only multipliers move. An account at health h when it was looked at is not below
+1 until the product of the rounds' greatest falls since then is below 1 / h.
+
+All are covered by the slack of kernels.shard. What is looked at is judged by `settle`, in both twins.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from risk_core.kernels._jit import kernel, merged
+from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.paths import price_block
-from risk_core.kernels.randomness import exp
-from risk_core.kernels.settle import ACCOUNTS, MILLI, SEIZED, THRESHOLD, settle
+from risk_core.kernels.sales import begin_step, quote, sell
+from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
 from risk_core.kernels.shard import LANES, SLACK, add_to_fan
 
 MAX_ROUNDS = 12
-MAX_FALL = 100.0
-"""Greatest logarithm of a fall: keeps a multiplier positive, and far from where float64 ends."""
 NANO = 1e9
 NOBODY = -1
-
-
-class Sleepers(NamedTuple):
-    """Accounts by pair, weakest first; an account is listed under each of its pairs. Columns are effective prices."""
-
-    first: np.ndarray  # (n_pairs + 1,) int64
-    account: np.ndarray  # (entries,) int64
-    health: np.ndarray  # (entries,) float64 at the snapshot
-    pair: np.ndarray  # (C, padded C) int64: row of a (collateral, debt) column pair in `first`, -1 where there is none
-    trigger: np.ndarray  # (C, padded C) float64: a ratio below it wakes somebody, at the start of a path
-    group: np.ndarray  # (n,) int64, group of each account
-
-
-class Sales(NamedTuple):
-    """How sales move prices. R reserves, M markets and the immune one, C columns of (factor, market)."""
-
-    factor: np.ndarray  # (C,) int64, row of the path's prices
-    market: np.ndarray  # (C,) int64; M is immune
-    market_of: np.ndarray  # (R,) int64; M is immune
-    sold: np.ndarray  # (R, K) float64 USD at path prices, rising from 0
-    fall: np.ndarray  # (R, K) float64, minus the logarithm of the price after selling it
-    floor: np.ndarray  # (M + 1,) float64, multipliers that a path is first expected to stay above
-    kept: float  # share of what was sold that still weighs one step later
-
-
-class Pool(NamedTuple):
-    """State of one path, reused by the next: what is sized by accounts is written only where somebody wakes."""
-
-    price: np.ndarray  # (C,) effective relative prices of the moment
-    inverse: np.ndarray  # (padded C,) float64, 0 in the padding
-    multiplier: np.ndarray  # (M + 1,) float64 in (0, 1]
-    floor: np.ndarray  # (M + 1,) float64
-    fall: np.ndarray  # (M + 1,) float64
-    sold: np.ndarray  # (R,) float64 USD at path prices that weigh on the price
-    counted: np.ndarray  # (R,) int64 milli-USD, seizures that have been sold
-    trigger: np.ndarray  # (C, padded C) float64
-    cursor: np.ndarray  # (n_pairs,) int64
-    woken: np.ndarray  # (n + 1,) int64, number of the path on which an account last woke; the last counts paths
-    account: np.ndarray  # (n,) int64, by slot: accounts awake, in the order of waking
-    at: np.ndarray  # (n + 1,) int64, by slot, where its balances begin
-    balance: np.ndarray  # (nnz,) float64 snapshot dollars
-    liquidated: np.ndarray  # (n,) bool, by slot
-    next: np.ndarray  # (n,) int64, by slot: next in the same queue
-    queue: np.ndarray  # (padded steps + 1,) int64, first slot that waits for a step
-    active: np.ndarray  # (n,) int64 slots to look at in the round in hand
-
-
-@merged
-def quote(sales, pool, x, q, t):
-    """Effective prices of step t under the multipliers of the moment."""
-    for c in range(pool.price.shape[0]):
-        price = x[q, np.uint64(sales.factor[c]), t] * pool.multiplier[np.uint64(sales.market[c])]
-        pool.price[c] = price
-        pool.inverse[c] = 1.0 / price
-
-
-@merged
-def weigh(sales, pool):
-    """Multipliers from what has been sold; says whether one of them changed."""
-    n_markets = pool.multiplier.shape[0]
-    for m in range(n_markets):
-        pool.fall[m] = 0.0
-    last = sales.sold.shape[1] - 2
-    for r in range(pool.sold.shape[0]):
-        quantity = pool.sold[r]
-        if quantity > 0.0:
-            k = 0
-            while k < last and quantity >= sales.sold[r, k + 1]:
-                k += 1
-            slope = (sales.fall[r, k + 1] - sales.fall[r, k]) / (sales.sold[r, k + 1] - sales.sold[r, k])
-            pool.fall[sales.market_of[r]] += sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
-    changed = False
-    for m in range(n_markets - 1):
-        multiplier = exp(-min(pool.fall[m], MAX_FALL))
-        changed = changed or multiplier != pool.multiplier[m]
-        pool.multiplier[m] = multiplier
-    return changed
-
-
-@merged
-def sell(sales, pool, by_step, t):
-    """Sell what liquidators received since the last sale; says whether a price moved."""
-    any_sold = False
-    for r in range(pool.sold.shape[0]):
-        received = by_step[t, r, SEIZED] - pool.counted[r]
-        if received > 0:
-            any_sold = True
-            pool.counted[r] += received
-            # counted at path prices: the impact depends on the tokens sold, not on what they still fetched
-            pool.sold[r] += received / (MILLI * pool.multiplier[sales.market_of[r]])
-    return any_sold and weigh(sales, pool)
+ALWAYS = 2.0
+"""Limit of an account that the next round must look at: no fall is above 1."""
 
 
 @merged
@@ -142,6 +53,7 @@ def rouse(book, sleepers, pool, account, n_awake):
     pool.account[n_awake] = account
     pool.at[n_awake + 1] = pool.at[n_awake] + n_legs
     pool.liquidated[n_awake] = False
+    pool.limit[n_awake] = ALWAYS
 
 
 @merged
@@ -177,8 +89,11 @@ def wake(book, sleepers, pool, n_active, n_awake):
 
 
 @merged
-def visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals):
-    """Liquidate the account of a slot at current prices, if it is below 1."""
+def visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals, fallen):
+    """Liquidate the account of a slot at current prices, if it is below 1.
+
+    fallen: product over the rounds of the step of the least ratio of a multiplier to the one before.
+    """
     account = pool.account[slot]
     g = np.uint64(sleepers.group[account])
     leg = book.leg[g]
@@ -193,7 +108,9 @@ def visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals):
     for k in range(n_collateral, n_legs):
         owed += pool.balance[np.uint64(at + k)] * pool.price[np.uint64(book.factor[np.uint64(leg + k)])]
     if not margin < owed:
+        pool.limit[slot] = SLACK * fallen * owed / margin if margin > 0.0 else ALWAYS
         return
+    pool.limit[slot] = ALWAYS
     for k in range(n_legs):
         work.value[k] = pool.balance[np.uint64(at + k)]
         work.now[k] = pool.price[np.uint64(book.factor[np.uint64(leg + k)])]
@@ -212,7 +129,15 @@ def visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals):
 
 
 @merged
-def next_step(book, sleepers, sales, pool, work, slot, x, q, start):
+def floored(book, sales, pool, leg, at):
+    """(factor, snapshot dollars x threshold x floor) of a collateral leg."""
+    c = np.uint64(book.factor[np.uint64(leg)])
+    weight = pool.balance[np.uint64(at)] * book.terms[np.uint64(leg), THRESHOLD]
+    return sales.factor[c], weight * pool.floor[np.uint64(sales.market[c])]
+
+
+@merged
+def next_step(book, sleepers, sales, pool, slot, x, q, start):
     """First step from `start` on at which the account of a slot could be below 1 above the floors, else the padded end.
 
     Collateral bears the floor of its market, debt no multiplier at all.
@@ -221,27 +146,54 @@ def next_step(book, sleepers, sales, pool, work, slot, x, q, start):
     leg = book.leg[g]
     n_legs = book.leg[g + np.uint64(1)] - leg
     at = pool.at[slot]
-    n_steps = x.shape[2]
-    for s in range(n_steps):
-        work.sums[0, s] = 0.0
-        work.sums[1, s] = 0.0
     n_collateral = book.n_collateral[g]
-    for k in range(n_collateral):
-        c = np.uint64(book.factor[np.uint64(leg + k)])
-        weight = pool.balance[np.uint64(at + k)] * book.terms[np.uint64(leg + k), THRESHOLD]
-        weight *= pool.floor[np.uint64(sales.market[c])]
-        f = np.uint64(sales.factor[c])
-        for s in range(n_steps):
-            work.sums[0, s] += weight * x[q, f, s]
-    for k in range(n_collateral, n_legs):
-        weight = SLACK * pool.balance[np.uint64(at + k)]
-        f = np.uint64(sales.factor[np.uint64(book.factor[np.uint64(leg + k)])])
-        for s in range(n_steps):
-            work.sums[1, s] += weight * x[q, f, s]
-    first = np.int64(n_steps)
-    for s in range(n_steps):
-        first = min(first, np.int64(s) if (work.sums[0, s] < work.sums[1, s] and s >= start) else np.int64(n_steps))
-    return first
+    n_steps = np.int64(x.shape[2])
+    if n_collateral <= 3 and n_legs - n_collateral <= 2:
+        path = np.int64(q) * np.int64(x.shape[1])
+        d = leg + n_collateral
+        f0, w0 = floored(book, sales, pool, leg, at)
+        f1, w1 = floored(book, sales, pool, leg + 1, at + 1) if n_collateral > 1 else (f0, 0.0)
+        f2, w2 = floored(book, sales, pool, leg + 2, at + 2) if n_collateral > 2 else (f0, 0.0)
+        g0 = sales.factor[np.uint64(book.factor[np.uint64(d)])]
+        g1 = sales.factor[np.uint64(book.factor[np.uint64(d + 1)])] if d + 1 < leg + n_legs else g0
+        d0 = SLACK * pool.balance[np.uint64(at + n_collateral)]
+        d1 = SLACK * pool.balance[np.uint64(at + n_collateral + 1)] if d + 1 < leg + n_legs else 0.0
+        f0, f1, f2 = (path + f0) * n_steps, (path + f1) * n_steps, (path + f2) * n_steps
+        g0, g1 = (path + g0) * n_steps, (path + g1) * n_steps
+        s = start & ~np.int64(WIDTH - 1)
+        ahead = ~np.int64(0) << (start - s)
+        while s < n_steps:
+            below = steps_below(x, s, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1) & ahead
+            if below != 0:
+                return s + lowest_bit(below)
+            ahead = ~np.int64(0)
+            s += WIDTH
+        return n_steps
+    for s in range(start, n_steps):
+        margin = 0.0
+        owed = 0.0
+        for k in range(n_collateral):
+            f, weight = floored(book, sales, pool, leg + k, at + k)
+            margin += weight * x[q, np.uint64(f), s]
+        for k in range(n_collateral, n_legs):
+            f = sales.factor[np.uint64(book.factor[np.uint64(leg + k)])]
+            owed += pool.balance[np.uint64(at + k)] * x[q, np.uint64(f), s]
+        if margin < SLACK * owed:
+            return np.int64(s)
+    return n_steps
+
+
+@merged
+def call_up(pool, step, n_active):
+    """Everybody who waits for a step becomes active; returns how many are."""
+    slot = pool.queue[step]
+    pool.queue[step] = NOBODY
+    while slot != NOBODY:
+        pool.active[n_active] = slot
+        pool.limit[slot] = ALWAYS
+        n_active += 1
+        slot = pool.next[slot]
+    return n_active
 
 
 @merged
@@ -274,18 +226,6 @@ def begin_path(book, sleepers, sales, pool):
     pool.at[0] = 0
 
 
-@merged
-def begin_step(sales, pool, by_step, t):
-    """Time has absorbed part of what was sold."""
-    any_left = False
-    for r in range(pool.sold.shape[0]):
-        pool.counted[r] = by_step[t, r, SEIZED]
-        pool.sold[r] *= sales.kept
-        any_left = any_left or pool.sold[r] > 0.0
-    if any_left:
-        weigh(sales, pool)
-
-
 @kernel
 def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, pool, work, row, totals, multiplier, unsettled):
     """One path. Not `pruned`: everybody is awake from the start and looked at in every round, the twin."""
@@ -301,33 +241,29 @@ def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, pool, wor
         begin_step(sales, pool, totals.by_step, t)
         quote(sales, pool, x, q, t)
         if pruned:
-            n_active = 0
-            slot = pool.queue[t]
-            while slot != NOBODY:
-                pool.active[n_active] = slot
-                n_active += 1
-                slot = pool.next[slot]
+            n_active = call_up(pool, t, 0)
+        fallen = 1.0
         moved = True
         for _ in range(MAX_ROUNDS):
             if pruned:
                 n_active, n_awake = wake(book, sleepers, pool, n_active, n_awake)
             for i in range(n_active):
-                visit(book, sleepers, pool, work, pool.active[i], q, t, n_steps, policy, row, totals)
-            moved = sell(sales, pool, totals.by_step, t)
+                slot = pool.active[i]
+                if not pruned or fallen < pool.limit[slot]:
+                    visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals, fallen)
+            moved, least = sell(sales, pool, totals.by_step, t)
             if not moved:
                 break
+            fallen *= least
             quote(sales, pool, x, q, t)
             if pruned and lower_floors(pool):
-                for s in range(n_awake):
-                    pool.active[s] = s
-                n_active = n_awake
-                for s in range(pool.queue.shape[0]):
-                    pool.queue[s] = NOBODY
+                for s in range(t + 1, pool.queue.shape[0]):
+                    n_active = call_up(pool, s, n_active)
         unsettled[t] += 1 if moved else 0
         if pruned:
             for i in range(n_active):
                 slot = pool.active[i]
-                due = next_step(book, sleepers, sales, pool, work, slot, x, q, t + 1)
+                due = next_step(book, sleepers, sales, pool, slot, x, q, np.int64(t + 1))
                 pool.next[slot] = pool.queue[due]
                 pool.queue[due] = slot
         for m in range(pool.multiplier.shape[0]):

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 
-PARTS = ("engine", "scaling", "warehouse", "workbench", "ingest")
+PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest")
 
 
 def main() -> None:

@@ -65,3 +65,15 @@ def checksums(path: Path) -> dict[str, str]:
             for name in tables()
             if name not in books
         }
+
+
+def execute(path, sql, params=()):
+    with Store.open(path) as opened, opened.transaction() as connection:
+        connection.execute(sql, params)
+
+
+def as_live(frames: dict[str, pd.DataFrame], *, block: int = 1, market: str = "AaveV3Ethereum", **head: object):
+    """The frames as another snapshot, live unless changed."""
+    moved = {name: frame.assign(market=market, block=block) for name, frame in frames.items()}
+    moved["fact_snapshot"] = moved["fact_snapshot"].assign(is_synthetic=0, **head)
+    return moved

@@ -235,8 +235,9 @@ def test_runs_and_checkpoints_are_noted(store):
     ]
 
     store.finish_run(run, "failed", "no node")
-    store.save_checkpoint("aave_rpc", "m", {"next": 12})
-    store.save_checkpoint("aave_rpc", "m", {"next": 13})
+    for block in (12, 13):
+        row = {"source": "aave_rpc", "key": "m", "value": json.dumps({"next": block}), "updated_at": block}
+        store.write_batch("aave_rpc", f"m:{block}", {"ingest_checkpoint": pd.DataFrame([row])})
 
     assert store.rows("SELECT state, message, finished_at IS NOT NULL FROM fact_run") == [("failed", "no node", 1)]
     assert store.checkpoint("aave_rpc", "m") == {"next": 13}

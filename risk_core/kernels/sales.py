@@ -1,0 +1,120 @@
+"""What a cascade reads and keeps, and how sales move prices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from risk_core.kernels._jit import merged
+from risk_core.kernels.randomness import exp
+from risk_core.kernels.settle import MILLI, SEIZED
+
+MAX_FALL = 100.0
+"""Greatest logarithm of a fall: keeps a multiplier positive, and far from where float64 ends."""
+
+
+class Sleepers(NamedTuple):
+    """Accounts by pair, weakest first; an account is listed under each of its pairs. Columns are effective prices."""
+
+    first: np.ndarray  # (n_pairs + 1,) int64
+    account: np.ndarray  # (entries,) int64
+    health: np.ndarray  # (entries,) float64 at the snapshot
+    pair: np.ndarray  # (C, padded C) int64: row of a (collateral, debt) column pair in `first`, -1 where there is none
+    trigger: np.ndarray  # (C, padded C) float64: a ratio below it wakes somebody, at the start of a path
+    group: np.ndarray  # (n,) int64, group of each account
+
+
+class Sales(NamedTuple):
+    """How sales move prices. R reserves, M markets and the immune one, C columns of (factor, market)."""
+
+    factor: np.ndarray  # (C,) int64, row of the path's prices
+    market: np.ndarray  # (C,) int64; M is immune
+    market_of: np.ndarray  # (R,) int64; M is immune
+    sold: np.ndarray  # (R, K) float64 USD at path prices, rising from 0
+    fall: np.ndarray  # (R, K) float64, minus the logarithm of the price after selling it
+    floor: np.ndarray  # (M + 1,) float64, multipliers that a path is first expected to stay above
+    kept: float  # share of what was sold that still weighs one step later
+
+
+class Pool(NamedTuple):
+    """State of one path, reused by the next: what is sized by accounts is written only where somebody wakes."""
+
+    price: np.ndarray  # (C,) effective relative prices of the moment
+    inverse: np.ndarray  # (padded C,) float64, 0 in the padding
+    multiplier: np.ndarray  # (M + 1,) float64 in (0, 1]
+    floor: np.ndarray  # (M + 1,) float64
+    fall: np.ndarray  # (M + 1,) float64
+    sold: np.ndarray  # (R,) float64 USD at path prices that weigh on the price
+    counted: np.ndarray  # (R,) int64 milli-USD, seizures that have been sold
+    trigger: np.ndarray  # (C, padded C) float64
+    cursor: np.ndarray  # (n_pairs,) int64
+    woken: np.ndarray  # (n + 1,) int64, number of the path on which an account last woke; the last counts paths
+    account: np.ndarray  # (n,) int64, by slot: accounts awake, in the order of waking
+    at: np.ndarray  # (n + 1,) int64, by slot, where its balances begin
+    balance: np.ndarray  # (nnz,) float64 snapshot dollars
+    liquidated: np.ndarray  # (n,) bool, by slot
+    limit: np.ndarray  # (n,) float64, by slot: not below 1 in this step before `fallen` is below it
+    next: np.ndarray  # (n,) int64, by slot: next in the same queue
+    queue: np.ndarray  # (padded steps + 1,) int64, first slot that waits for a step
+    active: np.ndarray  # (n,) int64 slots to look at in the round in hand
+
+
+@merged
+def quote(sales, pool, x, q, t):
+    """Effective prices of step t under the multipliers of the moment."""
+    for c in range(pool.price.shape[0]):
+        price = x[q, np.uint64(sales.factor[c]), t] * pool.multiplier[np.uint64(sales.market[c])]
+        pool.price[c] = price
+        pool.inverse[c] = 1.0 / price
+
+
+@merged
+def weigh(sales, pool):
+    """Multipliers from what has been sold; returns (whether one of them changed, the least of new over old)."""
+    n_markets = pool.multiplier.shape[0]
+    for m in range(n_markets):
+        pool.fall[m] = 0.0
+    last = sales.sold.shape[1] - 2
+    for r in range(pool.sold.shape[0]):
+        quantity = pool.sold[r]
+        if quantity > 0.0:
+            k = 0
+            while k < last and quantity >= sales.sold[r, k + 1]:
+                k += 1
+            slope = (sales.fall[r, k + 1] - sales.fall[r, k]) / (sales.sold[r, k + 1] - sales.sold[r, k])
+            pool.fall[sales.market_of[r]] += sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
+    changed = False
+    least = 1.0
+    for m in range(n_markets - 1):
+        multiplier = exp(-min(pool.fall[m], MAX_FALL))
+        changed = changed or multiplier != pool.multiplier[m]
+        least = min(least, multiplier / pool.multiplier[m])
+        pool.multiplier[m] = multiplier
+    return changed, least
+
+
+@merged
+def sell(sales, pool, by_step, t):
+    """Sell what liquidators received since the last sale; returns what `weigh` does."""
+    any_sold = False
+    for r in range(pool.sold.shape[0]):
+        received = by_step[t, r, SEIZED] - pool.counted[r]
+        if received > 0:
+            any_sold = True
+            pool.counted[r] += received
+            # counted at path prices: the impact depends on the tokens sold, not on what they still fetched
+            pool.sold[r] += received / (MILLI * pool.multiplier[sales.market_of[r]])
+    return weigh(sales, pool) if any_sold else (False, 1.0)
+
+
+@merged
+def begin_step(sales, pool, by_step, t):
+    """Time has absorbed part of what was sold."""
+    any_left = False
+    for r in range(pool.sold.shape[0]):
+        pool.counted[r] = by_step[t, r, SEIZED]
+        pool.sold[r] *= sales.kept
+        any_left = any_left or pool.sold[r] > 0.0
+    if any_left:
+        weigh(sales, pool)

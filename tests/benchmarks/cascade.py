@@ -1,0 +1,56 @@
+"""Cascades inside a step: pruned against brute force with the same bits, and what they cost over no cascade."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+import risk_core as rc
+from tests.benchmarks.book import BTC_LIKE, ETH_LIKE, OTHERS, bench_market, bench_scenario, statistics
+from tests.benchmarks.table import Table
+from tests.benchmarks.timing import seconds
+
+ETH, BTC = 100, 101
+"""Numbers of the two markets that several reserves share; every other reserve is sold in its own."""
+
+
+def bench_impact(market: rc.Market) -> rc.Impact:
+    """A fifth of all debt sold lowers ether or bitcoin by 1 - 1/e; a hundredth a small coin; twice it a stable one."""
+    symbols = market.reserves.symbol
+    debt = float((market.debt.amount * market.price[market.debt.reserve]).sum())
+    share = [0.2 if s in ETH_LIKE | BTC_LIKE else 0.01 if s in OTHERS else 2.0 for s in symbols]
+    where = [ETH if s in ETH_LIKE else BTC if s in BTC_LIKE else i for i, s in enumerate(symbols)]
+    return rc.Impact.exponential(np.array(share) * debt, market=where)
+
+
+def run(table: Table) -> None:
+    """Every cascade row."""
+    market = bench_market()
+    impact = bench_impact(market)
+    table.title(f"cascades: {statistics(market)}; one thread")
+    floors = {"24h": (50, 10), "30d": (None, None), "288": (None, None)}
+    for name, n_steps, step in (
+        ("24h", 24, timedelta(hours=1)), ("30d", 30, timedelta(days=1)), ("288", 288, timedelta(minutes=5)),
+    ):  # fmt: skip
+        scenario = bench_scenario(market, n_steps, step)
+        few, many = (8, 1_000) if name == "24h" else (2, 300)
+        brute = rc.simulate(market, scenario, few, threads=1, impact=impact, brute_force=True)
+        pruned = rc.simulate(market, scenario, many, threads=1, impact=impact)
+        np.testing.assert_array_equal(brute.path, pruned.path[:few])
+        plain = rc.simulate(market, scenario, many, threads=1)
+        taken = seconds({
+            "cascade": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1, impact=impact),
+            "plain": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
+            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, impact=impact, brute_force=True),
+        })  # fmt: skip
+        table.note(
+            f"{name}: cascade {taken['cascade'] / many * 1e6:,.0f} us a path, none {taken['plain'] / many * 1e6:,.0f}, "
+            f"brute force {taken['brute'] / few * 1e6:,.0f}; mean repaid {pruned.repaid_usd.mean() / 1e6:,.1f} m USD, "
+            f"{plain.repaid_usd.mean() / 1e6:,.1f} without impact"
+        )
+        against, cost = floors[name]
+        ratio = taken["brute"] / few / (taken["cascade"] / many)
+        table.add(f"cascade_vs_brute_{name}", ratio, "x", "against brute-force cascades, same bits", against)
+        key = "cascade_cost" if name == "24h" else f"cascade_cost_{name}"
+        table.add(key, taken["cascade"] / taken["plain"], "x", "cascades over no cascades", cost, True)
