@@ -85,9 +85,8 @@ def simulate(
     if brute_force not in METHODS:
         raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r}")
     method = METHODS[brute_force]
-    first, stop = _path_range(scenario, n_paths, paths)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
-        raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
+    first, stop = path_range(scenario, n_paths, paths)
+    seed = checked_seed(seed)
     workers = threads if threads is not None else _cores()
     if workers < 1:
         raise InputError(f"threads: expected at least 1, found {threads}")
@@ -196,7 +195,15 @@ class _Worker:
         )  # fmt: skip
 
 
-def _path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:
+def checked_seed(seed: int) -> int:
+    """`seed`, or `InputError` where it is no 64-bit number."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
+        raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
+    return int(seed)
+
+
+def path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:
+    """[first, stop) of what is asked for, or `InputError`."""
     given = scenario.price.shape[0] if isinstance(scenario, PricePaths) else None
     if given is None and (isinstance(n_paths, bool) or not isinstance(n_paths, int | np.integer) or n_paths < 1):
         raise InputError(f"n_paths: expected a positive integer, found {n_paths!r}")

@@ -106,8 +106,8 @@ class Scenario:
             given=np.zeros((0, n, self.n_steps)), drift=drift, cholesky=lower, start=start, law=self.law.code,
             shape=self.law.shape(years), beta=self.law.loadings(n), sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
-            share=np.ones(1), shift=np.zeros((1, n)), thinning=np.ones(1), surge=np.ones(1),
-            jolt=np.zeros(1),
+            share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
+            thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
         )  # fmt: skip
 
 
@@ -146,8 +146,8 @@ class PricePaths:
         return kernels.Draw(
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
             start=np.zeros(r), law=kernels.GBM, shape=np.zeros(3), beta=np.zeros(r), sampling=kernels.PLAIN,
-            directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)), thinning=np.ones(1),
-            surge=np.ones(1), jolt=np.zeros(1),
+            directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)),
+            burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
         )  # fmt: skip
 
     @property

@@ -4,7 +4,8 @@ Importance sampling. Paths are drawn where the loss happens, and each counts wit
 under the scenario and under the law that it was drawn from. That law is a mixture: a share of plain paths, so that no
 weight exceeds the inverse of the share whatever the tilt misses, and modes in which
 
-- the independent normals of every step are shifted (by `Tilt.shift` standard deviations over the horizon),
+- the independent normals are shifted, by `Tilt.shift` standard deviations evenly over the horizon and by `Tilt.burst`
+  in one step, whichever (a deficit is often a gap: liquidators keep up with a slow fall),
 - the chi-square of a Student-t path is multiplied by `Tilt.thinning`, so that all its moves are wider,
 - common jumps come `Tilt.surge` times as often, their mean moved by `Tilt.jolt` deviations.
 
@@ -22,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from risk_core.engine import simulate
+from risk_core.engine import checked_seed, path_range, simulate
 from risk_core.errors import InputError
-from risk_core.kernels.paths import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, Draw, tilt_statistics
+from risk_core.kernels.paths import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, Draw, independent_of, tilt_statistics
 from risk_core.measures import FEW_DRAWS, LOSSES, Z95, Estimate, losses
 from risk_core.price_laws import Jumps, StudentT
 from risk_core.price_models import Scenario
@@ -32,20 +33,29 @@ from risk_core.types import FloatArray, IntArray, Market, _frozen, _require
 
 PLAIN_SHARE = 0.2
 """Share of paths drawn from the scenario itself; no weight exceeds its inverse."""
+GENERAL_SHARE = 0.2
+"""Share of paths from components that widen or jump without a direction: they bridge plain paths and modes."""
 PILOT_PATHS = 2_000
 """Paths of one pilot run."""
 ENOUGH_EVENTS = 40
 """Loss paths that a pilot run needs before its modes are believed."""
 WIDENINGS = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)
 """Volatility multiples that the first pilot runs try until losses are no longer rare."""
+MOST_EVENTS = 300
+N_MODES = 3
+"""Of each kind, at most."""
+LEAST_PART = 0.005
+"""A mode that explains less of the losses is dropped."""
+EVEN_PART = 0.3
+"""What of the modes' share is dealt out evenly, so that a mode seen by few pilot paths is still drawn from."""
 REFINEMENTS = 5
 GOOD_DRAWS = 200.0
 """Effective draws of the loss in a pilot run at which the tilt is good enough."""
 PILOT_JUMPS = 1.0
 PILOT_JOLT = 1.5
-PILOT_THINNING = 0.3
-"""What part of the first pilot runs is drawn with: jumps expected over the horizon, at least; deviations by which they
-are larger or smaller; and a multiple of the chi-square."""
+PILOT_THINNINGS = (0.5, 0.2)
+"""What the components without a direction are drawn with: jumps expected over the horizon, at least; deviations by
+which they are larger or smaller; and multiples of the chi-square."""
 FARTHEST_SHIFT = 12.0
 CHUNK = 1 << 15
 
@@ -54,12 +64,14 @@ CHUNK = 1 << 15
 class Tilt:
     """A mixture to draw from. Component 0 is the scenario itself. K components, F factors.
 
-    share: (K,) probabilities. shift: (K, F) standard deviations over the horizon, on the independent normals behind the
-    factors (in the order of the Cholesky factor). thinning, surge, jolt: (K,) see the module. n_pilot: paths spent.
+    share: (K,) probabilities. shift, burst: (K, F) standard deviations over the horizon and of one step, on the
+    independent normals behind the factors (in the order of the Cholesky factor). thinning, surge, jolt: (K,); see the
+    module. n_pilot: paths spent on finding it.
     """
 
     share: FloatArray
     shift: FloatArray
+    burst: FloatArray
     thinning: FloatArray
     surge: FloatArray
     jolt: FloatArray
@@ -71,20 +83,27 @@ class Tilt:
         if len(share) == 0 or abs(share.sum() - 1) > 1e-9:
             raise InputError(f"Tilt.share: must add up to 1, found {share.sum():g}")
         shift = _frozen(self, "shift", self.shift, np.float64, (len(share), None))
-        _require("Tilt.shift", shift, np.isfinite(shift), "must be finite")
+        burst = _frozen(self, "burst", self.burst, np.float64, shift.shape)
+        for name, array in (("shift", shift), ("burst", burst)):
+            _require(f"Tilt.{name}", array, np.isfinite(array), "must be finite")
         for name in ("thinning", "surge"):
             array = _frozen(self, name, getattr(self, name), np.float64, (len(share),))
             _require(f"Tilt.{name}", array, np.isfinite(array) & (array > 0), "must be finite and positive")
         jolt = _frozen(self, "jolt", self.jolt, np.float64, (len(share),))
         _require("Tilt.jolt", jolt, np.isfinite(jolt), "must be finite")
-        if (shift[0] != 0).any() or (self.thinning[0], self.surge[0], jolt[0]) != (1, 1, 0):
-            raise InputError("Tilt: component 0 must be the scenario itself (shift and jolt 0, thinning and surge 1)")
+        if (shift[0] != 0).any() or (burst[0] != 0).any() or (self.thinning[0], self.surge[0], jolt[0]) != (1, 1, 0):
+            raise InputError("Tilt: component 0 must be the scenario itself (shift, burst, jolt 0; thinning, surge 1)")
 
     @classmethod
     def none(cls, n_factors: int, n_pilot: int = 0) -> Tilt:
         """Plain Monte Carlo."""
-        zero = np.zeros((1, n_factors))
-        return cls(share=[1.0], shift=zero, thinning=[1.0], surge=[1.0], jolt=[0.0], n_pilot=n_pilot)
+        return cls._unshifted([1.0], n_factors, n_pilot=n_pilot)
+
+    @classmethod
+    def _unshifted(cls, share: list[float], n_factors: int, **changes: Any) -> Tilt:
+        k = len(share)
+        ones = dict(thinning=np.ones(k), surge=np.ones(k), jolt=np.zeros(k))
+        return cls(share=share, shift=np.zeros((k, n_factors)), burst=np.zeros((k, n_factors)), **(ones | changes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +181,7 @@ class TailSample:
     def __add__(self, other: TailSample) -> TailSample:
         same_tilt = all(
             np.array_equal(getattr(self.tilt, name), getattr(other.tilt, name))
-            for name in ("share", "shift", "thinning", "surge", "jolt")
+            for name in ("share", "shift", "burst", "thinning", "surge", "jolt")
         )
         if not same_tilt or (self.seed, self.code_version) != (other.seed, other.code_version):
             raise InputError("tail samples of different tilts, seeds or code versions cannot be added")
@@ -183,6 +202,8 @@ def probability_of_deficit(
 
     how: `threads`, `policy`, `progress` and the like as in `simulate`. Raises `InputError`.
     """
+    _check(scenario, "deficit")
+    path_range(scenario, n_paths, None)
     tilt = find_tilt(market, scenario, above, seed, **how)
     return sample(market, scenario, tilt, n_paths, seed, **how).probability(above)
 
@@ -230,26 +251,25 @@ def find_tilt(
     if isinstance(above, bool) or not isinstance(above, int | float | np.number) or not np.isfinite(above) or above < 0:
         raise InputError(f"above: expected USD, finite and not negative, found {above!r}")
     scenario = replace(scenario, sampling="plain")
-    seeds = iter(np.random.SeedSequence(int(seed)).generate_state(2 * len(WIDENINGS) + REFINEMENTS, np.uint64))
+    seeds = iter(np.random.default_rng([checked_seed(seed), 1]).integers(2**63, size=2 * len(WIDENINGS) + REFINEMENTS))
     tilt, spent = _everything_more_often(scenario), 0
     for level, widening in enumerate(WIDENINGS):  # noqa: B007
-        tilted = _Tilted(scenario, tilt, widening)
-        seen, event = _pilot(market, tilted, n_paths, int(next(seeds)), of, above, how)
+        pilot = _Pilot(market, _Tilted(scenario, tilt, widening), n_paths, int(next(seeds)), of, above, how)
         spent += n_paths
-        if event.sum() >= ENOUGH_EVENTS:
+        if len(pilot.weight) >= ENOUGH_EVENTS:
             break
     else:
         return Tilt.none(len(scenario.factors), spent)
-    tilt = _modes(scenario, seen[event], _tempered(_weights(tilted, seen)[event]))
+    tilt, exact = _modes(pilot), []
     for widening in [*WIDENINGS[level - 1 : 0 : -1], *[1.0] * REFINEMENTS]:
-        tilted = _Tilted(scenario, tilt, widening)
-        seen, event = _pilot(market, tilted, n_paths, int(next(seeds)), of, above, how)
+        pilot = _Pilot(market, _Tilted(scenario, tilt, widening), n_paths, int(next(seeds)), of, above, how)
         spent += n_paths
-        if not event.any():
-            continue
-        weight = _weights(tilted, seen)[event]
-        tilt = _modes(scenario, seen[event], _tempered(weight))
-        if widening == 1.0 and _draws(weight) > GOOD_DRAWS:
+        if widening == 1.0:
+            exact.append(pilot)
+            pilot = _Pilot.pooled(exact)
+        if len(pilot.weight) >= FEW_DRAWS / 3:
+            tilt = _modes(pilot)
+        if widening == 1.0 and len(pilot.weight) and _draws(pilot.weight) > GOOD_DRAWS:
             break
     return replace(tilt, n_pilot=spent)
 
@@ -288,10 +308,11 @@ class _Tilted:
 
     def draw(self) -> Draw:
         draw = self.scenario.draw()
+        tilt = self.tilt
         return draw._replace(
-            cholesky=draw.cholesky * self.widening, share=np.cumsum(self.tilt.share),
-            shift=self.tilt.shift / np.sqrt(self.n_steps) / self.widening, thinning=np.array(self.tilt.thinning),
-            surge=np.array(self.tilt.surge), jolt=np.array(self.tilt.jolt),
+            cholesky=draw.cholesky * self.widening, share=np.cumsum(tilt.share),
+            shift=tilt.shift / np.sqrt(self.n_steps) / self.widening, burst=tilt.burst / self.widening,
+            thinning=np.array(tilt.thinning), surge=np.array(tilt.surge), jolt=np.array(tilt.jolt),
         )  # fmt: skip
 
 
@@ -302,22 +323,46 @@ def _check(scenario: object, of: str) -> None:
         raise InputError(f"of: expected one of {', '.join(LOSSES)}, found {of!r}")
 
 
-def _pilot(
-    market: Market, tilted: _Tilted, n_paths: int, seed: int, of: str, above: float, how: dict[str, Any]
-) -> tuple[FloatArray, np.ndarray]:
-    """What the likelihood depends on, the normals as wide as they were; and which paths have the loss."""
-    quiet = {name: value for name, value in how.items() if name != "progress"}
-    result = simulate(market, tilted, n_paths, seed, **quiet)  # type: ignore[arg-type]
-    seen = _statistics(tilted, seed, 0, n_paths)
-    seen[:, : len(tilted.factors)] *= tilted.widening
-    return seen, losses(result, of) > above
+class _Pilot:
+    """One pilot run. E of its paths have the loss (the first MOST_EVENTS are kept).
+
+    z: (E, F, T) their independent normals, as wide as they were drawn. extra: (E, N_EXTRA). weight: (E,) exact, except
+    that with wider moves the normals are not weighed.
+    """
+
+    def __init__(
+        self, market: Market, tilted: _Tilted, n_paths: int, seed: int, of: str, above: float, how: dict[str, Any]
+    ) -> None:
+        quiet = {name: value for name, value in how.items() if name != "progress"}
+        result = simulate(market, tilted, n_paths, seed, **quiet)  # type: ignore[arg-type]
+        event = np.flatnonzero(losses(result, of) > above)
+        found, event = len(event), event[:MOST_EVENTS]
+        seen = _statistics(tilted, seed, 0, n_paths)[event]
+        self.tilted, self.extra = tilted, seen[:, -N_EXTRA:]
+        if tilted.widening > 1:
+            seen[:, :-N_EXTRA] = 0.0
+        self.weight = _weights(tilted, seen) * (found / max(len(event), 1))
+        draw, n_factors = tilted.draw(), len(tilted.factors)
+        self.z = np.empty((len(event), n_factors, tilted.n_steps))
+        z = np.empty((n_factors + 2, tilted.n_steps))
+        for row, path in enumerate(event):
+            independent_of(draw, np.uint64(seed), path, tilted.n_steps, z)
+            self.z[row] = z[:n_factors] * tilted.widening
+
+    @classmethod
+    def pooled(cls, pilots: list[_Pilot]) -> _Pilot:
+        """Runs of equal length and unwidened as one."""
+        whole = cls.__new__(cls)
+        whole.tilted = pilots[-1].tilted
+        for name in ("z", "extra", "weight"):
+            setattr(whole, name, np.concatenate([getattr(pilot, name) for pilot in pilots]))
+        return whole
 
 
 def _statistics(tilted: _Tilted, seed: int, first: int, n_paths: int) -> FloatArray:
-    """(n_paths, F + 2): see `kernels.paths.tilt_statistics`."""
-    n_factors = len(tilted.factors)
-    draw, out = tilted.draw(), np.empty((n_paths, n_factors + N_EXTRA))
-    z = np.empty((n_factors + 2, tilted.n_steps))
+    """(n_paths, K + N_EXTRA): see `kernels.paths.tilt_statistics`."""
+    draw, out = tilted.draw(), np.empty((n_paths, len(tilted.tilt.share) + N_EXTRA))
+    z = np.empty((len(tilted.factors) + 2, tilted.n_steps))
     for a in range(0, n_paths, CHUNK):
         part = out[a : a + CHUNK]
         tilt_statistics(draw, np.uint64(seed), first + a, len(part), tilted.n_steps, z, part)
@@ -325,20 +370,15 @@ def _statistics(tilted: _Tilted, seed: int, first: int, n_paths: int) -> FloatAr
 
 
 def _weights(tilted: _Tilted, seen: FloatArray) -> FloatArray:
-    """(P,) density of each path under the scenario over that under the mixture: exact, from sufficient statistics.
-
-    With wider moves (in pilot runs alone) only what the path comes to is weighed, up to a constant.
-    """
-    tilt, law, n_factors = tilted.tilt, tilted.scenario.law, len(tilted.factors)
-    z, variance = seen[:, :n_factors], tilted.widening**2
-    log_ratio = (z @ tilt.shift.T - 0.5 * (tilt.shift**2).sum(axis=1)) / variance
-    log_ratio += 0.5 * (1 - 1 / variance) * (z**2).sum(axis=1, keepdims=True)
+    """(P,) density of each path under the scenario over that under the mixture: exact, from sufficient statistics."""
+    tilt, law = tilted.tilt, tilted.scenario.law
+    log_ratio, extra = seen[:, :-N_EXTRA].copy(), seen[:, -N_EXTRA:]
     if isinstance(law, StudentT):
-        chi = seen[:, n_factors + CHI_SQUARE, None]
+        chi = extra[:, CHI_SQUARE, None]
         log_ratio += -0.5 * law.nu * np.log(tilt.thinning) - 0.5 * chi * (1 / tilt.thinning - 1)
     if isinstance(law, Jumps):
         expected = tilted.draw().shape[0] * tilted.n_steps
-        count, score = seen[:, n_factors + N_JUMPS, None], seen[:, n_factors + JUMP_SCORE, None]
+        count, score = extra[:, N_JUMPS, None], extra[:, JUMP_SCORE, None]
         log_ratio += count * np.log(tilt.surge) - (tilt.surge - 1) * expected
         log_ratio += score * tilt.jolt - 0.5 * count * tilt.jolt**2
     highest = log_ratio.max(axis=1)
@@ -362,48 +402,82 @@ def _tempered(weight: FloatArray) -> FloatArray:
 def _everything_more_often(scenario: Scenario) -> Tilt:
     """A mixture that knows nothing of the market: where the law has more than normals to move, move it."""
     n_factors, law = len(scenario.factors), scenario.law
-    if isinstance(law, StudentT):
-        return Tilt(
-            share=[0.5, 0.5], shift=np.zeros((2, n_factors)), thinning=[1.0, PILOT_THINNING], surge=[1.0, 1.0],
-            jolt=[0.0, 0.0],
-        )  # fmt: skip
     expected = scenario.draw().shape[0] * scenario.n_steps
+    if isinstance(law, StudentT):
+        return Tilt._unshifted([0.4, 0.3, 0.3], n_factors, thinning=[1.0, *PILOT_THINNINGS])
     if isinstance(law, Jumps) and expected > 0:
         surge = max(PILOT_JUMPS / expected, 1.0)
-        return Tilt(
-            share=[0.2, 0.4, 0.4], shift=np.zeros((3, n_factors)), thinning=np.ones(3), surge=[1.0, surge, surge],
-            jolt=[0.0, PILOT_JOLT, -PILOT_JOLT],
-        )  # fmt: skip
+        return Tilt._unshifted(
+            [0.2, 0.4, 0.4], n_factors, surge=[1.0, surge, surge], jolt=[0.0, PILOT_JOLT, -PILOT_JOLT]
+        )
     return Tilt.none(n_factors)
 
 
-def _modes(scenario: Scenario, seen: FloatArray, weight: FloatArray) -> Tilt:
-    """Two modes that fit weighted losses best (cross-entropy: expectation-maximisation with unit covariance)."""
-    n_factors, law = len(scenario.factors), scenario.law
-    z, weight = seen[:, :n_factors], weight / weight.sum()
-    nearest = (weight * np.exp(-0.5 * (z**2).sum(axis=1) / n_factors)).argmax()
-    apart = ((z - z[nearest]) ** 2).sum(axis=1)
-    centre = np.stack([z[nearest], z[(weight * apart).argmax()]])
-    part = np.array([0.5, 0.5])
-    for _ in range(30):
-        log = np.log(np.maximum(part, 1e-12)) - 0.5 * ((z[:, None] - centre) ** 2).sum(axis=2)
-        member = np.exp(log - log.max(axis=1, keepdims=True))
-        member *= (weight / member.sum(axis=1))[:, None]
-        part = member.sum(axis=0)
-        centre = (member.T @ z) / np.maximum(part, 1e-12)[:, None]
-    kept = part > 0.02
-    part, centre, member = part[kept] / part[kept].sum(), centre[kept], member[:, kept]
-    length = np.linalg.norm(centre, axis=1, keepdims=True)
-    centre *= np.minimum(1.0, FARTHEST_SHIFT / np.maximum(length, 1e-12))
-    mean = (member / member.sum(axis=0)).T @ seen[:, n_factors:]
+def _modes(pilot: _Pilot) -> Tilt:
+    """Modes that fit weighted losses best: cross-entropy by expectation-maximisation with unit covariance.
+
+    Some with an even shift alone, and some with a burst as well if there is more than one step.
+    """
+    scenario, variance = pilot.tilted.scenario, pilot.tilted.widening**2
+    n_steps, weight = scenario.n_steps, _tempered(pilot.weight)
+    weight = weight / weight.sum()
+    steps, total = pilot.z.transpose(0, 2, 1), pilot.z.sum(axis=2)
+    even = _centres(total / np.sqrt(n_steps), weight) / np.sqrt(n_steps)
+    shift, burst = even, np.zeros_like(even)
+    if n_steps > 1:
+        farthest = steps[np.arange(len(steps)), (steps**2).sum(axis=2).argmax(axis=1)]
+        sudden = _centres(farthest, weight)
+        shift, burst = np.vstack([even, np.zeros_like(sudden)]), np.vstack([burst, sudden])
+    part = np.full(len(shift), 1 / len(shift))
+    for _ in range(20):
+        log = np.empty((len(part), len(weight), n_steps))  # component, path, step of the burst
+        for k in range(len(part)):
+            base = total @ shift[k] - 0.5 * n_steps * shift[k] @ shift[k]
+            peak = (steps - shift[k]) @ burst[k] - 0.5 * burst[k] @ burst[k]
+            log[k] = np.log(max(part[k], 1e-12) / n_steps) + (base[:, None] + peak) / variance
+        share = np.exp(log - log.max(axis=(0, 2))[:, None])
+        share *= (weight / share.sum(axis=(0, 2)))[:, None]
+        part = share.sum(axis=(1, 2))
+        for k in range(len(part)):
+            mass = max(part[k], 1e-12)
+            everywhere = share[k].sum(axis=1) @ total / mass
+            if k < len(even):
+                shift[k] = everywhere / n_steps
+            else:
+                there = np.einsum("et,etf->f", share[k], steps) / mass
+                shift[k] = (everywhere - there) / (n_steps - 1)
+                burst[k] = there - shift[k]
+    kept = part > LEAST_PART
+    member = share.sum(axis=2)[kept]
+    extra = (member / member.sum(axis=1, keepdims=True)) @ pilot.extra
+    part, shift, burst = part[kept] / part[kept].sum(), _bounded(shift[kept] * np.sqrt(n_steps)), _bounded(burst[kept])
+    part = (1 - EVEN_PART) * part + EVEN_PART / len(part)
     thinning, surge, jolt = np.ones(len(part)), np.ones(len(part)), np.zeros(len(part))
-    if isinstance(law, StudentT):
-        thinning = np.clip(mean[:, CHI_SQUARE] / law.nu, 0.005, 1.0)
-    expected = scenario.draw().shape[0] * scenario.n_steps
-    if isinstance(law, Jumps) and expected > 0:
-        surge = np.clip(mean[:, N_JUMPS] / expected, 1.0, max(4.0 / expected, 1.0))
-        jolt = np.clip(mean[:, JUMP_SCORE] / np.maximum(mean[:, N_JUMPS], 1e-12), -6.0, 6.0)
+    expected = scenario.draw().shape[0] * n_steps
+    if isinstance(scenario.law, StudentT):
+        thinning = np.clip(extra[:, CHI_SQUARE] / scenario.law.nu, 0.005, 1.0)
+    if isinstance(scenario.law, Jumps) and expected > 0:
+        surge = np.clip(extra[:, N_JUMPS] / expected, 1.0, max(4.0 / expected, 1.0))
+        jolt = np.clip(extra[:, JUMP_SCORE] / np.maximum(extra[:, N_JUMPS], 1e-12), -6.0, 6.0)
+    base = _everything_more_often(scenario)
+    floor = PLAIN_SHARE + (GENERAL_SHARE if len(base.share) > 1 else 0.0)
+    general = np.full(len(base.share) - 1, GENERAL_SHARE / max(len(base.share) - 1, 1))
     return Tilt(
-        share=np.append(PLAIN_SHARE, (1 - PLAIN_SHARE) * part), shift=np.vstack([np.zeros(n_factors), centre]),
-        thinning=np.append(1.0, thinning), surge=np.append(1.0, surge), jolt=np.append(0.0, jolt),
+        share=np.concatenate([[PLAIN_SHARE], general, (1 - floor) * part]), shift=np.vstack([base.shift, shift]),
+        burst=np.vstack([base.burst, burst]), thinning=np.append(base.thinning, thinning),
+        surge=np.append(base.surge, surge), jolt=np.append(base.jolt, jolt),
     )  # fmt: skip
+
+
+def _centres(seen: FloatArray, weight: FloatArray) -> FloatArray:
+    """(N_MODES, F) to start from: the mean, then again and again the path that the others describe worst."""
+    centre = [weight @ seen]
+    for _ in range(N_MODES - 1):
+        off = np.min([((seen - one) ** 2).sum(axis=1) for one in centre], axis=0)
+        centre.append(seen[(weight * off).argmax()])
+    return np.stack(centre)
+
+
+def _bounded(shift: FloatArray) -> FloatArray:
+    length = np.linalg.norm(shift, axis=1, keepdims=True)
+    return shift * np.minimum(1.0, FARTHEST_SHIFT / np.maximum(length, 1e-12))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from risk_core.kernels._jit import kernel
-from risk_core.kernels.randomness import chi_square, exp, normals, poisson_moves, sobol_normal, uniform
+from risk_core.kernels.randomness import chi_square, exp, log, normals, poisson_moves, sobol_normal, uniform
 
 GBM = 0
 STUDENT_T = 1
@@ -28,7 +28,7 @@ FARTHEST = 20.0
 """A log move beyond it is held there (a price 485 million times higher): only a heavy tail of a badly chosen law, or
 a volatility of several hundred, gets so far, and money stays within int64 in any market short of that."""
 
-# columns of `tilt_statistics` after the F terminal normals
+# columns of `tilt_statistics` after the K log ratios
 CHI_SQUARE = 0
 N_JUMPS = 1
 JUMP_SCORE = 2
@@ -48,7 +48,8 @@ class Draw(NamedTuple):
     sampling: int  # PLAIN, ANTITHETIC or QUASI
     directions: np.ndarray  # (dimensions, QUASI_BITS) uint64 Sobol direction numbers; none unless QUASI
     share: np.ndarray  # (K,) cumulative probability of each component; one component, untilted, for a plain sample
-    shift: np.ndarray  # (K, F) added to each step's independent normals
+    shift: np.ndarray  # (K, F) added to the independent normals of every step
+    burst: np.ndarray  # (K, F) added to those of one step, each as likely as the other
     thinning: np.ndarray  # (K,) multiplies the chi-square
     surge: np.ndarray  # (K,) multiplies the number of jumps expected
     jolt: np.ndarray  # (K,) deviations by which the mean jump moves
@@ -104,7 +105,7 @@ def component(share, seed, path):
     """Which component of an importance sample path `path` is drawn from."""
     k = 0
     if share.shape[0] > 1:
-        u = uniform(seed, path)
+        u = uniform(seed, path, 0)
         while k < share.shape[0] - 1 and u >= share[k]:
             k += 1
     return k
@@ -124,11 +125,14 @@ def independent(draw, seed, path, k, n_steps, z):
         normals(seed, path, 0, n_factors, n_steps, z)
         if draw.sampling == QUASI:
             steer(draw.directions, seed, path, n_factors, n_steps, z)
+    if k == 0:
+        return
+    at = min(int(uniform(seed, path, 1) * n_steps), n_steps - 1)
     for f in range(n_factors):
         shift = draw.shift[k, f]
-        if shift != 0.0:
-            for t in range(n_steps):
-                z[f, t] += shift
+        for t in range(n_steps):
+            z[f, t] += shift
+        z[f, at] += draw.burst[k, f]
 
 
 @kernel
@@ -220,35 +224,69 @@ def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
 
 
 @kernel
-def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
-    """What the likelihood ratio of each path depends on, drawn again. out: (n_paths, F + N_EXTRA).
+def log_ratio(shift, burst, n_factors, n_steps, z):
+    """Log density of the independent normals `z` under a shift and a burst over that under neither.
 
-    F sums of the independent normals over the path, divided by sqrt(n_steps); the chi-square; the number of jumps; and
-    how many deviations they sum to beyond their mean.
+    The burst is a mixture over the steps: log of the mean over t of exp(burst . (z_t - shift) - |burst|^2 / 2).
+    """
+    even = 0.0
+    square = 0.0
+    offset = 0.0
+    for f in range(n_factors):
+        for t in range(n_steps):
+            even += shift[f] * (z[f, t] - 0.5 * shift[f])
+        square += burst[f] * burst[f]
+        offset += burst[f] * shift[f]
+    if square == 0.0:
+        return even
+    highest = -1e300
+    total = 0.0
+    for t in range(n_steps):
+        score = 0.0
+        for f in range(n_factors):
+            score += burst[f] * z[f, t]
+        if score > highest:
+            total = total * exp(max(highest - score, -600.0)) + 1.0
+            highest = score
+        else:
+            total += exp(max(score - highest, -600.0))
+    return even + highest + log(total / n_steps) - offset - 0.5 * square
+
+
+@kernel
+def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
+    """What the likelihood ratio of each path depends on, drawn again. out: (n_paths, K + N_EXTRA).
+
+    `log_ratio` of each component; the chi-square; the number of jumps; how many deviations they sum to beyond their
+    mean.
     """
     n_factors = draw.drift.shape[0]
+    n_components = draw.share.shape[0]
     for q in range(n_paths):
         path = first_path + q
         k = component(draw.share, seed, path)
         independent(draw, seed, path, k, n_steps, z)
-        for f in range(n_factors):
-            total = 0.0
-            for t in range(n_steps):
-                total += z[f, t]
-            out[q, f] = total / np.sqrt(n_steps)
-        out[q, n_factors + CHI_SQUARE] = 0.0
-        out[q, n_factors + N_JUMPS] = 0.0
-        out[q, n_factors + JUMP_SCORE] = 0.0
+        for c in range(n_components):
+            out[q, c] = log_ratio(draw.shift[c], draw.burst[c], n_factors, n_steps, z)
+        out[q, n_components + CHI_SQUARE] = 0.0
+        out[q, n_components + N_JUMPS] = 0.0
+        out[q, n_components + JUMP_SCORE] = 0.0
         if draw.law == STUDENT_T:
-            out[q, n_factors + CHI_SQUARE], _ = widening(draw, seed, path, k)
+            out[q, n_components + CHI_SQUARE], _ = widening(draw, seed, path, k)
         elif draw.law == JUMPS:
             count = common_jumps(draw, seed, path, k, n_steps, z[n_factors])
             moved = 0.0
             for t in range(n_steps):
                 moved += z[n_factors, t]
-            out[q, n_factors + N_JUMPS] = count
+            out[q, n_components + N_JUMPS] = count
             if draw.shape[2] > 0.0:
-                out[q, n_factors + JUMP_SCORE] = (moved - count * draw.shape[1]) / draw.shape[2]
+                out[q, n_components + JUMP_SCORE] = (moved - count * draw.shape[1]) / draw.shape[2]
+
+
+@kernel
+def independent_of(draw, seed, path, n_steps, z):
+    """The independent normals of one path, drawn again into `z`."""
+    independent(draw, seed, path, component(draw.share, seed, path), n_steps, z)
 
 
 def padded_steps(n_steps: int) -> int:

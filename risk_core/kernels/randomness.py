@@ -251,10 +251,10 @@ def sobol_normal(directions, seed, copy, point, dimension):
 
 
 @kernel
-def uniform(seed, path):
-    """One number in (0, 1) for a path, apart from all its other draws."""
+def uniform(seed, path, number):
+    """A number in (0, 1) for a path, apart from all its other draws."""
     a, b, _, _ = philox(
-        np.uint64(0), COMPONENT_STREAM, np.uint64(path) & LOW, np.uint64(path) >> SHIFT, np.uint64(seed) & LOW,
+        np.uint64(number), COMPONENT_STREAM, np.uint64(path) & LOW, np.uint64(path) >> SHIFT, np.uint64(seed) & LOW,
         np.uint64(seed) >> SHIFT,
     )  # fmt: skip
     return open_unit(word(a, b))
