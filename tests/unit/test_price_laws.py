@@ -98,7 +98,7 @@ def test_three_processes_have_the_bits_of_one():
 
 @pytest.mark.slow
 def test_dask_has_the_bits_of_one_run():
-    dask = pytest.importorskip("dask", reason="dask is not installed: it is not among the pinned packages")
+    dask = pytest.importorskip("dask", reason="dask is not installed: pip install -r requirements-dev.txt")
     tasks = [dask.delayed(_shard)(LAWS[1], "plain", a, a + 100) for a in (0, 100, 200)]
     first, second, third = dask.compute(*tasks, scheduler="processes", num_workers=3)
     same(_shard(LAWS[1], "plain", 0, 300), first + second + third)
