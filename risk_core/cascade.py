@@ -7,8 +7,8 @@ from datetime import timedelta
 import numpy as np
 
 from risk_core.errors import InputError
+from risk_core.kernels.book import SLACK, Book
 from risk_core.kernels.sales import Pool, Sales, Sleepers
-from risk_core.kernels.shard import SLACK, Book
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.plan import Plan
 from risk_core.types import IntArray

@@ -24,21 +24,11 @@ import numpy as np
 
 from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
+from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.paths import QUASI_PATHS, padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
-from risk_core.kernels.shard import (
-    BRUTE,
-    HIT_BUCKETS,
-    LANES,
-    N_BINS,
-    PRUNED,
-    UNPRUNED,
-    Book,
-    Scratch,
-    Totals,
-    run_shard,
-)
+from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code
 from risk_core.liquidity import Impact
 from risk_core.plan import NEVER_OPEN, plan_of

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from risk_core.accounts import account_terms
-from risk_core.kernels.shard import Book, Walk
+from risk_core.kernels.book import Book, Walk
 from risk_core.types import FloatArray, IntArray, Market
 
 NEVER_OPEN = np.iinfo(np.int64).max

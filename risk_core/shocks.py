@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from risk_core.accounts import health_factor
 from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
+from risk_core.kernels.book import Book
 from risk_core.kernels.settle import DEFICIT, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
-from risk_core.kernels.shard import Book
 from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.core.caching import IndexDataCacheFile
 
 import risk_core.kernels
 
@@ -34,8 +35,12 @@ _DIGEST = _sources()
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     dispatcher = njit(nogil=True, _nrt=False, error_model="numpy", cache=True, **options)(function)
     # numba keys its on-disk cache by the file that a kernel stands in, not by the files of the kernels it calls: after
-    # an edit of `settle` a cached `run_shard` would go on liquidating by the old rule. Key it by all of them.
-    dispatcher._cache._cache_file._source_stamp = _DIGEST
+    # an edit of `settle` a cached `run_shard` would go on liquidating by the old rule. Key it by all of them, in the
+    # file's name, too: an index that names a class which has moved since cannot even be read.
+    cache = dispatcher._cache
+    cache._cache_file = IndexDataCacheFile(
+        cache_path=cache._cache_path, filename_base=f"{cache._impl.filename_base}-{_DIGEST[:16]}", source_stamp=_DIGEST
+    )
     return dispatcher
 
 

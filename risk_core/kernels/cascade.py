@@ -29,10 +29,11 @@ import numpy as np
 
 from risk_core.kernels._jit import kernel, merged
 from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
+from risk_core.kernels.book import LANES, SLACK
 from risk_core.kernels.paths import price_block
 from risk_core.kernels.sales import begin_step, quote, sell
 from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
-from risk_core.kernels.shard import LANES, SLACK, add_to_fan
+from risk_core.kernels.shard import add_to_fan
 
 MAX_ROUNDS = 12
 NANO = 1e9

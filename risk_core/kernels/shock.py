@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from risk_core.kernels._jit import kernel
+from risk_core.kernels.book import SLACK
 from risk_core.kernels.settle import THRESHOLD, settle
-from risk_core.kernels.shard import SLACK
 
 
 @kernel

@@ -1,0 +1,82 @@
+"""How a book, its work space and its totals are laid out for the kernels of the Monte Carlo."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+LANES = 8
+"""Paths of one block: one vector of float64, and the unit in which an account's record is reused."""
+SLACK = 1.0 + 1e-11
+"""Bounds and health factors here carry a relative rounding error below 1e-13; the slack is far above it."""
+HIT_BUCKETS = 8
+"""Equal parts of the horizon in which an account's first liquidation is counted."""
+BINS_PER_OCTAVE = 32
+N_BINS = 1 + 63 * BINS_PER_OCTAVE
+
+
+class Book(NamedTuple):
+    """Accounts grouped by (collateral set, debt set, e-mode), sorted by health factor inside a group. G groups."""
+
+    first: np.ndarray  # (G + 1,) int64, first account of each group
+    leg: np.ndarray  # (G + 1,) int64, first leg of each group
+    n_collateral: np.ndarray  # (G,) int64
+    value_at: np.ndarray  # (G,) int64, where the values of the group's first account begin; stride = number of legs
+    value: np.ndarray  # (nnz,) float64, snapshot dollars, collateral then debt
+    health: np.ndarray  # (n,) float64 at the snapshot
+    factor: np.ndarray  # (legs,) int64
+    reserve: np.ndarray  # (legs,) int64
+    terms: np.ndarray  # (legs, N_TERMS) float64, columns in kernels.settle
+    pair_at: np.ndarray  # (G + 1,) int64
+    pair: np.ndarray  # (sum of pairs,) int64, rows of the two below
+    pair_collateral: np.ndarray  # (n_pairs,) int64 factor
+    pair_debt: np.ndarray  # (n_pairs,) int64 factor
+    open_from: np.ndarray  # (R,) int64, first step at which a reserve may be liquidated
+
+
+class Walk(NamedTuple):
+    """The same book as the pruned engine walks it: what it reads together lies together.
+
+    An event costs about as much as the cache misses on its way; this layout makes it two instead of seven.
+    """
+
+    weakest: np.ndarray  # (G,) float64, health factor of the group's first account
+    shape: np.ndarray  # (G, 6) int64: first account, end, collateral legs, legs, first record, first leg
+    record: np.ndarray  # (n + nnz,) float64, an account's health factor and then its values
+    kind: np.ndarray  # (legs,) int64, rows of the three below: the few distinct legs of the whole book
+    factor: np.ndarray  # (kinds,) int64
+    reserve: np.ndarray  # (kinds,) int64
+    terms: np.ndarray  # (kinds, N_TERMS) float64
+
+
+class Totals(NamedTuple):
+    """Everything a shard adds to. Integers only, so that the order of accounts, paths and shards cannot matter."""
+
+    path: np.ndarray  # (n_paths, N_TOTALS) int64, micro-USD and counts
+    by_step: np.ndarray  # (n_steps, R, 4) int64, milli-USD
+    fan: np.ndarray  # (n_steps, N_BINS) int64, paths by cumulative repaid
+    hits: np.ndarray  # (n, HIT_BUCKETS) int32, paths by the account's first liquidation
+    flat_path: np.ndarray  # the same memory as `path`, `by_step` and `hits`, one axis
+    flat_by_step: np.ndarray
+    flat_hits: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Work space of one shard; its size does not depend on the number of accounts or paths."""
+
+    x: np.ndarray  # (LANES, F + 1, padded steps) relative prices of a block
+    z: np.ndarray  # (F + 1 rounded up to even, n_steps) normals, and a row for common jumps
+    inverse: np.ndarray  # (F + 1, padded steps)
+    low: np.ndarray  # (pairs, LANES)
+    lowest: np.ndarray  # (pairs,)
+    bound: np.ndarray  # (LANES,)
+    value: np.ndarray  # (most legs,) balances of the account in hand, snapshot dollars
+    now: np.ndarray  # (most legs,) their relative prices at the step in hand
+    factor: np.ndarray  # (most legs,) int64, legs of the group in hand
+    reserve: np.ndarray  # (most legs,) int64
+    terms: np.ndarray  # (most legs, N_TERMS) float64
+    sums: np.ndarray  # (2, padded steps)
+    step_repaid: np.ndarray  # (LANES, n_steps) int64, micro-USD
+    flat_x: np.ndarray  # the same memory as `x` and `step_repaid`, one axis
+    flat_step_repaid: np.ndarray
