@@ -68,7 +68,7 @@ def test_what_if_equals_one_step_of_the_engine(seed, kind, policy):
     rising_too=st.booleans(),
 )
 def test_a_sweep_is_a_what_if_at_each_step(seed, kind, steps, policy, rising_too):
-    """Counts exactly; amounts to 1e-9 and the rounding of a `what_if`: half a micro-dollar a call, a milli by reserve."""
+    """Counts exactly; amounts to 1e-9 and the rounding of a `what_if`: half a micro-dollar a call, milli by reserve."""
     market = random_market(seed, kind, 40)
     direction = np.random.default_rng(seed).uniform(-1, 1 if rising_too else 0, market.n_reserves)
     curve = rc.sweep(market, direction, steps, policy)
