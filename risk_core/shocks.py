@@ -14,6 +14,8 @@ from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book
 from risk_core.kernels.settle import DEFICIT, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
+from risk_core.kernels.sweep import LANES, N_STATE, N_TOTAL
+from risk_core.kernels.sweep import sweep as kernel_sweep
 from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD
@@ -129,20 +131,56 @@ def sweep(
     """
     if steps < 1:
         raise InputError(f"steps: expected at least 1, found {steps}")
+    code = policy_code(policy)
+    weights = _weights(market, direction)
+    shock = np.arange(steps) / 100
+    book, r = _book_now(market), market.n_reserves
+    blocks = -(-steps // LANES)
+    x = np.ones((blocks * LANES, r + 1))
+    x[:steps, :-1] = _along(market, shock, weights) / market.price
+    x[steps:] = x[steps - 1]
+    legs = int(np.diff(book.leg).max(initial=0))
+    total, seized = np.zeros((blocks, N_TOTAL)), np.zeros((blocks, r, LANES))
+    exact, by_step = np.zeros((steps, N_TOTALS), dtype=np.int64), np.zeros((steps, r, 4), dtype=np.int64)
+    kernel_sweep(
+        book, np.ascontiguousarray(x.reshape(blocks, LANES, r + 1).transpose(0, 2, 1)).reshape(-1), steps, code,
+        np.empty((len(book.pair_collateral), blocks)), np.empty(blocks + 1), np.empty(blocks * N_STATE),
+        total.reshape(-1), np.empty(N_STATE),
+        np.zeros((blocks + 1, legs + 1)), np.empty(legs), np.empty(legs), seized, exact, by_step,
+    )  # fmt: skip
+    count, debt, repaid, deficit = (total[:, 8 * k : 8 * k + 8].reshape(-1)[:steps] for k in range(4))
+    seized_by_reserve = seized.transpose(0, 2, 1).reshape(-1, r)[:steps]
+    return Sweep(
+        direction=weights, shock=shock, n_accounts=count.astype(np.int64), debt_usd=debt.copy(),
+        repaid_usd=repaid + exact[:, REPAID] * MICRO_USD,
+        seized_usd=seized_by_reserve.sum(axis=1) + exact[:, SEIZED] * MICRO_USD,
+        deficit_usd=deficit + exact[:, DEFICIT] * MICRO_USD,
+        seized_by_reserve=seized_by_reserve + by_step[:, :, SEIZED] * MILLI_USD,
+    )  # fmt: skip
+
+
+def _weights(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
+    """(R,) weights of a direction. Raises `InputError`."""
     if isinstance(direction, Mapping):
         weights = np.zeros(market.n_reserves)
         for symbol, weight in direction.items():
             weights[market.reserves.index(symbol)] = weight
-    else:
-        weights = np.asarray(direction, dtype=np.float64)
-    shock = np.arange(steps) / 100
-    answers = [what_if(market, s * weights, policy) for s in shock]
-    return Sweep(
-        direction=weights, shock=shock, n_accounts=np.array([a.n_accounts for a in answers]),
-        debt_usd=np.array([a.debt_usd for a in answers]), repaid_usd=np.array([a.repaid_usd for a in answers]),
-        seized_usd=np.array([a.seized_usd for a in answers]), deficit_usd=np.array([a.deficit_usd for a in answers]),
-        seized_by_reserve=np.array([a.seized_by_reserve for a in answers]),
-    )  # fmt: skip
+        return weights
+    weights = np.asarray(direction, dtype=np.float64)
+    if weights.shape != (market.n_reserves,):
+        raise InputError(
+            f"direction: expected {market.n_reserves} weights, one for each reserve, found {weights.shape}"
+        )
+    return weights
+
+
+def _along(market: Market, shock: FloatArray, weights: FloatArray) -> FloatArray:
+    """(steps, R) prices of `market.shocked(s * weights)` for each s of `shock`."""
+    move = shock[:, None] * weights
+    bad = ~(np.isfinite(move) & (move > -1)).all(axis=1)
+    if bad.any():
+        market.shocked(move[np.flatnonzero(bad)[0]])  # raises, naming the reserve
+    return market.price * (1.0 + move)
 
 
 _books: WeakKeyDictionary[Market, Book] = WeakKeyDictionary()

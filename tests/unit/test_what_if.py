@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import risk_core as rc
+from risk_core.errors import InputError
+from risk_core.liquidation import POLICIES
 from risk_core.price_models import PricePaths
 from tests.markets import KINDS, one_account, random_market
 
@@ -58,16 +60,45 @@ def test_what_if_equals_one_step_of_the_engine(seed, kind, policy):
 
 
 @pytest.mark.property
-@given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), steps=st.integers(1, 91))
-def test_a_sweep_is_a_what_if_at_each_step(seed, kind, steps):
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from(KINDS),
+    steps=st.integers(1, 91),
+    policy=st.sampled_from(sorted(POLICIES)),
+    rising_too=st.booleans(),
+)
+def test_a_sweep_is_a_what_if_at_each_step(seed, kind, steps, policy, rising_too):
+    """Counts exactly; amounts to 1e-9 and the rounding of a `what_if`: half a micro-dollar a call, milli by reserve."""
     market = random_market(seed, kind, 40)
-    direction = -np.random.default_rng(seed).uniform(0, 1, market.n_reserves)
-    curve = rc.sweep(market, direction, steps)
+    direction = np.random.default_rng(seed).uniform(-1, 1 if rising_too else 0, market.n_reserves)
+    curve = rc.sweep(market, direction, steps, policy)
     assert len(curve.shock) == steps
-    for i in {0, steps // 2, steps - 1}:
-        answer = rc.what_if(market, curve.shock[i] * direction)
+    for i in {0, steps // 5, steps // 2, steps * 4 // 5, steps - 1}:
+        answer = rc.what_if(market, curve.shock[i] * direction, policy)
+        calls = 8 * max(answer.n_accounts, 1)
         assert curve.n_accounts[i] == answer.n_accounts
-        assert curve.debt_usd[i] == pytest.approx(answer.debt_usd)
-        assert curve.repaid_usd[i] == pytest.approx(answer.repaid_usd)
-        assert curve.deficit_usd[i] == pytest.approx(answer.deficit_usd)
-        np.testing.assert_allclose(curve.seized_by_reserve[i], answer.seized_by_reserve)
+        for name in ("debt_usd", "repaid_usd", "seized_usd", "deficit_usd"):
+            found, expected = getattr(curve, name)[i], getattr(answer, name)
+            assert found == pytest.approx(expected, rel=1e-9, abs=calls * 5e-7), name
+        np.testing.assert_allclose(
+            curve.seized_by_reserve[i], answer.seized_by_reserve, rtol=1e-9, atol=calls * 5e-4
+        )  # fmt: skip
+
+
+def test_a_sweep_by_hand():
+    """10 ETH at 2,000 against 16,000: below 1 from 4 %, half may be repaid until HF 0.95, then all that ETH can pay."""
+    curve = rc.sweep(one_account(price=2_000.0), {"ETH": -1.0})
+    assert curve.n_accounts.tolist() == [0] * 4 + [1] * 87
+    assert curve.repaid_usd[[3, 4, 8, 9, 15, 16, 90]] == pytest.approx(
+        [0, 8_000, 8_000, 16_000, 16_000, 16_000, 2_000 / 1.05]
+    )
+    assert curve.seized_usd[[8, 9, 16, 90]] == pytest.approx([8_400, 16_800, 16_800, 2_000])
+    assert curve.deficit_usd[[16, 17, 90]] == pytest.approx([0, 16_000 - 16_600 / 1.05, 16_000 - 2_000 / 1.05])
+    assert curve.seized_by_reserve[90] == pytest.approx([2_000, 0])
+
+
+def test_a_sweep_refuses_a_direction_that_takes_a_price_to_nothing():
+    with pytest.raises(InputError, match=r"shock: .* above -1"):
+        rc.sweep(one_account(), {"ETH": -2.0})
+    with pytest.raises(InputError, match="direction: expected 2 weights"):
+        rc.sweep(one_account(), [-1.0])
