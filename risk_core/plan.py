@@ -50,6 +50,10 @@ class Plan:
     def n_groups(self) -> int:
         return len(self.n_collateral)
 
+    @property
+    def most_legs(self) -> int:
+        return int(self.shape[:, 3].max(initial=0))
+
     def book(self, factor: IntArray, n_factors: int, open_from: IntArray) -> Book:
         """The kernel's layout under a scenario: `factor` (R,) of each reserve (-1 fixed), `open_from` (R,)."""
         leg_factor = np.where(factor < 0, n_factors, factor)[self.reserve]

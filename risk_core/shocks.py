@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,8 +11,8 @@ from numpy.typing import ArrayLike
 from risk_core.accounts import health_factor
 from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
-from risk_core.kernels.book import Book
-from risk_core.kernels.settle import DEFICIT, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
+from risk_core.kernels.book import Book, Walk
+from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
 from risk_core.kernels.sweep import LANES, N_STATE, N_TOTAL
 from risk_core.kernels.sweep import sweep as kernel_sweep
 from risk_core.liquidation import policy_code
@@ -102,21 +101,24 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     """
     price = market.shocked(shock)
     code = policy_code(policy)
-    plan, book = plan_of(market), _book_now(market)
-    x = np.append(price / market.price, 1.0).reshape(1, -1, 1)
-    account, group = np.empty(plan.n_accounts, dtype=np.int64), np.empty(plan.n_accounts, dtype=np.int64)
-    health = np.empty(plan.n_accounts)
-    k = kernels.touched(book, x, account, group, health)
-    out = np.zeros((k, N_TOTALS), dtype=np.int64)
+    plan, (book, walk) = plan_of(market), _bound_now(market)
+    x = np.append(price / market.price, 1.0)
+    first, stop = np.empty((2, plan.n_groups), dtype=np.int64)
+    groups, most = kernels.candidates(book, walk, x, np.empty(len(book.pair_collateral)), first, stop)
+    account = np.empty(most, dtype=np.int64)
+    found = np.empty((6, most))
     by_step = np.zeros((1, market.n_reserves, 4), dtype=np.int64)
-    debt = np.zeros(k)
-    scratch = np.empty((2, int(np.diff(plan.leg).max(initial=0))))
-    kernels.settle_each(book, x, account[:k], group[:k], code, scratch[0], scratch[1], by_step, debt, out)
+    legs = plan.most_legs
+    work = kernels.Work(np.empty(legs), np.empty(legs), np.empty(legs, dtype=np.int64), np.empty((legs, N_TERMS)))
+    k = kernels.settle_below(
+        walk, book.open_from, x, first[:groups], stop[:groups], code, work, np.zeros((1, N_TOTALS), dtype=np.int64),
+        by_step, account, found,
+    )  # fmt: skip
+    health, debt, repaid, seized, fee, deficit = found[:, :k]
     return WhatIf(
-        market=market, price=price, policy=policy, liquidatable=plan.account[account[:k]],
-        liquidatable_health=health[:k].copy(), account_debt_usd=debt,
-        account_repaid_usd=out[:, REPAID] * MICRO_USD, account_seized_usd=out[:, SEIZED] * MICRO_USD,
-        account_fee_usd=out[:, PROTOCOL_FEE] * MICRO_USD, account_deficit_usd=out[:, DEFICIT] * MICRO_USD,
+        market=market, price=price, policy=policy, liquidatable=plan.account[account[:k]], liquidatable_health=health,
+        account_debt_usd=debt, account_repaid_usd=repaid, account_seized_usd=seized, account_fee_usd=fee,
+        account_deficit_usd=deficit,
         repaid_by_reserve=by_step[0, :, REPAID] * MILLI_USD, seized_by_reserve=by_step[0, :, SEIZED] * MILLI_USD,
         deficit_by_reserve=by_step[0, :, DEFICIT] * MILLI_USD,
     )  # fmt: skip
@@ -134,12 +136,12 @@ def sweep(
     code = policy_code(policy)
     weights = _weights(market, direction)
     shock = np.arange(steps) / 100
-    book, r = _book_now(market), market.n_reserves
+    plan, (book, _), r = plan_of(market), _bound_now(market), market.n_reserves
     blocks = -(-steps // LANES)
     x = np.ones((blocks * LANES, r + 1))
     x[:steps, :-1] = _along(market, shock, weights) / market.price
     x[steps:] = x[steps - 1]
-    legs = int(np.diff(book.leg).max(initial=0))
+    legs = plan.most_legs
     total, seized = np.zeros((blocks, N_TOTAL)), np.zeros((blocks, r, LANES))
     exact, by_step = np.zeros((steps, N_TOTALS), dtype=np.int64), np.zeros((steps, r, 4), dtype=np.int64)
     kernel_sweep(
@@ -183,16 +185,9 @@ def _along(market: Market, shock: FloatArray, weights: FloatArray) -> FloatArray
     return market.price * (1.0 + move)
 
 
-_books: WeakKeyDictionary[Market, Book] = WeakKeyDictionary()
-
-
-def _book_now(market: Market) -> Book:
+def _bound_now(market: Market) -> tuple[Book, Walk]:
     """The plan bound to one factor per reserve, with what is barred from liquidation at the snapshot."""
-    book = _books.get(market)
-    if book is None:
-        reserves = market.reserves
-        barred = ~reserves.active | reserves.paused | (reserves.grace_until >= market.snapshot.block_time)
-        factor = np.arange(market.n_reserves)
-        book = plan_of(market).book(factor, market.n_reserves, np.where(barred, NEVER_OPEN, 0))
-        book = _books.setdefault(market, book)
-    return book
+    reserves = market.reserves
+    barred = ~reserves.active | reserves.paused | (reserves.grace_until >= market.snapshot.block_time)
+    factor = np.arange(market.n_reserves)
+    return plan_of(market).bind(factor, market.n_reserves, np.where(barred, NEVER_OPEN, 0))

@@ -2,65 +2,103 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
 from risk_core.kernels._jit import kernel
 from risk_core.kernels.book import SLACK
-from risk_core.kernels.settle import THRESHOLD, settle
+from risk_core.kernels.settle import DEFICIT, N_TERMS, PROTOCOL_FEE, REPAID, SEIZED, THRESHOLD, settle
+
+MICRO_USD = 1e-6
+
+
+class Work(NamedTuple):
+    """The group in hand; L legs at most."""
+
+    value: np.ndarray  # (L,) balances of the account in hand, snapshot dollars
+    now: np.ndarray  # (L,) relative prices
+    reserve: np.ndarray  # (L,) int64
+    terms: np.ndarray  # (L, N_TERMS)
 
 
 @kernel
-def touched(book, x, account, group, health):
-    """Accounts with health factor below 1 at the relative prices x (1, F + 1, 1), weakest group prefix first.
+def candidates(book, walk, x, low, first, stop):
+    """The groups with an account that may be below 1 at the relative prices x (F + 1,): how many, and accounts in them.
 
-    account, group (n,) int64 and health (n,) float64 are filled; returns how many.
+    Written for each such group: first (groups,) int64, its number; stop (groups,) int64, the account from which on all
+    are surely above 1, found by bisection because a group is sorted. low (pairs,) is work space.
     """
-    count = 0
-    for g in range(book.first.shape[0] - 1):
-        low = 1e300
-        for k in range(book.pair_at[g], book.pair_at[g + 1]):
-            p = book.pair[k]
-            ratio = x[0, book.pair_collateral[p], 0] / x[0, book.pair_debt[p], 0]
-            low = ratio if ratio < low else low
-        n = book.first[g]
-        if book.health[n] * low >= SLACK:
+    for p in range(low.shape[0]):
+        low[p] = x[book.pair_collateral[p]] / x[book.pair_debt[p]]
+    weakest, pair_at, pair = walk.weakest, book.pair_at, book.pair
+    groups = 0
+    accounts = 0
+    for g in range(weakest.shape[0]):
+        least = 1e300
+        for k in range(pair_at[g], pair_at[g + 1]):
+            ratio = low[pair[k]]
+            least = ratio if ratio < least else least
+        if weakest[g] * least >= SLACK:
             continue
-        stop = SLACK * SLACK / low
-        leg = book.leg[g]
-        n_legs = book.leg[g + 1] - leg
-        n_collateral = book.n_collateral[g]
-        at = book.value_at[g]
-        while n < book.first[g + 1] and book.health[n] < stop:
+        begin = book.first[g]
+        bound = SLACK * SLACK / least
+        a, b = begin, book.first[g + 1]
+        while a < b:
+            middle = (a + b) // 2
+            if book.health[middle] < bound:
+                a = middle + 1
+            else:
+                b = middle
+        first[groups] = g
+        stop[groups] = a
+        accounts += a - begin
+        groups += 1
+    return groups, accounts
+
+
+@kernel
+def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, account, found):
+    """Settle every account of the groups' prefixes whose health factor is below 1, from its balances at the snapshot.
+
+    Filled for each, in the order of the book: account, its place in the book; found (6, n), health factor and USD of
+    debt, repaid, seized, fee and deficit. row (1, N_TOTALS) int64 zeros. Returns how many.
+    """
+    shape, record, kind, kind_factor = walk.shape, walk.record, walk.kind, walk.factor
+    value, now, reserve, terms = work.value, work.now, work.reserve, work.terms
+    count = 0
+    for i in range(first.shape[0]):
+        g = first[i]
+        n_collateral, n_legs, at, leg = shape[g, 2], shape[g, 3], shape[g, 4], shape[g, 5]
+        for k in range(n_legs):
+            what = kind[leg + k]
+            now[k] = x[kind_factor[what]]
+            reserve[k] = walk.reserve[what]
+            for c in range(N_TERMS):
+                terms[k, c] = walk.terms[what, c]
+        for n in range(shape[g, 0], stop[i]):
             margin = 0.0
             owed = 0.0
             for k in range(n_collateral):
-                margin += (book.value[at + k] * book.terms[leg + k, THRESHOLD]) * x[0, book.factor[leg + k], 0]
+                value[k] = record[at + 1 + k]
+                margin += (value[k] * terms[k, THRESHOLD]) * now[k]
             for k in range(n_collateral, n_legs):
-                owed += book.value[at + k] * x[0, book.factor[leg + k], 0]
-            if margin < owed:
-                account[count] = n
-                group[count] = g
-                health[count] = margin / owed
-                count += 1
-            at += n_legs
-            n += 1
-    return count
-
-
-@kernel
-def settle_each(book, x, account, group, policy, value, now, by_step, debt, out):
-    """Settle each listed account, from its balances at the snapshot. out (k, N_TOTALS) micro-USD, debt (k,) USD."""
-    for i in range(account.shape[0]):
-        g = group[i]
-        leg = book.leg[g]
-        n_legs = book.leg[g + 1] - leg
-        n_collateral = book.n_collateral[g]
-        at = book.value_at[g] + (account[i] - book.first[g]) * n_legs
-        owed = 0.0
-        for k in range(n_legs):
-            value[k] = book.value[at + k]
-            now[k] = x[0, book.factor[leg + k], 0]
-            if k >= n_collateral:
+                value[k] = record[at + 1 + k]
                 owed += value[k] * now[k]
-        debt[i] = owed
-        settle(
-            n_collateral, n_legs, value, now, leg, book.reserve, book.terms, book.open_from, 0, policy, out, i, by_step
-        )
+            at += n_legs + 1
+            if not margin < owed:
+                continue
+            account[count] = n
+            found[0, count] = margin / owed
+            found[1, count] = owed
+            if n_legs == 2:  # two of three accounts: constants, so that the loops over legs fall away
+                settle(1, 2, value, now, 0, reserve, terms, open_from, 0, policy, row, 0, by_step)
+            else:
+                settle(n_collateral, n_legs, value, now, 0, reserve, terms, open_from, 0, policy, row, 0, by_step)
+            found[2, count] = row[0, REPAID] * MICRO_USD
+            found[3, count] = row[0, SEIZED] * MICRO_USD
+            found[4, count] = row[0, PROTOCOL_FEE] * MICRO_USD
+            found[5, count] = row[0, DEFICIT] * MICRO_USD
+            row[0, REPAID] = row[0, SEIZED] = row[0, PROTOCOL_FEE] = row[0, DEFICIT] = 0
+            count += 1
+    return count
