@@ -53,7 +53,7 @@ Progress = Callable[[int, int], object]
 
 METHODS = {False: PRUNED, True: BRUTE, "simd": UNPRUNED}
 CHUNK = 32 * LANES
-"""Paths between two looks at the stop flag: a few tens of milliseconds on the default book. Fewer where a path is slow."""
+"""Paths between two looks at the stop flag: tens of milliseconds on the default book. Fewer where a path is slow."""
 
 
 def simulate(
