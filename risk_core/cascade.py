@@ -54,6 +54,13 @@ class Cascade:
             fall=impact.fall, floor=np.where(moves, FIRST_FLOOR, 1.0), kept=impact.kept(step),
         )  # fmt: skip
 
+    @property
+    def pool_bytes(self) -> int:
+        """Of one worker's pool, and of this book, which no plan keeps."""
+        return sum(
+            array.nbytes for array in (*self.book, *self.sleepers, *self.pool(0)) if isinstance(array, np.ndarray)
+        )
+
     def pool(self, padded_steps: int) -> Pool:
         """One worker's state; sized by accounts, so left untouched by the system until somebody wakes there."""
         n_accounts, n_columns = len(self.sleepers.group), len(self.sales.factor)

@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from risk_core import memory
 from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals
@@ -42,7 +43,7 @@ Progress = Callable[[int, int], object]
 
 METHODS = {False: PRUNED, True: BRUTE, "simd": UNPRUNED}
 CHUNK = 32 * LANES
-"""Paths between two looks at the stop flag: a few tens of milliseconds on the default book."""
+"""Paths between two looks at the stop flag: tens of milliseconds on the default book. Fewer where a path is slow."""
 
 
 def simulate(
@@ -56,6 +57,7 @@ def simulate(
     progress: Progress | None = None,
     brute_force: bool | Literal["simd"] = False,
     impact: Impact | None = None,
+    memory_mb: float | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
 
@@ -69,6 +71,7 @@ def simulate(
     brute_force: look at every account on every path, for the same bits, slowly. True is the audit: another kernel,
     plainly written. "simd" is the engine's own inner loop without its bounds, the baseline that its speed is held to.
     impact: what liquidators sell lowers prices within the step, which may bring down others; None, it does not.
+    memory_mb: refuse a run that would allocate more (see `risk_core.memory` for what counts); None, never.
     Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
@@ -86,9 +89,16 @@ def simulate(
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.factor, draw.n_factors, opening, impact, scenario.step)
     book, walk = plan.bind(draw.factor, draw.n_factors, opening) if cascade is None else (cascade.book, None)
+    if memory_mb is not None:
+        sizes = memory.Sizes(
+            paths=stop - first, steps=n_steps, workers=workers, accounts=market.n_accounts, engaged=plan.n_accounts,
+            reserves=market.n_reserves, factors=draw.n_factors, pairs=len(book.pair_collateral), legs=plan.most_legs,
+            book=plan.nbytes + draw.kernel.given.nbytes,
+        )  # fmt: skip
+        memory.check(memory_mb, sizes, 0 if cascade is None else cascade.pool_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
     parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
-    chunk = LANES if cascade is not None and brute_force else CHUNK
+    chunk = LANES if brute_force else CHUNK if cascade is None else CHUNK // 8
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
     def one(worker: _Worker, a: int, b: int) -> int:

@@ -6,7 +6,9 @@ Accounts that can never be liquidated are left out: those without debt, and thos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -53,6 +55,15 @@ class Plan:
     @property
     def most_legs(self) -> int:
         return int(self.shape[:, 3].max(initial=0))
+
+    @property
+    def nbytes(self) -> int:
+        """Of the arrays kept, and of what is bound to a scenario."""
+        return sum({id(array): array.nbytes for array in self._arrays()}.values())
+
+    def _arrays(self) -> Iterator[np.ndarray]:
+        for owner in (tuple(getattr(self, name) for name in self.__slots__), *chain(*self.bound.values())):
+            yield from (array for array in owner if isinstance(array, np.ndarray))
 
     def book(self, factor: IntArray, n_factors: int, open_from: IntArray) -> Book:
         """The kernel's layout under a scenario: `factor` (R,) of each reserve (-1 fixed), `open_from` (R,)."""

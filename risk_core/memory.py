@@ -1,0 +1,74 @@
+"""How much memory a run takes, from its sizes alone: said before it is taken.
+
+Counted is what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. The
+market it is given, the interpreter and compiled code (about 250 MB together for a process that only simulates) are
+not. Nothing grows with paths x accounts or paths x steps: 48 bytes a path, and 80 bytes an account and worker.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from risk_core.errors import InputError
+from risk_core.kernels.paths import padded_steps
+from risk_core.kernels.settle import N_TERMS, N_TOTALS
+from risk_core.kernels.shard import HIT_BUCKETS, LANES, N_BINS
+
+MB = 1e6
+HITS = 4 * HIT_BUCKETS
+"""Bytes of an account's first passages."""
+
+
+class Sizes(NamedTuple):
+    """What the memory of a run depends on."""
+
+    paths: int
+    steps: int
+    workers: int
+    accounts: int
+    """of the market"""
+    engaged: int
+    """accounts with debt and collateral, which the engine keeps"""
+    reserves: int
+    factors: int
+    pairs: int
+    legs: int
+    """most legs of an account"""
+    book: int
+    """bytes of the prepared book, with its prices where they are given"""
+
+
+def worker_bytes(sizes: Sizes) -> int:
+    """Of one worker: its scratch and its own totals."""
+    padded, rows, steps = padded_steps(sizes.steps), sizes.factors + 1, sizes.steps
+    scratch = LANES * (rows * padded + steps) + (rows + rows % 2) * steps + (rows + 2) * padded
+    scratch += sizes.pairs * (LANES + 1) + LANES + max(sizes.legs, 2) * (4 + N_TERMS)
+    totals = steps * (sizes.reserves * 4 + N_BINS)
+    return 8 * (scratch + totals) + HITS * sizes.engaged
+
+
+def run_bytes(sizes: Sizes, pool: int = 0) -> int:
+    """Of the whole run. pool: bytes of one worker's balances, where sales move prices."""
+    workers = sizes.workers * (worker_bytes(sizes) + pool)
+    # At the end the workers' totals are added up, two sums at a time, and first passages put in the market's order.
+    sums = min(sizes.workers, 2)
+    ending = HITS * (sizes.accounts + sums * sizes.engaged) + sums * 8 * sizes.steps * (sizes.reserves * 4 + N_BINS)
+    return sizes.book + 8 * N_TOTALS * sizes.paths + workers + ending
+
+
+def check(memory_mb: float, sizes: Sizes, pool: int = 0) -> None:
+    """Raise `InputError` where a run of these sizes does not fit into `memory_mb`."""
+    number = isinstance(memory_mb, int | float) and not isinstance(memory_mb, bool)
+    if not number or not math.isfinite(memory_mb) or memory_mb <= 0:
+        raise InputError(
+            f"memory_mb: expected a positive number of megabytes, or None for no limit, found {memory_mb!r}"
+        )
+    needed = run_bytes(sizes, pool)
+    if needed > memory_mb * MB:
+        one = worker_bytes(sizes) + pool
+        raise InputError(
+            f"memory_mb: this run needs {needed / MB:,.1f} MB, given {memory_mb:,.1f}: the book {sizes.book / MB:,.1f},"
+            f" {sizes.paths:,} paths {8 * N_TOTALS * sizes.paths / MB:,.1f}, and {one / MB:,.1f} for each of "
+            f"{sizes.workers} threads, the rest to add up; take fewer threads, or the paths in parts (paths=...)"
+        )
