@@ -11,9 +11,9 @@ import math
 from typing import NamedTuple
 
 from risk_core.errors import InputError
+from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS
 from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
-from risk_core.kernels.shard import HIT_BUCKETS, LANES, N_BINS
 
 MB = 1e6
 HITS = 4 * HIT_BUCKETS
