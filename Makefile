@@ -10,6 +10,8 @@ ARGS   ?=
 RUNTIME_STAMP := $(VENV)/.runtime-$(shell cat requirements.txt pyproject.toml | cksum | tr -d ' ')
 DEV_STAMP     := $(VENV)/.dev-$(shell cat requirements.txt requirements-dev.txt pyproject.toml | cksum | tr -d ' ')
 
+WARM_STAMP    := .numba_cache/warm-$(shell cat risk_core/kernels/*.py requirements.txt | cksum | tr -d ' ')
+
 # Everything a run leaves behind stays inside the project, and no tool reports home.
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -27,7 +29,7 @@ help: ## this list
 	@echo
 	@echo "  First time here? make run. Before a commit: make lint test."
 
-run: $(RUNTIME_STAMP) ## install, fill the warehouse from the built-in sample, compute, serve http://127.0.0.1:8050
+run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the built-in sample, compute, serve http://127.0.0.1:8050
 	@$(PY) -m data.sample --if-empty
 	@$(PY) -m flows risk-scenarios --skip-if-stored
 	@exec $(PY) -m dashboard
@@ -88,3 +90,8 @@ $(DEV_STAMP): | $(PY)
 	@$(PY) -m pip install -qq -r requirements-dev.txt
 	@$(PY) -m pip install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-* && touch $@ $(RUNTIME_STAMP)
+
+# What the workbench calls, before it is called: elsewhere each first call would wait for the compiler.
+$(WARM_STAMP): | $(RUNTIME_STAMP)
+	@$(PY) -m risk_core.warmup health what-if sweep simulate
+	@mkdir -p .numba_cache && rm -f .numba_cache/warm-* && touch $@
