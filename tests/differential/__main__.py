@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tests.differential import float_layer, integer_layer
+from tests.differential import float_layer, integer_layer, simulate_layer
 from tests.differential.tally import Tally
 from tests.reference.aave_records import UnknownRevision
 from tests.reference.truth import Truth, TruthError
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             unreadable += 1
             continue
         for layer, check in LAYERS.items():
-            if options.layer in (layer, "both"):
+            if options.layer in (layer, "all"):
                 tally = check(truth)
                 print(f"{truth.name} (POOL_REVISION {truth.revision}), {layer}: {tally.summary()}", flush=True)
                 total.merge(tally)
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if total.differences else 2 if unreadable else 0
 
 
-LAYERS = {"integers": integer_layer.check, "engine": float_layer.check}
+LAYERS = {"integers": integer_layer.check, "engine": float_layer.check, "simulate": simulate_layer.check}
 
 
 def _list(total: Tally, limit: int) -> None:
@@ -55,7 +55,7 @@ def _list(total: Tally, limit: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", metavar="FILE", help="a truth file, X.json.xz")
-    parser.add_argument("--layer", choices=[*LAYERS, "both"], default="both", help="which judge to hear")
+    parser.add_argument("--layer", choices=[*LAYERS, "all"], default="all", help="which judge to hear")
     parser.add_argument("--list", type=int, default=20, metavar="N", help="how many differences to list")
     return parser
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.differential import float_layer, integer_layer
+from tests.differential import float_layer, integer_layer, simulate_layer
 from tests.differential.conftest import REPOSITORY
 from tests.reference.truth import Truth
 
@@ -34,11 +34,20 @@ def test_the_engine_decides_as_the_contracts_and_stays_within_its_bounds(small):
     assert len(tally.aside) < 0.1 * (len(small.raw["liquidations"]) + len(small.raw["sequences"]))
 
 
+def test_every_vector_is_a_path_that_the_engine_liquidates_as_recorded(small):
+    tally = simulate_layer.check(small)
+
+    assert tally.differences == [], show(tally)
+    cases = len(small.users) * len(small.raw["accounts"])
+    assert tally.checked > cases + 300, "at least 300 recorded calls are among what the policies chose"
+    assert len(tally.aside) < 0.01 * tally.checked
+
+
 @pytest.mark.parametrize("name", ["truth_A", "truth_A37"])
-def test_both_layers_agree_on_a_large_book(name, large_path):
+def test_every_layer_agrees_on_a_large_book(name, large_path):
     truth = Truth.load(large_path(name))
 
-    for layer in (integer_layer, float_layer):
+    for layer in (integer_layer, float_layer, simulate_layer):
         tally = layer.check(truth)
         assert tally.differences == [], show(tally)
         assert tally.checked > 15_000
