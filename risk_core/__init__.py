@@ -1,7 +1,7 @@
 """The risk engine: arrays in, arrays out. No file, socket, environment variable, clock or database."""
 
 from risk_core import measures, tails
-from risk_core.accounts import health_factor, liquidation_prices
+from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
 from risk_core.dependence import calibrate
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
@@ -37,6 +37,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "code_version",
+    "distance_to_liquidation",
     "health_factor",
     "liquidate",
     "liquidation_prices",

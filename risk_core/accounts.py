@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
 from risk_core.kernels import health as kernels
-from risk_core.types import FloatArray, Market, _require
+from risk_core.types import FloatArray, IntArray, Market, _require
 
 
 def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
@@ -66,6 +68,51 @@ def totals(market: Market, prices: ArrayLike | None = None) -> tuple[FloatArray,
         sums = np.add.reduceat(worth, np.minimum(side.indptr[:-1], len(side.amount)))
         sides.append(np.where(np.diff(side.indptr) > 0, sums, 0.0))
     return sides[0], sides[1]
+
+
+def distance_to_liquidation(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
+    """How far prices may move along `direction` until each account's health factor is exactly 1; (n_accounts,).
+
+    direction: {symbol: weight} or (R,) weights; a reserve moves by weight times the distance, so that with weights of
+    -1 a distance of 0.2 is a fall by 20 %. Exact: collateral times threshold and debt are both linear in the move.
+    0 for an account that is at 1 or below already, `inf` for one that no move along the direction brings there, with
+    every price above nothing; NaN for one without debt. An account with debt and no collateral: 0.
+    """
+    weights = weights_of(market, direction)
+    threshold, _ = account_terms(market)
+    worth = market.collateral.amount * market.price[market.collateral.reserve]
+    owner = np.repeat(np.arange(market.n_accounts), np.diff(market.collateral.indptr))
+    backing = worth * threshold[market.emode[owner], market.collateral.reserve]
+    owed = market.debt.amount * market.price[market.debt.reserve]
+    owing = np.repeat(np.arange(market.n_accounts), np.diff(market.debt.indptr))
+
+    def sums(at: IntArray, values: FloatArray) -> FloatArray:
+        return np.bincount(at, weights=values, minlength=market.n_accounts)
+
+    excess = sums(owner, backing) - sums(owing, owed)
+    slope = sums(owner, backing * weights[market.collateral.reserve]) - sums(owing, owed * weights[market.debt.reserve])
+    # A price that falls is nothing at 1 / -weight, where the same asset on both sides would seem to reach 1.
+    farthest = (1.0 - 1e-9) / -weights.min() if weights.min() < 0 else np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.where(slope < 0, -excess / slope, np.inf)
+    distance = np.where(excess <= 0, 0.0, np.where(distance < farthest, distance, np.inf))
+    return np.where(sums(owing, owed) > 0, distance, np.nan)
+
+
+def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
+    """(R,) finite weights of a direction. Raises `InputError`."""
+    if isinstance(direction, Mapping):
+        weights = np.zeros(market.n_reserves)
+        for symbol, weight in direction.items():
+            weights[market.reserves.index(symbol)] = weight
+    else:
+        weights = np.asarray(direction, dtype=np.float64)
+    if weights.shape != (market.n_reserves,):
+        raise InputError(
+            f"direction: expected {market.n_reserves} weights, one for each reserve, found {weights.shape}"
+        )
+    _require("direction", weights, np.isfinite(weights), "weights must be finite", market.reserves.symbol)
+    return weights
 
 
 def liquidation_prices(market: Market, account: int | str) -> FloatArray:

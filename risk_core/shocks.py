@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.accounts import health_factor
+from risk_core.accounts import health_factor, weights_of
 from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book, Walk
@@ -134,7 +134,7 @@ def sweep(
     if steps < 1:
         raise InputError(f"steps: expected at least 1, found {steps}")
     code = policy_code(policy)
-    weights = _weights(market, direction)
+    weights = weights_of(market, direction)
     shock = np.arange(steps) / 100
     plan, (book, _), r = plan_of(market), _bound_now(market), market.n_reserves
     blocks = -(-steps // LANES)
@@ -159,21 +159,6 @@ def sweep(
         deficit_usd=deficit + exact[:, DEFICIT] * MICRO_USD,
         seized_by_reserve=seized_by_reserve + by_step[:, :, SEIZED] * MILLI_USD,
     )  # fmt: skip
-
-
-def _weights(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
-    """(R,) weights of a direction. Raises `InputError`."""
-    if isinstance(direction, Mapping):
-        weights = np.zeros(market.n_reserves)
-        for symbol, weight in direction.items():
-            weights[market.reserves.index(symbol)] = weight
-        return weights
-    weights = np.asarray(direction, dtype=np.float64)
-    if weights.shape != (market.n_reserves,):
-        raise InputError(
-            f"direction: expected {market.n_reserves} weights, one for each reserve, found {weights.shape}"
-        )
-    return weights
 
 
 def _along(market: Market, shock: FloatArray, weights: FloatArray) -> FloatArray:
