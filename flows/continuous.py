@@ -1,0 +1,133 @@
+"""Repeat a flow on a grid of time until somebody says stop: `--every SECONDS`.
+
+| what a round does | what follows |
+|---|---|
+| ends well | its line is printed; the next round starts at the next multiple of SECONDS since 1970 (UTC) |
+| the source is away, or another writer holds the warehouse | tried again, later and later, up to `LONGEST_PAUSE` |
+| refuses for any other reason | the loop ends with that refusal: waiting does not correct an answer of a wrong shape |
+| SIGINT or SIGTERM meanwhile | the round is finished, its rows are whole; then it ends; a second signal ends at once |
+
+Each round is the flow's own run, with its own row in `fact_run`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flows.errors import SourceUnavailable
+
+LONGEST_PAUSE = 3600.0
+"""Seconds between two tries while a source stays away, unless the grid itself is coarser."""
+
+
+class Stop:
+    """Asks a loop to end. `reason` is empty until somebody asked."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._asked = threading.Event()
+
+    def ask(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self._asked.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, or wake as soon as somebody asks; true when somebody did."""
+        return self._asked.wait(max(seconds, 0.0))
+
+
+def add_every(parser: ArgumentParser) -> None:
+    """Declare `--every`."""
+    parser.add_argument(
+        "--every", type=_seconds, metavar="SECONDS",
+        help="go on collecting: a round at every multiple of SECONDS, until Ctrl-C or SIGTERM (default: run once)",
+    )  # fmt: skip
+
+
+def run_as_asked(once: Callable[[Namespace], str], arguments: Namespace) -> str:
+    """What a flow's `run` does: one round, or rounds until stopped where `arguments.every` is given."""
+    if not arguments.every:
+        return once(arguments)
+    with stop_on_signals() as stop:
+        return repeat(lambda: once(arguments), arguments.every, stop)
+
+
+def repeat(
+    once: Callable[[], str],
+    every: float,
+    stop: Stop,
+    *,
+    clock: Callable[[], float] = time.time,
+    say: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> str:
+    """Call `once` now and then at every multiple of `every` seconds, until `stop` is asked; returns one line.
+
+    `once` returns its line. A round that outlasts the grid skips what it missed, it never hurries after it.
+    Anything but `SourceUnavailable` and `data.errors.WarehouseLocked` that a round raises is raised.
+    """
+    from data.errors import WarehouseLocked
+
+    done = away = failures = 0
+    while True:
+        try:
+            say(once())
+            done, failures = done + 1, 0
+        except (SourceUnavailable, WarehouseLocked) as exc:
+            away, failures = away + 1, failures + 1
+            say(f"{type(exc).__name__}: {exc}")
+        now = clock()
+        pause = pause_until_next(now, every, failures)
+        if failures:
+            say(f"tried {failures} times in a row; next try in {pause:,.0f} s")
+        if stop.wait(pause):
+            missed = f", {away:,} while the source was away" if away else ""
+            return f"{done:,} rounds{missed}; stopped by {stop.reason}"
+
+
+def pause_until_next(now: float, every: float, failures: int) -> float:
+    """Seconds from `now` to the next point of the grid; after `failures` in a row, points are skipped 0, 1, 3, 7, ….
+
+    Skipping is bounded by `LONGEST_PAUSE`, so a source that returns is noticed within the hour.
+    """
+    points = max(min(2 ** min(failures - 1, 60), int(LONGEST_PAUSE // every)), 1) if failures else 1
+    return (now // every + points) * every - now
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """A `Stop` that SIGINT and SIGTERM ask; the second signal acts as if nobody had caught the first.
+
+    Signals reach the main thread only: elsewhere (a worker's thread) the `Stop` is asked by nobody.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        signal.signal(number, before[number])
+        stop.ask(signal.Signals(number).name)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 7 * 86_400:
+        raise ArgumentTypeError(f"expected seconds between 1 and 604,800 (a week), found {text!r}")
+    return seconds
