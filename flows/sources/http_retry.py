@@ -1,4 +1,4 @@
-"""GET a JSON answer from a host that rate-limits: wait when told to, retry what may pass, stop at what will not.
+"""JSON answers from a host that rate-limits: wait when told to, retry what may pass, stop at what will not.
 
 | answer | what happens |
 |---|---|
@@ -68,7 +68,7 @@ class JsonSource:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{variable}: expected an address like https://host, found {base_url!r}")
+            raise ConfigurationError(f"{variable}: expected an address like https://host, found {base_url[:12]!r}…")
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._variable = variable
@@ -88,10 +88,24 @@ class JsonSource:
 
     def get(self, path: str, params: Mapping[str, str | int]) -> JsonAnswer:
         """Answer to GET `path`. Raises `SourceUnavailable`, `HttpRefused` or `MalformedAnswer` (see the module)."""
+        return self._answered(
+            path, lambda: self._session.get(self.base_url + path, params=params, timeout=self._timeout)
+        )
+
+    def post(self, body: Any, headers: Mapping[str, str], about: str) -> JsonAnswer:
+        """Answer to POSTing `body` as JSON to the base address; only for requests that may be repeated.
+
+        `about` is what messages call the request, since the address itself may hold a key. Raises like `get`.
+        """
+        return self._answered(
+            about, lambda: self._session.post(self.base_url, json=body, headers=headers, timeout=self._timeout)
+        )
+
+    def _answered(self, path: str, send: Callable[[], requests.Response]) -> JsonAnswer:
         failures = 0
         while True:
             try:
-                response = self._session.get(self.base_url + path, params=params, timeout=self._timeout)
+                response = send()
             except requests.RequestException as exc:
                 failures += 1
                 self._pause_or_give_up(failures, f"cannot be reached ({_reason(exc)})", exc)
