@@ -3,6 +3,7 @@
 migrate      create it, or bring it to the layout of this version
 tables       every table with its rows, columns and units
 quarantine   rows that were refused, newest first, with the reason
+refresh      bring the tables that SQL makes of others (data/marts) up to date
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     refused = commands.add_parser("quarantine", help="rows that were refused, newest first, with the reason")
     refused.add_argument("--last", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
     refused.add_argument("--table", help="only rows meant for this table")
+    made = commands.add_parser("refresh", help="bring the tables that SQL makes of others up to date")
+    made.add_argument("target", nargs="*", help="tables of data/marts (default: all); their inputs come first")
+    made.add_argument("--full", action="store_true", help="build them anew")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "migrate":
             _migrate()
         elif arguments.command == "tables":
             _tables()
+        elif arguments.command == "refresh":
+            _refresh(arguments.target or None, arguments.full)
         else:
             _quarantine(arguments.last, arguments.table)
     except DataError as error:
@@ -68,6 +74,18 @@ def _quarantine(last: int, table: str | None) -> None:
         print(f"{when} UTC  {source} {key}  {meant_for}\n  {reason}\n  {row}")
     if not rows:
         print("nothing is in quarantine")
+
+
+def _refresh(names: Sequence[str] | None, full: bool) -> None:
+    from data import marts
+
+    with Store.open() as store:
+        for report in marts.refresh(store, names, full).values():
+            how = "built anew" if report.rebuilt else "up to date" if not report.selected else "brought up to date"
+            print(
+                f"{report.target}: {how}, {report.changed:,} new or changed, {report.removed:,} removed, "
+                f"{report.checked:,} checked, up to batch {report.watermark}, {report.seconds:.2f} s"
+            )
 
 
 if __name__ == "__main__":

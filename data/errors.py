@@ -46,6 +46,10 @@ class BatchRefused(DataError):
         self.failures = failures or {}
 
 
+class MartFailed(DataError):
+    """A table that SQL makes could not be brought up to date; it is left as it was."""
+
+
 class NoSnapshot(DataError):
     """The warehouse holds no snapshot for the request."""
 

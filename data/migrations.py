@@ -11,17 +11,21 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from data.batches import next_batch, note_batch
 from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
 
 if TYPE_CHECKING:
     from data.tables import Table
 
+BEFORE_BATCHES = "before writes were numbered"
+"""`source` in `fact_batch` of all rows that an upgrade met without a number."""
+
 APPLICATION_ID = 0x4C615221
 """Mark of our files in the SQLite header ("LaR!")."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
 
@@ -31,7 +35,12 @@ def _holders_by_token(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM ingest_checkpoint WHERE source = 'aave_rpc'")
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _holders_by_token}
+def _klines_append_only(connection: sqlite3.Connection) -> None:
+    """Candles became append-only: the rows of old files keep their arrival, and count as one first write."""
+    _to_append_only(connection, "raw_binance_klines", {"run_id": "manual"})
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _holders_by_token, 3: _klines_append_only}
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 
 
@@ -73,6 +82,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         for table in tables().values():
             connection.execute(table.ddl)
             _add_columns(connection, table, path)
+            for index in table.index_ddl:
+                connection.execute(index)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute(
@@ -99,6 +110,46 @@ def _applied(connection: sqlite3.Connection) -> set[str]:
     return {row[0] for row in rows}
 
 
+def _first_batch(connection: sqlite3.Connection) -> int:
+    """The number under which rows go that were written before writes were numbered; noted when first asked for."""
+    from data.tables import tables
+
+    connection.execute(tables()["fact_batch"].ddl)
+    found = connection.execute("SELECT batch FROM fact_batch WHERE source = ?", (BEFORE_BATCHES,)).fetchone()
+    if found:
+        return found[0]
+    number = next_batch(connection)
+    note_batch(connection, number, BEFORE_BATCHES, "", run_id="manual", payload_sha256="", at=int(time.time()))
+    return number
+
+
+def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[str, Any]) -> None:
+    """Give an old table the layout of an append-only one; `filled_in` has values for columns that it lacks."""
+    from data.content import digests
+    from data.tables import BATCH, CONTENT_SHA256, tables
+
+    info = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
+    if not info:
+        return
+    layout, present = tables()[name], [row[1] for row in info]
+    connection.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_before"')
+    connection.execute(layout.ddl)
+    given = {BATCH: _first_batch(connection)} | filled_in
+    taken = [f'"{column}"' if column in present else "?" for column in layout.names if column != CONTENT_SHA256]
+    values = [given.get(column) for column in layout.names if column not in (*present, CONTENT_SHA256)]
+    place = layout.names.index(CONTENT_SHA256)
+    content = [(layout.names[:place] + layout.names[place + 1 :]).index(column) for column in layout.content]
+    rows = connection.execute(f'SELECT {", ".join(taken)} FROM "{name}_before"', values)
+    marks = ", ".join("?" * len(layout.names))
+    while some := rows.fetchmany(10_000):
+        sha256 = digests(layout.content, ([row[column] for column in content] for row in some))
+        connection.executemany(
+            f'INSERT INTO "{name}" VALUES ({marks})',
+            [(*row[:place], digest, *row[place:]) for row, digest in zip(some, sha256, strict=True)],
+        )
+    connection.execute(f'DROP TABLE "{name}_before"')
+
+
 def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
     """Add the nullable columns that an older file lacks."""
     info = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
@@ -111,6 +162,10 @@ def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> No
         )
     for column in table.columns:
         if column.name in present:
+            continue
+        if column.name == "batch":
+            first = _first_batch(connection)
+            connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql} DEFAULT {first}')
             continue
         if not column.nullable:
             raise MigrationFailed(

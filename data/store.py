@@ -22,12 +22,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from data import settings
+from data.batches import next_batch, note_batch
 from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
 from data.errors import BatchRefused, WarehouseError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from data.tables import Table
     from data.validation import Judgement
 
 MANUAL_RUN = "manual"
@@ -135,10 +137,12 @@ class Store:
     ) -> WriteReport:
         """Validate `frames` (table name to rows) and write the good rows in one transaction.
 
-        A row with a known key replaces the old one only if its content differs, so a re-run changes nothing. Bad
-        rows go to `quarantine` with their reasons. When more than `max_bad_share` of the rows of any table are bad,
-        nothing but quarantine and `fact_validation` is written and `BatchRefused` is raised. Columns that tell how a
-        row arrived (`ingested_at`, `run_id`, `payload_sha256`) are filled in when a frame leaves them out.
+        A row with a known key replaces the old one only if its content differs, so a re-run changes nothing; in an
+        append-only table it is added beside the old one. Bad rows go to `quarantine` with their reasons. When more
+        than `max_bad_share` of the rows of any table are bad, nothing but quarantine and `fact_validation` is written
+        and `BatchRefused` is raised. Columns that tell how a row arrived (`ingested_at`, `run_id`, `payload_sha256`)
+        are filled in when a frame leaves them out; `batch` and `content_sha256` always. A batch that changed anything
+        leaves a row in `fact_batch`, under the number that its rows carry.
 
         `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
         its tables with these values that are not in the batch are removed in the same transaction.
@@ -162,12 +166,19 @@ class Store:
             raise BatchRefused(
                 _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
             )
-        changed = {}
+        changed, removed = {}, []
         with self.transaction() as connection:
+            number = next_batch(connection)
             for verdict in verdicts:
-                changed[verdict.table] = upsert(connection, verdict.table, verdict.good)
-                if scope:
-                    changed[verdict.table] += _remove_others(connection, verdict.table, verdict.good, scope)
+                changed[verdict.table] = upsert(connection, verdict.table, _numbered(verdict.good, number))
+                if scope and (gone := _remove_others(connection, verdict.table, verdict.good, scope)):
+                    changed[verdict.table] += gone
+                    removed.append(verdict.table)
+            if any(changed.values()):
+                sha256 = payload_sha256 or ""
+                note_batch(
+                    connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, removed_from=removed
+                )
             quarantine.record(connection, batch, frames, verdicts)
         return WriteReport({verdict.table: len(verdict.good) for verdict in verdicts}, changed, quarantined)
 
@@ -219,27 +230,61 @@ def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
 def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> int:
     """Insert rows, or replace those of the same key whose content differs; returns how many that were.
 
-    `frame` has every column of the table, in its order, already validated. Rows of a table that is declared
-    sealed, or that has no content beside its key, are never replaced.
+    `frame` has every column of the table, already validated. Rows of a table that is declared sealed, or that has no
+    content beside its key, are never replaced. In an append-only table a row is added unless the newest one of its
+    natural key has the same content.
     """
     from data.tables import tables
 
     layout = tables()[table]
-    names = [column.name for column in layout.columns]
-    content = [c.name for c in layout.columns if c.name not in layout.key and not c.provenance]
+    if layout.append:
+        frame = _with_digests(layout, frame)
+        sql = append_sql(layout)
+    else:
+        sql = upsert_sql(layout, f"VALUES ({', '.join('?' * len(layout.names))})", layout.content)
+    before = connection.total_changes
+    connection.executemany(sql, plain_rows(frame[list(layout.names)]))
+    return connection.total_changes - before
+
+
+def upsert_sql(layout: Table, rows: str, content: Sequence[str]) -> str:
+    """The statement that puts `rows` (VALUES or a SELECT, all columns in order) into a table.
+
+    A row of a known key replaces the old one where one of the columns `content` differs.
+    """
+    content = [name for name in content if name not in layout.key]
     action = "NOTHING"
     if content and not layout.sealed:
-        others = [name for name in names if name not in layout.key]
-        differs = " OR ".join(f'"{table}"."{name}" IS NOT excluded."{name}"' for name in content)
+        others = [name for name in layout.names if name not in layout.key]
+        differs = " OR ".join(f'"{layout.name}"."{name}" IS NOT excluded."{name}"' for name in content)
         action = "UPDATE SET " + ", ".join(f'"{name}" = excluded."{name}"' for name in others) + f" WHERE {differs}"
-    before = connection.total_changes
-    connection.executemany(
-        f'INSERT INTO "{table}" ({", ".join(f"{chr(34)}{name}{chr(34)}" for name in names)}) '
-        f"VALUES ({', '.join('?' * len(names))}) "
-        f"ON CONFLICT ({', '.join(layout.key)}) DO {action}",
-        plain_rows(frame[names]),
+    return f'INSERT INTO "{layout.name}" ({quoted(layout.names)}) {rows} ON CONFLICT ({quoted(layout.key)}) DO {action}'
+
+
+def append_sql(layout: Table) -> str:
+    """The statement that adds a row to an append-only table, unless the newest row of its natural key says the same."""
+    place = {name: f"?{number}" for number, name in enumerate(layout.names, start=1)}
+    same_key = " AND ".join(f'"{name}" = {place[name]}' for name in layout.natural_key)
+    return (
+        f'INSERT INTO "{layout.name}" ({quoted(layout.names)}) SELECT {", ".join(place.values())} '
+        f'WHERE {place["content_sha256"]} IS NOT (SELECT content_sha256 FROM "{layout.name}" WHERE {same_key} '
+        "ORDER BY batch DESC LIMIT 1)"
     )
-    return connection.total_changes - before
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Column names as SQL takes them."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:
+    return frame.assign(batch=number) if "batch" in frame.columns else frame
+
+
+def _with_digests(layout: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    from data.content import digests
+
+    return frame.assign(content_sha256=digests(layout.content, plain_rows(frame[list(layout.content)])))
 
 
 def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any]) -> int:
@@ -248,7 +293,7 @@ def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFra
 
     layout = tables()[table]
     inside = {name: value for name, value in scope.items() if name in layout.key}
-    if not inside or layout.sealed:
+    if not inside or layout.sealed or layout.append:
         return 0
     where = " AND ".join(f'"{name}" = ?' for name in inside)
     stored = connection.execute(f'SELECT count(*) FROM "{table}" WHERE {where}', tuple(inside.values())).fetchone()[0]

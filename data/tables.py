@@ -10,6 +10,11 @@ from pandera.engines import numpy_engine, pandas_engine
 
 from data.schemas import SCHEMAS
 
+BATCH = "batch"
+"""Column with the number of the write a row came with (`fact_batch`)."""
+CONTENT_SHA256 = "content_sha256"
+"""Column with the digest of a row's content."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -30,20 +35,50 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: columns in order, primary key, and whether its rows are sealed (written once, never changed)."""
+    """One table: columns in order, primary key, further indexes, and what may happen to its rows.
+
+    `sealed`: written once, never changed. `append`: only ever added to; the key is then the natural key and `batch`.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     sealed: bool
+    append: bool
+    indexes: tuple[tuple[str, ...], ...]
 
     @property
     def ddl(self) -> str:
+        return f'CREATE TABLE IF NOT EXISTS "{self.name}" {self.body}'
+
+    @property
+    def body(self) -> str:
+        """What follows the name in CREATE TABLE."""
         columns = ",\n  ".join(column.sql for column in self.columns)
         key = ", ".join(f'"{name}"' for name in self.key)
-        return (
-            f'CREATE TABLE IF NOT EXISTS "{self.name}" (\n  {columns},\n  PRIMARY KEY ({key})\n) STRICT, WITHOUT ROWID'
+        return f"(\n  {columns},\n  PRIMARY KEY ({key})\n) STRICT, WITHOUT ROWID"
+
+    @property
+    def index_ddl(self) -> tuple[str, ...]:
+        return tuple(
+            f'CREATE INDEX IF NOT EXISTS "{self.name}_by_{"_".join(index)}" ON "{self.name}" '
+            f"({', '.join(f'{chr(34)}{name}{chr(34)}' for name in index)})"
+            for index in self.indexes
         )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def natural_key(self) -> tuple[str, ...]:
+        """What a row is about: the key without the number of the write."""
+        return tuple(name for name in self.key if name != BATCH) if self.append else self.key
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Columns that say something, how the row arrived left out."""
+        return tuple(column.name for column in self.columns if not column.provenance)
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -75,12 +110,18 @@ def tables() -> dict[str, Table]:
             )
             for column in schema.columns.values()
         )  # fmt: skip
+        append = bool(said.get("append"))
+        indexes = [tuple(index) for index in said.get("indexes", ())]
+        if append and (BATCH,) not in indexes:
+            indexes.append((BATCH,))
         found[name] = Table(
-            name=name, columns=columns, key=tuple(schema.unique), sealed=bool(said.get("sealed"))
+            name=name, columns=columns, key=(*schema.unique, *([BATCH] if append else [])),
+            sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
         )  # fmt: skip
     return found
 
 
 def fingerprint() -> str:
     """SHA-256 of all table definitions: two files with the same fingerprint have the same layout."""
-    return hashlib.sha256("\n".join(table.ddl for table in tables().values()).encode()).hexdigest()
+    definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl)]
+    return hashlib.sha256("\n".join(definitions).encode()).hexdigest()

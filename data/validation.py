@@ -10,7 +10,10 @@ import pandas as pd
 import pandera.pandas as pa
 
 from data.schemas import SCHEMAS
-from data.tables import Table, tables
+from data.tables import BATCH, CONTENT_SHA256, Table, tables
+
+PLACES = {BATCH: 0, CONTENT_SHA256: "0" * 64}
+"""Stand for columns that only the write itself can know; a good row keeps its place until then."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ def judge(table: str, frame: pd.DataFrame, filled_in: dict[str, Any] | None = No
     if not len(frame) and not len(frame.columns):
         frame = pd.DataFrame({column.name: [] for column in layout.columns})
     verdict = Judgement(table=table, n_rows=len(frame), good=frame)
-    frame = _completed(layout, frame, filled_in or {})
+    frame = _completed(layout, frame, PLACES | (filled_in or {}))
     if not _columns_fit(layout, frame, verdict):
         verdict.good = frame.iloc[:0]
         return verdict

@@ -1,18 +1,28 @@
 """The schema of every table: one pandera model each, from which the SQL tables are derived.
 
-A model's `Config.unique` is the table's primary key. In `Config.metadata`, `"optional"` names nullable columns that
-a frame may leave out and `"sealed"` marks a table whose rows are written once and never changed. A field with
-`provenance` in its metadata (such as `ingested_at`) tells how a row arrived, is no part of its content, and is filled
-in by the store when a frame leaves it out.
+Names say the layer: `raw_` as received, `stg_` typed and deduplicated, `dim_`, `fact_`, `mart_` served. What SQL makes
+of other tables is described in `data.marts`.
+
+A model's `Config.unique` is the table's primary key. A field with `provenance` in its metadata (such as `ingested_at`)
+tells how a row arrived, is no part of its content, and is filled in by the store when a frame leaves it out. In
+`Config.metadata`:
+
+`"optional"`  nullable columns that a frame may leave out
+`"sealed"`    rows are written once and never changed
+`"append"`    rows are only ever added: `unique` is the natural key, the primary key is that and `batch`. The newest row
+              again is nothing, a row with other content is a further row; staging takes the newest batch of a natural
+              key. Needs the fields `content_sha256()` and `batch()`, which the store fills in; `batch` is indexed
+`"indexes"`   further indexes, each a list of columns
 """
 
 from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, prices, results, runs
+from data.schemas import aave, calibrations, prices, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
+    "fact_batch": runs.Batches,
     "fact_snapshot": aave.Snapshots,
     "raw_aave_reserves": aave.Reserves,
     "raw_aave_emodes": aave.EModes,
@@ -21,6 +31,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_aave_holders": aave.Holders,
     "ingest_checkpoint": aave.Checkpoints,
     "raw_binance_klines": prices.BinanceKlines,
+    "stg_prices": staged.StagedPrices,
     "dim_prices": prices.Prices,
     "dim_asset": prices.Assets,
     "fact_calibration": calibrations.Calibrations,
@@ -31,6 +42,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_run": runs.Runs,
     "fact_validation": runs.Validations,
     "quarantine": runs.Quarantine,
+    "mart_state": runs.MartStates,
     "schema_version": runs.SchemaVersions,
 }
 """Table name to model."""

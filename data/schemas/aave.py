@@ -13,6 +13,7 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
+    batch,
     block_hash,
     bps,
     document,
@@ -56,11 +57,13 @@ class Snapshots(pa.DataFrameModel):
     snapshot_hash: Series[str] = sha256("digest of the content of the snapshot's rows (data.snapshot.content_hash)")
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
         coerce = True
         unique = ["market", "block"]  # noqa: RUF012
+        metadata = {"indexes": [["batch"]]}  # noqa: RUF012
 
 
 class Reserves(pa.DataFrameModel):
@@ -111,6 +114,7 @@ class Reserves(pa.DataFrameModel):
     price_description: Series[str] = text("description() of the feed, empty where it has none")
     ingested_at: Series[np.int64] = ingested_at()
     payload_sha256: Series[str] = payload_sha256()
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
@@ -135,6 +139,7 @@ class EModes(pa.DataFrameModel):
     borrowable_bitmap: Series[str] = uint("reserves that may be borrowed in the category", "bitmap")
     ltvzero_bitmap: Series[str] = uint("reserves of the category with loan to value 0", "bitmap")
     isolated: Series[np.int64] = flag("v3.7: collateral outside the category gives no borrowing power")
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
@@ -160,6 +165,7 @@ class UserAccounts(pa.DataFrameModel):
     health_factor_raw: Series[pd.StringDtype] = uint(
         "getUserAccountData, where it was read; 2**256 - 1 without debt", "wad", nullable=True
     )
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
@@ -183,6 +189,7 @@ class Positions(pa.DataFrameModel):
     is_collateral: Series[np.int64] = flag("supply is enabled as collateral; flags decide, not balances")
     supply: Series[np.float64] = real("supply_raw as a float", "tokens", ge=0)
     debt: Series[np.float64] = real("debt_raw as a float", "tokens", ge=0)
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True

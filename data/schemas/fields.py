@@ -121,6 +121,18 @@ def payload_sha256() -> Any:
     )
 
 
+def batch() -> Any:
+    """The write a row came with: filled in by the store, so marts can ask what is new and every row can be traced."""
+    return _field("write that brought the row to its present content (fact_batch)", "id", provenance=True, ge=0)
+
+
+def content_sha256() -> Any:
+    """Digest of a row's content columns, filled in by the store; tells a corrected row from one that came again."""
+    return _field(
+        "SHA-256 of the row's content (data.content.digests)", "sha256", provenance=True, whole_text_matches=SHA256
+    )
+
+
 def written_by() -> Any:
     """The run that first wrote a row."""
     return _field("run that first wrote the row (fact_run)", "id", provenance=True)

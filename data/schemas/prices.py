@@ -7,7 +7,20 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from data.schemas.fields import address, flag, ingested_at, integer, name, payload_sha256, real, seconds, text
+from data.schemas.fields import (
+    address,
+    batch,
+    content_sha256,
+    flag,
+    ingested_at,
+    integer,
+    name,
+    payload_sha256,
+    real,
+    seconds,
+    text,
+    written_by,
+)
 
 DECIMAL = r"\d{1,40}(\.\d{1,40})?"
 INTERVALS = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
@@ -22,7 +35,7 @@ def _positive_decimal(description: str, unit: str):
 
 
 class BinanceKlines(pa.DataFrameModel):
-    """`raw_binance_klines`: finished candles, numbers as the text that was received."""
+    """`raw_binance_klines`: finished candles, numbers as the text that was received; a corrected one is a new row."""
 
     symbol: Series[str] = name("exchange symbol such as ETHUSDT")
     interval: Series[str] = name("candle length such as 1h")
@@ -37,11 +50,15 @@ class BinanceKlines(pa.DataFrameModel):
     ingested_at: Series[np.int64] = ingested_at()
     source: Series[str] = name("where it was read")
     payload_sha256: Series[str] = payload_sha256()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
         coerce = True
         unique = ["symbol", "interval", "open_time"]  # noqa: RUF012
+        metadata = {"append": True}  # noqa: RUF012
 
 
 class Prices(pa.DataFrameModel):
@@ -55,12 +72,13 @@ class Prices(pa.DataFrameModel):
     price_usdt: Series[np.float64] = real("price as quoted in USDT", "USDT per unit", gt=0, nullable=True)
     usd_proxy: Series[str] = text("what stands in for USD: USDT where 1 USDT is taken as 1 USD; empty for none")
     is_synthetic: Series[np.int64] = flag("1 for generated prices")
+    batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
         coerce = True
         unique = ["symbol", "interval", "ts", "source"]  # noqa: RUF012
-        metadata = {"optional": ["price_usdt"]}  # noqa: RUF012
+        metadata = {"optional": ["price_usdt"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
 class Assets(pa.DataFrameModel):

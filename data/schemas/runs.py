@@ -30,6 +30,40 @@ class Runs(pa.DataFrameModel):
         unique = ["run_id"]  # noqa: RUF012
 
 
+class Batches(pa.DataFrameModel):
+    """`fact_batch`: one row for each write that changed something; what `batch` in other tables refers to."""
+
+    batch: Series[np.int64] = integer("number of the write, rising with time, from 1", "id")
+    source: Series[str] = name("source of the rows")
+    key: Series[str] = text("block or window of the rows")
+    run_id: Series[str] = text("run that wrote them (fact_run), or manual", "id")
+    payload_sha256: Series[str] = text("digest of the raw answer they were read from, where there is one", "sha256")
+    written_at: Series[np.int64] = seconds("when they were written")
+    removed_from: Series[str] = text("tables that lost rows to it, separated by commas")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["batch"]  # noqa: RUF012
+
+
+class MartStates(pa.DataFrameModel):
+    """`mart_state`: what each table that SQL makes has seen; the next refresh begins there."""
+
+    target: Series[str] = name("table that data/marts makes")
+    sql_sha256: Series[str] = sha256("digest of the file that made it")
+    watermark: Series[np.int64] = integer("newest batch of its inputs that it has seen (fact_batch)", "id")
+    generation: Series[np.int64] = integer("how often it was built anew", "builds")
+    removals: Series[np.int64] = integer("how often it lost rows", "refreshes")
+    inputs: Series[str] = document("state of each input that SQL makes too; another one means to build anew")
+    refreshed_at: Series[np.int64] = seconds("when it was last brought up to date")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["target"]  # noqa: RUF012
+
+
 class Validations(pa.DataFrameModel):
     """`fact_validation`: one row for each check that failed in a run."""
 

@@ -1,0 +1,117 @@
+"""The SQL files of this folder: what each makes, from what, and the order in which they run."""
+
+from __future__ import annotations
+
+import graphlib
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import MartFailed
+from data.tables import BATCH, tables
+
+FOLDER = Path(__file__).resolve().parent
+
+_HEADER = re.compile(r"--\s*(target|reads|scope)\s*:\s*(.*?)\s*$", re.IGNORECASE)
+_SCOPE = re.compile(r"(?P<columns>\w+(?:\s*,\s*\w+)*)\s+from\s+(?P<table>\w+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Values of `columns` in the new rows of `table`, for which the SELECT returns all there is."""
+
+    columns: tuple[str, ...]
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One file: the table it makes, the tables it reads, its SELECT, and one line on what it is."""
+
+    name: str
+    reads: tuple[str, ...]
+    scope: Scope | None
+    about: str
+    sql: str
+    file: str
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the whole file: another one builds the table anew."""
+        said = f"{self.name}|{','.join(self.reads)}|{self.scope}|{self.sql}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def targets(folder: Path = FOLDER) -> dict[str, Target]:
+    """Every target by name, inputs before what reads them. Raises `MartFailed` for a file that says too little."""
+    found = {}
+    for path in sorted(folder.glob("*.sql")):
+        target = parse(path.name, path.read_text(encoding="utf-8"))
+        if target.name in found:
+            raise MartFailed(f"{path.name}: makes {target.name}, which {found[target.name].file} makes already")
+        found[target.name] = target
+    graph = {name: sorted(set(target.reads) & set(found) - {name}) for name, target in found.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        raise MartFailed(f"data/marts: tables read each other in a circle: {' <- '.join(error.args[1])}") from error
+    return {name: found[name] for name in order}
+
+
+def with_inputs(names: list[str], known: Mapping[str, Target]) -> list[str]:
+    """`names` and every target they are made from, in the order of `known`. Raises `MartFailed` for an unknown one."""
+    wanted, left = set(), list(names)
+    while left:
+        name = left.pop()
+        if name not in known:
+            raise MartFailed(f"there is no table {name} in data/marts; there are {', '.join(known) or 'none'}")
+        if name not in wanted:
+            wanted.add(name)
+            left += [table for table in known[name].reads if table in known and table != name]
+    return [name for name in known if name in wanted]
+
+
+def parse(file: str, text: str) -> Target:
+    """One file. Raises `MartFailed` when its header is incomplete or names a table that has no schema."""
+    said: dict[str, str] = {}
+    about, lines = [], text.splitlines()
+    while lines and (not lines[0].strip() or lines[0].startswith("--")):
+        line = lines.pop(0)
+        if header := _HEADER.match(line):
+            said[header[1].lower()] = header[2]
+        elif line.strip("- "):
+            about.append(line.strip("- "))
+    sql = "\n".join(lines).strip().rstrip(";")
+    for part, found in (("-- target: TABLE", said.get("target")), ("-- reads: TABLE, ...", said.get("reads")),
+                        ("a comment that says what it is", about), ("one SELECT", sql)):  # fmt: skip
+        if not found:
+            raise MartFailed(f"data/marts/{file}: lacks {part}")
+    reads = tuple(name.strip() for name in said["reads"].split(",") if name.strip())
+    scope = None
+    if "scope" in said:
+        match = _SCOPE.fullmatch(said["scope"])
+        if not match:
+            raise MartFailed(f"data/marts/{file}: expected `-- scope: COLUMN, ... from TABLE`, found {said['scope']!r}")
+        scope = Scope(tuple(re.split(r"\s*,\s*", match["columns"])), match["table"])
+    target = Target(said["target"], reads, scope, " ".join(about), sql, file)
+    _require_known(target)
+    return target
+
+
+def _require_known(target: Target) -> None:
+    known = tables()
+    for name in (target.name, *target.reads):
+        if name not in known:
+            raise MartFailed(f"data/marts/{target.file}: table {name} has no schema in data/schemas")
+    if BATCH not in known[target.name].names:
+        raise MartFailed(
+            f"data/marts/{target.file}: {target.name} needs the column {BATCH} (data.schemas.fields.batch)"
+        )
+    scope = target.scope
+    if scope and (scope.table not in target.reads or not set(scope.columns) <= set(known[target.name].names)):
+        raise MartFailed(
+            f"data/marts/{target.file}: the scope must name columns of {target.name} and one of the tables it reads, "
+            f"found {', '.join(scope.columns)} from {scope.table}"
+        )
