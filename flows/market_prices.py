@@ -1,8 +1,7 @@
 """Flow `market-prices`: Binance klines of every price series that the market's reserves follow, into `dim_prices`.
 
-USDT is quoted, USD is needed. One USDT counts as one USD while it is within 0.2 % of USDC; beyond that the price is
-divided by USDCUSDT, so that a depeg of USDT is not read as a rally of everything else. The column `usd_proxy` says
-which of the two stood in for the dollar.
+The window may be hours or years, in several intervals: what is stored is not asked for again, and a killed run goes
+on where it stopped (`flows.kline_backfill`). How USDT prices become USD: `flows.kline_rows`.
 """
 
 from __future__ import annotations
@@ -10,104 +9,33 @@ from __future__ import annotations
 import re
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.errors import MalformedAnswer
+from flows.continuous import add_every, run_as_asked
+from flows.errors import ConfigurationError, MalformedAnswer
+from flows.kline_rows import PEG, SOURCE, exchange_info_frame, latest_frames, to_frames
 from flows.pipeline import FlowSpec, recorded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.sources.binance import Binance, Kline
+    from data.store import Store
+    from flows.kline_backfill import Backfill, Progress
+    from flows.sources.binance import Binance
 
-SOURCE = "binance"
-PEG = "USDCUSDT"
-PEG_TOLERANCE = 0.002
-PLAUSIBLE_PEG = (0.5, 2.0)
-"""USDCUSDT outside this is no dollar pair at all (a test server, a relisted name): then nothing is corrected by it."""
-MOST_MISSING_AT_END = 2
-"""Bars that may be missing at the end of the window; more means the pair no longer trades."""
-LATEST = "latest"
-"""`interval` of a last traded price in dim_prices."""
+__all__ = ["FLOW", "to_frames"]
 
+DAYS = 90
+"""Length of the window where neither --from nor --days says otherwise."""
+LONG_WAIT = 1800.0
+"""Seconds that a run may spend waiting because Binance said so; a backfill of years meets more than one 429."""
+NOTABLE_SKEW = 30.0
+"""Seconds between our clock and Binance's that a run mentions."""
 
-def fetch(
-    binance: Binance, symbols: Sequence[str], interval: str, start: int, end: int, *, allow_gaps: bool = False
-) -> dict[str, list[Kline]]:
-    """Finished bars of every symbol that open in [start, end), UTC seconds; the peg pair too, where Binance has it.
-
-    Raises `MalformedAnswer` for a symbol without bars, or whose bars end early; `UnknownSymbol`, `SourceUnavailable`.
-    """
-    from tqdm import tqdm
-
-    from flows.sources.binance import INTERVAL_SECONDS, UnknownSymbol
-
-    found = {}
-    for symbol in tqdm(dict.fromkeys([*symbols, PEG]), desc="klines", unit="series", disable=None, leave=False):
-        try:
-            bars = binance.klines(symbol, interval, start, end, allow_gaps=allow_gaps)
-        except UnknownSymbol:
-            if symbol not in symbols:
-                continue
-            raise
-        if symbol in symbols:
-            _require_up_to_date(symbol, bars, INTERVAL_SECONDS[interval], start, end)
-        found[symbol] = bars
-    return found
-
-
-def to_frames(klines: Mapping[str, Sequence[Kline]], symbols: Sequence[str], interval: str) -> dict[str, pd.DataFrame]:
-    """Rows of `raw_binance_klines` and `dim_prices` of `symbols`; times become UTC seconds, exactly."""
-    import pandas as pd
-
-    raw = pd.DataFrame(
-        [
-            {
-                "symbol": symbol, "interval": interval, "open_time": bar.open_time // 1000, "open": bar.open,
-                "high": bar.high, "low": bar.low, "close": bar.close, "volume": bar.volume,
-                # Binance closes a bar one millisecond before the next one opens; its price holds at that opening.
-                "close_time": -(-bar.close_time // 1000), "trades": bar.trades, "source": SOURCE,
-                "payload_sha256": bar.payload_sha256,
-            }
-            for symbol in symbols
-            for bar in klines[symbol]
-        ]
-    )  # fmt: skip
-    price = pd.to_numeric(raw["close"], errors="coerce")
-    peg = pd.Series({-(-bar.close_time // 1000): float(bar.close) for bar in klines.get(PEG, ()) if _is_peg(bar)})
-    usdc = raw["close_time"].map(peg).astype(float) if len(peg) else pd.Series(1.0, index=raw.index)
-    # USDT's own price in USDC; the pair that measures it cannot correct itself.
-    corrected = ((1.0 / usdc - 1.0).abs() > PEG_TOLERANCE) & (raw["symbol"] != PEG)
-    prices = pd.DataFrame(
-        {
-            "symbol": raw["symbol"],
-            "interval": interval,
-            "ts": raw["close_time"],
-            "source": SOURCE,
-            "price_usd": price.where(~corrected, price / usdc),
-            "price_usdt": price,
-            "usd_proxy": corrected.map({True: "USDC", False: "USDT"}),
-            "is_synthetic": 0,
-        }
-    )
-    return {"raw_binance_klines": raw, "dim_prices": prices}
-
-
-def latest_frame(prices: Mapping[str, str], at: int) -> pd.DataFrame:
-    """Rows of `dim_prices` for last traded prices, read at `at` (UTC seconds)."""
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "symbol": symbol, "interval": LATEST, "ts": at, "source": SOURCE, "price_usd": float(price),
-                "price_usdt": float(price), "usd_proxy": "USDT", "is_synthetic": 0,
-            }
-            for symbol, price in prices.items()
-        ]
-    )  # fmt: skip
+Window = tuple[str, int, int]
+"""Interval, and the opening times [start, end) in UTC seconds on its grid."""
 
 
 def series_of(mapping: pd.DataFrame) -> list[str]:
@@ -115,70 +43,135 @@ def series_of(mapping: pd.DataFrame) -> list[str]:
     return sorted(set(mapping.loc[mapping["kind"] != "fixed", "series"]))
 
 
+def windows(arguments: Namespace, now: float) -> list[Window]:
+    """One window for each interval. Raises `ConfigurationError` for one that holds no bar."""
+    from flows.sources.binance import INTERVAL_SECONDS
+
+    given = vars(arguments)
+    end = given["until"] if given["until"] is not None else int(now)
+    start = given["from"] if given["from"] is not None else end - (given["days"] or DAYS) * 86_400
+    intervals = [given["interval"]] if isinstance(given["interval"], str) else given["interval"]
+    found = []
+    for interval in dict.fromkeys(intervals):
+        # On the grid of the bars, so that a re-run within the same bar asks for the same window.
+        step = INTERVAL_SECONDS[interval]
+        found.append((interval, start // step * step, end // step * step))
+        if found[-1][1] >= found[-1][2]:
+            raise ConfigurationError(
+                f"no {interval} bar lies between {_day(start)} and {_day(end)}; choose --from, --until"
+            )
+    return found
+
+
 def run(arguments: Namespace) -> str:
-    """Fetch, validate and store the window in one batch; nothing is stored when any symbol is refused.
+    """Collect once, or every so many seconds until stopped (`--every`); see `collect`."""
+    return run_as_asked(collect, arguments)
+
+
+def collect(arguments: Namespace) -> str:
+    """Fetch, validate and store the windows; of one batch (50,000 bars) nothing is stored when anything is refused.
 
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
     name) and `BatchRefused`.
     """
     from data import assets
     from data.store import Store
-    from flows.sources.binance import INTERVAL_SECONDS, Binance
+    from flows.sources.binance import Binance
 
     mapping = None if arguments.symbols else assets.asset_map(arguments.market)
     symbols = list(dict.fromkeys(arguments.symbols)) if mapping is None else series_of(mapping)
     if not symbols:
         return "every reserve has a fixed oracle price: there is no series to fetch"
-    step = INTERVAL_SECONDS[arguments.interval]
-    end = arguments.until if arguments.until is not None else int(time.time())
-    # On the grid of the bars, so that a re-run within the same bar asks for the same window.
-    end, start = end // step * step, (end - arguments.days * 86_400) // step * step
-    parameters = {"symbols": symbols, "interval": arguments.interval, "start": start, "end": end}
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id, Binance.from_environment() as binance:
-        klines = fetch(binance, symbols, arguments.interval, start, end, allow_gaps=arguments.allow_gaps)
-        frames = to_frames(klines, symbols, arguments.interval)
+    asked = windows(arguments, time.time())
+    parameters = {"symbols": symbols, "windows": [list(window) for window in asked]}
+    with (
+        Store.open() as store,
+        recorded(store, FLOW.name, parameters) as run_id,
+        Binance.from_environment(LONG_WAIT) as binance,
+    ):
+        states = _exchange_info(store, binance, symbols, run_id) if arguments.exchange_info else ""
+        done, has_peg = backfill(store, binance, run_id, symbols, asked, arguments)
         if arguments.latest:
-            import pandas as pd
-
-            now = latest_frame(binance.latest_prices(symbols), int(time.time()))
-            frames["dim_prices"] = pd.concat([frames["dim_prices"], now], ignore_index=True)
-        key = f"{arguments.interval}:{start}:{end}"
-        report = store.write_batch(SOURCE, key, frames, run_id=run_id)
+            wanted = dict.fromkeys([*symbols, PEG] if has_peg else symbols)
+            tickers = binance.tickers(list(wanted))
+            report = store.write_batch(SOURCE, f"latest:{tickers.at}", latest_frames(tickers), run_id=run_id)
+            done.changed += report.changed["dim_prices"]
         if mapping is not None:
             assets.save_map(store, mapping, run_id)
-    corrected = int((frames["dim_prices"]["usd_proxy"] == "USDC").sum())
+        skew = binance.clock_ahead
     return (
-        f"{len(symbols)} series, {report.rows['dim_prices']:,} prices up to {_day(end)}, "
-        f"{report.changed['dim_prices']:,} new or changed; 1 USDT = 1 USD"
-        + (f" except for {corrected:,} prices corrected by {PEG}" if corrected else "")
+        f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
+        f"{done.changed:,} new or changed; 1 USDT = 1 USD"
+        + (f" except for {done.corrected:,} prices corrected by {PEG}" if done.corrected else "")
+        + states
+        + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
     )
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    # In step with `flows.sources.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
-    intervals = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
-    parser.add_argument("--days", type=_positive, default=90, help="length of the window (default: %(default)s)")
-    parser.add_argument("--interval", choices=intervals, default="1h", help="length of a bar (default: %(default)s)")
-    parser.add_argument("--until", type=_moment, help="end of the window, UTC, such as 2026-03-01 (default: now)")
-    parser.add_argument(
-        "--symbols", nargs="+", type=_symbol, metavar="SYMBOL",
-        help="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
-    )  # fmt: skip
-    parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
-    parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")
-    parser.add_argument("--latest", action="store_true", help="store the last traded price of each series too")
+def backfill(
+    store: Store, binance: Binance, run_id: str, symbols: Sequence[str], asked: Iterable[Window], arguments: Namespace
+) -> tuple[Progress, bool]:
+    """Bring every series of every window into the warehouse; also whether Binance has the peg pair.
+
+    Raises `MalformedAnswer` for a symbol without bars, or whose bars end early; `UnknownSymbol`, `SourceUnavailable`.
+    """
+    from tqdm import tqdm
+
+    from flows.kline_backfill import Backfill
+    from flows.sources.binance import UnknownSymbol
+
+    # The peg comes first: the prices of every other series at its times are worked out from it.
+    names = list(dict.fromkeys([PEG, *symbols]))
+    asked, has_peg = list(asked), True
+    with tqdm(desc="klines", unit="answers", disable=None, leave=False) as bar:
+        filler = Backfill(store, binance, run_id, again=arguments.again, page_done=bar.update)
+        bar.reset(total=sum(_answers(filler, name, window) for window in asked for name in names))
+        for interval, start, end in asked:
+            for name in names:
+                bar.set_postfix_str(f"{name} {interval}", refresh=False)
+                # Nobody asked for the peg itself: its holes (it was not always listed) leave 1 USDT at 1 USD.
+                holes = arguments.allow_gaps or name not in symbols
+                try:
+                    filler.fill(name, interval, start, end, allow_gaps=holes)
+                except UnknownSymbol:
+                    if name in symbols:
+                        raise
+                    has_peg = False
+                    continue
+                if name in symbols:
+                    _require_up_to_date(filler, binance.now(), name, interval, start, end)
+        filler.flush()
+    return filler.done, has_peg
 
 
-def _require_up_to_date(symbol: str, bars: Sequence[Kline], step: int, start: int, end: int) -> None:
+def _answers(filler: Backfill, name: str, window: Window) -> int:
+    from flows.sources.binance import INTERVAL_SECONDS, PAGE
+
+    interval, start, end = window
+    seconds = INTERVAL_SECONDS[interval] * PAGE
+    return sum(-(-(stop - first) // seconds) for first, stop in filler.to_read(name, interval, start, end))
+
+
+def _exchange_info(store: Store, binance: Binance, symbols: Sequence[str], run_id: str) -> str:
+    """Store what Binance says of the symbols; names those that do not trade."""
+    infos = binance.exchange_info(symbols)
+    store.write_batch(SOURCE, "exchangeInfo", {"raw_binance_exchange_info": exchange_info_frame(infos)}, run_id=run_id)
+    halted = [f"{info.symbol} is {info.status}" for info in infos if info.status != "TRADING"]
+    return f"; not trading now: {', '.join(halted)}" if halted else ""
+
+
+def _require_up_to_date(filler: Backfill, now: float, symbol: str, interval: str, start: int, end: int) -> None:
+    from flows.kline_backfill import MOST_MISSING_AT_END
+    from flows.sources.binance import INTERVAL_SECONDS
+
     window = f"between {_day(start)} and {_day(end)}"
-    if not bars:
+    last = filler.last_bar(symbol, interval, end)
+    if last is None or last < start:
         raise MalformedAnswer(
             f"Binance has no finished bar of {symbol} {window}. Nothing was written; "
             "choose another window (--days, --until) or another series for that reserve in dim_asset"
         )
-    last = bars[-1].open_time // 1000
-    missing = (min(end, int(time.time())) - last) // step - 1
+    missing = (min(end, int(now)) - last) // INTERVAL_SECONDS[interval] - 1
     if missing > MOST_MISSING_AT_END:
         raise MalformedAnswer(
             f"Binance's bars of {symbol} {window} end at {_day(last)}, {missing:,} bars too early: halted or delisted? "
@@ -186,11 +179,27 @@ def _require_up_to_date(symbol: str, bars: Sequence[Kline], step: int, start: in
         )
 
 
-def _is_peg(bar: Kline) -> bool:
-    try:
-        return PLAUSIBLE_PEG[0] < float(bar.close) < PLAUSIBLE_PEG[1]
-    except ValueError:
-        return False
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    # In step with `flows.sources.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
+    intervals = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--days", type=_positive, help=f"length of the window (default: {DAYS})")
+    begin.add_argument("--from", type=_moment, metavar="DATE", help="start of the window, UTC, such as 2021-01-01")
+    parser.add_argument("--until", type=_moment, metavar="DATE", help="end of the window, UTC (default: now)")
+    parser.add_argument(
+        "--interval", nargs="+", choices=intervals, default=["1h"], help="lengths of a bar (default: 1h)"
+    )
+    parser.add_argument(
+        "--symbols", nargs="+", type=_symbol, metavar="SYMBOL",
+        help="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
+    )  # fmt: skip
+    parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
+    parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")
+    parser.add_argument("--again", action="store_true", help="read bars again that are stored already")
+    parser.add_argument("--latest", action="store_true", help="store the last traded price of each series too")
+    parser.add_argument("--exchange-info", action="store_true", help="store what Binance says of each pair too")
+    add_every(parser)
 
 
 def _day(seconds: int) -> str:

@@ -31,6 +31,8 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_aave_holders": aave.Holders,
     "ingest_checkpoint": aave.Checkpoints,
     "raw_binance_klines": prices.BinanceKlines,
+    "raw_binance_ticker": prices.BinanceTickers,
+    "raw_binance_exchange_info": prices.BinanceExchangeInfo,
     "stg_prices": staged.StagedPrices,
     "dim_prices": prices.Prices,
     "dim_asset": prices.Assets,

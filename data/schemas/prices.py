@@ -11,6 +11,7 @@ from data.schemas.fields import (
     address,
     batch,
     content_sha256,
+    document,
     flag,
     ingested_at,
     integer,
@@ -58,6 +59,48 @@ class BinanceKlines(pa.DataFrameModel):
         strict = True
         coerce = True
         unique = ["symbol", "interval", "open_time"]  # noqa: RUF012
+        metadata = {"append": True}  # noqa: RUF012
+
+
+class BinanceTickers(pa.DataFrameModel):
+    """`raw_binance_ticker`: last traded prices, numbers as the text that was received."""
+
+    symbol: Series[str] = name("exchange symbol such as ETHUSDT")
+    fetched_at: Series[np.int64] = seconds("when it was asked for, by the source's clock")
+    price: Series[str] = _positive_decimal("last traded price", "quote per base")
+    ingested_at: Series[np.int64] = ingested_at()
+    source: Series[str] = name("where it was read")
+    payload_sha256: Series[str] = payload_sha256()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["symbol", "fetched_at"]  # noqa: RUF012
+        metadata = {"append": True}  # noqa: RUF012
+
+
+class BinanceExchangeInfo(pa.DataFrameModel):
+    """`raw_binance_exchange_info`: what the exchange says of a symbol, as JSON; a row for each state it was in."""
+
+    symbol: Series[str] = name("exchange symbol such as ETHUSDT")
+    status: Series[str] = name("TRADING for one that trades")
+    base_asset: Series[str] = name("what is bought and sold")
+    quote_asset: Series[str] = name("what it is priced in")
+    document: Series[str] = document("the symbol's whole entry, keys sorted")
+    ingested_at: Series[np.int64] = ingested_at()
+    source: Series[str] = name("where it was read")
+    payload_sha256: Series[str] = payload_sha256()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["symbol"]  # noqa: RUF012
         metadata = {"append": True}  # noqa: RUF012
 
 

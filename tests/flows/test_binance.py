@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from flows.errors import ConfigurationError, MalformedAnswer, SourceUnavailable
+from flows.sources import binance_shapes as shapes
 from flows.sources.binance import Binance, UnknownSymbol
 from flows.sources.http_retry import HttpRefused
 
@@ -262,17 +265,88 @@ def test_far_from_the_weight_limit_nobody_waits(binance, httpserver, clock):
     assert clock.slept == []
 
 
+def test_the_weight_limit_is_the_one_that_exchange_info_states_and_the_older_header_counts_too(
+    binance, httpserver, clock
+):
+    """1,200 a minute, as recorded in 2021; four fifths of it are 960."""
+    limits = [
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 9},
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+    ]
+    httpserver.expect_request("/api/v3/exchangeInfo").respond_with_json({"rateLimits": limits, "symbols": []})
+    httpserver.expect_request("/api/v3/klines").respond_with_json(
+        hours(NOON - HOUR, 1), headers={"X-MBX-USED-WEIGHT": "960"}
+    )
+    binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == []
+
+    binance.exchange_info(["ETHUSDT"])
+    binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == [1800 % 60 or 60]
+
+
+def test_pauses_for_the_weight_limit_do_not_use_up_the_patience_of_a_long_backfill(binance, httpserver, clock):
+    first = NOON - 20_000 * HOUR
+    bars = hours(first, 20_000)
+
+    def answer(request: Request) -> Response:
+        page = [bar for bar in bars if bar[0] >= int(request.args["startTime"])][:1000]
+        return Response(json.dumps(page), headers={"X-MBX-USED-WEIGHT-1M": "5999"})
+
+    httpserver.expect_request("/api/v3/klines").respond_with_handler(answer)
+    assert len(binance.klines("ETHUSDT", "1h", first, NOON)) == 20_000
+    assert len(clock.slept) == 20
+    assert max(clock.slept) <= 60
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([], r"exchangeInfo: expected an object, found \[\]"),
+        ({"rateLimits": []}, r"exchangeInfo\.symbols: expected list, found only rateLimits"),
+        ({"rateLimits": [], "symbols": {}}, r"exchangeInfo\.symbols: expected list, found \{\}"),
+        (
+            {"rateLimits": [], "symbols": [{"symbol": "ETHUSDT", "state": "TRADING"}]},
+            r"symbols\[0\]\.status: expected str, found only symbol, state",
+        ),
+        (
+            {"rateLimits": [{"rateLimitType": 1}], "symbols": []},
+            r"rateLimits\[0\]\.rateLimitType: expected str, found 1",
+        ),
+    ],
+)
+def test_an_exchange_info_of_another_shape_names_field_expectation_and_find(binance, httpserver, body, message):
+    httpserver.expect_request("/api/v3/exchangeInfo").respond_with_json(body)
+    with pytest.raises(MalformedAnswer, match=message):
+        binance.exchange_info(["ETHUSDT"])
+
+
+def test_a_running_bar_is_known_by_the_clock_of_the_answer_when_ours_is_ahead(httpserver, clock, monkeypatch):
+    """Ours says 12:30; the answer was made at 11:30, so the bar of 11:00 is not over."""
+    monkeypatch.setattr(
+        "http.server.BaseHTTPRequestHandler.date_time_string",
+        lambda self, timestamp=None: "Thu, 20 Nov 2025 11:30:00 GMT",
+    )
+    source = Binance(httpserver.url_for(""), clock=clock, sleep=clock.sleep)
+    serve(httpserver, hours(NOON - 2 * HOUR, 2))
+
+    bars = source.klines("ETHUSDT", "1h", NOON - 2 * HOUR, NOON + HOUR)
+
+    assert [bar.open_time for bar in bars] == [(NOON - 2 * HOUR) * 1000]
+    assert source.clock_ahead == pytest.approx(3600, abs=2)
+
+
 def test_latest_prices_come_as_received(binance, httpserver):
     httpserver.expect_request(
         "/api/v3/ticker/price", query_string={"symbols": '["ETHUSDT","BTCUSDT"]'}
     ).respond_with_json([{"symbol": "BTCUSDT", "price": "101000.10"}, {"symbol": "ETHUSDT", "price": "3866.44000000"}])
-    assert binance.latest_prices(["ETHUSDT", "BTCUSDT"]) == {"BTCUSDT": "101000.10", "ETHUSDT": "3866.44000000"}
+    assert binance.tickers(["ETHUSDT", "BTCUSDT"]).prices == {"BTCUSDT": "101000.10", "ETHUSDT": "3866.44000000"}
 
 
 def test_a_missing_latest_price_is_refused_by_name(binance, httpserver):
     httpserver.expect_request("/api/v3/ticker/price").respond_with_json([{"symbol": "ETHUSDT", "price": "0.00"}])
     with pytest.raises(MalformedAnswer, match=r"ticker/price of ETHUSDT is '0\.00'"):
-        binance.latest_prices(["ETHUSDT"])
+        binance.tickers(["ETHUSDT"])
 
 
 def test_a_url_without_scheme_and_an_unknown_interval_are_refused(binance):
@@ -282,13 +356,45 @@ def test_a_url_without_scheme_and_an_unknown_interval_are_refused(binance):
         binance.klines("ETHUSDT", "1y", NOON - HOUR, NOON)
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded Binance bodies are not beside this checkout")
+def body(name: str) -> str:
+    line = next(
+        x for x in (RECORDED / name).read_text().splitlines() if x.lstrip().startswith("string: '") and len(x) > 20
+    )
+    return line.split("string: ", 1)[1].strip("'")
+
+
+recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded Binance bodies are not beside this checkout")
+
+
+@recorded
+def test_the_recorded_exchange_info_states_its_symbols_and_its_limit():
+    text = body("spot_exchange_info.yml")
+    whole = json.loads(text)
+    infos = {info.symbol: info for info in shapes.symbols_of("Binance", whole, "ab" * 32)}
+
+    assert (infos["ETHUSDT"].base_asset, infos["ETHUSDT"].quote_asset, infos["ETHUSDT"].status) == (
+        "ETH",
+        "USDT",
+        "TRADING",
+    )
+    assert shapes.weight_limit("Binance", whole) == 1200
+    assert len(infos) == len(whole["symbols"]) > 1000
+
+
+@recorded
+def test_the_recorded_date_header_is_the_servers_time_cut_to_seconds():
+    """What lets us use it as Binance's clock: the header of /time beside its body."""
+    header = next(
+        line.split("date: ", 1)[1]
+        for line in (RECORDED / "spot_time.yml").read_text().splitlines()
+        if " date: " in line
+    )
+    milliseconds = int(re.search(r'"serverTime":(\d+)', (RECORDED / "spot_time.yml").read_text())[1])
+    assert parsedate_to_datetime(header).timestamp() == milliseconds // 1000
+
+
+@recorded
 def test_recorded_bodies_have_the_shape_we_read(httpserver):
-    def body(name: str) -> str:
-        line = next(
-            x for x in (RECORDED / name).read_text().splitlines() if x.lstrip().startswith("string: '") and len(x) > 20
-        )
-        return line.split("string: ", 1)[1].strip("'")
 
     httpserver.expect_request("/api/v3/klines").respond_with_data(body("spot_klines_ethusdt_1d_limit_1.yml"))
     httpserver.expect_request("/api/v3/ticker/price").respond_with_data(
@@ -297,4 +403,4 @@ def test_recorded_bodies_have_the_shape_we_read(httpserver):
     source = Binance(httpserver.url_for(""))
 
     assert source.klines("ETHUSDT", "1d", 1639612800, 1639785600)[0].close == "3820.87000000"
-    assert source.latest_prices(["ETHUSDT"]) == {"ETHUSDT": "3866.44000000"}
+    assert source.tickers(["ETHUSDT"]).prices == {"ETHUSDT": "3866.44000000"}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -39,8 +43,9 @@ def test_three_days_of_two_series_land_once_however_often_it_runs(binance):
     run()
     again = run()
 
-    assert count("raw_binance_klines") == 2 * 72
-    assert count("dim_prices") == 2 * 72
+    # Two series and USDCUSDT, which says what a USDT is worth.
+    assert count("raw_binance_klines") == 3 * 72
+    assert count("dim_prices") == 3 * 72
     assert "0 new or changed" in again
 
 
@@ -136,7 +141,7 @@ def test_each_fault_is_one_message_nothing_half_written_and_a_rerun_completes(bi
 
     vars(binance).update(healthy)
     run()
-    assert count("dim_prices") == 2 * 72
+    assert count("dim_prices") == 3 * 72
 
 
 def test_a_price_of_zero_refuses_the_batch_and_is_kept_in_quarantine_with_its_reason(binance):
@@ -144,7 +149,7 @@ def test_a_price_of_zero_refuses_the_batch_and_is_kept_in_quarantine_with_its_re
         return [[*page[0][:4], "0.00000000", *page[0][5:]], *page[1:]] if symbol == "BTCUSDT" else page
 
     binance.alter = zero
-    with pytest.raises(BatchRefused, match="raw_binance_klines: 1 of 144 rows are bad"):
+    with pytest.raises(BatchRefused, match="raw_binance_klines: 1 of 216 rows are bad"):
         run()
 
     assert count("raw_binance_klines") == count("dim_prices") == 0
@@ -165,7 +170,7 @@ def test_a_pair_that_no_longer_trades_is_refused_by_name(binance):
 def test_a_halt_passes_when_allowed(binance):
     binance.alter = drop(10)
     run("--allow-gaps")
-    assert count("dim_prices") == 2 * 72 - 1
+    assert count("dim_prices") == 3 * 72 - 1
 
 
 def test_a_past_window_is_read_as_asked(binance):
@@ -178,7 +183,66 @@ def test_latest_prices_are_stored_apart_from_the_bars(binance):
     run("--latest")
     with Store.open() as store:
         rows = store.rows("SELECT symbol, usd_proxy FROM dim_prices WHERE interval = 'latest' ORDER BY symbol")
-    assert rows == [("BTCUSDT", "USDT"), ("ETHUSDT", "USDT")]
+        raw = store.rows("SELECT symbol, price, typeof(price) FROM raw_binance_ticker WHERE symbol = 'BTCUSDT'")
+    assert rows == [("BTCUSDT", "USDT"), ("ETHUSDT", "USDT"), ("USDCUSDT", "USDT")]
+    assert [(symbol, kind) for symbol, _, kind in raw] == [("BTCUSDT", "text")]
+
+
+def test_the_last_price_is_not_a_rally_either_when_usdt_is_at_98_cents(binance):
+    binance.prices["USDCUSDT"] = lambda at: 1.02
+    run("--latest")
+    with Store.open() as store:
+        rows = store.rows(
+            "SELECT price_usdt / price_usd, usd_proxy FROM dim_prices WHERE interval='latest' AND symbol='ETHUSDT'"
+        )
+    assert rows == [(pytest.approx(1.02), "USDC")]
+
+
+def test_what_the_exchange_says_of_a_pair_is_kept_once_for_each_state_and_a_halted_one_is_named(binance):
+    run("--exchange-info")
+    run("--exchange-info")
+    assert count("raw_binance_exchange_info") == 2
+
+    binance.status["BTCUSDT"] = "BREAK"
+    assert "not trading now: BTCUSDT is BREAK" in run("--exchange-info")
+    with Store.open() as store:
+        rows = dict(store.rows("SELECT status, document FROM raw_binance_exchange_info WHERE symbol = 'BTCUSDT'"))
+    assert json.loads(rows["BREAK"])["baseAsset"] == "BTC"
+
+
+@pytest.fixture
+def clocks_differ(binance, monkeypatch):
+    """Sets by how many seconds Binance's clock is behind ours, `Date` headers included."""
+
+    def differ(seconds: float) -> None:
+        binance.clock_behind = seconds
+        monkeypatch.setattr(
+            BaseHTTPRequestHandler, "date_time_string",
+            lambda handler, timestamp=None: formatdate(time.time() - seconds, usegmt=True),
+        )  # fmt: skip
+
+    return differ
+
+
+def test_a_clock_of_ours_that_is_ahead_does_not_make_a_running_bar_a_finished_one(binance, clocks_differ):
+    """Binance sends the running bar too; its `Date` header says that the bar is not over."""
+    clocks_differ(5.5 * HOUR)  # the same as ours being that much ahead
+    said = run()
+
+    with Store.open() as store:
+        last = store.rows("SELECT max(ts) FROM dim_prices")[0][0]
+    now = time.time() - 5.5 * HOUR
+    assert now - HOUR - 60 < last <= now
+    assert re.search(r"clock is \+19,[78]\d\d s off Binance's", said)
+
+
+def test_a_clock_of_ours_that_is_behind_only_leaves_the_newest_bars_for_later(binance, clocks_differ):
+    clocks_differ(-5.5 * HOUR)
+    said = run()
+    with Store.open() as store:
+        last = store.rows("SELECT max(ts) FROM dim_prices")[0][0]
+    assert time.time() - HOUR - 60 < last <= time.time()
+    assert re.search(r"clock is -19,[78]\d\d s off Binance's", said)
 
 
 @pytest.mark.parametrize("words", [["--days", "0"], ["--days", "-1"], ["--until", "soon"], ["--symbols", "ETH/USDT"]])
