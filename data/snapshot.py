@@ -145,6 +145,17 @@ def save_snapshot(
         raise
 
 
+def missing_rows(store: Store, market: str, block: int) -> str:
+    """What keeps a stored snapshot from being whole ("stg_positions has 3 rows, expected 4"), empty when it is.
+
+    Raises `NoSnapshot` where none is stored for that market and block.
+    """
+    stored = _stored(store, market, block)
+    if not stored:
+        raise NoSnapshot(f"{store.path}: holds no snapshot of {market} at block {block}")
+    return _missing(store, stored[0])
+
+
 # Choosing
 
 

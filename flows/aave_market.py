@@ -1,14 +1,20 @@
-"""Flow `aave-market`: every reserve, e-mode and account of an Aave v3 market at one block, from a node's JSON-RPC.
+"""Flow `aave-market`: every reserve, e-mode and account of an Aave market at one block, from a node's JSON-RPC.
 
 The block is resolved first and everything is read at its number; at the end its hash must still be the same. Nothing
 is stored before three independent checks hold: indices, sums of scaled balances, and the pool's own valuations.
+
+After the first snapshot, accounts that no event has touched are carried forward (`flows.aave_incremental`); every
+`--full-every` hours, and with `--full`, everything is read and held against what carrying gives.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.errors import ConfigurationError, CrossCheckFailed
@@ -16,12 +22,32 @@ from flows.pipeline import FlowSpec, recorded
 from flows.sources import address_book
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from data.store import Store, WriteReport
     from flows.aave_rows import MarketState
-    from flows.sources.block_reader import Block
+    from flows.holder_scan import HolderScan
+    from flows.market_reading import MarketAt, Place
+    from flows.sources.aave_accounts import Account
     from flows.sources.json_rpc import JsonRpc
 
 SOURCE = "aave_rpc"
+FULL_READ = "aave_full_read"
+"""Source of the checkpoint that says when everything was read last."""
+NOT_READ = "Aave v4 is not read and is in no total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A market as it was read: `n_read` accounts from the node, the rest carried from `state.base_block`.
+
+    `differences`: what carrying would have got wrong where everything was read as well.
+    """
+
+    state: MarketState
+    n_read: int
+    key: str
+    differences: Sequence[str] = ()
 
 
 def run(arguments: Namespace) -> str:
@@ -30,102 +56,197 @@ def run(arguments: Namespace) -> str:
     from data.store import Store
     from flows.sources.json_rpc import JsonRpc
 
-    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the market's chain")
+    market = arguments.market or aave_market()
+    url = node_url(market)
     rpc = JsonRpc(url, attempts=arguments.attempts)
-    market = aave_market()
-    chain_id, provider, first_block = locate(rpc, market)
-    if arguments.from_block is not None:
-        first_block = arguments.from_block
-    parameters = {"market": market, "block": arguments.block, "from_block": first_block, "provider": provider,
-                  "node": settings.redacted(url)}  # fmt: skip
+    place = locate(rpc, market)
+    first_block = place.first_block if arguments.from_block is None else arguments.from_block
+    parameters = {"market": market, "block": arguments.block, "from_block": first_block, "provider": place.provider,
+                  "chain_id": place.chain_id, "full": arguments.full, "node": settings.redacted(url)}  # fmt: skip
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
-        state = read_market(store, rpc, market, chain_id, provider, arguments.block, first_block, run_id)
-        report = write(store, state, run_id)
+        require_one_chain(store, place)
+        reading = read_market(store, rpc, place, arguments.block, first_block, run_id,
+                              full=arguments.full, full_every=arguments.full_every)  # fmt: skip
+        report = write(store, reading, run_id)
         unmapped = map_assets(store, market, run_id)
-    return described(state, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
+        report_differences(store, reading, run_id)
+    return described(place, reading, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
 
 
-def locate(rpc: JsonRpc, market: str) -> tuple[int, str, int | None]:
-    """Chain id, PoolAddressesProvider and first block (None: to be searched) of the market that is configured.
+def node_url(market: str) -> str:
+    """Address of a node of the market's chain: from RPC_URLS, else ETH_RPC_URL. Raises `ConfigurationError`."""
+    listed = {}
+    for entry in (settings.get("RPC_URLS") or "").split():
+        chain, separator, url = entry.partition("=")
+        if not separator or not chain.isdigit():
+            raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks, found "
+                                     f"one that begins {entry[:6]!r}")  # fmt: skip
+        listed[int(chain)] = url
+    if listed and not settings.get("AAVE_POOL_ADDRESSES_PROVIDER"):
+        known = address_book.by_name(market)
+        if known.chain_id in listed:
+            return listed[known.chain_id]
+    return settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the market's chain")
+
+
+def locate(rpc: JsonRpc, market: str) -> Place:
+    """Where the configured market is: chain id, PoolAddressesProvider, first block.
 
     The override of the environment wins over the address book; the node must be of the book's chain otherwise.
     Raises `ConfigurationError`.
     """
+    from flows.market_reading import Place
+    from flows.sources.block_reader import MULTICALL3
     from flows.sources.json_rpc import quantity
 
     override = settings.get("AAVE_POOL_ADDRESSES_PROVIDER")
     known = None if override else address_book.by_name(market)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
-    if known is not None:
-        if known.chain_id != chain_id:
+    if known is None:
+        provider = (override or "").lower()
+        if not re.fullmatch(r"0x[0-9a-f]{40}", provider):
             raise ConfigurationError(
-                f"wrong chain: {rpc} is on chain {chain_id}, {market} is on chain {known.chain_id}. Set ETH_RPC_URL to "
-                "a node of that chain, AAVE_MARKET to a market of this one, or AAVE_POOL_ADDRESSES_PROVIDER"
+                f"AAVE_POOL_ADDRESSES_PROVIDER: expected 0x and 40 hex digits, found {override!r:.60}"
             )
-        return chain_id, known.provider, known.first_block or None
-    provider = (override or "").lower()
-    if not re.fullmatch(r"0x[0-9a-f]{40}", provider):
-        raise ConfigurationError(f"AAVE_POOL_ADDRESSES_PROVIDER: expected 0x and 40 hex digits, found {override!r:.60}")
-    listed = address_book.by_provider(chain_id, provider)
-    return chain_id, provider, (listed.first_block or None) if listed else None
+        known = address_book.by_provider(chain_id, provider)
+    elif known.chain_id != chain_id:
+        raise ConfigurationError(
+            f"wrong chain: {rpc} is on chain {chain_id}, {market} is on chain {known.chain_id}. Set ETH_RPC_URL to "
+            "a node of that chain, AAVE_MARKET to a market of this one, or AAVE_POOL_ADDRESSES_PROVIDER"
+        )
+    else:
+        provider = known.provider
+    on_chain = address_book.of_chain(chain_id)
+    return Place(
+        market=market, chain_id=chain_id, provider=provider, known=known,
+        first_block=(known.first_block or None) if known else None,
+        multicall3=on_chain.multicall3 if on_chain else MULTICALL3,
+    )  # fmt: skip
+
+
+def require_one_chain(store: Store, place: Place) -> None:
+    """Refuse to store a second chain under the name of the first. Raises `ConfigurationError`."""
+    stored = store.rows("SELECT DISTINCT chain_id FROM fact_snapshot WHERE market = ?", (place.market,))
+    others = sorted(chain_id for (chain_id,) in stored if chain_id != place.chain_id)
+    if others:
+        raise ConfigurationError(
+            f"market {place.market} is stored for chain {others[0]}, the node is on chain {place.chain_id}: two chains "
+            f"under one name would be mixed. Give this one another name in AAVE_MARKET; {store.path} was not changed"
+        )
 
 
 def read_market(
     store: Store,
     rpc: JsonRpc,
-    market: str,
-    chain_id: int,
-    provider: str,
+    place: Place,
     which: str | int,
     first_block: int | None,
     run_id: str,
-) -> MarketState:
+    *,
+    full: bool = False,
+    full_every: float = 24.0,
+) -> Reading:
     """Everything of the market at block `which`, cross-checked. Raises `FlowError`; writes only the scan's progress."""
-    from flows import cross_checks
-    from flows.aave_rows import MarketState
-    from flows.holder_scan import HolderScan, first_block_of
-    from flows.sources import aave_accounts, aave_rpc
-    from flows.sources.block_reader import BlockReader, get_block
-    from flows.sources.holders import Tokens
+    from flows import aave_incremental
+    from flows.holder_scan import HolderScan
+    from flows.market_reading import BlockReplaced, checked, open_market
+    from flows.sources.block_reader import CONCURRENCY
 
-    block = get_block(rpc, which)
-    reader = BlockReader(rpc, block)
-    contracts = aave_rpc.resolve(reader, provider, chain_id)
-    reserves = aave_rpc.fetch_reserves(reader, contracts)
-    cross_checks.check_indices(reserves, block.time)
-    emodes = aave_rpc.fetch_emodes(reader, contracts)
+    concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
+    at = open_market(rpc, place, which, concurrency=concurrency)
+    scan = HolderScan(store, rpc, place.market, place.chain_id, at.tokens, run_id, concurrency)
+    base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block)
+    carried: list[Account] | None = None
+    if base is not None:
+        carried, touched = _carry(at, scan, base)
+        if not full and not _full_is_due(store, scan.key, at.block.time, full_every):
+            try:
+                state = checked(at, carried, touched=touched, base_block=base.block)
+                return Reading(state=state, n_read=len(touched), key=scan.key)
+            except BlockReplaced:
+                raise
+            except CrossCheckFailed:
+                pass  # everything is read below, and what carrying got wrong is reported
+    state = _read_all(at, scan, first_block)
+    wrong = [] if carried is None else aave_incremental.differences(carried, state.accounts)
+    return Reading(state=state, n_read=len(state.accounts), key=scan.key, differences=wrong)
 
-    tokens = Tokens(contracts.pool, {r.asset: r.atoken for r in reserves}, {r.asset: r.vtoken for r in reserves})
+
+def _carry(at: MarketAt, scan: HolderScan, base: object) -> tuple[list[Account], set[str]]:
+    """Every account at the block, and those that were read because an event was about them."""
+    from flows.aave_incremental import Base
+    from flows.market_reading import progress_bar
+    from flows.sources.aave_accounts import read_accounts
+
+    assert isinstance(base, Base)
+    with progress_bar("log", "block") as bar:
+        touched, pairs = scan.changes(base.block, at.block, progress=bar)
+    pairs |= base.pairs_of(touched, at.reserves)
+    with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
+        read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
+    return base.carried(touched, read), touched
+
+
+def _read_all(at: MarketAt, scan: HolderScan, first_block: int | None) -> MarketState:
+    from flows.cross_checks import check_supplies
+    from flows.holder_scan import first_block_of
+    from flows.market_reading import checked, progress_bar
+    from flows.sources import aave_accounts
+
     if first_block is None:
-        first_block = first_block_of(rpc, contracts.pool, block.number)
-    with _bar("log", "block") as bar:
-        scan = HolderScan(store, rpc, market, chain_id, tokens, run_id)
-        pairs = scan.pairs_until(block, first_block, progress=bar)
-    with _bar("balances", "read", len(pairs)) as bar:
-        balances = aave_accounts.fetch_balances(reader, pairs, bar.update)
-    cross_checks.check_supplies(reserves, balances, first_block)
-    sides = {r.atoken: ("supply", r.id) for r in reserves} | {r.vtoken: ("debt", r.id) for r in reserves}
-    with _bar("accounts", "read", 2 * len({account for _, account in balances})) as bar:
-        accounts = aave_accounts.fetch_accounts(reader, contracts.pool, balances, sides, bar.update)
-    cross_checks.check_flags(accounts, {r.id: r.symbol for r in reserves}, emodes)
-
-    rules = cross_checks.Rules(reserves, emodes)
-    ours = {account.address: rules.account_data(account) for account in accounts}
-    asked = cross_checks.accounts_to_check(ours, block.number)
-    with _bar("health factors", "account", len(asked)) as bar:
-        said = aave_accounts.fetch_account_data(reader, contracts.pool, asked, bar.update)
-    checked = cross_checks.check_account_data(ours, said)
-    _require_unchanged(rpc, block)
-    return MarketState(market=market, block=block, contracts=contracts, reserves=reserves, emodes=emodes,
-                       accounts=accounts, account_data=said, checked=checked)  # fmt: skip
+        first_block = first_block_of(at.reader.rpc, at.contracts.pool, at.block.number)
+    with progress_bar("log", "block") as bar:
+        pairs = scan.pairs_until(at.block, first_block, progress=bar)
+    with progress_bar("balances", "read", len(pairs)) as bar:
+        balances = aave_accounts.fetch_balances(at.reader, pairs, bar.update)
+    check_supplies(at.reserves, balances, first_block)
+    with progress_bar("accounts", "read", 2 * len({account for _, account in balances})) as bar:
+        sides = aave_accounts.sides_of(at.reserves)
+        accounts = aave_accounts.fetch_accounts(at.reader, at.contracts.pool, balances, sides, bar.update)
+    return checked(at, accounts, first_block=first_block)
 
 
-def write(store: Store, state: MarketState, run_id: str) -> WriteReport:
+def _full_is_due(store: Store, key: str, now: int, hours: float) -> bool:
+    last = store.checkpoint(FULL_READ, key)
+    return last is None or now - last["time"] >= hours * 3600
+
+
+def write(store: Store, reading: Reading, run_id: str) -> WriteReport:
     """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
+    import pandas as pd
+
     from data.snapshot import save_snapshot
     from flows.aave_rows import to_frames
 
-    return save_snapshot(store, SOURCE, to_frames(state), run_id)
+    state = reading.state
+    frames = to_frames(state)
+    if state.base_block is None:
+        value = json.dumps({"block": state.block.number, "time": state.block.time}, sort_keys=True)
+        mark = {"source": FULL_READ, "key": reading.key, "value": value, "updated_at": int(time.time())}
+        if store.checkpoint(FULL_READ, reading.key) != json.loads(value):
+            frames["ingest_checkpoint"] = pd.DataFrame([mark])
+    return save_snapshot(store, SOURCE, frames, run_id)
+
+
+def report_differences(store: Store, reading: Reading, run_id: str) -> None:
+    """Note in `fact_validation` what carrying got wrong, and raise `CrossCheckFailed`. The full read is stored."""
+    import pandas as pd
+
+    if not reading.differences:
+        return
+    state, wrong = reading.state, reading.differences
+    row = {
+        "run_id": run_id, "source": SOURCE, "batch_key": f"{state.market}:{state.block.number}",
+        "table_name": "stg_positions", "check_name": "carried forward equals read in full", "column_name": "",
+        "n_failed": len(wrong), "n_rows": len(state.accounts), "example": wrong[0][:300],
+        "checked_at": int(time.time()),
+    }  # fmt: skip
+    store.write_batch(SOURCE, row["batch_key"], {"fact_validation": pd.DataFrame([row])}, run_id)
+    raise CrossCheckFailed(
+        f"{state.market} at block {state.block.number}: {len(wrong)} of {len(state.accounts)} accounts, carried "
+        f"forward from an earlier snapshot, are not what a full read finds; the first is {wrong[0]:.300}. The full "
+        "read is stored; incremental snapshots since the full read before it are in doubt (fact_snapshot.read_mode)"
+    )
 
 
 def map_assets(store: Store, market: str, run_id: str) -> str:
@@ -145,6 +266,7 @@ def map_assets(store: Store, market: str, run_id: str) -> str:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the parameters of the flow."""
+    parser.add_argument("--market", help="name in the Aave address book (default: AAVE_MARKET)")
     parser.add_argument(
         "--block", type=_block, default="latest",
         help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
@@ -152,37 +274,44 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from-block", type=_number, help="where the scan of the log begins (default: the market's first block)"
     )
+    parser.add_argument(
+        "--incremental", action="store_false", dest="full", default=False,
+        help="read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--full", action="store_true", default=False,
+        help="read every account, and compare with what carrying forward gives",
+    )  # fmt: skip
+    parser.add_argument(
+        "--full-every", type=float, default=24.0, metavar="HOURS",
+        help="read every account when the last such run is this old, by the blocks' times (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--attempts", type=_number, default=5, help="tries of each request (default: %(default)s)")
 
 
-def described(state: MarketState, report: WriteReport) -> str:
+def described(place: Place, reading: Reading, report: WriteReport) -> str:
     """One line for the user."""
+    state = reading.state
     changed = sum(report.changed.values())
     below = state.checked.below_one_confirmed
+    how = (
+        "" if state.base_block is None else f" ({reading.n_read:,} read, the others carried from {state.base_block:,})"
+    )
     return (
         f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
-        f"{len(state.accounts):,} accounts, {report.rows['stg_positions']:,} positions; "
+        f"{len(state.accounts):,} accounts{how}, {report.rows['stg_positions']:,} positions; "
         f"{state.checked.hf_checked:,} health factors equal the pool's"
         + (f", {below:,} of them below 1" if below else "")
+        + (f"; {OWN_POOL}" if place.known and place.known.own_implementation else "")
+        + f"; {NOT_READ}"
         + ("" if changed else "; already stored, nothing changed")
     )
 
 
-def _require_unchanged(rpc: JsonRpc, block: Block) -> None:
-    from flows.sources.block_reader import get_block
-
-    if (now := get_block(rpc, block.number)).hash != block.hash:
-        raise CrossCheckFailed(
-            f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing was "
-            "written; run again, or read --block finalized"
-        )
-
-
-def _bar(what: str, unit: str, total: int | None = None) -> Any:
-    """A progress bar on stderr; silent where stderr is no terminal."""
-    from tqdm import tqdm
-
-    return tqdm(desc=what, unit=f" {unit}s", total=total, disable=None, leave=False)
+OWN_POOL = (
+    "the market runs a pool of its own: valuations are compared with it, the rules of its liquidations are taken from "
+    "its POOL_REVISION"
+)
 
 
 def _block(text: str) -> str | int:
@@ -203,7 +332,7 @@ def _number(text: str) -> int:
 
 FLOW = FlowSpec(
     name="aave-market",
-    summary="Reserves, e-modes and every account of an Aave v3 market at one block, from a node",
+    summary="Reserves, e-modes and every account of an Aave market at one block, from a node",
     add_arguments=add_arguments,
     run=run,
 )

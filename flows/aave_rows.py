@@ -17,7 +17,10 @@ from risk_core.units import tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """One market at one block, checked: everything that `to_frames` writes down."""
+    """One market at one block, checked: everything that `to_frames` writes down.
+
+    `base_block`: block of the snapshot that untouched accounts were carried from; None where all were read.
+    """
 
     market: str
     block: Block
@@ -27,6 +30,7 @@ class MarketState:
     accounts: Sequence[Account]
     account_data: Mapping[str, AccountData]
     checked: Checked
+    base_block: int | None = None
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:
@@ -53,6 +57,8 @@ def _snapshot(state: MarketState) -> dict[str, object]:
         "oracle": contracts.oracle, "data_provider": contracts.data_provider,
         "base_currency_unit": str(contracts.base_currency_unit), "hf_checked": state.checked.hf_checked,
         "below_one_confirmed": state.checked.below_one_confirmed, "is_synthetic": 0,
+        "protocol": contracts.protocol, "read_mode": "full" if state.base_block is None else "incremental",
+        "base_block": state.base_block,
     }  # fmt: skip
 
 

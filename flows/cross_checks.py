@@ -112,13 +112,20 @@ class Rules:
         return AccountData(collateral, debt, (weighted * WAD + debt // 2) // debt // BPS)
 
 
-def accounts_to_check(ours: Mapping[str, AccountData], block: int) -> list[str]:
-    """Addresses to compare: all of a small market; else a random sample and every account below 1.05."""
+def accounts_to_check(ours: Mapping[str, AccountData], block: int, touched: Iterable[str] | None = None) -> list[str]:
+    """Addresses to compare: all of a small market; else a random sample and every account below 1.05.
+
+    With `touched`, the accounts that were read where the others were carried from an earlier snapshot (and compared
+    with the pool there): these, every account below 1, and a smaller sample of the rest.
+    """
     indebted = [address for address, data in ours.items() if data.debt]
     if len(indebted) <= SMALL_MARKET:
         return sorted(ours)
-    close = {address for address in indebted if ours[address].health_factor < CLOSE}
-    return sorted(close | set(random.Random(block).sample(sorted(indebted), SAMPLE)))
+    limit, size = (CLOSE, SAMPLE) if touched is None else (WAD, SAMPLE // 10)
+    asked = {address for address in indebted if ours[address].health_factor < limit}
+    asked.update(random.Random(block).sample(sorted(indebted), size))
+    asked.update(address for address in touched or () if address in ours)
+    return sorted(asked)
 
 
 def check_account_data(ours: Mapping[str, AccountData], pools: Mapping[str, AccountData]) -> Checked:

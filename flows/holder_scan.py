@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import SourceRefused
 from flows.sources.block_reader import Block, get_block
-from flows.sources.holders import FIRST_RANGE, Pair, ScannedRange, Tokens, scan
+from flows.sources.holders import CHANGES, FIRST_RANGE, Pair, ScannedRange, Tokens, scan
 from flows.sources.json_rpc import JsonRpc, RpcError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class HolderScan:
     chain_id: int
     tokens: Tokens
     run_id: str
+    concurrency: int = 1
 
     @property
     def key(self) -> str:
@@ -45,9 +46,32 @@ class HolderScan:
         """
         begun, start = self._resume(first_block, block.number)
         progress.reset(total=block.number - start + 1)
-        for part in scan(self.rpc, self.tokens, start, block.number, first_range=first_range):
+        ranges = scan(self.rpc, self.tokens, start, block.number, first_range=first_range, concurrency=self.concurrency)
+        for part in ranges:
             self._keep(part, begun, settled=block.number - REORG_WINDOW)
             progress.update(part.last - part.first + 1)
+        return self.pairs()
+
+    def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
+        """Accounts that any event of the blocks after `after` up to `block` is about, and the pairs these events name.
+
+        The pairs are stored too, and the mark of the scan goes along where it had come that far.
+        """
+        state = self.store.checkpoint(SOURCE, self.key)
+        # Pairs of the last REORG_WINDOW blocks are stored with the rest; only the mark stays behind them.
+        begun = state["first"] if state and state["last"] + REORG_WINDOW >= after else None
+        touched: set[str] = set()
+        pairs: set[Pair] = set()
+        progress.reset(total=block.number - after)
+        for part in scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency):
+            self._keep(part, begun, settled=block.number - REORG_WINDOW)
+            touched |= part.touched
+            pairs.update(part.pairs)
+            progress.update(part.last - part.first + 1)
+        return touched, pairs
+
+    def pairs(self) -> set[Pair]:
+        """The stored pairs of this market's tokens."""
         rows = self.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
         # Rows of a former chain under the same name are left out here; their tokens are not this market's.
         return {(token, account) for token, account in rows if token in self.tokens.all}
@@ -66,15 +90,18 @@ class HolderScan:
         # When an older block was asked for, nothing is left to read: later holders have a balance of zero there.
         return state["first"], min(state["last"], newest) + 1
 
-    def _keep(self, part: ScannedRange, begun: int, settled: int) -> None:
-        """Store the pairs of a range and how far the scan has come, together or not at all."""
+    def _keep(self, part: ScannedRange, begun: int | None, settled: int) -> None:
+        """Store the pairs of a range and how far the scan has come, together or not at all.
+
+        `begun`: first block of all that is stored; None leaves the mark where it is.
+        """
         import pandas as pd
 
         columns = ["market", "token", "account", "first_seen_block"]
         rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
         frames = {"raw_aave_holders": pd.DataFrame(rows, columns=columns)} if rows else {}
         last = min(part.last, settled)
-        if last >= part.first:
+        if begun is not None and last >= part.first:
             state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
             row = {"source": SOURCE, "key": self.key, "value": json.dumps(state, sort_keys=True),
                    "updated_at": int(time.time())}  # fmt: skip

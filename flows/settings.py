@@ -34,6 +34,16 @@ def require(name: str, why: str) -> str:
     return value
 
 
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """A setting that is a whole number from `least` to `most`. Raises `ConfigurationError`."""
+    value = get(name)
+    if value is None:
+        return default
+    if not value.isdigit() or not least <= int(value) <= most:
+        raise ConfigurationError(f"{name}: expected a whole number from {least} to {most}, found {value!r:.40}")
+    return int(value)
+
+
 def redacted(url: str) -> str:
     """Scheme and host of a URL, for messages: paths, queries and user names often hold keys.
 

@@ -54,6 +54,17 @@ class Snapshots(pa.DataFrameModel):
         "accounts below health factor 1 that getUserAccountData confirmed", "accounts"
     )
     is_synthetic: Series[np.int64] = flag("1 for generated accounts, which every screen must call a sample")
+    protocol: Series[pd.StringDtype] = text(
+        "aave_v3 or aave_v2; empty means aave_v3", nullable=True, isin=["aave_v3", "aave_v2"]
+    )
+    read_mode: Series[pd.StringDtype] = pa.Field(
+        description="full: every account was read; incremental: those untouched since base_block were carried forward",
+        metadata={"unit": "text", "provenance": True}, nullable=True, isin=["full", "incremental"],
+    )  # fmt: skip
+    base_block: Series[pd.Int64Dtype] = pa.Field(
+        description="block of the snapshot that was carried forward; empty where all was read",
+        metadata={"unit": "block", "provenance": True}, nullable=True, ge=0,
+    )  # fmt: skip
     snapshot_hash: Series[str] = sha256("digest of the content of the snapshot's rows (data.snapshot.content_hash)")
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()
@@ -63,7 +74,7 @@ class Snapshots(pa.DataFrameModel):
         strict = True
         coerce = True
         unique = ["market", "block"]  # noqa: RUF012
-        metadata = {"indexes": [["batch"]]}  # noqa: RUF012
+        metadata = {"optional": ["protocol", "read_mode", "base_block"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
 class Reserves(pa.DataFrameModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flows.errors import MalformedAnswer
 from flows.sources import abis
+from flows.sources.aave_rpc import Reserve
 from flows.sources.block_reader import BlockReader, Call, calls_for
 from flows.sources.holders import Pair
 
@@ -62,17 +63,56 @@ def fetch_accounts(
     for (token, account), scaled in balances.items():
         side, reserve_id = sides[token]
         held.setdefault(account, {"supply": {}, "debt": {}})[side][reserve_id] = scaled
-    addresses = sorted(held)
-    subjects = [(address, address) for address in addresses]
-    flags = reader.read(calls_for(subjects, pool, abis.GET_USER_CONFIGURATION), progress=progress)
-    emodes = reader.read(calls_for(subjects, pool, abis.GET_USER_EMODE), progress=progress)
-    for address, emode in zip(addresses, emodes, strict=True):
+    flags = fetch_flags(reader, pool, held, progress)
+    return [Account(a, *flags[a], held[a]["supply"], held[a]["debt"]) for a in sorted(held)]
+
+
+def fetch_flags(
+    reader: BlockReader, pool: str, addresses: Iterable[str], progress: Progress
+) -> dict[str, tuple[int, int]]:
+    """(configuration bitmap, e-mode) of each address. Raises `MalformedAnswer`."""
+    subjects = [(address, address) for address in sorted(addresses)]
+    calls = [c for f in (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE) for c in calls_for(subjects, pool, f)]
+    found = reader.read(calls, progress=progress)
+    flags, emodes = found[: len(subjects)], found[len(subjects) :]
+    for (address, _), emode in zip(subjects, emodes, strict=True):
         if emode > 255:
             raise MalformedAnswer(f"getUserEMode of {address}: expected an id up to 255, found {emode}")
-    return [
-        Account(address, flag, emode, held[address]["supply"], held[address]["debt"])
-        for address, flag, emode in zip(addresses, flags, emodes, strict=True)
-    ]
+    return {subject[0]: (flag, emode) for subject, flag, emode in zip(subjects, flags, emodes, strict=True)}
+
+
+def sides_of(reserves: Iterable[Reserve]) -> dict[str, tuple[str, int]]:
+    """Which side of which reserve a token stands for: token -> ("supply" or "debt", reserve id)."""
+    sides = {}
+    for r in reserves:
+        sides[r.atoken], sides[r.vtoken] = ("supply", r.id), ("debt", r.id)
+    return sides
+
+
+def read_accounts(
+    reader: BlockReader,
+    pool: str,
+    reserves: Sequence[Reserve],
+    addresses: Iterable[str],
+    pairs: Iterable[Pair] | None = None,
+    progress: Progress = lambda done: None,
+) -> list[Account]:
+    """The given accounts at the reader's block, by address; one that holds nothing is left out.
+
+    `pairs`: the (token, account) pairs that can have a balance, from a log scan or a subgraph; others are taken to
+    be zero. None asks for every balance that there can be: the debt tokens that the account's flags name (a debt has
+    its flag, always) and all aTokens (a supply that is no collateral has no flag). `flows.market_reading.checked`
+    holds the result against the pool, `flows.aave_rows.to_frames` makes the rows of it.
+    """
+    wanted = {address.lower() for address in addresses}
+    if pairs is None:
+        flags = fetch_flags(reader, pool, wanted, progress)
+        asked = [(r.atoken, address) for r in reserves for address in wanted]
+        asked += [(r.vtoken, address) for r in reserves for address in wanted if flags[address][0] >> 2 * r.id & 1]
+    else:
+        asked = [(token, address) for token, address in pairs if address in wanted]
+    balances = fetch_balances(reader, asked, progress)
+    return fetch_accounts(reader, pool, balances, sides_of(reserves), progress)
 
 
 def fetch_account_data(

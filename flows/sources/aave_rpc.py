@@ -9,6 +9,7 @@ from typing import Any
 from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
 from flows.sources import abis
 from flows.sources.abis import WrongShape
+from flows.sources.address_book import V3
 from flows.sources.block_reader import BlockReader, Call, Failure, calls_for
 from risk_core.types import REVISIONS
 from risk_core.units import USD
@@ -20,7 +21,10 @@ NO_CONTRACT = "0x" + "00" * 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contracts:
-    """Where a market lives (lower-case addresses) and which rules it follows."""
+    """Where a market lives (lower-case addresses) and which rules it follows.
+
+    `protocol`: aave_v3 or aave_v2; `revision`: POOL_REVISION of v3, 0 of v2, which counts otherwise.
+    """
 
     chain_id: int
     provider: str
@@ -29,6 +33,7 @@ class Contracts:
     data_provider: str
     revision: int
     base_currency_unit: int
+    protocol: str = V3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,38 +166,47 @@ _OF_POOL = (
 
 
 def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
-    """Every listed reserve, in the order of the pool's list. Raises `MalformedAnswer` naming reserve and field."""
+    """Every listed reserve, in the order of the pool's list. Raises `MalformedAnswer` naming reserve and field.
+
+    Three rounds of requests: the list, what the pool and the oracle say of each asset, what those answers point to.
+    """
     assets: list[str] = [a.lower() for a in reader.one(Call(at.pool, abis.GET_RESERVES_LIST, about="the pool"))]
     if not assets:
         raise SourceRefused(f"the pool {at.pool} lists no reserves at block {reader.block.number}")
-    symbols = dict(zip(assets, _symbols(reader, assets), strict=True))
-    subjects = [(asset, symbols[asset]) for asset in assets]
-    columns = [calls_for(subjects, at.pool, function) for function in _OF_POOL]
-    by_reserve = list(zip(*columns, strict=True))
+    n, width = len(assets), len(_OF_POOL)
+    named = [Call(asset, abis.SYMBOL, about=asset) for asset in assets]
+    of_pool = [Call(at.pool, function, (asset,), asset) for asset in assets for function in _OF_POOL]
+    getters = (abis.GET_SOURCE_OF_ASSET, abis.GET_ASSET_PRICE)
+    of_oracle = [Call(at.oracle, getter, (asset,), asset) for getter in getters for asset in assets]
     # The raw answers are kept: their digest says which bytes a row was made from.
-    raw = reader.read_raw([call for calls in by_reserve for call in calls])
-    width = len(_OF_POOL)
-    answers = [[reader.decoded(c, raw[i * width + k]) for k, c in enumerate(cs)] for i, cs in enumerate(by_reserve)]
-    digests = [hashlib.sha256(b"".join(raw[i * width : (i + 1) * width])).hexdigest() for i in range(len(assets))]
+    raw = reader.read_raw([*named, *of_pool, *of_oracle, Call(at.pool, abis.GET_RATE_STRATEGY, about="the pool")])
+    symbols = [symbol_of(asset, answer) for asset, answer in zip(assets, raw, strict=False)]
+    subjects = list(zip(assets, symbols, strict=True))
+    raw_pool, raw_oracle = raw[n : n + n * width], raw[n + n * width : -1]
+    calls = [Call(at.pool, function, (asset,), symbol) for asset, symbol in subjects for function in _OF_POOL]
+    answers = [reader.decoded(call, answer) for call, answer in zip(calls, raw_pool, strict=True)]
+    by_reserve = [answers[i * width : (i + 1) * width] for i in range(n)]
+    digests = [_digest(raw_pool[i * width : (i + 1) * width]) for i in range(n)]
+    sources: list[str] = [
+        reader.decoded(call, answer)
+        for call, answer in zip(calls_for(subjects, at.oracle, abis.GET_SOURCE_OF_ASSET), raw_oracle[:n], strict=True)
+    ]
+    prices = [reader.decoded(call, answer, True) for call, answer in zip(of_oracle[n:], raw_oracle[n:], strict=True)]
+    _require_prices(reader, subjects, sources, prices)
+    strategy = reader.decoded(Call(at.pool, abis.GET_RATE_STRATEGY), raw[-1], True)
 
-    supplies = reader.read([
-        Call(token, abis.SCALED_TOTAL_SUPPLY, about=f"the {kind} of {symbols[asset]}")
-        for asset, answer in zip(assets, answers, strict=True)
-        for kind, token in (("aToken", answer[0][8]), ("debt token", answer[0][10]))
-    ])  # fmt: skip
-    prices = _prices(reader, at, subjects)
-    curves = _rate_curves(reader, at, subjects)
+    supplies, descriptions, curves = _pointed_to(reader, subjects, by_reserve, sources, strategy)
     reserves = []
-    for i, asset in enumerate(assets):
-        data, grace, deficit, virtual, income, debt = answers[i]
-        price, source, description = prices[i]
+    for i, (asset, symbol) in enumerate(subjects):
+        data, grace, deficit, virtual, income, debt = by_reserve[i]
         reserves.append(Reserve(
-            asset=asset, id=data[7], symbol=symbols[asset], configuration=data[0], liquidity_index=data[1],
+            asset=asset, id=data[7], symbol=symbol, configuration=data[0], liquidity_index=data[1],
             liquidity_rate=data[2], variable_borrow_index=data[3], variable_borrow_rate=data[4],
             last_update=data[6], atoken=data[8], vtoken=data[10], grace_until=grace, deficit=deficit,
             virtual_balance=virtual, normalized_income=income, normalized_debt=debt,
-            scaled_atoken_supply=supplies[2 * i], scaled_debt_supply=supplies[2 * i + 1], price=price,
-            price_source=source, price_description=description, rate_curve=curves[i], payload_sha256=digests[i],
+            scaled_atoken_supply=supplies[2 * i], scaled_debt_supply=supplies[2 * i + 1], price=prices[i],
+            price_source=sources[i], price_description=descriptions[i], rate_curve=curves[i],
+            payload_sha256=digests[i],
         ))  # fmt: skip
     ids = [reserve.id for reserve in reserves]
     if len(set(ids)) != len(ids) or max(ids) > 127:
@@ -200,60 +214,81 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
     return reserves
 
 
+def _digest(answers: list[bytes | Failure]) -> str:
+    return hashlib.sha256(b"".join(a for a in answers if isinstance(a, bytes))).hexdigest()
+
+
+def _pointed_to(
+    reader: BlockReader,
+    subjects: list[tuple[str, str]],
+    by_reserve: list[list[Any]],
+    sources: list[str],
+    strategy: str | Failure,
+) -> tuple[list[int], list[str], list[tuple[int, int, int, int] | None]]:
+    """Scaled supplies (aToken, debt token, ...), descriptions of the feeds, rate curves where the strategy tells them.
+
+    Kink, base rate and slopes are in ray; nothing depends on them here.
+    """
+    supplies = [
+        Call(token, abis.SCALED_TOTAL_SUPPLY, about=f"the {kind} of {symbol}")
+        for (_, symbol), answer in zip(subjects, by_reserve, strict=True)
+        for kind, token in (("aToken", answer[0][8]), ("debt token", answer[0][10]))
+    ]
+    feeds = [Call(source, abis.DESCRIPTION, about=s) for source, (_, s) in zip(sources, subjects, strict=True)]
+    rates = [] if isinstance(strategy, Failure) else calls_for(subjects, strategy, abis.GET_RATE_DATA)
+    calls = [*supplies, *feeds, *rates]
+    raw = reader.read_raw(calls)
+    first, second = len(supplies), len(supplies) + len(feeds)
+    found = [reader.decoded(call, answer, i >= first) for i, (call, answer) in enumerate(zip(calls, raw, strict=True))]
+    descriptions = ["" if isinstance(d, Failure) else abis.text(d) for d in found[first:second]]
+    curves = [None if isinstance(c, Failure) else c for c in found[second:]] or [None] * len(subjects)
+    return found[:first], descriptions, curves
+
+
 def fetch_emodes(reader: BlockReader, at: Contracts) -> list[EMode]:
     """Every e-mode category that exists: those with a liquidation threshold. Ids may have gaps, so all are asked."""
     configurations = reader.read([Call(at.pool, abis.GET_EMODE_CONFIG, (i,), f"e-mode {i}") for i in EMODE_IDS])
     found = {i: terms for i, terms in zip(EMODE_IDS, configurations, strict=True) if terms[1]}
-    fields = [abis.GET_EMODE_COLLATERAL, abis.GET_EMODE_BORROWABLE, abis.GET_EMODE_LTVZERO, abis.GET_EMODE_LABEL]
+    fields = [abis.GET_EMODE_LABEL, abis.GET_EMODE_COLLATERAL, abis.GET_EMODE_BORROWABLE, abis.GET_EMODE_LTVZERO]
     if at.revision >= V37:
         fields.append(abis.GET_EMODE_ISOLATED)
-    answers = iter(reader.read([Call(at.pool, f, (i,), f"e-mode {i}") for i in found for f in fields]))
+    calls = [Call(at.pool, f, (i,), f"e-mode {i}") for i in found for f in fields]
+    answers = (
+        # A label is a hint for people: it may be anything, or missing.
+        reader.decoded(call, raw, may_fail=call.function is abis.GET_EMODE_LABEL)
+        for call, raw in zip(calls, reader.read_raw(calls), strict=True)
+    )
     emodes = []
     for i, (ltv, threshold, bonus) in found.items():
-        collateral, borrowable, ltvzero, label = (next(answers) for _ in range(4))
+        label, collateral, borrowable, ltvzero = (next(answers) for _ in range(4))
         emodes.append(EMode(
-            id=i, label=abis.text(label), ltv=ltv, liquidation_threshold=threshold, liquidation_bonus=bonus,
-            collateral=collateral, borrowable=borrowable, ltvzero=ltvzero,
-            isolated=next(answers) if at.revision >= V37 else False,
+            id=i, label="" if isinstance(label, Failure) else abis.text(label), ltv=ltv,
+            liquidation_threshold=threshold, liquidation_bonus=bonus, collateral=collateral, borrowable=borrowable,
+            ltvzero=ltvzero, isolated=next(answers) if at.revision >= V37 else False,
         ))  # fmt: skip
     return emodes
 
 
-def _symbols(reader: BlockReader, assets: list[str]) -> list[str]:
-    """Symbols, tolerant of bytes32 and of bytes that are no text; an asset without one is called by its address."""
-    symbols = []
-    for asset, raw in zip(assets, reader.read_raw([Call(a, abis.SYMBOL, about=a) for a in assets]), strict=True):
-        try:
-            symbol = "" if isinstance(raw, Failure) else abis.token_symbol(raw)
-        except WrongShape:
-            symbol = ""
-        symbols.append(symbol or asset)
-    return symbols
+def symbol_of(asset: str, answer: bytes | Failure) -> str:
+    """Symbol from the raw answer of `symbol()`; an asset without a readable one is called by its address.
+
+    Tolerant of bytes32, of bytes that are no text and of no answer at all: a name never stops a market.
+    """
+    try:
+        symbol = "" if isinstance(answer, Failure) else abis.token_symbol(answer)
+    except WrongShape:
+        symbol = ""
+    return symbol or asset
 
 
-def _prices(reader: BlockReader, at: Contracts, subjects: list[tuple[str, str]]) -> list[tuple[int, str, str]]:
-    """(price, source, description of the source) of each reserve. Raises `CrossCheckFailed` without a price."""
-    sources: list[str] = reader.read(calls_for(subjects, at.oracle, abis.GET_SOURCE_OF_ASSET))
-    prices = reader.read(calls_for(subjects, at.oracle, abis.GET_ASSET_PRICE), may_fail=True)
-    named = [(s, symbol) for s, (_, symbol) in zip(sources, subjects, strict=True)]
-    said: list[Any] = reader.read([Call(s, abis.DESCRIPTION, about=name) for s, name in named], may_fail=True)
-    for price, (source, symbol) in zip(prices, named, strict=True):
+def _require_prices(
+    reader: BlockReader, subjects: list[tuple[str, str]], sources: list[str], prices: list[int | Failure]
+) -> None:
+    """Raises `CrossCheckFailed` that names the first reserve without a positive price."""
+    for price, source, (_, symbol) in zip(prices, sources, subjects, strict=True):
         if isinstance(price, Failure) or price == 0:
             found = f"no price ({price.reason})" if isinstance(price, Failure) else "price 0"
             raise CrossCheckFailed(
                 f"oracle price of {symbol}: expected a positive price, found {found} at block {reader.block.number}; "
                 f"the feed {source} answers zero or less, or nothing, and there is no fallback. Nothing was written"
             )
-    texts = ["" if isinstance(d, Failure) else abis.text(d) for d in said]
-    return list(zip(prices, sources, texts, strict=True))
-
-
-def _rate_curves(
-    reader: BlockReader, at: Contracts, subjects: list[tuple[str, str]]
-) -> list[tuple[int, int, int, int] | None]:
-    """Kink, base rate and slopes (ray) where the pool's rate strategy tells them; nothing depends on them here."""
-    strategy = reader.read([Call(at.pool, abis.GET_RATE_STRATEGY, about="the pool")], may_fail=True)[0]
-    if isinstance(strategy, Failure):
-        return [None] * len(subjects)
-    answers = reader.read(calls_for(subjects, strategy, abis.GET_RATE_DATA), may_fail=True)
-    return [None if isinstance(curve, Failure) else curve for curve in answers]

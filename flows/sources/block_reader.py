@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from flows.errors import MalformedAnswer, SourceRefused
-from flows.sources.abis import AGGREGATE3, Function, WrongShape, aggregate3_data
-from flows.sources.json_rpc import JsonRpc, Request, RpcError, batches, quantity
+from flows.sources.abis import Function, WrongShape, aggregate3_answers, aggregate3_data
+from flows.sources.json_rpc import JsonRpc, Request, RpcError, quantity
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 """Same address on nearly every chain (mds1/multicall3)."""
-WORKERS = 4
+CONCURRENCY = 4
+"""Requests in flight at once: what public nodes put up with."""
+FIRST_CHUNK = 400
+"""Calls in the first aggregate3."""
+LARGEST_CHUNK = 1_600
+"""A balance read costs about 10,000 gas through a proxy, and nodes give a call some 50 million."""
+SLOW = 5.0
+"""Seconds after which an answer counts as slow: chunks grow no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +71,53 @@ def get_block(rpc: JsonRpc, which: str | int) -> Block:
                  quantity(row.get("timestamp"), "block timestamp"))  # fmt: skip
 
 
+class ChunkSize:
+    """How many calls travel in one request: grows while the node answers quickly, halves when it cannot.
+
+    A size that was refused is not asked for again. Shared by the threads of one reader.
+    """
+
+    def __init__(self, first: int, largest: int = LARGEST_CHUNK) -> None:
+        self.now = first
+        self._largest = max(first, largest)
+        self._lock = threading.Lock()
+
+    def answered(self, calls: int, seconds: float) -> None:
+        with self._lock:
+            if seconds > SLOW:
+                self._largest = max(1, min(self._largest, calls))
+                self.now = min(self.now, self._largest)
+            elif calls >= self.now:
+                self.now = min(self._largest, self.now + self.now // 2 + 1)
+
+    def refused(self, calls: int) -> None:
+        with self._lock:
+            self._largest = max(1, min(self._largest, calls - 1))
+            self.now = max(1, min(self.now, calls // 2))
+
+
 class BlockReader:
     """Reads contracts at one block, through Multicall3 where it has code, else by JSON-RPC batches.
 
-    `chunk` calls travel in one aggregate3 call; a chunk that the node cannot execute (gas, size) is halved.
+    At most `concurrency` requests are in flight. `chunk` calls travel in the first aggregate3 call; the number grows
+    while the node keeps up, and a chunk that it cannot execute (gas, size) is halved.
     """
 
-    def __init__(self, rpc: JsonRpc, block: Block, *, chunk: int = 400, multicall: str = MULTICALL3) -> None:
+    def __init__(
+        self,
+        rpc: JsonRpc,
+        block: Block,
+        *,
+        chunk: int = FIRST_CHUNK,
+        multicall: str = MULTICALL3,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
         self.rpc = rpc
         self.block = block
+        self.concurrency = concurrency
         self._at = hex(block.number)
-        self._chunk = chunk
+        self._size = ChunkSize(chunk)
+        self._sizes: dict[int, ChunkSize] = {}
         self._multicall = multicall
         self.uses_multicall = self.has_code(multicall)
 
@@ -110,16 +155,22 @@ class BlockReader:
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[bytes | Failure]:
         """Like `read`, undecoded: bytes of each answer, or a `Failure` where the contract refused."""
-        if not calls:
-            return []
-        size = chunk or self._chunk
-        fetch = self._aggregated if self.uses_multicall else self._one_by_one
-        answers: list[bytes | Failure] = []
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        # Heavy calls are counted for themselves: what they are refused for says nothing of light ones.
+        size = self._sizes.setdefault(chunk, ChunkSize(chunk, 2 * chunk)) if chunk else self._size
+        answers: list[bytes | Failure] = [Failure("not asked")] * len(calls)
+        asked: dict[Future[list[bytes | Failure]], tuple[int, int]] = {}
+        begun = 0
+        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
             try:
-                for part in pool.map(fetch, batches(calls, size)):
-                    answers += part
-                    progress(len(part))
+                while begun < len(calls) or asked:
+                    while begun < len(calls) and len(asked) < self.concurrency:
+                        ended = min(len(calls), begun + size.now)
+                        asked[pool.submit(self._fetch, calls[begun:ended], size)] = (begun, ended)
+                        begun = ended
+                    for part in wait(asked, return_when=FIRST_COMPLETED).done:
+                        start, stop = asked.pop(part)
+                        answers[start:stop] = part.result()
+                        progress(stop - start)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -145,8 +196,12 @@ class BlockReader:
         wanted = [Request("eth_call", ({"to": c.to, "data": c.function.encode(*c.args)}, self._at)) for c in calls]
         return [self._bytes(call, answer) for call, answer in zip(calls, self.rpc.batch(wanted), strict=True)]
 
-    def _aggregated(self, calls: Sequence[Call]) -> list[bytes | Failure]:
+    def _fetch(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
+        return self._aggregated(calls, size) if self.uses_multicall else self._one_by_one(calls)
+
+    def _aggregated(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
         data = aggregate3_data([(c.to, c.function.encode(*c.args)) for c in calls])
+        started = time.perf_counter()
         try:
             answer = self.rpc.call("eth_call", {"to": self._multicall, "data": data}, self._at)
         except RpcError as exc:
@@ -154,10 +209,12 @@ class BlockReader:
                 raise self._refused(exc, "aggregate3") from exc
             if len(calls) == 1:
                 return [Failure(exc.reason)] if exc.is_revert else self._one_by_one(calls)
+            size.refused(len(calls))
             half = len(calls) // 2
-            return self._aggregated(calls[:half]) + self._aggregated(calls[half:])
+            return self._aggregated(calls[:half], size) + self._aggregated(calls[half:], size)
+        size.answered(len(calls), time.perf_counter() - started)
         try:
-            rows = AGGREGATE3.decode(_hex_bytes(answer))
+            rows = aggregate3_answers(_hex_bytes(answer))
         except WrongShape as exc:
             raise MalformedAnswer(f"aggregate3 at {self._multicall} of {self.rpc}: {exc}") from exc
         if len(rows) != len(calls):

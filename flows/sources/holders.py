@@ -7,11 +7,13 @@ the position belongs to `onBehalfOf`. Pairs with a balance of zero today are har
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from flows.errors import MalformedAnswer, SourceRefused
+from flows.sources import abis
 from flows.sources.abis import BALANCE_TRANSFER, BORROW, COLLATERAL_ENABLED, SUPPLY, TRANSFER
 from flows.sources.json_rpc import JsonRpc, RpcError, quantity
 
@@ -21,6 +23,21 @@ Pair = tuple[str, str]
 NOBODY = "0x" + "00" * 20
 FIRST_RANGE = 10_000
 LONGEST_RANGE = 1_000_000
+
+HOLDINGS = (TRANSFER, BALANCE_TRANSFER, SUPPLY, BORROW, COLLATERAL_ENABLED)
+"""Events that name a holder: enough to find everybody."""
+CHANGES = (
+    *HOLDINGS, abis.MINT, abis.BURN, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY, abis.LIQUIDATION_CALL,
+    abis.DEFICIT_CREATED, abis.USER_EMODE_SET,
+)  # fmt: skip
+"""Events after which an account is no longer what it was."""
+_OWNERS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys((TRANSFER, BALANCE_TRANSFER, abis.MINT, abis.BURN), (1, 2)),
+    **dict.fromkeys((SUPPLY, BORROW, COLLATERAL_ENABLED, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY), (2,)),
+    **dict.fromkeys((abis.DEFICIT_CREATED, abis.USER_EMODE_SET), (1,)),
+    abis.LIQUIDATION_CALL: (3,),
+}
+"""Topics that hold the accounts an event is about; the payer of a supply is not among them, unless tokens move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +55,103 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ScannedRange:
-    """Blocks `first` to `last`, both included, and the pairs they name with the first block that does."""
+    """Blocks `first` to `last`, both included: the pairs they name with the first block that does, and the accounts
+    that any of the events was about."""
 
     first: int
     last: int
     pairs: dict[Pair, int]
+    touched: frozenset[str] = field(default_factory=frozenset)
 
 
 def scan(
-    rpc: JsonRpc, tokens: Tokens, first: int, last: int, *, first_range: int = FIRST_RANGE
+    rpc: JsonRpc,
+    tokens: Tokens,
+    first: int,
+    last: int,
+    *,
+    first_range: int = FIRST_RANGE,
+    events: Sequence[str] = HOLDINGS,
+    concurrency: int = 1,
 ) -> Iterator[ScannedRange]:
-    """Ranges that together cover `first` to `last`, each complete when it is yielded.
+    """Ranges that together cover `first` to `last`, in order, each complete when it is yielded.
 
-    A range that the node refuses is halved down to one block; ranges grow again after each success. Raises
-    `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the wrong shape.
+    `concurrency` ranges are asked for at once. One that the node refuses is halved down to one block; ranges grow
+    again after successes. Raises `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the
+    wrong shape.
     """
     size, growth = first_range, 2.0
-    while first <= last:
-        until = min(first + size - 1, last)
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        while first <= last:
+            starts = range(first, min(last, first + concurrency * size - 1) + 1, size)
+            wave = [(start, min(start + size - 1, last)) for start in starts]
+            for (start, until), logs in zip(wave, pool.map(_attempt(rpc, tokens, events), wave), strict=True):
+                if isinstance(logs, RpcError):
+                    growth, smaller = 1.25, until - start + 1
+                    for part in _in_parts(rpc, tokens, events, start, until, logs):
+                        smaller = part.last - part.first + 1
+                        yield part
+                    size = min(size, smaller)
+                else:
+                    yield _scanned(start, until, logs, tokens)
+            first = wave[-1][1] + 1
+            size = min(int(size * growth) + 1, LONGEST_RANGE)
+
+
+def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str]) -> Any:
+    def get(span: tuple[int, int]) -> list[dict[str, Any]] | RpcError:
         try:
-            logs = _get_logs(rpc, tokens, first, until)
+            return _get_logs(rpc, tokens, events, *span)
         except RpcError as exc:
-            if until == first:
-                raise SourceRefused(
-                    f"{rpc} refuses the logs of the single block {first}: {exc.reason}. "
-                    "The scan up to that block is kept; a re-run goes on from there"
-                ) from exc
-            if exc.is_busy:  # may be either: a range too large, or too many requests
-                rpc.rest(0.5)
-            size, growth = (until - first + 1) // 2, 1.25
-            continue
-        yield ScannedRange(first, until, pairs_of(logs, tokens))
-        first = until + 1
-        size = min(int(size * growth) + 1, LONGEST_RANGE)
+            return exc
+
+    return get
+
+
+def _in_parts(
+    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, refusal: RpcError
+) -> Iterator[ScannedRange]:
+    """`first` to `last`, which the node refused as a whole, in pieces that it does not refuse."""
+    until = last
+    while True:
+        if until == first:
+            raise SourceRefused(
+                f"{rpc} refuses the logs of the single block {first}: {refusal.reason}. "
+                "The scan up to that block is kept; a re-run goes on from there"
+            ) from refusal
+        if refusal.is_busy:  # may be either: a range too large, or too many requests
+            rpc.rest(0.5)
+        size = (until - first + 1) // 2
+        while True:
+            until = min(first + size - 1, last)
+            try:
+                logs = _get_logs(rpc, tokens, events, first, until)
+            except RpcError as exc:
+                refusal = exc
+                break
+            yield _scanned(first, until, logs, tokens)
+            first = until + 1
+            size = int(size * 1.25) + 1
+            if first > last:
+                return
+
+
+def _scanned(first: int, last: int, logs: list[dict[str, Any]], tokens: Tokens) -> ScannedRange:
+    return ScannedRange(first, last, pairs_of(logs, tokens), touched_by(logs))
+
+
+def touched_by(logs: list[dict[str, Any]]) -> frozenset[str]:
+    """Accounts that the logs are about, lower case. Raises `MalformedAnswer`."""
+    touched = set()
+    for log in logs:
+        try:
+            topics = log["topics"]
+            for place in _OWNERS.get(topics[0].lower(), ()):
+                touched.add("0x" + topics[place][-40:].lower())
+        except (KeyError, IndexError, TypeError, AttributeError) as exc:
+            raise _malformed(log) from exc
+    touched.discard(NOBODY)
+    return frozenset(touched)
 
 
 def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
@@ -81,7 +162,7 @@ def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
         try:
             address, topics = log["address"].lower(), [topic.lower() for topic in log["topics"]]
             block = quantity(log["blockNumber"], "block number of a log")
-            event, owner = topics[0], "0x" + topics[2][-40:]
+            event = topics[0]
             if event in (TRANSFER, BALANCE_TRANSFER) and address in known:
                 token: str | None = address
             elif event in (SUPPLY, BORROW, COLLATERAL_ENABLED) and address == tokens.pool:
@@ -89,19 +170,22 @@ def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
                 token = by_asset.get("0x" + topics[1][-40:])  # None: a reserve that was dropped since
             else:
                 continue
+            owner = "0x" + topics[2][-40:]
         except (KeyError, IndexError, TypeError, AttributeError) as exc:
-            raise MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and topics, "
-                                  f"found {log!r:.120}") from exc  # fmt: skip
+            raise _malformed(log) from exc
         if token and owner != NOBODY:
             pairs[token, owner] = min(block, pairs.get((token, owner), block))
     return pairs
 
 
-def _get_logs(rpc: JsonRpc, tokens: Tokens, first: int, last: int) -> list[dict[str, Any]]:
-    events = [TRANSFER, BALANCE_TRANSFER, SUPPLY, BORROW, COLLATERAL_ENABLED]
+def _malformed(log: Any) -> MalformedAnswer:
+    return MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and topics, found {log!r:.120}")
+
+
+def _get_logs(rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int) -> list[dict[str, Any]]:
     wanted = {
         "address": [tokens.pool, *sorted(tokens.all)],
-        "topics": [events],
+        "topics": [list(events)],
         "fromBlock": hex(first),
         "toBlock": hex(last),
     }

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,10 @@ class JsonRpc:
         self._timeout = timeout
         self._batch_size = batch_size
         self._sleep = sleep or time.sleep
-        self._of_thread = threading.local()
+        self._idle: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self.requests_made = 0
+        """HTTP requests sent so far, repetitions included."""
 
     def __str__(self) -> str:
         return f"the node at {redacted(self._url)}"
@@ -142,7 +146,8 @@ class JsonRpc:
         bodies = [{"jsonrpc": "2.0", "id": i, "method": r.method, "params": list(r.params)} for i, r in enumerate(part)]
         content = json.dumps(bodies[0] if len(bodies) == 1 else bodies, separators=(",", ":"))
         try:
-            response = self._session().post(self._url, data=content, timeout=self._timeout)
+            with self._session() as session:
+                response = session.post(self._url, data=content, timeout=self._timeout)
         except requests.Timeout as exc:
             raise SourceUnavailable(f"{self} did not answer {part[0].method} in {self._timeout:g} s") from exc
         except requests.RequestException as exc:
@@ -194,13 +199,20 @@ class JsonRpc:
         """Leave the node alone for a moment."""
         self._sleep(seconds)
 
-    def _session(self) -> requests.Session:
-        """A session belongs to one thread; requests does not promise more."""
-        if not hasattr(self._of_thread, "session"):
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """A session that nobody else uses meanwhile (requests promises no more), with its connection kept open."""
+        with self._lock:
+            self.requests_made += 1
+            session = self._idle.pop() if self._idle else None
+        if session is None:
             session = requests.Session()
             session.headers["Content-Type"] = "application/json"
-            self._of_thread.session = session
-        return self._of_thread.session
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._idle.append(session)
 
 
 def quantity(value: Any, what: str) -> int:
@@ -209,8 +221,3 @@ def quantity(value: Any, what: str) -> int:
         return int(value, 16)
     except (TypeError, ValueError) as exc:
         raise MalformedAnswer(f"{what}: expected a hexadecimal quantity, found {value!r:.80}") from exc
-
-
-def batches(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
-    """`items` in runs of at most `size`."""
-    return (items[start : start + size] for start in range(0, len(items), size))

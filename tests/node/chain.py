@@ -119,11 +119,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def anvil(port: int | None = None) -> Iterator[Chain]:
+def anvil(port: int | None = None, chain_id: int = 31337) -> Iterator[Chain]:
     """A fresh node on a loopback port; it is ended, by its process id, when the block of code is left."""
     port = port or free_port()
     flags = {
-        "host": "127.0.0.1", "port": port, "timestamp": GENESIS, "accounts": 2, "order": "fifo", "hardfork": "prague",
+        "host": "127.0.0.1", "port": port, "chain-id": chain_id, "timestamp": GENESIS, "accounts": 2, "order": "fifo",
+        "hardfork": "prague",
         # Senders need no ether, and whole populations fit into one block.
         "gas-limit": 30_000_000_000, "gas-price": 0, "block-base-fee-per-gas": 0,
     }  # fmt: skip

@@ -77,7 +77,12 @@ class NodeMarket:
 
 @contextmanager
 def running_market(
-    users: int = 60, seed: str = "1", vary: bool = False, port: int | None = None, multicall: bool = False
+    users: int = 60,
+    seed: str = "1",
+    vary: bool = False,
+    port: int | None = None,
+    multicall: bool = False,
+    chain_id: int = 31337,
 ) -> Iterator[NodeMarket]:
     """Start a node, deploy the real contracts, populate them; the node ends with the block of code.
 
@@ -86,7 +91,7 @@ def running_market(
     """
     toolchain.ready()
     configuration = varied(seed) if vary else STANDARD
-    with anvil(port) as chain:
+    with anvil(port, chain_id) as chain:
         deployment = deploy(chain, configuration)
         people = populate(chain, deployment, configuration, users, seed)
         happened = live(chain, deployment, configuration, people, seed)

@@ -85,3 +85,29 @@ def test_the_command_line_says_one_line_and_exits_with_one(node: FakeNode, capsy
     assert captured.out == ""
     assert len(captured.err.strip().splitlines()) == 1
     assert "block 99" in captured.err
+
+
+def test_nodes_of_several_chains(monkeypatch: pytest.MonkeyPatch):
+    from flows.aave_market import node_url
+
+    monkeypatch.delenv("AAVE_POOL_ADDRESSES_PROVIDER", raising=False)
+    monkeypatch.setenv("ETH_RPC_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("RPC_URLS", "8453=http://127.0.0.1:2?a=b,c=d\n10=http://127.0.0.1:3")
+
+    assert node_url("AaveV3Base") == "http://127.0.0.1:2?a=b,c=d"
+    assert node_url("AaveV3Optimism") == "http://127.0.0.1:3"
+    assert node_url("AaveV3Ethereum") == "http://127.0.0.1:1"
+    monkeypatch.setenv("RPC_URLS", "https://node.example/SECRETKEY")
+    with pytest.raises(ConfigurationError, match="expected entries like 8453=https://host") as refusal:
+        node_url("AaveV3Base")
+    assert "SECRETKEY" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", ["0", "65", "four"])
+def test_a_number_of_requests_that_makes_no_sense(node: FakeNode, monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("RPC_CONCURRENCY", value)
+
+    with pytest.raises(
+        ConfigurationError, match=f"RPC_CONCURRENCY: expected a whole number from 1 to 64, found '{value}'"
+    ):
+        run()

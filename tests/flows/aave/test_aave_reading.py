@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ from flows.sources import abis, address_book
 from flows.sources.aave_accounts import Account
 from flows.sources.aave_rpc import EMode, Reserve
 from flows.sources.abis import Function, WrongShape
-from flows.sources.holders import NOBODY, Tokens, pairs_of, scan
+from flows.sources.holders import NOBODY, Tokens, pairs_of, scan, touched_by
 from flows.sources.json_rpc import JsonRpc, RpcError
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
@@ -236,14 +237,60 @@ def test_a_setting_may_come_from_a_file(tmp_path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_address_book_knows_its_markets_once():
-    names = [market.name for market in address_book.MARKETS]
+    markets = address_book.markets()
+    names = [market.name for market in markets]
 
-    assert len(names) == len(set(names)) > 25
+    assert len(names) == len(set(names))
     ethereum = address_book.by_name("AaveV3Ethereum")
     assert (ethereum.chain_id, ethereum.first_block) == (1, 16_291_006)
     assert address_book.by_provider(1, ethereum.provider.upper().replace("X", "x")) == ethereum
     assert address_book.by_provider(10, ethereum.provider) is None
-    assert all(len(m.provider) == 42 and m.provider == m.provider.lower() for m in address_book.MARKETS)
+    addresses = [a for m in markets for a in (m.provider, m.multicall3, m.pool, m.oracle) if a]
+    assert all(re.fullmatch("0x[0-9a-f]{40}", address) for address in addresses)
+    keys = [(m.chain_id, m.provider) for m in markets]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_address_book_has_the_published_markets():
+    """Counted in the address book: 24 mainnet markets of v3 (and 7 of test networks), on 21 chains."""
+    markets = address_book.markets()
+    tests = {43_113, 84_532, 421_614, 763_373, 11_155_111, 11_155_420}
+    mainnets = [m for m in markets if m.protocol == "aave_v3" and m.chain_id not in tests]
+
+    assert len(mainnets) == 24
+    assert len({m.chain_id for m in mainnets}) == 21
+    assert {m.chain_id for m in markets if m.multicall3 != address_book.by_name("AaveV3Base").multicall3} == {324}
+    assert [m.name for m in markets if m.own_implementation] == ["AaveV3EthereumHorizon", "AaveV3Monad", "AaveV3ZkSync"]
+    assert [m.name for m in mainnets if not m.first_block] == [
+        "AaveV3EthereumHorizon", "AaveV3Monad", "AaveV3XLayer", "AaveV3Mantle", "AaveV3Plasma",
+    ]  # fmt: skip
+
+
+def test_every_kind_of_event_names_the_accounts_whose_state_it_changed():
+    """Places of the indexed owners, from the interfaces of the pool and its tokens."""
+    one, two, asset = (f"0x{n:040x}" for n in (0xA1, 0xA2, 0xA55E7))
+
+    def touched(event: str, *topics: str) -> set[str]:
+        return set(touched_by([{"topics": [event, *("0x" + "00" * 12 + topic[2:] for topic in topics)]}]))
+
+    for event in (abis.TRANSFER, abis.BALANCE_TRANSFER, abis.MINT, abis.BURN):
+        assert touched(event, one, two) == {one, two}
+    assert touched(abis.TRANSFER, NOBODY, two) == {two}
+    for event in (
+        abis.SUPPLY,
+        abis.BORROW,
+        abis.WITHDRAW,
+        abis.REPAY,
+        abis.COLLATERAL_ENABLED,
+        abis.COLLATERAL_DISABLED,
+    ):
+        assert touched(event, asset, one, two) == {one}
+    assert touched(abis.LIQUIDATION_CALL, asset, asset, one) == {one}
+    assert touched(abis.DEFICIT_CREATED, one, asset) == {one}
+    assert touched(abis.USER_EMODE_SET, one) == {one}
+    assert touched("0x" + "12" * 32, asset, one) == set()
+    with pytest.raises(MalformedAnswer, match="expected a log"):
+        touched_by([{"topics": [abis.LIQUIDATION_CALL, asset]}])
 
 
 def test_a_log_of_the_wrong_shape_is_shown():

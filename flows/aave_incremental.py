@@ -1,0 +1,127 @@
+"""A new snapshot from an old one: what no event has touched since is carried forward, the rest is read.
+
+Sound because a sealed snapshot is complete: an account that no event is about has the scaled balances, flags and
+e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain no longer has the block
+of the old snapshot, an older one takes its place and the blocks since that one are read again; where rules or tokens
+changed in between, nothing is carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.errors import SourceRefused
+from flows.sources.aave_accounts import Account
+from flows.sources.aave_rpc import Contracts, Reserve
+from flows.sources.block_reader import Block, get_block
+from flows.sources.holders import Pair
+from flows.sources.json_rpc import JsonRpc
+
+if TYPE_CHECKING:
+    from data.store import Store
+
+CANDIDATES = 16
+"""Stored snapshots that are tried, newest first, before everything is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A stored snapshot whose block is still part of the chain, and its accounts by address."""
+
+    block: int
+    accounts: Mapping[str, Account]
+
+    def pairs_of(self, addresses: Iterable[str], reserves: Iterable[Reserve]) -> set[Pair]:
+        """The (token, account) pairs of the given accounts that had a balance."""
+        by_id = {r.id: r for r in reserves}
+        pairs = set()
+        for account in (self.accounts[a] for a in addresses if a in self.accounts):
+            pairs |= {(by_id[i].atoken, account.address) for i in account.supply}
+            pairs |= {(by_id[i].vtoken, account.address) for i in account.debt}
+        return pairs
+
+    def carried(self, touched: set[str], read: Iterable[Account]) -> list[Account]:
+        """All accounts of the new snapshot, by address: `read` ones, and those that nothing has touched."""
+        kept = (account for address, account in self.accounts.items() if address not in touched)
+        return sorted((*kept, *read), key=lambda account: account.address)
+
+
+def find_base(
+    store: Store, rpc: JsonRpc, market: str, at: Contracts, reserves: Sequence[Reserve], block: Block
+) -> Base | None:
+    """The newest snapshot up to `block` that can be carried forward; None when everything has to be read."""
+    from data.snapshot import missing_rows
+
+    rows = store.rows(
+        "SELECT block, block_hash FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? AND pool = ? "
+        "AND pool_revision = ? AND is_synthetic = 0 AND block <= ? ORDER BY block DESC LIMIT ?",
+        (market, at.chain_id, at.provider, at.pool, at.revision, block.number, CANDIDATES),
+    )
+    for number, known_hash in rows:
+        if missing_rows(store, market, number) or not _same_tokens(store, market, number, reserves):
+            continue
+        if _is_canonical(rpc, number, known_hash, block):
+            return Base(number, stored_accounts(store, market, number))
+    return None
+
+
+def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:
+    if number == block.number:
+        return block.hash == known_hash
+    try:
+        return get_block(rpc, number).hash == known_hash
+    except SourceRefused:  # a shorter chain, or a node that has forgotten
+        return False
+
+
+def _same_tokens(store: Store, market: str, block: int, reserves: Sequence[Reserve]) -> bool:
+    """Every reserve of the snapshot still has its id and tokens; new ones may have come."""
+    now = {(r.asset, r.id, r.atoken, r.vtoken) for r in reserves}
+    then = store.rows(
+        "SELECT asset, reserve_id, atoken, vtoken FROM raw_aave_reserves WHERE market = ? AND block = ?",
+        (market, block),
+    )
+    return set(then) <= now
+
+
+def stored_accounts(store: Store, market: str, block: int) -> dict[str, Account]:
+    """Accounts of a stored snapshot by address, scaled balances exact."""
+    held: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+    for account, reserve_id, supply, debt in store.rows(
+        "SELECT account, reserve_id, scaled_supply, scaled_debt FROM stg_positions WHERE market = ? AND block = ?",
+        (market, block),
+    ):
+        sides = held.setdefault(account, ({}, {}))
+        if supply != "0":
+            sides[0][reserve_id] = int(supply)
+        if debt != "0":
+            sides[1][reserve_id] = int(debt)
+    rows = store.rows(
+        "SELECT account, config_bitmap, emode_id FROM raw_aave_user_accounts WHERE market = ? AND block = ?",
+        (market, block),
+    )
+    return {
+        account: Account(account, int(flags), emode, *held.get(account, ({}, {}))) for account, flags, emode in rows
+    }
+
+
+def differences(carried: Sequence[Account], read: Sequence[Account]) -> list[str]:
+    """What a full read found otherwise than the carried state has it, one line for each account; empty when nothing."""
+    ours, theirs = ({a.address: a for a in side} for side in (carried, read))
+    found = []
+    for address in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(address), theirs.get(address)
+        if one == other:
+            continue
+        if one is None or other is None:
+            found.append(f"{address}: {'read but not carried' if one is None else 'carried but holds nothing'}")
+            continue
+        parts = [
+            f"{name} carried as {getattr(one, name)}, read as {getattr(other, name)}"
+            for name in ("supply", "debt", "flags", "emode")
+            if getattr(one, name) != getattr(other, name)
+        ]
+        found.append(f"{address}: " + "; ".join(parts))
+    return found
