@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, prices, results, runs, staged
+from data.schemas import aave, calibrations, oracles, prices, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -36,6 +36,15 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "stg_prices": staged.StagedPrices,
     "dim_prices": prices.Prices,
     "dim_asset": prices.Assets,
+    "raw_chainlink_rounds": oracles.ChainlinkRounds,
+    "raw_chainlink_feeds": oracles.ChainlinkFeeds,
+    "raw_oracle_sources": oracles.OracleSources,
+    "dim_feed": oracles.Feeds,
+    "dim_feed_phase": oracles.FeedPhases,
+    "stg_chainlink_prices": oracles.ChainlinkPrices,
+    "fact_feed_update": oracles.FeedUpdates,
+    "mart_feed_staleness": oracles.FeedStaleness,
+    "dim_oracle_adapter": oracles.OracleAdapters,
     "fact_calibration": calibrations.Calibrations,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,

@@ -1,0 +1,19 @@
+-- target: stg_chainlink_prices
+-- reads: raw_chainlink_rounds
+-- Every finished round of a feed once, its newest reading; the price in whole units, empty where the answer is no price.
+SELECT
+  r.chain_id,
+  r.feed,
+  r.phase_id,
+  r.round_id,
+  r.updated_at,
+  -- As a decimal text with an exponent: one rounding, and no power function, which not every SQLite has.
+  CASE WHEN r.answer NOT LIKE '-%' AND r.answer <> '0' THEN CAST(r.answer || 'e-' || r.decimals AS REAL) END AS price,
+  r.is_carried_over,
+  r.batch
+FROM raw_chainlink_rounds r
+WHERE r.batch > :since
+  AND r.batch = (
+    SELECT max(n.batch) FROM raw_chainlink_rounds n
+    WHERE n.chain_id = r.chain_id AND n.feed = r.feed AND n.phase_id = r.phase_id AND n.round_id = r.round_id
+  )
