@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, oracles, prices, results, runs, staged
+from data.schemas import aave, calibrations, oracles, prices, protocols, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -34,6 +34,13 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_binance_ticker": prices.BinanceTickers,
     "raw_binance_exchange_info": prices.BinanceExchangeInfo,
     "stg_prices": staged.StagedPrices,
+    "raw_defillama_protocol": protocols.DefiLlamaProtocol,
+    "raw_defillama_protocols": protocols.DefiLlamaProtocols,
+    "raw_defillama_chain_tvl": protocols.DefiLlamaChainTvl,
+    "raw_defillama_prices": protocols.DefiLlamaPrices,
+    "raw_defillama_stablecoins": protocols.DefiLlamaStablecoins,
+    "raw_defillama_yields": protocols.DefiLlamaYields,
+    "fact_protocol_snapshot": protocols.ProtocolSnapshots,
     "dim_prices": prices.Prices,
     "dim_asset": prices.Assets,
     "raw_chainlink_rounds": oracles.ChainlinkRounds,
