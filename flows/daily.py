@@ -7,6 +7,9 @@ The market comes first because it says which prices are needed. What runs depend
 | ETH_RPC_URL is set | at the latest block | of that market | of that market |
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
+
+`protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
+else. It runs for a live market where DEFILLAMA_URL is set, and is skipped, with the reason, everywhere else.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market", reads_network=True),
             Stage(flow="market-prices", reads_network=True, parameters=market),
             Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+            _protocols(""),
         ]
     from data import snapshot
 
@@ -56,7 +60,15 @@ def stages(paths: int, seed: int) -> list[Stage]:
             flow="market-prices", reads_network=True, parameters=market, skipped=sample if newest.synthetic else ""
         ),
         Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+        _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]  # fmt: skip
+
+
+def _protocols(skipped: str) -> Stage:
+    # Unlike the prices it is asked of nobody who did not ask for it: nothing here needs it.
+    if not skipped and not settings.get("DEFILLAMA_URL"):
+        skipped = "DEFILLAMA_URL is not set; https://api.llama.fi is the public address"
+    return Stage(flow="protocol-snapshot", reads_network=True, skipped=skipped)
 
 
 def execute(name: str, parameters: dict[str, Any]) -> str:

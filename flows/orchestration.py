@@ -41,6 +41,12 @@ async def market_prices(parameters: dict[str, Any] | None = None) -> str:
     return await read_source("market-prices", parameters or {})
 
 
+@flow(name="protocol-snapshot", log_prints=True)
+async def protocol_snapshot(parameters: dict[str, Any] | None = None) -> str:
+    """What lending protocols hold and have lent, by DefiLlama."""
+    return await read_source("protocol-snapshot", parameters or {})
+
+
 @flow(name="aave-market", log_prints=True)
 async def aave_market(parameters: dict[str, Any] | None = None) -> str:
     """Every account of an Aave market at one block."""

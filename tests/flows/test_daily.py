@@ -12,6 +12,7 @@ from flows import daily, registry
 from flows.errors import SourceUnavailable
 from tests.flows.binance_server import DEFAULT, BinanceServer, wave
 from tests.flows.conftest import LIVE
+from tests.flows.defillama_server import aave
 
 PAIRS = (
     "LINKUSDT", "AAVEUSDT", "CRVUSDT", "SNXUSDT", "UNIUSDT", "LDOUSDT", "ENSUSDT", "1INCHUSDT", "EURUSDT", "PAXGUSDT",
@@ -46,17 +47,28 @@ def test_with_a_node_the_market_is_read_first_and_all_stages_are_about_it(own_wa
 
     stages = daily.stages(128, 7)
 
-    assert plan() == [("aave-market", True), ("market-prices", True), ("risk-scenarios", True)]
-    assert [stage.parameters.get("market") for stage in stages[1:]] == ["AaveV3Base", "AaveV3Base"]
+    assert plan() == [
+        ("aave-market", True), ("market-prices", True), ("risk-scenarios", True), ("protocol-snapshot", False),
+    ]  # fmt: skip
+    assert [stage.parameters.get("market") for stage in stages[1:3]] == ["AaveV3Base", "AaveV3Base"]
 
 
 def test_without_a_node_the_stored_snapshot_is_used_and_said_so(live):
-    assert plan() == [("aave-market", False), ("market-prices", True), ("risk-scenarios", True)]
+    assert plan()[:3] == [("aave-market", False), ("market-prices", True), ("risk-scenarios", True)]
     assert f"the stored snapshot of {LIVE} at block 23000000 is used" in daily.stages(128, 7)[0].skipped
 
 
-def test_live_prices_never_mix_into_the_sample(sample):
-    assert plan() == [("aave-market", False), ("market-prices", False), ("risk-scenarios", True)]
+def test_live_prices_never_mix_into_the_sample(sample, monkeypatch):
+    monkeypatch.setenv("DEFILLAMA_URL", "http://127.0.0.1:1")
+    assert plan() == [
+        ("aave-market", False), ("market-prices", False), ("risk-scenarios", True), ("protocol-snapshot", False),
+    ]  # fmt: skip
+
+
+def test_protocols_are_read_last_and_only_where_their_source_is_named(live, monkeypatch):
+    assert "DEFILLAMA_URL is not set" in daily.stages(128, 7)[-1].skipped
+    monkeypatch.setenv("DEFILLAMA_URL", "http://127.0.0.1:1")
+    assert plan()[-1] == ("protocol-snapshot", True)
 
 
 def test_without_a_node_or_a_snapshot_there_is_no_day(own_warehouse):
@@ -81,6 +93,17 @@ def test_a_day_of_a_live_snapshot_twice_gives_the_same_figures(live, binance, ca
     assert "aave-market: skipped" in said
     assert f"{LIVE}, block 23,000,000" in said
     assert "SAMPLE" not in said
+
+
+def test_a_day_with_protocols_ends_with_them_and_without_them_keeps_its_risk(live, binance, httpserver, monkeypatch):
+    monkeypatch.setenv("DEFILLAMA_URL", httpserver.url_for("/llama"))
+    with pytest.raises(SourceUnavailable, match="DefiLlama"):
+        run()
+    assert rows("SELECT count(*) > 0 FROM fact_risk_scenarios") == [(1,)]
+
+    httpserver.expect_request("/llama/protocol/aave").respond_with_json(aave())
+    run()
+    assert rows("SELECT count(*) FROM fact_protocol_snapshot") == [(30,)]
 
 
 def test_a_day_of_the_sample_needs_no_network(sample, capsys):
