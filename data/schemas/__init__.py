@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, oracles, prices, protocols, results, runs, staged
+from data.schemas import aave, calibrations, lending, oracles, prices, protocols, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -57,6 +57,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,
     "fact_forecast": results.Forecasts,
+    **lending.TABLES,
     "fact_run": runs.Runs,
     "fact_validation": runs.Validations,
     "quarantine": runs.Quarantine,

@@ -1,0 +1,268 @@
+"""Lending events of Aave and Compound: as received by route, as one typed table, and as served by kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas.fields import (
+    HASH32,
+    address,
+    batch,
+    content_sha256,
+    ingested_at,
+    integer,
+    name,
+    payload_sha256,
+    real,
+    seconds,
+    text,
+    uint,
+    written_by,
+)
+from data.schemas.fields import (
+    block_hash as hash32,
+)
+
+EVENT_TYPES = ["borrow", "deposit", "liquidation", "repay", "withdraw", "deficit"]
+PROTOCOLS = ["aave_v2", "aave_v3", "aave_v4", "compound_v2", "compound_v3"]
+KEY = ["chain_id", "block_number", "log_index"]
+
+
+class _Received(pa.DataFrameModel):
+    """What every raw lending table has. Which of the rows of a block are part of the chain: `raw_lending_blocks`."""
+
+    source: Series[str] = name("route: logs of a node, messari:SUBGRAPH, or an outside vendor's name")
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    block_number: Series[np.int64] = integer("block of the log", "block")
+    log_index: Series[np.int64] = integer("index of the log in its block", "index")
+    market: Series[str] = name("market name, an address-book name where there is one")
+    protocol: Series[str] = text("aave_v2, aave_v3, compound_v2 or compound_v3", isin=PROTOCOLS)
+    contract: Series[pd.StringDtype] = address("contract that emitted the log; absent where unknown", nullable=True)
+    event: Series[str] = name("name of the contract's event, or of the subgraph's entity")
+    block_hash: Series[pd.StringDtype] = text("hash of the block; absent where unknown", "hash", nullable=True,
+                                              whole_text_matches=HASH32)  # fmt: skip
+    block_timestamp: Series[np.int64] = seconds("time of the block")
+    tx_hash: Series[str] = hash32("hash of the transaction")
+    owner: Series[str] = address("owner of the position: onBehalfOf, never the payer")
+    initiator: Series[pd.StringDtype] = address("who called or paid; absent where not named", nullable=True)
+    counterparty: Series[pd.StringDtype] = address("receiver, or liquidator; absent where none", nullable=True)
+    asset: Series[str] = address("token; of a liquidation the collateral; zero for the chain's own coin")
+    amount_raw: Series[str] = uint("amount of it", "token units")
+    debt_asset: Series[pd.StringDtype] = address("token that a liquidation repaid", nullable=True)
+    debt_amount_raw: Series[pd.StringDtype] = uint("amount of it", "token units", nullable=True)
+    part: Series[np.int64] = integer("further collaterals of one liquidation count from 1, all else is 0", "count")
+    usd_e8: Series[pd.StringDtype] = uint("value that the source itself states", "1e-8 USD", nullable=True)
+    ingested_at: Series[np.int64] = ingested_at()
+    payload_sha256: Series[str] = payload_sha256()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["source", "market", *KEY]  # noqa: RUF012
+        metadata = {  # noqa: RUF012
+            "append": True,
+            "indexes": [["batch"], ["chain_id", "asset"]],
+            "optional": ["debt_asset", "debt_amount_raw", "usd_e8"],
+        }
+
+
+class ReceivedBorrows(_Received):
+    """`raw_lending_borrow_events`."""
+
+
+class ReceivedDeposits(_Received):
+    """`raw_lending_deposit_events`."""
+
+
+class ReceivedLiquidations(_Received):
+    """`raw_lending_liquidation_events`."""
+
+
+class ReceivedRepayments(_Received):
+    """`raw_lending_repay_events`."""
+
+
+class ReceivedWithdrawals(_Received):
+    """`raw_lending_withdraw_events`."""
+
+
+class ReceivedDeficits(_Received):
+    """`raw_lending_deficit_events`: debt a protocol gave up, of an account that had no collateral left."""
+
+
+class ReadBlocks(pa.DataFrameModel):
+    """`raw_lending_blocks`: blocks in which events were found, by the newest reading; none left: `n_events` 0.
+
+    An event counts where its block hash is the one that stands here: a reorganisation is a further row.
+    """
+
+    source: Series[str] = name("route, as in the tables of events")
+    market: Series[str] = name("market name")
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    block_number: Series[np.int64] = integer("block", "block")
+    block_hash: Series[pd.StringDtype] = text("its hash; absent where unknown, or where nothing is left", "hash",
+                                              nullable=True, whole_text_matches=HASH32)  # fmt: skip
+    block_timestamp: Series[np.int64] = seconds("time of the block")
+    n_events: Series[np.int64] = integer("events of the market in it", "events")
+    ingested_at: Series[np.int64] = ingested_at()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["source", "market", "chain_id", "block_number"]  # noqa: RUF012
+        metadata = {  # noqa: RUF012
+            "append": True, "indexes": [["batch"], ["chain_id", "block_number"], ["block_timestamp"]],
+        }  # fmt: skip
+
+
+class LendingAssets(pa.DataFrameModel):
+    """`dim_lending_asset`: what a token of the events is called and how its units count, as its contract says."""
+
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    asset: Series[str] = address("token; zero for the chain's own coin")
+    symbol: Series[str] = name("symbol, or the address where it has none")
+    decimals: Series[pd.Int64Dtype] = pa.Field(
+        description="decimals; absent where the token does not say", metadata={"unit": "digits"},
+        in_range={"min_value": 0, "max_value": 77}, nullable=True,
+    )  # fmt: skip
+    series: Series[pd.StringDtype] = text("symbol in dim_prices of the traded price of this very token", nullable=True)
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "asset"]  # noqa: RUF012
+        metadata = {"optional": ["decimals", "series"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class EventPrices(pa.DataFrameModel):
+    """`raw_lending_prices`: what the market's own oracle said of an asset at the block of an event."""
+
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    market: Series[str] = name("market whose oracle was asked")
+    block_number: Series[np.int64] = integer("block of the price", "block")
+    asset: Series[str] = address("token")
+    block_timestamp: Series[np.int64] = seconds("time of the block")
+    oracle: Series[str] = address("oracle contract")
+    price_raw: Series[str] = uint("price; USD with 8 decimals", "1e-8 USD per token")
+    eth_usd_raw: Series[pd.StringDtype] = uint("price of WETH at the same block", "1e-8 USD", nullable=True)
+    ingested_at: Series[np.int64] = ingested_at()
+    run_id: Series[str] = written_by()
+    content_sha256: Series[str] = content_sha256()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "asset", "market"]  # noqa: RUF012
+        metadata = {"append": True, "optional": ["eth_usd_raw"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class LendingEvents(pa.DataFrameModel):
+    """`stg_lending_events`: one row for each event that is part of the chain, whatever route it came by.
+
+    Values are NULL where no price at most a day old was known at the time; which one was used, and of when, is said.
+    """
+
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    block_number: Series[np.int64] = integer("block of the log", "block")
+    log_index: Series[np.int64] = integer("index of the log in its block", "index")
+    event_type: Series[str] = text("what happened", isin=EVENT_TYPES)
+    wallet: Series[str] = address("owner of the position")
+    initiator: Series[pd.StringDtype] = address("who called or paid; NULL where not named", nullable=True)
+    self_initiated: Series[pd.Int64Dtype] = pa.Field(
+        description="1: the wallet itself did; NULL where the log does not say", metadata={"unit": "0/1"},
+        isin=[0, 1], nullable=True,
+    )  # fmt: skip
+    counterparty: Series[pd.StringDtype] = address("receiver, or liquidator; NULL where none", nullable=True)
+    protocol: Series[str] = text("protocol and version", isin=PROTOCOLS)
+    market: Series[str] = name("market name")
+    event: Series[str] = name("name of the contract's event")
+    asset: Series[str] = address("token; of a liquidation the collateral (cTokens at Compound v2)")
+    symbol: Series[pd.StringDtype] = text("its symbol", nullable=True)
+    amount_raw: Series[str] = uint("amount, exact", "token units")
+    amount: Series[np.float64] = real("amount; NULL where the decimals are not known", "tokens", ge=0, nullable=True)
+    amount_usd: Series[np.float64] = real("value at the time", "USD", ge=0, nullable=True)
+    amount_eth: Series[np.float64] = real("value at the time", "ETH", ge=0, nullable=True)
+    price_usd: Series[np.float64] = real("price used for it", "USD per token", ge=0, nullable=True)
+    price_source: Series[pd.StringDtype] = text("where that price or value is from; NULL without one", nullable=True)
+    price_age: Series[pd.Int64Dtype] = pa.Field(
+        description="how much older than the event that price is", metadata={"unit": "seconds"}, ge=0, nullable=True
+    )
+    debt_asset: Series[pd.StringDtype] = address("token that a liquidation repaid", nullable=True)
+    debt_amount_raw: Series[pd.StringDtype] = uint("amount of it, exact", "token units", nullable=True)
+    debt_amount: Series[np.float64] = real("amount of it", "tokens", ge=0, nullable=True)
+    part: Series[np.int64] = integer("further collaterals of one liquidation count from 1: count part = 0", "count")
+    block_timestamp: Series[np.int64] = seconds("time of the block")
+    tx_hash: Series[str] = hash32("hash of the transaction")
+    source: Series[str] = name("route the row came by")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = KEY
+        metadata = {"indexes": [["batch"], ["wallet"], ["event_type", "block_timestamp"]]}  # noqa: RUF012
+
+
+class BorrowFacts(LendingEvents):
+    """`fact_lending_borrow_events`: the borrows of stg_lending_events."""
+
+
+class DepositFacts(LendingEvents):
+    """`fact_lending_deposit_events`: the deposits of stg_lending_events."""
+
+
+class LiquidationFacts(LendingEvents):
+    """`fact_lending_liquidation_events`: the liquidations of stg_lending_events."""
+
+
+class RepayFacts(LendingEvents):
+    """`fact_lending_repay_events`: the repayments of stg_lending_events."""
+
+
+class WithdrawFacts(LendingEvents):
+    """`fact_lending_withdraw_events`: the withdrawals of stg_lending_events."""
+
+
+class DeficitFacts(LendingEvents):
+    """`fact_lending_deficit_events`: the deficits of stg_lending_events."""
+
+
+RECEIVED = {
+    "borrow": "raw_lending_borrow_events",
+    "deposit": "raw_lending_deposit_events",
+    "liquidation": "raw_lending_liquidation_events",
+    "repay": "raw_lending_repay_events",
+    "withdraw": "raw_lending_withdraw_events",
+    "deficit": "raw_lending_deficit_events",
+}
+"""Kind of event to the table it arrives in."""
+
+TABLES: dict[str, type[pa.DataFrameModel]] = {
+    "raw_lending_borrow_events": ReceivedBorrows,
+    "raw_lending_deposit_events": ReceivedDeposits,
+    "raw_lending_liquidation_events": ReceivedLiquidations,
+    "raw_lending_repay_events": ReceivedRepayments,
+    "raw_lending_withdraw_events": ReceivedWithdrawals,
+    "raw_lending_deficit_events": ReceivedDeficits,
+    "raw_lending_blocks": ReadBlocks,
+    "raw_lending_prices": EventPrices,
+    "dim_lending_asset": LendingAssets,
+    "stg_lending_events": LendingEvents,
+    "fact_lending_borrow_events": BorrowFacts,
+    "fact_lending_deposit_events": DepositFacts,
+    "fact_lending_liquidation_events": LiquidationFacts,
+    "fact_lending_repay_events": RepayFacts,
+    "fact_lending_withdraw_events": WithdrawFacts,
+    "fact_lending_deficit_events": DeficitFacts,
+}
