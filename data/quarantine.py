@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from data.validation import Judgement
+
+if TYPE_CHECKING:
+    from data.store import Store
 
 MAX_ROWS_PER_TABLE = 1_000
 """Bad rows kept of one table of one batch; `fact_validation` has the full count."""
@@ -61,6 +66,24 @@ def record(
                     batch.at,
                 ),
             )  # fmt: skip
+
+
+def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Keep rows that a source could not make sense of before they had the shape of a table's rows.
+
+    `rows`: the table they were meant for, the row as JSON text, the reason. The same row of a batch is kept once.
+    """
+    now = int(time.time())
+    with store.transaction() as connection:
+        connection.executemany(
+            "INSERT OR IGNORE INTO quarantine "
+            "(id, run_id, source, batch_key, table_name, row, reason, payload_sha256, quarantined_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, '', ?)",
+            [
+                (_digest(source, key, table, row, reason), run_id, source, key, table, row, reason, now)
+                for table, row, reason in rows[:MAX_ROWS_PER_TABLE]
+            ],
+        )
 
 
 def _digest(*parts: str) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, lending, oracles, prices, protocols, results, runs, staged
+from data.schemas import aave, calibrations, chain, lending, oracles, prices, protocols, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -30,6 +30,16 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "stg_positions": aave.Positions,
     "raw_aave_holders": aave.Holders,
     "ingest_checkpoint": aave.Checkpoints,
+    "raw_chain_blocks": chain.Blocks,
+    "raw_chain_transactions": chain.Transactions,
+    "raw_chain_receipts": chain.Receipts,
+    "raw_chain_logs": chain.Logs,
+    "stg_chain_blocks": chain.ChainBlocks,
+    "stg_token_transfers": chain.TokenTransfers,
+    "stg_dex_swaps": chain.DexSwaps,
+    "stg_primitives": chain.Primitives,
+    "mart_token_transfer_hourly": chain.TokenTransferHours,
+    "mart_address_activity": chain.AddressActivity,
     "raw_binance_klines": prices.BinanceKlines,
     "raw_binance_ticker": prices.BinanceTickers,
     "raw_binance_exchange_info": prices.BinanceExchangeInfo,

@@ -48,9 +48,18 @@ class RpcError(SourceRefused):
         return not self.is_revert and (self.code in BUSY_CODES or any(word in said for word in BUSY_WORDS))
 
     @property
+    def is_unknown_method(self) -> bool:
+        """The node does not offer the method; asking again cannot help."""
+        return self.code == -32601
+
+    @property
     def is_missing_state(self) -> bool:
         """The node does not have the block, or not the state at it any more."""
-        return not self.is_revert and any(word in self.reason.lower() for word in NO_STATE_WORDS)
+        return (
+            not self.is_revert
+            and not self.is_unknown_method
+            and any(word in self.reason.lower() for word in NO_STATE_WORDS)
+        )
 
 
 @dataclass(frozen=True, slots=True)

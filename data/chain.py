@@ -1,0 +1,85 @@
+"""Which blocks the warehouse holds, and how a block that is no longer part of the chain is taken out of the count.
+
+A block is known when `stg_chain_blocks` has it: its row is written in one transaction with everything else of the
+block. One block of each number has `orphaned = 0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
+"""Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+
+
+def stored_block(store: Store, chain_id: int, number: int) -> StoredBlock | None:
+    """The block that counts at a height, None where there is none."""
+    found = store.rows(
+        "SELECT block_number, block_hash, parent_hash, timestamp FROM stg_chain_blocks "
+        "WHERE chain_id = ? AND block_number = ? AND orphaned = 0",
+        (chain_id, number),
+    )
+    return StoredBlock(*found[0]) if found else None
+
+
+def missing_ranges(store: Store, chain_id: int, first: int, last: int) -> list[tuple[int, int]]:
+    """Ranges of `first` to `last`, both included, that the warehouse does not hold; in order, ends included."""
+    gaps = store.rows(
+        """
+        WITH held AS (
+            SELECT block_number FROM stg_chain_blocks
+            WHERE chain_id = :chain AND block_number BETWEEN :first AND :last AND orphaned = 0
+            UNION ALL SELECT :first - 1 UNION ALL SELECT :last + 1
+        )
+        SELECT block_number + 1, following - 1
+        FROM (SELECT block_number, lead(block_number) OVER (ORDER BY block_number) AS following FROM held)
+        WHERE following > block_number + 1
+        ORDER BY block_number
+        """,
+        {"chain": chain_id, "first": first, "last": last},
+    )
+    return [(int(start), int(end)) for start, end in gaps]
+
+
+def orphaned_by(store: Store, chain_id: int, first: int, last: int, hashes: Collection[str]) -> dict[str, pd.DataFrame]:
+    """Staging rows of the blocks that `hashes`, the chain's blocks `first` to `last`, replace; marked as orphaned.
+
+    Written in one batch with the new blocks' rows, they take the old ones out of the count. Empty where nothing is
+    replaced.
+    """
+    import pandas as pd
+
+    held = store.rows(
+        "SELECT block_number, block_hash FROM stg_chain_blocks "
+        "WHERE chain_id = ? AND block_number BETWEEN ? AND ? AND orphaned = 0",
+        (chain_id, first, last),
+    )
+    replaced = [(number, block) for number, block in held if block not in hashes]
+    frames = {}
+    for table in STAGED if replaced else ():
+        parts = [
+            store.read(
+                f"SELECT * FROM {table} WHERE chain_id = ? AND block_number = ? AND block_hash = ? AND orphaned = 0",
+                (chain_id, number, block),
+            )
+            for number, block in replaced
+        ]
+        rows = pd.concat(parts, ignore_index=True).drop(columns="batch").assign(orphaned=1)
+        if len(rows):
+            frames[table] = rows
+    return frames

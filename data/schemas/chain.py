@@ -1,0 +1,370 @@
+"""The chain itself: blocks, transactions, receipts and logs as received, and what is decoded from them.
+
+The raw tables are append-only: their keys hold the block's hash, and the hash commits to the content, so a row that is
+known is never touched and a block that was replaced by a reorganisation stays beside the one that replaced it. Which of
+them counts is said in staging: `orphaned` is 1 for rows of a block that is no longer part of the chain. Every staging
+table carries it, so that marking a block is one update by (chain_id, block_number, block_hash), and whatever is derived
+from staging counts the rows with `orphaned = 0`.
+
+The raw tables say by `batch` how their rows arrived (`fact_batch` has run, payload and time); they are read by block,
+and have no index by batch, which would cost a log table a tenth of its speed and a quarter of its size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas import fields
+from data.schemas.fields import (
+    batch,
+    document,
+    flag,
+    integer,
+    name,
+    real,
+    seconds,
+    text,
+    uint,
+)
+
+HEX = r"0x([0-9a-f]{2})*"
+SIGNED = r"-?\d{1,78}"
+STANDARDS = ["ERC20", "ERC721", "ERC1155"]
+PRIMITIVES = ["swap", "mint", "burn", "deposit", "withdraw", "borrow", "repay", "liquidation", "flash_loan"]
+
+
+def _bytes(description: str, **checks: object):
+    return text(description, "hex", whole_text_matches=HEX, **checks)
+
+
+def _signed(description: str, unit: str, **checks: object):
+    return text(description, unit, whole_text_matches=SIGNED, **checks)
+
+
+def _chain_id():
+    return integer("chain id, 1 for Ethereum", "id")
+
+
+def _number():
+    return integer("block number", "block")
+
+
+def _orphaned():
+    return flag("1 when the block is no longer part of the chain")
+
+
+class Blocks(pa.DataFrameModel):
+    """`raw_chain_blocks`: block headers."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    parent_hash: Series[str] = fields.block_hash("hash of the block before")
+    timestamp: Series[np.int64] = seconds("time of the block")
+    nonce: Series[str] = _bytes("proof-of-work nonce", nullable=True)
+    sha3_uncles: Series[str] = fields.block_hash("hash of the list of uncles", nullable=True)
+    logs_bloom: Series[str] = _bytes("Bloom filter of the logs", nullable=True)
+    transactions_root: Series[str] = fields.block_hash("root of the transactions", nullable=True)
+    state_root: Series[str] = fields.block_hash("root of the state", nullable=True)
+    receipts_root: Series[str] = fields.block_hash("root of the receipts", nullable=True)
+    miner: Series[str] = fields.address("who receives the fees")
+    mix_hash: Series[str] = fields.block_hash("proof-of-work mix, or the randomness of the slot", nullable=True)
+    difficulty: Series[str] = uint("difficulty", "hashes", nullable=True)
+    total_difficulty: Series[str] = uint("difficulty of the chain up to here", "hashes", nullable=True)
+    size: Series[pd.Int64Dtype] = integer("size", "bytes", nullable=True)
+    extra_data: Series[str] = _bytes("what the producer wrote", nullable=True)
+    gas_limit: Series[np.int64] = integer("gas limit", "gas")
+    gas_used: Series[np.int64] = integer("gas used", "gas")
+    base_fee_per_gas: Series[str] = uint("base fee (EIP-1559); empty before London", "wei per gas", nullable=True)
+    withdrawals_root: Series[str] = fields.block_hash("root of the withdrawals", nullable=True)
+    withdrawals: Series[str] = document("withdrawals (EIP-4895); amounts in gwei; empty before Shanghai", nullable=True)
+    blob_gas_used: Series[pd.Int64Dtype] = integer("blob gas used (EIP-4844)", "gas", nullable=True)
+    excess_blob_gas: Series[pd.Int64Dtype] = integer("blob gas above the target (EIP-4844)", "gas", nullable=True)
+    parent_beacon_block_root: Series[str] = fields.block_hash("root of the beacon block (EIP-4788)", nullable=True)
+    transaction_count: Series[np.int64] = integer("number of transactions", "transactions")
+    source: Series[str] = name("where it was read")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash"]  # noqa: RUF012
+        metadata = {  # noqa: RUF012
+            "sealed": True,
+            "optional": [
+                "nonce", "sha3_uncles", "logs_bloom", "transactions_root", "state_root", "receipts_root", "mix_hash",
+                "difficulty", "total_difficulty", "size", "extra_data", "base_fee_per_gas", "withdrawals_root",
+                "withdrawals", "blob_gas_used", "excess_blob_gas", "parent_beacon_block_root",
+            ],
+        }  # fmt: skip
+
+
+class Transactions(pa.DataFrameModel):
+    """`raw_chain_transactions`: transactions of blocks."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    transaction_index: Series[np.int64] = integer("place in the block, from 0", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    nonce: Series[np.int64] = integer("the sender's count of transactions before this one", "count")
+    from_address: Series[str] = fields.address("sender")
+    to_address: Series[str] = fields.address("recipient; empty where a contract is created", nullable=True)
+    value: Series[str] = uint("native currency sent along", "wei")
+    gas: Series[np.int64] = integer("gas limit", "gas")
+    gas_price: Series[str] = uint("price offered, or paid (EIP-1559)", "wei per gas", nullable=True)
+    input: Series[str] = _bytes("call data")
+    transaction_type: Series[pd.Int64Dtype] = integer(
+        "0 legacy, 1 EIP-2930, 2 EIP-1559, 3 EIP-4844, 4 EIP-7702", "type", nullable=True
+    )  # fmt: skip
+    max_fee_per_gas: Series[str] = uint("most that is paid (EIP-1559)", "wei per gas", nullable=True)
+    max_priority_fee_per_gas: Series[str] = uint("most for the producer (EIP-1559)", "wei per gas", nullable=True)
+    max_fee_per_blob_gas: Series[str] = uint("most for blob gas (EIP-4844)", "wei per gas", nullable=True)
+    blob_versioned_hashes: Series[str] = document("hashes of the blobs (EIP-4844)", nullable=True)
+    source: Series[str] = name("where it was read")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "transaction_index"]  # noqa: RUF012
+        metadata = {  # noqa: RUF012
+            "sealed": True,
+            "optional": [
+                "to_address", "gas_price", "transaction_type", "max_fee_per_gas", "max_priority_fee_per_gas",
+                "max_fee_per_blob_gas", "blob_versioned_hashes",
+            ],
+        }  # fmt: skip
+
+
+class Receipts(pa.DataFrameModel):
+    """`raw_chain_receipts`: what came of each transaction. `root` before Byzantium, `status` since."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    transaction_index: Series[np.int64] = integer("place in the block, from 0", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    cumulative_gas_used: Series[np.int64] = integer("gas used in the block up to here", "gas")
+    gas_used: Series[np.int64] = integer("gas used", "gas")
+    contract_address: Series[str] = fields.address("contract created, if any", nullable=True)
+    root: Series[str] = fields.block_hash("state root after the transaction, before Byzantium", nullable=True)
+    status: Series[pd.Int64Dtype] = integer("1 success, 0 failure; empty before Byzantium", "0/1", nullable=True)
+    effective_gas_price: Series[str] = uint("price paid", "wei per gas", nullable=True)
+    blob_gas_used: Series[pd.Int64Dtype] = integer("blob gas used (EIP-4844)", "gas", nullable=True)
+    blob_gas_price: Series[str] = uint("price of blob gas (EIP-4844)", "wei per gas", nullable=True)
+    l1_fee: Series[str] = uint("fee for the first layer, on rollups that charge one", "wei", nullable=True)
+    l1_gas_used: Series[str] = uint("gas of the first layer, on such rollups", "gas", nullable=True)
+    l1_gas_price: Series[str] = uint("its price, on such rollups", "wei per gas", nullable=True)
+    l1_fee_scalar: Series[str] = text("its factor as received, a decimal, on such rollups", "factor", nullable=True)
+    log_count: Series[np.int64] = integer("number of logs", "logs")
+    source: Series[str] = name("where it was read")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "transaction_index"]  # noqa: RUF012
+        metadata = {  # noqa: RUF012
+            "sealed": True,
+            "optional": [
+                "contract_address", "root", "status", "effective_gas_price", "blob_gas_used", "blob_gas_price",
+                "l1_fee", "l1_gas_used", "l1_gas_price", "l1_fee_scalar",
+            ],
+        }  # fmt: skip
+
+
+class Logs(pa.DataFrameModel):
+    """`raw_chain_logs`: event logs."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    log_index: Series[np.int64] = integer("place in the block, from 0", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    transaction_index: Series[np.int64] = integer("place of the transaction in the block", "index")
+    address: Series[str] = fields.address("contract that wrote the log")
+    topic0: Series[str] = fields.block_hash("first topic, the event; empty for anonymous events", nullable=True)
+    topic1: Series[str] = fields.block_hash("second topic", nullable=True)
+    topic2: Series[str] = fields.block_hash("third topic", nullable=True)
+    topic3: Series[str] = fields.block_hash("fourth topic", nullable=True)
+    data: Series[str] = _bytes("data")
+    source: Series[str] = name("where it was read")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
+        metadata = {"sealed": True, "optional": ["topic0", "topic1", "topic2", "topic3"]}  # noqa: RUF012
+
+
+class ChainBlocks(pa.DataFrameModel):
+    """`stg_chain_blocks`: every block that was read whole, with all its logs, and whether it still counts."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    parent_hash: Series[str] = fields.block_hash("hash of the block before")
+    timestamp: Series[np.int64] = seconds("time of the block")
+    transaction_count: Series[np.int64] = integer("number of transactions", "transactions")
+    log_count: Series[np.int64] = integer("number of logs", "logs")
+    gas_used: Series[np.int64] = integer("gas used", "gas")
+    base_fee_per_gas: Series[str] = uint("base fee", "wei per gas", nullable=True)
+    orphaned: Series[np.int64] = _orphaned()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash"]  # noqa: RUF012
+        metadata = {"optional": ["base_fee_per_gas"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class TokenTransfers(pa.DataFrameModel):
+    """`stg_token_transfers`: movements of ERC-20, ERC-721 and ERC-1155 tokens.
+
+    `indexed_arguments` is how many of the three arguments the log holds as topics. Two are standard for ERC-20, three
+    for ERC-721; with three, an ERC-20 look-alike that indexes its value cannot be told from an ERC-721 by the log, and
+    with none an early NFT cannot be told from an early ERC-20.
+    """
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    log_index: Series[np.int64] = integer("place of the log in the block", "index")
+    item: Series[np.int64] = integer("place within the log: ERC-1155 batches move several tokens, else 0", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    timestamp: Series[np.int64] = seconds("time of the block")
+    standard: Series[str] = text("ERC20, ERC721 or ERC1155", isin=STANDARDS)
+    token: Series[str] = fields.address("token contract")
+    operator: Series[str] = fields.address("who moved it (ERC-1155)", nullable=True)
+    from_address: Series[str] = fields.address("sender; 0x0 where tokens are created")
+    to_address: Series[str] = fields.address("recipient; 0x0 where tokens are destroyed")
+    token_id: Series[str] = uint("which token (ERC-721, ERC-1155)", "id", nullable=True)
+    amount: Series[str] = uint("how much, in the token's smallest unit; 1 for ERC-721", "raw")
+    indexed_arguments: Series[np.int64] = integer("arguments held as topics", "arguments")
+    orphaned: Series[np.int64] = _orphaned()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "log_index", "item"]  # noqa: RUF012
+        metadata = {"optional": ["operator", "token_id"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class Primitives(pa.DataFrameModel):
+    """`stg_primitives`: what people did with DeFi protocols, in one shape for all protocols and chains."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    log_index: Series[np.int64] = integer("place of the log in the block", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    timestamp: Series[np.int64] = seconds("time of the block")
+    primitive: Series[str] = text(", ".join(PRIMITIVES), isin=PRIMITIVES)
+    protocol: Series[str] = name("protocol by the form of its event, such as aave_v3; forks of it look the same")
+    contract: Series[str] = fields.address("pool, pair or market that wrote the log")
+    account: Series[str] = fields.address("whose position or tokens they are")
+    counterparty: Series[str] = fields.address("who else took part: payer, recipient, liquidator", nullable=True)
+    asset: Series[str] = fields.address(
+        "first asset; empty where the log does not say (pairs name no tokens)", nullable=True
+    )
+    amount: Series[str] = uint("amount of the first asset", "raw")
+    asset_2: Series[str] = fields.address("second asset: the collateral seized, for liquidations", nullable=True)
+    amount_2: Series[str] = uint("amount of the second asset", "raw", nullable=True)
+    orphaned: Series[np.int64] = _orphaned()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
+        metadata = {"optional": ["counterparty", "asset", "asset_2", "amount_2"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class DexSwaps(pa.DataFrameModel):
+    """`stg_dex_swaps`: swaps, amounts as changes of the pool's balances (what the pool pays is negative)."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    block_hash: Series[str] = fields.block_hash("hash of the block")
+    log_index: Series[np.int64] = integer("place of the log in the block", "index")
+    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
+    timestamp: Series[np.int64] = seconds("time of the block")
+    protocol: Series[str] = name("uniswap_v2 or uniswap_v3, by the form of the event; forks look the same")
+    pool: Series[str] = fields.address("pair or pool")
+    sender: Series[str] = fields.address("who called")
+    recipient: Series[str] = fields.address("who received")
+    amount0: Series[str] = _signed("change of the pool's balance of token 0", "raw")
+    amount1: Series[str] = _signed("change of the pool's balance of token 1", "raw")
+    sqrt_price_x96: Series[str] = uint("root of the price after the swap, times 2**96 (v3)", "Q64.96", nullable=True)
+    liquidity: Series[str] = uint("liquidity in range after the swap (v3)", "raw", nullable=True)
+    tick: Series[pd.Int64Dtype] = text(
+        "log base 1.0001 of the price after the swap (v3)", "tick", nullable=True,
+        in_range={"min_value": -887_272, "max_value": 887_272},
+    )  # fmt: skip
+    orphaned: Series[np.int64] = _orphaned()
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
+        metadata = {"optional": ["sqrt_price_x96", "liquidity", "tick"], "indexes": [["batch"]]}  # noqa: RUF012
+
+
+class TokenTransferHours(pa.DataFrameModel):
+    """`mart_token_transfer_hourly`: transfers of each token by the hour. Sums are doubles; staging is exact."""
+
+    chain_id: Series[np.int64] = _chain_id()
+    token: Series[str] = fields.address("token contract")
+    hour: Series[np.int64] = seconds("start of the hour")
+    standard: Series[str] = text(
+        "ERC20, ERC721 or ERC1155; empty when no transfer counts", isin=STANDARDS, nullable=True
+    )
+    transfers: Series[np.int64] = integer("transfers that count", "transfers")
+    senders: Series[np.int64] = integer("addresses that sent", "addresses")
+    recipients: Series[np.int64] = integer("addresses that received", "addresses")
+    amount: Series[np.float64] = real("sum of amounts, in the token's smallest unit, to 15 digits", "raw", ge=0)
+    largest: Series[np.float64] = real("largest amount, to 15 digits", "raw", ge=0)
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "token", "hour"]  # noqa: RUF012
+
+
+class AddressActivity(pa.DataFrameModel):
+    """`mart_address_activity`: what each address did in each block, as features of later scores.
+
+    Up and down of leverage are counted as events: what was borrowed is in `stg_primitives`, and has no common unit.
+    """
+
+    chain_id: Series[np.int64] = _chain_id()
+    block_number: Series[np.int64] = _number()
+    address: Series[str] = fields.address("who")
+    transactions_sent: Series[np.int64] = integer("transactions sent", "transactions")
+    native_sent: Series[np.float64] = real("native currency sent with them", "units of 1e18 wei", ge=0)
+    native_received: Series[np.float64] = real("native currency received by transactions", "units of 1e18 wei", ge=0)
+    transfers_sent: Series[np.int64] = integer("token transfers sent", "transfers")
+    transfers_received: Series[np.int64] = integer("token transfers received", "transfers")
+    tokens: Series[np.int64] = integer("different tokens among them", "tokens")
+    counterparties: Series[np.int64] = integer("different addresses on the other side of all of these", "addresses")
+    swaps: Series[np.int64] = integer("swaps received", "events")
+    liquidity_changes: Series[np.int64] = integer("liquidity added to or taken from pools", "events")
+    collateral_changes: Series[np.int64] = integer("deposits and withdrawals", "events")
+    leverage_ups: Series[np.int64] = integer("borrows and flash loans", "events")
+    leverage_downs: Series[np.int64] = integer("repayments", "events")
+    liquidations: Series[np.int64] = integer("times it was liquidated", "events")
+    batch: Series[np.int64] = batch()
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["chain_id", "block_number", "address"]  # noqa: RUF012

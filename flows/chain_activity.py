@@ -1,0 +1,125 @@
+"""Flow `chain-activity`: blocks, transactions, receipts and logs of a chain, and what they say decoded.
+
+Raw rows are kept as received. Token transfers, swaps and what people did with lending protocols are decoded on the
+way; a log that looks like one of these and is not goes to quarantine with the reason. A run reads what the warehouse
+does not hold yet, so a run that was ended is repeated as it was.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+from flows import settings
+from flows.errors import ConfigurationError
+from flows.pipeline import FlowSpec, recorded
+
+DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
+"""Tables that SQL makes of what this flow writes."""
+
+
+def run(arguments: Namespace) -> str:
+    """Fill a range of blocks; returns what was written, in one line.
+
+    Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused` (a block above the head), `MalformedAnswer`,
+    `flows.chain_backfill.NotTheStoredChain`; `data.errors.BatchRefused`.
+    """
+    from data import marts
+    from data.chain import missing_ranges
+    from data.store import Store
+    from flows.chain_backfill import Written, fill
+    from flows.sources import networks
+    from flows.sources.chain_rpc import ChainNode
+    from flows.sources.json_rpc import JsonRpc
+
+    chain_id = networks.chain_id(arguments.network)
+    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
+    node = ChainNode(JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request))
+    first = arguments.start_block
+    parameters = {"network": arguments.network, "chain_id": chain_id, "start_block": first,
+                  "end_block": arguments.end_block, "node": settings.redacted(url)}  # fmt: skip
+    total = Written()
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        node.require_chain(chain_id)
+        last = node.resolve(arguments.end_block)
+        if last < first:
+            raise ConfigurationError(
+                f"--end-block {arguments.end_block} is block {last}, before --start-block {first}; nothing to read"
+            )
+        ranges = [(first, last)] if arguments.reread else missing_ranges(store, chain_id, first, last)
+        from tqdm import tqdm
+
+        missing = sum(end - start + 1 for start, end in ranges)
+        with tqdm(total=missing, desc="blocks", unit="block", disable=None, leave=False) as bar:
+            for start, end in ranges:
+                part = fill(store, node, chain_id, start, end, run_id=run_id, threads=arguments.threads,
+                            size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
+                for name in Written.__slots__:
+                    setattr(total, name, getattr(total, name) + getattr(part, name))
+        marts.refresh(store, list(DERIVED))
+    return described(first, last, total)
+
+
+def described(first: int, last: int, written: object) -> str:
+    """One line on what a run wrote."""
+    from flows.chain_backfill import Written
+
+    assert isinstance(written, Written)
+    held = last - first + 1
+    said = (
+        f"blocks {first} to {last}: {written.blocks:,} read ({held - written.blocks:,} were there), "
+        f"{written.logs:,} logs, {written.transfers:,} token transfers"
+    )
+    if written.orphaned:
+        said += f"; {written.orphaned:,} stored blocks were replaced and are marked as orphaned"
+    if written.undecoded:
+        said += f"; {written.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
+    return said
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument("--start-block", type=_number, required=True, help="first block")
+    parser.add_argument(
+        "--end-block", type=_end, default="finalized",
+        help="last block: a number, finalized, safe or latest (default: %(default)s, which no reorganisation reaches)",
+    )  # fmt: skip
+    parser.add_argument("--network", default="mainnet", help="network by name, or its chain id (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=_positive, default=4, help="requests under way at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--blocks-per-request",
+        type=_positive,
+        default=20,
+        help="blocks asked for in one request (default: %(default)s)",
+    )
+    parser.add_argument("--reread", action="store_true", help="read blocks again that are stored; mark replaced ones")
+    parser.add_argument(
+        "--attempts", type=_positive, default=5, help="tries when the node is away (default: %(default)s)"
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"expected a block number, found {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _number(text) == 0:
+        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _end(text: str) -> str:
+    if text not in ("latest", "safe", "finalized"):
+        _number(text)
+    return text
+
+
+FLOW = FlowSpec(
+    name="chain-activity",
+    summary="Blocks, transactions, receipts and logs of a chain; token transfers and DeFi actions decoded",
+    add_arguments=add_arguments,
+    run=run,
+)

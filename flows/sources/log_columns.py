@@ -1,0 +1,363 @@
+"""Event logs by the column: many logs of one event at once become columns of 32-byte words, then of values.
+
+A client library decodes a log in 0.2 ms, because it builds an object for every word. Here the words of all logs are
+joined, turned into bytes in one call and looked at through numpy; only the text of the values is made one by one.
+
+    decoded = TRANSFER.decode(LogColumns.of(logs))
+    decoded.columns["value"]       # ["1500000000000000000", ...], exact decimal text
+    decoded.rejected               # [(17, "2 topics, expected 3"), ...]
+
+What is accepted and what is not follows the contract ABI specification ("Strict Encoding Mode" for padding): the same
+logs that `eth_abi` decodes, with the same values.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import hexlify, unhexlify
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from eth_utils import keccak
+
+WORD = 32
+HEX_WORD = 2 * WORD
+SMALL = 63
+"""Integers of at most this many bits come as `int`, longer ones as decimal text: SQLite's INTEGER has 64 with sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogColumns:
+    """Logs as parallel lists: hex text as a node sends it. `topics[i]` are the topics of log i, none to four."""
+
+    address: list[str]
+    topics: list[list[str]]
+    data: list[str]
+
+    @classmethod
+    def of(cls, logs: Iterable[Mapping[str, Any]]) -> LogColumns:
+        """Columns of logs in the shape of JSON-RPC. Raises `KeyError` where one has no address, topics or data."""
+        rows = logs if isinstance(logs, list) else list(logs)
+        return cls(*(list(map(itemgetter(name), rows)) for name in ("address", "topics", "data")))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def by_topic0(self) -> dict[str, list[int]]:
+        """Positions of the logs by their first topic, lower case; anonymous logs (no topic) are under ""."""
+        found: dict[str, list[int]] = {}
+        for position, topics in enumerate(self.topics):
+            name = topics[0] if topics else ""
+            at = found.get(name)
+            if at is None:
+                at = found[name] = []
+            at.append(position)
+        if any(name != name.lower() for name in found):
+            merged: dict[str, list[int]] = {}
+            for name, at in found.items():
+                merged.setdefault(name.lower(), []).extend(at)
+            return {name: sorted(at) for name, at in merged.items()}
+        return found
+
+
+class Rejected(NamedTuple):
+    """A log that is not what the event promises: its position and the reason."""
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`columns[name][j]` is the value in log `positions[j]`.
+
+    uintN and intN: `int` up to 63 bits, exact decimal text above. address: lower case with 0x. bool: `bool`.
+    bytesN: hex with 0x. Arrays: a list of these.
+    """
+
+    positions: list[int]
+    columns: dict[str, list[Any]]
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class Kind(NamedTuple):
+    """A type of one word: `base` is address, bool, uint, int or bytes (with its number of bits)."""
+
+    base: str
+    bits: int
+
+
+class Input(NamedTuple):
+    name: str
+    type: str
+    indexed: bool
+    kind: Kind
+    array: bool
+
+
+class Event:
+    """An event by its declaration, such as `Transfer(address indexed from, address indexed to, uint256 value)`.
+
+    Words only: address, bool, uintN, intN, bytesN, and dynamic arrays of these that are not indexed. Raises
+    `ValueError` for any other type.
+    """
+
+    def __init__(self, declaration: str) -> None:
+        match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", declaration, re.DOTALL)
+        if match is None:
+            raise ValueError(f"expected a declaration like Name(type indexed name, ...), found {declaration!r}")
+        self.name = match[1]
+        parts = [part.split() for part in match[2].split(",")] if match[2].strip() else []
+        self.inputs = [_input(words, number) for number, words in enumerate(parts)]
+        self.signature = f"{self.name}({','.join(i.type for i in self.inputs)})"
+        self.topic0 = "0x" + keccak(text=self.signature).hex()
+        self.indexed = [i for i in self.inputs if i.indexed]
+        self.plain = [i for i in self.inputs if not i.indexed]
+        if any(i.array for i in self.indexed):
+            raise ValueError(f"{self.name}: an indexed array is stored as a hash and has no values")
+
+    def __repr__(self) -> str:
+        return f"Event({self.signature!r}, {len(self.indexed)} indexed)"
+
+    def fits(self, topics: Sequence[str], data: str) -> bool:
+        """Whether a log has this event's number of topics and at least its length of data."""
+        return len(topics) == len(self.indexed) + 1 and len(data) >= 2 + HEX_WORD * len(self.plain)
+
+    def decode(self, logs: LogColumns, positions: Sequence[int] | None = None) -> Decoded:
+        """Values of the logs at `positions` (None: all), whose first topic is taken to be this event's.
+
+        Logs with another number of topics, too little data, text that is not hexadecimal, or a value that does not
+        fit its type are rejected with the reason; further data behind the last value is allowed, as in `eth_abi`.
+        """
+        rows = list(range(len(logs))) if positions is None else list(positions)
+        topics, data = logs.topics, logs.data
+        if positions is not None:
+            topics, data = list(map(topics.__getitem__, rows)), list(map(data.__getitem__, rows))
+        rejected: list[Rejected] = []
+        try:
+            words = self._blocks(topics, data)
+        except ValueError:  # somewhere in there: look at each
+            keep = self._well_shaped(topics, data, rows, rejected)
+            rows, topics, data = ([values[j] for j in keep] for values in (rows, topics, data))
+            words = self._blocks(topics, data)
+        if any(i.array for i in self.plain):
+            return self._with_arrays(words, data, rows, rejected)
+        return self._values(words, [*self.indexed, *self.plain], rows, rejected)
+
+    def _blocks(self, topics: list[list[str]], data: list[str]) -> list[np.ndarray]:
+        """A column of words for each indexed input, then for each word of the data's head. Raises `ValueError`."""
+        count = len(self.indexed)
+        if not set(map(len, topics)) <= {count + 1}:
+            raise ValueError("another number of topics")
+        words = [_words(list(map(itemgetter(n), topics)), 1, exact=True)[:, 0] for n in range(1, count + 1)]
+        if self.plain:
+            block = _words(data, len(self.plain))
+            words += [block[:, n] for n in range(len(self.plain))]
+        return words
+
+    def _well_shaped(
+        self, topics: list[list[str]], data: list[str], rows: list[int], rejected: list[Rejected]
+    ) -> list[int]:
+        """Which logs have the right number of topics and whole words, all hexadecimal."""
+        count, least = len(self.indexed) + 1, 2 + HEX_WORD * len(self.plain)
+        good = []
+        for j, (named, text) in enumerate(zip(topics, data, strict=True)):
+            if len(named) != count:
+                reason = f"{len(named)} topics, expected {count} for {self.signature}"
+            elif not all(_is_hex(topic) and len(topic) == 2 + HEX_WORD for topic in named):
+                reason = f"a topic is not 32 bytes in hexadecimal: {named!r:.300}"
+            elif self.plain and not _is_hex(text):
+                reason = f"data is not hexadecimal: {text[:80]!r}"
+            elif len(text) < least and self.plain:
+                reason = f"{(len(text) - 2) // 2} bytes of data, expected {(least - 2) // 2} for {self.signature}"
+            else:
+                good.append(j)
+                continue
+            rejected.append(Rejected(rows[j], reason))
+        return good
+
+    def _values(
+        self, words: list[np.ndarray], inputs: list[Input], rows: list[int], rejected: list[Rejected]
+    ) -> Decoded:
+        columns, unfit = {}, np.zeros(len(rows), dtype=bool)
+        for column, item in zip(words, inputs, strict=True):
+            columns[item.name], bad = _column(item.kind, column)
+            if bad.any():
+                rejected += [
+                    Rejected(rows[j], f"{item.name} of {self.signature} does not fit {item.type}: 0x{_hex(column[j])}")
+                    for j in np.flatnonzero(bad & ~unfit)
+                ]
+                unfit |= bad
+        if unfit.any():
+            keep = np.flatnonzero(~unfit).tolist()
+            columns = {name: [values[j] for j in keep] for name, values in columns.items()}
+            rows = [rows[j] for j in keep]
+        order = [i.name for i in self.inputs if i.name in columns]
+        return Decoded(rows, {name: columns[name] for name in order}, rejected)
+
+    def _with_arrays(
+        self, words: list[np.ndarray], data: list[str], rows: list[int], rejected: list[Rejected]
+    ) -> Decoded:
+        """Arrays have a length of their own in every log: one log at a time, the fixed words by the column."""
+        head = WORD * len(self.plain)
+        arrays = [(WORD * n, item) for n, item in enumerate(self.plain) if item.array]
+        good, bodies = [], {}
+        for j, text in enumerate(data):
+            raw = bytes.fromhex(text[2:])
+            try:
+                bodies[rows[j]] = [_array(raw, at, head, item) for at, item in arrays]
+            except ValueError as wrong:
+                rejected.append(Rejected(rows[j], f"{wrong} in {self.signature}"))
+            else:
+                good.append(j)
+        inputs = [*self.indexed, *self.plain]
+        static = [n for n, item in enumerate(inputs) if not item.array]
+        decoded = self._values(
+            [words[n][good] for n in static], [inputs[n] for n in static], [rows[j] for j in good], rejected
+        )
+        for n, (_, item) in enumerate(arrays):
+            decoded.columns[item.name] = [bodies[position][n] for position in decoded.positions]
+        return Decoded(decoded.positions, {i.name: decoded.columns[i.name] for i in self.inputs}, rejected)
+
+
+def _input(words: list[str], number: int) -> Input:
+    indexed = "indexed" in words[1:]
+    names = [word for word in words[1:] if word != "indexed"]
+    text = {"uint": "uint256", "int": "int256"}.get(words[0], words[0])
+    array = text.endswith("[]")
+    item = text.removesuffix("[]")
+    match = re.fullmatch(r"(uint|int|bytes)(\d+)", item)
+    if item == "address":
+        kind = Kind("address", 160)
+    elif item == "bool":
+        kind = Kind("bool", 1)
+    elif match:
+        kind = Kind(match[1], int(match[2]) * (8 if match[1] == "bytes" else 1))
+    else:
+        raise ValueError(f"type {text}: expected address, bool, uintN, intN, bytesN or an array of one of these")
+    return Input(names[0] if names else f"arg{number}", text, indexed, kind, array)
+
+
+def _is_hex(text: str) -> bool:
+    try:
+        return text.startswith("0x") and 2 * len(unhexlify(text[2:])) == len(text) - 2
+    except ValueError:
+        return False
+
+
+def _words(texts: list[str], count: int, *, exact: bool = False) -> np.ndarray:
+    """The first `count` words of each text, bytes (n, count, 32).
+
+    Raises `ValueError` when any text is not 0x and whole words in hexadecimal, at least `count` of them (exactly
+    `count` where `exact` is set).
+    """
+    digits = HEX_WORD * count
+    lengths = set(map(len, texts)) or {2 + digits}
+    if min(lengths) < 2 + digits or (exact and lengths != {2 + digits}):
+        raise ValueError("another number of words")
+    if len(lengths) > 1:  # further data behind the last value
+        if not all(map(_is_hex, texts)):
+            raise ValueError("not hexadecimal")
+        texts = [text[: 2 + digits] for text in texts]
+        lengths = {2 + digits}
+    width = lengths.pop()
+    characters = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8).reshape(len(texts), width)
+    if not ((characters[:, 0] == ord("0")) & (characters[:, 1] == ord("x"))).all():
+        raise ValueError("without 0x")
+    raw = np.frombuffer(unhexlify(np.ascontiguousarray(characters[:, 2:])), dtype=np.uint8)
+    return raw.reshape(len(texts), width // 2 - 1)[:, : WORD * count].reshape(len(texts), count, WORD)
+
+
+def _hex(word: np.ndarray) -> str:
+    return word.tobytes().hex()
+
+
+def _column(kind: Kind, words: np.ndarray) -> tuple[list[Any], np.ndarray]:
+    """Values of a column of words (n, 32), and which of them do not fit the type (their value means nothing)."""
+    words = np.ascontiguousarray(words)
+    if kind.base == "bytes":
+        size = kind.bits // 8
+        return _hex_texts(words[:, :size], size), words[:, size:].any(axis=1)
+    limbs = words.view(">u8").astype(np.uint64)
+    if kind.base == "int":
+        return _signed(kind.bits, words, limbs)
+    bad = np.zeros(len(words), dtype=bool)
+    for n in range(4):
+        below = 64 * (3 - n)  # bits below this limb
+        if kind.bits <= below:
+            bad |= limbs[:, n] != 0
+        elif kind.bits < below + 64:
+            bad |= (limbs[:, n] >> np.uint64(kind.bits - below)) != 0
+    if kind.base == "address":
+        return _hex_texts(words[:, 12:], 20), bad
+    if kind.base == "bool":
+        return (limbs[:, 3] == 1).tolist(), bad
+    if kind.bits <= SMALL:
+        return limbs[:, 3].tolist(), bad
+    return decimal_texts(limbs), bad
+
+
+def decimal_texts(limbs: np.ndarray) -> list[str]:
+    """Decimal text of unsigned 256-bit integers given as four 64-bit limbs each, highest first: (n, 4) uint64."""
+    texts = list(map(str, limbs[:, 3].tolist()))
+    middle = np.flatnonzero(limbs[:, 2])
+    for j, high, low in zip(middle.tolist(), limbs[middle, 2].tolist(), limbs[middle, 3].tolist(), strict=True):
+        texts[j] = str(high << 64 | low)
+    wide = np.flatnonzero(limbs[:, 0] | limbs[:, 1])
+    for j, (a, b, c, d) in zip(wide.tolist(), limbs[wide].tolist(), strict=True):
+        texts[j] = str(a << 192 | b << 128 | c << 64 | d)
+    return texts
+
+
+def _signed(bits: int, words: np.ndarray, limbs: np.ndarray) -> tuple[list[Any], np.ndarray]:
+    low = limbs[:, 3].view(np.int64)
+    sign = (low >> np.int64(63)).view(np.uint64)  # all ones below zero
+    narrow = (limbs[:, :3] == sign[:, None]).all(axis=1)
+    if bits <= 64:
+        top = low >> np.int64(bits - 1)
+        bad = ~narrow | ((top != 0) & (top != -1))
+        return (low.tolist() if bits <= SMALL + 1 else list(map(str, low.tolist()))), bad
+    texts = list(map(str, low.tolist()))
+    bad = np.zeros(len(words), dtype=bool)
+    for j in np.flatnonzero(~narrow).tolist():
+        value = int.from_bytes(words[j].tobytes(), "big", signed=True)
+        texts[j] = str(value)
+        bad[j] = not -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+    return texts, bad
+
+
+def _hex_texts(values: np.ndarray, size: int) -> list[str]:
+    step = 2 + 2 * size
+    characters = np.empty((len(values), step), dtype=np.uint8)
+    characters[:, :2] = (ord("0"), ord("x"))
+    characters[:, 2:] = np.frombuffer(hexlify(np.ascontiguousarray(values)), dtype=np.uint8).reshape(
+        len(values), 2 * size
+    )
+    text = characters.tobytes().decode("ascii")
+    return [text[at : at + step] for at in range(0, step * len(values), step)]
+
+
+def _array(data: bytes, at: int, head: int, item: Input) -> list[Any]:
+    """A dynamic array whose offset stands at byte `at` of `data`. Raises `ValueError` with the reason."""
+    if len(data) < head:
+        raise ValueError(f"{len(data)} bytes of data, expected at least {head}")
+    start = int.from_bytes(data[at : at + WORD], "big")
+    if not head <= start < len(data):
+        raise ValueError(f"offset {start} of {item.name} points outside the {len(data)} bytes of data")
+    if start + WORD > len(data):
+        raise ValueError(f"length of {item.name} is cut off at byte {len(data)}")
+    length = int.from_bytes(data[start : start + WORD], "big")
+    first, last = start + WORD, start + WORD + WORD * length
+    if last > len(data):
+        raise ValueError(f"{length} values of {item.name} need {last} bytes, found {len(data)}")
+    words = np.frombuffer(data[first:last], dtype=np.uint8).reshape(length, WORD)
+    values, bad = _column(item.kind, words)
+    if bad.any():
+        raise ValueError(f"a value of {item.name} does not fit {item.type}: 0x{_hex(words[int(np.argmax(bad))])}")
+    return values
