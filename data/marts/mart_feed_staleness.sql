@@ -52,6 +52,7 @@ gaps AS (
     sum(trigger = 'heartbeat') AS n_heartbeat,
     sum(trigger = 'deviation') AS n_deviation,
     sum(trigger = 'both') AS n_both,
+    sum(trigger = 'clock') AS n_clock,
     sum(trigger = 'neither') AS n_neither,
     max(batch) AS batch
   FROM in_window
@@ -83,6 +84,7 @@ SELECT
   coalesce(g.n_heartbeat, 0) AS n_heartbeat,
   coalesce(g.n_deviation, 0) AS n_deviation,
   coalesce(g.n_both, 0) AS n_both,
+  coalesce(g.n_clock, 0) AS n_clock,
   coalesce(g.n_neither, 0) AS n_neither,
   max(a.batch, a.feed_batch, coalesce(g.batch, 0)) AS batch
 FROM aged a

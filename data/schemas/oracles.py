@@ -29,7 +29,7 @@ from data.schemas.fields import (
 
 INT = r"0|-?[1-9]\d{0,77}"
 FACT_STATUS = ["reported", "unverified", "unknown"]
-TRIGGERS = ["first", "heartbeat", "deviation", "both", "neither", "not heartbeat", "unknown"]
+TRIGGERS = ["first", "heartbeat", "deviation", "both", "clock", "neither", "not heartbeat", "unknown"]
 STALENESS = ["fresh", "late", "stale", "no price", "unknown"]
 ADAPTER_KINDS = [
     "direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fixed", "composite", "unknown",
@@ -194,8 +194,9 @@ class FeedUpdates(pa.DataFrameModel):
         "change from the round before, percent of it; empty where one of the two is no price", "percent", nullable=True
     )
     trigger: Series[str] = text(
-        "first: no round before it is stored; neither: earlier and smaller than both thresholds explain; unknown: the "
-        "heartbeat is not known; heartbeat or not heartbeat is all that is said where the deviation threshold is not",
+        "first: no round before it is stored; heartbeat: so long after the round before; clock: earlier and smaller "
+        "than both explain, but near a multiple of the heartbeat since 1970 UTC; neither: not that either; unknown: "
+        "the heartbeat is not known; (not) heartbeat is all that is said where the deviation threshold is not known",
         isin=TRIGGERS,
     )
     batch: Series[np.int64] = batch()
@@ -242,7 +243,8 @@ class FeedStaleness(pa.DataFrameModel):
     n_heartbeat: Series[np.int64] = integer("updates by the heartbeat", "updates")
     n_deviation: Series[np.int64] = integer("updates by the deviation threshold", "updates")
     n_both: Series[np.int64] = integer("updates that both explain", "updates")
-    n_neither: Series[np.int64] = integer("updates that neither explains", "updates")
+    n_clock: Series[np.int64] = integer("updates near a multiple of the heartbeat that neither explains", "updates")
+    n_neither: Series[np.int64] = integer("updates that nothing known explains", "updates")
     batch: Series[np.int64] = batch()
 
     class Config:

@@ -9,7 +9,8 @@ import pandas as pd
 FEED = "0x" + "fe" * 20
 OTHER = "0x" + "ee" * 20
 SHA = "a" * 64
-T0 = 1_700_000_000
+T0 = 1_699_999_200 + 800
+"""800 s after a full hour, away from the clock of hourly feeds."""
 
 
 def rounds(

@@ -48,6 +48,17 @@ STEPS = [
 ]
 
 
+def test_an_update_around_the_full_hour_is_the_clocks(store):
+    """Five minutes to a full hour, with 0.1 % and 25 minutes since the last: hourly feeds do that."""
+    hour = T0 - 800 + HOUR
+    early, on, late = hour - 301, hour - 300, hour + 300
+    times = [T0, early, on, late, late + 1]
+    steps = rounds([(i + 1, 100_000 + 100 * i, at) for i, at in enumerate(times)])
+    put(store, raw_chainlink_rounds=steps, dim_feed=dim_feed())
+
+    assert triggers(store) == ["first", "neither", "clock", "clock", "neither"]
+
+
 def test_each_update_is_judged_by_the_feeds_own_heartbeat_and_threshold(store):
     put(store, raw_chainlink_rounds=rounds(STEPS), dim_feed=dim_feed())
 
@@ -213,15 +224,28 @@ def test_real_rounds_are_judged_as_a_plain_loop_judges_them(store, recorded):
     for before, after in pairwise(feed.itertuples()):
         late = after.at - before.at >= 3600 - 120
         far = abs(after.price / before.price - 1) * 100 >= 0.5
-        expected.append({(1, 1): "both", (1, 0): "heartbeat", (0, 1): "deviation", (0, 0): "neither"}[late, far])
+        near = min(after.at % 3600, -after.at % 3600) <= 300
+        other = "clock" if near else "neither"
+        expected.append({(1, 1): "both", (1, 0): "heartbeat", (0, 1): "deviation", (0, 0): other}[late, far])
 
     stored = store.rows("SELECT f.trigger, p.price FROM fact_feed_update f JOIN stg_chainlink_prices p "
                         "USING (chain_id, feed, phase_id, round_id) ORDER BY round_id")  # fmt: skip
 
     assert [row[0] for row in stored] == expected
     assert [row[1] for row in stored] == pytest.approx(feed["price"].tolist(), rel=1e-12)
-    # What the feed publishes is what it did: nearly no update is earlier and smaller than an hour and 0.5 %.
-    assert expected.count("neither") <= 0.01 * len(expected)
+    # What is published of the feed is what it did: nearly no update is earlier and smaller than an hour and 0.5 %.
+    assert expected.count("neither") + expected.count("clock") <= 0.01 * len(expected)
+
+
+def test_nearly_every_update_of_a_real_hourly_feed_is_explained(store, recorded):
+    """A quarter of the updates of BTC/USD are earlier than an hour and smaller than 0.5 %: those are the clock's."""
+    feed = recorded[recorded["asset"] == "BTC"]
+    loaded(store, feed)
+
+    count = dict(store.rows("SELECT trigger, count(*) FROM fact_feed_update GROUP BY trigger"))
+
+    assert count["clock"] > 0.2 * len(feed)
+    assert count["neither"] < 0.015 * len(feed)
 
 
 def test_the_longest_gap_of_a_real_feed_is_its_heartbeat(store, recorded):
