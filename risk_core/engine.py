@@ -175,6 +175,7 @@ class _Worker:
         self.scratch = Scratch(
             x=x, z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)), low=np.empty((pairs, LANES)),
             lowest=np.empty(pairs), bound=np.empty(LANES), value=np.empty(legs), now=np.empty(legs),
+            weight=np.empty(legs), offset=np.zeros(legs, dtype=np.int64),
             factor=np.zeros(legs, dtype=np.int64), reserve=np.zeros(legs, dtype=np.int64),
             terms=np.zeros((legs, N_TERMS)), sums=np.empty((2, padded)), step_repaid=step_repaid, flat_x=x.reshape(-1),
             flat_step_repaid=step_repaid.reshape(-1),

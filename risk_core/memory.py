@@ -43,7 +43,7 @@ def worker_bytes(sizes: Sizes) -> int:
     """Of one worker: its scratch and its own totals."""
     padded, rows, steps = padded_steps(sizes.steps), sizes.factors + 1, sizes.steps
     scratch = LANES * (rows * padded + steps) + (rows + rows % 2) * steps + (rows + 2) * padded
-    scratch += sizes.pairs * (LANES + 1) + LANES + max(sizes.legs, 2) * (4 + N_TERMS)
+    scratch += sizes.pairs * (LANES + 1) + LANES + max(sizes.legs, 2) * (6 + N_TERMS)
     totals = steps * (sizes.reserves * 4 + N_BINS)
     return 8 * (scratch + totals) + HITS * sizes.engaged
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 WIDTH = 8
+SPAN = 4 * WIDTH
+"""Steps that `span_below` looks at: four vectors, so that their additions do not wait for each other."""
 
 
 @intrinsic
@@ -50,6 +53,56 @@ def steps_below(_typing_context, x, s, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):
         owed = weighted(zip(args[5:7], args[10:12], strict=True))
         bits = builder.bitcast(builder.fcmp_ordered("<", margin, owed), ir.IntType(WIDTH))
         return builder.zext(bits, long)
+
+    return signature, generate
+
+
+@intrinsic
+def span_below(_typing_context, x, s, padded, offset, weight, n_collateral, n_legs):
+    """`steps_below` for any number of legs and the SPAN steps from s on (bits of steps past `padded` are 0).
+
+    x, offset (int64, elements of x) and weight (float64) are C-contiguous; collateral legs come first. padded: a
+    multiple of 8, the length of a row of x.
+    """
+    signature = types.int64(x, *(types.int64,) * 2, offset, weight, *(types.int64,) * 2)
+
+    def generate(context, builder, sig, args):
+        data, where, weights = (context.make_array(sig.args[i])(context, builder, args[i]).data for i in (0, 3, 4))
+        double, long = ir.DoubleType(), ir.IntType(64)
+        vector = ir.VectorType(double, WIDTH)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), None)
+        step, row, n_collateral, n_legs = args[1], args[2], args[5], args[6]
+        last = builder.sub(row, long(WIDTH))
+        starts = []
+        for k in range(SPAN // WIDTH):
+            at = builder.add(step, long(k * WIDTH))
+            # Past the row the last vector is read again, and its bits dropped below.
+            starts.append(builder.select(builder.icmp_signed("<", at, last), at, last))
+
+        def total(begin, end):
+            sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in starts]
+            with cgutils.for_range_slice(builder, begin, end, long(1)) as (leg, _):
+                one = builder.insert_element(
+                    ir.Constant(vector, ir.Undefined), builder.load(builder.gep(weights, [leg])), ir.IntType(32)(0)
+                )
+                spread = builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+                offset = builder.load(builder.gep(where, [leg]))
+                for sum_, at in zip(sums, starts, strict=True):
+                    address = builder.bitcast(builder.gep(data, [builder.add(offset, at)]), vector.as_pointer())
+                    value = builder.load(address)
+                    value.align = 8
+                    builder.store(builder.fadd(builder.load(sum_), builder.fmul(spread, value)), sum_)
+            return [builder.load(sum_) for sum_ in sums]
+
+        margin, owed = total(long(0), n_collateral), total(n_collateral, n_legs)
+        bits = long(0)
+        for k, (left, right) in enumerate(zip(margin, owed, strict=True)):
+            mask = builder.bitcast(builder.fcmp_ordered("<", left, right), ir.IntType(WIDTH))
+            bits = builder.or_(bits, builder.shl(builder.zext(mask, long), long(k * WIDTH)))
+        ahead = builder.sub(row, step)
+        ahead = builder.select(builder.icmp_signed("<", ahead, long(SPAN)), ahead, long(SPAN))
+        inside = builder.sub(builder.shl(long(1), ahead), long(1))
+        return builder.and_(bits, inside)
 
     return signature, generate
 

@@ -73,6 +73,8 @@ class Scratch(NamedTuple):
     bound: np.ndarray  # (LANES,)
     value: np.ndarray  # (most legs,) balances of the account in hand, snapshot dollars
     now: np.ndarray  # (most legs,) their relative prices at the step in hand
+    weight: np.ndarray  # (most legs,) what they count for in the health factor
+    offset: np.ndarray  # (most legs,) int64, where their prices begin in `flat_x`
     factor: np.ndarray  # (most legs,) int64, legs of the group in hand
     reserve: np.ndarray  # (most legs,) int64
     terms: np.ndarray  # (most legs, N_TERMS) float64

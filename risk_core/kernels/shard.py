@@ -12,6 +12,7 @@ import numpy as np
 from risk_core.kernels._jit import kernel, lowest
 from risk_core.kernels.book import BINS_PER_OCTAVE, LANES, SLACK
 from risk_core.kernels.few_legs import follow_few, follow_one
+from risk_core.kernels.many_legs import follow_many
 from risk_core.kernels.paths import price_block
 from risk_core.kernels.scan import first_below
 from risk_core.kernels.settle import ACCOUNTS, FACTOR, MOST_PROFITABLE, N_TERMS, THRESHOLD, settle
@@ -163,7 +164,8 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             for q in range(LANES):
                 bound[q] = 0.0
         n_collateral, n_legs, leg = shape[g, 2], shape[g, 3], shape[g, 5]
-        plain = policy != MOST_PROFITABLE and n_collateral <= 3 and n_legs - n_collateral <= 2
+        plain = policy != MOST_PROFITABLE
+        few = n_collateral <= 3 and n_legs - n_collateral <= 2
         for k in range(n_legs):
             what = np.uint64(kind[np.uint64(leg + k)])
             factor[k] = kind_factor[what]
@@ -171,26 +173,34 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             for c in range(N_TERMS):
                 terms[k, c] = kind_terms[what, c]
             plain = plain and open_from[reserve[k]] == 0 and (k >= n_collateral or terms[k, FACTOR] > 0.0)
+        n, end, at = shape[g, 0], shape[g, 1], shape[g, 4]
+        if plain and n_legs == 2:
+            follow_one(
+                n, end, at, weakest[g], bound, n_paths, record, factor, reserve, terms, work.flat_x, rows * padded,
+                padded, n_steps, policy, first_row, n_reserves, totals.flat_path, totals.flat_by_step,
+                work.flat_step_repaid, totals.flat_hits,
+            )  # fmt: skip
+            continue
+        if plain and few:
+            follow_few(
+                n, end, at, n_collateral, n_legs - n_collateral, weakest[g], bound, n_paths, record, factor, reserve,
+                terms, work.flat_x, rows * padded, padded, n_steps, policy, first_row, n_reserves, totals.flat_path,
+                totals.flat_by_step, work.flat_step_repaid, totals.flat_hits,
+            )  # fmt: skip
+            continue
+        if plain:
+            follow_many(
+                n, end, at, n_collateral, n_legs - n_collateral, weakest[g], bound, n_paths, record, factor, reserve,
+                terms, work.flat_x, rows * padded, padded, n_steps, policy, first_row, n_reserves, totals.flat_path,
+                totals.flat_by_step, work.flat_step_repaid, totals.flat_hits, value, now, work.weight, work.offset,
+            )  # fmt: skip
+            continue
         for q in range(n_paths):
             if weakest[g] * bound[q] >= SLACK:
                 continue
             # Sorted by health: what can be touched on this path is a prefix of the group.
             stop = SLACK * SLACK / bound[q]
             n, end, at = shape[g, 0], shape[g, 1], shape[g, 4]
-            if plain and n_legs == 2:
-                follow_one(
-                    n, end, at, stop, bound[q], record, factor, reserve, terms, work.flat_x, q * rows * padded, padded,
-                    n_steps, policy, first_row + q, n_reserves, totals.flat_path, totals.flat_by_step,
-                    work.flat_step_repaid, q * n_steps, totals.flat_hits,
-                )  # fmt: skip
-                continue
-            if plain:
-                follow_few(
-                    n, end, at, n_collateral, n_legs - n_collateral, stop, bound[q], record, factor, reserve, terms,
-                    work.flat_x, q * rows * padded, padded, n_steps, policy, first_row + q, n_reserves,
-                    totals.flat_path, totals.flat_by_step, work.flat_step_repaid, q * n_steps, totals.flat_hits,
-                )  # fmt: skip
-                continue
             while n < end and record[np.uint64(at)] < stop:
                 for k in range(n_legs):
                     value[k] = record[np.uint64(at + 1 + k)]
