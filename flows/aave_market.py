@@ -20,6 +20,7 @@ from flows import settings
 from flows.errors import ConfigurationError, CrossCheckFailed
 from flows.pipeline import FlowSpec, recorded
 from flows.sources import address_book
+from flows.verified_path import add_arguments as add_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,11 @@ def run(arguments: Namespace) -> str:
 
     market = arguments.market or aave_market()
     url = node_url(market)
+    if arguments.candidates or arguments.estimate:
+        from flows import verified_path
+
+        if (stored := verified_path.run(arguments, market, url)) is not None:
+            return stored
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, market)
     first_block = place.first_block if arguments.from_block is None else arguments.from_block
@@ -287,6 +293,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="read every account when the last such run is this old, by the blocks' times (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--attempts", type=_number, default=5, help="tries of each request (default: %(default)s)")
+    add_candidates(parser)
 
 
 def described(place: Place, reading: Reading, report: WriteReport) -> str:

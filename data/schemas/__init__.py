@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, chain, lending, oracles, prices, protocols, results, runs, staged
+from data.schemas import aave, calibrations, chain, graph, lending, oracles, prices, protocols, results, runs, staged
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -40,6 +40,11 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "stg_primitives": chain.Primitives,
     "mart_token_transfer_hourly": chain.TokenTransferHours,
     "mart_address_activity": chain.AddressActivity,
+    "raw_graph_market_data": graph.GraphMarketData,
+    "raw_graph_account_positions": graph.GraphAccountPositions,
+    "stg_graph_market_data": graph.StagedGraphMarketData,
+    "stg_graph_account_positions": graph.StagedGraphAccountPositions,
+    "ingest_aave_accounts": graph.AccountsInProgress,
     "raw_binance_klines": prices.BinanceKlines,
     "raw_binance_ticker": prices.BinanceTickers,
     "raw_binance_exchange_info": prices.BinanceExchangeInfo,

@@ -178,7 +178,8 @@ class Subgraph:
         for name, value, most in (("first", first, MOST_FIRST), ("skip", skip, MOST_SKIP)):
             if not 0 <= value <= most:
                 raise Refused(f"The `{name}` argument must be between 0 and {most}, but is {value}")
-        chosen = [values for values in self.book.at(entity, block).values() if self._passes(entity, values, where)]
+        passes = self._condition(entity, where)
+        chosen = [values for values in self.book.at(entity, block).values() if passes(values)]
         if (orderBy, orderDirection) != ("id", "asc"):
             kind = named_type(self._fields(entity)[orderBy])
             chosen.sort(
@@ -187,14 +188,14 @@ class Subgraph:
             )
         return [Row(entity, values, block) for values in chosen[skip : skip + first]]
 
-    def _passes(self, entity: str, values: Mapping[str, Any], where: Mapping[str, Any] | None) -> bool:
+    def _condition(self, entity: str, where: Mapping[str, Any] | None) -> Callable[[Mapping[str, Any]], bool]:
+        tests = []
         for condition, wanted in (where or {}).items():
             name = max((f for f in self._fields(entity) if condition == f or condition.startswith(f"{f}_")), key=len)
             kind = named_type(self._fields(entity)[name])
             want = [comparable(kind, w) for w in wanted] if isinstance(wanted, list) else comparable(kind, wanted)
-            if not OPERATORS[condition[len(name) :]](comparable(kind, values.get(name)), want):
-                return False
-        return True
+            tests.append((name, kind, OPERATORS[condition[len(name) :]], want))
+        return lambda values: all(holds(comparable(kind, values.get(name)), w) for name, kind, holds, w in tests)
 
     def _fields(self, entity: str) -> dict[str, str]:
         return self.entities[entity]  # type: ignore[return-value]

@@ -1,0 +1,66 @@
+"""Typed reading of what a GraphQL answer holds: nothing is guessed from a null, a wrong type or a new enum value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.errors import MalformedAnswer
+
+HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Typed reading of one row; every refusal names the row, the field, what was expected and what was found."""
+
+    row: Mapping[str, Any]
+    where: str
+
+    def value(self, field: str) -> Any:
+        return self.row.get(field)
+
+    def into(self, field: str) -> Cell:
+        inner = self.row.get(field)
+        if not isinstance(inner, dict):
+            raise self._unlike(field, "an entity")
+        return Cell(inner, f"{self.where}, {field}")
+
+    def integer(self, field: str) -> int:
+        """A whole number of at least 0, which travels as text where it may be large."""
+        value = self.row.get(field)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**256:
+            raise self._unlike(field, "a whole number of at most 256 bits")
+        return value
+
+    def flag(self, field: str) -> bool:
+        value = self.row.get(field)
+        if not isinstance(value, bool):
+            raise self._unlike(field, "true or false")
+        return value
+
+    def text(self, field: str) -> str:
+        value = self.row.get(field)
+        if not isinstance(value, str):
+            raise self._unlike(field, "text")
+        return value
+
+    def one_of(self, field: str, values: tuple[str, ...]) -> str:
+        value = self.row.get(field)
+        if value not in values:
+            raise self._unlike(field, f"one of {', '.join(values)}")
+        return str(value)
+
+    def address(self, field: str) -> str:
+        value = self.row.get(field)
+        text = value.lower() if isinstance(value, str) else ""
+        if len(text) != 42 or not text.startswith("0x") or not set(text[2:]) <= HEX_DIGITS:
+            raise self._unlike(field, "0x and 40 hex digits")
+        return text
+
+    def _unlike(self, field: str, expected: str) -> MalformedAnswer:
+        return MalformedAnswer(f"{self.where}: {field}: expected {expected}, found {self.row.get(field)!r:.80}. "
+                               "Nothing was written")  # fmt: skip

@@ -1,0 +1,312 @@
+"""`aave-market --candidates`: the fast way to a whole market. Somebody names the accounts, the chain says the rest.
+
+A subgraph (or a file) says which accounts there are, in minutes instead of the hours that a scan of the whole log
+takes. None of its figures are used: each account's flags, e-mode and balances are read from the contracts at one block,
+valuations are compared with the pool's, and the balances are held against each token's scaledTotalSupply, so accounts
+that nobody named show as a missing share. What the subgraph says of the same block is compared with the chain's answer
+and the differences are kept in `fact_validation`.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flows import settings
+from flows.errors import ConfigurationError, SourceRefused
+from flows.pipeline import recorded
+
+if TYPE_CHECKING:
+    from data.store import Store
+    from flows.candidates import Indexed
+    from flows.market_reading import MarketAt, Place
+    from flows.route_checks import Comparison, Shortfall
+    from flows.sources.aave_subgraph import KnownSubgraph
+    from flows.sources.block_reader import Block
+    from flows.sources.graphql import Subgraph
+    from flows.sources.json_rpc import JsonRpc
+    from flows.verified_estimate import Estimate
+
+FROM_SUBGRAPH = "subgraph"
+MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of this way of reading."""
+    fast = parser.add_argument_group("the fast verified path")
+    fast.add_argument(
+        "--candidates", metavar="subgraph|FILE",
+        help="who the accounts are: the market's official subgraph, or a file with one address a line; every figure "
+        "is then read from the chain",
+    )  # fmt: skip
+    fast.add_argument("--estimate", "--dry-run", action="store_true",
+                      help="say how many requests that takes and how long, and stop")  # fmt: skip
+    fast.add_argument(
+        "--max-missing", type=_share, default=0.001, metavar="SHARE",
+        help="share of a token's scaled supply that accounts nobody named may hold (default: %(default)s)",
+    )  # fmt: skip
+    fast.add_argument("--scan-when-short", action="store_true",
+                      help="scan the whole log when more than that is missing, instead of refusing")  # fmt: skip
+    fast.add_argument(
+        "--max-disagreement", type=_share, default=0.01, metavar="SHARE",
+        help="share of rows in which the subgraph may differ from the chain (default: %(default)s)",
+    )  # fmt: skip
+    fast.add_argument("--max-lag", type=int, default=100, metavar="BLOCKS",
+                      help="blocks that the subgraph may be behind the node (default: %(default)s)")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is read, and from where. `which` and `open_subgraph` are None where a file named the accounts `listed`."""
+
+    rpc: JsonRpc
+    place: Place
+    which: KnownSubgraph | None
+    listed: list[str]
+    arguments: Namespace
+
+    def open_subgraph(self) -> Subgraph:
+        """A connection of its own: one thread's."""
+        from flows.sources.graphql import Subgraph
+
+        assert self.which is not None
+        return Subgraph.from_environment(self.which.id)
+
+
+def run(arguments: Namespace, market: str, url: str) -> str | None:
+    """Read, check and store the market of the accounts that `--candidates` names; returns one line.
+
+    None when too many accounts were not named and the log is to be scanned instead (`--scan-when-short`).
+    Raises `FlowError`: `AccountsMissing` when too many accounts were not named, `RoutesDisagree` when the subgraph is
+    too far from the chain. Says the estimate first, and nothing else with `--estimate`.
+    """
+    from data.store import Store
+    from flows.route_checks import AccountsMissing
+    from flows.verified_resume import unfinished
+
+    if not arguments.candidates:
+        raise ConfigurationError("--estimate: say of what, with --candidates subgraph or --candidates FILE")
+    job = _job(arguments, market, url)
+    if arguments.estimate:
+        block = choose_block(job)
+        return said_first(job, block, estimated(job, block))
+    with Store.open() as store:
+        block = unfinished(store, job.rpc, job.place, arguments.candidates, arguments.block)
+        if block is not None:
+            print(f"{market}: going on at block {block.number:,}, where an earlier run was interrupted", flush=True)
+        else:
+            block = choose_block(job)
+        takes = estimated(job, block)
+        print(said_first(job, block, takes), flush=True)
+        parameters = {
+            "market": market, "block": block.number, "provider": job.place.provider, "chain_id": job.place.chain_id,
+            "candidates": job.which.id if job.which else f"{len(job.listed)} accounts of a file",
+            "max_missing": arguments.max_missing, "max_disagreement": arguments.max_disagreement,
+            "node": settings.redacted(url),
+        }  # fmt: skip
+        try:
+            with recorded(store, "aave-market", parameters) as run_id:
+                return _read(store, job, block, takes.shards, run_id)
+        except AccountsMissing as missing:
+            if not arguments.scan_when_short:
+                raise
+            print(f"{missing} The log is scanned instead", flush=True)
+            return None
+
+
+def _job(arguments: Namespace, market: str, url: str) -> Job:
+    from flows.aave_market import locate
+    from flows.candidates import from_file
+    from flows.sources import aave_subgraph
+    from flows.sources.json_rpc import JsonRpc
+
+    rpc = JsonRpc(url, attempts=arguments.attempts)
+    by_subgraph = arguments.candidates == FROM_SUBGRAPH
+    listed = [] if by_subgraph else from_file(arguments.candidates)
+    which = aave_subgraph.known(market) if by_subgraph else None
+    return Job(rpc=rpc, place=locate(rpc, market), which=which, listed=listed, arguments=arguments)
+
+
+def choose_block(job: Job) -> Block:
+    """The block to read: for `latest` the newest that both node and subgraph have, else the one that is asked for.
+
+    Raises `SubgraphBehind` when the subgraph has not come that far, `SourceRefused` when it lags by more than
+    `--max-lag`, `CrossCheckFailed` when its head is of another chain.
+    """
+    from flows.candidates import require_same_chain
+    from flows.sources.block_reader import get_block
+    from flows.sources.graphql import SubgraphBehind
+
+    asked, most = job.arguments.block, job.arguments.max_lag
+    block = get_block(job.rpc, asked)
+    if job.which is None:
+        return block
+    with job.open_subgraph() as subgraph:
+        head = subgraph.head()
+        newest = get_block(job.rpc, "latest").number
+        if newest - head.block > most:
+            raise SourceRefused(
+                f"{subgraph} has come to block {head.block}, {newest - head.block} behind the node's {newest}; at most "
+                f"{most} are allowed (--max-lag). Run again later, or read the market from the log"
+            )
+        if head.block < block.number:
+            if asked != "latest":
+                raise SubgraphBehind(
+                    f"{subgraph} has come to block {head.block} only, block {block.number} was asked for (--block "
+                    f"{asked}). Ask for {head.block} or older, or run again later", head.block,
+                )  # fmt: skip
+            block = get_block(job.rpc, head.block)
+        require_same_chain(subgraph, head, block)
+    return block
+
+
+def said_first(job: Job, block: Block, takes: Estimate) -> str:
+    """The line that is printed before anything is read."""
+    return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
+
+
+def estimated(job: Job, block: Block) -> Estimate:
+    """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
+    from flows.sources import aave_rpc, aave_subgraph, abis
+    from flows.sources.block_reader import BlockReader, Call, calls_for
+    from flows.verified_estimate import READS_A_REQUEST, Estimate, Size, sampled_size
+
+    place = job.place
+    reader = BlockReader(job.rpc, block, multicall=place.multicall3, concurrency=_concurrency())
+    pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
+    latency = 0.0
+    if job.which is not None:
+        which = job.which
+        with job.open_subgraph() as subgraph:
+            size, queries, seconds = sampled_size(
+                lambda prefix: aave_subgraph.fetch_shard(subgraph, which, place.provider, block.number, prefix)
+            )
+        latency = seconds / queries
+    else:
+        # Nobody says what they hold: every aToken of each, and the debts that their flags name.
+        n_reserves = len(reader.one(Call(pool, abis.GET_RESERVES_LIST, about="the pool")))
+        size = Size(accounts=len(job.listed), balances=len(job.listed) * (n_reserves + 1), indebted=len(job.listed))
+    started = time.perf_counter()
+    someone = [(place.provider, "anybody")] * (READS_A_REQUEST if reader.uses_multicall else 1)
+    reader.read(calls_for(someone, pool, abis.GET_USER_CONFIGURATION), may_fail=True)
+    return Estimate(
+        size=size, sources=2 if job.which else 0, subgraph_latency=latency,
+        node_latency=time.perf_counter() - started, subgraph_concurrency=aave_subgraph.WORKERS,
+        node_concurrency=_concurrency(), reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,
+    )  # fmt: skip
+
+
+def _read(store: Store, job: Job, block: Block, shards: Sequence[str], run_id: str) -> str:
+    from flows import aave_market, candidates, route_checks, verified_reading, verified_resume
+    from flows.market_reading import checked, open_market, progress_bar
+
+    place, arguments = job.place, job.arguments
+    aave_market.require_one_chain(store, place)
+    verified_resume.begin(store, place, block, arguments.candidates, run_id)
+    at = open_market(job.rpc, place, block.number, concurrency=_concurrency())
+    indexed = None
+    wanted: dict[str, Any] = dict.fromkeys(job.listed)
+    if job.which is not None:
+        with progress_bar("subgraph", "shard", len(shards)) as bar:
+            indexed = candidates.from_subgraph(
+                store, job.open_subgraph, job.which, place.provider, block, run_id, shards=shards, progress=bar.update
+            )
+        wanted = _tokens_held(indexed, at)
+    with progress_bar("accounts", "account", len(wanted)) as bar:
+        read = verified_reading.read_accounts(
+            store, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, run_id, bar.update
+        )
+
+    missing = route_checks.shortfalls(at.reserves, read.accounts)
+    compared: dict[str, list[Comparison]] = {}
+    if indexed is not None:
+        compared = {
+            MARKETS: route_checks.compare_reserves(indexed.reserves, at.reserves),
+            HOLDINGS: route_checks.compare_positions(indexed.positions, read.accounts, at.reserves),
+        }
+    _note(store, place, block, compared, missing, run_id)
+    route_checks.require_complete(missing, arguments.max_missing)
+    for table, most in ((MARKETS, route_checks.MOST_RESERVES_APART), (HOLDINGS, arguments.max_disagreement)):
+        route_checks.require_agreement(compared.get(table, []), most, f"{table} of the subgraph and the chain")
+
+    state = checked(at, read.accounts, complete=not missing)
+    reading = aave_market.Reading(state=state, n_read=len(read.accounts), key=_key(at))
+    report = aave_market.write(store, reading, run_id)
+    verified_resume.end(store, place, block, run_id)
+    unmapped = aave_market.map_assets(store, place.market, run_id)
+    fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
+    said = [aave_market.described(place, reading, report), fast]
+    return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
+
+
+def described(n_named: int, missing: list[Shortfall], holdings: list[Comparison], unlisted: int) -> str:
+    """What the fast way found about itself, in one line."""
+    said = [f"{n_named:,} accounts were named"]
+    if missing:
+        worst = sorted(missing, key=lambda s: -s.usd)[:3]
+        said.append(f"missing from {len(missing)} token supplies, most in {', '.join(map(str, worst))}")
+    else:
+        said.append("their balances are every token's whole supply")
+    if holdings:
+        different, rounding = sum(c.different for c in holdings), sum(c.rounding for c in holdings)
+        said.append(f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
+                    f"({rounding:,} more by rounding), {unlisted:,} balances it did not list")  # fmt: skip
+    return "; ".join(said)
+
+
+def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
+    """Account -> the tokens that the subgraph says it holds."""
+    by_asset = {r.asset: r for r in at.reserves}
+    held: dict[str, Any] = {}
+    for p in indexed.positions:
+        tokens = held.setdefault(p.account, set())
+        r = by_asset.get(p.asset)
+        if r is not None:
+            tokens |= {token for token, scaled in ((r.atoken, p.scaled_supply), (r.vtoken, p.scaled_debt)) if scaled}
+    return held
+
+
+def _note(
+    store: Store,
+    place: Place,
+    block: Block,
+    compared: dict[str, list[Comparison]],
+    missing: Iterable[Shortfall],
+    run_id: str,
+) -> None:
+    """Keep what did not agree, also when the run is refused for it."""
+    import pandas as pd
+
+    from flows.route_checks import findings
+    from flows.verified_reading import SOURCE
+
+    rows = findings(compared, missing)
+    if rows:
+        at = {"run_id": run_id, "source": SOURCE, "batch_key": f"{place.market}:{block.number}",
+              "checked_at": int(time.time())}  # fmt: skip
+        frame = pd.DataFrame([row | at for row in rows])
+        store.write_batch(SOURCE, at["batch_key"], {"fact_validation": frame}, run_id)
+
+
+def _key(at: MarketAt) -> str:
+    """As `HolderScan.key`: what an incremental read looks for."""
+    return f"{at.place.market}:{at.place.chain_id}:{at.contracts.pool}"
+
+
+def _concurrency() -> int:
+    from flows.sources.block_reader import CONCURRENCY
+
+    return settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"expected a share between 0 and 1, found {text!r}")
+    return value
