@@ -5,9 +5,19 @@ Each ends in exit code 1, with no half-written rows.
 
 from __future__ import annotations
 
+from typing import Any
+
+from flows.redaction import hidden
+
 
 class FlowError(Exception):
-    """Base of every refusal of a flow; `python -m flows` prints the message alone and exits with 1."""
+    """Base of every refusal of a flow; `python -m flows` prints the message alone and exits with 1.
+
+    Secrets that were read from settings are cut out of the message: a server may repeat what it was sent.
+    """
+
+    def __init__(self, *said: Any) -> None:
+        super().__init__(*(hidden(part) if isinstance(part, str) else part for part in said))
 
 
 class ConfigurationError(FlowError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.errors import ConfigurationError
+from flows.redaction import remember
 
 
 def get(name: str, default: str | None = None) -> str | None:
@@ -16,14 +17,21 @@ def get(name: str, default: str | None = None) -> str | None:
     """
     value = os.environ.get(name, "").strip()
     if value:
+        remember(name, value)
         return value
     path = os.environ.get(f"{name}_FILE", "").strip()
     if not path:
         return default
     try:
-        return Path(path).read_text(encoding="utf-8").strip() or default
+        content = Path(path).read_bytes()
     except OSError as exc:
         raise ConfigurationError(f"{name}_FILE: cannot read {path} ({exc.strerror}); fix the path or unset it") from exc
+    value = content.decode("utf-8", "replace").strip()
+    if "\ufffd" in value:  # a decoding error would carry the file's bytes along
+        raise ConfigurationError(f"{name}_FILE: cannot read {path} (it is not UTF-8 text); write it as plain text")
+    if value:
+        remember(name, value)
+    return value or default
 
 
 def require(name: str, why: str) -> str:

@@ -1,0 +1,114 @@
+"""Cut secrets out of what is said: errors and their causes, run parameters, lines of the network libraries' logs.
+
+Sources show only the host of an address. This is the net below: servers repeat what they were sent, libraries put whole
+addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each value it reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+HIDDEN = "…"
+SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+"""Settings with one of these in their name are secret as a whole; of an address, all but scheme, host and port is."""
+SHORTEST = 5
+"""Characters of a part of an address that is taken for a secret; `v3` and `eth` are none."""
+TELLING, BEGINNING = 12, 8
+"""Of a secret of at least `TELLING` characters, its first `BEGINNING` give it away: answers are quoted cut short."""
+CHATTY = (
+    "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "websockets.client", "gql.client",
+    "gql.transport.requests", "web3.providers.HTTPProvider",
+)  # fmt: skip
+"""Loggers that write whole addresses, or what was sent."""
+
+_secrets: dict[str, None] = {}
+
+
+def remember(name: str, value: str) -> None:
+    """Take the secret parts of setting `name` out of everything that is said from now on."""
+    for part in _secret_parts(name, value):
+        for form in (part, quote(part, safe=""), quote(part), unquote(part)):
+            if len(form) >= SHORTEST:
+                _secrets[form] = None
+
+
+def hidden(text: str) -> str:
+    """`text` without the secrets that were read so far; the beginning of one counts.
+
+    >>> remember("EXAMPLE_KEY", "correct-horse-battery")
+    >>> hidden("403: no such key correct-horse-battery (correct-horse-b")
+    '403: no such key … (…'
+    """
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+        if len(secret) >= TELLING and secret[:BEGINNING] in text:
+            text = re.sub(re.escape(secret[:BEGINNING]) + r"[^\s\"'<>&/?…)]*", HIDDEN, text)
+    return text
+
+
+def hidden_values(values: Any) -> Any:
+    """The same for every text inside dictionaries, lists and tuples."""
+    if isinstance(values, str):
+        return hidden(values)
+    if isinstance(values, dict):
+        return {key: hidden_values(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [hidden_values(value) for value in values]
+    return values
+
+
+def clean(error: BaseException) -> None:
+    """Cut secrets out of an exception and of everything that led to it, in place: tracebacks print all of them."""
+    waiting, done = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in done:
+            continue
+        done.add(id(one))
+        said = str(one)
+        if hidden(said) != said or any(hidden(str(part)) != str(part) for part in one.args):
+            one.args = tuple(part if isinstance(part, int) else hidden(str(part)) for part in one.args)
+            if hidden(str(one)) != str(one):  # what it says does not come from its arguments
+                one.args = (hidden(said),)
+        if notes := getattr(one, "__notes__", None):
+            one.__notes__ = [hidden(note) for note in notes]
+        waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+
+
+class _Hiding(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = hidden(record.getMessage()), ()
+        if record.exc_info and record.exc_info[1] is not None:
+            clean(record.exc_info[1])
+        return True
+
+
+def quiet_libraries() -> None:
+    """Let the loggers of `CHATTY` write without secrets; doing it twice is doing it once."""
+    for name in CHATTY:
+        logger = logging.getLogger(name)
+        if not any(isinstance(present, _Hiding) for present in logger.filters):
+            logger.addFilter(_Hiding())
+
+
+def _secret_parts(name: str, value: str) -> list[str]:
+    parts = [value] if any(word in name for word in SECRET_NAMES) else []
+    if "://" not in value:
+        return parts
+    try:
+        address = urlsplit(value)
+        user, password = address.username or "", address.password or ""
+    except ValueError:
+        return [*parts, value]
+    login = f"{unquote(user)}:{unquote(password)}"
+    parts += [user, password, base64.b64encode(login.encode()).decode() if user or password else ""]
+    parts += [part for part in address.path.split("/") if "{" not in part]
+    for pair in (*address.query.split("&"), *address.fragment.split("&")):
+        parts.append(pair.partition("=")[2] or pair)
+    return parts
