@@ -2,7 +2,7 @@
 
 migrate      create it, or bring it to the layout of this version
 tables       every table with its rows, columns and units
-quarantine   rows that were refused, newest first, with the reason
+quarantine   batches that were refused, with the reason: list, show, replay, drop
 refresh      bring the tables that SQL makes of others (data/marts) up to date
 """
 
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from data.errors import DataError
+from data.quarantine import commands as quarantine_commands
 from data.store import Store
 
 
@@ -22,9 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("migrate", help="create the file, or bring it to the layout of this version")
     commands.add_parser("tables", help="every table with its rows, columns and units")
-    refused = commands.add_parser("quarantine", help="rows that were refused, newest first, with the reason")
-    refused.add_argument("--last", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
-    refused.add_argument("--table", help="only rows meant for this table")
+    quarantine = commands.add_parser("quarantine", help="batches that were refused: list, show, replay, drop")
+    quarantine_commands.add_arguments(quarantine)
     made = commands.add_parser("refresh", help="bring the tables that SQL makes of others up to date")
     made.add_argument("target", nargs="*", help="tables of data/marts (default: all); their inputs come first")
     made.add_argument("--full", action="store_true", help="build them anew")
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif arguments.command == "refresh":
             _refresh(arguments.target or None, arguments.full)
         else:
-            _quarantine(arguments.last, arguments.table)
+            quarantine_commands.run(arguments)
     except DataError as error:
         print(f"data: {error}", file=sys.stderr)
         return 1
@@ -61,19 +61,6 @@ def _tables() -> None:
             for column in table.columns:
                 empty = ", may be empty" if column.nullable else ""
                 print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
-
-
-def _quarantine(last: int, table: str | None) -> None:
-    with Store.open(readonly=True) as store:
-        rows = store.rows(
-            "SELECT datetime(quarantined_at, 'unixepoch'), source, batch_key, table_name, reason, row FROM quarantine "
-            "WHERE ? IS NULL OR table_name = ? ORDER BY quarantined_at DESC, id LIMIT ?",
-            (table, table, last),
-        )
-    for when, source, key, meant_for, reason, row in rows:
-        print(f"{when} UTC  {source} {key}  {meant_for}\n  {reason}\n  {row}")
-    if not rows:
-        print("nothing is in quarantine")
 
 
 def _refresh(names: Sequence[str] | None, full: bool) -> None:

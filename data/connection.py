@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.errors import MigrationFailed, NotAWarehouse, WarehouseError, WarehouseLocked, WarehouseMissing
+from data.errors import (
+    MigrationFailed,
+    NotAWarehouse,
+    WarehouseError,
+    WarehouseFull,
+    WarehouseLocked,
+    WarehouseMissing,
+)
 from data.errors import WarehouseReadOnly as ReadOnly
 from data.migrations import SCHEMA_VERSION, identify, migrate
 
 BUSY_TIMEOUT = 10.0
 """Seconds a connection waits for the write lock."""
+
+
+LEAST_FREE = 2**20
+"""Bytes: with less room than this, an error of input or output is put down to it."""
 
 
 @contextmanager
@@ -39,8 +51,12 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise ReadOnly(
                 f"{path}: cannot be opened ({error}); check that its directory exists and is writable"
             ) from (error)
-        if code == sqlite3.SQLITE_FULL:
-            raise WarehouseError(f"{path}: the disk is full; nothing was written") from error
+        # Without room for its shared memory, SQLite says no more than "disk I/O error".
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < LEAST_FREE):
+            raise WarehouseFull(
+                f"{path}: the disk is full; nothing was written. {_free(path) / 1e6:,.1f} MB are free in "
+                f"{path.parent}: make room there, or move the file and set RISK_DB, then run again"
+            ) from error
         if code == sqlite3.SQLITE_IOERR:
             raise WarehouseError(f"{path}: cannot be read or written ({error}); check the disk") from error
         raise
@@ -93,6 +109,14 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         ) from error
     with sqlite_errors(path):
         return _open_read_only(path, timeout)
+
+
+def _free(path: Path) -> int:
+    """Bytes free where the file lies; 0 where that cannot be told."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return 0
 
 
 def _exists(path: Path) -> bool:

@@ -27,6 +27,10 @@ class WarehouseLocked(WarehouseError):
     """Another process holds the write lock for longer than the timeout."""
 
 
+class WarehouseFull(WarehouseError):
+    """There is no room left on the disk."""
+
+
 class SchemaTooNew(WarehouseError):
     """The file was written by a newer version of this package; it is never touched."""
 
@@ -48,6 +52,14 @@ class BatchRefused(DataError):
 
 class MartFailed(DataError):
     """A table that SQL makes could not be brought up to date; it is left as it was."""
+
+
+class NotInQuarantine(DataError):
+    """Quarantine has no such batch, or the beginning of an id fits more than one."""
+
+
+class ReplayRefused(DataError):
+    """A quarantined batch cannot be replayed or dropped: it is settled already, or was written since."""
 
 
 class NoSnapshot(DataError):

@@ -25,7 +25,7 @@ BEFORE_BATCHES = "before writes were numbered"
 APPLICATION_ID = 0x4C615221
 """Mark of our files in the SQLite header ("LaR!")."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
 
@@ -40,7 +40,24 @@ def _klines_append_only(connection: sqlite3.Connection) -> None:
     _to_append_only(connection, "raw_binance_klines", {"run_id": "manual"})
 
 
-STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {2: _holders_by_token, 3: _klines_append_only}
+def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
+    """Rows in quarantine gained their batch and a state; the good rows of older refused batches were never kept."""
+    present = {row[1] for row in connection.execute("PRAGMA table_info(quarantine)")}
+    if not present:
+        return
+    for column in ("batch_id TEXT", "row_number INTEGER", "state TEXT", "settled_by TEXT"):
+        name = column.split()[0]
+        if name in present:
+            continue
+        default = {"row_number": "0", "state": "'open'"}.get(name, "''")
+        connection.execute(f"ALTER TABLE quarantine ADD COLUMN {column} NOT NULL DEFAULT {default}")
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    2: _holders_by_token,
+    3: _klines_append_only,
+    4: _quarantine_by_batch,
+}
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 
 

@@ -25,6 +25,8 @@ from risk_core import InputError, Market, Snapshot, health_factor, units
 if TYPE_CHECKING:
     import pandas as pd
 
+    from data.quarantine.replay import Settlement
+
 MAX_SHARE_BELOW_ONE = 0.005
 """Share of the debt below health factor 1 that passes without the chain's own word for it. Liquidators leave less."""
 
@@ -111,12 +113,14 @@ def save_snapshot(
     run_id: str | None = None,
     *,
     payload_sha256: str | None = None,
+    settles: Settlement | None = None,
 ) -> WriteReport:
     """Write one whole snapshot in one transaction, replacing whatever was stored for its market and block.
 
     `frames`: the four tables of `PARTS` and one row of `fact_snapshot`, in which the counts and `snapshot_hash` are
     filled in here, as are `supply` and `debt` of `stg_positions` where they are left out. Other tables (such as
-    `ingest_checkpoint`) may come along. Every bad row refuses all of it. Raises `BatchRefused`.
+    `ingest_checkpoint`) may come along. `settles`: see `Store.write_batch`. Every bad row refuses all of it. Raises
+    `BatchRefused`.
     """
     frames = {name: frame.reset_index(drop=True) for name, frame in frames.items()}
     head = frames["fact_snapshot"]
@@ -137,8 +141,9 @@ def save_snapshot(
     key = f"{scope['market']}:{scope['block']}"
     try:
         return store.write_batch(
-            source, key, {**frames, "fact_snapshot": head}, run_id, payload_sha256=payload_sha256, scope=scope
-        )
+            source, key, {**frames, "fact_snapshot": head}, run_id, payload_sha256=payload_sha256, scope=scope,
+            settles=settles,
+        )  # fmt: skip
     except Exception as error:
         if unsound is not None:
             error.add_note(f"the snapshot cannot be built from its rows: {unsound}")

@@ -29,6 +29,7 @@ from data.errors import BatchRefused, WarehouseError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from data.quarantine.replay import Settlement
     from data.tables import Table
     from data.validation import Judgement
 
@@ -134,20 +135,22 @@ class Store:
         max_bad_share: float = 0.0,
         payload_sha256: str | None = None,
         scope: Mapping[str, Any] | None = None,
+        settles: Settlement | None = None,
     ) -> WriteReport:
         """Validate `frames` (table name to rows) and write the good rows in one transaction.
 
         A row with a known key replaces the old one only if its content differs, so a re-run changes nothing; in an
-        append-only table it is added beside the old one. Bad rows go to `quarantine` with their reasons. When more
-        than `max_bad_share` of the rows of any table are bad, nothing but quarantine and `fact_validation` is written
-        and `BatchRefused` is raised. Columns that tell how a row arrived (`ingested_at`, `run_id`, `payload_sha256`)
+        append-only table it is added beside the old one. Bad rows go to quarantine with their reasons. When more
+        than `max_bad_share` of the rows of any table are bad, the whole batch goes there, nothing else is written and
+        `BatchRefused` is raised. Columns that tell how a row arrived (`ingested_at`, `run_id`, `payload_sha256`)
         are filled in when a frame leaves them out; `batch` and `content_sha256` always. A batch that changed anything
         leaves a row in `fact_batch`, under the number that its rows carry.
 
         `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
-        its tables with these values that are not in the batch are removed in the same transaction.
+        its tables with these values that are not in the batch are removed in the same transaction. `settles`: the
+        quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`).
         """
-        from data import quarantine  # pandera takes half a second, and readers do not need it
+        from data.quarantine.record import Batch, record  # pandera takes half a second, and readers do not need it
         from data.validation import judge
 
         now = int(time.time())
@@ -157,12 +160,15 @@ class Store:
             "run_id": run, "flow_run_id": run, "payload_sha256": payload_sha256,
         }  # fmt: skip
         verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]
-        refused = [verdict for verdict in verdicts if verdict.bad_share > max_bad_share]
-        batch = quarantine.Batch(source, key, run, payload_sha256 or "", now)
+        refused = [verdict for verdict in verdicts if verdict.problems or verdict.bad_share > max_bad_share]
+        batch = Batch(source, key, run, payload_sha256 or "", now, max_bad_share, scope or {})
         quarantined = sum(len(verdict.bad) for verdict in verdicts)
         if refused:
             with self.transaction() as connection:
-                quarantine.record(connection, batch, frames, verdicts)
+                if settles:
+                    settles.refused(connection, batch, verdicts)
+                else:
+                    record(connection, batch, frames, verdicts, refused=True)
             raise BatchRefused(
                 _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
             )
@@ -179,7 +185,10 @@ class Store:
                 note_batch(
                     connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, removed_from=removed
                 )
-            quarantine.record(connection, batch, frames, verdicts)
+            if settles:
+                settles.passed(connection, batch, verdicts)
+            else:
+                record(connection, batch, frames, verdicts, refused=False)
         return WriteReport({verdict.table: len(verdict.good) for verdict in verdicts}, changed, quarantined)
 
     # The run's own books
@@ -313,18 +322,9 @@ def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFra
 
 
 def _refusal(source: str, key: str, refused: Sequence[Judgement], max_bad_share: float) -> str:
-    parts = []
-    for verdict in refused:
-        if verdict.problems:
-            parts.append(f"{verdict.table}: {verdict.problems[0]}")
-        else:
-            row, reasons = next(iter(verdict.bad.items()))
-            parts.append(
-                f"{verdict.table}: {len(verdict.bad)} of {verdict.n_rows} rows are bad, the first is row {row}: "
-                f"{'; '.join(reasons)}"
-            )
+    from data.quarantine.record import first_reasons
+
     return (
         f"batch {source} {key} refused, nothing of it was written (at most {max_bad_share:.1%} bad rows are allowed): "
-        + " | ".join(parts)
-        + ". See `python -m data quarantine`"
+        f"{first_reasons(refused)}. See `python -m data quarantine`"
     )

@@ -114,8 +114,12 @@ def tables() -> dict[str, Table]:
         indexes = [tuple(index) for index in said.get("indexes", ())]
         if append and (BATCH,) not in indexes:
             indexes.append((BATCH,))
+        key = (*schema.unique, *([BATCH] if append else []))
+        # The key first, as WITHOUT ROWID lays it down: where it is not, integrity_check of SQLite 3.40 sees NULLs.
+        columns = (*sorted((c for c in columns if c.name in key), key=lambda column: key.index(column.name)),
+                   *(column for column in columns if column.name not in key))  # fmt: skip
         found[name] = Table(
-            name=name, columns=columns, key=(*schema.unique, *([BATCH] if append else [])),
+            name=name, columns=columns, key=key,
             sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
         )  # fmt: skip
     return found

@@ -124,7 +124,7 @@ def write(store: Store, chain_id: int, parts: Sequence[BlockRange], run_id: str,
     import pandas as pd
 
     from data.chain import orphaned_by
-    from data.quarantine import put_aside
+    from data.quarantine.record import put_aside
 
     first, last = parts[0].first, parts[-1].last
     key = f"{chain_id}:{first}-{last}"

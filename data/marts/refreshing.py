@@ -212,12 +212,12 @@ def _put_aside(store: Store, target: Target, bad: _BadRows, run_id: str) -> Mart
     """Keep refused rows in `quarantine`, as those of a source; gives the error to raise."""
     import pandas as pd
 
-    from data import quarantine
+    from data.quarantine.record import Batch, record
 
     verdict, frame = bad.verdict, pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))
     with store.transaction() as connection:
-        batch = quarantine.Batch("data.marts", target.file, run_id, "", int(time.time()))
-        quarantine.record(connection, batch, {target.name: frame}, [verdict])
+        batch = Batch("data.marts", target.file, run_id, "", int(time.time()))
+        record(connection, batch, {target.name: frame}, [verdict], refused=False)
     reason = verdict.problems[0] if verdict.problems else "; ".join(next(iter(verdict.bad.values())))
     return MartFailed(
         f"data/marts/{target.file}: {len(verdict.bad)} of its rows are refused by the schema of {target.name}, the "

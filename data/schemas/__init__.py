@@ -19,7 +19,20 @@ from __future__ import annotations
 
 import pandera.pandas as pa
 
-from data.schemas import aave, calibrations, chain, graph, lending, oracles, prices, protocols, results, runs, staged
+from data.schemas import (
+    aave,
+    calibrations,
+    chain,
+    graph,
+    lending,
+    oracles,
+    prices,
+    protocols,
+    quarantine,
+    results,
+    runs,
+    staged,
+)
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
@@ -75,7 +88,9 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     **lending.TABLES,
     "fact_run": runs.Runs,
     "fact_validation": runs.Validations,
-    "quarantine": runs.Quarantine,
+    "quarantine": quarantine.Quarantine,
+    "quarantine_batch": quarantine.QuarantineBatches,
+    "quarantine_content": quarantine.QuarantineContent,
     "mart_state": runs.MartStates,
     "schema_version": runs.SchemaVersions,
 }

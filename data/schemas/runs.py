@@ -1,4 +1,4 @@
-"""The warehouse's own books: who wrote, what was checked, what was refused."""
+"""The warehouse's own books: who wrote, what was checked, which layouts the file has had."""
 
 from __future__ import annotations
 
@@ -84,25 +84,6 @@ class Validations(pa.DataFrameModel):
         unique = [  # noqa: RUF012
             "run_id", "source", "batch_key", "table_name", "check_name", "column_name",
         ]  # fmt: skip
-
-
-class Quarantine(pa.DataFrameModel):
-    """`quarantine`: rows that were refused, as they came, with the reason."""
-
-    id: Series[str] = sha256("digest of source, batch, table, row and reason: the same bad row is kept once")
-    run_id: Series[str] = text("run that first met it", "id")
-    source: Series[str] = name("source of the batch")
-    batch_key: Series[str] = text("block or window of the batch")
-    table_name: Series[str] = name("table it was meant for")
-    row: Series[str] = document("the row as it came")
-    reason: Series[str] = name("every check it failed")
-    payload_sha256: Series[str] = text("digest of the raw answer it was read from", "sha256")
-    quarantined_at: Series[np.int64] = seconds("when it was refused")
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["id"]  # noqa: RUF012
 
 
 class SchemaVersions(pa.DataFrameModel):

@@ -35,7 +35,8 @@ def test_quarantine_shows_the_row_and_the_reason(store, capsys):
 
     assert main(["quarantine"]) == 0
     printed = capsys.readouterr().out
-    assert "binance ETHUSDT  dim_prices\n  price_usd: greater_than(0), found -3.0" in printed
+    assert "binance ETHUSDT  refused, 1 rows wait, 1 are bad\n" in printed
+    assert "dim_prices: 1 of 1 rows are bad, the first is row 0: price_usd: greater_than(0), found -3.0\n" in printed
     assert main(["quarantine", "--table", "stg_positions"]) == 0
     assert capsys.readouterr().out == "nothing is in quarantine\n"
 
