@@ -182,10 +182,12 @@ def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -
     """
     named = {driver: assets.own_series(driver) for driver in ("eth", "btc", "usdc")}
     sql = (
-        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND ts % ? = 0"
+        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND ts % ? = 0 "
+        "AND source = ?"
     )
+    source = data.prices.SYNTHETIC if market.snapshot.synthetic else data.prices.SERVED
     with data.store.Store.open(path, readonly=True) as store:
-        rows = {d: store.rows(sql, (s, int(market.snapshot.synthetic), DAY)) for d, s in named.items() if s}
+        rows = {d: store.rows(sql, (s, int(market.snapshot.synthetic), DAY, source)) for d, s in named.items() if s}
     return {d: daily_moves(*np.array(found).T) for d, found in rows.items() if found}
 
 

@@ -2,6 +2,10 @@
 
 The window may be hours or years, in several intervals: what is stored is not asked for again, and a killed run goes
 on where it stopped (`flows.kline_backfill`). How USDT prices become USD: `flows.kline_rows`.
+
+With `--sources binance defillama` DefiLlama's prices are stored beside them and held against them
+(`flows.second_prices`). Sources that disagree are noted in `fact_validation` and in the run's line; Binance's are
+served (`data.prices`).
 """
 
 from __future__ import annotations
@@ -74,8 +78,9 @@ def collect(arguments: Namespace) -> str:
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
     name) and `BatchRefused`.
     """
-    from data import assets
+    from data import assets, marts, snapshot
     from data.store import Store
+    from flows import second_prices
     from flows.sources.binance import Binance
 
     mapping = None if arguments.symbols else assets.asset_map(arguments.market)
@@ -83,7 +88,10 @@ def collect(arguments: Namespace) -> str:
     if not symbols:
         return "every reserve has a fixed oracle price: there is no series to fetch"
     asked = windows(arguments, time.time())
-    parameters = {"symbols": symbols, "windows": [list(window) for window in asked]}
+    chain_id = 0 if mapping is None else snapshot.newest(arguments.market).chain_id
+    coins = second_prices.coins_of(symbols, mapping, chain_id, dict(arguments.coins))
+    second_prices.band()  # a setting that cannot be used is said before anything is read
+    parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
     with (
         Store.open() as store,
         recorded(store, FLOW.name, parameters) as run_id,
@@ -98,11 +106,17 @@ def collect(arguments: Namespace) -> str:
             done.changed += report.changed["dim_prices"]
         if mapping is not None:
             assets.save_map(store, mapping, run_id)
+        agreement = second_prices.cross_check(
+            store, run_id, symbols, coins, asked,
+            read=second_prices.SOURCE in arguments.sources, latest=arguments.latest,
+        )  # fmt: skip
+        marts.refresh(store, ["stg_prices"], run_id=run_id)
         skew = binance.clock_ahead
     return (
         f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
         f"{done.changed:,} new or changed; 1 USDT = 1 USD"
         + (f" except for {done.corrected:,} prices corrected by {PEG}" if done.corrected else "")
+        + agreement
         + states
         + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
     )
@@ -194,6 +208,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--symbols", nargs="+", type=_symbol, metavar="SYMBOL",
         help="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
     )  # fmt: skip
+    parser.add_argument(
+        "--sources", nargs="+", choices=("binance", "defillama"), default=["binance"],
+        help="whose prices to collect; Binance's are always read, and served (default: binance)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coins", nargs="+", type=_coin, default=[], metavar="SYMBOL=COIN",
+        help="what DefiLlama calls a series, such as BTCUSDT=coingecko:bitcoin",
+    )  # fmt: skip
     parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
     parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")
     parser.add_argument("--again", action="store_true", help="read bars again that are stored already")
@@ -226,6 +248,13 @@ def _symbol(text: str) -> str:
     if not re.fullmatch(r"[A-Z0-9]{2,20}", text.upper()):
         raise ArgumentTypeError(f"expected a Binance pair such as ETHUSDT, found {text!r}")
     return text.upper()
+
+
+def _coin(text: str) -> tuple[str, str]:
+    symbol, _, coin = text.partition("=")
+    if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", coin):
+        raise ArgumentTypeError(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {text!r}")
+    return _symbol(symbol), coin
 
 
 FLOW = FlowSpec(
