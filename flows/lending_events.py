@@ -1,7 +1,7 @@
 """Flow `lending-events`: who borrowed, deposited, repaid, withdrew and was liquidated, at Aave and Compound.
 
-From the logs of a node (the default), or from an outside vendor's connector (`--route vendor`, off until one is
-configured). Events are keyed by (chain, block, log index) and belong to
+From the logs of a node (the default), from a Messari subgraph (`--route messari`), or from an outside vendor's
+connector (`--route vendor`, off until one is configured). Events are keyed by (chain, block, log index) and belong to
 the owner of the position, never to the payer. Each is valued at the newest price that was known when it happened;
 where none was, the value stays NULL.
 """
@@ -30,7 +30,7 @@ TARGETS = ("fact_lending_borrow_events", "fact_lending_deposit_events", "fact_le
 
 def run(arguments: Namespace) -> str:
     """Store the events up to `arguments.block`; returns what was stored, one line for each market."""
-    route = {"logs": run_logs, "vendor": run_vendor}[arguments.route]
+    route = {"logs": run_logs, "messari": run_messari, "vendor": run_vendor}[arguments.route]
     return route(arguments)
 
 
@@ -81,6 +81,23 @@ def scan(
         return LendingIngest(store, rpc, market, run_id).until(block, first_block, progress=bar)
 
 
+def run_messari(arguments: Namespace) -> str:
+    """From a Messari subgraph: one deployment for each market that is named."""
+    from data.settings import aave_market
+    from data.store import Store
+    from flows.lending_subgraph import ingest
+    from flows.sources.lending_messari import deployment
+
+    lines = []
+    for name in arguments.markets or [aave_market()]:
+        at = deployment(name)
+        with Store.open() as store, recorded(store, FLOW.name, {"market": name, "route": "messari"}) as run_id:
+            last = arguments.block if isinstance(arguments.block, int) else None
+            lines.append(ingest(store, at, run_id, first=arguments.from_block, last=last))
+            _refresh(store, run_id)
+    return "\n".join(lines)
+
+
 def run_vendor(arguments: Namespace) -> str:
     """From the outside vendor that is configured, if one is."""
     from data.settings import aave_market
@@ -118,8 +135,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
     )  # fmt: skip
     parser.add_argument(
-        "--route", choices=("logs", "vendor"), default="logs",
-        help="a node's logs, or an outside vendor's connector (default: %(default)s)",
+        "--route", choices=("logs", "messari", "vendor"), default="logs",
+        help="a node's logs, a Messari subgraph, or an outside vendor's connector (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--block", type=_block, default="latest",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data.schemas.lending import RECEIVED
@@ -72,6 +74,21 @@ def blocks_of(
     return [found[number] for number in sorted(found)]
 
 
+def with_reading(events: Sequence[LendingEvent]) -> list[LendingEvent]:
+    """Events of a source that knows no block hashes, with a digest of their block's events in the hash's place.
+
+    It does the hash's service: when the source changes its mind about a block, the older rows no longer count.
+    """
+    by_block: dict[tuple[int, int], list[str]] = {}
+    for event in events:
+        by_block.setdefault((event.chain_id, event.block_number), []).append(event.payload_sha256)
+    digests = {at: "0x" + hashlib.sha256("".join(sorted(seen)).encode()).hexdigest() for at, seen in by_block.items()}
+    return [
+        event if event.block_hash else replace(event, block_hash=digests[event.chain_id, event.block_number])
+        for event in events
+    ]
+
+
 def store_events(
     store: Store, events: Sequence[LendingEvent], source: str, market: str, first: int, last: int, run_id: str
 ) -> int:
@@ -87,6 +104,7 @@ def store_events(
                 f"{source}: expected events of {market} in blocks {first} to {last}, found one of {event.market} in "
                 f"block {event.block_number} (log {event.log_index})"
             )
+    events = with_reading(events)
     frames = frames_of(events, source)
     chains = store.rows(
         "SELECT DISTINCT chain_id FROM raw_lending_blocks WHERE source = ? AND market = ?", (source, market)

@@ -42,8 +42,8 @@ class _Received(pa.DataFrameModel):
     protocol: Series[str] = text("aave_v2, aave_v3, compound_v2 or compound_v3", isin=PROTOCOLS)
     contract: Series[pd.StringDtype] = address("contract that emitted the log; absent where unknown", nullable=True)
     event: Series[str] = name("name of the contract's event, or of the subgraph's entity")
-    block_hash: Series[pd.StringDtype] = text("hash of the block; absent where unknown", "hash", nullable=True,
-                                              whole_text_matches=HASH32)  # fmt: skip
+    block_hash: Series[pd.StringDtype] = text("hash of the block; a digest of its events where the route knows none",
+                                              "hash", nullable=True, whole_text_matches=HASH32)  # fmt: skip
     block_timestamp: Series[np.int64] = seconds("time of the block")
     tx_hash: Series[str] = hash32("hash of the transaction")
     owner: Series[str] = address("owner of the position: onBehalfOf, never the payer")
@@ -106,7 +106,7 @@ class ReadBlocks(pa.DataFrameModel):
     market: Series[str] = name("market name")
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
     block_number: Series[np.int64] = integer("block", "block")
-    block_hash: Series[pd.StringDtype] = text("its hash; absent where unknown, or where nothing is left", "hash",
+    block_hash: Series[pd.StringDtype] = text("as in the tables of events; absent where nothing is left", "hash",
                                               nullable=True, whole_text_matches=HASH32)  # fmt: skip
     block_timestamp: Series[np.int64] = seconds("time of the block")
     n_events: Series[np.int64] = integer("events of the market in it", "events")

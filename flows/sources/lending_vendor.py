@@ -36,8 +36,8 @@ def connector() -> LendingVendor:
     named = settings.get("LENDING_CONNECTOR")
     if named is None:
         raise ConfigurationError(
-            "no outside vendor is configured, and none is needed: `--route logs` reads the same events from a node. "
-            "To use one, set LENDING_CONNECTOR to package.module:name of a "
+            "no outside vendor is configured, and none is needed: `--route logs` reads the same events from a node, "
+            "`--route messari` from a subgraph. To use one, set LENDING_CONNECTOR to package.module:name of a "
             "connector (flows.sources.lending_vendor.LendingVendor)"
         )
     if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", named):
