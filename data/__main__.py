@@ -53,6 +53,7 @@ def _migrate() -> None:
 
 def _tables() -> None:
     from data.tables import tables
+    from data.views import views
 
     with Store.open(readonly=True) as store:
         for table in tables().values():
@@ -61,6 +62,8 @@ def _tables() -> None:
             for column in table.columns:
                 empty = ", may be empty" if column.nullable else ""
                 print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
+    for view in views().values():
+        print(f"\n{view.name}: a view of {', '.join(view.reads)}\n  {view.about}")
 
 
 def _refresh(names: Sequence[str] | None, full: bool) -> None:

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a write did to one table: rows handed over, new or different, removed; the newest time they speak of."""
+
+    table: str
+    rows: int
+    changed: int
+    removed: int
+    newest_at: int | None
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
@@ -20,11 +32,15 @@ def note_batch(
     run_id: str,
     payload_sha256: str,
     at: int,
-    removed_from: Sequence[str] = (),
+    effects: Sequence[Effect] = (),
 ) -> None:
-    """Enter a write that changed something into `fact_batch`; `removed_from` names the tables that lost rows."""
+    """Enter a write that changed something into `fact_batch`, and what it did to which table into `fact_batch_rows`."""
     connection.execute(
-        "INSERT INTO fact_batch (batch, source, key, run_id, payload_sha256, written_at, removed_from) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (number, source, key, run_id, payload_sha256, at, ",".join(removed_from)),
+        "INSERT INTO fact_batch (batch, source, key, run_id, payload_sha256, written_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (number, source, key, run_id, payload_sha256, at),
+    )
+    connection.executemany(
+        "INSERT INTO fact_batch_rows (batch, table_name, n_rows, n_changed, n_removed, newest_at) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        [(number, e.table, e.rows, e.changed, e.removed, e.newest_at) for e in effects if e.changed or e.removed],
     )

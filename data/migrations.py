@@ -87,12 +87,16 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     Raises `MigrationFailed` when a step fails or a table cannot be brought to its layout without one.
     """
     from data.tables import fingerprint, tables  # pandera takes half a second, and readers do not need it
+    from data.views import views
 
     if identify(connection, path) == SCHEMA_VERSION and fingerprint() in _applied(connection):
         return False
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = identify(connection, path)  # again: another process may have been faster
+        # Views first: a table that a view reads could not be renamed.
+        for (view,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall():
+            connection.execute(f'DROP VIEW "{view}"')
         for step in range(version + 1, SCHEMA_VERSION + 1):
             if version and step in STEPS:
                 STEPS[step](connection)
@@ -101,6 +105,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
             _add_columns(connection, table, path)
             for index in table.index_ddl:
                 connection.execute(index)
+        for view in views().values():
+            connection.execute(view.ddl)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute(
@@ -131,7 +137,8 @@ def _first_batch(connection: sqlite3.Connection) -> int:
     """The number under which rows go that were written before writes were numbered; noted when first asked for."""
     from data.tables import tables
 
-    connection.execute(tables()["fact_batch"].ddl)
+    for name in ("fact_batch", "fact_batch_rows"):
+        connection.execute(tables()[name].ddl)
     found = connection.execute("SELECT batch FROM fact_batch WHERE source = ?", (BEFORE_BATCHES,)).fetchone()
     if found:
         return found[0]
@@ -165,6 +172,16 @@ def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[s
             [(*row[:place], digest, *row[place:]) for row, digest in zip(some, sha256, strict=True)],
         )
     connection.execute(f'DROP TABLE "{name}_before"')
+    _count_as_written(connection, given[BATCH], name)
+
+
+def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -> None:
+    """Enter all rows of a table as those of one write, so that what reads the table sees them as new."""
+    connection.execute(
+        "INSERT OR REPLACE INTO fact_batch_rows (batch, table_name, n_rows, n_changed, n_removed) "
+        f'SELECT ?, ?, count(*), count(*), 0 FROM "{table}" HAVING count(*) > 0',
+        (number, table),
+    )
 
 
 def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
@@ -183,6 +200,7 @@ def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> No
         if column.name == "batch":
             first = _first_batch(connection)
             connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql} DEFAULT {first}')
+            _count_as_written(connection, first, table.name)
             continue
         if not column.nullable:
             raise MigrationFailed(

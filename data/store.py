@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from data import settings
-from data.batches import next_batch, note_batch
+from data.batches import Effect, next_batch, note_batch
 from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
 from data.errors import BatchRefused, WarehouseError
 
@@ -99,12 +99,12 @@ class Store:
             return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
 
     @contextmanager
-    def one_state(self) -> Iterator[None]:
+    def one_state(self) -> Iterator[sqlite3.Connection]:
         """Every query inside sees the same state of the file, whatever a writer commits meanwhile."""
         with sqlite_errors(self.path):
             self._connection.execute("BEGIN")
             try:
-                yield
+                yield self._connection
             finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -172,24 +172,26 @@ class Store:
             raise BatchRefused(
                 _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
             )
-        changed, removed = {}, []
+        effects = []
         with self.transaction() as connection:
             number = next_batch(connection)
             for verdict in verdicts:
-                changed[verdict.table] = upsert(connection, verdict.table, _numbered(verdict.good, number))
-                if scope and (gone := _remove_others(connection, verdict.table, verdict.good, scope)):
-                    changed[verdict.table] += gone
-                    removed.append(verdict.table)
-            if any(changed.values()):
+                rows = verdict.good
+                changed = upsert(connection, verdict.table, _numbered(rows, number))
+                removed = _remove_others(connection, verdict.table, rows, scope) if scope else 0
+                effects.append(Effect(verdict.table, len(rows), changed, removed, _newest(verdict.table, rows)))
+            if any(effect.changed or effect.removed for effect in effects):
                 sha256 = payload_sha256 or ""
-                note_batch(
-                    connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, removed_from=removed
-                )
+                note_batch(connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, effects=effects)
             if settles:
                 settles.passed(connection, batch, verdicts)
             else:
                 record(connection, batch, frames, verdicts, refused=False)
-        return WriteReport({verdict.table: len(verdict.good) for verdict in verdicts}, changed, quarantined)
+        return WriteReport(
+            {effect.table: effect.rows for effect in effects},
+            {effect.table: effect.changed + effect.removed for effect in effects},
+            quarantined,
+        )
 
     # The run's own books
 
@@ -284,6 +286,15 @@ def append_sql(layout: Table) -> str:
 def quoted(names: Sequence[str]) -> str:
     """Column names as SQL takes them."""
     return ", ".join(f'"{name}"' for name in names)
+
+
+def _newest(table: str, frame: pd.DataFrame) -> int | None:
+    """The newest time that validated rows speak of, None where they speak of none."""
+    from data.tables import tables
+
+    time_column = tables()[table].time
+    newest = frame[time_column].max() if time_column and len(frame) else None
+    return None if newest is None or newest != newest else int(newest)  # NaN is the one value unlike itself
 
 
 def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:

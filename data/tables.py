@@ -9,11 +9,15 @@ from functools import cache
 from pandera.engines import numpy_engine, pandas_engine
 
 from data.schemas import SCHEMAS
+from data.views import views
 
 BATCH = "batch"
 """Column with the number of the write a row came with (`fact_batch`)."""
 CONTENT_SHA256 = "content_sha256"
 """Column with the digest of a row's content."""
+
+TIMES = ("ts", "block_time", "block_timestamp", "timestamp", "updated_at", "close_time", "fetched_at", "as_of_ts")
+"""Columns that hold the time a row speaks of, in order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Table:
     """One table: columns in order, primary key, further indexes, and what may happen to its rows.
 
     `sealed`: written once, never changed. `append`: only ever added to; the key is then the natural key and `batch`.
+    `time`: column with the time a row speaks of, None for none.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Table:
     key: tuple[str, ...]
     sealed: bool
     append: bool
+    time: str | None
     indexes: tuple[tuple[str, ...], ...]
 
     @property
@@ -121,11 +127,13 @@ def tables() -> dict[str, Table]:
         found[name] = Table(
             name=name, columns=columns, key=key,
             sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
+            time=said.get("time") or next((name for name in TIMES if name in schema.columns), None),
         )  # fmt: skip
     return found
 
 
 def fingerprint() -> str:
-    """SHA-256 of all table definitions: two files with the same fingerprint have the same layout."""
+    """SHA-256 of all definitions: two files with the same fingerprint have the same tables, indexes and views."""
     definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl)]
+    definitions += [view.ddl for view in views().values()]
     return hashlib.sha256("\n".join(definitions).encode()).hexdigest()

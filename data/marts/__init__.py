@@ -17,7 +17,10 @@ alone. Each row carries `batch`, the greatest of the batches of all rows it is m
 have a part in it: no clock, no chance, not the table itself. Then an update gives what building anew gives.
 
 Where a newer input can make rows disappear, `-- scope: market from fact_snapshot` says that for each market among the
-new rows of `fact_snapshot` the SELECT returns all there is, so other rows of these markets are removed.
+new rows of `fact_snapshot` the SELECT returns all there is, so other rows of these markets are removed. In place of the
+table there may be a SELECT in brackets that gives these columns and `batch`.
+
+`data.marts.functions` has the functions that the SELECTs may use beside those of SQLite.
 
 A table is built anew when its file changed, when an input was built anew, or when an input lost rows and there is no
 scope to say which. Each table is brought up to date in one transaction, or left as it was.

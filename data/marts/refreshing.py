@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import MartFailed
+from data.marts.functions import register
 from data.marts.target import FOLDER, Target, targets, with_inputs
 from data.store import MANUAL_RUN, Store, quoted, upsert_sql
 from data.tables import BATCH, Table, tables
@@ -19,6 +20,8 @@ CHECKED_ROWS = 500_000
 """New rows of one refresh that are held against their schema one by one. Beyond it the first ones are, and for the
 rest the table itself speaks: key unique, nothing missing, every value of its type."""
 CHUNK = 50_000
+BOOKS = {"fact_batch", "fact_batch_rows"}
+"""Tables that every write changes without being named in `fact_batch_rows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,20 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    sql_sha256: str
-    watermark: int
-    generation: int
-    removals: int
-    inputs: str
+    """Row of `mart_state`; of a table that was never made: nothing seen."""
+
+    sql_sha256: str = ""
+    watermark: int = 0
+    generation: int = 0
+    removals: int = 0
+    inputs: str = ""
 
 
 class _BadRows(Exception):
     """Rows that their schema refuses; carried out of the transaction so that they can be put aside."""
 
-    def __init__(self, verdict: Judgement, rows: list[tuple]) -> None:
-        self.verdict, self.rows = verdict, rows
+    def __init__(self, target: Target, verdict: Judgement, rows: list[tuple]) -> None:
+        self.target, self.verdict, self.rows = target, verdict, rows
 
 
 def refresh(
@@ -70,75 +75,105 @@ def refresh(
     """
     known = targets(folder)
     named = list(known if names is None else names)
+    with store.one_state() as connection:
+        register(connection)
     done = {}
     for name in with_inputs(named, known):
         try:
-            done[name] = _one(store, known[name], known, full and name in named)
+            done[name] = _one(store, known, name, full and name in named)
         except _BadRows as bad:
-            raise _put_aside(store, known[name], bad, run_id or MANUAL_RUN) from None
+            raise _put_aside(store, bad, run_id or MANUAL_RUN) from None
     return done
 
 
-def _one(store: Store, target: Target, known: Mapping[str, Target], full: bool) -> Refreshed:
-    start = time.perf_counter()
-    with store.one_state():  # a look without the write lock: mostly there is nothing to do
-        rebuild, state, watermark, _ = _due(store, target, known, full)
-    if not rebuild and state is not None and state.watermark == watermark:
-        return Refreshed(target.name, False, 0, 0, 0, 0, watermark, time.perf_counter() - start)
+def _one(store: Store, known: Mapping[str, Target], name: str, full: bool) -> Refreshed:
+    with store.one_state() as connection:  # a look without the write lock: mostly there is nothing to do
+        if not full and not _due(connection, known, name)[0]:
+            return _untouched(connection, name)
     with store.transaction() as connection:
-        rebuild, state, watermark, inputs = _due(store, target, known, full)
-        layout = tables()[target.name]
-        columns = _columns(connection, target, layout)
-        try:
-            if rebuild:
-                counts = _build(connection, target, layout, columns)
-            else:
-                counts = _update(connection, target, layout, columns, state.watermark if state else 0)
-        except sqlite3.IntegrityError as error:
-            raise MartFailed(
-                f"data/marts/{target.file}: gives a row that {target.name} refuses ({error}); the key is "
-                f"{', '.join(layout.key)}. {target.name} is left as it was"
-            ) from error
-        selected, changed, removed, checked = counts
-        connection.execute(
-            "INSERT OR REPLACE INTO mart_state (target, sql_sha256, watermark, generation, removals, inputs, "
-            "refreshed_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                target.name, target.sha256, watermark, (state.generation if state else 0) + rebuild,
-                (state.removals if state else 0) + (removed > 0), inputs, int(time.time()),
-            ),
-        )  # fmt: skip
-    return Refreshed(target.name, rebuild, selected, changed, removed, checked, watermark, time.perf_counter() - start)
+        # A source may have written since its inputs were brought up to date: all of them must speak of one state.
+        for earlier in with_inputs([name], known)[:-1]:
+            _bring(connection, known, earlier, False)
+        return _bring(connection, known, name, full)
 
 
-def _due(store: Store, target: Target, known: Mapping[str, Target], full: bool) -> tuple[bool, _State | None, int, str]:
-    """Whether to build anew, the state so far, the batch that will have been seen, and the state of the inputs."""
-    states = {
-        row[0]: _State(*row[1:])
-        for row in store.rows("SELECT target, sql_sha256, watermark, generation, removals, inputs FROM mart_state")
-    }
-    made = [name for name in target.reads if name in known and name != target.name]
-    newest = store.rows("SELECT coalesce(max(batch), 0) FROM fact_batch")[0][0]
-    # An input that SQL makes has seen no more than its own watermark; rows of later batches come with its next turn.
-    seen = [states[name].watermark for name in made]
-    watermark = min([newest, *seen])
+def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: str, full: bool) -> Refreshed:
+    """Bring one table up to date inside the caller's transaction; its inputs are so already."""
+    start = time.perf_counter()
+    due, rebuild, state, inputs = _due(connection, known, name)
+    rebuild = rebuild or full
+    if not due and not full:
+        return _untouched(connection, name)
+    target, layout, newest = known[name], tables()[name], _newest(connection)
+    select = _in_order(connection, target, layout)
+    try:
+        if rebuild:
+            selected, changed, removed, checked = _build(connection, target, layout, select)
+        else:
+            selected, changed, removed, checked = _update(connection, target, layout, select, state.watermark)
+    except sqlite3.IntegrityError as error:
+        raise MartFailed(
+            f"data/marts/{target.file}: gives a row that {name} refuses ({error}); the key is {', '.join(layout.key)}. "
+            f"{name} is left as it was"
+        ) from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # locked, full, unreadable: not the file's fault
+            raise
+        raise MartFailed(f"data/marts/{target.file}: {error}; {name} is left as it was") from error
+    connection.execute(
+        "INSERT OR REPLACE INTO mart_state (target, sql_sha256, watermark, generation, removals, inputs, refreshed_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            name, target.sha256, newest, state.generation + rebuild, state.removals + (removed > 0), inputs,
+            int(time.time()),
+        ),
+    )  # fmt: skip
+    return Refreshed(name, rebuild, selected, changed, removed, checked, newest, time.perf_counter() - start)
+
+
+def _due(connection: sqlite3.Connection, known: Mapping[str, Target], name: str) -> tuple[bool, bool, _State, str]:
+    """Whether there may be anything to do, whether it means to build anew, the state so far, and that of its inputs."""
+    target = known[name]
+    made = sorted(table for table in target.reads if table in known)
+    states = {table: _state(connection, table) for table in (name, *made)}
+    state = states[name]
+    # With a scope the SELECT says itself which rows go; without one, rows that an input lost mean to build anew.
     inputs = json.dumps(
-        {name: [states[name].generation, *([] if target.scope else [states[name].removals])] for name in sorted(made)}
+        {t: [states[t].generation, 0 if target.scope else states[t].removals] for t in made}, sort_keys=True
     )
-    state = states.get(target.name)
-    rebuild = full or state is None or state.sql_sha256 != target.sha256 or state.inputs != inputs
-    if not rebuild and state is not None and not target.scope:
-        rebuild = _lost_rows(store, [name for name in target.reads if name not in made], state.watermark)
-    return rebuild, state, watermark, inputs
+    rebuild = state.sql_sha256 != target.sha256 or state.inputs != inputs
+    if not rebuild and not target.scope:
+        rebuild = _written(connection, target.reads, state.watermark, "n_removed > 0")
+    sources = {table for each in with_inputs([name], known) for table in known[each].reads}
+    due = rebuild or _written(connection, sorted(sources), state.watermark)
+    if not due and sources & BOOKS:
+        due = state.watermark < _newest(connection)
+    return due, rebuild, state, inputs
 
 
-def _lost_rows(store: Store, names: Iterable[str], since: int) -> bool:
-    """Whether a write since then removed rows from one of the tables."""
-    lost = store.rows("SELECT removed_from FROM fact_batch WHERE batch > ? AND removed_from <> ''", (since,))
-    return any(set(names) & set(removed.split(",")) for (removed,) in lost)
+def _state(connection: sqlite3.Connection, name: str) -> _State:
+    found = connection.execute(
+        "SELECT sql_sha256, watermark, generation, removals, inputs FROM mart_state WHERE target = ?", (name,)
+    ).fetchone()
+    return _State(*found) if found else _State()
 
 
-def _columns(connection: sqlite3.Connection, target: Target, layout: Table) -> str:
+def _newest(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT coalesce(max(batch), 0) FROM fact_batch").fetchone()[0]
+
+
+def _written(connection: sqlite3.Connection, names: Sequence[str], since: int, how: str = "true") -> bool:
+    """Whether a write since then changed one of the tables (in the way `how` says)."""
+    marks = ", ".join("?" * len(names))
+    sql = f"SELECT 1 FROM fact_batch_rows WHERE table_name IN ({marks}) AND batch > ? AND {how} LIMIT 1"
+    return connection.execute(sql, (*names, since)).fetchone() is not None
+
+
+def _untouched(connection: sqlite3.Connection, name: str) -> Refreshed:
+    return Refreshed(name, False, 0, 0, 0, 0, _state(connection, name).watermark, 0.0)
+
+
+def _in_order(connection: sqlite3.Connection, target: Target, layout: Table) -> str:
     """The SELECT with its columns in the table's order. Raises `MartFailed` where the two do not fit."""
     try:
         given = [c[0] for c in connection.execute(f"SELECT * FROM ({target.sql}) LIMIT 0", {"since": 0}).description]
@@ -158,8 +193,9 @@ def _build(connection: sqlite3.Connection, target: Target, layout: Table, select
     """Make the whole table anew."""
     before = connection.execute(f'SELECT count(*) FROM "{layout.name}"').fetchone()[0]
     connection.execute(f'DELETE FROM "{layout.name}"')
-    made = connection.execute(f'INSERT INTO "{layout.name}" ({quoted(layout.names)}) {select}', {"since": 0}).rowcount
-    checked = _check(connection, f'"{layout.name}"', layout)
+    into = f'INSERT INTO "{layout.name}" ({quoted(layout.names)}) {select}'
+    made = connection.execute(into, {"since": 0}).rowcount
+    checked = _check(connection, f'"{layout.name}"', target, layout)
     return made, made, max(0, before - made), checked
 
 
@@ -168,10 +204,9 @@ def _update(
 ) -> tuple[int, int, int, int]:
     """Put in what is new, and take out what its scope no longer holds."""
     connection.execute(f"CREATE TEMP TABLE mart_new {layout.body}")  # gone with the transaction when anything fails
-    selected = connection.execute(
-        f"INSERT INTO temp.mart_new ({quoted(layout.names)}) {select}", {"since": since}
-    ).rowcount
-    checked = _check(connection, "temp.mart_new", layout)
+    into = f"INSERT INTO temp.mart_new ({quoted(layout.names)}) {select}"
+    selected = connection.execute(into, {"since": since}).rowcount
+    checked = _check(connection, "temp.mart_new", target, layout)
     # The batch has a part in it here: a row that is the same but rests on newer input says so, as when built anew.
     changed = connection.execute(
         upsert_sql(layout, "SELECT * FROM temp.mart_new WHERE true", [*layout.content, BATCH])
@@ -187,14 +222,14 @@ def _remove_others(connection: sqlite3.Connection, target: Target, layout: Table
     same = " AND ".join(f'new."{name}" = "{layout.name}"."{name}"' for name in layout.key)
     gone = connection.execute(
         f'DELETE FROM "{layout.name}" WHERE ({quoted(scope.columns)}) IN '
-        f'(SELECT {quoted(scope.columns)} FROM "{scope.table}" WHERE batch > ?) '
+        f"(SELECT {quoted(scope.columns)} FROM {scope.rows} WHERE batch > ?) "
         f"AND NOT EXISTS (SELECT 1 FROM temp.mart_new AS new WHERE {same})",
         (since,),
     )
     return gone.rowcount
 
 
-def _check(connection: sqlite3.Connection, relation: str, layout: Table) -> int:
+def _check(connection: sqlite3.Connection, relation: str, target: Target, layout: Table) -> int:
     """Hold rows against their schema; returns how many. Raises `_BadRows`."""
     import pandas as pd
 
@@ -204,17 +239,18 @@ def _check(connection: sqlite3.Connection, relation: str, layout: Table) -> int:
     while rows := cursor.fetchmany(CHUNK):
         verdict = judge(layout.name, pd.DataFrame(rows, columns=list(layout.names)))
         if verdict.bad or verdict.problems:
-            raise _BadRows(verdict, rows)
+            raise _BadRows(target, verdict, rows)
     return limit
 
 
-def _put_aside(store: Store, target: Target, bad: _BadRows, run_id: str) -> MartFailed:
+def _put_aside(store: Store, bad: _BadRows, run_id: str) -> MartFailed:
     """Keep refused rows in `quarantine`, as those of a source; gives the error to raise."""
     import pandas as pd
 
     from data.quarantine.record import Batch, record
 
-    verdict, frame = bad.verdict, pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))
+    target, verdict = bad.target, bad.verdict
+    frame = pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))
     with store.transaction() as connection:
         batch = Batch("data.marts", target.file, run_id, "", int(time.time()))
         record(connection, batch, {target.name: frame}, [verdict], refused=False)

@@ -20,8 +20,8 @@ touched(symbol, interval, open_time) AS (
   WHERE p.symbol = 'USDCUSDT' AND s.symbol IS NOT NULL
 ),
 candle AS (
-  SELECT k.symbol, k.interval, k.close_time AS ts, k.source, CAST(k.close AS REAL) AS price,
-    CAST(p.close AS REAL) AS peg, max(k.batch, coalesce(p.batch, 0)) AS batch
+  SELECT k.symbol, k.interval, k.close_time AS ts, k.source, to_real(k.close) AS price,
+    to_real(p.close) AS peg, max(k.batch, coalesce(p.batch, 0)) AS batch
   FROM touched AS t
   JOIN raw_binance_klines AS k ON k.symbol = t.symbol AND k.interval = t.interval AND k.open_time = t.open_time
   LEFT JOIN raw_binance_klines AS p

@@ -15,15 +15,15 @@ from data.tables import BATCH, tables
 FOLDER = Path(__file__).resolve().parent
 
 _HEADER = re.compile(r"--\s*(target|reads|scope)\s*:\s*(.*?)\s*$", re.IGNORECASE)
-_SCOPE = re.compile(r"(?P<columns>\w+(?:\s*,\s*\w+)*)\s+from\s+(?P<table>\w+)", re.IGNORECASE)
+_SCOPE = re.compile(r"(?P<columns>\w+(?:\s*,\s*\w+)*)\s+from\s+(?P<rows>\w+|\(SELECT .*\))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Values of `columns` in the new rows of `table`, for which the SELECT returns all there is."""
+    """Values of `columns` in the new ones of `rows` (a table, or a SELECT with `batch`), for which all is returned."""
 
     columns: tuple[str, ...]
-    table: str
+    rows: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def parse(file: str, text: str) -> Target:
     if "scope" in said:
         match = _SCOPE.fullmatch(said["scope"])
         if not match:
-            raise MartFailed(f"data/marts/{file}: expected `-- scope: COLUMN, ... from TABLE`, found {said['scope']!r}")
-        scope = Scope(tuple(re.split(r"\s*,\s*", match["columns"])), match["table"])
+            raise MartFailed(f"data/marts/{file}: expected `-- scope: COLUMN, ... from ROWS`, found {said['scope']!r}")
+        scope = Scope(tuple(re.split(r"\s*,\s*", match["columns"])), match["rows"])
     target = Target(said["target"], reads, scope, " ".join(about), sql, file)
     _require_known(target)
     return target
@@ -110,8 +110,11 @@ def _require_known(target: Target) -> None:
             f"data/marts/{target.file}: {target.name} needs the column {BATCH} (data.schemas.fields.batch)"
         )
     scope = target.scope
-    if scope and (scope.table not in target.reads or not set(scope.columns) <= set(known[target.name].names)):
+    if scope and not set(scope.columns) <= set(known[target.name].names):
         raise MartFailed(
-            f"data/marts/{target.file}: the scope must name columns of {target.name} and one of the tables it reads, "
-            f"found {', '.join(scope.columns)} from {scope.table}"
+            f"data/marts/{target.file}: the scope must name columns of {target.name}, found {', '.join(scope.columns)}"
+        )
+    if scope and not any(re.search(rf"\b{name}\b", scope.rows) for name in target.reads):
+        raise MartFailed(
+            f"data/marts/{target.file}: the scope must come from one of the tables it reads, found {scope.rows}"
         )

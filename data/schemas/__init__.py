@@ -13,6 +13,8 @@ tells how a row arrived, is no part of its content, and is filled in by the stor
               again is nothing, a row with other content is a further row; staging takes the newest batch of a natural
               key. Needs the fields `content_sha256()` and `batch()`, which the store fills in; `batch` is indexed
 `"indexes"`   further indexes, each a list of columns
+`"time"`      column with the time a row speaks of, by which its freshness is measured; left out, the first of
+              `data.tables.TIMES` that the table has
 """
 
 from __future__ import annotations
@@ -31,16 +33,27 @@ from data.schemas import (
     quarantine,
     results,
     runs,
+    served,
     staged,
 )
 
 SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_batch": runs.Batches,
+    "fact_batch_rows": runs.BatchRows,
     "fact_snapshot": aave.Snapshots,
     "raw_aave_reserves": aave.Reserves,
     "raw_aave_emodes": aave.EModes,
     "raw_aave_user_accounts": aave.UserAccounts,
     "stg_positions": aave.Positions,
+    "stg_aave_terms": staged.AaveTerms,
+    "stg_account_health": staged.AccountHealth,
+    "stg_wallet_now": staged.WalletNow,
+    "stg_wallet_daily": staged.WalletDaily,
+    "dim_market": served.Markets,
+    "dim_block_day": served.BlockDays,
+    "mart_current_collateral_positions": served.CollateralPositions,
+    "mart_position_risk": served.PositionRisk,
+    "mart_freshness": served.Freshness,
     "raw_aave_holders": aave.Holders,
     "ingest_checkpoint": aave.Checkpoints,
     "raw_chain_blocks": chain.Blocks,

@@ -39,12 +39,28 @@ class Batches(pa.DataFrameModel):
     run_id: Series[str] = text("run that wrote them (fact_run), or manual", "id")
     payload_sha256: Series[str] = text("digest of the raw answer they were read from, where there is one", "sha256")
     written_at: Series[np.int64] = seconds("when they were written")
-    removed_from: Series[str] = text("tables that lost rows to it, separated by commas")
 
     class Config:
         strict = True
         coerce = True
         unique = ["batch"]  # noqa: RUF012
+
+
+class BatchRows(pa.DataFrameModel):
+    """`fact_batch_rows`: what a write did to each table that it changed."""
+
+    batch: Series[np.int64] = integer("number of the write (fact_batch)", "id")
+    table_name: Series[str] = name("the table")
+    n_rows: Series[np.int64] = integer("rows that were handed over", "rows")
+    n_changed: Series[np.int64] = integer("of these, new or different", "rows")
+    n_removed: Series[np.int64] = integer("rows that were there and no longer belong to its scope", "rows")
+    newest_at: Series[pd.Int64Dtype] = seconds("newest time the rows speak of, where they speak of one", nullable=True)
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["batch", "table_name"]  # noqa: RUF012
+        metadata = {"indexes": [["table_name", "batch"]]}  # noqa: RUF012
 
 
 class MartStates(pa.DataFrameModel):

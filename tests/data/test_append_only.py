@@ -30,8 +30,11 @@ def test_a_corrected_row_is_a_further_row_under_a_further_number(store):
     assert store.rows(f"SELECT open_time, close, batch, run_id FROM {KLINES} ORDER BY batch, open_time") == [
         (0, "10", 1, "first"), (3_600, "11", 1, "first"), (3_600, "12", 2, "second"),
     ]  # fmt: skip
-    assert store.rows("SELECT batch, source, key, run_id, payload_sha256, removed_from FROM fact_batch") == [
-        (1, "binance", "ETHUSDT:1h", "first", "c" * 64, ""), (2, "binance", "ETHUSDT:1h", "second", "", ""),
+    assert store.rows("SELECT batch, source, key, run_id, payload_sha256 FROM fact_batch") == [
+        (1, "binance", "ETHUSDT:1h", "first", "c" * 64), (2, "binance", "ETHUSDT:1h", "second", ""),
+    ]  # fmt: skip
+    assert store.rows("SELECT batch, table_name, n_rows, n_changed, n_removed, newest_at FROM fact_batch_rows") == [
+        (1, KLINES, 2, 2, 0, 7_200), (2, KLINES, 2, 1, 0, 7_200),
     ]  # fmt: skip
 
 
@@ -65,7 +68,9 @@ def test_rows_that_a_scope_removed_are_noted(store):
     store.write_batch("s", "k", {"dim_prices": price_rows(3)})
     store.write_batch("s", "k", {"dim_prices": price_rows(2)}, scope={"symbol": "ETHUSDT"})
 
-    assert store.rows("SELECT removed_from FROM fact_batch ORDER BY batch") == [("",), ("dim_prices",)]
+    assert store.rows("SELECT table_name, n_changed, n_removed FROM fact_batch_rows ORDER BY batch") == [
+        ("dim_prices", 3, 0), ("dim_prices", 0, 1),
+    ]  # fmt: skip
 
 
 def test_rows_since_a_batch_are_found_by_an_index(store):
@@ -106,6 +111,7 @@ def as_layout_2(path) -> None:
         DROP INDEX dim_prices_by_batch;
         ALTER TABLE dim_prices DROP COLUMN batch;
         DROP TABLE fact_batch;
+        DROP TABLE fact_batch_rows;
         DROP TABLE mart_state;
         DROP TABLE stg_prices;
         DELETE FROM schema_version;

@@ -145,11 +145,10 @@ def test_a_file_reads_exactly_the_tables_it_says(store, name):
             seen.add(table)
         return sqlite3.SQLITE_OK
 
-    connection = store._connection
-    connection.set_authorizer(note)
-    try:
+    with store.one_state() as connection:
+        marts.functions.register(connection)
+        connection.set_authorizer(note)
         connection.execute(f"EXPLAIN {target.sql}", {"since": 0})
-    finally:
         connection.set_authorizer(None)
 
     assert seen == set(target.reads)

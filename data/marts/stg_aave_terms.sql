@@ -1,0 +1,26 @@
+-- target: stg_aave_terms
+-- reads: fact_snapshot, raw_aave_reserves, raw_aave_emodes
+-- scope: market, block from fact_snapshot
+-- What each reserve counts for as collateral. In an e-mode its parameters replace the reserve's own for members of its
+-- collateral bitmap; a member of the ltvzero bitmap gives no borrowing power, nor does a reserve outside an isolated
+-- e-mode (aave-v3 v3.7, GenericLogic and the facts of each version: v3.6 e-modes are never isolated).
+WITH snapshot AS MATERIALIZED (
+  SELECT market, block, batch FROM fact_snapshot WHERE batch > :since
+)
+SELECT
+  s.market, s.block, 0 AS emode_id, r.asset, r.symbol, to_real(r.price_raw) / 1e8 AS price_usd,
+  r.liquidation_threshold_bps / 1e4 AS liquidation_threshold, r.ltv_bps / 1e4 AS ltv, s.batch
+FROM snapshot AS s
+JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block
+UNION ALL
+SELECT
+  s.market, s.block, e.emode_id, r.asset, r.symbol, to_real(r.price_raw) / 1e8,
+  CASE WHEN has_bit(e.collateral_bitmap, r.reserve_id) THEN e.liquidation_threshold_bps
+       ELSE r.liquidation_threshold_bps END / 1e4,
+  CASE WHEN NOT has_bit(e.collateral_bitmap, r.reserve_id) THEN iif(e.isolated, 0, r.ltv_bps)
+       WHEN has_bit(e.ltvzero_bitmap, r.reserve_id) THEN 0
+       ELSE e.ltv_bps END / 1e4,
+  s.batch
+FROM snapshot AS s
+JOIN raw_aave_emodes AS e ON e.market = s.market AND e.block = s.block
+JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block

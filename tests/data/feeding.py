@@ -1,0 +1,63 @@
+"""Random sequences of writes, such as sources make them: new rows, rows that came again, corrected ones, lost ones.
+
+Each feeder writes one batch of its tables. A new mart is tested as soon as a feeder of its inputs is in `FEEDERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from data.sample.book import holdings
+from data.sample.frames import frames
+from data.snapshot import save_snapshot
+from data.store import Store
+from tests.data.candles import candles
+from tests.data.conftest import as_live
+
+DAY = 86_400
+MIDNIGHT = 1_767_225_600
+"""2026-01-01 00:00:00 UTC."""
+SYMBOLS = ["ETHUSDT", "BTCUSDT", "USDCUSDT"]
+
+
+@cache
+def _book() -> dict[str, pd.DataFrame]:
+    return frames(holdings(100, 5))
+
+
+def candle_window(store: Store, random: np.random.Generator) -> None:
+    """Candles of one symbol; the peg strays from 1 at times."""
+    symbol = str(random.choice(SYMBOLS))
+    level = 1.0 if symbol == "USDCUSDT" else 2_000.0
+    hours = random.choice(24, size=random.integers(1, 6), replace=False)
+    closes = {int(hour): f"{level * (1 + random.choice([-0.01, 0, 0.001, 0.3])):.8f}" for hour in hours}
+    store.write_batch("binance", symbol, {"raw_binance_klines": candles(symbol, closes)})
+
+
+def snapshot(store: Store, random: np.random.Generator) -> None:
+    """A market at a block: some of its accounts, with other debts; a block may be read again, with fewer of them."""
+    market = str(random.choice(["AaveV3Ethereum", "AaveV2Polygon"]))
+    hour = int(random.choice(range(0, 100, 6)))
+    book = _book()
+    accounts = book["raw_aave_user_accounts"]["account"]
+    kept = set(accounts[random.random(len(accounts)) < random.choice([0.0, 0.3, 0.9])])
+    positions = book["stg_positions"]
+    positions = positions[positions["account"].isin(kept)].drop(columns=["supply", "debt"], errors="ignore")
+    factor = int(random.integers(1, 4))
+    positions = positions.assign(debt_raw=[str(int(raw) * factor) for raw in positions["debt_raw"]])
+    reserves = book["raw_aave_reserves"]
+    if random.random() < 0.3:  # a market without WETH
+        reserves = reserves.assign(symbol=reserves["symbol"].replace("WETH", "xETH"))
+    parts = book | {
+        "stg_positions": positions, "raw_aave_reserves": reserves,
+        "raw_aave_user_accounts": book["raw_aave_user_accounts"][accounts.isin(kept)],
+    }  # fmt: skip
+    moment = {"block": 1_000 + hour, "market": market, "block_time": MIDNIGHT + 3_600 * hour}
+    save_snapshot(store, "aave_rpc", as_live(parts, **moment))
+
+
+FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot]
