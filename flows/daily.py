@@ -8,6 +8,8 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
+`oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and what holds its prices down.
+
 `protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
 else. It runs for a live market where DEFILLAMA_URL is set, and is skipped, with the reason, everywhere else.
 """
@@ -46,6 +48,8 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market", reads_network=True),
             Stage(flow="market-prices", reads_network=True, parameters=market),
             Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+            # After the figures: none is made of it, so a feed that misbehaves costs the day none.
+            Stage(flow="oracle-prices", reads_network=True, parameters=market),
             _protocols(""),
         ]
     from data import snapshot
@@ -60,6 +64,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             flow="market-prices", reads_network=True, parameters=market, skipped=sample if newest.synthetic else ""
         ),
         Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+        Stage(flow="oracle-prices", reads_network=True, skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]  # fmt: skip
 

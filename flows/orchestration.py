@@ -53,6 +53,12 @@ async def aave_market(parameters: dict[str, Any] | None = None) -> str:
     return await read_source("aave-market", parameters or {})
 
 
+@flow(name="oracle-prices", log_prints=True)
+async def oracle_prices(parameters: dict[str, Any] | None = None) -> str:
+    """Chainlink rounds, how stale each feed is, and the market's price adapters."""
+    return await read_source("oracle-prices", parameters or {})
+
+
 @flow(name="risk-scenarios", log_prints=True)
 async def risk_scenarios(parameters: dict[str, Any] | None = None) -> str:
     """Liquidation risk of the newest snapshot."""

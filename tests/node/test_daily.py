@@ -48,3 +48,4 @@ def test_daily_writes_the_figures_of_the_nodes_market_and_again_the_same(
     assert {row[0] for row in rows("SELECT DISTINCT snapshot_hash FROM fact_risk_scenarios")} == {snapshot.hash}
     assert rows("SELECT DISTINCT block, is_synthetic, n_paths FROM fact_risk_scenarios") == [(snapshot.block, 0, 500)]
     assert run_day() == first
+    assert rows("SELECT count(DISTINCT asset) = count(DISTINCT oracle_source) FROM dim_oracle_adapter") == [(1,)]
