@@ -13,8 +13,8 @@ from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book, Walk
 from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
-from risk_core.kernels.sweep import LANES, N_STATE, N_TOTAL
 from risk_core.kernels.sweep import sweep as kernel_sweep
+from risk_core.kernels.sweep_lanes import LANES, N_STATE, N_TOTAL
 from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD

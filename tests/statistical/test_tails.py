@@ -17,6 +17,7 @@ pytestmark = pytest.mark.statistical
 CASES = {
     "gbm, one step": (1, rc.GBM(), 0.8, 30),
     "gbm, three steps": (3, rc.GBM(), 1.2, 10),
+    "gbm, a day of hours": (24, rc.GBM(), 0.8, 1.5),
     "student-t, one step": (1, rc.StudentT(4.0), 0.8, 30),
     "student-t, a day of hours": (24, rc.StudentT(4.0), 0.8, 30),
     "jumps": (3, rc.Jumps(20.0, -0.1, 0.06), 0.5, 5),

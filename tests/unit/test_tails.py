@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import risk_core as rc
-from risk_core import tails
+from risk_core import tails, tilt_search
 from risk_core.price_models import PricePaths
 from tests.markets import one_account, random_market, scenario
 
@@ -90,7 +90,7 @@ def test_where_no_loss_can_be_it_says_plain_and_zero():
     market = one_account(debt=10.0)
     tilt = tails.find_tilt(market, scenario(2), n_paths=100)
     assert len(tilt.share) == 1
-    assert tilt.n_pilot == 100 * len(tails.WIDENINGS)
+    assert tilt.n_pilot == 100 * len(tilt_search.WIDENINGS)
     estimate = tails.probability_of_deficit(market, scenario(2), n_paths=100)
     assert (estimate.value, estimate.n_positive, estimate.few_draws) == (0.0, 0, True)
 
