@@ -83,10 +83,10 @@ def repeat(
         now = clock()
         pause = pause_until_next(now, every, failures)
         if failures:
-            say(f"tried {failures} times in a row; next try in {pause:,.0f} s")
+            say(f"failed tries in a row: {failures}; the next is in {pause:,.0f} s")
         if stop.wait(pause):
             missed = f", {away:,} while the source was away" if away else ""
-            return f"{done:,} rounds{missed}; stopped by {stop.reason}"
+            return f"{done:,} round{'' if done == 1 else 's'}{missed}; stopped by {stop.reason}"
 
 
 def pause_until_next(now: float, every: float, failures: int) -> float:

@@ -41,7 +41,8 @@ def to_frames(
             {
                 "symbol": symbol, "interval": interval, "open_time": bar.open_time // 1000, "open": bar.open,
                 "high": bar.high, "low": bar.low, "close": bar.close, "volume": bar.volume,
-                "close_time": close_time(bar), "trades": bar.trades, "source": SOURCE,
+                "close_time": close_time(bar), "trades": bar.trades, "quote_volume": bar.quote_volume,
+                "taker_buy_base": bar.taker_buy_base, "taker_buy_quote": bar.taker_buy_quote, "source": SOURCE,
                 "payload_sha256": bar.payload_sha256,
             }
             for symbol in symbols

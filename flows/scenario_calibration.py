@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.prices import SYNTHETIC
 from flows.errors import FlowError
 from risk_core import Market, Scenario, calibrate
 from risk_core.dependence import DECAY, hourly_decay
@@ -208,6 +209,9 @@ def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
 def _notes(market: Market, prices: pd.DataFrame, looks_ahead: bool) -> tuple[str, ...]:
     last, block_time = int(prices.index.max()), market.snapshot.block_time
     notes = []
+    source = prices.attrs.get("source", SYNTHETIC)
+    if source != SYNTHETIC:
+        notes.append(f"calibrated on prices of one source, {source}")
     if looks_ahead:
         notes.append(
             f"calibrated on prices from {_day(prices.index.min())} to {_day(last)}, which are later than the block "

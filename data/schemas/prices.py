@@ -48,6 +48,16 @@ class BinanceKlines(pa.DataFrameModel):
     volume: Series[str] = _decimal("traded volume", "base units")
     close_time: Series[np.int64] = seconds("end of the candle")
     trades: Series[np.int64] = integer("number of trades", "trades")
+    # Candles that were stored before these were kept have none.
+    quote_volume: Series[pd.StringDtype] = text(
+        "traded volume in the quote", "quote units", nullable=True, whole_text_matches=DECIMAL
+    )
+    taker_buy_base: Series[pd.StringDtype] = text(
+        "volume that takers bought", "base units", nullable=True, whole_text_matches=DECIMAL
+    )
+    taker_buy_quote: Series[pd.StringDtype] = text(
+        "volume that takers bought, in the quote", "quote units", nullable=True, whole_text_matches=DECIMAL
+    )
     ingested_at: Series[np.int64] = ingested_at()
     source: Series[str] = name("where it was read")
     payload_sha256: Series[str] = payload_sha256()
@@ -59,7 +69,7 @@ class BinanceKlines(pa.DataFrameModel):
         strict = True
         coerce = True
         unique = ["symbol", "interval", "open_time"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
+        metadata = {"append": True, "optional": ["quote_volume", "taker_buy_base", "taker_buy_quote"]}  # noqa: RUF012
 
 
 class BinanceTickers(pa.DataFrameModel):

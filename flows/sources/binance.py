@@ -48,9 +48,12 @@ class Binance:
         *,
         clock: Callable[[], float] = time.time,
         max_wait: float = 180.0,
+        timeout: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = JsonSource("Binance", base_url, variable="BINANCE_URL", max_wait=max_wait, sleep=sleep)
+        self._http = JsonSource(
+            "Binance", base_url, variable="BINANCE_URL", max_wait=max_wait, timeout=timeout, sleep=sleep
+        )
         self._clock = clock
         self._sleep = sleep
         self._weight_limit = WEIGHT_LIMIT

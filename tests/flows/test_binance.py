@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
+import time
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -246,6 +249,47 @@ def test_nobody_listening_is_said_so_without_the_key_in_the_url(clock):
     with pytest.raises(SourceUnavailable, match=r"127\.0\.0\.1:9\) cannot be reached") as failure:
         source.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
     assert "secret" not in str(failure.value)
+
+
+def test_an_answer_that_never_comes_is_given_up_after_five_timeouts(httpserver, clock):
+    def hang(request: Request) -> Response:
+        time.sleep(0.3)
+        return Response("[]")
+
+    httpserver.expect_request("/api/v3/klines").respond_with_handler(hang)
+    source = Binance(httpserver.url_for(""), clock=clock, sleep=clock.sleep, timeout=0.05)
+    with pytest.raises(SourceUnavailable, match=r"cannot be reached .timed out.; tried 5 times"):
+        source.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+
+
+@pytest.mark.parametrize("body", ["[[17676", '[[1767225600000,"2600.0"', "", "null,", "<html>"])
+def test_a_body_that_is_cut_short_or_no_json_is_refused_at_once(binance, httpserver, clock, body):
+    httpserver.expect_request("/api/v3/klines").respond_with_data(body, content_type="application/json")
+    with pytest.raises(MalformedAnswer, match="not JSON"):
+        binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert clock.slept == []
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_body_is_tried_again(clock):
+    """A socket that promises 5,000 bytes and closes after 20, then answers whole."""
+    whole = json.dumps(hours(NOON - HOUR, 1)).encode()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve_twice() -> None:
+        for body, length in ((whole[:20], 5000), (whole, len(whole))):
+            connection, _ = server.accept()
+            connection.recv(65536)
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            connection.close()
+
+    thread = threading.Thread(target=serve_twice, daemon=True)
+    thread.start()
+    source = Binance(f"http://127.0.0.1:{server.getsockname()[1]}", clock=clock, sleep=clock.sleep)
+    assert len(source.klines("ETHUSDT", "1h", NOON - HOUR, NOON)) == 1
+    assert len(clock.slept) == 1
+    thread.join()
+    server.close()
 
 
 def test_near_the_weight_limit_we_wait_for_the_next_minute(binance, httpserver, clock):

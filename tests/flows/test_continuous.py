@@ -68,7 +68,7 @@ def test_a_source_that_is_away_is_asked_later_and_later_and_at_once_on_the_grid_
 
 
 def test_another_writer_is_waited_for():
-    assert played([WarehouseLocked("busy"), "done"])[0].startswith("1 rounds, 1 while")
+    assert played([WarehouseLocked("busy"), "done"])[0].startswith("1 round, 1 while")
 
 
 def test_a_refusal_ends_the_loop_because_waiting_does_not_mend_it():
@@ -96,7 +96,7 @@ def test_a_signal_lets_the_round_finish_and_wakes_the_sleeper(number):
     before = signal.getsignal(number)
     line = run_as_asked(once, Namespace(every=604_800.0))
 
-    assert line == f"1 rounds; stopped by {number.name}"
+    assert line == f"1 round; stopped by {number.name}"
     assert signal.getsignal(number) is before
 
 
@@ -105,7 +105,7 @@ def test_a_signal_during_a_round_does_not_interrupt_it():
         os.kill(os.getpid(), signal.SIGTERM)
         return "written whole"
 
-    assert run_as_asked(once, Namespace(every=604_800.0)) == "1 rounds; stopped by SIGTERM"
+    assert run_as_asked(once, Namespace(every=604_800.0)) == "1 round; stopped by SIGTERM"
 
 
 def test_a_second_signal_ends_at_once():
