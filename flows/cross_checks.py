@@ -55,6 +55,23 @@ def check_supplies(reserves: Iterable[Reserve], balances: Mapping[Pair, int], fi
     sums: dict[str, int] = {}
     for (token, _), scaled in balances.items():
         sums[token] = sums.get(token, 0) + scaled
+    _check_sums(reserves, sums, first_block)
+
+
+def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], first_block: int) -> None:
+    """The same of accounts: what they hold together is each token's scaledTotalSupply. Raises `CrossCheckFailed`."""
+    by_id = {r.id: r for r in reserves}
+    supply, debt = dict.fromkeys(by_id, 0), dict.fromkeys(by_id, 0)
+    for account in accounts:
+        for reserve_id, scaled in account.supply.items():
+            supply[reserve_id] += scaled
+        for reserve_id, scaled in account.debt.items():
+            debt[reserve_id] += scaled
+    sums = {r.atoken: supply[i] for i, r in by_id.items()} | {r.vtoken: debt[i] for i, r in by_id.items()}
+    _check_sums(reserves, sums, first_block)
+
+
+def _check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block: int) -> None:
     for r in reserves:
         for kind, token, expected in (
             ("aToken", r.atoken, r.scaled_atoken_supply),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flows.errors import SourceRefused
+from flows.errors import FlowError, SourceRefused
 from flows.sources.block_reader import Block, get_block
 from flows.sources.holders import CHANGES, FIRST_RANGE, Pair, ScannedRange, Tokens, scan
 from flows.sources.json_rpc import JsonRpc, RpcError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 SOURCE = "aave_holders"
 REORG_WINDOW = 64
 """Blocks behind the newest one that are read again next time: they may still be replaced."""
+KEEP_EVERY = 3.0
+"""Seconds of scanning that a killed run may have to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,8 @@ class HolderScan:
         begun, start = self._resume(first_block, block.number)
         progress.reset(total=block.number - start + 1)
         ranges = scan(self.rpc, self.tokens, start, block.number, first_range=first_range, concurrency=self.concurrency)
-        for part in ranges:
+        for part in gathered(ranges, progress):
             self._keep(part, begun, settled=block.number - REORG_WINDOW)
-            progress.update(part.last - part.first + 1)
         return self.pairs()
 
     def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
@@ -63,11 +65,11 @@ class HolderScan:
         touched: set[str] = set()
         pairs: set[Pair] = set()
         progress.reset(total=block.number - after)
-        for part in scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency):
+        ranges = scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency)
+        for part in gathered(ranges, progress):
             self._keep(part, begun, settled=block.number - REORG_WINDOW)
             touched |= part.touched
             pairs.update(part.pairs)
-            progress.update(part.last - part.first + 1)
         return touched, pairs
 
     def pairs(self) -> set[Pair]:
@@ -108,6 +110,31 @@ class HolderScan:
             frames["ingest_checkpoint"] = pd.DataFrame([row])
         if frames:
             self.store.write_batch(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, run_id=self.run_id)
+
+
+def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedRange]:
+    """Successive ranges as one, a few seconds of them: a transaction for each answer takes longer than to get it.
+
+    What was read before a refusal is given out before the refusal is raised.
+    """
+    first, last, pairs, touched = None, 0, {}, set()  # type: ignore[var-annotated]
+    since = time.monotonic()
+    try:
+        for part in ranges:
+            first, last = part.first if first is None else first, part.last
+            for pair, block in part.pairs.items():
+                pairs.setdefault(pair, block)  # the first block that names it
+            touched |= part.touched
+            progress.update(part.last - part.first + 1)
+            if time.monotonic() - since > KEEP_EVERY:
+                yield ScannedRange(first, last, pairs, frozenset(touched))
+                first, pairs, touched, since = None, {}, set(), time.monotonic()
+    except FlowError:
+        if first is not None:
+            yield ScannedRange(first, last, pairs, frozenset(touched))
+        raise
+    if first is not None:
+        yield ScannedRange(first, last, pairs, frozenset(touched))
 
 
 def first_block_of(rpc: JsonRpc, contract: str, newest: int) -> int:

@@ -71,7 +71,7 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
 
 def check_accounts(at: MarketAt, accounts: Sequence[Account], first_block: int = 0) -> None:
     """Sums of scaled balances, flags and e-modes. Raises `CrossCheckFailed`."""
-    cross_checks.check_supplies(at.reserves, _balances(at, accounts), first_block)
+    cross_checks.check_holdings(at.reserves, accounts, first_block)
     _check_flags(at, accounts)
 
 
@@ -112,12 +112,6 @@ def progress_bar(what: str, unit: str, total: int | None = None) -> Any:
     from tqdm import tqdm
 
     return tqdm(desc=what, unit=f" {unit}s", total=total, disable=None, leave=False)
-
-
-def _balances(at: MarketAt, accounts: Sequence[Account]) -> dict[tuple[str, str], int]:
-    by_id = {r.id: r for r in at.reserves}
-    balances = {(by_id[i].atoken, a.address): scaled for a in accounts for i, scaled in a.supply.items()}
-    return balances | {(by_id[i].vtoken, a.address): scaled for a in accounts for i, scaled in a.debt.items()}
 
 
 def _check_flags(at: MarketAt, accounts: Sequence[Account]) -> None:

@@ -23,6 +23,8 @@ Pair = tuple[str, str]
 NOBODY = "0x" + "00" * 20
 FIRST_RANGE = 10_000
 LONGEST_RANGE = 1_000_000
+AGAIN_AFTER = 256
+"""Answers after which a range that was refused is asked for again."""
 
 HOLDINGS = (TRANSFER, BALANCE_TRANSFER, SUPPLY, BORROW, COLLATERAL_ENABLED)
 """Events that name a holder: enough to find everybody."""
@@ -76,26 +78,54 @@ def scan(
 ) -> Iterator[ScannedRange]:
     """Ranges that together cover `first` to `last`, in order, each complete when it is yielded.
 
-    `concurrency` ranges are asked for at once. One that the node refuses is halved down to one block; ranges grow
-    again after successes. Raises `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the
-    wrong shape.
+    `concurrency` ranges are asked for at once. One that the node refuses is halved down to one block. Raises
+    `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the wrong shape.
     """
-    size, growth = first_range, 2.0
+    size = RangeSize(first_range)
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         while first <= last:
-            starts = range(first, min(last, first + concurrency * size - 1) + 1, size)
-            wave = [(start, min(start + size - 1, last)) for start in starts]
+            step = size.now
+            starts = range(first, min(last, first + concurrency * step - 1) + 1, step)
+            wave = [(start, min(start + step - 1, last)) for start in starts]
             for (start, until), logs in zip(wave, pool.map(_attempt(rpc, tokens, events), wave), strict=True):
                 if isinstance(logs, RpcError):
-                    growth, smaller = 1.25, until - start + 1
-                    for part in _in_parts(rpc, tokens, events, start, until, logs):
-                        smaller = part.last - part.first + 1
-                        yield part
-                    size = min(size, smaller)
+                    yield from _in_parts(rpc, tokens, events, start, until, logs, size)
                 else:
+                    size.answered(until - start + 1)
                     yield _scanned(start, until, logs, tokens)
             first = wave[-1][1] + 1
-            size = min(int(size * growth) + 1, LONGEST_RANGE)
+
+
+class RangeSize:
+    """How many blocks to ask for at once: doubles until the node refuses, then closes in on the largest it takes.
+
+    Logs are denser in some years than in others, so what was refused is tried again after a while.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.now = first
+        self.best = 0
+        """Largest range that was answered since the last refusal below it."""
+        self._refused = LONGEST_RANGE + 1
+        self._answers = 0
+
+    def answered(self, blocks: int) -> None:
+        self.best = max(self.best, blocks)
+        self._answers += 1
+        if self._answers > AGAIN_AFTER:
+            self._refused, self._answers = LONGEST_RANGE + 1, 0
+        if self._refused > LONGEST_RANGE:
+            self.now = min(LONGEST_RANGE, max(self.now, 2 * self.best))
+        elif self._refused - self.best > 1 + self.best // 8:
+            self.now = (self.best + self._refused) // 2
+        else:
+            self.now = self.best
+
+    def refused(self, blocks: int) -> None:
+        self._refused, self._answers = min(self._refused, blocks), 0
+        if self.best >= blocks:
+            self.best = 0
+        self.now = max(1, self.best or blocks // 2)
 
 
 def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str]) -> Any:
@@ -109,31 +139,29 @@ def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str]) -> Any:
 
 
 def _in_parts(
-    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, refusal: RpcError
+    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, refusal: RpcError, size: RangeSize
 ) -> Iterator[ScannedRange]:
     """`first` to `last`, which the node refused as a whole, in pieces that it does not refuse."""
-    until = last
-    while True:
-        if until == first:
-            raise SourceRefused(
-                f"{rpc} refuses the logs of the single block {first}: {refusal.reason}. "
-                "The scan up to that block is kept; a re-run goes on from there"
-            ) from refusal
-        if refusal.is_busy:  # may be either: a range too large, or too many requests
-            rpc.rest(0.5)
-        size = (until - first + 1) // 2
-        while True:
-            until = min(first + size - 1, last)
-            try:
-                logs = _get_logs(rpc, tokens, events, first, until)
-            except RpcError as exc:
-                refusal = exc
-                break
+    until, logs = last, refusal
+    get = _attempt(rpc, tokens, events)
+    while first <= last:
+        if isinstance(logs, RpcError):
+            if until == first:
+                raise SourceRefused(
+                    f"{rpc} refuses the logs of the single block {first}: {logs.reason}. "
+                    "The scan up to that block is kept; a re-run goes on from there"
+                ) from logs
+            # The same code says "too large" and "too many": it is the latter where as much has been answered before.
+            if logs.is_busy and until - first + 1 <= size.best:
+                rpc.rest(0.5)
+            size.refused(until - first + 1)
+        else:
+            size.answered(until - first + 1)
             yield _scanned(first, until, logs, tokens)
             first = until + 1
-            size = int(size * 1.25) + 1
-            if first > last:
-                return
+        until = min(first + size.now - 1, last)
+        if first <= last:
+            logs = get((first, until))
 
 
 def _scanned(first: int, last: int, logs: list[dict[str, Any]], tokens: Tokens) -> ScannedRange:

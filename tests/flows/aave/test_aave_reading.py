@@ -17,7 +17,7 @@ from flows.sources import abis, address_book
 from flows.sources.aave_accounts import Account
 from flows.sources.aave_rpc import EMode, Reserve
 from flows.sources.abis import Function, WrongShape
-from flows.sources.holders import NOBODY, Tokens, pairs_of, scan, touched_by
+from flows.sources.holders import NOBODY, RangeSize, Tokens, pairs_of, scan, touched_by
 from flows.sources.json_rpc import JsonRpc, RpcError
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
@@ -296,3 +296,19 @@ def test_every_kind_of_event_names_the_accounts_whose_state_it_changed():
 def test_a_log_of_the_wrong_shape_is_shown():
     with pytest.raises(MalformedAnswer, match="expected a log with address, blockNumber and topics, found"):
         pairs_of([{"address": AWETH, "topics": []}], TOKENS)
+
+
+def test_ranges_of_the_log_close_in_on_what_the_node_takes():
+    size, limit, asked = RangeSize(10_000), 2_500, []
+    for _ in range(40):
+        asked.append(size.now)
+        (size.answered if size.now <= limit else size.refused)(size.now)
+
+    assert limit * 8 // 10 < asked[-1] <= limit
+    assert sum(blocks > limit for blocks in asked) < 8
+    for _ in range(300):
+        size.answered(size.now)
+    assert size.now > limit  # tried again after a while: the log is not equally dense everywhere
+
+    size.refused(1)
+    assert size.now == 1
