@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from risk_core import Market
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rows_hash(frames: Mapping[str, pd.DataFrame]) -> str:
+    """SHA-256 over the rows of a snapshot that the engine cannot build a market from, whatever their order."""
+    digest = hashlib.sha256()
+    for table, frame in sorted(frames.items()):
+        names = sorted(map(str, frame.columns))
+        digest.update(repr((table, names)).encode())
+        for row in sorted(frame[names].astype("str").itertuples(index=False, name=None)):
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
 
 
 def snapshot_hash(market: Market) -> str:

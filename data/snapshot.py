@@ -17,7 +17,7 @@ import numpy as np
 
 from data import settings
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
-from data.identity import snapshot_hash
+from data.identity import rows_hash, snapshot_hash
 from data.market_rows import ACCOUNT, EMODE, HEAD, POSITION, RESERVE, Columns, build, from_frames, plain, with_tokens
 from data.store import Store, WriteReport
 from risk_core import InputError, Market, Snapshot, health_factor, units
@@ -68,8 +68,9 @@ def load_market(
     `max_age`: refuse an older snapshot. `verify`: recompute the content's digest too. Accounts come in the order of
     their addresses, reserves in the order of their ids. Warnings that a screen must show are in `notes`.
 
-    Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` when more than 0.5 % of the debt
-    is below health factor 1 and the chain did not confirm it, or the age is above `max_age`; `WarehouseError`.
+    Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` for Aave v2, when more than
+    0.5 % of the debt is below health factor 1 and the chain did not confirm it, and when the age is above `max_age`;
+    `WarehouseError`.
     """
     with Store.open(db, readonly=True) as store, store.one_state():
         stored, notes = _choose(store, market, block)
@@ -101,7 +102,7 @@ def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:
 
 
 def available(db: Path | str | None = None) -> list[Snapshot]:
-    """Every stored snapshot, complete or not, newest first; the sample last."""
+    """Every stored snapshot that the engine can load, complete or not, newest first; the sample last."""
     with Store.open(db, readonly=True) as store:
         return [stored.snapshot for stored in _stored(store, None, None)]
 
@@ -130,7 +131,11 @@ def save_snapshot(
     counts = {count: len(frames[table]) for table, count in PARTS.items()}
     head = head.assign(**counts, snapshot_hash="0" * 64)
     try:
-        digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}))
+        known = head.get("protocol") is None or head["protocol"].iloc[0] != "aave_v2"
+        if known:
+            digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}))
+        else:
+            digest = rows_hash({table: frames[table] for table in PARTS})
     except (InputError, SnapshotIncomplete, KeyError, TypeError, ValueError, OverflowError) as error:
         unsound: Exception | None = error
         head = head.assign(snapshot_hash="")  # no digest, so the schema refuses the batch and keeps what is wrong
@@ -155,7 +160,7 @@ def missing_rows(store: Store, market: str, block: int) -> str:
 
     Raises `NoSnapshot` where none is stored for that market and block.
     """
-    stored = _stored(store, market, block)
+    stored = _stored(store, market, block, "1")
     if not stored:
         raise NoSnapshot(f"{store.path}: holds no snapshot of {market} at block {block}")
     return _missing(store, stored[0])
@@ -164,8 +169,12 @@ def missing_rows(store: Store, market: str, block: int) -> str:
 # Choosing
 
 
-def _stored(store: Store, market: str | None, block: int | None) -> list[Stored]:
-    where, params = "1", []
+ENGINE = "(protocol IS NULL OR protocol = 'aave_v3')"
+"""Snapshots whose rules the engine knows."""
+
+
+def _stored(store: Store, market: str | None, block: int | None, kinds: str = ENGINE) -> list[Stored]:
+    where, params = kinds, []
     if market is not None:
         where, params = where + " AND market = ?", [*params, market]
     if block is not None:
@@ -191,6 +200,12 @@ def _stored(store: Store, market: str | None, block: int | None) -> list[Stored]
 def _choose(store: Store, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
     """The snapshot to load, and a note for each newer one that is incomplete."""
     candidates = _stored(store, market, block)
+    if not candidates and market is not None and (others := _stored(store, market, block, f"NOT {ENGINE}")):
+        raise SnapshotRefused(
+            f"{others[0].label} is of a protocol that is for reading only (fact_snapshot.protocol): its liquidation "
+            "rules are not implemented, and its prices may be in another currency. Its rows can be queried; for risk "
+            "figures choose a market of Aave v3"
+        )
     if not candidates:
         have = ", ".join(stored.label for stored in _stored(store, None, None)[:5]) or "none"
         wanted = f"{market or 'any market'}" + (f" at block {block}" if block is not None else "")

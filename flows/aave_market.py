@@ -74,7 +74,7 @@ def run(arguments: Namespace) -> str:
         reading = read_market(store, rpc, place, arguments.block, first_block, run_id,
                               full=arguments.full, full_every=arguments.full_every)  # fmt: skip
         report = write(store, reading, run_id)
-        unmapped = map_assets(store, market, run_id)
+        unmapped = "" if reading.state.contracts.protocol == address_book.V2 else map_assets(store, market, run_id)
         report_differences(store, reading, run_id)
     return described(place, reading, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
 
@@ -161,7 +161,9 @@ def read_market(
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
     at = open_market(rpc, place, which, concurrency=concurrency)
     scan = HolderScan(store, rpc, place.market, place.chain_id, at.tokens, run_id, concurrency)
-    base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block)
+    base = None
+    if at.contracts.protocol == address_book.V3:  # stable debt of v2 is not stored for itself, so it cannot be carried
+        base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block)
     carried: list[Account] | None = None
     if base is not None:
         carried, touched = _carry(at, scan, base)
@@ -208,7 +210,9 @@ def _read_all(at: MarketAt, scan: HolderScan, first_block: int | None) -> Market
     check_supplies(at.reserves, balances, first_block)
     with progress_bar("accounts", "read", 2 * len({account for _, account in balances})) as bar:
         sides = aave_accounts.sides_of(at.reserves)
-        accounts = aave_accounts.fetch_accounts(at.reader, at.contracts.pool, balances, sides, bar.update)
+        accounts = aave_accounts.fetch_accounts(
+            at.reader, at.contracts.pool, balances, sides, bar.update, emodes=at.contracts.protocol != address_book.V2
+        )
     return checked(at, accounts, first_block=first_block)
 
 
@@ -308,13 +312,16 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
         f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
         f"{len(state.accounts):,} accounts{how}, {report.rows['stg_positions']:,} positions; "
         f"{state.checked.hf_checked:,} health factors equal the pool's"
+        + (" within its rounding" if state.contracts.protocol == address_book.V2 else "")
         + (f", {below:,} of them below 1" if below else "")
         + (f"; {OWN_POOL}" if place.known and place.known.own_implementation else "")
+        + (f"; {READ_ONLY}" if state.contracts.protocol == address_book.V2 else "")
         + f"; {NOT_READ}"
         + ("" if changed else "; already stored, nothing changed")
     )
 
 
+READ_ONLY = "Aave v2 is for reading only, the engine does not know its rules"
 OWN_POOL = (
     "the market runs a pool of its own: valuations are compared with it, the rules of its liquidations are taken from "
     "its POOL_REVISION"

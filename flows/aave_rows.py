@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flows.cross_checks import Checked
+from flows.sources import aave_v2
 from flows.sources.aave_accounts import Account, AccountData
 from flows.sources.aave_rpc import Contracts, EMode, Reserve
+from flows.sources.address_book import V2
 from flows.sources.block_reader import Block
 from risk_core.interest import debt_balance, supply_balance
 from risk_core.units import tokens
@@ -111,13 +113,15 @@ def _account(account: Account, said: AccountData | None) -> dict[str, object]:
 
 def _positions(state: MarketState, at: Mapping[str, object]) -> pd.DataFrame:
     by_id = {reserve.id: reserve for reserve in state.reserves}
+    v2 = state.contracts.protocol == V2
+    balance, owed = (aave_v2.balance, aave_v2.balance) if v2 else (supply_balance, debt_balance)
     rows = []
     for account in state.accounts:
-        for reserve_id in sorted(account.supply.keys() | account.debt.keys()):
+        for reserve_id in sorted(account.supply.keys() | account.debt.keys() | account.stable_debt.keys()):
             r = by_id[reserve_id]
             scaled_supply, scaled_debt = account.supply.get(reserve_id, 0), account.debt.get(reserve_id, 0)
-            supply = supply_balance(scaled_supply, r.normalized_income)
-            debt = debt_balance(scaled_debt, r.normalized_debt)
+            supply = balance(scaled_supply, r.normalized_income)
+            debt = owed(scaled_debt, r.normalized_debt) + account.stable_debt.get(reserve_id, 0)
             rows.append((
                 account.address, r.asset, reserve_id, str(scaled_supply), str(supply), str(scaled_debt), str(debt),
                 int(account.is_collateral(reserve_id)), tokens(supply, r.decimals), tokens(debt, r.decimals),

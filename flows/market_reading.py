@@ -16,9 +16,9 @@ from typing import Any
 from flows import cross_checks
 from flows.aave_rows import MarketState
 from flows.errors import CrossCheckFailed
-from flows.sources import aave_accounts, aave_rpc
+from flows.sources import aave_accounts, aave_rpc, aave_v2
 from flows.sources.aave_accounts import Account
-from flows.sources.address_book import KnownMarket
+from flows.sources.address_book import V2, KnownMarket
 from flows.sources.block_reader import CONCURRENCY, MULTICALL3, Block, BlockReader, get_block
 from flows.sources.holders import Tokens
 from flows.sources.json_rpc import JsonRpc
@@ -50,6 +50,7 @@ class MarketAt:
     contracts: aave_rpc.Contracts
     reserves: Sequence[aave_rpc.Reserve]
     emodes: Sequence[aave_rpc.EMode]
+    stable: Sequence[aave_v2.StableToken] = ()
 
     @property
     def tokens(self) -> Tokens:
@@ -62,6 +63,11 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
     """Contracts, reserves and e-modes at block `which`, indices checked. Raises `FlowError`."""
     block = get_block(rpc, which)
     reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
+    if place.known and place.known.protocol == V2:
+        contracts = aave_v2.resolve(reader, place.known)
+        reserves, stable = aave_v2.fetch_reserves(reader, contracts)
+        return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[],
+                        stable=stable)  # fmt: skip
     contracts = aave_rpc.resolve(reader, place.provider, place.chain_id)
     reserves = aave_rpc.fetch_reserves(reader, contracts)
     cross_checks.check_indices(reserves, block.time)
@@ -90,6 +96,8 @@ def checked(
     the accounts that were read, where the others were carried from `base_block`; with it fewer of the others are
     compared with the pool's own valuation. In the end the block's hash must be what it was.
     """
+    if at.contracts.protocol == V2:
+        return _checked_v2(at, accounts, first_block)
     if complete:
         check_accounts(at, accounts, first_block)
     else:
@@ -104,6 +112,24 @@ def checked(
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
         accounts=accounts, account_data=said, checked=found, base_block=base_block,
+    )  # fmt: skip
+
+
+def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> MarketState:
+    """Sums, a sample of balances against the tokens, and valuations against the pool within rounding."""
+    cross_checks.check_holdings(at.reserves, accounts, first_block)
+    with progress_bar("stable debt", "read") as bar:
+        accounts = aave_v2.with_stable_debt(at.reader, accounts, at.stable, bar.update)
+    aave_v2.check_balances(at.reader, accounts, at.reserves)
+    ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
+    asked = cross_checks.accounts_to_check(ours, at.block.number)
+    with progress_bar("health factors", "account", len(asked)) as bar:
+        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    below = aave_v2.check_account_data(accounts, at.reserves, said)
+    _require_unchanged(at)
+    return MarketState(
+        market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
+        accounts=accounts, account_data=said, checked=cross_checks.Checked(len(said), below),
     )  # fmt: skip
 
 

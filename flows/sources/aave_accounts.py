@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flows.errors import MalformedAnswer
 from flows.sources import abis
@@ -19,13 +19,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`flags`: bit 2i borrows reserve id i, bit 2i + 1 uses it as collateral. `supply`, `debt`: scaled, by id."""
+    """`flags`: bit 2i borrows reserve id i, bit 2i + 1 uses it as collateral. `supply`, `debt`: scaled, by id.
+
+    `stable_debt`: owed at a stable rate, in token units, by id; there is none since v3.2.
+    """
 
     address: str
     flags: int
     emode: int
     supply: Mapping[int, int]
     debt: Mapping[int, int]
+    stable_debt: Mapping[int, int] = field(default_factory=dict)
 
     def is_collateral(self, reserve_id: int) -> bool:
         return bool(self.flags >> (2 * reserve_id + 1) & 1)
@@ -57,28 +61,33 @@ def fetch_accounts(
     balances: Mapping[Pair, int],
     sides: Mapping[str, tuple[str, int]],
     progress: Progress,
+    *,
+    emodes: bool = True,
 ) -> list[Account]:
-    """Accounts that have any balance, by address. `sides`: token -> ("supply" or "debt", reserve id)."""
+    """Accounts that have any balance, by address. `sides`: token -> ("supply" or "debt", reserve id).
+
+    `emodes`: False where the pool knows no e-modes (v2).
+    """
     held: dict[str, dict[str, dict[int, int]]] = {}
     for (token, account), scaled in balances.items():
         side, reserve_id = sides[token]
         held.setdefault(account, {"supply": {}, "debt": {}})[side][reserve_id] = scaled
-    flags = fetch_flags(reader, pool, held, progress)
+    flags = fetch_flags(reader, pool, held, progress, emodes=emodes)
     return [Account(a, *flags[a], held[a]["supply"], held[a]["debt"]) for a in sorted(held)]
 
 
 def fetch_flags(
-    reader: BlockReader, pool: str, addresses: Iterable[str], progress: Progress
+    reader: BlockReader, pool: str, addresses: Iterable[str], progress: Progress, *, emodes: bool = True
 ) -> dict[str, tuple[int, int]]:
     """(configuration bitmap, e-mode) of each address. Raises `MalformedAnswer`."""
     subjects = [(address, address) for address in sorted(addresses)]
-    calls = [c for f in (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE) for c in calls_for(subjects, pool, f)]
-    found = reader.read(calls, progress=progress)
-    flags, emodes = found[: len(subjects)], found[len(subjects) :]
-    for (address, _), emode in zip(subjects, emodes, strict=True):
+    functions = (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE) if emodes else (abis.GET_USER_CONFIGURATION,)
+    found = reader.read([c for f in functions for c in calls_for(subjects, pool, f)], progress=progress)
+    flags, chosen = found[: len(subjects)], found[len(subjects) :] or [0] * len(subjects)
+    for (address, _), emode in zip(subjects, chosen, strict=True):
         if emode > 255:
             raise MalformedAnswer(f"getUserEMode of {address}: expected an id up to 255, found {emode}")
-    return {subject[0]: (flag, emode) for subject, flag, emode in zip(subjects, flags, emodes, strict=True)}
+    return {subject[0]: (flag, emode) for subject, flag, emode in zip(subjects, flags, chosen, strict=True)}
 
 
 def sides_of(reserves: Iterable[Reserve]) -> dict[str, tuple[str, int]]:

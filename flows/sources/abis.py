@@ -102,6 +102,16 @@ GET_USER_CONFIGURATION = Function("getUserConfiguration(address)", ("uint256",))
 GET_USER_EMODE = Function("getUserEMode(address)", ("uint256",))
 GET_USER_ACCOUNT_DATA = Function("getUserAccountData(address)", ("uint256",) * 6)
 
+# LendingPool of Aave v2 (ILendingPool); the other getters have the signatures of v3
+GET_RESERVE_DATA_V2 = Function(
+    "getReserveData(address)",
+    # configuration, liquidity index, borrow index, supply rate, variable rate, stable rate, last update, aToken,
+    # stable debt token, variable debt token, rate strategy, id
+    ("uint256", "uint128", "uint128", "uint128", "uint128", "uint128", "uint40", "address", "address", "address",
+     "address", "uint8"),
+)  # fmt: skip
+GET_ADDRESSES_PROVIDER = Function("getAddressesProvider()", ("address",))
+
 # AaveOracle, its feeds, the rate strategy
 GET_ASSET_PRICE = Function("getAssetPrice(address)", ("uint256",))
 GET_SOURCE_OF_ASSET = Function("getSourceOfAsset(address)", ("address",))
@@ -111,6 +121,8 @@ GET_RATE_DATA = Function("getInterestRateData(address)", ("uint256",) * 4)
 
 # Tokens
 SYMBOL = Function("symbol()", ("string",))
+BALANCE_OF = Function("balanceOf(address)", ("uint256",))
+TOTAL_SUPPLY = Function("totalSupply()", ("uint256",))
 SCALED_TOTAL_SUPPLY = Function("scaledTotalSupply()", ("uint256",))
 SCALED_BALANCE_OF = Function("scaledBalanceOf(address)", ("uint256",))
 
@@ -185,6 +197,8 @@ BURN = _topic("Burn(address,address,uint256,uint256,uint256)")
 BALANCE_TRANSFER = _topic("BalanceTransfer(address,address,uint256,uint256)")
 SUPPLY = _topic("Supply(address,address,address,uint256,uint16)")
 BORROW = _topic("Borrow(address,address,address,uint256,uint8,uint256,uint16)")
+DEPOSIT_V2 = _topic("Deposit(address,address,address,uint256,uint16)")
+BORROW_V2 = _topic("Borrow(address,address,address,uint256,uint256,uint256,uint16)")
 COLLATERAL_ENABLED = _topic("ReserveUsedAsCollateralEnabled(address,address)")
 COLLATERAL_DISABLED = _topic("ReserveUsedAsCollateralDisabled(address,address)")
 WITHDRAW = _topic("Withdraw(address,address,address,uint256)")

@@ -26,7 +26,8 @@ LONGEST_RANGE = 1_000_000
 AGAIN_AFTER = 256
 """Answers after which a range that was refused is asked for again."""
 
-HOLDINGS = (TRANSFER, BALANCE_TRANSFER, SUPPLY, BORROW, COLLATERAL_ENABLED)
+BORROWS = (BORROW, abis.BORROW_V2)
+HOLDINGS = (TRANSFER, BALANCE_TRANSFER, SUPPLY, abis.DEPOSIT_V2, *BORROWS, COLLATERAL_ENABLED)
 """Events that name a holder: enough to find everybody."""
 CHANGES = (
     *HOLDINGS, abis.MINT, abis.BURN, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY, abis.LIQUIDATION_CALL,
@@ -35,7 +36,10 @@ CHANGES = (
 """Events after which an account is no longer what it was."""
 _OWNERS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys((TRANSFER, BALANCE_TRANSFER, abis.MINT, abis.BURN), (1, 2)),
-    **dict.fromkeys((SUPPLY, BORROW, COLLATERAL_ENABLED, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY), (2,)),
+    **dict.fromkeys(
+        (SUPPLY, abis.DEPOSIT_V2, *BORROWS, COLLATERAL_ENABLED, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY),
+        (2,),
+    ),
     **dict.fromkeys((abis.DEFICIT_CREATED, abis.USER_EMODE_SET), (1,)),
     abis.LIQUIDATION_CALL: (3,),
 }
@@ -193,8 +197,8 @@ def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
             event = topics[0]
             if event in (TRANSFER, BALANCE_TRANSFER) and address in known:
                 token: str | None = address
-            elif event in (SUPPLY, BORROW, COLLATERAL_ENABLED) and address == tokens.pool:
-                by_asset = tokens.vtoken if event == BORROW else tokens.atoken
+            elif event in HOLDINGS and address == tokens.pool:
+                by_asset = tokens.vtoken if event in BORROWS else tokens.atoken
                 token = by_asset.get("0x" + topics[1][-40:])  # None: a reserve that was dropped since
             else:
                 continue
