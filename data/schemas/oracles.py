@@ -28,7 +28,7 @@ from data.schemas.fields import (
 )
 
 INT = r"0|-?[1-9]\d{0,77}"
-FACT_STATUS = ["reported", "unverified", "unknown"]
+FACT_STATUS = ["reported", "configured", "unverified", "unknown"]
 TRIGGERS = ["first", "heartbeat", "deviation", "both", "clock", "neither", "not heartbeat", "unknown"]
 STALENESS = ["fresh", "late", "stale", "no price", "unknown"]
 ADAPTER_KINDS = [
@@ -50,7 +50,8 @@ def _read_at() -> Any:
 
 
 def _status(what: str) -> Any:
-    return text(f"{what}: reported by the named source, unverified (nobody checked it), or unknown", isin=FACT_STATUS)
+    said = "reported by the named source, configured by the user, unverified (nobody checked it), or unknown"
+    return text(f"{what}: {said}", isin=FACT_STATUS)
 
 
 class ChainlinkRounds(pa.DataFrameModel):

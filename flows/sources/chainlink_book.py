@@ -3,7 +3,9 @@
 
 Addresses: npm `@aave-dao/aave-address-book` 4.68.1 (MIT). Heartbeats and deviation thresholds are no part of the
 contracts: `reported` ones were published by somebody who is named, `unverified` ones were not checked by anybody, and
-most feeds have none. Adapter parameters: bgd-labs/aave-capo, deployment script of 2025-12-22; stewards change them.
+most feeds have none. The file named by CHAINLINK_FEEDS (same columns, without those of status) adds feeds and replaces
+facts; those are `configured`. Adapter parameters: bgd-labs/aave-capo, deployment script of 2025-12-22; stewards change
+them.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import csv
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
+from flows import settings
 from flows.errors import ConfigurationError
 
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -25,7 +30,7 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 class KnownFeed:
     """A feed of the book; `heartbeat_s` seconds and `deviation_pct` percent are None where nobody published them.
 
-    `*_status`: reported, unverified or unknown.
+    `*_status`: reported, configured, unverified or unknown.
     """
 
     chain_id: int
@@ -57,9 +62,14 @@ class KnownAdapter:
     discount_rate_per_year_pct: float | None
 
 
-@cache
 def feeds(chain_id: int) -> dict[str, KnownFeed]:
-    """Feeds of a chain by lower-case address; empty for a chain that the book does not have."""
+    """Feeds of a chain by lower-case address, built in and configured. Raises `ConfigurationError`."""
+    path = settings.get("CHAINLINK_FEEDS")
+    return _built_in(chain_id) | (_configured(Path(path), chain_id) if path else {})
+
+
+@cache
+def _built_in(chain_id: int) -> dict[str, KnownFeed]:
     return {
         row["feed"]: KnownFeed(
             chain_id=chain_id, feed=row["feed"], pair=row["pair"],
@@ -121,6 +131,41 @@ def same_words(description: str) -> str:
     True
     """
     return "".join(description.split()).casefold()
+
+
+def _configured(path: Path, chain_id: int) -> dict[str, KnownFeed]:
+    """Feeds of the user's file; what a row leaves empty stays as the book has it."""
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(
+            f"CHAINLINK_FEEDS: cannot read {path} ({type(exc).__name__}); fix or unset it"
+        ) from exc
+    found = {}
+    for line, row in enumerate(rows, start=2):
+        try:
+            address, of_chain = row["feed"].lower(), int(row["chain_id"])
+            heartbeat, deviation = _int(row.get("heartbeat_s") or ""), _float(row.get("deviation_pct") or "")
+            if (heartbeat is not None and heartbeat <= 0) or (deviation is not None and not 0 < deviation < 100):
+                raise ValueError
+            if not ADDRESS.fullmatch(address):
+                raise ValueError
+        except (KeyError, ValueError, AttributeError):
+            raise ConfigurationError(
+                f"CHAINLINK_FEEDS: line {line} of {path}: expected chain_id, feed (an address), and optionally pair, "
+                "heartbeat_s above 0, heartbeat_source, deviation_pct between 0 and 100, deviation_source"
+            ) from None
+        if of_chain != chain_id:
+            continue
+        known = found.get(address) or _built_in(chain_id).get(address)
+        known = known or KnownFeed(chain_id=chain_id, feed=address, pair=address, address_source="CHAINLINK_FEEDS")
+        facts: dict[str, Any] = {"pair": row.get("pair") or known.pair}
+        for name, unit, value in (("heartbeat", "s", heartbeat), ("deviation", "pct", deviation)):
+            if value is not None:
+                facts |= {f"{name}_{unit}": value, f"{name}_status": "configured",
+                          f"{name}_source": row.get(f"{name}_source") or ""}  # fmt: skip
+        found[address] = replace(known, **facts)
+    return found
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:

@@ -74,8 +74,9 @@ class FeedNode:
             case "eth_blockNumber":
                 return hex(self.tip)
             case "eth_getBlockByNumber":
-                digest = keccak(text=f"block {self.tip} {self.fork}").hex()
-                return {"number": hex(self.tip), "hash": f"0x{digest}", "timestamp": hex(self.time)}
+                number = self.tip if params[0] == "latest" else int(params[0], 16)
+                digest = keccak(text=f"block {number} {self.fork}").hex()
+                return {"number": hex(number), "hash": f"0x{digest}", "timestamp": hex(self.time)}
             case "eth_getCode":
                 return "0x"
             case "eth_call":

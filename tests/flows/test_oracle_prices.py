@@ -5,6 +5,9 @@ What real contracts answer is in tests/node/test_oracle_prices.py; here is what 
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -86,6 +89,42 @@ def test_facts_of_a_feed_carry_their_status(run: Run):
         assert (feed.deviation_pct is None) == (feed.deviation_status == "unknown"), feed.pair
         assert bool(feed.heartbeat_source) == (feed.heartbeat_status == "reported"), feed.pair
     assert (book[USDC].heartbeat_s, book[USDT].deviation_status) == (82_800, "unverified")
+
+
+def test_facts_that_the_user_gives_win_and_say_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    svr = "0x5424384B256154046E9667dDFaaa5e550145215e"  # the feed Aave prices ETH by; nobody published its heartbeat
+    assert chainlink_book.feeds(1)[svr.lower()].heartbeat_status == "unknown"
+    file = tmp_path / "feeds.csv"
+    file.write_text(
+        "chain_id,feed,pair,heartbeat_s,heartbeat_source,deviation_pct\n"
+        f"1,{ETH},,120,our node's history,\n1,{svr},,3600,,0.5\n8453,{ETH},other chain,5,,\n"
+    )
+    monkeypatch.setenv("CHAINLINK_FEEDS", str(file))
+
+    run("--feeds", "ETH/USD")
+
+    facts = "pair, heartbeat_s, heartbeat_status, heartbeat_source, deviation_pct, deviation_status"
+    assert rows(f"SELECT {facts} FROM dim_feed") == [
+        ("ETH/USD", 120, "configured", "our node's history", 0.5, "reported")
+    ]
+    assert rows("SELECT staleness, age_s FROM mart_feed_staleness") == [("stale", 140)]
+    known = chainlink_book.feeds(1)[svr.lower()]
+    assert (known.pair, known.heartbeat_s, known.deviation_status) == ("AAVE_SVR_ETH/USD", 3600, "configured")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["feed\n0x12", "chain_id,feed\n1,0x12", f"chain_id,feed,heartbeat_s\n1,{ETH},0", "chain_id,feed,heartbeat_s\nx,y,z",
+     f"chain_id,feed,deviation_pct\n1,{ETH},nan"],
+)  # fmt: skip
+def test_a_file_of_facts_that_cannot_be_read_is_refused_by_line(tmp_path: Path, monkeypatch, text: str):
+    (tmp_path / "feeds.csv").write_text(text)
+    monkeypatch.setenv("CHAINLINK_FEEDS", str(tmp_path / "feeds.csv"))
+    with pytest.raises(ConfigurationError, match="CHAINLINK_FEEDS: line 2 of"):
+        chainlink_book.feeds(1)
+    monkeypatch.setenv("CHAINLINK_FEEDS", str(tmp_path / "missing.csv"))
+    with pytest.raises(ConfigurationError, match="CHAINLINK_FEEDS: cannot read"):
+        chainlink_book.feeds(1)
 
 
 def test_a_stale_feed_is_called_stale(run: Run, node: FeedNode):
@@ -250,6 +289,29 @@ def test_a_bar_that_is_too_old_is_not_compared(run: Run, node: FeedNode):
         run("--feeds", "USDC/USD", "USDT/USD")
 
         assert oracle_checks.compared(store, 1, Block(1000, "", NOW)) is None
+
+
+@pytest.mark.slow
+def test_with_every_it_goes_on_collecting_until_it_is_told_to_stop(run: Run, node: FeedNode, own_warehouse: Path):
+    """As a user runs it: a process of its own, two rounds or more, SIGTERM, an end without a half-written round."""
+    command = [sys.executable, "-m", "flows", "oracle-prices", "--no-market", "--feeds", ETH, "--every", "1"]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        lines = [process.stdout.readline()]
+        node.tip, node.time = node.tip + 1, node.time + 12
+        node.feeds[ETH].push(2, 3000, start=node.time)
+        lines += [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(signal.SIGTERM)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert process.returncode == 0, errors
+    assert "57 rounds read, 57 new or changed" in lines[0]
+    assert "rounds; stopped by SIGTERM" in rest
+    assert [state for (state,) in rows("SELECT DISTINCT state FROM fact_run")] == ["completed"]
+    assert rows("SELECT max(answer) FROM raw_chainlink_rounds WHERE phase_id = 2") == [("3000",)]
+    assert rows("SELECT block, age_s FROM mart_feed_staleness ORDER BY block") == [(1000, 140), (1001, 0)]
 
 
 def test_keys_in_the_nodes_address_are_nowhere(run: Run, own_warehouse: Path):
