@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from data.snapshot import load_market as load_market
 
 _MODULES = (
-    "assets", "errors", "marts", "prices", "quarantine", "results", "sample", "schemas", "settings", "snapshot",
-    "store", "tables",
+    "assets", "errors", "lineage", "marts", "prices", "quarantine", "results", "sample", "schemas",
+    "settings", "snapshot", "store", "tables",
 )  # fmt: skip
 
 __all__ = ["load_market", *_MODULES]

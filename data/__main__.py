@@ -4,6 +4,8 @@ migrate      create it, or bring it to the layout of this version
 tables       every table with its rows, columns and units
 quarantine   batches that were refused, with the reason: list, show, replay, drop
 refresh      bring the tables that SQL makes of others (data/marts) up to date
+lineage      where a row came from: write, run, received rows
+freshness    how old each table is, and which are late
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from data.errors import DataError
 from data.quarantine import commands as quarantine_commands
@@ -28,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = commands.add_parser("refresh", help="bring the tables that SQL makes of others up to date")
     made.add_argument("target", nargs="*", help="tables of data/marts (default: all); their inputs come first")
     made.add_argument("--full", action="store_true", help="build them anew")
+    origin = commands.add_parser("lineage", help="where a row came from: write, run, received rows")
+    origin.add_argument("table")
+    origin.add_argument("key", nargs="*", help="values in the order of the table's key; the last may be left out")
+    commands.add_parser("freshness", help="how old each table is, and which are late")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "migrate":
@@ -36,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _tables()
         elif arguments.command == "refresh":
             _refresh(arguments.target or None, arguments.full)
+        elif arguments.command == "lineage":
+            _lineage(arguments.table, arguments.key)
+        elif arguments.command == "freshness":
+            _freshness()
         else:
             quarantine_commands.run(arguments)
     except DataError as error:
@@ -76,6 +87,52 @@ def _refresh(names: Sequence[str] | None, full: bool) -> None:
                 f"{report.target}: {how}, {report.changed:,} new or changed, {report.removed:,} removed, "
                 f"{report.checked:,} checked, up to batch {report.watermark}, {report.seconds:.2f} s"
             )
+
+
+def _lineage(table: str, key: Sequence[str]) -> None:
+    from data import lineage
+
+    with Store.open(readonly=True) as store:
+        for found in lineage.of(store, table, key):
+            print(f"\n{table}: " + ", ".join(f"{name} {value}" for name, value in found.row.items()))
+            if found.write:
+                write = found.write
+                print(f"  write {write.batch}: {write.source} {write.key}, {_moment(write.written_at)}")
+                print(f"  run {write.run_id}" + (f": {write.flow} {write.params}" if write.flow else ""))
+                if write.payload_sha256:
+                    print(f"  answer {write.payload_sha256}")
+            if found.made_by:
+                print(f"  made by {' > '.join(found.made_by)}")
+            for rows in found.received:
+                agree = ", ".join(f"{name} {value}" for name, value in rows.agree_in.items())
+                print(f"  {rows.table}: {rows.n_rows:,} rows with {agree}")
+                for sha256 in rows.payload_sha256:
+                    print(f"    of answer {sha256}")
+
+
+def _freshness() -> None:
+    with Store.open() as store:
+        from data import marts
+
+        marts.refresh(store, ["mart_freshness"])
+        rows = store.rows(
+            "SELECT table_name, newest_at, written_at, age_s, written_age_s, every_s, is_late FROM freshness "
+            "ORDER BY is_late DESC, table_name"
+        )
+    for table, newest, written, age, written_age, every, late in rows:
+        speaks = f"newest row {_moment(newest)} ({_age(age)} old), " if newest is not None else ""
+        verdict = f"; LATE, expected within {_age(every)}" if late else ""
+        print(f"{table:36} {speaks}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
+    if not rows:
+        print("nothing was written yet")
+
+
+def _moment(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _age(seconds: int) -> str:
+    return str(timedelta(seconds=seconds))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import os
 
-PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot")
+PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot", "marts")
 
 
 def main() -> None:

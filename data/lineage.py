@@ -1,0 +1,125 @@
+"""Where a row came from: the write that brought it, its run, and the received rows that it rests on.
+
+    for found in lineage.of(store, "stg_prices", ["ETHUSDT", "1h"]):
+        print(found.write.source, found.write.key, found.received)
+
+A row says by its `batch` which write gave it its present content. A row that SQL made carries the newest of the writes
+it rests on; the received rows of that write are named here, and older ones are found by the same keys in those tables.
+The view `lineage` has the writes themselves, for a join in SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from data import marts
+from data.errors import DataError
+from data.store import Store, quoted
+from data.tables import BATCH, Table, tables
+
+MOST_ROWS = 20
+"""Rows that are answered for, where a key is given in part."""
+
+SAME = {"wallet": "account", "newest_block": "block"}
+"""Columns of served tables that staging and raw tables know by another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One row of `fact_batch` and the run it belongs to; `flow` is empty for a write outside any run."""
+
+    batch: int
+    source: str
+    key: str
+    run_id: str
+    flow: str
+    params: str
+    payload_sha256: str
+    written_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Rows of one raw table that came with the write and agree with the row in every column both have."""
+
+    table: str
+    n_rows: int
+    agree_in: dict[str, Any]
+    payload_sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A row, the write that brought it, the SQL files it went through, and the received rows it rests on."""
+
+    table: str
+    row: dict[str, Any]
+    write: Write | None
+    made_by: tuple[str, ...]
+    received: tuple[Received, ...]
+
+
+def of(store: Store, table: str, key: Sequence[str] | Mapping[str, Any]) -> list[Lineage]:
+    """Lineage of the rows of `table` with this key, at most 20 of them.
+
+    `key`: values in the order of the table's key, of which the last may be left out, or a value by column name.
+    Raises `DataError` for an unknown table or column, for too many values, and where no row has the key.
+    """
+    layout = tables().get(table)
+    if layout is None:
+        raise DataError(f"there is no table {table}; `python -m data tables` lists them")
+    if not isinstance(key, Mapping):
+        if len(key) > len(layout.key):
+            raise DataError(f"{table} has the key {', '.join(layout.key)}, found {len(key)} values for it")
+        key = dict(zip(layout.key, key, strict=False))
+    if unknown := sorted(set(key) - set(layout.names)):
+        raise DataError(f"{table} has no column {', '.join(unknown)}; it has {', '.join(layout.names)}")
+    where = " AND ".join(f'"{name}" = ?' for name in key) or "true"
+    rows = store.rows(
+        f'SELECT {quoted(layout.names)} FROM "{table}" WHERE {where} ORDER BY {quoted(layout.key)} LIMIT {MOST_ROWS}',
+        list(key.values()),
+    )
+    if not rows:
+        raise DataError(f"{table} has no row with {', '.join(f'{name} = {value}' for name, value in key.items())}")
+    return [_of_row(store, layout, dict(zip(layout.names, row, strict=True))) for row in rows]
+
+
+def _of_row(store: Store, layout: Table, row: dict[str, Any]) -> Lineage:
+    known = marts.targets()
+    path = marts.target.with_inputs([layout.name], known) if layout.name in known else []
+    sources = sorted({name for each in path for name in known[each].reads} - set(known))
+    received = [_received(store, tables()[name], row) for name in sources if BATCH in row]
+    return Lineage(
+        table=layout.name,
+        row=row,
+        write=_write(store, row[BATCH]) if BATCH in row else None,
+        made_by=tuple(f"data/marts/{known[name].file}" for name in path),
+        received=tuple(each for each in received if each is not None and each.n_rows),
+    )
+
+
+def _write(store: Store, batch: int) -> Write | None:
+    found = store.rows(
+        "SELECT b.batch, b.source, b.key, b.run_id, coalesce(r.flow, ''), coalesce(r.params, ''), b.payload_sha256, "
+        "b.written_at FROM fact_batch AS b LEFT JOIN fact_run AS r ON r.run_id = b.run_id WHERE b.batch = ?",
+        (batch,),
+    )
+    return Write(*found[0]) if found else None
+
+
+def _received(store: Store, layout: Table, row: dict[str, Any]) -> Received | None:
+    if BATCH not in layout.names or layout.name == "fact_batch":
+        return None
+    said = {SAME.get(name, name): value for name, value in row.items() if value is not None}
+    agree = {name: said[name] for name in (*layout.natural_key, BATCH) if name in said}
+    where = " AND ".join(f'"{name}" = ?' for name in agree)
+    values = list(agree.values())
+    count = store.rows(f'SELECT count(*) FROM "{layout.name}" WHERE {where}', values)[0][0]
+    payloads = []
+    if "payload_sha256" in layout.names:
+        payloads = store.rows(
+            f'SELECT DISTINCT payload_sha256 FROM "{layout.name}" WHERE {where} ORDER BY 1 LIMIT 5', values
+        )
+    return Received(layout.name, count, agree, tuple(sha256 for (sha256,) in payloads))
