@@ -3,9 +3,16 @@
 -- What a protocol holds and has lent: chains summed at each time that one of them has a point.
 -- A chain counts with its newest point of the 25 hours before (points are daily), so a chain whose point is a few
 -- seconds off the others' does not drop out of the sum. Changes compare with the same sum a day, or seven, earlier.
-WITH
+WITH RECURSIVE
 changed AS MATERIALIZED (
   SELECT slug, min(date) AS first, max(date) AS last FROM raw_defillama_protocol WHERE batch > :since GROUP BY slug
+),
+-- One seek for each key: SELECT DISTINCT would walk the whole history.
+keys(slug, series) AS (
+  SELECT slug, (SELECT min(p.series) FROM raw_defillama_protocol AS p WHERE p.slug = c.slug) FROM changed AS c
+  UNION ALL
+  SELECT slug, (SELECT min(p.series) FROM raw_defillama_protocol AS p WHERE p.slug = keys.slug AND p.series > keys.series)
+  FROM keys WHERE series IS NOT NULL
 ),
 -- Keys with a dash are parts of a chain's key (Ethereum-borrowed); the named ones are no deposits of the protocol.
 series AS MATERIALIZED (
@@ -14,7 +21,7 @@ series AS MATERIALIZED (
     WHEN series LIKE '%-borrowed' THEN 'borrowed by chain'
     WHEN instr(series, '-') OR series IN ('staking', 'pool2', 'treasury', 'vesting', '(all)') THEN 'left out'
     ELSE 'tvl' END AS kind
-  FROM (SELECT DISTINCT p.slug, p.series FROM changed JOIN raw_defillama_protocol AS p USING (slug))
+  FROM keys WHERE series IS NOT NULL
 ),
 -- A new point has a part in the snapshots of the seven days and 25 hours after it.
 stamp AS MATERIALIZED (

@@ -60,4 +60,21 @@ def snapshot(store: Store, random: np.random.Generator) -> None:
     save_snapshot(store, "aave_rpc", as_live(parts, **moment))
 
 
-FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot]
+def protocol_history(store: Store, random: np.random.Generator) -> None:
+    """Points of some series of a protocol, seconds off a common time at times; what was lent comes by either key."""
+    slug = str(random.choice(["aave", "compound"]))
+    rows = [
+        {
+            "slug": slug, "series": str(series), "source": "defillama", "payload_sha256": "ab" * 32,
+            "date": MIDNIGHT + DAY * int(day) + int(random.choice([0, 0, 3_600, 3_607])),
+            "usd": float(random.integers(0, 5)) * 1e9,
+        }
+        for series in random.choice(
+            ["Ethereum", "Base", "borrowed", "Base-borrowed", "staking", "(all)"], size=3, replace=False
+        )
+        for day in random.choice(14, size=random.integers(1, 4), replace=False)
+    ]  # fmt: skip
+    store.write_batch("defillama", slug, {"raw_defillama_protocol": pd.DataFrame(rows)})
+
+
+FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot, protocol_history]

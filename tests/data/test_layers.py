@@ -41,7 +41,7 @@ RELATIONSHIPS = [
 
 ROUNDS = 8
 UNFED = {
-    "fact_feed_update", "fact_protocol_snapshot", "mart_address_activity", "mart_feed_staleness",
+    "fact_feed_update", "mart_address_activity", "mart_feed_staleness",
     "mart_token_transfer_hourly", "stg_chainlink_prices", "stg_lending_events",
     *(f"fact_lending_{kind}_events" for kind in ("borrow", "deficit", "deposit", "liquidation", "repay", "withdraw")),
 }  # fmt: skip
