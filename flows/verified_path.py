@@ -21,6 +21,7 @@ from flows.pipeline import recorded
 
 if TYPE_CHECKING:
     from data.store import Store
+    from flows.aave_rows import MarketState
     from flows.candidates import Indexed
     from flows.market_reading import MarketAt, Place
     from flows.route_checks import Comparison, Shortfall
@@ -54,6 +55,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--max-disagreement", type=_share, default=0.01, metavar="SHARE",
         help="share of rows in which the subgraph may differ from the chain (default: %(default)s)",
     )  # fmt: skip
+    fast.add_argument("--spot-check", type=int, default=0, metavar="N",
+                      help="compare parameters and N health factors with Aave's API (default: none)")  # fmt: skip
     fast.add_argument("--max-lag", type=int, default=100, metavar="BLOCKS",
                       help="blocks that the subgraph may be behind the node (default: %(default)s)")  # fmt: skip
 
@@ -227,12 +230,14 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], run_id: s
             MARKETS: route_checks.compare_reserves(indexed.reserves, at.reserves),
             HOLDINGS: route_checks.compare_positions(indexed.positions, read.accounts, at.reserves),
         }
-    _note(store, place, block, compared, missing, run_id)
+    _note(store, place.market, block, compared, missing, run_id)
     route_checks.require_complete(missing, arguments.max_missing)
     for table, most in ((MARKETS, route_checks.MOST_RESERVES_APART), (HOLDINGS, arguments.max_disagreement)):
         route_checks.require_agreement(compared.get(table, []), most, f"{table} of the subgraph and the chain")
 
     state = checked(at, read.accounts, complete=not missing)
+    if arguments.spot_check > 0:
+        _ask_the_api(store, state, arguments.spot_check, run_id)
     reading = aave_market.Reading(state=state, n_read=len(read.accounts), key=_key(at))
     report = aave_market.write(store, reading, run_id)
     verified_resume.end(store, place, block, run_id)
@@ -269,26 +274,36 @@ def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
     return held
 
 
+def _ask_the_api(store: Store, state: MarketState, n_accounts: int, run_id: str) -> None:
+    from flows import api_checks
+    from flows.sources.aave_api import AaveApi
+
+    with AaveApi.from_environment() as api:
+        assert isinstance(api, AaveApi)
+        second = api_checks.spot_check(api, state, n_accounts)
+    _note(store, state.market, state.block, second, [], run_id, routes="aave_api")
+    api_checks.require_second_opinion(second)
+
+
 def _note(
     store: Store,
-    place: Place,
+    market: str,
     block: Block,
     compared: dict[str, list[Comparison]],
     missing: Iterable[Shortfall],
     run_id: str,
+    routes: str = "verified_path",
 ) -> None:
     """Keep what did not agree, also when the run is refused for it."""
     import pandas as pd
 
     from flows.route_checks import findings
-    from flows.verified_reading import SOURCE
 
     rows = findings(compared, missing)
     if rows:
-        at = {"run_id": run_id, "source": SOURCE, "batch_key": f"{place.market}:{block.number}",
-              "checked_at": int(time.time())}  # fmt: skip
-        frame = pd.DataFrame([row | at for row in rows])
-        store.write_batch(SOURCE, at["batch_key"], {"fact_validation": frame}, run_id)
+        key = f"{market}:{block.number}"
+        at = {"run_id": run_id, "source": routes, "batch_key": key, "checked_at": int(time.time())}
+        store.write_batch(routes, key, {"fact_validation": pd.DataFrame([row | at for row in rows])}, run_id)
 
 
 def _key(at: MarketAt) -> str:

@@ -295,4 +295,4 @@ class _Posted(Transport):
 
 def _message(error: Any) -> str:
     text = error.get("message", error) if isinstance(error, dict) else error
-    return " ".join(str(text).split())
+    return " ".join(str(text).split()).rstrip(".")

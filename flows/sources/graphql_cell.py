@@ -24,7 +24,7 @@ class Cell:
     def into(self, field: str) -> Cell:
         inner = self.row.get(field)
         if not isinstance(inner, dict):
-            raise self._unlike(field, "an entity")
+            raise self.unlike(field, "an entity")
         return Cell(inner, f"{self.where}, {field}")
 
     def integer(self, field: str) -> int:
@@ -33,34 +33,41 @@ class Cell:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 78:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**256:
-            raise self._unlike(field, "a whole number of at most 256 bits")
+            raise self.unlike(field, "a whole number of at most 256 bits")
         return value
 
     def flag(self, field: str) -> bool:
         value = self.row.get(field)
         if not isinstance(value, bool):
-            raise self._unlike(field, "true or false")
+            raise self.unlike(field, "true or false")
         return value
 
     def text(self, field: str) -> str:
         value = self.row.get(field)
         if not isinstance(value, str):
-            raise self._unlike(field, "text")
+            raise self.unlike(field, "text")
         return value
 
     def one_of(self, field: str, values: tuple[str, ...]) -> str:
         value = self.row.get(field)
         if value not in values:
-            raise self._unlike(field, f"one of {', '.join(values)}")
+            raise self.unlike(field, f"one of {', '.join(values)}")
         return str(value)
 
     def address(self, field: str) -> str:
         value = self.row.get(field)
         text = value.lower() if isinstance(value, str) else ""
         if len(text) != 42 or not text.startswith("0x") or not set(text[2:]) <= HEX_DIGITS:
-            raise self._unlike(field, "0x and 40 hex digits")
+            raise self.unlike(field, "0x and 40 hex digits")
         return text
 
-    def _unlike(self, field: str, expected: str) -> MalformedAnswer:
+    def rows(self, field: str) -> list[Mapping[str, Any]]:
+        value = self.row.get(field)
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            raise self.unlike(field, "a list of entities")
+        return value
+
+    def unlike(self, field: str, expected: str) -> MalformedAnswer:
+        """The refusal of a field that is not what was `expected`."""
         return MalformedAnswer(f"{self.where}: {field}: expected {expected}, found {self.row.get(field)!r:.80}. "
                                "Nothing was written")  # fmt: skip

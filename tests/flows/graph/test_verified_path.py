@@ -5,54 +5,20 @@ Node and subgraph answer from the same recording, so they agree until a test cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import data
 from data.store import Store
-from flows import registry, verified_reading
+from flows import verified_reading
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from flows.route_checks import AccountsMissing, RoutesDisagree
 from flows.sources.graphql import SubgraphBehind
-from tests.flows.aave.fake_node import FakeNode, Refused, call_data, serving, word
+from tests.flows.aave.fake_node import FakeNode, Refused, call_data, word
 from tests.flows.graph.book import indexed, put_holding
-from tests.flows.graph.conftest import PLANTED
-from tests.flows.graph.server import Gateway, Subgraph
-
-ID = "SubgraphOfTheRecordedMarket"
-TABLES = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")
-
-
-@pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
-    fake = FakeNode()
-    fake.max_aggregated = 50
-    with serving(fake) as url:
-        monkeypatch.setenv("ETH_RPC_URL", url)
-        monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", fake.provider)
-        monkeypatch.setenv("AAVE_SUBGRAPH_ID", ID)
-        yield fake
-
-
-@pytest.fixture
-def gateway(node: FakeNode, gateway_of: Callable[[dict[str, Subgraph]], Gateway]) -> Gateway:
-    return gateway_of({ID: indexed(node.recorded, node.provider, node.tip, node.time)})
-
-
-def run(*arguments: str) -> str:
-    spec = registry.load("aave-market")
-    return spec.run(registry.parser(spec).parse_args(["--attempts", "2", *arguments]))
-
-
-def fast(*arguments: str) -> str:
-    return run("--candidates", "subgraph", *arguments)
-
-
-def stored(sql: str) -> list[tuple]:
-    with Store.open(readonly=True) as store:
-        return store.rows(sql)
+from tests.flows.graph.conftest import ID, PLANTED, TABLES, fast, nothing_is_stored, run, stored
+from tests.flows.graph.server import Gateway
 
 
 def snapshot() -> dict[str, list[tuple]]:
@@ -66,10 +32,6 @@ def snapshot() -> dict[str, list[tuple]]:
                 map(tuple, frame.drop(columns=left_out & set(frame.columns)).values.tolist()), key=str
             )
     return found
-
-
-def nothing_is_stored() -> bool:
-    return [stored(f"SELECT count(*) FROM {table}")[0][0] for table in ("fact_snapshot", *TABLES)] == [0] * 5
 
 
 def test_the_fast_way_stores_what_the_scan_of_the_log_stores(
