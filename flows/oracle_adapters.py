@@ -13,9 +13,9 @@ from fractions import Fraction
 
 from flows.sources.chainlink_adapters import OracleSource
 from flows.sources.chainlink_book import KnownAdapter, same_words
+from risk_core.units import USD
 
 YEAR = 365 * 86_400
-ORACLE_UNIT = 10**8
 KINDS = ("direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fixed", "composite", "unknown")
 
 
@@ -96,7 +96,7 @@ def _stable_cap(source: OracleSource, read: int | None, deployed: float | None) 
     found = {"parameters_status": status, "parameters": parameters, "price_cap": float(cap)}
     if source.price is None:
         return Cap(**found, note="the oracle has no price")
-    price = Fraction(source.price, ORACLE_UNIT)
+    price = Fraction(source.price, USD)
     if price > cap:
         return Cap(**found, note="the price is above the cap: the cap known here is not the one in force")
     if price == cap:

@@ -15,8 +15,9 @@ from flows import settings
 from flows.aave_market import _block as block_argument
 from flows.aave_market import locate, node_url
 from flows.continuous import add_every, run_as_asked
-from flows.errors import CrossCheckFailed, SourceRefused
+from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from flows.pipeline import FlowSpec, recorded
+from flows.sources import address_book
 
 if TYPE_CHECKING:
     from data.store import Store
@@ -55,6 +56,11 @@ def collect(arguments: Namespace) -> str:
     named = getters(settings.get("AAVE_CAP_GETTERS"))
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, market) if market else None
+    if place and place.known and place.known.protocol == address_book.V2:
+        raise ConfigurationError(
+            f"{market} is an Aave v2 market, which counts in another currency than USD: its sources are not recorded. "
+            "Read feeds alone with --no-market, or name a v3 market"
+        )
     chain_id = place.chain_id if place else quantity(rpc.call("eth_chainId"), "eth_chainId")
     wanted = chainlink_book.find(chain_id, arguments.feeds or ())
     parameters = {"market": market, "chain_id": chain_id, "block": arguments.block, "feeds": arguments.feeds,

@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flows.oracle_adapters import ORACLE_UNIT, cap_of, implied_ratio, kind_of
+from flows.oracle_adapters import cap_of, implied_ratio, kind_of
 from flows.round_backfill import SOURCE
 from flows.sources import chainlink_book
 from flows.sources.chainlink_book import KnownFeed, same_words
+from risk_core.units import USD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ def adapters(market: str, chain_id: int, block: Block, found: Sequence[OracleSou
             "kind_basis": basis, "pair": feeds[source.source].pair if source.source in feeds else "",
             "parameters": _document({name: str(value) for name, value in cap.parameters.items()}),
             "parameters_status": cap.parameters_status,
-            "price": source.price / ORACLE_UNIT if source.price else None, "price_cap": cap.price_cap,
+            "price": source.price / USD if source.price else None, "price_cap": cap.price_cap,
             "ratio": None if cap.ratio is None else float(cap.ratio), "max_ratio": cap.max_ratio,
             "implied_ratio": implied_ratio(source, kind, direct), "cap_binds": cap.binds,
             "note": _note(source, cap.note),

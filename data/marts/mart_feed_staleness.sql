@@ -63,7 +63,7 @@ aged AS (
     r.*, d.pair, d.heartbeat_s, d.heartbeat_status, d.batch AS feed_batch,
     CASE WHEN r.updated_at BETWEEN 1 AND r.block_time THEN r.block_time - r.updated_at END AS age_s,
     CASE WHEN r.answer NOT LIKE '-%' AND r.answer <> '0' AND r.updated_at > 0
-      THEN CAST(r.answer || 'e-' || r.decimals AS REAL) END AS price
+      THEN to_real(r.answer || 'e-' || r.decimals) END AS price
   FROM reading r
   JOIN dim_feed d ON d.chain_id = r.chain_id AND d.feed = r.feed
 )

@@ -7,8 +7,8 @@ SELECT
   r.phase_id,
   r.round_id,
   r.updated_at,
-  -- As a decimal text with an exponent: one rounding, and no power function, which not every SQLite has.
-  CASE WHEN r.answer NOT LIKE '-%' AND r.answer <> '0' THEN CAST(r.answer || 'e-' || r.decimals AS REAL) END AS price,
+  -- As a decimal text with an exponent: one rounding.
+  CASE WHEN r.answer NOT LIKE '-%' AND r.answer <> '0' THEN to_real(r.answer || 'e-' || r.decimals) END AS price,
   r.is_carried_over,
   r.batch
 FROM raw_chainlink_rounds r

@@ -16,6 +16,7 @@ from flows.sources import abis
 from flows.sources.abis import Function
 from flows.sources.block_reader import BlockReader, Call, Failure, calls_for
 from flows.sources.chainlink import AGGREGATOR, DECIMALS, NO_CONTRACT
+from risk_core.units import USD
 
 LATEST_ANSWER = Function("latestAnswer()", ("int256",))
 PARAMETERS = (
@@ -71,7 +72,8 @@ def getters(setting: str | None) -> dict[str, Function]:
 
 
 def oracle_of(reader: BlockReader, provider: str) -> tuple[str, list[str]]:
-    """The market's oracle and its reserves' assets, lower case. Raises `SourceRefused` where there is no market."""
+    """The market's oracle and its reserves' assets, lower case. Raises `SourceRefused` where there is no market,
+    or one that does not count in USD."""
     if not reader.has_code(provider):
         raise SourceRefused(
             f"no contract at the PoolAddressesProvider {provider} at block {reader.block.number}; check "
@@ -84,6 +86,9 @@ def oracle_of(reader: BlockReader, provider: str) -> tuple[str, list[str]]:
         raise SourceRefused(
             f"the PoolAddressesProvider {provider} has no pool or no oracle at block {reader.block.number}"
         )
+    unit = reader.one(Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"))
+    if unit != USD:
+        raise SourceRefused(f"the oracle {oracle} counts in units of {unit}; only USD with 8 decimals ({USD}) is known")
     assets = reader.one(Call(pool, abis.GET_RESERVES_LIST, about="the pool"))
     return oracle, [asset.lower() for asset in assets]
 

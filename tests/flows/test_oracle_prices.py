@@ -243,6 +243,12 @@ def test_a_feed_that_is_not_known_is_refused_with_near_names(run: Run, words, er
         run(*words)
 
 
+def test_a_market_that_does_not_count_in_dollars_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch):
+    spec = registry.load("oracle-prices")
+    with pytest.raises(ConfigurationError, match="AaveV2Ethereum is an Aave v2 market"):
+        spec.run(registry.parser(spec).parse_args(["--market", "AaveV2Ethereum"]))
+
+
 def binance(price: float, at: int) -> pd.DataFrame:
     return pd.DataFrame([{
         "symbol": "USDCUSDT", "interval": "1h", "ts": at, "source": "binance", "price_usd": price, "price_usdt": price,
