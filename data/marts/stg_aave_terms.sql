@@ -6,6 +6,7 @@
 -- e-mode (aave-v3 v3.7, GenericLogic and the facts of each version: v3.6 e-modes are never isolated).
 WITH snapshot AS MATERIALIZED (
   SELECT market, block, batch FROM fact_snapshot WHERE batch > :since
+    AND coalesce(protocol, 'aave_v3') = 'aave_v3'  -- v2 has other rules, and prices in ETH
 )
 SELECT
   s.market, s.block, 0 AS emode_id, r.asset, r.symbol, to_real(r.price_raw) / 1e8 AS price_usd,

@@ -14,7 +14,9 @@ from eth_abi import encode
 from eth_utils import keccak
 
 import data
+from data import marts
 from data.errors import SnapshotRefused
+from data.store import Store
 from flows.errors import CrossCheckFailed, SourceRefused
 from flows.sources import address_book
 from tests.flows.aave.conftest import nothing_is_stored, run, stored
@@ -146,6 +148,15 @@ def test_the_engine_is_not_given_a_book_whose_rules_it_does_not_know(v2: V2Node,
 
     fill(200)
     assert data.load_market().snapshot.synthetic  # although AAVE_MARKET names the v2 market
+
+
+def test_prices_in_ether_do_not_reach_what_is_served_in_dollars(v2: V2Node):
+    read()
+    with Store.open() as store:
+        marts.refresh(store)
+
+        assert store.rows("SELECT market, protocol FROM dim_market") == [(BOOK.name, "aave_v2")]
+        assert store.rows("SELECT * FROM stg_aave_terms") == store.rows("SELECT * FROM stg_account_health") == []
 
 
 @pytest.mark.parametrize(
