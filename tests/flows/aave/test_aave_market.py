@@ -166,3 +166,20 @@ def test_reserves_are_mapped_to_price_series_and_the_unmapped_are_named(node: Fa
     node.say(node.reserve("LINK")["underlyingAsset"], "symbol()", answer=encode(["string"], ["LINK"]))
     assert "before risk-scenarios" not in run()
     assert ("LINK", "LINKUSDT") in stored("SELECT symbol, series FROM dim_asset")
+
+
+def test_tokens_and_labels_that_answer_nonsense_stop_nothing(node: FakeNode):
+    """Decimals are the pool's word, never the token's: a token without `decimals()` is none the worse."""
+    assets = [r["underlyingAsset"] for r in node.recorded["reserves"]]
+    node.say(assets[0], "symbol()", answer=b"\xff" * 33)
+    node.say(assets[1], "symbol()", answer=None)
+    node.say(assets[2], "symbol()", answer=b"\xc3\x28".ljust(32, b"\0"))
+    node.say(node.recorded["reserves"][3]["priceOracle"], "description()", answer=b"\x01")
+    node.say(node.pool, "getEModeCategoryLabel(uint8)", node.recorded["emodes"][0]["id"], answer=b"\x02" * 7)
+
+    run()
+
+    symbols = dict(stored("SELECT asset, symbol FROM raw_aave_reserves"))
+    assert [symbols[asset.lower()] for asset in assets[:3]] == [assets[0].lower(), assets[1].lower(), "\ufffd("]
+    assert stored("SELECT label FROM raw_aave_emodes ORDER BY emode_id")[0] == ("",)
+    assert data.load_market(verify=True).snapshot.block == node.tip

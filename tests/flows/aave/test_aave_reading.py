@@ -15,8 +15,9 @@ from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused
 from flows.settings import get, redacted
 from flows.sources import abis, address_book
 from flows.sources.aave_accounts import Account
-from flows.sources.aave_rpc import EMode, Reserve
+from flows.sources.aave_rpc import EMode, Reserve, symbol_of
 from flows.sources.abis import Function, WrongShape
+from flows.sources.block_reader import Failure
 from flows.sources.holders import NOBODY, RangeSize, Tokens, pairs_of, scan, touched_by
 from flows.sources.json_rpc import JsonRpc, RpcError
 
@@ -312,3 +313,39 @@ def test_ranges_of_the_log_close_in_on_what_the_node_takes():
 
     size.refused(1)
     assert size.now == 1
+
+
+ASSET = "0x" + "77" * 20
+HUGE = (2**256 - 1).to_bytes(32, "big")
+
+
+@pytest.mark.parametrize(
+    ("answer", "symbol"),
+    [
+        (b"MKR".ljust(32, b"\0"), "MKR"),  # bytes32, older than the final ERC-20
+        (b"\xff\xfe".ljust(32, b"\0"), "\ufffd\ufffd"),
+        ((32).to_bytes(32, "big") + (3).to_bytes(32, "big") + b"A\xffB".ljust(32, b"\0"), "A\ufffdB"),
+        ((32).to_bytes(32, "big") + bytes(32), ASSET),  # an empty string
+        ((32).to_bytes(32, "big") + (3).to_bytes(32, "big") + b"\n\t\x1b".ljust(32, b"\0"), ASSET),  # nothing to print
+        ((32).to_bytes(32, "big") + HUGE + b"abc", ASSET),  # longer than there are bytes
+        (HUGE + HUGE, ASSET),  # begins beyond the end
+        (b"", ASSET),  # no such function
+        (Failure("execution reverted"), ASSET),
+        ((32).to_bytes(32, "big") + (200).to_bytes(32, "big") + b"x" * 200 + bytes(24), "x" * 64),
+    ],
+)  # fmt: skip
+def test_a_symbol_is_what_can_be_read_of_it(answer: bytes | Failure, symbol: str):
+    assert symbol_of(ASSET, answer) == symbol
+
+
+@given(st.binary(max_size=256) | st.builds(
+    lambda at, size, rest: at.to_bytes(32, "big") + size.to_bytes(32, "big") + rest,
+    st.integers(0, 2**256 - 1) | st.integers(0, 96), st.integers(0, 2**256 - 1) | st.integers(0, 96),
+    st.binary(max_size=96),
+))  # fmt: skip
+def test_no_answer_of_a_token_stops_a_market(raw: bytes):
+    symbol = symbol_of(ASSET, raw)
+
+    assert 0 < len(symbol) <= 64
+    assert symbol.isprintable()
+    symbol.encode()
