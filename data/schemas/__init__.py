@@ -99,6 +99,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "fact_risk_series": results.RiskSeries,
     "fact_forecast": results.Forecasts,
     **lending.TABLES,
+    "raw_compound_markets": compound.CompoundMarkets,
     "fact_run": runs.Runs,
     "fact_validation": runs.Validations,
     "quarantine": quarantine.Quarantine,

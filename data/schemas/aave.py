@@ -55,8 +55,9 @@ class Snapshots(pa.DataFrameModel):
     )
     is_synthetic: Series[np.int64] = flag("1 for generated accounts, which every screen must call a sample")
     protocol: Series[pd.StringDtype] = text(
-        "aave_v3 or aave_v2; empty means aave_v3", nullable=True, isin=["aave_v3", "aave_v2"]
-    )
+        "whose rules hold; empty means aave_v3, the engine's", nullable=True,
+        isin=["aave_v3", "aave_v2", "compound_v2", "compound_v3"],
+    )  # fmt: skip
     read_mode: Series[pd.StringDtype] = pa.Field(
         description="full: every account was read; incremental: those untouched since base_block were carried forward",
         metadata={"unit": "text", "provenance": True}, nullable=True, isin=["full", "incremental"],

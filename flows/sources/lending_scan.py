@@ -32,18 +32,37 @@ class ScannedRange:
 def scan(
     rpc: JsonRpc, market: LendingMarket, first: int, last: int, *, first_range: int = FIRST_RANGE
 ) -> Iterator[ScannedRange]:
-    """Ranges that together cover `first` to `last`.
+    """Ranges of `log_ranges` with the market's events, each with the time of its block.
+
+    Raises `SourceRefused` when a single block is refused or a block was replaced while it was read, `MalformedAnswer`
+    for a log of the wrong shape.
+    """
+    ranges = log_ranges(rpc, sorted(market.contracts), market.topics, first, last, first_range=first_range)
+    for begin, until, logs in ranges:
+        events = decode(logs, market)
+        outside = next((e for e in events if not begin <= e.block_number <= until), None)
+        if outside is not None:
+            raise MalformedAnswer(
+                f"eth_getLogs of {rpc}: blocks {begin} to {until} were asked for, found one of block "
+                f"{outside.block_number}"
+            )
+        yield ScannedRange(begin, until, with_times(rpc, events))
+
+
+def log_ranges(
+    rpc: JsonRpc, addresses: Sequence[str], topics: Sequence[str], first: int, last: int, *,
+    first_range: int = FIRST_RANGE,
+) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:  # fmt: skip
+    """(first block, last block, logs) of ranges that together cover `first` to `last`.
 
     A range that the node refuses is halved down to one block. Ranges grow again after each success, up to what was
-    refused, and beyond it after `PATIENCE` successes. Every event has the time of its block. Raises `SourceRefused`
-    when a single block is refused or a block was replaced while it was read, `MalformedAnswer` for a log of the wrong
-    shape.
+    refused, and beyond it after `PATIENCE` successes. Raises `SourceRefused` when a single block is refused.
     """
     size, ceiling, calm = first_range, LONGEST_RANGE, 0
     while first <= last:
         until = min(first + size - 1, last)
         try:
-            logs = _get_logs(rpc, market, first, until)
+            logs = _get_logs(rpc, addresses, topics, first, until)
         except RpcError as exc:
             if until == first:
                 raise SourceRefused(
@@ -55,14 +74,7 @@ def scan(
                 rpc.rest(0.5)
             size, ceiling, calm = (until - first + 1) // 2, until - first, 0
             continue
-        events = decode(logs, market)
-        outside = next((e for e in events if not first <= e.block_number <= until), None)
-        if outside is not None:
-            raise MalformedAnswer(
-                f"eth_getLogs of {rpc}: blocks {first} to {until} were asked for, found one of block "
-                f"{outside.block_number}"
-            )
-        yield ScannedRange(first, until, with_times(rpc, events))
+        yield first, until, logs
         first, calm = until + 1, calm + 1
         if calm % PATIENCE == 0:
             ceiling = min(2 * ceiling, LONGEST_RANGE)
@@ -98,13 +110,10 @@ def with_times(rpc: JsonRpc, events: Sequence[LendingEvent]) -> list[LendingEven
     return timed
 
 
-def _get_logs(rpc: JsonRpc, market: LendingMarket, first: int, last: int) -> list[dict[str, Any]]:
-    wanted = {
-        "address": sorted(market.contracts),
-        "topics": [market.topics],
-        "fromBlock": hex(first),
-        "toBlock": hex(last),
-    }
+def _get_logs(
+    rpc: JsonRpc, addresses: Sequence[str], topics: Sequence[str], first: int, last: int
+) -> list[dict[str, Any]]:
+    wanted = {"address": list(addresses), "topics": [list(topics)], "fromBlock": hex(first), "toBlock": hex(last)}
     logs = rpc.call("eth_getLogs", wanted)
     if not isinstance(logs, list):
         raise MalformedAnswer(f"eth_getLogs of {rpc}: expected a list, found {logs!r:.80}")
