@@ -131,7 +131,7 @@ def save_snapshot(
     counts = {count: len(frames[table]) for table, count in PARTS.items()}
     head = head.assign(**counts, snapshot_hash="0" * 64)
     try:
-        known = head.get("protocol") is None or head["protocol"].iloc[0] != "aave_v2"
+        known = "protocol" not in head or head["protocol"].fillna(OF_THE_ENGINE).iloc[0] == OF_THE_ENGINE
         if known:
             digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}))
         else:
@@ -169,7 +169,8 @@ def missing_rows(store: Store, market: str, block: int) -> str:
 # Choosing
 
 
-ENGINE = "(protocol IS NULL OR protocol = 'aave_v3')"
+OF_THE_ENGINE = "aave_v3"
+ENGINE = f"(protocol IS NULL OR protocol = '{OF_THE_ENGINE}')"
 """Snapshots whose rules the engine knows."""
 
 

@@ -25,6 +25,7 @@ from data.schemas import (
     aave,
     calibrations,
     chain,
+    compound,
     graph,
     lending,
     oracles,
