@@ -17,6 +17,7 @@ from data.snapshot import save_snapshot
 from data.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import as_live
+from tests.data.feeds import oracle_feed
 
 DAY = 86_400
 MIDNIGHT = 1_767_225_600
@@ -77,4 +78,4 @@ def protocol_history(store: Store, random: np.random.Generator) -> None:
     store.write_batch("defillama", slug, {"raw_defillama_protocol": pd.DataFrame(rows)})
 
 
-FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot, protocol_history]
+FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot, protocol_history, oracle_feed]

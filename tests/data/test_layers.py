@@ -35,14 +35,16 @@ RELATIONSHIPS = [
     ("mart_position_risk", "market, wallet", "stg_wallet_now"),
     ("stg_wallet_now", "market, wallet", "mart_position_risk"),
     ("stg_prices", "batch", "fact_batch"),
+    ("fact_feed_update", "chain_id, feed", "dim_feed"),
+    ("fact_feed_update", "chain_id, feed, phase_id, round_id", "stg_chainlink_prices"),
+    ("mart_feed_staleness", "chain_id, feed", "dim_feed"),
     *((table, "batch", "fact_batch") for table in TARGETS),
 ]
 """(table, columns, the table in which each of their values must be found)."""
 
 ROUNDS = 8
 UNFED = {
-    "fact_feed_update", "mart_address_activity", "mart_feed_staleness",
-    "mart_token_transfer_hourly", "stg_chainlink_prices", "stg_lending_events",
+    "mart_address_activity", "mart_token_transfer_hourly", "stg_lending_events",
     *(f"fact_lending_{kind}_events" for kind in ("borrow", "deficit", "deposit", "liquidation", "repay", "withdraw")),
 }  # fmt: skip
 """Targets whose inputs no feeder writes yet."""
