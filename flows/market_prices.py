@@ -33,7 +33,7 @@ __all__ = ["FLOW", "to_frames"]
 
 DAYS = 90
 """Length of the window where neither --from nor --days says otherwise."""
-LONG_WAIT = 1800.0
+WAIT, LONG_WAIT = 180.0, 1800.0
 """Seconds that a run may spend waiting because Binance said so; a backfill of years meets more than one 429."""
 NOTABLE_SKEW = 30.0
 """Seconds between our clock and Binance's that a run mentions."""
@@ -95,7 +95,7 @@ def collect(arguments: Namespace) -> str:
     with (
         Store.open() as store,
         recorded(store, FLOW.name, parameters) as run_id,
-        Binance.from_environment(LONG_WAIT) as binance,
+        Binance.from_environment(_patience(symbols, asked)) as binance,
     ):
         states = _exchange_info(store, binance, symbols, run_id) if arguments.exchange_info else ""
         done, has_peg = backfill(store, binance, run_id, symbols, asked, arguments)
@@ -120,6 +120,14 @@ def collect(arguments: Namespace) -> str:
         + states
         + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
     )
+
+
+def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
+    from flows.kline_backfill import BATCH
+    from flows.sources.binance import INTERVAL_SECONDS
+
+    bars = sum((end - start) // INTERVAL_SECONDS[interval] for interval, start, end in asked) * len(symbols)
+    return WAIT if bars <= BATCH else LONG_WAIT
 
 
 def backfill(
@@ -214,7 +222,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--coins", nargs="+", type=_coin, default=[], metavar="SYMBOL=COIN",
-        help="what DefiLlama calls a series, such as BTCUSDT=coingecko:bitcoin",
+        help="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum",
     )  # fmt: skip
     parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
     parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")

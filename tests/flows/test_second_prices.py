@@ -171,7 +171,7 @@ def test_a_coin_stands_for_a_series_only_where_it_is_that_asset(live):
     coins = coins_of(["ETHUSDT", "BTCUSDT", "AAVEUSDT", "PAXGUSDT"], mapping, 1, {})
     assert coins == {"ETHUSDT": "coingecko:ethereum", "AAVEUSDT": f"ethereum:{address['AAVE']}"}
     assert coins_of(["AAVEUSDT"], mapping, 8453, {}) == {}
-    assert coins_of(["BTCUSDT"], mapping, 1, {"BTCUSDT": "coingecko:bitcoin"}) == {"BTCUSDT": "coingecko:bitcoin"}
+    assert coins_of(["BTCUSDT"], mapping, 1, {"BTCUSDT": "coingecko:some-coin"}) == {"BTCUSDT": "coingecko:some-coin"}
 
 
 def test_a_series_without_a_coin_is_named(binance, llama):
