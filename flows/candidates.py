@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,9 +73,13 @@ def from_subgraph(
     run_id: str,
     *,
     shards: Sequence[str] = aave_subgraph.SHARDS,
+    go_on: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Indexed:
-    """Reserves and every holding at `block`, stored as received and typed; what an earlier run has is not asked again.
+    """Reserves and every holding at `block`, stored as received and typed.
+
+    `go_on`: shards that an earlier run has stored are not asked for again; a run that was refused for what the
+    subgraph said must ask again. Holdings that it no longer has are dropped from the staged ones.
 
     Raises `CrossCheckFailed` for a subgraph without reserves of this market.
     """
@@ -90,7 +94,7 @@ def from_subgraph(
             )
     by_asset = {reserve.asset: indices(reserve, which.version, block.time) for reserve in reserves}
     kept = store.checkpoint(SOURCE, which.id) or {}
-    done: list[str] = kept.get("shards", []) if kept.get("block") == block.number else []
+    done: list[str] = kept.get("shards", []) if go_on and kept.get("hash") == block.hash else []
     if not done:
         store.write_batch(SOURCE, f"{which.id}:{block.number}", market_frames(which, block, reserves, emodes), run_id)
     positions = _stored(store, which, block, done)
@@ -99,8 +103,9 @@ def from_subgraph(
     for shard, found in aave_subgraph.fetch_positions(open_subgraph, which, provider, block.number, left):
         done = [*done, shard]
         _keep(store, which, block, found.values(), by_asset, done, run_id)
-        positions += found.values()
+        positions += [replace(p, body="") for p in found.values()]  # the text is stored, and half of the memory
         progress(1)
+    _drop_others(store, which, block, positions, by_asset, run_id)
     return Indexed(reserves, positions)
 
 
@@ -122,6 +127,23 @@ def _keep(
     mark = {"source": SOURCE, "key": which.id, "value": value, "updated_at": int(time.time())}
     frames["ingest_checkpoint"] = pd.DataFrame([mark])
     store.write_batch(SOURCE, f"{which.id}:{block.number}:{done[-1]}", frames, run_id)
+
+
+def _drop_others(
+    store: Store,
+    which: KnownSubgraph,
+    block: Block,
+    positions: list[GraphPosition],
+    by_asset: dict[str, Indices],
+    run_id: str,
+) -> None:
+    """Remove staged holdings of the block that an earlier run met and this one did not."""
+    at = (which.market, block.number)
+    stored = store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
+    if stored != len(positions):
+        staged = position_frames(which, block, positions, by_asset)["stg_graph_account_positions"]
+        store.write_batch(SOURCE, f"{which.id}:{block.number}:all", {"stg_graph_account_positions": staged}, run_id,
+                          scope={"market": which.market, "block": block.number})  # fmt: skip
 
 
 def _stored(store: Store, which: KnownSubgraph, block: Block, done: list[str]) -> list[GraphPosition]:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import settings
-from flows.errors import ConfigurationError, SourceRefused
+from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from flows.pipeline import recorded
+from flows.sources.address_book import V2
 
 if TYPE_CHECKING:
     from data.store import Store
@@ -88,7 +89,7 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
     """
     from data.store import Store
     from flows.route_checks import AccountsMissing
-    from flows.verified_resume import unfinished
+    from flows.verified_resume import refuse, unfinished
 
     if not arguments.candidates:
         raise ConfigurationError("--estimate: say of what, with --candidates subgraph or --candidates FILE")
@@ -98,7 +99,7 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
         return said_first(job, block, estimated(job, block))
     with Store.open() as store:
         block = unfinished(store, job.rpc, job.place, arguments.candidates, arguments.block)
-        if block is not None:
+        if go_on := block is not None:
             print(f"{market}: going on at block {block.number:,}, where an earlier run was interrupted", flush=True)
         else:
             block = choose_block(job)
@@ -112,7 +113,11 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
         }  # fmt: skip
         try:
             with recorded(store, "aave-market", parameters) as run_id:
-                return _read(store, job, block, takes.shards, run_id)
+                try:
+                    return _read(store, job, block, takes.shards, go_on, run_id)
+                except CrossCheckFailed:
+                    refuse(store, job.place, block, run_id)
+                    raise
         except AccountsMissing as missing:
             if not arguments.scan_when_short:
                 raise
@@ -173,13 +178,16 @@ def said_first(job: Job, block: Block, takes: Estimate) -> str:
 
 def estimated(job: Job, block: Block) -> Estimate:
     """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
-    from flows.sources import aave_rpc, aave_subgraph, abis
+    from flows.sources import aave_rpc, aave_subgraph, aave_v2, abis
     from flows.sources.block_reader import BlockReader, Call, calls_for
     from flows.verified_estimate import READS_A_REQUEST, Estimate, Size, sampled_size
 
     place = job.place
     reader = BlockReader(job.rpc, block, multicall=place.multicall3, concurrency=_concurrency())
-    pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
+    if place.known and place.known.protocol == V2:
+        pool = aave_v2.resolve(reader, place.known).pool
+    else:
+        pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
     latency = 0.0
     if job.which is not None:
         which = job.which
@@ -196,13 +204,13 @@ def estimated(job: Job, block: Block) -> Estimate:
     someone = [(place.provider, "anybody")] * (READS_A_REQUEST if reader.uses_multicall else 1)
     reader.read(calls_for(someone, pool, abis.GET_USER_CONFIGURATION), may_fail=True)
     return Estimate(
-        size=size, sources=2 if job.which else 0, subgraph_latency=latency,
+        size=size, sources=aave_subgraph.sides(job.which) if job.which else 0, subgraph_latency=latency,
         node_latency=time.perf_counter() - started, subgraph_concurrency=aave_subgraph.WORKERS,
         node_concurrency=_concurrency(), reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,
     )  # fmt: skip
 
 
-def _read(store: Store, job: Job, block: Block, shards: Sequence[str], run_id: str) -> str:
+def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bool, run_id: str) -> str:
     from flows import aave_market, candidates, route_checks, verified_reading, verified_resume
     from flows.market_reading import checked, open_market, progress_bar
 
@@ -215,13 +223,15 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], run_id: s
     if job.which is not None:
         with progress_bar("subgraph", "shard", len(shards)) as bar:
             indexed = candidates.from_subgraph(
-                store, job.open_subgraph, job.which, place.provider, block, run_id, shards=shards, progress=bar.update
-            )
+                store, job.open_subgraph, job.which, place.provider, block, run_id,
+                shards=shards, go_on=go_on, progress=bar.update,
+            )  # fmt: skip
         wanted = _tokens_held(indexed, at)
     with progress_bar("accounts", "account", len(wanted)) as bar:
         read = verified_reading.read_accounts(
-            store, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, run_id, bar.update
-        )
+            store, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, run_id, bar.update,
+            emodes=at.contracts.protocol != V2,
+        )  # fmt: skip
 
     missing = route_checks.shortfalls(at.reserves, read.accounts)
     compared: dict[str, list[Comparison]] = {}
@@ -241,7 +251,7 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], run_id: s
     reading = aave_market.Reading(state=state, n_read=len(read.accounts), key=_key(at))
     report = aave_market.write(store, reading, run_id)
     verified_resume.end(store, place, block, run_id)
-    unmapped = aave_market.map_assets(store, place.market, run_id)
+    unmapped = "" if at.contracts.protocol == V2 else aave_market.map_assets(store, place.market, run_id)
     fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
     said = [aave_market.described(place, reading, report), fast]
     return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))

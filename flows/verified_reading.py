@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.errors import MalformedAnswer
-from flows.sources import abis
-from flows.sources.aave_accounts import Account, fetch_balances
+from flows.sources.aave_accounts import Account, fetch_balances, fetch_flags
 from flows.sources.aave_rpc import Reserve
-from flows.sources.block_reader import BlockReader, calls_for
+from flows.sources.block_reader import BlockReader
 
 if TYPE_CHECKING:
     from data.store import Store
@@ -42,18 +40,20 @@ def read_accounts(
     candidates: Candidates,
     run_id: str,
     progress: Callable[[int], None],
+    *,
+    emodes: bool = True,
 ) -> Read:
     """Flags, e-mode and balances of every candidate at the reader's block; parts stored by an earlier run are kept.
 
     Balances are asked for the tokens that the candidates name and for those that the chain's own flags name: every
-    debt has its flag, so no debt of a known account can be missed, and no collateral.
+    debt has its flag, so no debt of a known account can be missed, and no collateral. `emodes`: False for v2.
     """
     done = _stored(store, market, reader.block.number)
     left = sorted(candidates.keys() - done.keys())
     progress(len(candidates) - len(left))
     for start in range(0, len(left), PART):
         part = left[start : start + PART]
-        rows = _read_part(reader, pool, reserves, {account: candidates[account] for account in part})
+        rows = _read_part(reader, pool, reserves, {account: candidates[account] for account in part}, emodes)
         _keep(store, market, reader.block.number, rows, run_id)
         done |= {account.address: (account, unlisted) for account, unlisted in rows}
         progress(len(part))
@@ -70,20 +70,20 @@ def forget(store: Store, market: str, run_id: str, block: int | None = None) -> 
     store.write_batch(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, run_id=run_id, scope=scope)
 
 
-def _read_part(reader: BlockReader, pool: str, reserves: list[Reserve], part: Candidates) -> list[tuple[Account, int]]:
+def _read_part(
+    reader: BlockReader, pool: str, reserves: list[Reserve], part: Candidates, emodes: bool
+) -> list[tuple[Account, int]]:
     addresses = sorted(part)
-    subjects = [(address, address) for address in addresses]
-    flags = reader.read(calls_for(subjects, pool, abis.GET_USER_CONFIGURATION))
-    emodes = reader.read(calls_for(subjects, pool, abis.GET_USER_EMODE))
+    flags = fetch_flags(reader, pool, addresses, lambda done: None, emodes=emodes)
     atokens, vtokens = {r.atoken: r.id for r in reserves}, {r.vtoken: r.id for r in reserves}
     listed = {(token, a) for a in addresses for token in part[a] or () if token in atokens or token in vtokens}
     unknown = {(token, a) for a in addresses if part[a] is None for token in atokens}
     flagged = {
         (token, address)
-        for address, word in zip(addresses, flags, strict=True)
+        for address in addresses
         for r in reserves
         for token, bit in ((r.vtoken, 2 * r.id), (r.atoken, 2 * r.id + 1))
-        if word >> bit & 1
+        if flags[address][0] >> bit & 1
     }
     balances = fetch_balances(reader, listed | unknown | flagged, lambda done: None)
     held: dict[str, tuple[dict[int, int], dict[int, int]]] = {address: ({}, {}) for address in addresses}
@@ -95,12 +95,7 @@ def _read_part(reader: BlockReader, pool: str, reserves: list[Reserve], part: Ca
         else:
             debt[vtokens[token]] = scaled
         unlisted[address] += part[address] is not None and (token, address) not in listed
-    rows = []
-    for address, word, emode in zip(addresses, flags, emodes, strict=True):
-        if emode > 255:
-            raise MalformedAnswer(f"getUserEMode of {address}: expected an id up to 255, found {emode}")
-        rows.append((Account(address, word, emode, *held[address]), unlisted[address]))
-    return rows
+    return [(Account(address, *flags[address], *held[address]), unlisted[address]) for address in addresses]
 
 
 def _keep(store: Store, market: str, block: int, rows: list[tuple[Account, int]], run_id: str) -> None:

@@ -30,6 +30,12 @@ def end(store: Store, place: Place, block: Block, run_id: str) -> None:
     _note(store, place, block, {"state": "done"}, run_id)
 
 
+def refuse(store: Store, place: Place, block: Block, run_id: str) -> None:
+    """What was read was refused: the next run begins anew, with new answers."""
+    forget(store, place.market, run_id)
+    _note(store, place, block, {"state": "refused"}, run_id)
+
+
 def unfinished(store: Store, rpc: JsonRpc, place: Place, candidates: str, which: str | int) -> Block | None:
     """The block of a read of the same candidates that did not end, where `which` ("latest" or a number) allows it.
 

@@ -204,7 +204,7 @@ def fetch_shard(
     """Holdings with any balance, by entity id, of the accounts whose address begins with `prefix` (such as "0x7")."""
     user = "eModeCategoryId { id }" if which.version == 3 else ""
     found: dict[str, GraphPosition] = {}
-    for side in _SIDES[: 3 if which.version == 2 else 2]:
+    for side in _SIDES[: sides(which)]:
         where = _of_pool(provider) | {side: "0", "id_lt": _after_all_of(prefix)}
         for page in subgraph.pages("userReserves", _POSITION.replace("USER", user), block=block, where=where,
                                    after=prefix):  # fmt: skip
@@ -239,6 +239,11 @@ def fetch_positions(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def sides(which: KnownSubgraph) -> int:
+    """How often the holdings are paged through: for supply, for variable debt, and on v2 for stable debt."""
+    return 3 if which.version == 2 else 2
 
 
 def _position(row: dict[str, Any], payload_sha256: str, subgraph: Subgraph) -> GraphPosition:

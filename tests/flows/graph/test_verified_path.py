@@ -20,6 +20,8 @@ from tests.flows.graph.book import indexed, put_holding
 from tests.flows.graph.conftest import ID, PLANTED, TABLES, fast, nothing_is_stored, run, stored
 from tests.flows.graph.server import Gateway
 
+STRANGER = "0x" + "e" * 40
+
 
 def snapshot() -> dict[str, list[tuple]]:
     """What a snapshot says, how and when it came left out."""
@@ -136,6 +138,26 @@ def test_an_altered_balance_of_one_account_is_caught(node: FakeNode, gateway: Ga
     assert stored(f"SELECT scaled_supply FROM stg_positions WHERE account = '{account}' AND asset = '{asset}'") == [
         (row[1],)
     ]
+
+
+def test_a_refused_run_asks_the_subgraph_again(node: FakeNode, gateway: Gateway):
+    account, reserve, row = holding(node, "supply")
+    book, asset = gateway.subgraphs[ID].book, reserve["underlyingAsset"].lower()
+    put_holding(book, account, asset, node.provider, int(row[1]) * 2, int(row[3]), True)
+    put_holding(book, STRANGER, asset, node.provider, 7, 0, True)  # whom the chain does not know
+    book.put("User", {"id": STRANGER, "borrowedReservesCount": 0})
+    for getter in ("getUserConfiguration(address)", "getUserEMode(address)"):
+        node.say(node.pool, getter, STRANGER, answer=word(0))
+    node.say(reserve["aTokenAddress"], "scaledBalanceOf(address)", STRANGER, answer=word(0))
+    with pytest.raises(RoutesDisagree):
+        fast("--max-disagreement", "0")
+
+    put_holding(book, account, asset, node.provider, int(row[1]), int(row[3]), True)
+    book.put("UserReserve", None, id=STRANGER + asset + node.provider)
+
+    assert "the subgraph differs in 0 of" in fast("--max-disagreement", "0")
+    positions = stored("SELECT count(*), sum(account = '" + STRANGER + "') FROM stg_graph_account_positions")
+    assert positions == [(stored("SELECT count(*) FROM stg_positions")[0][0], 0)]
 
 
 def test_a_state_of_another_block_is_caught(node: FakeNode, gateway: Gateway):
