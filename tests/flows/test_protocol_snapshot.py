@@ -139,6 +139,21 @@ def test_the_lists_are_kept_as_received(llama):
     assert rows("SELECT project, apy, apy_reward FROM raw_defillama_yields") == [("aave-v3", 1.9, None)]
 
 
+def test_a_total_that_our_sum_does_not_meet_is_noted_and_said(llama):
+    """A key of a new kind, which we would take for a chain: the stated total does not have it."""
+    run("--lists")
+    assert rows("SELECT count(*) FROM fact_validation") == [(0,)]
+
+    body = aave()
+    body["chainTvls"]["offers"] = {"tvl": history(3e9)}
+    llama.bodies["/protocol/aave"] = body
+    said = run("--lists")
+    assert "CHAINS SUM to 24,000,000,000 USD, DefiLlama's own total is 21,000,000,000" in said
+    assert rows("SELECT table_name, check_name, n_failed FROM fact_validation") == [
+        ("fact_protocol_snapshot", "sum over chains within 1% of the stated total", 1)
+    ]
+
+
 def test_a_list_that_is_away_or_refused_is_named_and_the_snapshot_stands(llama):
     llama.replace |= {"/pools": Response("busy", 503), "/stablecoins": Response("{}", 404)}
     said = run()
