@@ -8,10 +8,15 @@ does not hold yet, so a run that was ended is repeated as it was.
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.errors import ConfigurationError
 from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from flows.sources.chain_rpc import ChainNode
 
 DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
 """Tables that SQL makes of what this flow writes."""
@@ -38,6 +43,8 @@ def run(arguments: Namespace) -> str:
     parameters = {"network": arguments.network, "chain_id": chain_id, "start_block": first,
                   "end_block": arguments.end_block, "node": settings.redacted(url)}  # fmt: skip
     total = Written()
+    if arguments.parquet:
+        return to_parquet(node, chain_id, arguments)
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
         node.require_chain(chain_id)
         last = node.resolve(arguments.end_block)
@@ -57,6 +64,20 @@ def run(arguments: Namespace) -> str:
                     setattr(total, name, getattr(total, name) + getattr(part, name))
         marts.refresh(store, list(DERIVED))
     return described(first, last, total)
+
+
+def to_parquet(node: ChainNode, chain_id: int, arguments: Namespace) -> str:
+    """Write one dataset of the range into Parquet files; returns what was written, in one line."""
+    from tqdm import tqdm
+
+    from flows.chain_parquet import export
+
+    node.require_chain(chain_id)
+    first, last = arguments.start_block, node.resolve(arguments.end_block)
+    with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
+        rows = export(node, chain_id, arguments.dataset, first, last, arguments.parquet, threads=arguments.threads,
+                      size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
+    return f"blocks {first} to {last}: {rows:,} {arguments.dataset} written under {arguments.parquet}"
 
 
 def described(first: int, last: int, written: object) -> str:
@@ -97,6 +118,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--attempts", type=_positive, default=5, help="tries when the node is away (default: %(default)s)"
     )
+    parser.add_argument(
+        "--parquet", type=Path, metavar="FOLDER", help="write Parquet files into this folder instead of the warehouse"
+    )
+    parser.add_argument("--dataset", choices=("logs", "transfers"), default="logs",
+                        help="what --parquet writes (default: %(default)s)")  # fmt: skip
 
 
 def _number(text: str) -> int:

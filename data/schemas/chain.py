@@ -221,7 +221,7 @@ class ChainBlocks(pa.DataFrameModel):
         strict = True
         coerce = True
         unique = ["chain_id", "block_number", "block_hash"]  # noqa: RUF012
-        metadata = {"optional": ["base_fee_per_gas"], "indexes": [["batch"]]}  # noqa: RUF012
+        metadata = {"optional": ["base_fee_per_gas"], "indexes": [["batch"], ["chain_id", "timestamp"]]}  # noqa: RUF012
 
 
 class TokenTransfers(pa.DataFrameModel):

@@ -108,6 +108,34 @@ class ChainNode:
                 self._rpc.rest(0.5 * attempt)
         raise AssertionError("unreachable")
 
+    def logs(self, first: int, last: int, topics: list[list[str]] | None = None) -> list[dict[str, Any]]:
+        """Logs of blocks `first` to `last` by `eth_getLogs`, in order; a range that the node refuses is halved.
+
+        Raises `MalformedAnswer` for logs of other blocks, `RpcError` when a single block is refused.
+        """
+        wanted: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
+        try:
+            found = self._rpc.call("eth_getLogs", wanted | ({"topics": topics} if topics else {}))
+        except RpcError as refusal:
+            if first == last or refusal.is_unknown_method:
+                raise
+            if refusal.is_busy:  # may be either: a range too large, or too many requests
+                self._rpc.rest(0.5)
+            middle = (first + last) // 2
+            return self.logs(first, middle, topics) + self.logs(middle + 1, last, topics)
+        if not isinstance(found, list):
+            raise MalformedAnswer(f"eth_getLogs of {self}: expected a list, found {str(found)[:80]!r}")
+        try:
+            numbers = {int(text, 16) for text in {log["blockNumber"] for log in found}}
+            removed = any(log.get("removed") for log in found)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise MalformedAnswer(f"eth_getLogs of {self}: a log without block ({exc!r})") from exc
+        if removed or (numbers and not first <= min(numbers) <= max(numbers) <= last):
+            raise MalformedAnswer(
+                f"eth_getLogs of {self}: asked for blocks {first} to {last}, found logs of other or of removed blocks"
+            )
+        return found
+
     def _read(self, first: int, last: int) -> list[WholeBlock]:
         numbers = range(first, last + 1)
         wanted = [Request("eth_getBlockByNumber", (hex(n), True)) for n in numbers]

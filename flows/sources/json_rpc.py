@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import requests
 
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
@@ -165,7 +166,7 @@ class JsonRpc:
         if response.status_code == 429 or response.status_code >= 500:
             raise SourceUnavailable(f"{self} answers HTTP {response.status_code}")
         try:
-            answer = response.json()
+            answer = orjson.loads(response.content)
         except ValueError as exc:
             if response.status_code == 413:
                 raise RpcError(f"{self}: request too large", 413, "request too large") from exc

@@ -7,6 +7,7 @@ import importlib
 import os
 
 PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot", "marts")
+PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "chain")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 def creation(topics: int) -> str:
     """Creation code of a contract that answers every call with LOG`topics`: so many words of topics, then the data."""
-    code = bytes()
+    code = b""
     for place in reversed(range(topics)):
         # PUSH1 place*32, CALLDATALOAD: the last topic first, since the first is taken from the top
         code += bytes([0x60, 32 * place, 0x35])

@@ -50,6 +50,7 @@ class FakeChain:
         self.forks: dict[int, str] = {}
         self.methods: list[str] = []
         self.by_block = True
+        self.longest_range = 1_000
         self.alter: Callable[[str, Any, Any], Any] = lambda method, params, answer: answer
         self.url = server.url_for("/")
         server.expect_request("/", method="POST").respond_with_handler(self._serve)
@@ -116,6 +117,16 @@ class FakeChain:
                 return self.block(int(params[0], 16) if number is None else number, params[1])
             case "eth_getBlockReceipts" if self.by_block:
                 return self.receipts(int(params[0], 16))
+            case "eth_getLogs":
+                asked = params[0]
+                numbers = range(int(asked["fromBlock"], 16), int(asked["toBlock"], 16) + 1)
+                if len(numbers) > self.longest_range:
+                    raise Refused(-32602, f"query exceeds max block range {self.longest_range}")
+                wanted = asked.get("topics", [None])[0]
+                return [
+                    log for n in numbers for r in self.receipts(n) or () for log in r["logs"]
+                    if wanted is None or log["topics"][0] in wanted
+                ]  # fmt: skip
             case "eth_getTransactionReceipt":
                 for number in range(self.head + 1):
                     for receipt in self.receipts(number) or ():
