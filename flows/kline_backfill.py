@@ -61,9 +61,10 @@ def missing(ranges: Sequence[Range], start: int, end: int) -> list[Range]:
 
 @dataclass(slots=True)
 class Progress:
-    """What a backfill did: bars read from Binance, rows of dim_prices new or changed, prices corrected by the peg."""
+    """What a backfill did: bars read from Binance and stored, prices new or changed, prices corrected by the peg."""
 
     read: int = 0
+    stored: int = 0
     changed: int = 0
     corrected: int = 0
 
@@ -143,6 +144,7 @@ class Backfill:
         if "dim_prices" in batch:
             self.done.changed += report.changed["dim_prices"]
             self.done.corrected += int((batch["dim_prices"]["usd_proxy"] == "USDC").sum())
+        self.done.stored += sum(map(len, self._bars.values()))
         self._saved = dict(self._covered)
         self._bars.clear()
 

@@ -148,21 +148,29 @@ def backfill(
     with tqdm(desc="klines", unit="answers", disable=None, leave=False) as bar:
         filler = Backfill(store, binance, run_id, again=arguments.again, page_done=bar.update)
         bar.reset(total=sum(_answers(filler, name, window) for window in asked for name in names))
-        for interval, start, end in asked:
-            for name in names:
-                bar.set_postfix_str(f"{name} {interval}", refresh=False)
-                # Nobody asked for the peg itself: its holes (it was not always listed) leave 1 USDT at 1 USD.
-                holes = arguments.allow_gaps or name not in symbols
-                try:
-                    filler.fill(name, interval, start, end, allow_gaps=holes)
-                except UnknownSymbol:
+        try:
+            for interval, start, end in asked:
+                for name in names:
+                    bar.set_postfix_str(f"{name} {interval}", refresh=False)
+                    # Nobody asked for the peg itself: where it has holes, 1 USDT stays 1 USD.
+                    holes = arguments.allow_gaps or name not in symbols
+                    try:
+                        filler.fill(name, interval, start, end, allow_gaps=holes)
+                    except UnknownSymbol:
+                        if name in symbols:
+                            raise
+                        has_peg = False
+                        continue
                     if name in symbols:
-                        raise
-                    has_peg = False
-                    continue
-                if name in symbols:
-                    _require_up_to_date(filler, binance.now(), name, interval, start, end)
-        filler.flush()
+                        _require_up_to_date(filler, binance.now(), name, interval, start, end)
+            filler.flush()
+        except BaseException:
+            # The refusal speaks of what it refuses; of a long window, what came before stays.
+            if filler.done.stored:
+                print(
+                    f"{filler.done.stored:,} bars of this run are stored; the next run goes on after them", flush=True
+                )
+            raise
     return filler.done, has_peg
 
 

@@ -206,7 +206,7 @@ def test_a_listing_in_the_middle_of_the_window_is_not_asked_for_twice(binance):
     assert binance.requests == asked
 
 
-def test_batches_that_are_done_stay_and_the_next_run_goes_on_from_there(binance, monkeypatch):
+def test_batches_that_are_done_stay_and_the_next_run_goes_on_from_there(binance, monkeypatch, capsys):
     monkeypatch.setattr(kline_backfill, "BATCH", 1000)
     healthy = binance.answer_instead
     binance.answer_instead = lambda request: Response("busy", 503) if binance.requests > 5 else None
@@ -215,6 +215,7 @@ def test_batches_that_are_done_stay_and_the_next_run_goes_on_from_there(binance,
     done = rows("SELECT symbol, count(*) FROM raw_binance_klines GROUP BY symbol")
     assert done == [("ETHUSDT", 2000), ("USDCUSDT", BARS)]
     assert rows("SELECT state FROM fact_run") == [("failed",)]
+    assert "4,160 bars of this run are stored; the next run goes on after them" in capsys.readouterr().out
 
     binance.answer_instead = healthy
     binance.asked.clear()
