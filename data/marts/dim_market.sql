@@ -1,7 +1,6 @@
 -- target: dim_market
 -- reads: fact_snapshot
--- Every market that was ever read, as its newest snapshot has it. The name says the protocol; a pool that is known by its
--- address alone was read by the v3 flow.
+-- Every market that was ever read, as its newest snapshot has it. Files of older versions hold v3 alone.
 WITH touched AS MATERIALIZED (
   SELECT DISTINCT market FROM fact_snapshot WHERE batch > :since
 ),
@@ -12,11 +11,7 @@ span AS (
 )
 SELECT
   s.market,
-  CASE
-    WHEN s.market LIKE '%AaveV2%' THEN 'aave_v2' WHEN s.market LIKE '%AaveV4%' THEN 'aave_v4'
-    WHEN s.market LIKE '%CompoundV2%' THEN 'compound_v2' WHEN s.market LIKE '%CompoundV3%' THEN 'compound_v3'
-    ELSE 'aave_v3'
-  END AS protocol,
+  coalesce(s.protocol, 'aave_v3') AS protocol,
   s.chain_id, s.provider, s.pool, s.oracle, s.data_provider, s.pool_revision, a.n_snapshots, a.first_block,
   a.newest_block, s.block_time AS newest_block_time, s.n_reserves, s.n_accounts, s.is_synthetic, a.batch
 FROM span AS a JOIN fact_snapshot AS s ON s.market = a.market AND s.block = a.newest_block

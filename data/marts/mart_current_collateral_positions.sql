@@ -8,8 +8,9 @@ WITH newest AS MATERIALIZED (
 )
 SELECT
   p.account AS wallet, n.market, p.asset, n.protocol, n.chain_id, p.block, n.newest_block_time AS block_time, t.symbol,
-  p.supply AS amount, t.price_usd, p.supply * t.price_usd AS collateral_usd,
-  p.supply * t.price_usd / h.eth_usd AS collateral_eth, h.emode_id, t.liquidation_threshold, t.ltv, n.is_synthetic,
+  p.supply AS amount, iif(t.unit = 'USD', t.price, NULL) AS price_usd,
+  iif(t.unit = 'USD', p.supply * t.price, NULL) AS collateral_usd,
+  p.supply * t.price / h.eth_price AS collateral_eth, h.emode_id, t.liquidation_threshold, t.ltv, n.is_synthetic,
   h.batch
 FROM newest AS n
 CROSS JOIN stg_positions AS p ON p.market = n.market AND p.block = n.newest_block AND p.is_collateral = 1 AND p.supply > 0

@@ -4,18 +4,23 @@
 -- What each reserve counts for as collateral. In an e-mode its parameters replace the reserve's own for members of its
 -- collateral bitmap; a member of the ltvzero bitmap gives no borrowing power, nor does a reserve outside an isolated
 -- e-mode (aave-v3 v3.7, GenericLogic and the facts of each version: v3.6 e-modes are never isolated).
+-- Prices are in the market's own unit: dollars, or ether in Aave v2. A market that counts in neither is left out.
 WITH snapshot AS MATERIALIZED (
-  SELECT market, block, batch FROM fact_snapshot WHERE batch > :since
-    AND coalesce(protocol, 'aave_v3') = 'aave_v3'  -- v2 has other rules, and prices in ETH
+  SELECT
+    market, block, to_real(base_currency_unit) AS one, batch,
+    CASE WHEN base_currency_unit = '100000000' THEN 'USD'
+         WHEN base_currency_unit = '1000000000000000000' AND protocol = 'aave_v2' THEN 'ETH' END AS unit
+  FROM fact_snapshot WHERE batch > :since
 )
 SELECT
-  s.market, s.block, 0 AS emode_id, r.asset, r.symbol, to_real(r.price_raw) / 1e8 AS price_usd,
+  s.market, s.block, 0 AS emode_id, r.asset, r.symbol, s.unit, to_real(r.price_raw) / s.one AS price,
   r.liquidation_threshold_bps / 1e4 AS liquidation_threshold, r.ltv_bps / 1e4 AS ltv, s.batch
 FROM snapshot AS s
 JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block
+WHERE s.unit IS NOT NULL
 UNION ALL
 SELECT
-  s.market, s.block, e.emode_id, r.asset, r.symbol, to_real(r.price_raw) / 1e8,
+  s.market, s.block, e.emode_id, r.asset, r.symbol, s.unit, to_real(r.price_raw) / s.one,
   CASE WHEN has_bit(e.collateral_bitmap, r.reserve_id) THEN e.liquidation_threshold_bps
        ELSE r.liquidation_threshold_bps END / 1e4,
   CASE WHEN NOT has_bit(e.collateral_bitmap, r.reserve_id) THEN iif(e.isolated, 0, r.ltv_bps)
@@ -25,3 +30,4 @@ SELECT
 FROM snapshot AS s
 JOIN raw_aave_emodes AS e ON e.market = s.market AND e.block = s.block
 JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block
+WHERE s.unit IS NOT NULL

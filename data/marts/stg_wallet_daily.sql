@@ -13,9 +13,9 @@ first AS MATERIALIZED (
 )
 SELECT
   h.account AS wallet, f.market, f.day, m.protocol, s.chain_id, s.block, s.block_time,
-  h.collateral_usd / h.eth_usd AS collateral_eth, h.lt_collateral_usd / h.eth_usd AS lt_collateral_eth,
-  h.debt_usd / h.eth_usd AS borrow_eth,
-  max(h.ltv_collateral_usd - h.debt_usd, 0.0) / h.eth_usd AS available_borrows_eth,
+  h.collateral / h.eth_price AS collateral_eth, h.lt_collateral / h.eth_price AS lt_collateral_eth,
+  h.debt / h.eth_price AS borrow_eth,
+  max(h.ltv_collateral - h.debt, 0.0) / h.eth_price AS available_borrows_eth,
   h.health_factor, h.risk_factor, s.is_synthetic, h.batch AS batch
 FROM first AS f
 JOIN fact_snapshot AS s ON s.market = f.market AND s.block = f.block

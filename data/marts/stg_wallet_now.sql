@@ -8,8 +8,8 @@ WITH newest AS MATERIALIZED (
 )
 SELECT
   h.account AS wallet, n.market, n.protocol, n.chain_id, n.newest_block_time AS as_of_ts, h.block,
-  h.collateral_usd / h.eth_usd AS collateral_eth, h.lt_collateral_usd / h.eth_usd AS lt_collateral_eth,
-  h.debt_usd / h.eth_usd AS borrow_eth,
-  max(h.ltv_collateral_usd - h.debt_usd, 0.0) / h.eth_usd AS available_borrows_eth,
+  h.collateral / h.eth_price AS collateral_eth, h.lt_collateral / h.eth_price AS lt_collateral_eth,
+  h.debt / h.eth_price AS borrow_eth,
+  max(h.ltv_collateral - h.debt, 0.0) / h.eth_price AS available_borrows_eth,
   h.health_factor, h.risk_factor, n.is_synthetic, h.batch AS batch
 FROM newest AS n JOIN stg_account_health AS h ON h.market = n.market AND h.block = n.newest_block

@@ -66,7 +66,9 @@ class CollateralPositions(pa.DataFrameModel):
     block_time: Series[np.int64] = seconds("its time")
     symbol: Series[str] = name("token symbol")
     amount: Series[np.float64] = real("supply that is enabled as collateral", "tokens", gt=0)
-    price_usd: Series[np.float64] = real("oracle price", "USD per token", gt=0)
+    price_usd: Series[np.float64] = real(
+        "oracle price; empty where the market counts in ether", "USD per token", gt=0, nullable=True
+    )
     collateral_usd: Series[np.float64] = usd("value of it")
     collateral_eth: Series[np.float64] = eth("value of it")
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")

@@ -24,9 +24,14 @@ def day() -> Any:
     return text("UTC day", "YYYY-MM-DD", whole_text_matches=r"\d{4}-\d{2}-\d{2}")
 
 
-def usd(description: str, **checks: Any) -> Any:
-    """An amount of money that is not negative."""
-    return real(description, "USD", ge=0, **checks)
+def unit() -> Any:
+    """What the oracle of a market counts in."""
+    return text("what the market's oracle counts in: dollars, or ether (Aave v2)", isin=["USD", "ETH"])
+
+
+def usd(description: str) -> Any:
+    """An amount of money that is not negative; empty where the market does not count in dollars."""
+    return real(f"{description}; empty where the market counts in ether", "USD", ge=0, nullable=True)
 
 
 def eth(description: str) -> Any:
@@ -88,7 +93,8 @@ class AaveTerms(pa.DataFrameModel):
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
     asset: Series[str] = address("underlying token")
     symbol: Series[str] = name("token symbol")
-    price_usd: Series[np.float64] = real("oracle price", "USD per token", gt=0)
+    unit: Series[str] = unit()
+    price: Series[np.float64] = real("oracle price", "see unit, per token", gt=0)
     liquidation_threshold: Series[np.float64] = share("share of the value that backs debt")
     ltv: Series[np.float64] = share("share of the value that may be borrowed")
     batch: Series[np.int64] = batch()
@@ -106,20 +112,24 @@ class AccountHealth(pa.DataFrameModel):
     block: Series[np.int64] = integer("block number", "block")
     account: Series[str] = address("the account")
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
-    collateral_usd: Series[np.float64] = usd("supply that is enabled as collateral")
-    lt_collateral_usd: Series[np.float64] = usd("the same, each times its liquidation threshold (in e-mode, its)")
-    ltv_collateral_usd: Series[np.float64] = usd("the same, each times its loan to value (in e-mode, its)")
-    debt_usd: Series[np.float64] = usd("debt")
+    unit: Series[str] = unit()
+    collateral: Series[np.float64] = real("supply that is enabled as collateral", "see unit", ge=0)
+    lt_collateral: Series[np.float64] = real("the same, each times its threshold (in e-mode, its)", "see unit", ge=0)
+    ltv_collateral: Series[np.float64] = real("the same, each times its ltv (in e-mode, its)", "see unit", ge=0)
+    debt: Series[np.float64] = real("debt", "see unit", ge=0)
     health_factor: Series[np.float64] = health_factor()
     risk_factor: Series[np.float64] = risk_factor()
-    eth_usd: Series[np.float64] = real("oracle price of WETH in the market", "USD per ETH", gt=0, nullable=True)
+    eth_price: Series[np.float64] = real(
+        "the market's oracle price of WETH, 1 where it counts in ether; empty where it has none", "see unit, per ETH",
+        gt=0, nullable=True,
+    )  # fmt: skip
     batch: Series[np.int64] = batch()
 
     class Config:
         strict = True
         coerce = True
         unique = ["market", "block", "account"]  # noqa: RUF012
-        metadata = {"optional": ["health_factor", "eth_usd"]}  # noqa: RUF012
+        metadata = {"optional": ["health_factor", "eth_price"]}  # noqa: RUF012
 
 
 class WalletNow(pa.DataFrameModel):

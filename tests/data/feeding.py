@@ -17,6 +17,7 @@ from data.snapshot import save_snapshot
 from data.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import as_live
+from tests.data.feeding_sources import chain_blocks, lending_events
 from tests.data.feeds import oracle_feed
 
 DAY = 86_400
@@ -58,6 +59,8 @@ def snapshot(store: Store, random: np.random.Generator) -> None:
         "raw_aave_user_accounts": book["raw_aave_user_accounts"][accounts.isin(kept)],
     }  # fmt: skip
     moment = {"block": 1_000 + hour, "market": market, "block_time": MIDNIGHT + 3_600 * hour}
+    if market == "AaveV2Polygon":
+        moment |= {"protocol": "aave_v2", "base_currency_unit": str(random.choice([10**18, 10**8, 0]))}
     save_snapshot(store, "aave_rpc", as_live(parts, **moment))
 
 
@@ -78,4 +81,6 @@ def protocol_history(store: Store, random: np.random.Generator) -> None:
     store.write_batch("defillama", slug, {"raw_defillama_protocol": pd.DataFrame(rows)})
 
 
-FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [candle_window, snapshot, protocol_history, oracle_feed]
+FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [
+    candle_window, snapshot, protocol_history, oracle_feed, lending_events, chain_blocks,
+]  # fmt: skip

@@ -42,12 +42,7 @@ RELATIONSHIPS = [
 ]
 """(table, columns, the table in which each of their values must be found)."""
 
-ROUNDS = 8
-UNFED = {
-    "mart_address_activity", "mart_token_transfer_hourly", "stg_lending_events",
-    *(f"fact_lending_{kind}_events" for kind in ("borrow", "deficit", "deposit", "liquidation", "repay", "withdraw")),
-}  # fmt: skip
-"""Targets whose inputs no feeder writes yet."""
+ROUNDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +70,8 @@ def content(store: Store, name: str) -> list[tuple]:
     return store.rows(f'SELECT * FROM "{name}" ORDER BY {", ".join(tables()[name].key)}')
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_updates_after_any_writes_give_what_building_anew_gives(store, seed):
     """New, repeated, corrected and lost rows in random order, with an update now and then, of some tables or of all."""
     random = np.random.default_rng(seed)
@@ -107,7 +103,7 @@ def test_a_re_run_changes_nothing_at_all(fed):
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_feeder_brings_rows_to_it(fed, name):
     """Without rows the other tests of this module would say nothing: add a feeder to tests/data/feeding.py."""
-    assert bool(content(fed, name)) == (name not in UNFED)
+    assert content(fed, name)
 
 
 @pytest.mark.parametrize("name", TARGETS)

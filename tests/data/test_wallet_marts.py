@@ -31,7 +31,9 @@ def test_health_factors_are_those_of_the_engine(filled):
         assert (math.inf if found is None else found) == pytest.approx(expected, rel=1e-14)
 
 
-def book(store: Store, *, block: int, at: int, weth_usd: int = 2_000, without: str = "") -> None:
+def book(
+    store: Store, *, block: int, at: int, weth_usd: int = 2_000, without: str = "", in_ether: bool = False
+) -> None:
     """A small market, written by hand: WETH (threshold 0.8, ltv 0.75), USDC (0.7, 0.6), WBTC (none).
 
     E-mode 1 raises WETH to 0.95 and 0.9; USDC is no member. Reserve ids are above 63, as on large markets.
@@ -50,13 +52,15 @@ def book(store: Store, *, block: int, at: int, weth_usd: int = 2_000, without: s
             marks = ", ".join("?" * len(given))
             connection.execute(f"INSERT INTO {table} ({', '.join(given)}) VALUES ({marks})", tuple(given.values()))
 
-        put("fact_snapshot", block_time=at, chain_id=1)
+        put("fact_snapshot", block_time=at, chain_id=1, base_currency_unit=str(10**18 if in_ether else 10**8),
+            protocol="aave_v2" if in_ether else "aave_v3")  # fmt: skip
         for number_of, asset, symbol, usd, lt, ltv in (
             (70, WETH, "WETH", weth_usd, 8_000, 7_500),
             (71, USDC, "USDC", 1, 7_000, 6_000),
             (72, WBTC, "WBTC", 50_000, 0, 0),
         ):
-            put("raw_aave_reserves", asset=asset, reserve_id=number_of, symbol=symbol, price_raw=str(usd * 10**8),
+            price = usd * 10**18 // weth_usd if in_ether else usd * 10**8
+            put("raw_aave_reserves", asset=asset, reserve_id=number_of, symbol=symbol, price_raw=str(price),
                 liquidation_threshold_bps=lt, ltv_bps=ltv)  # fmt: skip
         put("raw_aave_emodes", emode_id=1, liquidation_threshold_bps=9_500, ltv_bps=9_000,
             collateral_bitmap=str(1 << 70), ltvzero_bitmap="0")  # fmt: skip
@@ -101,6 +105,21 @@ def test_a_wallet_by_hand(store, account, expected):
     assert list(wallet(store, account).values()) == [
         value if value is None else pytest.approx(value, rel=1e-15) for value in expected
     ]
+
+
+@pytest.mark.parametrize("account", [ALICE, BOB, CAROL, DAVE])
+def test_a_market_that_counts_in_ether_gives_the_same_wallets_and_no_dollars(store, account):
+    book(store, block=1, at=MIDNIGHT)
+    marts.refresh(store)
+    expected = wallet(store, account)
+    book(store, block=2, at=MIDNIGHT + 12, in_ether=True)
+    marts.refresh(store)
+
+    assert list(wallet(store, account).values()) == [
+        value if value is None else pytest.approx(value, rel=1e-15) for value in expected.values()
+    ]
+    assert store.rows("SELECT DISTINCT protocol FROM stg_wallet_now") == [("aave_v2",)]
+    assert store.rows("SELECT DISTINCT collateral_usd, liquidation_price_usd FROM mart_position_risk") == [(None, None)]
 
 
 def test_how_near_to_liquidation_by_hand(store):

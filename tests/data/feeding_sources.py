@@ -1,0 +1,74 @@
+"""Random writes of the sources whose tables are many: lending events, and the chain itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from data.store import Store
+from tests.data.made_up_rows import made_up
+
+NOON = 1_767_268_800
+"""2026-01-01 12:00:00 UTC."""
+ADDRESSES = ["0x" + digit * 40 for digit in "abcdef"]
+EVENT_KINDS = ["borrow", "deposit", "liquidation", "repay", "withdraw", "deficit"]
+
+
+def _hash(number: int, fork: int) -> str:
+    return f"0x{number:062x}{fork:02x}"
+
+
+def lending_events(store: Store, random: np.random.Generator) -> None:
+    """Events of some blocks; a block may be replaced, with other events or none, and a token may become known."""
+    frames: dict[str, list[dict]] = {}
+    for number in random.choice(np.arange(1, 15), size=3, replace=False):
+        fork, n_events = int(random.integers(0, 2)), int(random.choice([0, 3, 6]))
+        at = {"source": "logs", "market": "AaveV3Ethereum", "chain_id": 1, "block_number": int(number),
+              "block_hash": _hash(int(number), fork) if n_events else None,
+              "block_timestamp": NOON + 12 * int(number)}  # fmt: skip
+        frames.setdefault("raw_lending_blocks", []).append({**at, "n_events": n_events})
+        for index in range(n_events):
+            kind = EVENT_KINDS[(int(number) + index + fork) % len(EVENT_KINDS)]
+            event = {
+                **at, "log_index": index, "protocol": "aave_v3", "owner": str(random.choice(ADDRESSES)),
+                "asset": ADDRESSES[index % 2], "amount_raw": str(int(random.integers(1, 9)) * 10**18), "part": 0,
+            }  # fmt: skip
+            frames.setdefault(f"raw_lending_{kind}_events", []).append(event)
+    if random.random() < 0.4:
+        asset = {"chain_id": 1, "asset": str(random.choice(ADDRESSES[:2])), "symbol": "WETH", "series": "ETHUSDT",
+                 "decimals": int(random.choice([6, 18]))}  # fmt: skip
+        frames["dim_lending_asset"] = [asset]
+    if random.random() < 0.4:
+        hour = int(random.integers(0, 2)) * 3_600
+        price = {"symbol": "ETHUSDT", "interval": "1h", "ts": NOON - 3_600 + hour, "source": "binance",
+                 "price_usd": float(random.integers(1_000, 1_003))}  # fmt: skip
+        frames["dim_prices"] = [price]
+    store.write_batch("logs", "window", {table: made_up(table, rows) for table, rows in frames.items()})
+
+
+def chain_blocks(store: Store, random: np.random.Generator) -> None:
+    """A block with a transaction, transfers and a swap; at times in place of another, whose rows become orphans."""
+    number, fork = int(random.integers(1, 12)), int(random.integers(0, 2))
+    block_hash, other = _hash(number, fork), _hash(number, 1 - fork)
+    at = {"chain_id": 1, "block_number": number, "block_hash": block_hash}
+    timed = {**at, "timestamp": NOON + 1_200 * number, "orphaned": 0}
+    frames = {
+        "stg_chain_blocks": [timed],
+        "raw_chain_transactions": [
+            {**at, "transaction_hash": block_hash, "from_address": ADDRESSES[fork],
+             "to_address": ADDRESSES[number % 6], "value": str(number * 10**17)},
+        ],
+        "stg_token_transfers": [
+            {**timed, "log_index": index, "standard": "ERC20", "token": ADDRESSES[index],
+             "from_address": ADDRESSES[(number + index) % 6], "to_address": ADDRESSES[fork],
+             "amount": str(number + index)}
+            for index in range(2)
+        ],
+        "stg_primitives": [{**timed, "log_index": 3, "primitive": "swap", "account": ADDRESSES[number % 6]}],
+    }  # fmt: skip
+    made = {table: made_up(table, rows) for table, rows in frames.items()}
+    for table in ("stg_chain_blocks", "stg_token_transfers", "stg_primitives"):
+        replaced = store.read(f"SELECT * FROM {table} WHERE block_hash = ? AND orphaned = 0", (other,))
+        if len(replaced):
+            made[table] = pd.concat([made[table], replaced.assign(orphaned=1).drop(columns="batch")])
+    store.write_batch("chain", str(number), made)
