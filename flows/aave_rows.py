@@ -112,19 +112,20 @@ def _account(account: Account, said: AccountData | None) -> dict[str, object]:
 
 
 def _positions(state: MarketState, at: Mapping[str, object]) -> pd.DataFrame:
-    by_id = {reserve.id: reserve for reserve in state.reserves}
+    # A reserve unpacks its configuration word at each look: once for each of them, not for each position.
+    terms = {r.id: (r.asset, r.normalized_income, r.normalized_debt, r.decimals) for r in state.reserves}
     v2 = state.contracts.protocol == V2
     balance, owed = (aave_v2.balance, aave_v2.balance) if v2 else (supply_balance, debt_balance)
     rows = []
     for account in state.accounts:
         for reserve_id in sorted(account.supply.keys() | account.debt.keys() | account.stable_debt.keys()):
-            r = by_id[reserve_id]
+            asset, income, debt_index, decimals = terms[reserve_id]
             scaled_supply, scaled_debt = account.supply.get(reserve_id, 0), account.debt.get(reserve_id, 0)
-            supply = balance(scaled_supply, r.normalized_income)
-            debt = owed(scaled_debt, r.normalized_debt) + account.stable_debt.get(reserve_id, 0)
+            supply = balance(scaled_supply, income)
+            debt = owed(scaled_debt, debt_index) + account.stable_debt.get(reserve_id, 0)
             rows.append((
-                account.address, r.asset, reserve_id, str(scaled_supply), str(supply), str(scaled_debt), str(debt),
-                int(account.is_collateral(reserve_id)), tokens(supply, r.decimals), tokens(debt, r.decimals),
+                account.address, asset, reserve_id, str(scaled_supply), str(supply), str(scaled_debt), str(debt),
+                int(account.is_collateral(reserve_id)), tokens(supply, decimals), tokens(debt, decimals),
             ))  # fmt: skip
     frame = pd.DataFrame(rows, columns=POSITION_COLUMNS)
     for position, (column, value) in enumerate(at.items()):

@@ -106,7 +106,11 @@ class Rules:
     """The pool's valuation of an account at the snapshot, in its own integers."""
 
     def __init__(self, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> None:
-        self._reserves = {r.id: r for r in reserves}
+        # A reserve unpacks its configuration word at each look: once for each of them, not for each position.
+        self._terms = {
+            r.id: (r.normalized_income, r.normalized_debt, r.price, 10**r.decimals, r.liquidation_threshold)
+            for r in reserves
+        }
         self._emodes = {e.id: e for e in emodes}
 
     def account_data(self, account: Account) -> AccountData:
@@ -116,14 +120,14 @@ class Rules:
         for reserve_id, scaled in account.supply.items():
             if not account.is_collateral(reserve_id):
                 continue
-            r = self._reserves[reserve_id]
-            value = supply_balance(scaled, r.normalized_income) * r.price // 10**r.decimals
+            income, _, price, unit, threshold = self._terms[reserve_id]
+            value = supply_balance(scaled, income) * price // unit
             inside = emode is not None and emode.collateral >> reserve_id & 1
             collateral += value
-            weighted += value * (emode.liquidation_threshold if inside else r.liquidation_threshold)
+            weighted += value * (emode.liquidation_threshold if inside else threshold)
         for reserve_id, scaled in account.debt.items():
-            r = self._reserves[reserve_id]
-            debt += -(-debt_balance(scaled, r.normalized_debt) * r.price // 10**r.decimals)
+            _, debt_index, price, unit, _ = self._terms[reserve_id]
+            debt += -(-debt_balance(scaled, debt_index) * price // unit)
         if not debt:
             return AccountData(collateral, 0, NO_DEBT_HEALTH_FACTOR)
         return AccountData(collateral, debt, (weighted * WAD + debt // 2) // debt // BPS)
