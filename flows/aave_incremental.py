@@ -1,9 +1,9 @@
 """A new snapshot from an old one: what no event has touched since is carried forward, the rest is read.
 
-Sound because a sealed snapshot is complete: an account that no event is about has the scaled balances, flags and
-e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain no longer has the block
-of the old snapshot, an older one takes its place and the blocks since that one are read again; where rules or tokens
-changed in between, nothing is carried.
+Sound because the old snapshot holds all that the tokens had issued: an account that no event is about has the scaled
+balances, flags and e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain no
+longer has the block of the old snapshot, an older one takes its place and the blocks since that one are read again;
+where rules or tokens changed in between, nothing is carried.
 """
 
 from __future__ import annotations
@@ -62,9 +62,28 @@ def find_base(
     for number, known_hash in rows:
         if missing_rows(store, market, number) or not _same_tokens(store, market, number, reserves):
             continue
-        if _is_canonical(rpc, number, known_hash, block):
-            return Base(number, stored_accounts(store, market, number))
+        if not _is_canonical(rpc, number, known_hash, block):
+            continue
+        accounts = stored_accounts(store, market, number)
+        if _holds_everything(store, market, number, accounts):
+            return Base(number, accounts)
     return None
+
+
+def _holds_everything(store: Store, market: str, block: int, accounts: Mapping[str, Account]) -> bool:
+    """The accounts hold all that the tokens had issued: other routes may store a snapshot that lacks a few holders."""
+    supply: dict[int, int] = {}
+    debt: dict[int, int] = {}
+    for account in accounts.values():
+        for sums, held in ((supply, account.supply), (debt, account.debt)):
+            for reserve_id, scaled in held.items():
+                sums[reserve_id] = sums.get(reserve_id, 0) + scaled
+    issued = store.rows(
+        "SELECT reserve_id, scaled_atoken_supply, scaled_debt_supply FROM raw_aave_reserves "
+        "WHERE market = ? AND block = ?",
+        (market, block),
+    )
+    return all(supply.get(i, 0) == int(atokens) and debt.get(i, 0) == int(debts) for i, atokens, debts in issued)
 
 
 def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.errors import MalformedAnswer, SourceRefused
+from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.sources import abis
 from flows.sources.abis import BALANCE_TRANSFER, BORROW, COLLATERAL_ENABLED, SUPPLY, TRANSFER
-from flows.sources.json_rpc import JsonRpc, RpcError, quantity
+from flows.sources.json_rpc import JsonRpc, Request, RpcError, quantity
 
 Pair = tuple[str, str]
 """(token, account), lower case."""
@@ -23,6 +23,7 @@ Pair = tuple[str, str]
 NOBODY = "0x" + "00" * 20
 FIRST_RANGE = 10_000
 LONGEST_RANGE = 1_000_000
+LAG_ATTEMPTS, LAG_PAUSE = 5, 1.0
 AGAIN_AFTER = 256
 """Answers after which a range that was refused is asked for again."""
 
@@ -91,9 +92,9 @@ def scan(
             step = size.now
             starts = range(first, min(last, first + concurrency * step - 1) + 1, step)
             wave = [(start, min(start + step - 1, last)) for start in starts]
-            for (start, until), logs in zip(wave, pool.map(_attempt(rpc, tokens, events), wave), strict=True):
+            for (start, until), logs in zip(wave, pool.map(_attempt(rpc, tokens, events, last), wave), strict=True):
                 if isinstance(logs, RpcError):
-                    yield from _in_parts(rpc, tokens, events, start, until, logs, size)
+                    yield from _in_parts(rpc, tokens, _attempt(rpc, tokens, events, last), start, until, logs, size)
                 else:
                     size.answered(until - start + 1)
                     yield _scanned(start, until, logs, tokens)
@@ -132,10 +133,10 @@ class RangeSize:
         self.now = max(1, self.best or blocks // 2)
 
 
-def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str]) -> Any:
+def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str], end: int) -> Any:
     def get(span: tuple[int, int]) -> list[dict[str, Any]] | RpcError:
         try:
-            return _get_logs(rpc, tokens, events, *span)
+            return _get_logs(rpc, tokens, events, *span, newest=span[1] == end)
         except RpcError as exc:
             return exc
 
@@ -143,11 +144,10 @@ def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str]) -> Any:
 
 
 def _in_parts(
-    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, refusal: RpcError, size: RangeSize
+    rpc: JsonRpc, tokens: Tokens, get: Any, first: int, last: int, refusal: RpcError, size: RangeSize
 ) -> Iterator[ScannedRange]:
     """`first` to `last`, which the node refused as a whole, in pieces that it does not refuse."""
     until, logs = last, refusal
-    get = _attempt(rpc, tokens, events)
     while first <= last:
         if isinstance(logs, RpcError):
             if until == first:
@@ -214,14 +214,36 @@ def _malformed(log: Any) -> MalformedAnswer:
     return MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and topics, found {log!r:.120}")
 
 
-def _get_logs(rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int) -> list[dict[str, Any]]:
+def _get_logs(
+    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, newest: bool
+) -> list[dict[str, Any]]:
     wanted = {
         "address": [tokens.pool, *sorted(tokens.all)],
         "topics": [list(events)],
         "fromBlock": hex(first),
         "toBlock": hex(last),
     }
-    logs = rpc.call("eth_getLogs", wanted)
+    logs = _settled(rpc, wanted) if newest else rpc.call("eth_getLogs", wanted)
     if not isinstance(logs, list):
         raise MalformedAnswer(f"eth_getLogs of {rpc}: expected a list, found {logs!r:.80}")
     return [log for log in logs if not (isinstance(log, dict) and log.get("removed"))]
+
+
+def _settled(rpc: JsonRpc, wanted: dict[str, Any]) -> Any:
+    """Logs up to the newest block, from a machine that has that block.
+
+    Behind a balancer, one that lags gives the logs it has without a word: so it is asked for the block as well, in the
+    same request. Raises `SourceUnavailable` when it never has it.
+    """
+    pair = [Request("eth_getLogs", (wanted,)), Request("eth_getBlockByNumber", (wanted["toBlock"], False))]
+    for _ in range(LAG_ATTEMPTS):
+        logs, block = rpc.batch(pair)
+        if isinstance(logs, RpcError):
+            raise logs
+        if isinstance(block, dict):
+            return logs
+        rpc.rest(LAG_PAUSE)
+    raise SourceUnavailable(
+        f"{rpc} gives logs without having block {int(wanted['toBlock'], 16)}, which it announced: a machine behind it "
+        "lags. Nothing was carried forward; run again later, or read --block safe"
+    )

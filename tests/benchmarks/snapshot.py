@@ -16,16 +16,19 @@ from tests.benchmarks import book_node
 from tests.benchmarks.table import Table
 
 HOLDERS, LATENCY, CHANGED = 30_000, 0.020, 0.01
+MANY = 16
+"""Requests at once for the second figure; a node of one's own bears them."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds until the state was read and checked, seconds to store it, HTTP requests, accounts read."""
+    """Seconds until the state was read and checked, seconds to store it, HTTP requests, accounts read, CPU seconds."""
 
     read: float
     write: float
     requests: int
     accounts: int
+    cpu: float = 0.0
 
     @property
     def all(self) -> float:
@@ -44,6 +47,9 @@ def run(table: Table) -> None:
         db = Path(folder) / "risk.sqlite"
         read(url, Path(folder) / "warm.sqlite", from_block=book_node.FIRST_BLOCK + book_node.BLOCKS)
         full = read(url, db)
+        os.environ["RPC_CONCURRENCY"] = str(MANY)
+        many = read(url, Path(folder) / "many.sqlite")
+        os.environ.pop("RPC_CONCURRENCY")
         touched = JsonRpc(url).call("bench_touch", CHANGED)
         some = read(url, db)
     assert full.accounts == HOLDERS, f"{full.accounts} accounts were read"
@@ -52,7 +58,10 @@ def run(table: Table) -> None:
     table.note(f"refresh: {some.read:.2f} s to read and check, {some.write:.2f} s to store; {some.requests} requests, "
                f"{some.accounts} accounts")  # fmt: skip
     table.add("snapshot_30k_s", full.all, "s", "log scan, read, checks and storing")
+    table.add(f"snapshot_30k_c{MANY}_s", many.all, "s", f"the same with {MANY} requests at once")
     table.add("snapshot_30k_requests", full.requests, "requests", "HTTP requests of it")
+    table.add("snapshot_30k_cpu_s", full.cpu, "s", "of which the processor worked, in this process")
+    table.add("incremental_cpu_s", some.cpu, "s", "the same of the refresh")
     table.add("incremental_s", some.all, "s", "refresh after 1 % changed, stored whole again")
     table.add("incremental_ratio", some.all / full.all, "", "of the full snapshot's seconds", 0.05, True)
     table.add("incremental_read_ratio", some.read / full.read, "", "the same without storing", 0.05, True)
@@ -70,11 +79,12 @@ def read(url: str, db: Path, from_block: int = book_node.FIRST_BLOCK) -> Taken:
     rpc = JsonRpc(url)
     place = Place(market="Bench", chain_id=book_node.CHAIN_ID, provider=book_node.PROVIDER)
     with Store.open(db) as store:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         try:
             reading = aave_market.read_market(store, rpc, place, "latest", from_block, "bench", full_every=1e9)
         except CrossCheckFailed:  # the warm-up begins the scan too late on purpose
             return Taken(0, 0, 0, 0)
         middle = time.perf_counter()
         aave_market.write(store, reading, "bench")
-        return Taken(middle - start, time.perf_counter() - middle, rpc.requests_made, reading.n_read)
+        end = time.perf_counter()
+        return Taken(middle - start, end - middle, rpc.requests_made, reading.n_read, time.process_time() - cpu)

@@ -233,6 +233,25 @@ def test_the_full_read_comes_round_by_the_hours_of_the_chain(node: NodeMarket, t
     assert modes == ["incremental", "full", "incremental", "full"]
 
 
+def test_a_snapshot_that_lacks_a_holder_is_not_carried(node: NodeMarket, tmp_path: Path):
+    """As a route may store it that knows its accounts from elsewhere, and allows a few to be missing."""
+    db = tmp_path / "carried.sqlite"
+    run_flow(node, db)
+    with Store.open(db) as store, store.transaction() as connection:
+        one = "(SELECT max(account) FROM stg_positions WHERE debt_raw = '0')"
+        connection.execute(f"DELETE FROM raw_aave_user_accounts WHERE account = {one}")
+        connection.execute(f"DELETE FROM stg_positions WHERE account = {one}")
+        for table, count in (("raw_aave_user_accounts", "n_accounts"), ("stg_positions", "n_positions")):
+            connection.execute(f"UPDATE fact_snapshot SET {count} = (SELECT count(*) FROM {table})")
+    node.chain.mine(12)
+
+    run_flow(node, db, *NEVER)
+
+    assert how(db)[-1][1] == "full"
+    run_flow(node, tmp_path / "full.sqlite", "--full")
+    assert_same_snapshot(db, tmp_path / "full.sqlite", node.chain.block)
+
+
 def test_everything_is_read_where_a_token_changed(node: NodeMarket, tmp_path: Path):
     db = tmp_path / "carried.sqlite"
     run_flow(node, db)

@@ -10,6 +10,7 @@ import data
 from flows import holder_scan
 from flows.errors import (
     SourceRefused,
+    SourceUnavailable,
 )
 from tests.flows.aave.conftest import nothing_is_stored, run, stored
 from tests.flows.aave.fake_node import FakeNode, Refused
@@ -90,3 +91,33 @@ def test_an_older_block_needs_no_new_scan(node: FakeNode, monkeypatch: pytest.Mo
 
     assert node.log_ranges == []
     assert data.load_market(block=30, verify=True).n_accounts == data.load_market(block=40).n_accounts
+
+
+def test_a_machine_that_lags_is_not_believed_to_have_all_logs(node: FakeNode):
+    """It answers eth_getLogs up to a block that it does not have, with what it has."""
+    lagging = 2
+
+    def lag(method: str, params: list) -> None:
+        nonlocal lagging
+        if method == "eth_getLogs" and lagging:
+            lagging, node.tip = lagging - 1, 20
+        elif method == "eth_getLogs":
+            node.tip = 21
+
+    node.before = lag
+    run()
+
+    assert [last for _, last in node.log_ranges] == [21, 21, 21]
+    assert data.load_market(verify=True).snapshot.block == 21
+
+
+def test_a_node_that_goes_on_lagging_is_given_up(node: FakeNode):
+    def lag(method: str, params: list) -> None:
+        if method == "eth_getLogs":
+            node.tip = 20
+
+    node.before = lag
+    with pytest.raises(SourceUnavailable, match=r"without having block 21, .* lags"):
+        run()
+
+    assert nothing_is_stored()
