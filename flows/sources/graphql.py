@@ -30,7 +30,7 @@ from gql.transport.exceptions import TransportQueryError
 from graphql import ExecutionResult, GraphQLSyntaxError
 
 from flows import settings
-from flows.errors import ConfigurationError, FlowError, MalformedAnswer, SourceRefused, SourceUnavailable
+from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.sources.http_retry import HttpRefused, JsonSource
 
 GATEWAY = "https://gateway.thegraph.com/api/subgraphs/id/{SUBGRAPH_ID}"
@@ -88,7 +88,8 @@ class Page:
 class GraphQL:
     """One GraphQL address. `name` is how messages call it, `variable` the setting with its address.
 
-    `key` travels as a bearer token and is cut out of everything that is said. Other arguments: see `JsonSource`.
+    `key` travels as a bearer token; a server may repeat it, and `flows.redaction` cuts out what settings gave. Other
+    arguments: see `JsonSource`.
     An object belongs to one thread.
     """
 
@@ -138,7 +139,7 @@ class GraphQL:
                 data = self._session.execute(request)
             except TransportQueryError as exc:
                 failures += 1
-                said = self._without_key("; ".join(_message(error) for error in exc.errors or []))
+                said = "; ".join(_message(error) for error in exc.errors or [])
                 if not any(word in said.lower() for word in PASSING) or BEYOND_HEAD.search(said):
                     raise self._refusal(said, about) from None
                 if failures >= self._attempts:
@@ -148,10 +149,9 @@ class GraphQL:
                     ) from None
                 self._http.wait(0.5 * 2**failures, f"answers {about} with {said[:80]!r}")
                 continue
-            except FlowError as exc:
-                if isinstance(exc, HttpRefused) and exc.status in (401, 403):
+            except HttpRefused as exc:
+                if exc.status in (401, 403):
                     raise self._bad_key(f"HTTP {exc.status}") from None
-                exc.args = (self._without_key(str(exc)), *exc.args[1:])  # a server may repeat what it was sent
                 raise
             return Answer(data, self._transport.payload_sha256)
 
@@ -171,9 +171,6 @@ class GraphQL:
     def _bad_key(self, said: str) -> ConfigurationError:
         have = "the key in GRAPH_API_KEY" if self._key else "a request without a key; set GRAPH_API_KEY"
         return ConfigurationError(f"{self} does not accept {have} ({said}). Nothing was written")
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "…") if self._key else text
 
 
 class Subgraph(GraphQL):
