@@ -6,7 +6,17 @@ import argparse
 import importlib
 import os
 
-PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot", "marts")
+PARTS = (
+    "engine",
+    "profile",
+    "cascade",
+    "scaling",
+    "warehouse",
+    "workbench",
+    "ingest",
+    "snapshot",
+    "marts",
+)
 PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "chain")
 
 
