@@ -91,7 +91,7 @@ chosen AS (
                                  ORDER BY source = 'logs' DESC, source, batch DESC, event_type) AS choice
     FROM newest WHERE reading = 1
 ),
-known AS (
+known AS MATERIALIZED (  -- or every use of a column repeats the look-up behind it
     SELECT e.*, a.symbol, a.decimals, a.series, d.decimals AS debt_decimals,
            max(e.batch, e.block_batch, coalesce(a.batch, 0), coalesce(d.batch, 0)) AS known_batch,
            (SELECT s.block FROM fact_snapshot AS s
@@ -110,7 +110,7 @@ known AS (
     LEFT JOIN dim_lending_asset AS d ON d.chain_id = e.chain_id AND d.asset = e.debt_asset
     WHERE e.choice = 1
 ),
-picked AS (
+picked AS MATERIALIZED (
     SELECT k.*,
            (SELECT p.interval || '|' || p.source FROM dim_prices AS p
              WHERE p.symbol = k.series AND p.ts = k.series_ts AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest') AND p.is_synthetic = 0
@@ -122,7 +122,7 @@ picked AS (
                AND n.block_number = k.block_number AND n.asset = k.asset AND n.market = k.market) AS oracle_batch
     FROM known AS k
 ),
-quoted AS (
+quoted AS MATERIALIZED (
     SELECT k.*, CAST(k.amount_raw || 'e-' || k.decimals AS REAL) AS amount,
            CAST(k.debt_amount_raw || 'e-' || k.debt_decimals AS REAL) AS debt_amount,
            CAST(o.price_raw || 'e-8' AS REAL) AS oracle_price, CAST(o.eth_usd_raw || 'e-8' AS REAL) AS oracle_eth,
@@ -140,9 +140,11 @@ quoted AS (
          AND w.asset = (SELECT min(y.asset) FROM raw_aave_reserves AS y WHERE y.market = k.market
                            AND y.block = k.snapshot_block AND y.symbol = 'WETH')
     LEFT JOIN dim_prices AS p ON p.symbol = k.series AND p.ts = k.series_ts
-         AND p.interval || '|' || p.source = k.series_pick
+         AND p.interval = substr(k.series_pick, 1, instr(k.series_pick, '|') - 1)
+         AND p.source = substr(k.series_pick, instr(k.series_pick, '|') + 1)
     LEFT JOIN dim_prices AS q ON q.symbol = 'ETHUSDT' AND q.ts = k.eth_ts
-         AND q.interval || '|' || q.source = k.eth_pick
+         AND q.interval = substr(k.eth_pick, 1, instr(k.eth_pick, '|') - 1)
+         AND q.source = substr(k.eth_pick, instr(k.eth_pick, '|') + 1)
 ),
 priced AS (
     SELECT *, CAST(usd_e8 || 'e-8' AS REAL) AS stated_usd,
