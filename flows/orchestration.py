@@ -53,6 +53,18 @@ async def aave_market(parameters: dict[str, Any] | None = None) -> str:
     return await read_source("aave-market", parameters or {})
 
 
+@flow(name="compound-market", log_prints=True)
+async def compound_market(parameters: dict[str, Any] | None = None) -> str:
+    """Markets and accounts of Compound at one block."""
+    return await read_source("compound-market", parameters or {})
+
+
+@flow(name="lending-events", log_prints=True)
+async def lending_events(parameters: dict[str, Any] | None = None) -> str:
+    """Borrows, deposits, repayments, withdrawals, liquidations and deficits."""
+    return await read_source("lending-events", parameters or {})
+
+
 @flow(name="oracle-prices", log_prints=True)
 async def oracle_prices(parameters: dict[str, Any] | None = None) -> str:
     """Chainlink rounds, how stale each feed is, and the market's price adapters."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from data import marts
+from data.batches import Effect, next_batch, note_batch
 from data.store import Store
 from flows.errors import ConfigurationError, SourceRefused
 from tests.flows.lending import conftest as at
@@ -158,10 +159,9 @@ def test_small_ranges_give_the_same_events(node, run, rows, tmp_path, monkeypatc
 def snapshot(store: Store, market: str, block: int, prices: dict[str, tuple[str, int]]) -> None:
     """The rows of a stored snapshot that a value needs, written past the door; the rest of a market is left out."""
     with store.transaction() as connection:
-        number = connection.execute("SELECT coalesce(max(batch), 0) + 1 FROM fact_batch").fetchone()[0]
-        connection.execute(
-            "INSERT INTO fact_batch (batch, source, key, run_id, payload_sha256, written_at, removed_from) "
-            "VALUES (?, 'test', 'test', '', '', 0, '')", (number,))  # fmt: skip
+        number = next_batch(connection)
+        effects = [Effect("fact_snapshot", 1, 1, 0, 0), Effect("raw_aave_reserves", len(prices), len(prices), 0, 0)]
+        note_batch(connection, number, "test", "snapshot", run_id="manual", payload_sha256="", at=0, effects=effects)
         for table, fixed in (
             ("fact_snapshot", [{"market": market, "block": block, "chain_id": 1, "block_time": time_of(block),
                                 "base_currency_unit": "100000000"}]),
