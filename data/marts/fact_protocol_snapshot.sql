@@ -5,7 +5,8 @@
 -- seconds off the others' does not drop out of the sum. Changes compare with the same sum a day, or seven, earlier.
 WITH RECURSIVE
 changed AS MATERIALIZED (
-  SELECT slug, min(date) AS first, max(date) AS last FROM raw_defillama_protocol WHERE batch > :since GROUP BY slug
+  SELECT slug, min(date) AS first, max(date) AS last FROM raw_defillama_protocol WHERE batch > :since
+  GROUP BY +slug  -- the sign keeps SQLite on the index by batch, where the key would walk the whole table
 ),
 -- One seek for each key: SELECT DISTINCT would walk the whole history.
 keys(slug, series) AS (

@@ -10,8 +10,8 @@ WITH snapshot AS MATERIALIZED (
 -- The oracle's own price of ether; WETH by the names that Aave's markets give it.
 ether AS MATERIALIZED (
   SELECT t.market, t.block, max(iif(t.unit = 'ETH', 1.0, t.price)) AS eth_price
-  FROM snapshot AS s
-  JOIN stg_aave_terms AS t ON t.market = s.market AND t.block = s.block AND t.emode_id = 0
+  FROM snapshot AS s  -- CROSS JOIN keeps this order: new snapshots first, and never a walk through all stored ones
+  CROSS JOIN stg_aave_terms AS t ON t.market = s.market AND t.block = s.block AND t.emode_id = 0
   WHERE t.symbol IN ('WETH', 'WETH.e', 'ETH') OR t.unit = 'ETH'
   GROUP BY t.market, t.block
 ),

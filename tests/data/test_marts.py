@@ -152,3 +152,33 @@ def test_a_file_reads_exactly_the_tables_it_says(store, name):
         connection.set_authorizer(None)
 
     assert seen == set(target.reads)
+
+
+def steps_of_an_update(path: Path, candles_before: int) -> int:
+    """Steps of SQLite's machine, in hundreds, to take in the same three candles after so many others."""
+    with Store.open(path) as store:
+        write(store, "ETHUSDT", dict.fromkeys(range(candles_before), "2000"))
+        write(store, "USDCUSDT", dict.fromkeys(range(candles_before), "1.01"))
+        marts.refresh(store, ["stg_prices"])
+        write(store, "ETHUSDT", dict.fromkeys(range(candles_before, candles_before + 3), "2001"))
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        with store.one_state() as connection:
+            connection.set_progress_handler(count, 100)
+        try:
+            assert marts.refresh(store, ["stg_prices"])["stg_prices"].changed == 3
+        finally:
+            with store.one_state() as connection:
+                connection.set_progress_handler(None, 0)
+    return steps
+
+
+def test_the_work_of_an_update_follows_the_new_rows_and_not_the_table(tmp_path):
+    """Counted in steps, not in seconds: a table eight times as long costs the same update hardly any more."""
+    short, long = (steps_of_an_update(tmp_path / f"{n}.sqlite", n) for n in (250, 2_000))
+
+    assert 0 < long < 1.5 * short
