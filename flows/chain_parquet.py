@@ -8,7 +8,6 @@ with the files that are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,10 @@ def export(
     done(sum(b - a + 1 for a, b, path in files if path.exists()))
 
     def read(start: int, end: int) -> pyarrow.Table:
-        return table_of(chain_id, node.logs(start, end, topics))
+        table = parsed(node.log_body(start, end, topics) or b"")
+        if table is None:  # an error, or JSON with spaces: the patient way finds out
+            table = of_dicts(node.logs(start, end, topics))
+        return table_of(chain_id, checked(table, start, end))
 
     pieces = [piece for a, b, _ in missing for piece in chunks(a, b, size)]
     tables = in_order(read, pieces, threads, ahead=2 * threads)
@@ -80,63 +82,121 @@ def export(
     return rows
 
 
-def log_table(chain_id: int, logs: list[dict[str, Any]]) -> pyarrow.Table:
-    """Rows like those of `raw_chain_logs`, as an Arrow table."""
+def schema() -> pyarrow.Schema:
+    """A log as JSON-RPC has it."""
+    import pyarrow as pa
+
+    texts = ("address", "blockHash", "blockNumber", "data", "logIndex", "transactionHash")
+    return pa.schema(
+        [*((name, pa.string()) for name in texts), ("topics", pa.list_(pa.string())), ("removed", pa.bool_())]
+    )
+
+
+def parsed(body: bytes) -> pyarrow.Table | None:
+    """Logs from the bytes of an answer, None where it is not plainly a list of logs. Raises `MalformedAnswer`.
+
+    Arrow reads JSON line by line without Python's lock. A log holds no object of its own, so what stands between two
+    logs stands nowhere else.
+    """
+    import pyarrow as pa
+    import pyarrow.json
+
+    start, end = body.find(b'"result":[') + len(b'"result":['), body.rfind(b"]")
+    if b'"result":[]' in body:
+        return schema().empty_table()
+    if not body[start:].startswith(b"{") or b'"result":[' not in body:
+        return None
+    lines = body[start:end].replace(b"},{", b"}\n{")
+    if lines.count(b"\n") != lines.count(b'"topics"') - 1:
+        return None
+    try:
+        return pyarrow.json.read_json(
+            pa.BufferReader(lines),
+            # One block: a line may not be longer than one, and several threads read several answers anyway.
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=max(len(lines), 1)),
+            parse_options=pyarrow.json.ParseOptions(explicit_schema=schema(), unexpected_field_behavior="ignore"),
+        )
+    except pa.ArrowInvalid as exc:
+        raise MalformedAnswer(f"eth_getLogs: a log has a field of another type ({exc})") from exc
+
+
+def of_dicts(logs: list[dict[str, Any]]) -> pyarrow.Table:
+    """The same from logs that are decoded already. Raises `MalformedAnswer`."""
     import pyarrow as pa
 
     try:
-        topics = list(map(itemgetter("topics"), logs))
-        if not all(type(named) is list and len(named) <= 4 for named in topics):
-            raise TypeError("topics are lists of at most four")
-        columns = _placed(chain_id, logs) | {
-            "address": _addresses(logs),
-            **{
-                f"topic{n}": pa.array([t[n] if len(t) > n else None for t in topics], pa.string()) for n in range(4)
-            },
-            "data": pa.array(list(map(itemgetter("data"), logs)), pa.string()),
-        }  # fmt: skip
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as exc:
-        raise MalformedAnswer(f"eth_getLogs: a log lacks a field or has one of another type ({exc!r})") from exc
-    return pa.table(columns)
+        return pa.Table.from_pylist(logs, schema=schema())
+    except (pa.ArrowException, TypeError, ValueError) as exc:
+        raise MalformedAnswer(f"eth_getLogs: a log has a field of another type ({exc})") from exc
 
 
-def transfer_table(chain_id: int, logs: list[dict[str, Any]]) -> pyarrow.Table:
-    """Rows like those of `stg_token_transfers`, without the time of the block, as an Arrow table."""
-    import pyarrow as pa
-
-    try:
-        found = token_transfers(LogColumns.of(logs))
-        rows = [logs[position] for position in found.position]
-        columns = _placed(chain_id, rows)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise MalformedAnswer(f"eth_getLogs: a log lacks a field or has one of another type ({exc!r})") from exc
-    for name, values in found.columns().items():
-        columns[name] = pa.array(values, pa.int32() if name in ("item", "indexed_arguments") else pa.string())
-    return pa.table(columns)
-
-
-def _placed(chain_id: int, logs: list[dict[str, Any]]) -> dict[str, pyarrow.Array]:
-    import pyarrow as pa
-
-    numbers = list(map(itemgetter("blockNumber"), logs))
-    value = {text: int(text, 16) for text in set(numbers)}
-    places = list(map(itemgetter("logIndex"), logs))
-    place = {text: int(text, 16) for text in set(places)}
-    return {
-        "chain_id": pa.repeat(pa.scalar(chain_id, pa.int64()), len(logs)),
-        "block_number": pa.array(map(value.__getitem__, numbers), pa.int64(), size=len(logs)),
-        "block_hash": pa.array(list(map(itemgetter("blockHash"), logs)), pa.string()),
-        "log_index": pa.array(map(place.__getitem__, places), pa.int32(), size=len(logs)),
-        "transaction_hash": pa.array(list(map(itemgetter("transactionHash"), logs)), pa.string()),
-    }
-
-
-def _addresses(logs: list[dict[str, Any]]) -> pyarrow.Array:
+def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
+    """The logs with numbers for quantities, all of blocks `first` to `last`. Raises `MalformedAnswer`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    logs = logs.combine_chunks()
+    empty = [name for name in logs.column_names if name != "removed" and logs[name].null_count]
+    if empty:
+        raise MalformedAnswer(f"eth_getLogs: a log has no {empty[0]}")
+    if logs.num_rows and (pc.max(pc.list_value_length(logs["topics"])).as_py() or 0) > 4:
+        raise MalformedAnswer("eth_getLogs: a log has more than four topics")
+    if pc.any(pc.not_equal(pc.utf8_length(logs["topics"].combine_chunks().flatten()), 66)).as_py():
+        raise MalformedAnswer("eth_getLogs: a topic is not 32 bytes")
+    number, place = _quantities(logs["blockNumber"]), _quantities(logs["logIndex"])
+    bounds = pc.min_max(number).as_py()
+    if pc.any(logs["removed"]).as_py() or (logs.num_rows and not first <= bounds["min"] <= bounds["max"] <= last):
+        raise MalformedAnswer(f"eth_getLogs: asked for blocks {first} to {last}, found logs of other or removed blocks")
     # Some nodes write the checksum of EIP-55 into the case of the letters.
-    return pc.ascii_lower(pa.array(list(map(itemgetter("address"), logs)), pa.string()))
+    return pa.table({
+        "block_number": number, "block_hash": logs["blockHash"], "log_index": place.cast(pa.int32()),
+        "transaction_hash": logs["transactionHash"], "address": pc.ascii_lower(logs["address"]),
+        "topics": logs["topics"], "data": logs["data"],
+    })  # fmt: skip
+
+
+def _quantities(column: pyarrow.ChunkedArray) -> pyarrow.Array:
+    """Whole numbers of a column of quantities ("0x1a"); the few different ones are read once each."""
+    import pyarrow as pa
+
+    coded = column.combine_chunks().dictionary_encode()
+    try:
+        values = pa.array([int(text, 16) for text in coded.dictionary.to_pylist()], pa.int64())
+    except (ValueError, OverflowError) as exc:
+        raise MalformedAnswer(f"eth_getLogs: a quantity is not one ({exc})") from exc
+    return values.take(coded.indices)
+
+
+def log_table(chain_id: int, logs: pyarrow.Table) -> pyarrow.Table:
+    """Rows like those of `raw_chain_logs`."""
+    import numpy as np
+    import pyarrow as pa
+
+    topics = logs["topics"].combine_chunks()
+    flat = topics.flatten()
+    starts = np.asarray(topics.offsets)[:-1] - topics.offsets[0].as_py()
+    lengths = np.diff(np.asarray(topics.offsets))
+    columns: dict[str, Any] = {"chain_id": pa.repeat(pa.scalar(chain_id, pa.int64()), logs.num_rows)}
+    columns |= {name: logs[name] for name in ("block_number", "block_hash", "log_index", "transaction_hash", "address")}
+    for n in range(4):
+        columns[f"topic{n}"] = flat.take(pa.array(starts + n, pa.int64(), mask=lengths <= n))
+    return pa.table(columns | {"data": logs["data"]})
+
+
+def transfer_table(chain_id: int, logs: pyarrow.Table) -> pyarrow.Table:
+    """Rows like those of `stg_token_transfers`, without the time of the block."""
+    import pyarrow as pa
+
+    words = LogColumns(logs["address"].to_pylist(), logs["topics"].to_pylist(), logs["data"].to_pylist())
+    found = token_transfers(words)
+    placed = logs.select(["block_number", "block_hash", "log_index", "transaction_hash"]).take(
+        pa.array(found.position, pa.int64())
+    )
+    columns: dict[str, Any] = {"chain_id": pa.repeat(pa.scalar(chain_id, pa.int64()), len(found))}
+    columns |= {name: placed[name] for name in placed.column_names}
+    for name, values in found.columns().items():
+        columns[name] = pa.array(values, pa.int32() if name in ("item", "indexed_arguments") else pa.string())
+    return pa.table(columns)
 
 
 def rows_of(folder: Path, dataset: str) -> Iterator[dict[str, Any]]:

@@ -152,12 +152,19 @@ class JsonRpc:
             pause *= 2
         raise AssertionError("unreachable")
 
-    def _post(self, part: Sequence[Request]) -> list[Any]:
+    def raw(self, method: str, *params: Any) -> bytes:
+        """The body of the answer as it came, errors in it included; one try. Raises `SourceUnavailable`."""
+        return self._exchange([Request(method, params)])[1]
+
+    def _exchange(self, part: Sequence[Request]) -> tuple[int, bytes]:
+        """HTTP status and body. Raises `SourceUnavailable` for a node that is away or busy."""
         bodies = [{"jsonrpc": "2.0", "id": i, "method": r.method, "params": list(r.params)} for i, r in enumerate(part)]
         content = json.dumps(bodies[0] if len(bodies) == 1 else bodies, separators=(",", ":"))
         try:
             with self._session() as session:
-                response = session.post(self._url, data=content, timeout=self._timeout)
+                response = session.post(self._url, data=content, timeout=self._timeout, stream=True)
+                # In large pieces: by default a body comes in steps of 10 kB, each a turn for another thread.
+                body = b"".join(response.iter_content(1 << 22))
         except requests.Timeout as exc:
             raise SourceUnavailable(f"{self} did not answer {part[0].method} in {self._timeout:g} s") from exc
         except requests.RequestException as exc:
@@ -165,15 +172,19 @@ class JsonRpc:
             raise SourceUnavailable(f"{self} cannot be reached ({type(exc).__name__})") from exc
         if response.status_code == 429 or response.status_code >= 500:
             raise SourceUnavailable(f"{self} answers HTTP {response.status_code}")
+        return response.status_code, body
+
+    def _post(self, part: Sequence[Request]) -> list[Any]:
+        status, body = self._exchange(part)
         try:
-            answer = orjson.loads(response.content)
+            answer = orjson.loads(body)
         except ValueError as exc:
-            if response.status_code == 413:
+            if status == 413:
                 raise RpcError(f"{self}: request too large", 413, "request too large") from exc
-            if response.status_code >= 400:
-                raise SourceRefused(f"{self} refuses with HTTP {response.status_code}; check the key in ETH_RPC_URL "
+            if status >= 400:
+                raise SourceRefused(f"{self} refuses with HTTP {status}; check the key in ETH_RPC_URL "
                                     "and whether the plan allows this method") from exc  # fmt: skip
-            shown = " ".join(response.text.split())[:80]
+            shown = " ".join(body.decode("utf-8", "replace").split())[:80]
             raise MalformedAnswer(f"{self} answers {part[0].method} with something that is not JSON, beginning "
                                   f"{shown!r}; is ETH_RPC_URL the address of a node?") from exc  # fmt: skip
         return self._sorted_out(answer, part)

@@ -18,6 +18,7 @@ PARTS = (
     "marts",
 )
 PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "chain")
+PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot", "marts", "chain")
 
 
 def main() -> None:

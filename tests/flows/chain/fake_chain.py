@@ -51,6 +51,7 @@ class FakeChain:
         self.methods: list[str] = []
         self.by_block = True
         self.longest_range = 1_000
+        self.separators = (",", ":")  # no spaces, as nodes send it
         self.alter: Callable[[str, Any, Any], Any] = lambda method, params, answer: answer
         self.url = server.url_for("/")
         server.expect_request("/", method="POST").respond_with_handler(self._serve)
@@ -138,7 +139,8 @@ class FakeChain:
     def _serve(self, request: Request) -> Response:
         asked = json.loads(request.data)
         rows = [self._one(row) for row in ([asked] if isinstance(asked, dict) else asked)]
-        return Response(json.dumps(rows[0] if isinstance(asked, dict) else rows), content_type="application/json")
+        body = json.dumps(rows[0] if isinstance(asked, dict) else rows, separators=self.separators)
+        return Response(body, content_type="application/json")
 
     def _one(self, row: dict[str, Any]) -> dict[str, Any]:
         self.methods.append(row["method"])

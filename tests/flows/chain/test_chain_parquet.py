@@ -67,14 +67,25 @@ def test_a_range_that_the_node_refuses_is_halved(chain: FakeChain, backfill: Bac
         backfill(8, 9, "--parquet", str(tmp_path))
 
 
+def test_spaces_in_the_json_make_no_difference(chain: FakeChain, backfill: Backfill, tmp_path: Path):
+    backfill(0, 7, "--parquet", str(tmp_path / "plain"))
+    chain.separators = (" , ", " : ")
+    backfill(0, 7, "--parquet", str(tmp_path / "spaced"))
+    plain, spaced = (list(chain_parquet.rows_of(tmp_path / name, "logs")) for name in ("plain", "spaced"))
+    assert len(plain) == 24
+    assert plain == spaced
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize(
     "change",
     [{"blockNumber": "0xff"}, {"removed": True}, {"topics": "0x12"}, {"logIndex": None}, {"data": 5},
      {"topics": [word(1)] * 5}],
 )  # fmt: skip
 def test_logs_that_are_none_stop_the_export(
-    chain: FakeChain, backfill: Backfill, tmp_path: Path, change: dict[str, Any]
+    chain: FakeChain, backfill: Backfill, tmp_path: Path, change: dict[str, Any], separators: tuple[str, str]
 ):
+    chain.separators = separators
     chain.alter = lambda method, params, answer: (
         [answer[0] | change, *answer[1:]] if method == "eth_getLogs" else answer
     )
