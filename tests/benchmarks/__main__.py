@@ -16,9 +16,8 @@ PARTS = (
     "ingest",
     "snapshot",
     "marts",
+    "chain",
 )
-PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "chain")
-PARTS = ("engine", "cascade", "scaling", "warehouse", "workbench", "ingest", "snapshot", "marts", "chain")
 
 
 def main() -> None:
