@@ -119,7 +119,8 @@ class Reserves(pa.DataFrameModel):
     virtual_balance: Series[str] = uint("liquidity that limits withdrawals", "token units")
     deficit: Series[str] = uint("bad debt the protocol has booked", "token units")
     price_raw: Series[str] = pa.Field(
-        description="oracle price in USD with 8 decimals; must be positive", metadata={"unit": "1e-8 USD per token"},
+        description="oracle price in fact_snapshot.base_currency_unit: USD with 8 decimals, wei on v2 Ethereum",
+        metadata={"unit": "base units per token"},
         whole_text_matches=r"0*[1-9]\d{0,77}", fits_bits=256,
     )  # fmt: skip
     price_source: Series[str] = address("price feed or adapter of the reserve")
