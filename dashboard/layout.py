@@ -154,4 +154,6 @@ def foot(status: Status) -> list[Any]:
         f"{status.market}",
         html.Br(),
         f"Pool revision {status.revision} ({status.version})",
+        html.Br(),
+        "This market alone; Aave v4 is not read",
     ]

@@ -44,6 +44,8 @@ _TERMS = (
     ),
 )
 _LIMITS = (
+    "Aave v4 is not read and is in no total. Aave v2 and Compound are read into the warehouse, and are in no figure of "
+    "this workbench: their liquidations follow other rules.",
     "Prices follow correlated random walks without drift, with volatility and correlation from the warehouse's price "
     "history. Jumps beyond that are not modelled.",
     "Liquidators always act, at oracle prices, at the end of each step. Depth of markets and gas are not limits yet.",
