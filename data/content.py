@@ -13,13 +13,27 @@ def digests(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     A value that is missing (None) has no part in it, so a table that gains an optional column keeps the digests of
     its old rows. Floats enter with every digit they have.
     """
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return column_digests(names, columns)
+
+
+def column_digests(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]:
+    """The same from whole columns: each is written out at once, which half a million rows notice."""
+    written = [_written(f"{name}=", values) for name, values in zip(names, columns, strict=True)]
+    if any(None in texts for texts in written):
+        lines = ("\x1f".join([text for text in row if text is not None]) for row in zip(*written, strict=True))
+    else:
+        lines = map("\x1f".join, zip(*written, strict=True))
     sha256 = hashlib.sha256
-    labels = [f"{name}=" for name in names]
-    return [
-        sha256(
-            "\x1f".join(
-                [label + repr(value) for label, value in zip(labels, row, strict=True) if value is not None]
-            ).encode()
-        ).hexdigest()
-        for row in rows
-    ]
+    return [sha256(line.encode()).hexdigest() for line in lines]
+
+
+def _written(label: str, values: Sequence[Any]) -> list[str | None]:
+    """`label` and the representation of each value; each different one is written once where that is quicker."""
+    sample = values[:: max(1, len(values) // 512)]
+    if 2 * len(set(sample)) < len(sample):
+        distinct = set(values)
+        if all(type(value) in (str, int) for value in distinct):  # 1, 1.0 and True are one key
+            texts = {value: label + repr(value) for value in distinct}
+            return [texts[value] for value in values]
+    return [None if value is None else label + repr(value) for value in values]

@@ -27,12 +27,15 @@ from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writi
 from data.errors import BatchRefused, WarehouseError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from data.quarantine.replay import Settlement
     from data.tables import Table
     from data.validation import Judgement
 
+LOOKED_UP_ONE_BY_ONE = 1_000
+"""Rows of an append-only batch from which whole ranges may be known to be new; fewer are looked up one by one."""
 MANUAL_RUN = "manual"
 """Run id of rows that were written outside any flow."""
 
@@ -226,6 +229,11 @@ class Store:
 
 def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
     """Rows of plain Python values: SQLite stores a numpy integer as a BLOB without a word, and knows no NaN."""
+    return zip(*plain_columns(frame), strict=True)
+
+
+def plain_columns(frame: pd.DataFrame) -> list[list[Any]]:
+    """The columns of a frame as lists of plain Python values, None for what is missing."""
     columns = []
     for name in frame.columns:
         series = frame[name]
@@ -235,7 +243,7 @@ def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
             )
         else:
             columns.append(series.tolist())
-    return zip(*columns, strict=True)
+    return columns
 
 
 def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> int:
@@ -248,14 +256,57 @@ def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> i
     from data.tables import tables
 
     layout = tables()[table]
-    if layout.append:
-        frame = _with_digests(layout, frame)
-        sql = append_sql(layout)
-    else:
-        sql = upsert_sql(layout, f"VALUES ({', '.join('?' * len(layout.names))})", layout.content)
+    values = f"VALUES ({', '.join('?' * len(layout.names))})"
     before = connection.total_changes
-    connection.executemany(sql, plain_rows(frame[list(layout.names)]))
+    if not layout.append:
+        connection.executemany(upsert_sql(layout, values, layout.content), plain_rows(frame[list(layout.names)]))
+        return connection.total_changes - before
+    frame = _with_digests(layout, frame)[list(layout.names)]
+    new = _of_new_ranges(connection, layout, frame)
+    if new.any():
+        sql = f'INSERT INTO "{table}" ({quoted(layout.names)}) {values}'
+        connection.executemany(sql, plain_rows(frame if new.all() else frame[new]))
+    if not new.all():
+        connection.executemany(append_sql(layout), plain_rows(frame[~new]))
     return connection.total_changes - before
+
+
+def _of_new_ranges(connection: sqlite3.Connection, layout: Table, frame: pd.DataFrame) -> np.ndarray:
+    """Which rows of `frame` lie where an append-only table has nothing yet, so that they need not be looked up.
+
+    Rows are grouped by as many leading key columns as leave groups of some size, and each group is one question: is
+    there any row between the least and the greatest value of the next key column?
+    """
+    import numpy as np
+
+    key = list(layout.natural_key)
+    if len(frame) < LOOKED_UP_ONE_BY_ONE:
+        return np.zeros(len(frame), dtype=bool)
+    depth = max(
+        (depth for depth in range(1, len(key)) if not _many_groups(frame, key[:depth])), default=0
+    )  # fmt: skip
+    ordered = key[depth]
+    groups = frame.groupby(key[:depth], sort=False)[ordered] if depth else None
+    numbers = groups.ngroup().to_numpy() if groups is not None else np.zeros(len(frame), dtype=np.int64)
+    firsts = frame[key[:depth]].drop_duplicates().itertuples(index=False, name=None) if depth else iter([()])
+    low = groups.min().tolist() if groups is not None else [frame[ordered].min()]
+    high = groups.max().tolist() if groups is not None else [frame[ordered].max()]
+    where = " AND ".join([*(f'"{name}" = ?' for name in key[:depth]), f'"{ordered}" BETWEEN ? AND ?'])
+    sql = f'SELECT EXISTS (SELECT 1 FROM "{layout.name}" WHERE {where})'
+    empty = [
+        not connection.execute(sql, (*map(_plain, first), _plain(least), _plain(most))).fetchone()[0]
+        for first, least, most in zip(firsts, low, high, strict=True)
+    ]
+    return np.array(empty, dtype=bool)[numbers]
+
+
+def _many_groups(frame: pd.DataFrame, names: list[str]) -> bool:
+    return len(frame.drop_duplicates(names)) > max(1, len(frame) // 50)
+
+
+def _plain(value: Any) -> Any:
+    """A Python value: SQLite would store a numpy integer as a BLOB, and find nothing by it."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def upsert_sql(layout: Table, rows: str, content: Sequence[str]) -> str:
@@ -302,9 +353,9 @@ def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:
 
 
 def _with_digests(layout: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    from data.content import digests
+    from data.content import column_digests
 
-    return frame.assign(content_sha256=digests(layout.content, plain_rows(frame[list(layout.content)])))
+    return frame.assign(content_sha256=column_digests(layout.content, plain_columns(frame[list(layout.content)])))
 
 
 def _remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any]) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from data.acceptance import accepted, plainly_text, storable
 from data.schemas import SCHEMAS
 from data.tables import BATCH, CONTENT_SHA256, Table, tables
 
@@ -66,7 +67,11 @@ def judge(table: str, frame: pd.DataFrame, filled_in: dict[str, Any] | None = No
         verdict.good = frame.iloc[:0]
         return verdict
     frame = frame[[column.name for column in layout.columns]]
-    remaining = frame.drop(index=_not_whole(layout, frame, verdict))
+    good = accepted(layout, frame)
+    if good is not None:
+        verdict.good = good
+        return verdict
+    remaining = frame.drop(index=sorted(_not_whole(layout, frame, verdict) | _not_text(layout, frame, verdict)))
     # A value that cannot be coerced makes the other checks of its column meaningless: judge again without it.
     # Each turn drops at least one row or returns.
     while True:
@@ -106,8 +111,11 @@ def _columns_fit(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> bool
     return not verdict.problems
 
 
-def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> list[int]:
-    """Rows with 1.5 (or an infinity) where an integer is expected: pandas would cut it to 1 without a word."""
+def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[int]:
+    """Rows with 1.5 (or an infinity) where an integer is expected: pandas would cut it to 1 without a word.
+
+    An integer beyond 64 bits is no whole number that the column could hold: as a float it would turn negative.
+    """
     rows: set[int] = set()
     for column in layout.columns:
         series = frame[column.name]
@@ -115,11 +123,34 @@ def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> list[i
             continue
         number = pd.to_numeric(series, errors="coerce").astype(float)
         with np.errstate(invalid="ignore"):
-            odd = np.isinf(number) | ((number != np.floor(number)) & number.notna())
+            odd = (number.abs() >= 2.0**63) | ((number != np.floor(number)) & number.notna())
         for row in frame.index[odd]:
             verdict._add(int(row), column.name, "whole number", series[row])
             rows.add(int(row))
-    return sorted(rows)
+    return rows
+
+
+def _not_text(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[int]:
+    """Rows with what is no text where text is expected (pandas would write down `b'ETH'`, or `nan`).
+
+    Nor is what cannot be stored: half a surrogate pair, or a NUL, at which readers of C strings stop. An integer is
+    taken for its digits.
+    """
+    rows: set[int] = set()
+    for column in layout.columns:
+        if column.type != "TEXT" or plainly_text(frame[column.name]):
+            continue
+        for row, value in frame[column.name].items():
+            if isinstance(value, str):
+                fault = "" if storable([value]) else "text without NUL and surrogates"
+            elif value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
+                fault = "" if column.nullable else "not_nullable"
+            else:
+                fault = "" if isinstance(value, int | np.integer) and not isinstance(value, bool) else "text"
+            if fault:
+                verdict._add(int(row), column.name, fault, value)
+                rows.add(int(row))
+    return rows
 
 
 def _checked(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:

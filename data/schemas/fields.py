@@ -17,7 +17,7 @@ from pandera import extensions
 ADDRESS = r"0x[0-9a-f]{40}"
 HASH32 = r"0x[0-9a-f]{64}"
 SHA256 = r"[0-9a-f]{64}"
-UINT = r"\d{1,78}"
+UINT = r"[0-9]{1,78}"
 """uint256 in decimal: 2**256 - 1 has 78 digits."""
 
 

@@ -12,6 +12,7 @@ PARTS = (
     "cascade",
     "scaling",
     "warehouse",
+    "writing",
     "workbench",
     "ingest",
     "snapshot",

@@ -27,9 +27,9 @@ from data.sample.frames import frames
 from data.store import Store
 
 SOURCE = "stream"
-BATCHES = 14
-ROWS = 400
-REVISED, PART_BAD, REFUSED, MOVED = 4, 6, 8, 10
+BATCHES = 9
+ROWS = 80
+REVISED, PART_BAD, REFUSED, MOVED = 2, 4, 6, 7
 """Batches that correct earlier rows, put a bad row aside, are refused, bring the snapshot with fewer accounts."""
 
 
@@ -90,7 +90,7 @@ def save(store: Store, run: str, *, fewer: bool) -> None:
 
 @cache
 def _book(fewer: bool) -> dict[str, pd.DataFrame]:
-    rows = frames(holdings(120, 3))
+    rows = frames(holdings(100, 3))
     if fewer:
         leaving = set(rows["raw_aave_user_accounts"]["account"].iloc[-20:])
         for table in ("raw_aave_user_accounts", "stg_positions"):
