@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -119,12 +120,18 @@ def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[in
     rows: set[int] = set()
     for column in layout.columns:
         series = frame[column.name]
+        if column.type != "TEXT" and series.dtype == object:
+            for row, value in series.items():  # a list would end pandas, bytes would be read as digits
+                if not (value is None or isinstance(value, str | Number) or value is pd.NA or value is pd.NaT):
+                    verdict._add(int(row), column.name, "number", value)
+                    rows.add(int(row))
+            series = series.drop(index=sorted(rows))
         if column.type != "INTEGER" or pd.api.types.is_integer_dtype(series) or pd.api.types.is_bool_dtype(series):
             continue
         number = pd.to_numeric(series, errors="coerce").astype(float)
         with np.errstate(invalid="ignore"):
             odd = (number.abs() >= 2.0**63) | ((number != np.floor(number)) & number.notna())
-        for row in frame.index[odd]:
+        for row in series.index[odd]:
             verdict._add(int(row), column.name, "whole number", series[row])
             rows.add(int(row))
     return rows

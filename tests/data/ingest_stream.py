@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from functools import cache
 
@@ -29,18 +30,18 @@ from data.store import Store
 SOURCE = "stream"
 BATCHES = 9
 ROWS = 80
-REVISED, PART_BAD, REFUSED, MOVED = 2, 4, 6, 7
-"""Batches that correct earlier rows, put a bad row aside, are refused, bring the snapshot with fewer accounts."""
+FIRST, REVISED, PART_BAD, REFUSED, MOVED = 0, 2, 4, 6, 7
+"""Batches that bring the snapshot, correct earlier rows, put a bad row aside, are refused, and bring the snapshot again
+with fewer accounts."""
 
 
 def ingest(path: str, die_at: int | None = None) -> None:
-    """Go on where the checkpoint says; the newest snapshot is written again at every start, as flows do."""
+    """Go on where the checkpoint says."""
     with Store.open(path) as store:
         if die_at is not None:
             _die_at(store, die_at)
         run = store.start_run("stream")
         done = store.checkpoint(SOURCE, "next") or 0
-        save(store, run, fewer=done > MOVED)
         for number in range(done, BATCHES):
             write(store, number, run)
         settle(store)
@@ -58,8 +59,8 @@ def write(store: Store, number: int, run: str) -> None:
         prices = prices.assign(price_usd=-prices["price_usd"])
         terms["max_bad_share"] = 0.0
     rows = {"raw_binance_klines": candles, "dim_prices": prices}
-    if number == MOVED:
-        snapshot.save_snapshot(store, SOURCE, _book(fewer=True) | {"ingest_checkpoint": mark}, run)
+    if number in (FIRST, MOVED):
+        snapshot.save_snapshot(store, SOURCE, _book(number == MOVED) | {"ingest_checkpoint": mark}, run)
         return
     if number != REFUSED:
         store.write_batch(SOURCE, f"window {number}", rows | {"ingest_checkpoint": mark}, run, **terms)
@@ -82,10 +83,6 @@ def settle(store: Store) -> None:
 
 def _positive(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(price_usd=rows["price_usd"].abs()) if table == "dim_prices" else rows
-
-
-def save(store: Store, run: str, *, fewer: bool) -> None:
-    snapshot.save_snapshot(store, SOURCE, _book(fewer), run)
 
 
 @cache
@@ -130,10 +127,8 @@ def _die_at(store: Store, n: int) -> None:
 
 def serve() -> None:
     """Answer on standard output until standard input ends."""
-    for number in range(BATCHES):
-        market(number)
-    for fewer in (False, True):
-        _book(fewer)
+    with tempfile.TemporaryDirectory() as folder:
+        ingest(f"{folder}/warm.sqlite")  # what is computed once is computed before the first child
     for line in sys.stdin:
         asked = json.loads(line)
         child = os.fork()
