@@ -173,6 +173,18 @@ def test_reasons_name_what_was_expected_and_what_was_found():
     assert "not hexadecimal" in reasons[5]
 
 
+def test_pieces_are_put_together_in_order(monkeypatch: pytest.MonkeyPatch):
+    event = EVENTS[DECLARATIONS[0]]
+    address = "0x" + "00" * 12 + "aa" * 20
+    data = ["0x12" if n % 7 == 3 else f"0x{n:064x}" for n in range(25)]
+    logs = LogColumns([TOKEN] * 25, [[event.topic0, address, address]] * 25, data)
+    whole = event.decode(logs)
+    monkeypatch.setattr("flows.sources.log_columns.PIECE", 4)
+    assert event.decode(logs) == whole
+    assert whole.positions == [n for n in range(25) if n % 7 != 3]
+    assert [r.position for r in whole.rejected] == [3, 10, 17, 24]
+
+
 def test_only_the_chosen_positions_are_decoded_and_positions_are_those_of_the_logs():
     event = EVENTS[DECLARATIONS[0]]
     address = "0x" + "00" * 12 + "aa" * 20
