@@ -82,7 +82,7 @@ def seconds(name: str, frame: pd.DataFrame, write) -> float:
 def plain(name: str, frame: pd.DataFrame) -> list[tuple]:
     """The tuples that a program without a store would have ready; making them is not measured."""
     filled = {"batch": 1, "ingested_at": 1_700_000_000, "run_id": "manual", "content_sha256": "0" * 64}
-    columns = [frame[c].tolist() if c in frame else [filled[c]] * len(frame) for c in tables()[name].names]
+    columns = [frame[c].tolist() if c in frame else [filled.get(c)] * len(frame) for c in tables()[name].names]
     return list(zip(*columns, strict=True))
 
 
