@@ -173,6 +173,20 @@ def test_reasons_name_what_was_expected_and_what_was_found():
     assert "not hexadecimal" in reasons[5]
 
 
+@pytest.mark.parametrize("bits", [8, 16, 24, 32, 56, 64, 72, 128, 160, 192, 248, 256])
+@pytest.mark.parametrize("base", ["uint", "int"])
+def test_the_last_value_that_fits_is_taken_and_the_next_is_not(base: str, bits: int):
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if base == "int" else (0, (1 << bits) - 1)
+    event = Event(f"Bound({base}{bits} value)")
+    for value, fits in [(low, True), (high, True), (low - 1, bits == 256), (high + 1, bits == 256)]:
+        word = value % 2**256
+        decoded = event.decode(LogColumns([TOKEN], [[event.topic0]], [f"0x{word:064x}"]))
+        assert (len(decoded), len(decoded.rejected)) == (int(fits), int(not fits)), value
+        if fits:
+            expected = word - 2**256 if base == "int" and word >= 2**255 else word
+            assert int(decoded.columns["value"][0]) == expected
+
+
 def test_pieces_are_put_together_in_order(monkeypatch: pytest.MonkeyPatch):
     event = EVENTS[DECLARATIONS[0]]
     address = "0x" + "00" * 12 + "aa" * 20
