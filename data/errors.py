@@ -84,3 +84,7 @@ class NoPrices(DataError):
 
 class NoResult(DataError):
     """The warehouse holds no risk run for the request."""
+
+
+class ExportFailed(DataError):
+    """Tables could not be brought to another place; what is there is left as it was."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from data.errors import ExportFailed
+
 DEFAULT_MARKET = "AaveV3Ethereum"
 """Address-book name of the market read when `AAVE_MARKET` is not set."""
 
@@ -29,3 +31,20 @@ def aave_market() -> str:
     named = os.environ.get("AAVE_MARKET", "").strip()
     provider = os.environ.get("AAVE_POOL_ADDRESSES_PROVIDER", "").strip().lower()
     return named or (f"AaveV3 at {provider[:10]}" if provider else DEFAULT_MARKET)
+
+
+def warehouse_url() -> str | None:
+    """Where `python -m data.export` puts the tables: `WAREHOUSE_URL`, or what the file `WAREHOUSE_URL_FILE` says.
+
+    Raises `ExportFailed` when that file cannot be read.
+    """
+    name = "WAREHOUSE_URL"
+    said = os.environ.get("WAREHOUSE_URL", "").strip()
+    named = os.environ.get(f"{name}_FILE", "").strip()
+    if said or not named:
+        return said or None
+    try:
+        return Path(named).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ExportFailed(f"{name}_FILE: cannot read {named} ({reason}); fix the path or unset it") from None

@@ -9,6 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+ALL = (*DOCUMENTS, *(f"docs/{path.name}" for path in sorted((REPOSITORY / "docs").glob("*.md"))))
 
 
 def text_of(name: str) -> str:
@@ -56,7 +57,7 @@ def code_of(document: str) -> list[str]:
     return fenced + re.findall(r"`([^`\n]+)`", text)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ALL)
 def test_every_module_named_in_a_command_exists(document):
     modules = set(re.findall(r"python -m ((?:data|flows|dashboard|tests)[\w.]*)", "\n".join(code_of(document))))
 
@@ -69,7 +70,7 @@ def is_runnable(path: str) -> list[bool]:
     return [(REPOSITORY / f"{path}.py").exists(), (REPOSITORY / path / "__main__.py").exists()]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ALL)
 def test_every_flow_named_in_a_command_exists(document):
     from flows import registry
 
@@ -78,7 +79,7 @@ def test_every_flow_named_in_a_command_exists(document):
     assert named - set(registry.available()) == set()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ALL)
 def test_every_local_link_and_picture_exists(document):
     targets = re.findall(r"\]\(([^)#]+)\)", text_of(document))
 

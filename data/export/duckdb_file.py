@@ -1,0 +1,88 @@
+"""One DuckDB file with the tables and their manifest, written beside the target and renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import ExportFailed
+from data.export.checksum import Checksum
+from data.export.ddl import create_table
+from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
+from data.export.parquet import record_batch, schema
+from data.export.source import CHUNK, Source
+from data.store import quoted
+from data.tables import Table, fingerprint
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
+    """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export, in use."""
+    import duckdb
+    import pyarrow  # noqa: F401
+
+    _require_ours(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.exporting")
+    log = beside.with_name(beside.name + ".wal")
+    for left_over in (beside, log):
+        left_over.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(str(beside)) as connection:
+            entries = tuple(_table(connection, source, table) for table in tables)
+            manifest = Manifest(fingerprint(), source.newest_batch, entries)
+            connection.execute(create_table(TABLE, COLUMNS, (), "duckdb"))
+            if entries:
+                connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?)", manifest.rows())
+            connection.execute("CHECKPOINT")
+        beside.replace(path)
+    except BaseException:
+        for left_over in (beside, log):
+            left_over.unlink(missing_ok=True)
+        raise
+    return manifest
+
+
+def _table(connection: duckdb.DuckDBPyConnection, source: Source, table: Table) -> Exported:
+    # No primary key: DuckDB keeps its index in memory as a whole, and the keys were checked where the rows come from.
+    columns = [(c.name, c.type + ("" if c.nullable else " NOT NULL")) for c in table.columns]
+    connection.execute(create_table(table.name, columns, (), "duckdb"))
+    layout = schema(table)
+    for rows in source.chunks(table):
+        batch = record_batch(rows, layout)
+        connection.register("chunk_of_rows", batch)
+        connection.execute(f'INSERT INTO "{table.name}" SELECT * FROM chunk_of_rows')
+        connection.unregister("chunk_of_rows")
+    written = Checksum()
+    cursor = connection.execute(f'SELECT {quoted(table.names)} FROM "{table.name}"')
+    while rows := cursor.fetchmany(CHUNK):
+        written.add(rows)
+    return verified(table, source.seen[table.name], written, "duckdb")
+
+
+def _require_ours(path: Path) -> None:
+    import duckdb
+
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise ExportFailed(f"{path}: is a folder, expected a file; nothing was exported")
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            ours = connection.execute(
+                "SELECT count(*) FROM information_schema.tables WHERE table_name = ?", [TABLE]
+            ).fetchone()[0]
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise ExportFailed(f"{path}: is open in another process; close it there, then run again") from error
+        ours = 0
+    except duckdb.Error:
+        ours = 0
+    if not ours:
+        raise ExportFailed(
+            f"{path}: is no export of this tool (no DuckDB file with a table {TABLE}); it is left as it was. Name "
+            "another file"
+        )

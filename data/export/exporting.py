@@ -1,0 +1,67 @@
+"""One export from the beginning to its end: choose the tables, read one state, write, say what went wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.export.failures import of_files, require_packages
+from data.export.manifest import Manifest
+from data.export.selection import selected
+from data.export.source import Source, one_state
+from data.export.targets import Target, target
+from data.tables import Table
+
+
+def export(
+    to: str,
+    names: Sequence[str] | None = None,
+    everything: bool = False,
+    *,
+    path: Path | None = None,
+    progress: bool = False,
+) -> Manifest:
+    """Export the tables `names` (None: the served ones; with `everything`: all) of the warehouse `path` (`RISK_DB`).
+
+    `to`: see `data.export.targets`. An earlier export at the target is replaced by exactly these tables; in a
+    PostgreSQL database other tables stay. `progress`: draw a bar on the standard error where that is a terminal.
+    Raises `ExportFailed` with the target as it was, or another `WarehouseError` where the warehouse cannot be read.
+    """
+    where, tables = target(to), selected(names, everything)
+    require_packages(where.kind)
+    from tqdm import tqdm
+
+    with one_state(path) as source, tqdm(
+        total=source.n_rows(tables), desc=where.name[-40:], unit=" rows", unit_scale=True,
+        disable=None if progress else True,
+    ) as bar:  # fmt: skip
+        source.tick = bar.update
+        try:
+            return _write(where, source, tables)
+        except (OSError, *_engine_errors(where)) as error:
+            raise of_files(where, error) from error
+
+
+def _write(where: Target, source: Source, tables: Sequence[Table]) -> Manifest:
+    if where.kind == "postgres":
+        from data.export import postgres
+
+        return postgres.write(where, source, tables)
+    if where.kind == "parquet":
+        from data.export.parquet import write
+    elif where.kind == "duckdb":
+        from data.export.duckdb_file import write
+    else:
+        from data.export.sqlite_file import write
+    return write(where.path, source, tables)
+
+
+def _engine_errors(where: Target) -> tuple[type[Exception], ...]:
+    if where.kind == "sqlite":
+        return (sqlite3.Error,)
+    if where.kind == "duckdb":
+        import duckdb
+
+        return (duckdb.Error,)
+    return ()

@@ -1,0 +1,148 @@
+"""Tables of a PostgreSQL database, brought to the state of the warehouse in one transaction.
+
+Rows arrive by COPY in a temporary table; then what is gone is deleted and what is new or different is put in by the
+key. Rows that did not change are not touched, and views and grants on a table stay: a second export changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, LiteralString, cast
+
+from data.errors import ExportFailed
+from data.export.checksum import Checksum
+from data.export.ddl import create_table
+from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
+from data.export.source import CHUNK, Source
+from data.export.targets import Target
+from data.store import quoted
+from data.tables import Table, fingerprint
+
+if TYPE_CHECKING:
+    import psycopg
+
+_TYPES = {"TEXT": "text", "INTEGER": "bigint", "REAL": "double precision"}
+
+
+def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
+    """Bring the database to the state of `source`, in the first schema of its search path. Raises `ExportFailed`."""
+    import psycopg
+
+    try:
+        with psycopg.connect(target.url, connect_timeout=15) as connection, connection.transaction():
+            # Two exports into one schema wait for each other.
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s || current_schema(), 0))", ["data.export "]
+            )
+            known = _manifest_tables(connection, target)
+            entries = tuple(_table(connection, source, table, target, table.name in known) for table in tables)
+            manifest = Manifest(fingerprint(), source.newest_batch, entries)
+            for row in manifest.rows():
+                connection.execute(
+                    _upsert(TABLE, [name for name, _ in COLUMNS], ["table_name"], "VALUES (%s, %s, %s, %s, %s)"), row
+                )
+    except psycopg.Error as error:
+        # Not chained: the driver's words may hold the password of the address.
+        said = " ".join(target.hidden(str(error)).split())
+        raise ExportFailed(f"{target.name}: {said}; the transaction was rolled back, nothing was changed") from None
+    return manifest
+
+
+def _manifest_tables(connection: psycopg.Connection, target: Target) -> set[str]:
+    """Names of tables that an earlier export made; the manifest's table is created where there is none."""
+    found = _columns(connection, TABLE)
+    expected = [(name, _TYPES[kind], True) for name, kind in COLUMNS]
+    if not found:
+        _run(connection, create_table(TABLE, [(n, f"{t} NOT NULL") for n, t in COLUMNS], ("table_name",), "postgres"))
+        return set()
+    if found != expected:
+        raise ExportFailed(
+            f"{target.name}: has a table {TABLE} that is not this tool's; name another database or schema"
+        )
+    return {name for (name,) in connection.execute(f"SELECT table_name FROM {TABLE}")}
+
+
+def _table(connection: psycopg.Connection, source: Source, table: Table, target: Target, ours: bool) -> Exported:
+    import psycopg
+
+    present = _columns(connection, table.name)
+    if present and not ours:
+        raise ExportFailed(
+            f"{target.name}: has a table {table.name} that no export made; nothing was changed. Drop it, or name "
+            "another database or schema (?options=-csearch_path%3Dname)"
+        )
+    expected = [(c.name, _TYPES[c.type], not c.nullable) for c in table.columns]
+    if present and (present != expected or _key(connection, table.name) != sorted(table.key)):
+        try:
+            _run(connection, f'DROP TABLE "{table.name}"')
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise ExportFailed(
+                f"{target.name}: the layout of {table.name} changed, and the table cannot be made anew because others "
+                f"depend on it ({error.diag.message_detail}); drop those, then run again. Nothing was changed"
+            ) from None
+        present = []
+    columns = [(c.name, c.type + ("" if c.nullable else " NOT NULL")) for c in table.columns]
+    if not present:
+        _run(connection, create_table(table.name, columns, table.key, "postgres"))
+    _run(connection, f'CREATE TEMP TABLE "staged_rows" (LIKE "{table.name}") ON COMMIT DROP')
+    names = quoted(table.names)
+    try:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(cast(LiteralString, f'COPY "staged_rows" ({names}) FROM STDIN')) as copy,
+        ):
+            for rows in source.chunks(table):
+                for row in rows:
+                    copy.write_row(row)
+    except psycopg.DataError as error:
+        raise ExportFailed(
+            f"{target.name}: {table.name} has a value that PostgreSQL cannot hold ({' '.join(str(error).split())}); "
+            "nothing was changed. `data.export` to Parquet or DuckDB can"
+        ) from None
+    _run(connection, 'ANALYZE "staged_rows"')
+    same = " AND ".join(f's."{name}" = t."{name}"' for name in table.key)
+    _run(
+        connection, f'DELETE FROM "{table.name}" AS t WHERE NOT EXISTS (SELECT 1 FROM "staged_rows" AS s WHERE {same})'
+    )
+    _run(connection, _upsert(table.name, table.names, table.key, f'SELECT {names} FROM "staged_rows"'))
+    _run(connection, 'DROP TABLE "staged_rows"')
+    written = Checksum()
+    with connection.cursor(f"read_back_{table.name}") as cursor:
+        cursor.execute(cast(LiteralString, f'SELECT {names} FROM "{table.name}"'))
+        while rows := cursor.fetchmany(CHUNK):
+            written.add(rows)
+    return verified(table, source.seen[table.name], written, target.name)
+
+
+def _upsert(name: str, columns: Sequence[str], key: Sequence[str], rows: str) -> str:
+    """Put in `rows` by the key, leaving rows that are the same as they are."""
+    others = [column for column in columns if column not in key]
+    then = "DO NOTHING"
+    if others:
+        values = ", ".join(f'"{column}" = excluded."{column}"' for column in others)
+        old, new = (", ".join(f'{which}."{column}"' for column in others) for which in ("t", "excluded"))
+        then = f"DO UPDATE SET {values} WHERE ROW({old}) IS DISTINCT FROM ROW({new})"
+    return f'INSERT INTO "{name}" AS t ({quoted(columns)}) {rows} ON CONFLICT ({quoted(key)}) {then}'
+
+
+def _columns(connection: psycopg.Connection, name: str) -> list[tuple[str, str, bool]]:
+    """Name, type and whether NULL is refused of each column of a relation of the current schema; empty for none."""
+    return connection.execute(
+        "SELECT column_name, data_type, is_nullable = 'NO' FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position",
+        [name],
+    ).fetchall()
+
+
+def _key(connection: psycopg.Connection, name: str) -> list[str]:
+    found = connection.execute(
+        "SELECT a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey) "
+        "WHERE i.indisprimary AND c.relnamespace = current_schema()::regnamespace AND c.relname = %s",
+        [name],
+    )
+    return sorted(column for (column,) in found)
+
+
+def _run(connection: psycopg.Connection, sql: str) -> None:
+    connection.execute(cast(LiteralString, sql))

@@ -1,0 +1,86 @@
+"""Where an export goes: a folder of Parquet, a DuckDB or SQLite file, or a PostgreSQL database, by address or path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from data.errors import ExportFailed
+
+Kind = Literal["parquet", "duckdb", "sqlite", "postgres"]
+
+_SCHEMES: dict[str, Kind] = {
+    "parquet": "parquet", "file": "parquet", "duckdb": "duckdb", "sqlite": "sqlite",
+    "postgresql": "postgres", "postgres": "postgres",
+}  # fmt: skip
+_SUFFIXES: dict[str, Kind] = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
+_FORMS = "expected a folder, a file.duckdb, or one of parquet:///…, duckdb:///…, sqlite:///…, postgresql://…"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A kind of target and its path, or its address, which may hold secrets: print `name` and `hidden` texts only."""
+
+    kind: Kind
+    name: str
+    path: Path = Path()
+    url: str = field(default="", repr=False)
+
+    def hidden(self, text: str) -> str:
+        """`text` without the secret parts of the address: libraries put them into their errors."""
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return text
+
+    def _secrets(self) -> set[str]:
+        if not self.url:
+            return set()
+        parts = urlsplit(self.url)
+        said = {self.url, parts.password or "", parts.query}
+        # Settings of the connection are no secrets, save for the ones that say so.
+        said |= {value for key, value in parse_qsl(parts.query) if "pass" in key or "key" in key}
+        said |= {form(value) for value in said for form in (unquote, quote)}
+        return {value for value in said if value}
+
+
+def target(text: str) -> Target:
+    """What `text` (an address or a path) names.
+
+    `scheme:///relative` and `scheme:////absolute` as in SQLAlchemy. Raises `ExportFailed`; the text itself, which may
+    hold a password, is not repeated.
+
+    >>> target("duckdb:///build/risk.duckdb").path
+    PosixPath('build/risk.duckdb')
+    >>> target("postgresql://me:secret@db.example:5433/risk").name
+    'postgresql://db.example:5433/risk'
+    """
+    text = text.strip()
+    if not text:
+        raise ExportFailed(f"the target is empty; {_FORMS}")
+    if "://" not in text:
+        path = Path(text).expanduser()
+        return Target(_SUFFIXES.get(path.suffix.lower(), "parquet"), str(path), path)
+    scheme, _, rest = text.partition("://")
+    kind = _SCHEMES.get(scheme.lower().partition("+")[0])
+    if kind is None:
+        raise ExportFailed(f"the target has the scheme {scheme[:20]!r}; {_FORMS}")
+    if kind == "postgres":
+        return Target("postgres", _without_secrets(text), url=f"postgresql://{rest}")
+    if not rest.startswith("/") or rest == "/":
+        raise ExportFailed(f"{scheme}: expected {scheme}:///path, or {scheme}:////path from the root on")
+    path = Path(unquote(rest[1:] if scheme != "file" else rest)).expanduser()
+    return Target(kind, str(path), path)
+
+
+def _without_secrets(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return f"postgresql://{parts.hostname or ''}{port}{parts.path}"
+    except ValueError:
+        raise ExportFailed(
+            "postgresql: the address cannot be read; expected postgresql://user:password@host:port/database, with "
+            "signs such as @ and / of the password written as %40 and %2F"
+        ) from None

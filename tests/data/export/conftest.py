@@ -1,0 +1,94 @@
+"""Warehouses to export, and a PostgreSQL server to export them to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+
+from data import marts
+from data.sample.fill import fill
+from data.store import Store
+from data.tables import tables
+from tests.data.export.rows import hostile, plausible
+from tests.data.feeding import FEEDERS
+
+pytest.importorskip("duckdb", reason="what an export needs is not installed (requirements-export.txt)")
+
+_numbers = count()
+
+
+def insert(path: Path, name: str, rows: list[tuple]) -> None:
+    """Put rows into a table, past the checks; of two with the same key the first stays."""
+    marks = ", ".join("?" * len(tables()[name].columns))
+    with Store.open(path) as store, store.transaction() as connection:
+        connection.executemany(f'INSERT OR IGNORE INTO "{name}" VALUES ({marks})', rows)
+
+
+@pytest.fixture(scope="session")
+def hostile_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "risk.sqlite"
+    random = np.random.default_rng(5)
+    for table in tables().values():
+        if table.name not in ("schema_version", "ingest_checkpoint"):
+            insert(path, table.name, hostile(table, random, 40))
+    return path
+
+
+@pytest.fixture
+def hostile_warehouse(hostile_once: Path, own_warehouse: Path) -> Path:
+    """Every table with rows of values at the edge of their types."""
+    shutil.copy(hostile_once, own_warehouse)
+    return own_warehouse
+
+
+@pytest.fixture(scope="session")
+def world_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("world") / "risk.sqlite"
+    fill(120, 11, path)
+    random = np.random.default_rng(7)
+    with Store.open(path) as store:
+        for _ in range(3):
+            for feed in FEEDERS:
+                feed(store, random)
+        marts.refresh(store)
+        empty = [t for t in tables().values() if not store.rows(f'SELECT count(*) FROM "{t.name}"')[0][0]]
+    for table in empty:
+        insert(path, table.name, plausible(table, random, 150))
+    return path
+
+
+@pytest.fixture
+def world(world_once: Path, own_warehouse: Path) -> Path:
+    """The sample, what the feeders of sources wrote, marts of both, and generated rows wherever a table was empty."""
+    shutil.copy(world_once, own_warehouse)
+    return own_warehouse
+
+
+@pytest.fixture(scope="session")
+def postgres_port() -> Iterator[int]:
+    """A PostgreSQL server of the session's own."""
+    server = pytest.importorskip("tests.data.export.server", reason="psycopg is not installed")
+    found = server.programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with server.running(found) as port:
+        yield port
+
+
+@pytest.fixture
+def database(postgres_port: int) -> Iterator[str]:
+    """Address of an empty database of the test's own, its password included."""
+    from tests.data.export.server import PASSWORD, connect
+
+    name = f"risk_{next(_numbers)}"
+    with connect(postgres_port) as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE {name}")
+        yield f"postgresql://risk:{quote(PASSWORD, safe='')}@127.0.0.1:{postgres_port}/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
