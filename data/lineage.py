@@ -4,8 +4,8 @@
         print(found.write.source, found.write.key, found.received)
 
 A row says by its `batch` which write gave it its present content. A row that SQL made carries the newest of the writes
-it rests on; the received rows of that write are named here, and older ones are found by the same keys in those tables.
-The view `lineage` has the writes themselves, for a join in SQL.
+it rests on. Received rows whose whole key the row has are named with the write that brought them, whichever it was; where
+it has a part of their key only, those of its own write are. The view `lineage` has the writes, for a join in SQL.
 """
 
 from __future__ import annotations
@@ -42,12 +42,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Rows of one raw table that came with the write and agree with the row in every column both have."""
+    """Rows of one raw table that agree with the row in every column of their key that it has; `write`: the newest."""
 
     table: str
     n_rows: int
     agree_in: dict[str, Any]
     payload_sha256: tuple[str, ...]
+    write: Write | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +114,17 @@ def _received(store: Store, layout: Table, row: dict[str, Any]) -> Received | No
     if BATCH not in layout.names or layout.name == "fact_batch":
         return None
     said = {SAME.get(name, name): value for name, value in row.items() if value is not None}
-    agree = {name: said[name] for name in (*layout.natural_key, BATCH) if name in said}
-    where = " AND ".join(f'"{name}" = ?' for name in agree)
-    values = list(agree.values())
-    count = store.rows(f'SELECT count(*) FROM "{layout.name}" WHERE {where}', values)[0][0]
+    agree = {name: said[name] for name in layout.natural_key if name in said}
+    if len(agree) < len(layout.natural_key):
+        agree[BATCH] = row[BATCH]
+    where = " AND ".join(f'"{name}" = ?' for name in agree) + f' AND "{BATCH}" <= ?'
+    values = [*agree.values(), row[BATCH]]
+    count, newest = store.rows(f'SELECT count(*), max("{BATCH}") FROM "{layout.name}" WHERE {where}', values)[0]
     payloads = []
     if "payload_sha256" in layout.names:
         payloads = store.rows(
             f'SELECT DISTINCT payload_sha256 FROM "{layout.name}" WHERE {where} ORDER BY 1 LIMIT 5', values
         )
-    return Received(layout.name, count, agree, tuple(sha256 for (sha256,) in payloads))
+    return Received(
+        layout.name, count, agree, tuple(sha256 for (sha256,) in payloads), _write(store, newest) if newest else None
+    )

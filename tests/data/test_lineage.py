@@ -8,6 +8,7 @@ from data import lineage, marts
 from data.__main__ import main
 from data.errors import DataError
 from data.store import Store
+from data.tables import tables
 from tests.data.candles import candles
 
 
@@ -57,6 +58,16 @@ def test_a_wallet_leads_to_its_position_and_the_block(filled):
     assert rested["fact_snapshot"] == 1
 
 
+def test_a_received_row_is_named_with_its_own_write_however_new_the_row_that_rests_on_it(prices):
+    newer = {"symbol": "ETHUSDT", "interval": "1h", "batch": 99}
+    first, second = (
+        lineage._received(prices, tables()["raw_binance_klines"], newer | {"open_time": at}) for at in (0, 3_600)
+    )
+
+    assert (first.n_rows, first.write.flow, first.write.key) == (1, "first", "1h:first")
+    assert (second.n_rows, second.write.flow) == (2, "second"), "corrected since: the newest counts"
+
+
 def test_the_view_answers_the_same_in_sql(prices):
     told = prices.rows(
         "SELECT p.ts, l.flow, l.key, l.payload_sha256 FROM stg_prices AS p JOIN lineage AS l USING (batch) "
@@ -95,7 +106,7 @@ def test_freshness_is_printed_and_what_is_late_comes_first(prices, capsys):
     first, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("raw_binance_klines")
     assert "newest row 1970-01-01 02:00:00 UTC" in first
-    assert "LATE, expected within 2 days" in first
+    assert "LATE, expected within 2 d" in first
 
 
 def test_refresh_and_tables_speak_of_what_is_made(prices, capsys):
