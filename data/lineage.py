@@ -4,8 +4,8 @@
         print(found.write.source, found.write.key, found.received)
 
 A row says by its `batch` which write gave it its present content. A row that SQL made carries the newest of the writes
-it rests on. Received rows whose whole key the row has are named with the write that brought them, whichever it was; where
-it has a part of their key only, those of its own write are. The view `lineage` has the writes, for a join in SQL.
+it rests on. Received rows whose whole key the row has are named with the write that brought them, whichever it was;
+where it has a part of their key only, those of its own write are. The view `lineage` has the writes, for joins in SQL.
 """
 
 from __future__ import annotations
