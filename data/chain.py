@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
 """Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
+HIGHEST = 2**63 - 1
+"""A block number above all there can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,24 @@ def stored_block(store: Store, chain_id: int, number: int) -> StoredBlock | None
         (chain_id, number),
     )
     return StoredBlock(*found[0]) if found else None
+
+
+def newest_block(store: Store, chain_id: int, at_least: int = 0) -> StoredBlock | None:
+    """The highest block that counts, None where there is none from `at_least` on."""
+    found = blocks_down(store, chain_id, HIGHEST, 1)
+    return found[0] if found and found[0].number >= at_least else None
+
+
+def blocks_down(store: Store, chain_id: int, highest: int, limit: int) -> list[StoredBlock]:
+    """Blocks that count, from `highest` downwards, at most `limit`; heights that are not stored are passed over."""
+    return [
+        StoredBlock(*row)
+        for row in store.rows(
+            "SELECT block_number, block_hash, parent_hash, timestamp FROM stg_chain_blocks "
+            "WHERE chain_id = ? AND block_number <= ? AND orphaned = 0 ORDER BY block_number DESC LIMIT ?",
+            (chain_id, highest, limit),
+        )
+    ]
 
 
 def missing_ranges(store: Store, chain_id: int, first: int, last: int) -> list[tuple[int, int]]:

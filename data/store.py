@@ -25,6 +25,7 @@ from data import settings
 from data.batches import Effect, next_batch, note_batch
 from data.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
 from data.errors import BatchRefused, WarehouseError
+from data.events import News, announce, of_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,6 +140,7 @@ class Store:
         payload_sha256: str | None = None,
         scope: Mapping[str, Any] | None = None,
         settles: Settlement | None = None,
+        news: Sequence[News] = (),
     ) -> WriteReport:
         """Validate `frames` (table name to rows) and write the good rows in one transaction.
 
@@ -151,7 +153,8 @@ class Store:
 
         `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
         its tables with these values that are not in the batch are removed in the same transaction. `settles`: the
-        quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`).
+        quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`). `news`:
+        events beside the one that every change of a raw table gives (`data.events`), written if anything changed.
         """
         from data.quarantine.record import Batch, record  # pandera takes half a second, and readers do not need it
         from data.validation import judge
@@ -186,6 +189,7 @@ class Store:
             if any(effect.changed or effect.removed for effect in effects):
                 sha256 = payload_sha256 or ""
                 note_batch(connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, effects=effects)
+                announce(connection, [*of_write(number, source, key, effects), *news], now)
             if settles:
                 settles.passed(connection, batch, verdicts)
             else:

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import settings
+from flows import live_session, settings
 from flows.errors import ConfigurationError
 from flows.pipeline import FlowSpec, recorded
 
@@ -36,6 +36,10 @@ def run(arguments: Namespace) -> str:
     from flows.sources.chain_rpc import ChainNode
     from flows.sources.json_rpc import JsonRpc
 
+    if arguments.live:
+        return live_session.run(arguments, FLOW.name, DERIVED)
+    if arguments.start_block is None:
+        raise ConfigurationError("--start-block is missing: give the first block to read, or --live to follow the head")
     chain_id = networks.chain_id(arguments.network)
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     node = ChainNode(JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request))
@@ -99,7 +103,7 @@ def described(first: int, last: int, written: object) -> str:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the parameters of the flow."""
-    parser.add_argument("--start-block", type=_number, required=True, help="first block")
+    parser.add_argument("--start-block", type=_number, help="first block; with --live the newest stored one, else the head, by default")
     parser.add_argument(
         "--end-block", type=_end, default="finalized",
         help="last block: a number, finalized, safe or latest (default: %(default)s, which no reorganisation reaches)",
@@ -123,6 +127,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", choices=("logs", "transfers"), default="logs",
                         help="what --parquet writes (default: %(default)s)")  # fmt: skip
+    live_session.add_arguments(parser)
 
 
 def _number(text: str) -> int:

@@ -8,7 +8,7 @@ the next run reads what is missing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from flows.errors import FlowError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from data.chain import StoredBlock
+    from data.events import News
     from data.store import Store
     from flows.sources.chain_range import BlockRange
     from flows.sources.chain_rpc import ChainNode
@@ -87,8 +90,13 @@ def fill(
     threads: int,
     size: int,
     done: Callable[[int], None] = lambda blocks: None,
+    replacing: bool = False,
+    announce: bool = False,
 ) -> Written:
     """Read blocks `first` to `last` and write them, whatever the warehouse holds of them; `done` hears of each batch.
+
+    `replacing`: every stored block from `first` on is known to be no longer part of the chain; all are marked with the
+    first batch, those above `last` too. `announce`: a `new_block` event for each block, in its transaction.
 
     Raises `NotTheStoredChain` when they do not fit the stored blocks on either side, `BrokenChain` when they do not fit
     each other; what was written before stays, and is whole.
@@ -103,7 +111,7 @@ def fill(
     written = Written()
     beside = stored_block(store, chain_id, first - 1)
     before = Link(beside.number, beside.hash, beside.timestamp) if beside else None
-    after = stored_block(store, chain_id, last + 1)
+    after = None if replacing else stored_block(store, chain_id, last + 1)
     ranges = in_order(read, chunks(first, last, size), threads, ahead=2 * threads)
     for parts in gathered(ranges, ROWS_A_BATCH):
         for part in parts:
@@ -114,16 +122,29 @@ def fill(
             before = part.closing
         if after is not None and before is not None and before.number == last:
             _require_continued(before.hash, after, str(node))
-        write(store, chain_id, parts, run_id, written)
+        write(store, chain_id, parts, run_id, written, replacing=replacing, announce=announce)
+        replacing = False
         done(parts[-1].last - parts[0].first + 1)
     return written
 
 
-def write(store: Store, chain_id: int, parts: Sequence[BlockRange], run_id: str, written: Written) -> None:
-    """Put consecutive ranges into the warehouse in one transaction; stored blocks that they replace are marked."""
+def write(
+    store: Store,
+    chain_id: int,
+    parts: Sequence[BlockRange],
+    run_id: str,
+    written: Written,
+    *,
+    replacing: bool = False,
+    announce: bool = False,
+) -> None:
+    """Put consecutive ranges into the warehouse in one transaction; stored blocks that they replace are marked.
+
+    `replacing` and `announce` as in `fill`.
+    """
     import pandas as pd
 
-    from data.chain import orphaned_by
+    from data.chain import HIGHEST, orphaned_by
     from data.quarantine.record import put_aside
 
     first, last = parts[0].first, parts[-1].last
@@ -131,7 +152,8 @@ def write(store: Store, chain_id: int, parts: Sequence[BlockRange], run_id: str,
     undecoded = [item for part in parts for item in part.undecoded]
     if undecoded:
         put_aside(store, SOURCE, key, run_id, [(item.table, item.row, item.reason) for item in undecoded])
-    replaced = orphaned_by(store, chain_id, first, last, frozenset().union(*(part.hashes for part in parts)))
+    hashes = frozenset().union(*(part.hashes for part in parts))
+    replaced = orphaned_by(store, chain_id, first, HIGHEST if replacing else last, hashes)
     frames = {}
     for table, columns in parts[0].tables.items():
         frame = pd.DataFrame({name: [v for part in parts for v in part.tables[table][name]] for name in columns})
@@ -139,12 +161,31 @@ def write(store: Store, chain_id: int, parts: Sequence[BlockRange], run_id: str,
             frame = pd.concat([frame, replaced[table].astype(object)], ignore_index=True)
         if len(frame):  # looking at the schema of a table costs more than looking at its rows
             frames[table] = frame
-    report = store.write_batch(SOURCE, key, frames, run_id=run_id)
+    news = new_blocks(chain_id, parts, replaced) if announce else ()
+    report = store.write_batch(SOURCE, key, frames, run_id=run_id, news=news)
     written.blocks += report.rows["raw_chain_blocks"]
     written.logs += report.rows.get("raw_chain_logs", 0)
     written.transfers += report.rows.get("stg_token_transfers", 0) - len(replaced.get("stg_token_transfers", ()))
     written.undecoded += len(undecoded)
     written.orphaned += len(replaced.get("stg_chain_blocks", ()))
+
+
+def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str, pd.DataFrame]) -> list[News]:
+    """A `new_block` event for each block; the first one names the blocks that they take out of the count."""
+    from data.events import NEW_BLOCK, News
+
+    gone = [] if "stg_chain_blocks" not in replaced else replaced["stg_chain_blocks"]["block_hash"].tolist()
+    news = []
+    for part in parts:
+        blocks = part.tables["stg_chain_blocks"]
+        for number, block, parent, timestamp in zip(
+            blocks["block_number"], blocks["block_hash"], blocks["parent_hash"], blocks["timestamp"], strict=True
+        ):
+            said = {"chain_id": chain_id, "number": number, "hash": block, "parent_hash": parent,
+                    "timestamp": timestamp, "orphaned": gone}  # fmt: skip
+            news.append(News(f"chain-{chain_id}", NEW_BLOCK, said))
+            gone = []
+    return news
 
 
 def _require_continuation(stored: StoredBlock, part: BlockRange, who: str) -> None:

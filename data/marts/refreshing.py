@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import MartFailed
+from data.events import UPDATED_AGGREGATED_DATASET, News, announce
 from data.marts.functions import register
 from data.marts.target import FOLDER, Target, targets, with_inputs
 from data.store import MANUAL_RUN, Store, quoted, upsert_sql
@@ -120,12 +121,15 @@ def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: st
         if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # locked, full, unreadable: not the file's fault
             raise
         raise MartFailed(f"data/marts/{target.file}: {error}; {name} is left as it was") from error
+    now = int(time.time())
+    if changed or removed:
+        said = {"batch": newest, "rebuilt": rebuild, "changed": changed, "removed": removed}
+        announce(connection, [News(name, UPDATED_AGGREGATED_DATASET, said)], now)
     connection.execute(
         "INSERT OR REPLACE INTO mart_state (target, sql_sha256, watermark, generation, removals, inputs, refreshed_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            name, target.sha256, newest, state.generation + rebuild, state.removals + (removed > 0), inputs,
-            int(time.time()),
+            name, target.sha256, newest, state.generation + rebuild, state.removals + (removed > 0), inputs, now,
         ),
     )  # fmt: skip
     return Refreshed(name, rebuild, selected, changed, removed, checked, newest, time.perf_counter() - start)

@@ -325,7 +325,7 @@ class TokenTransferHours(pa.DataFrameModel):
     token: Series[str] = fields.address("token contract")
     hour: Series[np.int64] = seconds("start of the hour")
     standard: Series[str] = text(
-        "ERC20, ERC721 or ERC1155; empty when no transfer counts", isin=STANDARDS, nullable=True
+        "ERC20, ERC721 or ERC1155", isin=STANDARDS, nullable=True
     )
     transfers: Series[np.int64] = integer("transfers that count", "transfers")
     senders: Series[np.int64] = integer("addresses that sent", "addresses")

@@ -74,6 +74,14 @@ class ChainNode:
             )
         return _link(block, number, str(self))
 
+    def links(self, numbers: Sequence[int]) -> list[Link]:
+        """Number, hash and time of blocks, without their content. Raises `MalformedAnswer` for a missing one."""
+        answers = self._rpc.batch([Request("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise answer
+        return [_link(answer, n, str(self)) for answer, n in zip(answers, numbers, strict=True)]
+
     def resolve(self, end: str) -> int:
         """Number of `end`: a number, or latest, safe or finalized. Raises `SourceRefused` for one above the head."""
         head = self.head()

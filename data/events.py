@@ -1,0 +1,121 @@
+"""The durable channel: what happened to the data, as rows of `fact_pipeline_event`, and how far each consumer is.
+
+An event is written in the transaction that makes it true, so none is lost and none speaks of what was rolled back. Its
+number rises with every event and leaves no gap, in the order in which transactions were committed.
+
+    for event in read_events(store, "my-service", "chain-1", limit=100):
+        act(event)                                          # may happen twice after a crash, so act on event.id once
+        commit_offset(store, "my-service", "chain-1", event.id)
+
+| type | topic | payload |
+|---|---|---|
+| new_block | chain-ID | chain_id, number, hash, parent_hash, timestamp; orphaned: hashes that it takes out of the count |
+| new_raw_dataset | source | batch, key, tables: rows that are new or different, by table |
+| updated_aggregated_dataset | table | batch: the newest that went in; rebuilt, changed, removed: rows |
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from data.batches import Effect
+    from data.store import Store
+
+NEW_BLOCK = "new_block"
+NEW_RAW_DATASET = "new_raw_dataset"
+UPDATED_AGGREGATED_DATASET = "updated_aggregated_dataset"
+EVERYTHING = "*"
+"""Topic of a consumer that reads all events."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An event that is yet to be written."""
+
+    topic: str
+    type: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A row of `fact_pipeline_event`; `created_at` in unix seconds UTC."""
+
+    id: int
+    topic: str
+    type: str
+    payload: dict[str, Any]
+    created_at: int
+
+
+def announce(connection: sqlite3.Connection, news: Iterable[News], at: int) -> None:
+    """Write events in the caller's transaction, which holds the write lock, so nobody else takes their numbers."""
+    rows = [(item.topic, item.type, json.dumps(item.payload, sort_keys=True), at) for item in news]
+    if not rows:
+        return
+    last = newest(connection)
+    connection.executemany(
+        "INSERT INTO fact_pipeline_event (event_id, topic, type, payload, created_at) VALUES (?, ?, ?, ?, ?)",
+        [(last + place, *row) for place, row in enumerate(rows, start=1)],
+    )
+
+
+def of_write(batch: int, source: str, key: str, effects: Sequence[Effect]) -> list[News]:
+    """What a write of a source is worth saying: the raw tables in which it changed something, if any."""
+    changed = {e.table: e.changed + e.removed for e in effects if e.table.startswith("raw_") and e.changed + e.removed}
+    return [News(source, NEW_RAW_DATASET, {"batch": batch, "key": key, "tables": changed})] if changed else []
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """Number of the newest event, 0 before the first."""
+    return connection.execute("SELECT coalesce(max(event_id), 0) FROM fact_pipeline_event").fetchone()[0]
+
+
+def offset(store: Store, consumer: str, topic: str = EVERYTHING) -> int | None:
+    """The last event that the consumer has dealt with, None where it never said so."""
+    found = store.rows("SELECT last_id FROM pipeline_offset WHERE consumer = ? AND topic = ?", (consumer, topic))
+    return found[0][0] if found else None
+
+
+def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int = 100) -> list[Event]:
+    """The next events after the consumer's offset, oldest first, at most `limit`; all topics for `*`.
+
+    Reading moves nothing: until `commit_offset` the same events are given again.
+    """
+    rows = store.rows(
+        "SELECT event_id, topic, type, payload, created_at FROM fact_pipeline_event "
+        "WHERE event_id > :after AND topic = :topic ORDER BY event_id LIMIT :limit"
+        if topic != EVERYTHING
+        else "SELECT event_id, topic, type, payload, created_at FROM fact_pipeline_event "
+        "WHERE event_id > :after ORDER BY event_id LIMIT :limit",
+        {"after": offset(store, consumer, topic) or 0, "topic": topic, "limit": limit},
+    )
+    return [Event(number, about, kind, json.loads(payload), at) for number, about, kind, payload, at in rows]
+
+
+def commit_offset(store: Store, consumer: str, topic: str, last_id: int) -> None:
+    """Note that the consumer has dealt with everything up to event `last_id`; saying so again, or less, is nothing.
+
+    Raises `WarehouseError` for an event that does not exist yet: what came under that number later would be skipped.
+    """
+    with store.transaction() as connection:
+        there = newest(connection)
+        if not 0 <= last_id <= there:
+            raise WarehouseError(
+                f"{store.path}: consumer {consumer} commits event {last_id}, but the newest is {there}; commit the id "
+                "of an event that was read"
+            )
+        connection.execute(
+            "INSERT INTO pipeline_offset (consumer, topic, last_id, updated_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (consumer, topic) DO UPDATE SET last_id = excluded.last_id, updated_at = excluded.updated_at "
+            "WHERE excluded.last_id > last_id",
+            (consumer, topic, last_id, int(time.time())),
+        )

@@ -1,0 +1,41 @@
+"""What happened to the data, in order, for whoever waits for it; and how far each of them has read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from data.schemas.fields import document, integer, name, seconds, text
+
+TYPES = ["new_block", "new_raw_dataset", "updated_aggregated_dataset"]
+
+
+class PipelineEvents(pa.DataFrameModel):
+    """`fact_pipeline_event`: one row for each thing that happened, written in the transaction that made it so."""
+
+    event_id: Series[np.int64] = integer("number of the event, from 1, without gaps, in the order of commits", "id")
+    topic: Series[str] = name("what it is about: chain-1 for a block, else the source or the table")
+    type: Series[str] = text(", ".join(TYPES), isin=TYPES)
+    payload: Series[str] = document("what happened; its fields are described in data.events")
+    created_at: Series[np.int64] = seconds("when it was written")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["event_id"]  # noqa: RUF012
+        metadata = {"sealed": True, "indexes": [["topic", "event_id"]]}  # noqa: RUF012
+
+
+class PipelineOffsets(pa.DataFrameModel):
+    """`pipeline_offset`: the last event that each consumer has dealt with."""
+
+    consumer: Series[str] = name("who reads")
+    topic: Series[str] = name("topic it reads, * for all")
+    last_id: Series[np.int64] = integer("last event dealt with (fact_pipeline_event)", "id")
+    updated_at: Series[np.int64] = seconds("when it said so")
+
+    class Config:
+        strict = True
+        coerce = True
+        unique = ["consumer", "topic"]  # noqa: RUF012
