@@ -4,12 +4,12 @@ An event is written in the transaction that makes it true, so none is lost and n
 number rises with every event and leaves no gap, in the order in which transactions were committed.
 
     for event in read_events(store, "my-service", "chain-1", limit=100):
-        act(event)                                          # may happen twice after a crash, so act on event.id once
+        act(event)                                      # may happen twice after a crash: act on event.id once
         commit_offset(store, "my-service", "chain-1", event.id)
 
 | type | topic | payload |
 |---|---|---|
-| new_block | chain-ID | chain_id, number, hash, parent_hash, timestamp; orphaned: hashes that it takes out of the count |
+| new_block | chain-ID | chain_id, number, hash, parent_hash, timestamp; orphaned: hashes that it replaces |
 | new_raw_dataset | source | batch, key, tables: rows that are new or different, by table |
 | updated_aggregated_dataset | table | batch: the newest that went in; rebuilt, changed, removed: rows |
 """

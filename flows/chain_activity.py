@@ -103,7 +103,9 @@ def described(first: int, last: int, written: object) -> str:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the parameters of the flow."""
-    parser.add_argument("--start-block", type=_number, help="first block; with --live the newest stored one, else the head, by default")
+    parser.add_argument(
+        "--start-block", type=_number, help="first block; with --live the newest stored one, else the head, by default"
+    )
     parser.add_argument(
         "--end-block", type=_end, default="finalized",
         help="last block: a number, finalized, safe or latest (default: %(default)s, which no reorganisation reaches)",

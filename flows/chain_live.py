@@ -1,13 +1,13 @@
 """The chain as it grows: `chain-activity --live`.
 
-A loop with one step: look what the node has beyond the newest stored block, and write it, one transaction for each look
-(mostly one block). Announcements over the WebSocket only say when to look, so nothing depends on all of them arriving or
-on any of them being true; without a connection the loop looks by itself.
+A loop with one step: look what the node has beyond the newest stored block, and write it, one transaction for each
+look (mostly one block). Announcements over the WebSocket only say when to look, so nothing depends on all of them
+arriving or on any of them being true; without a connection the loop looks by itself.
 
-A block that does not name the newest stored block as its parent means a reorganisation: from there the stored blocks are
-walked down to the newest one that the node still has, however deep that is up to a bound, and what stood above it is
-replaced: marked as orphaned in the same transaction that brings the first of the new blocks. The loop keeps no state of
-its own, so a process that was killed goes on from what was committed.
+A block that does not name the newest stored block as its parent means a reorganisation: from there the stored blocks
+are walked down to the newest one that the node still has, however deep that is up to a bound, and what stood above it
+is replaced: marked as orphaned in the same transaction that brings the first of the new blocks. The loop keeps no
+state of its own, so a process that was killed goes on from what was committed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Events of the warehouse as Prefect events, for automations that wait for new blocks or new data.
 
-The durable channel is `fact_pipeline_event`; this is one of its consumers, with an offset of its own. So a Prefect event
-is sent for every row at least once, also of what was written while no Prefect API was there, and never for something
-that was rolled back. Where PREFECT_API_URL is not set nothing is sent, and nothing is imported.
+The durable channel is `fact_pipeline_event`; this is one of its consumers, with an offset of its own. So a Prefect
+event is sent for every row at least once, also of what was written while no Prefect API was there, and never for
+something that was rolled back. Where PREFECT_API_URL is not set nothing is sent, and nothing is imported.
 
     event aave-risk.new_block, resource prefect.resource.id = aave-risk.chain-1, payload as in data.events
+
 """
 
 from __future__ import annotations

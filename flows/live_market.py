@@ -1,7 +1,7 @@
 """A market that follows the chain: read again, by `aave-market`'s own incremental way, when stored blocks touched it.
 
-A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that follows
-the chain, one at a time; what is touched meanwhile is read by the next. Which accounts are read is decided by
+A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that
+follows the chain, one at a time; what is touched meanwhile is read by the next. Which accounts are read is decided by
 `aave-market` from the log, as ever.
 """
 

@@ -55,7 +55,9 @@ def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
     from flows.sources.new_heads import NewHeads
 
     if arguments.parquet or arguments.reread:
-        raise ConfigurationError("--live writes into the warehouse as the chain grows; leave out --parquet and --reread")
+        raise ConfigurationError(
+            "--live writes into the warehouse as the chain grows; leave out --parquet and --reread"
+        )
     chain_id = networks.chain_id(arguments.network)
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     ws_url = settings.require("ETH_WS_URL", "give the WebSocket address of a node of the network")
@@ -146,5 +148,3 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 86_400:
         raise ArgumentTypeError(f"expected seconds from 0 to 86,400, found {text!r}")
     return seconds
-
-

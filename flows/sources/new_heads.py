@@ -1,18 +1,20 @@
 """News of blocks over a WebSocket (`eth_subscribe newHeads`), kept alive by a thread of its own.
 
-What is announced is a hint that there may be a new block, and never more: nothing of it is stored. A node may lie, repeat
-itself or leave blocks out, and a connection may die in the middle of a message; whoever waits for the hints asks for the
-blocks by number anyway, so the worst that a bad announcement costs is a look in vain.
+What is announced is a hint that there may be a new block, and never more: nothing of it is stored. A node may lie,
+repeat itself or leave blocks out, and a connection may die in the middle of a message; whoever waits for the hints
+asks for the blocks by number anyway, so the worst that a bad announcement costs is a look in vain.
 
-After every end of the connection (closed, cut, silent for too long, no answer to a ping) it is opened again, at once and
-then later and later, and that too counts as a hint: blocks may have been missed meanwhile.
+After every end of the connection (closed, cut, silent for too long, no answer to a ping) it is opened again, at once
+and then later and later, and that too counts as a hint: blocks may have been missed meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -84,7 +86,9 @@ class NewHeads:
         self._news.set()
         with self._lock:
             if self._connection is not None:
-                self._connection.socket.close()  # no farewell: the other side may not be there to answer it
+                # No farewell: the other side may not be there to answer it.
+                with suppress(OSError):
+                    self._connection.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=2.0)
 
     def wait(self, seconds: float) -> bool:
