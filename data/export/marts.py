@@ -1,0 +1,254 @@
+"""The SELECTs of `data/marts` in other dialects, written by SQLGlot after what only SQLite allows is spelled out.
+
+SQLGlot knows the names of functions and types. What it cannot know is what SQLite lets pass: a truth value is the
+number 0 or 1, a number may stand where a truth value belongs, `/` of two integers drops the remainder, LIKE ignores
+case, a column may be selected that is neither grouped nor summed up. Each of these is one small rewriting below.
+Columns are resolved against the schemas first, so types are known and every name is qualified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+from data.errors import ExportFailed
+from data.marts.target import Target
+from data.tables import tables
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_TYPES = {"TEXT": "TEXT", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
+FILTERLESS = ("bigquery", "snowflake", "clickhouse")
+"""Dialects whose aggregates know no FILTER, or of which we are not sure."""
+
+
+@cache
+def columns() -> dict[str, dict[str, str]]:
+    """Type of every column of every table, in words that each dialect translates."""
+    return {name: {c.name: _TYPES[c.type] for c in table.columns} for name, table in tables().items()}
+
+
+def build(target: Target, dialect: str) -> str:
+    """INSERT that fills the empty table of a mart from its inputs, in a dialect of `data.export.ddl.DIALECTS`."""
+    from sqlglot import exp
+
+    query = select(target.sql, dialect)
+    into = exp.Schema(
+        this=exp.to_table(target.name), expressions=[exp.to_identifier(name) for name in query.named_selects]
+    )
+    return exp.Insert(this=into, expression=query).sql(dialect, pretty=True, identify=True)
+
+
+def translate(sql: str, dialect: str) -> str:
+    """A SELECT in SQLite's SQL over the tables of the warehouse, in another dialect."""
+    return select(sql, dialect).sql(dialect, pretty=True, identify=True)
+
+
+def select(sql: str, dialect: str) -> exp.Query:
+    """The tree of a SELECT, ready to be written in `dialect`; `:since` is 0. Raises `ExportFailed`."""
+    from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.annotate_types import annotate_types
+    from sqlglot.optimizer.qualify import qualify
+
+    try:
+        tree = parse_one(sql, read="sqlite")
+        for placeholder in list(tree.find_all(exp.Placeholder)):
+            placeholder.replace(exp.Literal.number(0))
+        tree = qualify(tree, schema=columns(), dialect="sqlite", quote_identifiers=False)
+    except SqlglotError as error:
+        raise ExportFailed(f"cannot be translated to {dialect}: {error}") from error
+    _spell_out(tree)
+    tree = annotate_types(tree, schema=columns(), dialect="sqlite")
+    _whole_division(tree, dialect)
+    _whole_numbers(tree)
+    _texts(tree)
+    _grouped(tree)
+    _greatest(tree)
+    _truth(tree)
+    if dialect in FILTERLESS:
+        _without_filter(tree)
+    if dialect == "bigquery":
+        _without_tuples(tree)
+    return tree
+
+
+def _spell_out(tree: exp.Expression) -> None:
+    """Words that mean something else elsewhere, or nothing."""
+    from sqlglot import exp
+
+    for node in list(tree.walk()):
+        if isinstance(node, exp.CTE):
+            node.set("materialized", None)
+        elif isinstance(node, exp.Like):
+            like = exp.ILike(this=node.this, expression=node.expression)
+            node.replace(exp.not_(like) if node.args.get("negate") else like)
+        elif isinstance(node, exp.Cast):
+            if node.to.this in exp.DataType.REAL_TYPES:  # REAL has four bytes in PostgreSQL
+                node.set("to", exp.DataType.build("DOUBLE"))
+            elif node.to.this in exp.DataType.INTEGER_TYPES:
+                node.set("to", exp.DataType.build("BIGINT"))
+        elif isinstance(node, exp.Join):
+            if node.args.get("on") and node.kind == "CROSS":  # SQLite's way to say in which order to join
+                node.set("kind", None)
+        elif isinstance(node, exp.Literal) and not node.is_string and not node.this.isdigit():
+            if not isinstance(node.parent, exp.Cast):  # a literal with a point is a decimal in PostgreSQL
+                node.replace(exp.cast(node.copy(), "DOUBLE"))
+        elif isinstance(node, exp.Anonymous) and node.name.lower() == "total":
+            node.replace(exp.Coalesce(this=exp.Sum(this=node.expressions[0]), expressions=[exp.cast("0", "DOUBLE")]))
+        elif called := _called(node):
+            name, arguments, kind = called
+            node.replace(exp.cast(exp.Anonymous(this=name, expressions=arguments) if name else arguments[0], kind))
+
+
+def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | None:
+    """Name in `data.export.functions` ("" for none), arguments and type of a call that others do not have."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).lower()
+        if name == "to_real":
+            return "", node.expressions, "DOUBLE"
+        if name == "has_bit" and not isinstance(node.parent, exp.Cast):
+            return name, node.expressions, "BIGINT"
+        if name == "date" and [e.name for e in node.expressions[1:]] == ["unixepoch"]:
+            return "utc_day", node.expressions[:1], "TEXT"
+    if isinstance(node, exp.TimeToStr) and node.text("format") == "%s" and isinstance(node.this, exp.TsOrDsToTimestamp):
+        return "utc_midnight", [node.this.this], "BIGINT"
+    return None
+
+
+def _whole_division(tree: exp.Expression, dialect: str) -> None:
+    """`/` of integers drops the remainder; elsewhere it is the default in PostgreSQL alone."""
+    from sqlglot import exp
+
+    for node in reversed(list(tree.find_all(exp.Div))):
+        whole = all(side.is_type(*exp.DataType.INTEGER_TYPES) for side in (node.left, node.right))
+        if node.right.is_number:
+            node.set("safe", False)
+        if whole and dialect != "postgres":
+            replacement = exp.IntDiv(this=node.this, expression=node.expression)
+            replacement.type = exp.DataType.build("BIGINT")
+            node.replace(replacement)
+
+
+def _whole_numbers(tree: exp.Expression) -> None:
+    """A cast to an integer cuts off what is behind the point; elsewhere it rounds."""
+    from sqlglot import exp
+
+    for node in list(tree.find_all(exp.Cast)):
+        if node.is_type(*exp.DataType.INTEGER_TYPES) and node.this.is_type(*exp.DataType.REAL_TYPES):
+            node.set("this", exp.Anonymous(this="trunc", expressions=[node.this]))
+
+
+def _texts(tree: exp.Expression) -> None:
+    """Only texts are joined with `||`."""
+    from sqlglot import exp
+
+    for node in list(tree.find_all(exp.DPipe)):
+        for side in (node.left, node.right):
+            if side.is_type(*exp.DataType.NUMERIC_TYPES):
+                side.replace(exp.cast(side.copy(), "TEXT"))
+
+
+def _grouped(tree: exp.Expression) -> None:
+    """A column that is neither grouped nor summed up has one value in its group, so its greatest is it."""
+    from sqlglot import exp
+
+    for query in tree.find_all(exp.Select):
+        if group := query.args.get("group"):
+            for projection in query.expressions:
+                for column in list(_bare(projection.unalias(), group.expressions)):
+                    column.replace(exp.Max(this=column.copy()))
+
+
+def _bare(node: exp.Expression, grouped: list[exp.Expression]) -> Iterator[exp.Expression]:
+    from sqlglot import exp
+
+    if node in grouped or isinstance(node, (exp.AggFunc, exp.Filter, exp.Window, exp.Query)):
+        return
+    if isinstance(node, exp.Column):
+        yield node
+        return
+    for child in node.iter_expressions():
+        yield from _bare(child, grouped)
+
+
+def _greatest(tree: exp.Expression) -> None:
+    """The greatest (least) of values of which one is missing is missing; elsewhere the missing one is left out."""
+    from sqlglot import exp
+
+    for node in reversed(list(tree.find_all(exp.Greatest, exp.Least))):
+        sure = (exp.Literal, exp.Coalesce)
+        doubtful = [each for each in (node.this, *node.expressions) if not isinstance(each, sure)]
+        if doubtful:
+            missing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.Null()) for each in doubtful))
+            node.replace(exp.case().when(exp.not_(exp.paren(missing)), node.copy()))
+
+
+def _truth(tree: exp.Expression) -> None:
+    """Truth values only where one is asked for, and nothing but truth values there."""
+    from sqlglot import exp
+
+    said = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
+    for node in reversed(list(tree.walk())):
+        if isinstance(node, (exp.Paren, exp.Query)) or not isinstance(node, exp.Condition):
+            continue
+        asked, is_truth = _is_asked(node), isinstance(node, said) and not isinstance(node, exp.Case)
+        if asked and not is_truth:
+            node.replace(exp.NEQ(this=node.copy(), expression=exp.Literal.number(0)))
+        elif is_truth and not asked and not isinstance(node, exp.Boolean):
+            number = exp.case().when(node.copy(), "1").when(exp.not_(node.copy()), "0")
+            node.replace(exp.paren(number) if isinstance(node.parent, exp.Binary) else number)
+
+
+def _is_asked(node: exp.Expression) -> bool:
+    """Whether the place of `node` takes a truth value; brackets around it have no part in it."""
+    from sqlglot import exp
+
+    parent = node.parent
+    while isinstance(parent, exp.Paren):
+        node, parent = parent, parent.parent
+    if isinstance(parent, (exp.Where, exp.Having, exp.Connector, exp.Not)):
+        return True
+    if isinstance(parent, (exp.If, exp.Join)):
+        return (
+            node.arg_key in ("this", "on")
+            and node is not parent.args.get("true")
+            and node.arg_key != "using"
+            and not (isinstance(parent, exp.Join) and node.arg_key == "this")
+        )
+    return False
+
+
+def _without_filter(tree: exp.Expression) -> None:
+    """What an aggregate is told to leave out is NULL to it."""
+    from sqlglot import exp
+
+    for node in reversed(list(tree.find_all(exp.Filter))):
+        aggregate, condition = node.this, node.expression.this
+        counted = aggregate.this
+        inner = counted.expressions[0] if isinstance(counted, exp.Distinct) else counted
+        value = exp.Literal.number(1) if isinstance(inner, exp.Star) else inner.copy()
+        inner.replace(exp.case().when(condition.copy(), value))
+        node.replace(aggregate)
+
+
+def _without_tuples(tree: exp.Expression) -> None:
+    """`(a, b) IN (SELECT ...)` as EXISTS, for engines that compare one column."""
+    from sqlglot import exp
+
+    for n, node in enumerate(list(tree.find_all(exp.In))):
+        query = node.args.get("query")
+        if not isinstance(node.this, exp.Tuple) or query is None:
+            continue
+        alias = f"_in_{n}"
+        inner = query.this if isinstance(query, exp.Subquery) else query
+        same = [
+            exp.EQ(this=exp.column(name, table=alias), expression=side.copy())
+            for name, side in zip(inner.named_selects, node.this.expressions, strict=True)
+        ]
+        looked = exp.select("1").from_(inner.copy().subquery(alias)).where(*same)
+        node.replace(exp.Exists(this=looked))

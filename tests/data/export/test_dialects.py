@@ -1,0 +1,176 @@
+"""Tables, marts and questions in other dialects: parsed back in all, answered alike by DuckDB and PostgreSQL."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from data.export import export
+from data.export.__main__ import main
+from data.export.ddl import DIALECTS, ddl
+from data.export.functions import FUNCTIONS
+from data.export.marts import build, translate
+from data.export.scripts import scripts
+from data.marts.functions import register
+from data.marts.target import targets
+from data.store import Store
+from data.tables import tables
+from tests.data.export.answers import difference
+
+QUESTIONS = {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "queries").glob("*.sql"))}
+
+
+@pytest.fixture(scope="module")
+def duck(world_once, tmp_path_factory):
+    """All tables of the world in DuckDB, with the functions of the marts."""
+    path = tmp_path_factory.mktemp("duck") / "x.duckdb"
+    export(str(path), everything=True, path=world_once)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(FUNCTIONS["duckdb"])
+        yield lambda sql: connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def post(world_once, databases):
+    """The same in PostgreSQL."""
+    psycopg = pytest.importorskip("psycopg")
+    address = databases()
+    export(address, everything=True, path=world_once)
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(FUNCTIONS["postgres"])
+        connection.execute("ANALYZE")
+        yield lambda sql: connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def lite(world_once):
+    with Store.open(world_once, readonly=True) as store, store.one_state() as connection:
+        register(connection)
+        yield lambda sql: connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_tables_and_marts_are_parsed_back_to_the_same_tree(dialect):
+    for table in tables().values():
+        text = ddl(table, dialect)
+        tree = sqlglot.parse_one(text, read=dialect)
+        assert isinstance(tree, exp.Create)
+        assert tree.sql(dialect, pretty=True) == text
+        assert [column.name for column in tree.find_all(exp.ColumnDef)] == list(table.names)
+    for target in targets().values():
+        text = build(target, dialect)
+        tree = sqlglot.parse_one(text, read=dialect)
+        assert isinstance(tree, exp.Insert)
+        assert tree.sql(dialect, pretty=True) == text
+        assert {table.name for table in tree.find_all(exp.Table)} >= {target.name, *target.reads}
+        assert not list(tree.find_all(exp.Placeholder))
+
+
+@pytest.mark.parametrize(("dialect", "types"), [
+    ("postgres", {"BIGINT", "DOUBLE PRECISION", "TEXT"}), ("duckdb", {"BIGINT", "DOUBLE", "TEXT"}),
+    ("bigquery", {"INT64", "FLOAT64", "STRING"}), ("snowflake", {"BIGINT", "DOUBLE", "VARCHAR"}),
+    ("clickhouse", {"Int64", "Float64", "String", "Nullable(Int64)", "Nullable(Float64)", "Nullable(String)"}),
+])  # fmt: skip
+def test_every_type_is_as_wide_as_here(dialect, types):
+    found = {
+        column.args["kind"].sql(dialect)
+        for table in tables().values()
+        for column in sqlglot.parse_one(ddl(table, dialect), read=dialect).find_all(exp.ColumnDef)
+    }
+    assert found == types
+
+
+@pytest.mark.parametrize("name", list(targets()))
+def test_duckdb_builds_each_mart_as_sqlite_does(name, lite, duck):
+    assert_built_alike(name, "duckdb", lite, duck)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", list(targets()))
+def test_postgres_builds_each_mart_as_sqlite_does(name, lite, post):
+    assert_built_alike(name, "postgres", lite, post)
+
+
+def assert_built_alike(name, dialect, lite, other):
+    target = targets()[name]
+    expected = lite(target.sql.replace(":since", "0"))
+    found = other(translate(target.sql, dialect))
+
+    assert expected, f"{name}: the test's warehouse has no row for it, so it proves nothing"
+    assert difference(expected, found) is None
+
+
+@pytest.mark.parametrize("name", list(QUESTIONS))
+def test_duckdb_answers_as_sqlite_does(name, lite, duck):
+    assert_answered_alike(name, "duckdb", lite, duck)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", list(QUESTIONS))
+def test_postgres_answers_as_sqlite_does(name, lite, post):
+    assert_answered_alike(name, "postgres", lite, post)
+
+
+def assert_answered_alike(name, dialect, lite, other):
+    expected, found = lite(QUESTIONS[name]), other(translate(QUESTIONS[name], dialect))
+
+    assert len(expected) > 1, f"{name}: the answer has {len(expected)} rows, so it proves little"
+    assert difference(expected, found) is None
+
+
+def test_there_are_ten_questions_and_each_is_parsed_back_in_every_dialect():
+    assert len(QUESTIONS) == 10
+    for text in QUESTIONS.values():
+        for dialect in DIALECTS:
+            written = translate(text, dialect)
+            assert sqlglot.parse_one(written, read=dialect).sql(dialect, pretty=True, identify=True) == written
+
+
+def test_the_scripts_of_duckdb_run_in_their_order_on_an_empty_database(tmp_path, capsys):
+    assert main(["ddl", "--dialect", "duckdb", "--out", str(tmp_path)]) == 0
+    with closing(duckdb.connect()) as connection:
+        for path in sorted(tmp_path.rglob("*.sql")):
+            connection.execute(path.read_text())
+        assert {row[0] for row in connection.execute("SHOW TABLES").fetchall()} == set(tables())
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(targets())
+
+
+@pytest.mark.postgres
+def test_the_scripts_of_postgres_run_in_their_order_on_an_empty_database(database):
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(database) as connection:
+        for text in scripts("postgres").values():
+            connection.execute(text)
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert {row[0] for row in found} == set(tables())
+
+
+def bits(random: np.random.Generator, n: int) -> list[tuple[str, int, int]]:
+    numbers = [0, 1, 2**n - 1, 2 ** (n - 1), *(int.from_bytes(random.bytes(n // 8), "big") for _ in range(20))]
+    return [(str(number), bit, number >> bit & 1) for number in numbers for bit in {0, 1, 63, 64, 65, n // 2, n - 1}]
+
+
+def asked(cases: list[tuple[str, int, int]]) -> str:
+    return "SELECT " + ", ".join(f"has_bit('{digits}', {bit})" for digits, bit, _ in cases)
+
+
+def test_bits_of_large_numbers_in_duckdb(duck):
+    cases = bits(np.random.default_rng(3), 128)
+    assert list(duck(asked(cases))[0]) == [expected for *_, expected in cases]
+
+
+@pytest.mark.postgres
+def test_bits_of_large_numbers_in_postgres(post):
+    cases = bits(np.random.default_rng(3), 256)
+    assert list(post(asked(cases))[0]) == [expected for *_, expected in cases]
+
+
+def test_an_unknown_dialect_is_named(capsys):
+    assert main(["ddl", "--dialect", "cobol"]) == 1
+    assert "expected one of postgres, duckdb, bigquery, snowflake, clickhouse, found 'cobol'" in capsys.readouterr().err
