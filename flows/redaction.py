@@ -45,7 +45,8 @@ def hidden(text: str) -> str:
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-        if len(secret) >= TELLING and secret[:BEGINNING] in text:
+        # An address that is secret as a whole begins like every address.
+        if len(secret) >= TELLING and "://" not in secret[:BEGINNING] and secret[:BEGINNING] in text:
             text = re.sub(re.escape(secret[:BEGINNING]) + r"[^\s\"'<>&/?…)]*", HIDDEN, text)
     return text
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,14 @@ def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "risk.sqlite"
     monkeypatch.setenv("RISK_DB", str(path))
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_secret_left_behind() -> Iterator[None]:
+    """Secrets that one test's settings held are not cut out of what the next one says."""
+    yield
+    if redaction := sys.modules.get("flows.redaction"):
+        redaction._secrets.clear()
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def test_the_day_under_prefect_is_the_day_of_the_command_line(orchestration, mon
     monkeypatch.setattr(orchestration, "execute", stand_in)
     lines = asyncio.run(orchestration.daily(paths=64)).splitlines()
     assert [line.split(":")[0] for line in lines] == [
-        "aave-market", "market-prices", "risk-scenarios", "protocol-snapshot",
+        "aave-market", "market-prices", "risk-scenarios", "oracle-prices", "protocol-snapshot",
     ]  # fmt: skip
     assert lines[2] == "risk-scenarios: risk-scenarios done"
     assert stand_in.calls == 1
