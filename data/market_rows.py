@@ -83,7 +83,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
 
 def _rows_of(values: Sequence[Any], row_of: Mapping[Any, int], what: str, table: str) -> np.ndarray:
     try:
-        return np.fromiter((row_of[value] for value in values), dtype=np.int64, count=len(values))
+        return np.fromiter(map(row_of.__getitem__, values), dtype=np.int64, count=len(values))
     except KeyError as error:
         raise SnapshotIncomplete(f"{what} {error.args[0]}, which {table} lacks") from None
 
@@ -115,8 +115,9 @@ def with_tokens(positions: pd.DataFrame, reserves: pd.DataFrame) -> pd.DataFrame
         return positions.assign(**dict.fromkeys(missing, 0.0))  # a bad raw amount: its own check refuses the batch
 
 
-def from_frames(frames: Mapping[str, pd.DataFrame]) -> Market:
-    """The market that reading these rows back will give."""
+def from_frames(frames: Mapping[str, pd.DataFrame], carried: Mapping[str, Columns] | None = None) -> Market:
+    """The market that reading these rows back will give; `carried` has further rows of their tables."""
+    carried = carried or {}
     head = {name: plain(frames["fact_snapshot"][name].iloc[0]) for name in HEAD}
     snapshot = Snapshot(
         market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),
@@ -124,14 +125,25 @@ def from_frames(frames: Mapping[str, pd.DataFrame]) -> Market:
     )  # fmt: skip
     reserves = frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int)
     emodes = frames["raw_aave_emodes"].sort_values("emode_id", key=_as_int)
-    accounts = frames["raw_aave_user_accounts"].sort_values("account")
     return build(
         snapshot,
         _taken(reserves, RESERVE),
         _taken(emodes, EMODE),
-        _taken(accounts, ACCOUNT),
-        _taken(frames["stg_positions"], POSITION),
+        _in_order(_joined(frames, carried, "raw_aave_user_accounts", ACCOUNT), "account"),
+        _joined(frames, carried, "stg_positions", POSITION),
     )
+
+
+def _joined(
+    frames: Mapping[str, pd.DataFrame], carried: Mapping[str, Columns], table: str, names: tuple[str, ...]
+) -> Columns:
+    rows, further = _taken(frames[table], names), carried.get(table)
+    return {name: [*further[name], *rows[name]] for name in names} if further else rows
+
+
+def _in_order(columns: Columns, by: str) -> Columns:
+    order = sorted(range(len(columns[by])), key=columns[by].__getitem__)
+    return {name: [values[row] for row in order] for name, values in columns.items()}
 
 
 def _as_int(series: pd.Series) -> pd.Series:

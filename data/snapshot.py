@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data import settings
+from data.carried import n_rows, require_whole
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
 from data.identity import rows_hash, snapshot_hash
 from data.market_rows import ACCOUNT, EMODE, HEAD, POSITION, RESERVE, Columns, build, from_frames, plain, with_tokens
@@ -115,25 +116,30 @@ def save_snapshot(
     *,
     payload_sha256: str | None = None,
     settles: Settlement | None = None,
+    carried: Mapping[str, Columns] | None = None,
 ) -> WriteReport:
     """Write one whole snapshot in one transaction, replacing whatever was stored for its market and block.
 
     `frames`: the four tables of `PARTS` and one row of `fact_snapshot`, in which the counts and `snapshot_hash` are
     filled in here, as are `supply` and `debt` of `stg_positions` where they are left out. Other tables (such as
-    `ingest_checkpoint`) may come along. `settles`: see `Store.write_batch`. Every bad row refuses all of it. Raises
-    `BatchRefused`.
+    `ingest_checkpoint`) may come along. `settles`, `carried`: see `Store.write_batch`; carried rows are of accounts
+    that are not in the frames. Every bad row refuses all of it. Raises `BatchRefused`.
     """
     frames = {name: frame.reset_index(drop=True) for name, frame in frames.items()}
     head = frames["fact_snapshot"]
     if len(head) != 1:
         raise ValueError(f"save_snapshot: expected one row of fact_snapshot, found {len(head)}")
     frames["stg_positions"] = with_tokens(frames["stg_positions"], frames["raw_aave_reserves"])
-    counts = {count: len(frames[table]) for table, count in PARTS.items()}
+    further = carried or {}
+    require_whole(further)
+    counts = {count: len(frames[table]) + n_rows(further.get(table, {})) for table, count in PARTS.items()}
     head = head.assign(**counts, snapshot_hash="0" * 64)
     try:
         known = "protocol" not in head or head["protocol"].fillna(OF_THE_ENGINE).iloc[0] == OF_THE_ENGINE
+        if further and not known:
+            raise ValueError("only snapshots of the engine's own protocol can be carried forward")
         if known:
-            digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}))
+            digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}, further))
         else:
             digest = rows_hash({table: frames[table] for table in PARTS})
     except (InputError, SnapshotIncomplete, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -147,7 +153,7 @@ def save_snapshot(
     try:
         return store.write_batch(
             source, key, {**frames, "fact_snapshot": head}, run_id, payload_sha256=payload_sha256, scope=scope,
-            settles=settles,
+            settles=settles, carried=further,
         )  # fmt: skip
     except Exception as error:
         if unsound is not None:

@@ -8,12 +8,14 @@ where rules or tokens changed in between, nothing is carried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.aave_book import Book
 from flows.errors import SourceRefused
-from flows.sources.aave_accounts import Account
+from flows.market_reading import MarketAt, progress_bar
+from flows.sources.aave_accounts import Account, read_accounts
 from flows.sources.aave_rpc import Contracts, Reserve
 from flows.sources.block_reader import Block, get_block
 from flows.sources.holders import Pair
@@ -21,6 +23,7 @@ from flows.sources.json_rpc import JsonRpc
 
 if TYPE_CHECKING:
     from data.store import Store
+    from flows.holder_scan import HolderScan
 
 CANDIDATES = 16
 """Stored snapshots that are tried, newest first, before everything is read again."""
@@ -28,24 +31,43 @@ CANDIDATES = 16
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A stored snapshot whose block is still part of the chain, and its accounts by address."""
+    """A stored snapshot whose block is still part of the chain, and its accounts."""
 
     block: int
-    accounts: Mapping[str, Account]
+    book: Book
 
     def pairs_of(self, addresses: Iterable[str], reserves: Iterable[Reserve]) -> set[Pair]:
         """The (token, account) pairs of the given accounts that had a balance."""
         by_id = {r.id: r for r in reserves}
         pairs = set()
-        for account in (self.accounts[a] for a in addresses if a in self.accounts):
+        for account in (self.book.account(a) for a in addresses if a in self.book):
             pairs |= {(by_id[i].atoken, account.address) for i in account.supply}
             pairs |= {(by_id[i].vtoken, account.address) for i in account.debt}
         return pairs
 
-    def carried(self, touched: set[str], read: Iterable[Account]) -> list[Account]:
-        """All accounts of the new snapshot, by address: `read` ones, and those that nothing has touched."""
-        kept = (account for address, account in self.accounts.items() if address not in touched)
-        return sorted((*kept, *read), key=lambda account: account.address)
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The accounts at a new block: `book` as they stood at `base_block`, `read` again those in `touched`."""
+
+    base_block: int
+    book: Book
+    read: Sequence[Account]
+    touched: frozenset[str]
+
+    def accounts(self) -> list[Account]:
+        """All of them, by address."""
+        return sorted((*self.book.accounts(), *self.read), key=lambda account: account.address)
+
+
+def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
+    """Every account at the block of `at`; those that an event was about since `base` are read."""
+    with progress_bar("log", "block") as bar:
+        touched, pairs = scan.changes(base.block, at.block, progress=bar)
+    pairs |= base.pairs_of(touched, at.reserves)
+    with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
+        read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
+    return Carried(base.block, base.book.without(touched), read, frozenset(touched))
 
 
 def find_base(
@@ -64,26 +86,25 @@ def find_base(
             continue
         if not _is_canonical(rpc, number, known_hash, block):
             continue
-        accounts = stored_accounts(store, market, number)
-        if _holds_everything(store, market, number, accounts):
-            return Base(number, accounts)
+        try:
+            book = Book.stored(store, market, number)
+        except KeyError:  # a position whose account is not there: nothing to build on
+            continue
+        if _holds_everything(store, market, number, book):
+            return Base(number, book)
     return None
 
 
-def _holds_everything(store: Store, market: str, block: int, accounts: Mapping[str, Account]) -> bool:
+def _holds_everything(store: Store, market: str, block: int, book: Book) -> bool:
     """The accounts hold all that the tokens had issued: other routes may store a snapshot that lacks a few holders."""
-    supply: dict[int, int] = {}
-    debt: dict[int, int] = {}
-    for account in accounts.values():
-        for sums, held in ((supply, account.supply), (debt, account.debt)):
-            for reserve_id, scaled in held.items():
-                sums[reserve_id] = sums.get(reserve_id, 0) + scaled
-    issued = store.rows(
+    issued = {}
+    for reserve_id, atokens, debts in store.rows(
         "SELECT reserve_id, scaled_atoken_supply, scaled_debt_supply FROM raw_aave_reserves "
         "WHERE market = ? AND block = ?",
         (market, block),
-    )
-    return all(supply.get(i, 0) == int(atokens) and debt.get(i, 0) == int(debts) for i, atokens, debts in issued)
+    ):
+        issued |= {("supply", reserve_id): int(atokens), ("debt", reserve_id): int(debts)}
+    return book.sums() == {side: total for side, total in issued.items() if total}
 
 
 def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:
@@ -103,27 +124,6 @@ def _same_tokens(store: Store, market: str, block: int, reserves: Sequence[Reser
         (market, block),
     )
     return set(then) <= now
-
-
-def stored_accounts(store: Store, market: str, block: int) -> dict[str, Account]:
-    """Accounts of a stored snapshot by address, scaled balances exact."""
-    held: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
-    for account, reserve_id, supply, debt in store.rows(
-        "SELECT account, reserve_id, scaled_supply, scaled_debt FROM stg_positions WHERE market = ? AND block = ?",
-        (market, block),
-    ):
-        sides = held.setdefault(account, ({}, {}))
-        if supply != "0":
-            sides[0][reserve_id] = int(supply)
-        if debt != "0":
-            sides[1][reserve_id] = int(debt)
-    rows = store.rows(
-        "SELECT account, config_bitmap, emode_id FROM raw_aave_user_accounts WHERE market = ? AND block = ?",
-        (market, block),
-    )
-    return {
-        account: Account(account, int(flags), emode, *held.get(account, ({}, {}))) for account, flags, emode in rows
-    }
 
 
 def differences(carried: Sequence[Account], read: Sequence[Account]) -> list[str]:

@@ -10,14 +10,14 @@ After the first snapshot, accounts that no event has touched are carried forward
 from __future__ import annotations
 
 import json
-import re
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows import settings
-from flows.errors import ConfigurationError, CrossCheckFailed
+from flows import block_arguments, settings
+from flows.errors import CrossCheckFailed
+from flows.market_place import locate, node_url, require_one_chain
 from flows.pipeline import FlowSpec, recorded
 from flows.sources import address_book
 from flows.verified_path import add_arguments as add_candidates
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from flows.aave_rows import MarketState
     from flows.holder_scan import HolderScan
     from flows.market_reading import MarketAt, Place
-    from flows.sources.aave_accounts import Account
     from flows.sources.json_rpc import JsonRpc
 
 SOURCE = "aave_rpc"
@@ -79,68 +78,6 @@ def run(arguments: Namespace) -> str:
     return described(place, reading, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
 
 
-def node_url(market: str) -> str:
-    """Address of a node of the market's chain: from RPC_URLS, else ETH_RPC_URL. Raises `ConfigurationError`."""
-    listed = {}
-    for entry in (settings.get("RPC_URLS") or "").split():
-        chain, separator, url = entry.partition("=")
-        if not separator or not chain.isdigit():
-            raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks, found "
-                                     f"one that begins {entry[:6]!r}")  # fmt: skip
-        listed[int(chain)] = url
-    if listed and not settings.get("AAVE_POOL_ADDRESSES_PROVIDER"):
-        known = address_book.by_name(market)
-        if known.chain_id in listed:
-            return listed[known.chain_id]
-    return settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the market's chain")
-
-
-def locate(rpc: JsonRpc, market: str) -> Place:
-    """Where the configured market is: chain id, PoolAddressesProvider, first block.
-
-    The override of the environment wins over the address book; the node must be of the book's chain otherwise.
-    Raises `ConfigurationError`.
-    """
-    from flows.market_reading import Place
-    from flows.sources.block_reader import MULTICALL3
-    from flows.sources.json_rpc import quantity
-
-    override = settings.get("AAVE_POOL_ADDRESSES_PROVIDER")
-    known = None if override else address_book.by_name(market)
-    chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
-    if known is None:
-        provider = (override or "").lower()
-        if not re.fullmatch(r"0x[0-9a-f]{40}", provider):
-            raise ConfigurationError(
-                f"AAVE_POOL_ADDRESSES_PROVIDER: expected 0x and 40 hex digits, found {override!r:.60}"
-            )
-        known = address_book.by_provider(chain_id, provider)
-    elif known.chain_id != chain_id:
-        raise ConfigurationError(
-            f"wrong chain: {rpc} is on chain {chain_id}, {market} is on chain {known.chain_id}. Set ETH_RPC_URL to "
-            "a node of that chain, AAVE_MARKET to a market of this one, or AAVE_POOL_ADDRESSES_PROVIDER"
-        )
-    else:
-        provider = known.provider
-    on_chain = address_book.of_chain(chain_id)
-    return Place(
-        market=market, chain_id=chain_id, provider=provider, known=known,
-        first_block=(known.first_block or None) if known else None,
-        multicall3=on_chain.multicall3 if on_chain else MULTICALL3,
-    )  # fmt: skip
-
-
-def require_one_chain(store: Store, place: Place) -> None:
-    """Refuse to store a second chain under the name of the first. Raises `ConfigurationError`."""
-    stored = store.rows("SELECT DISTINCT chain_id FROM fact_snapshot WHERE market = ?", (place.market,))
-    others = sorted(chain_id for (chain_id,) in stored if chain_id != place.chain_id)
-    if others:
-        raise ConfigurationError(
-            f"market {place.market} is stored for chain {others[0]}, the node is on chain {place.chain_id}: two chains "
-            f"under one name would be mixed. Give this one another name in AAVE_MARKET; {store.path} was not changed"
-        )
-
-
 def read_market(
     store: Store,
     rpc: JsonRpc,
@@ -154,8 +91,9 @@ def read_market(
 ) -> Reading:
     """Everything of the market at block `which`, cross-checked. Raises `FlowError`; writes only the scan's progress."""
     from flows import aave_incremental
+    from flows.carried_checks import checked_carried
     from flows.holder_scan import HolderScan
-    from flows.market_reading import BlockReplaced, checked, open_market
+    from flows.market_reading import BlockReplaced, open_market
     from flows.sources.block_reader import CONCURRENCY
 
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
@@ -164,35 +102,19 @@ def read_market(
     base = None
     if at.contracts.protocol == address_book.V3:  # stable debt of v2 is not stored for itself, so it cannot be carried
         base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block)
-    carried: list[Account] | None = None
+    carried = None
     if base is not None:
-        carried, touched = _carry(at, scan, base)
+        carried = aave_incremental.carry(at, scan, base)
         if not full and not _full_is_due(store, scan.key, at.block.time, full_every):
             try:
-                state = checked(at, carried, touched=touched, base_block=base.block)
-                return Reading(state=state, n_read=len(touched), key=scan.key)
+                return Reading(state=checked_carried(at, carried), n_read=len(carried.touched), key=scan.key)
             except BlockReplaced:
                 raise
             except CrossCheckFailed:
                 pass  # everything is read below, and what carrying got wrong is reported
     state = _read_all(at, scan, first_block)
-    wrong = [] if carried is None else aave_incremental.differences(carried, state.accounts)
+    wrong = [] if carried is None else aave_incremental.differences(carried.accounts(), state.accounts)
     return Reading(state=state, n_read=len(state.accounts), key=scan.key, differences=wrong)
-
-
-def _carry(at: MarketAt, scan: HolderScan, base: object) -> tuple[list[Account], set[str]]:
-    """Every account at the block, and those that were read because an event was about them."""
-    from flows.aave_incremental import Base
-    from flows.market_reading import progress_bar
-    from flows.sources.aave_accounts import read_accounts
-
-    assert isinstance(base, Base)
-    with progress_bar("log", "block") as bar:
-        touched, pairs = scan.changes(base.block, at.block, progress=bar)
-    pairs |= base.pairs_of(touched, at.reserves)
-    with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
-        read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
-    return base.carried(touched, read), touched
 
 
 def _read_all(at: MarketAt, scan: HolderScan, first_block: int | None) -> MarketState:
@@ -227,6 +149,7 @@ def write(store: Store, reading: Reading, run_id: str) -> WriteReport:
 
     from data.snapshot import save_snapshot
     from flows.aave_rows import to_frames
+    from flows.carried_rows import carried_columns
 
     state = reading.state
     frames = to_frames(state)
@@ -235,7 +158,7 @@ def write(store: Store, reading: Reading, run_id: str) -> WriteReport:
         mark = {"source": FULL_READ, "key": reading.key, "value": value, "updated_at": int(time.time())}
         if store.checkpoint(FULL_READ, reading.key) != json.loads(value):
             frames["ingest_checkpoint"] = pd.DataFrame([mark])
-    return save_snapshot(store, SOURCE, frames, run_id)
+    return save_snapshot(store, SOURCE, frames, run_id, carried=carried_columns(state))
 
 
 def report_differences(store: Store, reading: Reading, run_id: str) -> None:
@@ -248,12 +171,12 @@ def report_differences(store: Store, reading: Reading, run_id: str) -> None:
     row = {
         "run_id": run_id, "source": SOURCE, "batch_key": f"{state.market}:{state.block.number}",
         "table_name": "stg_positions", "check_name": "carried forward equals read in full", "column_name": "",
-        "n_failed": len(wrong), "n_rows": len(state.accounts), "example": wrong[0][:300],
+        "n_failed": len(wrong), "n_rows": state.n_accounts, "example": wrong[0][:300],
         "checked_at": int(time.time()),
     }  # fmt: skip
     store.write_batch(SOURCE, row["batch_key"], {"fact_validation": pd.DataFrame([row])}, run_id)
     raise CrossCheckFailed(
-        f"{state.market} at block {state.block.number}: {len(wrong)} of {len(state.accounts)} accounts, carried "
+        f"{state.market} at block {state.block.number}: {len(wrong)} of {state.n_accounts} accounts, carried "
         f"forward from an earlier snapshot, are not what a full read finds; the first is {wrong[0]:.300}. The full "
         "read is stored; incremental snapshots since the full read before it are in doubt (fact_snapshot.read_mode)"
     )
@@ -278,12 +201,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the parameters of the flow."""
     parser.add_argument("--market", help="name in the Aave address book (default: AAVE_MARKET)")
     parser.add_argument(
-        "--block", type=_block, default="latest",
+        "--block", type=block_arguments.block, default="latest",
         help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
     )  # fmt: skip
     parser.add_argument(
-        "--from-block", type=_number, help="where the scan of the log begins (default: the market's first block)"
-    )
+        "--from-block", type=block_arguments.number,
+        help="where the scan of the log begins (default: the market's first block)",
+    )  # fmt: skip
     parser.add_argument(
         "--incremental", action="store_false", dest="full", default=False,
         help="read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
@@ -296,7 +220,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--full-every", type=float, default=24.0, metavar="HOURS",
         help="read every account when the last such run is this old, by the blocks' times (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--attempts", type=_number, default=5, help="tries of each request (default: %(default)s)")
+    parser.add_argument(
+        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
+    )
     add_candidates(parser)
 
 
@@ -310,7 +236,7 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
     )
     return (
         f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
-        f"{len(state.accounts):,} accounts{how}, {report.rows['stg_positions']:,} positions; "
+        f"{state.n_accounts:,} accounts{how}, {report.rows['stg_positions']:,} positions; "
         f"{state.checked.hf_checked:,} health factors equal the pool's"
         + (" within its rounding" if state.contracts.protocol == address_book.V2 else "")
         + (f", {below:,} of them below 1" if below else "")
@@ -326,22 +252,6 @@ OWN_POOL = (
     "the market runs a pool of its own: valuations are compared with it, the rules of its liquidations are taken from "
     "its POOL_REVISION"
 )
-
-
-def _block(text: str) -> str | int:
-    if text in ("latest", "safe", "finalized"):
-        return text
-    try:
-        return _number(text)
-    except ArgumentTypeError:
-        raise ArgumentTypeError(f"expected latest, safe, finalized or a block number, found {text!r}") from None
-
-
-def _number(text: str) -> int:
-    digits = text.replace("_", "").replace(",", "")
-    if not digits.isdigit():
-        raise ArgumentTypeError(f"expected a number, found {text!r}")
-    return int(digits)
 
 
 FLOW = FlowSpec(

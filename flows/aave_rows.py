@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from flows.aave_book import Book
 from flows.cross_checks import Checked
 from flows.sources import aave_v2
 from flows.sources.aave_accounts import Account, AccountData
@@ -21,7 +22,8 @@ from risk_core.units import tokens
 class MarketState:
     """One market at one block, checked: everything that `to_frames` writes down.
 
-    `base_block`: block of the snapshot that untouched accounts were carried from; None where all were read.
+    `base_block`: block of the snapshot that the accounts of `book` were carried from; None where all were read.
+    `accounts` are those that were read.
     """
 
     market: str
@@ -33,10 +35,18 @@ class MarketState:
     account_data: Mapping[str, AccountData]
     checked: Checked
     base_block: int | None = None
+    book: Book | None = None
+
+    @property
+    def n_accounts(self) -> int:
+        return len(self.accounts) + (len(self.book) if self.book else 0)
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:
-    """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in."""
+    """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in.
+
+    What was carried is left to `flows.carried_rows`.
+    """
     at = {"market": state.market, "block": state.block.number}
     reserves = [at | _reserve(reserve) for reserve in state.reserves]
     emodes = [at | _emode(emode) for emode in state.emodes]

@@ -10,8 +10,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flows import settings
-from flows.aave_market import _block, _number
+from flows import block_arguments, settings
 from flows.errors import ConfigurationError, CrossCheckFailed
 from flows.pipeline import FlowSpec, recorded
 
@@ -117,13 +116,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
     )  # fmt: skip
     parser.add_argument(
-        "--block", type=_block, default="latest",
+        "--block", type=block_arguments.block, default="latest",
         help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
     )  # fmt: skip
     parser.add_argument(
-        "--from-block", type=_number, help="where the scan of the log begins (default: the contract's first block)"
+        "--from-block",
+        type=block_arguments.number,
+        help="where the scan of the log begins (default: the contract's first block)",
     )
-    parser.add_argument("--attempts", type=_number, default=5, help="tries of each request (default: %(default)s)")
+    parser.add_argument(
+        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
+    )
 
 
 FLOW = FlowSpec(

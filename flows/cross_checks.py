@@ -55,7 +55,7 @@ def check_supplies(reserves: Iterable[Reserve], balances: Mapping[Pair, int], fi
     sums: dict[str, int] = {}
     for (token, _), scaled in balances.items():
         sums[token] = sums.get(token, 0) + scaled
-    _check_sums(reserves, sums, first_block)
+    check_sums(reserves, sums, first_block)
 
 
 def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], first_block: int) -> None:
@@ -68,10 +68,11 @@ def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], fir
         for reserve_id, scaled in account.debt.items():
             debt[reserve_id] += scaled
     sums = {r.atoken: supply[i] for i, r in by_id.items()} | {r.vtoken: debt[i] for i, r in by_id.items()}
-    _check_sums(reserves, sums, first_block)
+    check_sums(reserves, sums, first_block)
 
 
-def _check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block: int) -> None:
+def check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block: int) -> None:
+    """The sum of each token's scaled balances, by token, is its scaledTotalSupply. Raises `CrossCheckFailed`."""
     for r in reserves:
         for kind, token, expected in (
             ("aToken", r.atoken, r.scaled_atoken_supply),
@@ -133,20 +134,18 @@ class Rules:
         return AccountData(collateral, debt, (weighted * WAD + debt // 2) // debt // BPS)
 
 
-def accounts_to_check(ours: Mapping[str, AccountData], block: int, touched: Iterable[str] | None = None) -> list[str]:
-    """Addresses to compare: all of a small market; else a random sample and every account below 1.05.
-
-    With `touched`, the accounts that were read where the others were carried from an earlier snapshot (and compared
-    with the pool there): these, every account below 1, and a smaller sample of the rest.
-    """
+def accounts_to_check(ours: Mapping[str, AccountData], block: int) -> list[str]:
+    """Addresses to compare: all of a small market; else a random sample and every account below 1.05."""
     indebted = [address for address, data in ours.items() if data.debt]
     if len(indebted) <= SMALL_MARKET:
         return sorted(ours)
-    limit, size = (CLOSE, SAMPLE) if touched is None else (WAD, SAMPLE // 10)
-    asked = {address for address in indebted if ours[address].health_factor < limit}
-    asked.update(random.Random(block).sample(sorted(indebted), size))
-    asked.update(address for address in touched or () if address in ours)
-    return sorted(asked)
+    asked = {address for address in indebted if ours[address].health_factor < CLOSE}
+    return sorted(asked | drawn(indebted, block, SAMPLE))
+
+
+def drawn(indebted: Iterable[str], block: int, size: int) -> set[str]:
+    """A random sample of accounts with debt; the seed is the block number."""
+    return set(random.Random(block).sample(sorted(indebted), size))
 
 
 def check_account_data(ours: Mapping[str, AccountData], pools: Mapping[str, AccountData]) -> Checked:

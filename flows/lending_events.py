@@ -11,8 +11,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from flows import settings
-from flows.aave_market import _block, _number
+from flows import block_arguments, settings
 from flows.errors import ConfigurationError
 from flows.pipeline import FlowSpec, recorded
 
@@ -139,15 +138,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a node's logs, a Messari subgraph, or an outside vendor's connector (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--block", type=_block, default="latest",
+        "--block", type=block_arguments.block, default="latest",
         help="read up to this block: latest, safe, finalized, or a number (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--from-block", type=_number, help="first block (default: the market's first)")
+    parser.add_argument("--from-block", type=block_arguments.number, help="first block (default: the market's first)")
     parser.add_argument(
         "--oracle-prices", action="store_true",
         help="ask the market's oracle for its price at the block of each event; old blocks need an archive node",
     )  # fmt: skip
-    parser.add_argument("--attempts", type=_number, default=5, help="tries of each request (default: %(default)s)")
+    parser.add_argument(
+        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
+    )
 
 
 def _first_block(arguments: Namespace, rpc: JsonRpc, source: Source, block: Block) -> int:

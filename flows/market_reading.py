@@ -9,7 +9,7 @@ Whoever has a list of accounts (a log scan, a subgraph) goes this way; nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +87,11 @@ def checked(
     *,
     complete: bool = True,
     first_block: int = 0,
-    touched: Iterable[str] | None = None,
-    base_block: int | None = None,
 ) -> MarketState:
     """The state that may be stored, or a refusal: `CrossCheckFailed`.
 
-    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies. `touched`:
-    the accounts that were read, where the others were carried from `base_block`; with it fewer of the others are
-    compared with the pool's own valuation. In the end the block's hash must be what it was.
+    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies. In the end the
+    block's hash must be what it was.
     """
     if at.contracts.protocol == V2:
         return _checked_v2(at, accounts, first_block)
@@ -104,14 +101,14 @@ def checked(
         _check_flags(at, accounts)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     ours = {account.address: rules.account_data(account) for account in accounts}
-    asked = cross_checks.accounts_to_check(ours, at.block.number, touched)
+    asked = cross_checks.accounts_to_check(ours, at.block.number)
     with progress_bar("health factors", "account", len(asked)) as bar:
         said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
     found = cross_checks.check_account_data(ours, said)
-    _require_unchanged(at)
+    require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=accounts, account_data=said, checked=found, base_block=base_block,
+        accounts=accounts, account_data=said, checked=found,
     )  # fmt: skip
 
 
@@ -126,7 +123,7 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> 
     with progress_bar("health factors", "account", len(asked)) as bar:
         said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
     below = aave_v2.check_account_data(accounts, at.reserves, said)
-    _require_unchanged(at)
+    require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
         accounts=accounts, account_data=said, checked=cross_checks.Checked(len(said), below),
@@ -144,7 +141,8 @@ def _check_flags(at: MarketAt, accounts: Sequence[Account]) -> None:
     cross_checks.check_flags(accounts, {r.id: r.symbol for r in at.reserves}, at.emodes)
 
 
-def _require_unchanged(at: MarketAt) -> None:
+def require_unchanged(at: MarketAt) -> None:
+    """The block still has the hash that it had when the reading began. Raises `BlockReplaced`."""
     block = at.block
     if (now := get_block(at.reader.rpc, block.number)).hash != block.hash:
         raise BlockReplaced(

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows import settings
-from flows.aave_market import _block as block_argument
-from flows.aave_market import locate, node_url
+from flows.block_arguments import block as block_argument
 from flows.continuous import add_every, run_as_asked
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from flows.market_place import locate, node_url
 from flows.pipeline import FlowSpec, recorded
 from flows.sources import address_book
 

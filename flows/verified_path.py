@@ -126,8 +126,8 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
 
 
 def _job(arguments: Namespace, market: str, url: str) -> Job:
-    from flows.aave_market import locate
     from flows.candidates import from_file
+    from flows.market_place import locate
     from flows.sources import aave_subgraph
     from flows.sources.json_rpc import JsonRpc
 

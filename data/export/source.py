@@ -9,8 +9,9 @@ from pathlib import Path
 
 from data.connection import sqlite_errors
 from data.export.checksum import Checksum
-from data.store import Store, quoted
+from data.store import Store
 from data.tables import Table
+from data.upserts import quoted
 
 CHUNK = 20_000
 """Rows held at once, and rows of a Parquet row group at most."""

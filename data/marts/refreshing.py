@@ -13,8 +13,9 @@ from data.errors import MartFailed
 from data.events import UPDATED_AGGREGATED_DATASET, News, announce
 from data.marts.functions import register
 from data.marts.target import FOLDER, Target, targets, with_inputs
-from data.store import MANUAL_RUN, Store, quoted, upsert_sql
+from data.store import MANUAL_RUN, Store
 from data.tables import BATCH, Table, tables
+from data.upserts import quoted, upsert_sql
 from data.validation import Judgement, judge
 
 CHECKED_ROWS = 500_000

@@ -324,9 +324,7 @@ class TokenTransferHours(pa.DataFrameModel):
     chain_id: Series[np.int64] = _chain_id()
     token: Series[str] = fields.address("token contract")
     hour: Series[np.int64] = seconds("start of the hour")
-    standard: Series[str] = text(
-        "ERC20, ERC721 or ERC1155", isin=STANDARDS, nullable=True
-    )
+    standard: Series[str] = text("ERC20, ERC721 or ERC1155", isin=STANDARDS, nullable=True)
     transfers: Series[np.int64] = integer("transfers that count", "transfers")
     senders: Series[np.int64] = integer("addresses that sent", "addresses")
     recipients: Series[np.int64] = integer("addresses that received", "addresses")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flows.errors import MalformedAnswer
@@ -50,9 +50,12 @@ class AccountData:
 def fetch_balances(reader: BlockReader, pairs: Iterable[Pair], progress: Progress) -> dict[Pair, int]:
     """Scaled balance of each (token, account) pair that has one."""
     ordered = sorted(pairs)
-    calls = [Call(token, abis.SCALED_BALANCE_OF, (account,), account) for token, account in ordered]
-    balances = reader.read(calls, progress=progress)
+    balances = reader.read(_balance_calls(ordered), progress=progress)
     return {pair: balance for pair, balance in zip(ordered, balances, strict=True) if balance}
+
+
+def _balance_calls(pairs: Iterable[Pair]) -> list[Call]:
+    return [Call(token, abis.SCALED_BALANCE_OF, (account,), account) for token, account in pairs]
 
 
 def fetch_accounts(
@@ -68,11 +71,17 @@ def fetch_accounts(
 
     `emodes`: False where the pool knows no e-modes (v2).
     """
+    flags = fetch_flags(reader, pool, {account for _, account in balances}, progress, emodes=emodes)
+    return _accounts(balances, sides, flags)
+
+
+def _accounts(
+    balances: Mapping[Pair, int], sides: Mapping[str, tuple[str, int]], flags: Mapping[str, tuple[int, int]]
+) -> list[Account]:
     held: dict[str, dict[str, dict[int, int]]] = {}
     for (token, account), scaled in balances.items():
         side, reserve_id = sides[token]
         held.setdefault(account, {"supply": {}, "debt": {}})[side][reserve_id] = scaled
-    flags = fetch_flags(reader, pool, held, progress, emodes=emodes)
     return [Account(a, *flags[a], held[a]["supply"], held[a]["debt"]) for a in sorted(held)]
 
 
@@ -80,14 +89,24 @@ def fetch_flags(
     reader: BlockReader, pool: str, addresses: Iterable[str], progress: Progress, *, emodes: bool = True
 ) -> dict[str, tuple[int, int]]:
     """(configuration bitmap, e-mode) of each address. Raises `MalformedAnswer`."""
+    asked = set(addresses)
+    return _flags(asked, reader.read(_flag_calls(asked, pool, emodes=emodes), progress=progress))
+
+
+def _flag_calls(addresses: Collection[str], pool: str, *, emodes: bool = True) -> list[Call]:
     subjects = [(address, address) for address in sorted(addresses)]
     functions = (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE) if emodes else (abis.GET_USER_CONFIGURATION,)
-    found = reader.read([c for f in functions for c in calls_for(subjects, pool, f)], progress=progress)
-    flags, chosen = found[: len(subjects)], found[len(subjects) :] or [0] * len(subjects)
-    for (address, _), emode in zip(subjects, chosen, strict=True):
+    return [call for function in functions for call in calls_for(subjects, pool, function)]
+
+
+def _flags(addresses: Collection[str], found: Sequence[int]) -> dict[str, tuple[int, int]]:
+    """The answers to `_flag_calls` by address."""
+    n = len(addresses)
+    flags, chosen = found[:n], found[n:] or [0] * n
+    for address, emode in zip(sorted(addresses), chosen, strict=True):
         if emode > 255:
             raise MalformedAnswer(f"getUserEMode of {address}: expected an id up to 255, found {emode}")
-    return {subject[0]: (flag, emode) for subject, flag, emode in zip(subjects, flags, chosen, strict=True)}
+    return {address: (flag, emode) for address, flag, emode in zip(sorted(addresses), flags, chosen, strict=True)}
 
 
 def sides_of(reserves: Iterable[Reserve]) -> dict[str, tuple[str, int]]:
@@ -118,10 +137,12 @@ def read_accounts(
         flags = fetch_flags(reader, pool, wanted, progress)
         asked = [(r.atoken, address) for r in reserves for address in wanted]
         asked += [(r.vtoken, address) for r in reserves for address in wanted if flags[address][0] >> 2 * r.id & 1]
-    else:
-        asked = [(token, address) for token, address in pairs if address in wanted]
-    balances = fetch_balances(reader, asked, progress)
-    return fetch_accounts(reader, pool, balances, sides_of(reserves), progress)
+        return _accounts(fetch_balances(reader, asked, progress), sides_of(reserves), flags)
+    # Balances and flags travel together: each round of requests costs the distance to the node once more.
+    ordered = sorted((token, address) for token, address in pairs if address in wanted)
+    found = reader.read([*_balance_calls(ordered), *_flag_calls(wanted, pool)], progress=progress)
+    balances = {pair: balance for pair, balance in zip(ordered, found, strict=False) if balance}
+    return _accounts(balances, sides_of(reserves), _flags(wanted, found[len(ordered) :]))
 
 
 def fetch_account_data(

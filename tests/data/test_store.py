@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BatchRefused, WarehouseError
-from data.store import Store, plain_rows
+from data.store import Store
+from data.upserts import plain_rows
 from tests.data.conftest import checksums, price_rows
 
 HOLDER = {"market": "m", "token": "0x" + "b" * 40, "account": "0x" + "a" * 40, "first_seen_block": 1}

@@ -164,7 +164,7 @@ def test_the_quick_way_accepts_nothing_that_pandera_refuses(data, snapshot_frame
     if good is not None:
         slow, cases = validation._checked(table, whole[list(layout.names)])
         assert cases is None
-        from data.store import plain_rows
+        from data.upserts import plain_rows
 
         assert list(plain_rows(good)) == list(plain_rows(slow))
 
