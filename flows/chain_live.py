@@ -161,12 +161,12 @@ def follow(
     from data.errors import WarehouseLocked
 
     total = Written()
-    failures, failing_since, connected = 0, 0.0, True
+    failures, failing_since, state = 0, 0.0, (False, "")
     while not stop.reason:
-        if heads.subscribed != connected:
-            connected = heads.subscribed
-            say(f"{heads}: {'subscribed' if connected else 'lost (' + (heads.trouble or 'not open yet') + ')'}")
-        pause = poll if connected else min(poll, UNSUBSCRIBED_POLL)
+        before, state = state, (heads.subscribed, "" if heads.subscribed else heads.trouble)
+        if state != before:
+            say(f"{heads}: {'subscribed' if heads.subscribed else 'lost: ' + (heads.trouble or 'ended')}")
+        pause = poll if heads.subscribed else min(poll, UNSUBSCRIBED_POLL)
         try:
             written = follower.step(heads.take())
             failures = 0

@@ -1,25 +1,35 @@
 """Events of the warehouse as Prefect events, for automations that wait for new blocks or new data.
 
-The durable channel is `fact_pipeline_event`; this is one of its consumers, with an offset of its own. So a Prefect
-event is sent for every row at least once, also of what was written while no Prefect API was there, and never for
-something that was rolled back. Where PREFECT_API_URL is not set nothing is sent, and nothing is imported.
+The durable channel is `fact_pipeline_event`; this is one of its consumers, with an offset of its own, which moves when
+the Prefect API has confirmed. So every row becomes a Prefect event at least once, also what was written while the API
+was away, and nothing that was rolled back does; sent again, an event has the same id. Where PREFECT_API_URL is not set
+nothing is sent, and Prefect is not imported.
 
     event aave-risk.new_block, resource prefect.resource.id = aave-risk.chain-1, payload as in data.events
-
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from flows import settings
 
 if TYPE_CHECKING:
+    from data.events import Event
     from data.store import Store
 
 CONSUMER = "prefect"
 AT_ONCE = 500
-"""Events of one call; what is left goes with the next."""
+"""Events of one message to the API and its confirmation."""
+SECONDS = 20.0
+"""After which an API that does not confirm is given up until the next call."""
 
 
 def begin(store: Store) -> None:
@@ -36,29 +46,74 @@ def begin(store: Store) -> None:
 def relay(store: Store) -> str:
     """Send what has happened since the last call; returns why not, empty where it went well or nobody asked for it.
 
-    Raises nothing that Prefect raises: the data are stored, and the events wait for the next call.
+    Raises nothing of Prefect's: the data are stored, and the events wait for the next call.
     """
     from data import events
 
     if not settings.get("PREFECT_API_URL"):
         return ""
-    waiting = events.read_events(store, CONSUMER, limit=AT_ONCE)
-    if not waiting:
-        return ""
-    try:
-        for event in waiting:
-            _emit(event)
-    except Exception as exc:  # whatever a library of another service may raise: it is not our data's fault
-        return f"{len(waiting)} events were not sent to Prefect ({type(exc).__name__}); they are sent later"
-    events.commit_offset(store, CONSUMER, events.EVERYTHING, waiting[-1].id)
+    while waiting := events.read_events(store, CONSUMER, limit=AT_ONCE):
+        try:
+            asyncio.run(asyncio.wait_for(_send(waiting), SECONDS))
+        except Exception as exc:  # whatever a library of another service may raise: it is not our data's fault
+            return f"events were not sent to Prefect ({type(exc).__name__}); they are sent later"
+        events.commit_offset(store, CONSUMER, events.EVERYTHING, waiting[-1].id)
     return ""
 
 
-def _emit(event: Any) -> None:
-    from prefect.events import emit_event
+async def _send(waiting: Sequence[Event]) -> None:
+    from prefect.events import Event as PrefectEvent
+    from prefect.events import Resource
+    from prefect.events.clients import get_events_client
 
-    emit_event(
-        event=f"aave-risk.{event.type}",
-        resource={"prefect.resource.id": f"aave-risk.{event.topic}", "prefect.resource.name": event.topic},
-        payload=event.payload | {"event_id": event.id, "created_at": event.created_at},
-    )
+    # `emit_event` would queue them for a thread that drops what it cannot send; this client confirms.
+    async with get_events_client(reconnection_attempts=0, checkpoint_every=len(waiting)) as client:
+        for event in waiting:
+            about = f"aave-risk.{event.topic}"
+            await client.emit(
+                PrefectEvent(
+                    id=uuid.uuid5(uuid.NAMESPACE_URL, f"aave-risk:{event.id}:{event.created_at}:{event.topic}"),
+                    occurred=datetime.fromtimestamp(event.created_at, UTC),
+                    event=f"aave-risk.{event.type}",
+                    resource=Resource({"prefect.resource.id": about, "prefect.resource.name": event.topic}),
+                    payload=event.payload | {"event_id": event.id},
+                )
+            )
+
+
+class Relay:
+    """`relay` in a thread of its own, one call at a time, so that nobody waits for another service."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path, self._say = path, say
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="relay")
+        self._running: Future[str] | None = None
+        self._complaint = ""
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+
+    def wake(self) -> None:
+        """There may be news; does nothing while a call is under way."""
+        if not settings.get("PREFECT_API_URL") or (self._running is not None and not self._running.done()):
+            return
+        complaint = self._running.result() if self._running is not None else ""
+        if complaint and complaint != self._complaint:
+            self._say(complaint)
+        self._complaint = complaint
+        self._running = self._pool.submit(self._call)
+
+    def _call(self) -> str:
+        from data.errors import DataError
+        from data.store import Store
+
+        try:
+            with Store.open(self._path) as store:
+                return relay(store)
+        except DataError as exc:  # another writer holds the warehouse
+            return f"events were not sent to Prefect ({type(exc).__name__}); they are sent later"

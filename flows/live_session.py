@@ -79,7 +79,8 @@ def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
         market = None
         if arguments.refresh_market:
             market = stack.enter_context(MarketRefresh(aave_market(), store.path, say))
-        rounds = Rounds(store, chain_id, derived, arguments.marts_every, market)
+        relay = stack.enter_context(event_relay.Relay(store.path, say))
+        rounds = Rounds(store, chain_id, derived, arguments.marts_every, market, relay)
         heads = stack.enter_context(NewHeads(ws_url))
         say(f"following chain {chain_id}; Ctrl-C or SIGTERM ends")
         rounds.after(Written(), at_once=True)  # what a run that was killed had written
@@ -99,13 +100,18 @@ class Rounds:
     """What follows a write: the tables made of the blocks, the market, events to Prefect."""
 
     def __init__(
-        self, store: Store, chain_id: int, derived: Sequence[str], every: float, market: MarketRefresh | None
+        self,
+        store: Store,
+        chain_id: int,
+        derived: Sequence[str],
+        every: float,
+        market: MarketRefresh | None,
+        relay: event_relay.Relay,
     ) -> None:
         self._store, self._chain_id, self._derived, self._every = store, chain_id, list(derived), every
-        self._market = market
+        self._market, self._relay = market, relay
         self._refreshed = 0.0
         self._seen = self._newest_batch()
-        self._complaint = ""
 
     def after(self, written: Written, *, at_once: bool = False) -> None:
         """`at_once`, and after a reorganisation, the tables are brought up to date now; otherwise when it is time."""
@@ -117,10 +123,7 @@ class Rounds:
         if self._market is not None:
             seen, self._seen = self._seen, self._newest_batch()
             self._market.blocks(self._store, self._chain_id, seen)
-        complaint = event_relay.relay(self._store)
-        if complaint and complaint != self._complaint:
-            say(complaint)
-        self._complaint = complaint
+        self._relay.wake()
 
     def _newest_batch(self) -> int:
         return self._store.rows("SELECT coalesce(max(batch), 0) FROM fact_batch")[0][0]

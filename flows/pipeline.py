@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+from flows import event_relay
 from flows.redaction import clean, hidden_values, quiet_libraries
 
 
@@ -43,7 +44,11 @@ class FlowSpec:
 
 @contextmanager
 def recorded(store: Any, flow: str, params: Mapping[str, object]) -> Iterator[str]:
-    """Run a flow under a `fact_run` row: yields the run id, and stores how it ended, also when it raises."""
+    """Run a flow under a `fact_run` row: yields the run id, and stores how it ended, also when it raises.
+
+    What it wrote is then told to Prefect, where there is an API for that (`flows.event_relay`).
+    """
+    event_relay.begin(store)
     run_id = store.start_run(flow, hidden_values(dict(params)))
     try:
         yield run_id
@@ -51,4 +56,4 @@ def recorded(store: Any, flow: str, params: Mapping[str, object]) -> Iterator[st
         clean(exc)
         store.finish_run(run_id, "failed", f"{type(exc).__name__}: {exc}")
         raise
-    store.finish_run(run_id, "completed", "")
+    store.finish_run(run_id, "completed", event_relay.relay(store))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from flows.errors import ConfigurationError
@@ -111,7 +111,7 @@ class NewHeads:
             except (WebSocketException, OSError, TimeoutError, EOFError, _NotSubscribed, ValueError) as exc:
                 # Names only: the text may hold the whole address.
                 self.trouble = str(exc) if isinstance(exc, _NotSubscribed) else type(exc).__name__
-                if isinstance(exc, InvalidHandshake | InvalidURI):
+                if isinstance(exc, InvalidStatus | InvalidURI):
                     self.trouble += ": is ETH_WS_URL right, and its key?"
             self.subscribed = False
             self._news.set()

@@ -18,6 +18,7 @@ PARTS = (
     "snapshot",
     "marts",
     "chain",
+    "live",
 )
 
 

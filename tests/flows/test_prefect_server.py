@@ -83,6 +83,53 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log.close()
 
 
+RELAY = """
+import pandas as pd
+from data.store import Store
+from flows.pipeline import recorded
+from tests.data.candles import candles
+
+with Store.open() as store, recorded(store, "market-prices", {}) as run_id:
+    store.write_batch("binance", "ETHUSDT", {"raw_binance_klines": candles("ETHUSDT", {0: "2000"})}, run_id)
+with Store.open(readonly=True) as store:
+    print(store.rows("SELECT message FROM fact_run ORDER BY started_at DESC, run_id LIMIT 1"))
+    print(store.rows("SELECT last_id FROM pipeline_offset WHERE consumer = 'prefect'"))
+"""
+
+
+def relayed(environment: dict[str, str], db: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", RELAY], cwd=REPOSITORY, env=environment | {"RISK_DB": str(db)}, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.prefect
+@pytest.mark.slow
+def test_what_the_warehouse_announces_arrives_as_prefect_events(server: Server, tmp_path: Path):
+    db = tmp_path / "risk.sqlite"
+    assert relayed(server.environment, db).split() == ["[('',)]", "[(1,)]"]
+
+    wanted = {"filter": {"event": {"prefix": ["aave-risk."]}}}
+    deadline = time.monotonic() + 30
+    while not (found := server.post("/events/filter", wanted)["events"]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    (event,) = found
+    assert event["event"] == "aave-risk.new_raw_dataset"
+    assert event["resource"]["prefect.resource.id"] == "aave-risk.binance"
+    assert event["payload"] == {"event_id": 1, "batch": 1, "key": "ETHUSDT", "tables": {"raw_binance_klines": 1}}
+
+
+@pytest.mark.prefect
+def test_without_an_api_nothing_is_lost_and_the_run_says_so(tmp_path: Path):
+    environment = dict(os.environ) | {"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_HOME": str(tmp_path)}
+    said = relayed(environment, tmp_path / "risk.sqlite")
+    assert "events were not sent to Prefect" in said
+    assert "[(0,)]" in said
+
+
 @pytest.mark.prefect
 @pytest.mark.slow
 def test_from_make_server_to_a_scheduled_and_a_finished_run(server: Server, sample_file: Path):

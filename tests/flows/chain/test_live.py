@@ -23,12 +23,11 @@ from flows.errors import ConfigurationError, MalformedAnswer
 from flows.sources.chain_rpc import ChainNode
 from flows.sources.json_rpc import JsonRpc
 from flows.sources.new_heads import NewHeads
+from tests.flows.chain.canonical import canonical, chain_of, chain_told
 from tests.flows.chain.fake_chain import FakeChain
 from tests.flows.chain.fake_socket import FakeSocket, until
 
 CHAIN = 31337
-TABLES = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs", "stg_chain_blocks",
-          "stg_token_transfers", "stg_dex_swaps", "stg_primitives", *DERIVED)  # fmt: skip
 
 
 @pytest.fixture
@@ -40,22 +39,6 @@ def store(own_warehouse: Path) -> Iterator[Store]:
 def follower(store: Store, chain: FakeChain, **options: Any) -> Follower:
     rpc = JsonRpc(chain.url, attempts=2, sleep=lambda seconds: None)
     return Follower(store, ChainNode(rpc), CHAIN, "test", size=4, threads=2, **options)
-
-
-def canonical(store: Store) -> dict[str, list[tuple]]:
-    """Rows of the blocks that count, and of the tables made of them; how a row arrived left out."""
-    found = {}
-    for table in TABLES:
-        names = [row[1] for row in store.rows(f"PRAGMA table_info({table})") if row[1] != "batch"]
-        where = ""
-        if table.startswith("raw"):
-            where = "WHERE (chain_id, block_number, block_hash) IN " \
-                    "(SELECT chain_id, block_number, block_hash FROM stg_chain_blocks WHERE orphaned = 0)"  # fmt: skip
-        elif table.startswith("stg"):
-            where = "WHERE orphaned = 0"
-        order = ", ".join(str(n + 1) for n in range(min(5, len(names))))
-        found[table] = store.rows(f"SELECT {', '.join(names)} FROM {table} {where} ORDER BY {order}")
-    return found
 
 
 def assert_as_a_backfill(store: Store, chain: FakeChain, tmp_path: Path, first: int, confirmations: int = 0) -> None:
@@ -129,6 +112,7 @@ def test_a_chain_that_comes_back_counts_again(chain, store, tmp_path):
         chain.forks = forks
         live.step()
     assert_as_a_backfill(store, chain, tmp_path, 10)
+    assert chain_told(store, CHAIN) == chain_of(store, CHAIN)
     assert store.rows("SELECT count(*) FROM raw_chain_blocks") == [(30 + 5 + 7,)]
 
 
