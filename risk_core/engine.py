@@ -25,7 +25,7 @@ import numpy as np
 from risk_core import memory
 from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
-from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals
+from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.paths import QUASI_PATHS, padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
@@ -98,7 +98,8 @@ def simulate(
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.pool_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
     parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
-    chunk = LANES if brute_force else CHUNK if cascade is None else CHUNK // 8
+    block = len(parts[0].scratch.x)
+    chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
     def one(worker: _Worker, a: int, b: int) -> int:
@@ -169,12 +170,13 @@ class _Worker:
         self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
     ) -> None:
         padded, rows = padded_steps(n_steps), draw.n_factors + 1
+        block = block_paths(padded)
         legs = max(int(np.diff(book.leg).max(initial=0)), 2)
         pairs = len(book.pair_collateral)
-        x, step_repaid = np.ones((LANES, rows, padded)), np.zeros((LANES, n_steps), dtype=np.int64)
+        x, step_repaid = np.ones((block, rows, padded)), np.zeros((block, n_steps), dtype=np.int64)
         self.scratch = Scratch(
-            x=x, z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)), low=np.empty((pairs, LANES)),
-            lowest=np.empty(pairs), bound=np.empty(LANES), value=np.empty(legs), now=np.empty(legs),
+            x=x, z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)), low=np.empty((pairs, block)),
+            lowest=np.empty(pairs), bound=np.empty(block), value=np.empty(legs), now=np.empty(legs),
             weight=np.empty(legs), offset=np.zeros(legs, dtype=np.int64),
             factor=np.zeros(legs, dtype=np.int64), reserve=np.zeros(legs, dtype=np.int64),
             terms=np.zeros((legs, N_TERMS)), sums=np.empty((2, padded)), step_repaid=step_repaid, flat_x=x.reshape(-1),

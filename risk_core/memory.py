@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from risk_core.errors import InputError
-from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS
+from risk_core.kernels.book import HIT_BUCKETS, N_BINS, block_paths
 from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
 
@@ -42,8 +42,9 @@ class Sizes(NamedTuple):
 def worker_bytes(sizes: Sizes) -> int:
     """Of one worker: its scratch and its own totals."""
     padded, rows, steps = padded_steps(sizes.steps), sizes.factors + 1, sizes.steps
-    scratch = LANES * (rows * padded + steps) + (rows + rows % 2) * steps + (rows + 2) * padded
-    scratch += sizes.pairs * (LANES + 1) + LANES + max(sizes.legs, 2) * (6 + N_TERMS)
+    block = block_paths(padded)
+    scratch = block * (rows * padded + steps) + (rows + rows % 2) * steps + (rows + 2) * padded
+    scratch += sizes.pairs * (block + 1) + block + max(sizes.legs, 2) * (6 + N_TERMS)
     totals = steps * (sizes.reserves * 4 + N_BINS)
     return 8 * (scratch + totals) + HITS * sizes.engaged
 

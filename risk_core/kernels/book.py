@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 LANES = 8
-"""Paths of one block: one vector of float64, and the unit in which an account's record is reused."""
+"""One vector of float64. A block has a whole number of them of paths."""
+BLOCK_STEPS = 1024
+MOST_LANES = 32
+"""What a block visits a group for, it visits once for all its paths; but its prices should stay in the cache."""
 SLACK = 1.0 + 1e-11
 """Bounds and health factors here carry a relative rounding error below 1e-13; the slack is far above it."""
 HIT_BUCKETS = 8
@@ -63,14 +66,14 @@ class Totals(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Work space of one shard; its size does not depend on the number of accounts or paths."""
+    """Work space of one shard, for blocks of B paths; its size does not depend on the number of accounts or paths."""
 
-    x: np.ndarray  # (LANES, F + 1, padded steps) relative prices of a block
+    x: np.ndarray  # (B, F + 1, padded steps) relative prices of a block
     z: np.ndarray  # (F + 1 rounded up to even, n_steps) normals, and a row for common jumps
     inverse: np.ndarray  # (F + 1, padded steps)
-    low: np.ndarray  # (pairs, LANES)
+    low: np.ndarray  # (pairs, B)
     lowest: np.ndarray  # (pairs,)
-    bound: np.ndarray  # (LANES,)
+    bound: np.ndarray  # (B,)
     value: np.ndarray  # (most legs,) balances of the account in hand, snapshot dollars
     now: np.ndarray  # (most legs,) their relative prices at the step in hand
     weight: np.ndarray  # (most legs,) what they count for in the health factor
@@ -79,6 +82,11 @@ class Scratch(NamedTuple):
     reserve: np.ndarray  # (most legs,) int64
     terms: np.ndarray  # (most legs, N_TERMS) float64
     sums: np.ndarray  # (2, padded steps)
-    step_repaid: np.ndarray  # (LANES, n_steps) int64, micro-USD
+    step_repaid: np.ndarray  # (B, n_steps) int64, micro-USD
     flat_x: np.ndarray  # the same memory as `x` and `step_repaid`, one axis
     flat_step_repaid: np.ndarray
+
+
+def block_paths(padded: int) -> int:
+    """Paths of one block, B: a multiple of LANES, fewer the longer they are."""
+    return min(max(BLOCK_STEPS // padded // LANES, 1) * LANES, MOST_LANES)

@@ -147,7 +147,7 @@ def follow_few(
 
     The rule is that of `settle` for a pair of largest legs and every reserve open, leg by leg; absent legs have
     value 0. Arrays are flat. first, end, first_record: the group's accounts and where their records begin. weakest:
-    its lowest health factor. bounds: (LANES,) lower bound of (health at any step) / (health at the snapshot) on each
+    its lowest health factor. bounds: (B,) lower bound of (health at any step) / (health at the snapshot) on each
     path. x: the block's prices, `path_size` elements a path. The property tests hold this against `settle`, bit for
     bit. The loop over paths is in here because a call with this many arrays costs as much as an account.
     """

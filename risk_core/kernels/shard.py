@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from risk_core.kernels._jit import kernel, lowest
-from risk_core.kernels.book import BINS_PER_OCTAVE, LANES, SLACK
+from risk_core.kernels.book import BINS_PER_OCTAVE, SLACK
 from risk_core.kernels.few_legs import follow_few, follow_one
 from risk_core.kernels.many_legs import follow_many
 from risk_core.kernels.paths import price_block
@@ -123,7 +123,7 @@ def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low, lowest):
                 least = ratio if ratio < least else least
             low[k, q] = least
     for k in range(pair_collateral.shape[0]):
-        for q in range(n_paths, LANES):
+        for q in range(n_paths, low.shape[1]):
             low[k, q] = 1e300
         least = 1e300
         for q in range(n_paths):
@@ -134,11 +134,11 @@ def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low, lowest):
 @lowest
 def group_bound(pair, begin, end, low, bound):
     """bound[q] = the least of the group's pairs on each lane."""
-    for q in range(LANES):
+    for q in range(bound.shape[0]):
         bound[q] = 1e300
     for k in range(begin, end):
         p = np.uint64(pair[np.uint64(k)])
-        for q in range(LANES):
+        for q in range(bound.shape[0]):
             bound[q] = low[p, q] if low[p, q] < bound[q] else bound[q]
 
 
@@ -161,7 +161,7 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
             continue
         group_bound(pair, pair_at[g], pair_at[g + 1], low, bound)
         if not prune:
-            for q in range(LANES):
+            for q in range(n_paths):
                 bound[q] = 0.0
         n_collateral, n_legs, leg = shape[g, 2], shape[g, 3], shape[g, 5]
         plain = policy != MOST_PROFITABLE
@@ -215,8 +215,9 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
 @kernel
 def run_shard(book, walk, draw, seed, first_path, n_paths, n_steps, policy, method, work, totals):
     """Paths [first_path, first_path + n_paths) into `totals`, whose path row 0 is `first_path`; prices from `draw`."""
-    for done in range(0, n_paths, LANES):
-        lanes = min(LANES, n_paths - done)
+    block = work.x.shape[0]
+    for done in range(0, n_paths, block):
+        lanes = min(block, n_paths - done)
         price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
         if method != BRUTE:
             pruned_block(book, walk, work.x, lanes, n_steps, policy, method == PRUNED, work, done, totals)
