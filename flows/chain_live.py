@@ -31,8 +31,8 @@ LONGEST_PAUSE = 30.0
 """Seconds between two looks while the node or the warehouse is away."""
 SLICE = 0.25
 """Seconds after which a waiting loop looks whether it was asked to end."""
-UNSUBSCRIBED_POLL = 2.0
-"""Seconds between two looks while there is no subscription."""
+SHORTEST_POLL, UNSUBSCRIBED_POLL = 0.05, 2.0
+"""Seconds between two looks: at least, and at most while there is no subscription."""
 
 
 class ReorganisedTooDeep(FlowError):
@@ -185,7 +185,7 @@ def follow(
             say(f"{type(exc).__name__}: {exc} (try {failures}; again in {pause:.1f} s)")
             stop.wait(pause)
             continue
-        _wait_for_hint(heads, stop, pause)
+        _wait_for_hint(heads, stop, max(pause, SHORTEST_POLL))
     return total
 
 

@@ -12,6 +12,7 @@ from flows import event_relay, settings
 from flows.chain_backfill import Written
 from flows.errors import ConfigurationError
 from flows.pipeline import recorded
+from flows.redaction import hidden
 
 if TYPE_CHECKING:
     from data.store import Store
@@ -130,7 +131,8 @@ class Rounds:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    """Print a line; a server may repeat a secret that it was sent."""
+    print(hidden(line), flush=True)
 
 
 def _count(text: str) -> int:

@@ -18,9 +18,9 @@ from tests.conftest import REPOSITORY
 class LiveProcess:
     """Start it, kill it, start it again; what it says goes to `log`."""
 
-    def __init__(self, db: Path, url: str, ws_url: str, *arguments: str) -> None:
+    def __init__(self, db: Path, url: str, ws_url: str, *arguments: str, **environment: str) -> None:
         self.db, self.log = db, db.with_suffix(".log")
-        self._environment = os.environ | {
+        self._environment = os.environ | environment | {
             "RISK_DB": str(db), "ETH_RPC_URL": url, "ETH_WS_URL": ws_url, "PYTHONPATH": str(REPOSITORY),
         }  # fmt: skip
         self._command = [sys.executable, "-m", "flows", "chain-activity", "--live", "--network", "31337", *arguments]

@@ -85,6 +85,19 @@ def test_replaced_blocks_are_marked_and_tables_made_of_them_follow(chain, store,
     assert {t: store.rows(f"SELECT * FROM {t} ORDER BY 1, 2, 3") for t in DERIVED} == updated
 
 
+def test_a_token_that_only_the_lost_blocks_moved_leaves_no_row(chain, store, tmp_path):
+    chain.head = 20
+    live = follower(store, chain, start=10)
+    live.step()
+    marts.refresh(store, list(DERIVED))
+    assert len(store.rows("SELECT * FROM mart_token_transfer_hourly")) == 3
+    chain.reorganise(10, "fork")
+    chain.logs = 2
+    live.step()
+    assert_as_a_backfill(store, chain, tmp_path, 10)
+    assert len(store.rows("SELECT * FROM mart_token_transfer_hourly")) == 2
+
+
 def test_a_chain_that_becomes_shorter_takes_its_blocks_away(chain, store, tmp_path):
     live = follower(store, chain, start=10)
     live.step()
