@@ -1,9 +1,9 @@
 """The SELECTs of `data/marts` in other dialects, written by SQLGlot after what only SQLite allows is spelled out.
 
-SQLGlot knows the names of functions and types. What it cannot know is what SQLite lets pass: a truth value is the
-number 0 or 1, a number may stand where a truth value belongs, `/` of two integers drops the remainder, LIKE ignores
-case, a column may be selected that is neither grouped nor summed up. Each of these is one small rewriting below.
-Columns are resolved against the schemas first, so types are known and every name is qualified.
+SQLGlot knows the names of functions and types, and that `/` of two integers drops the remainder. What it leaves is what
+SQLite lets pass: a truth value is the number 0 or 1, a number may stand where a truth value belongs, LIKE ignores case,
+a column may be selected that is neither grouped nor summed up. Each of these is one small rewriting below. Columns are
+resolved against the schemas first, so types are known and every name is qualified.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def build(target: Target, dialect: str) -> str:
 
 
 def translate(sql: str, dialect: str) -> str:
-    """A SELECT in SQLite's SQL over the tables of the warehouse, in another dialect."""
+    """A SELECT in SQLite's SQL over the tables of the warehouse, in another dialect. Raises `ExportFailed`.
+
+    A column that is neither grouped nor summed up must have one value in each group: SQLite's habit of giving that of
+    the row where max() or min() was found is not carried over.
+    """
     return select(sql, dialect).sql(dialect, pretty=True, identify=True)
 
 
@@ -62,7 +66,6 @@ def select(sql: str, dialect: str) -> exp.Query:
         raise ExportFailed(f"cannot be translated to {dialect}: {error}") from error
     _spell_out(tree)
     tree = annotate_types(tree, schema=columns(), dialect="sqlite")
-    _whole_division(tree, dialect)
     _whole_numbers(tree)
     _texts(tree)
     _grouped(tree)
@@ -79,28 +82,42 @@ def _spell_out(tree: exp.Expression) -> None:
     """Words that mean something else elsewhere, or nothing."""
     from sqlglot import exp
 
-    for node in list(tree.walk()):
+    for node in reversed(list(tree.walk())):  # from the inside: what is replaced takes its parts along
         if isinstance(node, exp.CTE):
             node.set("materialized", None)
         elif isinstance(node, exp.Like):
             like = exp.ILike(this=node.this, expression=node.expression)
             node.replace(exp.not_(like) if node.args.get("negate") else like)
         elif isinstance(node, exp.Cast):
-            if node.to.this in exp.DataType.REAL_TYPES:  # REAL has four bytes in PostgreSQL
-                node.set("to", exp.DataType.build("DOUBLE"))
-            elif node.to.this in exp.DataType.INTEGER_TYPES:
+            if node.to.this in exp.DataType.INTEGER_TYPES:  # four bytes elsewhere
                 node.set("to", exp.DataType.build("BIGINT"))
         elif isinstance(node, exp.Join):
             if node.args.get("on") and node.kind == "CROSS":  # SQLite's way to say in which order to join
                 node.set("kind", None)
+        elif isinstance(node, exp.Div):
+            divisor = node.right.this if isinstance(node.right, exp.Cast) else node.right
+            if not divisor.is_number or float(divisor.name) == 0:  # elsewhere an error, or infinite
+                node.set("expression", exp.Nullif(this=node.right.copy(), expression=exp.Literal.number(0)))
+            node.set("safe", False)
         elif isinstance(node, exp.Literal) and not node.is_string and not node.this.isdigit():
             if not isinstance(node.parent, exp.Cast):  # a literal with a point is a decimal in PostgreSQL
                 node.replace(exp.cast(node.copy(), "DOUBLE"))
         elif isinstance(node, exp.Anonymous) and node.name.lower() == "total":
-            node.replace(exp.Coalesce(this=exp.Sum(this=node.expressions[0]), expressions=[exp.cast("0", "DOUBLE")]))
+            _total(node)
         elif called := _called(node):
             name, arguments, kind = called
             node.replace(exp.cast(exp.Anonymous(this=name, expressions=arguments) if name else arguments[0], kind))
+
+
+def _total(node: exp.Expression) -> None:
+    """`total` is a sum that is 0.0 where there is nothing to sum up."""
+    from sqlglot import exp
+
+    summed = exp.Sum(this=node.expressions[0])
+    node.replace(summed)
+    while isinstance(summed.parent, (exp.Filter, exp.Window)) and summed.arg_key == "this":
+        summed = summed.parent
+    summed.replace(exp.Coalesce(this=summed.copy(), expressions=[exp.cast(exp.Literal.number(0), "DOUBLE")]))
 
 
 def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | None:
@@ -118,20 +135,6 @@ def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | Non
     if isinstance(node, exp.TimeToStr) and node.text("format") == "%s" and isinstance(node.this, exp.TsOrDsToTimestamp):
         return "utc_midnight", [node.this.this], "BIGINT"
     return None
-
-
-def _whole_division(tree: exp.Expression, dialect: str) -> None:
-    """`/` of integers drops the remainder; elsewhere it is the default in PostgreSQL alone."""
-    from sqlglot import exp
-
-    for node in reversed(list(tree.find_all(exp.Div))):
-        whole = all(side.is_type(*exp.DataType.INTEGER_TYPES) for side in (node.left, node.right))
-        if node.right.is_number:
-            node.set("safe", False)
-        if whole and dialect != "postgres":
-            replacement = exp.IntDiv(this=node.this, expression=node.expression)
-            replacement.type = exp.DataType.build("BIGINT")
-            node.replace(replacement)
 
 
 def _whole_numbers(tree: exp.Expression) -> None:

@@ -124,6 +124,57 @@ def assert_answered_alike(name, dialect, lite, other):
     assert difference(expected, found) is None
 
 
+QUIRKS = [
+    "ts / 7000", "-ts / 7000", "ts / 0", "price_usd / 0", "ts / 3600 * 3600", "ts % 7", "1 / 3", "1 / 3.0",
+    "CAST(price_usd AS INTEGER)", "CAST(-price_usd AS INTEGER)", "CAST(ts * 4 AS INTEGER)",
+    "CAST('0.1' AS REAL)", "CAST('16777217' AS REAL)", "CAST(ts || 'e-3' AS REAL)",
+    "to_real(ts || 'e-' || is_synthetic)",
+    "0.1 + 0.2", "3 * 0.1", "1e22 + 1", "price_usd * 1.1",
+    "max(ts, price_usdt)", "min(price_usd, price_usdt)", "max(1, is_synthetic)", "max(coalesce(price_usdt, 0.0), 1.0)",
+    "price_usd > 1", "coalesce(price_usdt < 1, 0)", "price_usdt IS NULL", "price_usdt IS NOT NULL AND is_synthetic",
+    "NOT is_synthetic", "is_synthetic OR price_usdt > 1", "iif(is_synthetic, 'made up', 'live')",
+    "iif(price_usdt, 1, 0)",
+    "CASE WHEN is_synthetic THEN 1 WHEN price_usd > 5 THEN 2 END", "(price_usd > 1) + (ts > 5)",
+    "price_usdt IS price_usd",
+    "usd_proxy IS NOT symbol", "symbol LIKE '%usdt'", "symbol NOT LIKE 'eth%'", "instr(symbol, 'USD')",
+    "symbol || '|' || interval", "symbol || ts", "symbol IN ('ETHUSDT', 'BTCUSDT')", "ts BETWEEN 0 AND 5",
+    "date(ts, 'unixepoch')", "date(ts - 1, 'unixepoch')", "CAST(strftime('%s', date(ts, 'unixepoch')) AS INTEGER)",
+    "total(price_usdt) OVER (PARTITION BY symbol)", "nullif(is_synthetic, 1)", "abs(price_usd - 10)",
+    "EXISTS (SELECT 1)",
+]  # fmt: skip
+"""What SQLite reads in its own way, over the columns of `dim_prices`; `price_usdt` may be missing."""
+GROUPED = [
+    "SELECT market, asset, symbol, count(*) FROM mart_current_collateral_positions GROUP BY market, asset",
+    "SELECT ts / 86400 * 86400 AS day, sum(is_synthetic = 1), sum(price_usdt > 1) FROM dim_prices GROUP BY ts / 86400",
+    "SELECT symbol, total(price_usdt), count(DISTINCT source) FILTER (WHERE is_synthetic) FROM dim_prices GROUP BY 1",
+    "SELECT count(*) FROM dim_prices WHERE is_synthetic",
+    "SELECT symbol FROM dim_prices GROUP BY symbol HAVING max(is_synthetic)",
+    "SELECT ts FROM dim_prices WHERE (symbol, ts) IN (SELECT symbol, max(ts) FROM dim_prices GROUP BY symbol)",
+    "SELECT a.ts FROM dim_asset AS d CROSS JOIN dim_prices AS a ON a.symbol = d.series AND a.ts % 86400 = 0",
+    "SELECT symbol FROM dim_prices ORDER BY price_usdt, symbol = 'ETHUSDT' DESC, symbol, ts, interval, source LIMIT 50",
+    "SELECT symbol FROM dim_prices ORDER BY price_usdt DESC, symbol, ts, interval, source LIMIT 50",
+]
+
+
+def assert_quirks_alike(dialect, lite, other):
+    asked = ", ".join(f"{quirk} AS it_{n}" for n, quirk in enumerate(QUIRKS))
+    key = "symbol, interval, ts, source"
+    together = f"SELECT {asked}, {key} FROM dim_prices WHERE ts % 25 = 0 OR price_usdt IS NULL"
+    for sql in (together, *GROUPED):
+        expected, found = lite(sql), other(translate(sql, dialect))
+        assert expected, sql
+        assert difference(expected, found) is None, sql
+
+
+def test_duckdb_reads_what_sqlite_lets_pass_as_sqlite_does(lite, duck):
+    assert_quirks_alike("duckdb", lite, duck)
+
+
+@pytest.mark.postgres
+def test_postgres_reads_what_sqlite_lets_pass_as_sqlite_does(lite, post):
+    assert_quirks_alike("postgres", lite, post)
+
+
 def test_there_are_ten_questions_and_each_is_parsed_back_in_every_dialect():
     assert len(QUESTIONS) == 10
     for text in QUESTIONS.values():

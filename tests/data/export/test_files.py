@@ -18,6 +18,7 @@ from data.errors import ExportFailed, WarehouseMissing
 from data.export import export, source
 from data.export.__main__ import main
 from data.export.selection import partitioned_by
+from data.export.targets import target
 from data.store import Store
 from data.tables import tables
 from tests.data.conftest import execute, price_rows
@@ -277,6 +278,26 @@ def test_without_a_warehouse_nothing_is_made(own_warehouse, tmp_path):
     with pytest.raises(WarehouseMissing):
         export(str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_secrets_of_an_address_are_cut_out_of_whatever_a_library_says():
+    url = "postgresql://me:hunter%2F2%40@db.example:5433/risk?sslpassword=s3cret-word&sslmode=require"
+    where = target(url)
+
+    said = where.hidden(f"cannot use {url}: hunter/2@ (hunter%2F2%40), s3cret-word at db.example")
+
+    assert said == "cannot use …: … (…), … at db.example"
+    assert "hunter" not in repr(where) + where.name
+    assert where.name == "postgresql://db.example:5433/risk"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "kafka://broker/topic", "duckdb://x.duckdb", "parquet:///", "postgresql://a:p@[b/c"]
+)
+def test_an_address_that_says_too_little_is_refused_without_repeating_it(text):
+    with pytest.raises(ExportFailed, match="expected") as caught:
+        target(text)
+    assert "a:p@" not in str(caught.value)
 
 
 def test_a_missing_package_is_named(world, tmp_path, monkeypatch, capsys):
