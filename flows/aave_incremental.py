@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from flows.aave_book import Book
 from flows.errors import SourceRefused
-from flows.market_reading import MarketAt, progress_bar
+from flows.market_reading import MarketAt, Place, progress_bar
 from flows.sources.aave_accounts import Account, read_accounts
 from flows.sources.aave_rpc import Contracts, Reserve
+from flows.sources.address_book import V3
 from flows.sources.block_reader import Block, get_block
 from flows.sources.holders import Pair
 from flows.sources.json_rpc import JsonRpc
@@ -70,10 +71,33 @@ def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
     return Carried(base.block, base.book.without(touched), read, frozenset(touched))
 
 
+def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
+    """The newest stored snapshot up to block `which`, unchecked: to be at hand when `find_base` comes to ask for it."""
+    last = which if isinstance(which, int) else None
+    rows = store.rows(
+        "SELECT block FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
+        "AND (?3 IS NULL OR block <= ?3) AND coalesce(protocol, ?4) = ?4 ORDER BY block DESC LIMIT 1",
+        (place.market, place.chain_id, last, V3),
+    )
+    try:
+        return Base(rows[0][0], Book.stored(store, place.market, rows[0][0])) if rows else None
+    except KeyError:
+        return None
+
+
 def find_base(
-    store: Store, rpc: JsonRpc, market: str, at: Contracts, reserves: Sequence[Reserve], block: Block
+    store: Store,
+    rpc: JsonRpc,
+    market: str,
+    at: Contracts,
+    reserves: Sequence[Reserve],
+    block: Block,
+    likely: Base | None = None,
 ) -> Base | None:
-    """The newest snapshot up to `block` that can be carried forward; None when everything has to be read."""
+    """The newest snapshot up to `block` that can be carried forward; None when everything has to be read.
+
+    `likely`: what `likely_base` found, so that it is not read twice.
+    """
     from data.snapshot import missing_rows
 
     rows = store.rows(
@@ -87,7 +111,7 @@ def find_base(
         if not _is_canonical(rpc, number, known_hash, block):
             continue
         try:
-            book = Book.stored(store, market, number)
+            book = likely.book if likely and likely.block == number else Book.stored(store, market, number)
         except KeyError:  # a position whose account is not there: nothing to build on
             continue
         if _holds_everything(store, market, number, book):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import ArgumentParser, Namespace
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,11 +98,14 @@ def read_market(
     from flows.sources.block_reader import CONCURRENCY
 
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
-    at = open_market(rpc, place, which, concurrency=concurrency)
+    with ThreadPoolExecutor(1) as beside:  # while the node is asked, the accounts are fetched that may be carried
+        opening = beside.submit(open_market, rpc, place, which, concurrency=concurrency)
+        likely = aave_incremental.likely_base(store, place, which)
+        at = opening.result()
     scan = HolderScan(store, rpc, place.market, place.chain_id, at.tokens, run_id, concurrency)
     base = None
     if at.contracts.protocol == address_book.V3:  # stable debt of v2 is not stored for itself, so it cannot be carried
-        base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block)
+        base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block, likely)
     carried = None
     if base is not None:
         carried = aave_incremental.carry(at, scan, base)

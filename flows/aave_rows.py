@@ -23,7 +23,7 @@ class MarketState:
     """One market at one block, checked: everything that `to_frames` writes down.
 
     `base_block`: block of the snapshot that the accounts of `book` were carried from; None where all were read.
-    `accounts` are those that were read.
+    `accounts` are those that were read; `book_positions`: rows of the others, where they are made already.
     """
 
     market: str
@@ -36,6 +36,7 @@ class MarketState:
     checked: Checked
     base_block: int | None = None
     book: Book | None = None
+    book_positions: Mapping[str, Sequence] | None = None
 
     @property
     def n_accounts(self) -> int:

@@ -7,6 +7,7 @@ know which of them are below health factor 1: floats find those that could be, e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from flows import cross_checks
 from flows.aave_book import Book, holdings
 from flows.aave_rows import MarketState
+from flows.carried_rows import position_columns
 from flows.market_reading import MarketAt, progress_bar, require_unchanged
 from flows.sources import aave_accounts
 from flows.sources.aave_accounts import Account
@@ -32,19 +34,21 @@ DUST = 100_000
 def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
     """The state that may be stored, or a refusal: `CrossCheckFailed`. See `flows.market_reading.checked`."""
     book, read = carried.book, carried.read
-    _check_sums(at.reserves, book, read)
-    _check_flags(at, book, read)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     fresh = {account.address: account for account in read}
     asked = accounts_to_check(rules, at.reserves, at.emodes, book, fresh, at.block.number)
     ours = {a: rules.account_data(fresh[a] if a in fresh else book.account(a)) for a in asked}
-    with progress_bar("health factors", "account", len(asked)) as bar:
-        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    with progress_bar("health factors", "account", len(asked)) as bar, ThreadPoolExecutor(1) as beside:
+        answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, asked, bar.update)
+        _check_sums(at.reserves, book, read)  # what needs no answer, while the node works
+        _check_flags(at, book, read)
+        rows = position_columns(at.place.market, at.block.number, at.reserves, book)
+        said = answers.result()
     found = cross_checks.check_account_data(ours, said)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=read, account_data=said, checked=found, base_block=carried.base_block, book=book,
+        accounts=read, account_data=said, checked=found, base_block=carried.base_block, book=book, book_positions=rows,
     )  # fmt: skip
 
 

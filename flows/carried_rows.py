@@ -12,6 +12,7 @@ from typing import Any
 
 from flows.aave_book import Book
 from flows.aave_rows import MarketState
+from flows.sources.aave_rpc import Reserve
 from risk_core.units import RAY
 
 Columns = Mapping[str, Sequence[Any]]
@@ -21,10 +22,10 @@ def carried_columns(state: MarketState) -> dict[str, Columns]:
     """Columns by table, none where everything was read. Market and block stand in every row, `batch` in none."""
     if state.book is None:
         return {}
-    return {
-        "raw_aave_user_accounts": _accounts(state, state.book),
-        "stg_positions": _positions(state, state.book),
-    }
+    positions = state.book_positions
+    if positions is None:
+        positions = position_columns(state.market, state.block.number, state.reserves, state.book)
+    return {"raw_aave_user_accounts": _accounts(state, state.book), "stg_positions": positions}
 
 
 def _accounts(state: MarketState, book: Book) -> Columns:
@@ -43,17 +44,20 @@ def _accounts(state: MarketState, book: Book) -> Columns:
     } | figures  # fmt: skip
 
 
-def _positions(state: MarketState, book: Book) -> Columns:
-    """Balances are those of `risk_core.interest`: supply rounded down, debt up; tokens correctly rounded."""
-    asset = {r.id: r.asset for r in state.reserves}
-    income = {r.id: r.normalized_income for r in state.reserves}
-    owed = {r.id: r.normalized_debt for r in state.reserves}
-    unit = {r.id: 10**r.decimals for r in state.reserves}
+def position_columns(market: str, block: int, reserves: Sequence[Reserve], book: Book) -> Columns:
+    """Positions at a block whose reserves these are.
+
+    Balances are those of `risk_core.interest`: supply rounded down, debt up; tokens the correctly rounded quotient.
+    """
+    asset = {r.id: r.asset for r in reserves}
+    income = {r.id: r.normalized_income for r in reserves}
+    owed = {r.id: r.normalized_debt for r in reserves}
+    unit = {r.id: 10**r.decimals for r in reserves}
     ids, n = book.reserve_id, len(book.holder)
     supply = [s * income[i] // RAY if s else 0 for s, i in zip(book.supply, ids, strict=True)]
     debt = [-(-s * owed[i] // RAY) if s else 0 for s, i in zip(book.debt, ids, strict=True)]
     return {
-        "market": [state.market] * n, "block": [state.block.number] * n, "account": book.holder,
+        "market": [market] * n, "block": [block] * n, "account": book.holder,
         "asset": list(map(asset.__getitem__, ids)), "reserve_id": ids,
         "scaled_supply": list(map(str, book.supply)), "supply_raw": list(map(str, supply)),
         "scaled_debt": list(map(str, book.debt)), "debt_raw": list(map(str, debt)),

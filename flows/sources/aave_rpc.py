@@ -134,13 +134,16 @@ class EMode:
 
 def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
     """Ask the PoolAddressesProvider for the rest. Raises `SourceRefused` for no contract or an unknown revision."""
-    if not reader.has_code(provider):
+    getters = (abis.GET_POOL, abis.GET_PRICE_ORACLE, abis.GET_POOL_DATA_PROVIDER)
+    try:
+        pool, oracle, data_provider = reader.read([Call(provider, getter, about="the provider") for getter in getters])
+    except MalformedAnswer:
+        if reader.has_code(provider):
+            raise
         raise SourceRefused(
             f"no contract at the PoolAddressesProvider {provider} on chain {chain_id} at block {reader.block.number}; "
             "check AAVE_POOL_ADDRESSES_PROVIDER, AAVE_MARKET and that ETH_RPC_URL is a node of the right chain"
-        )
-    getters = (abis.GET_POOL, abis.GET_PRICE_ORACLE, abis.GET_POOL_DATA_PROVIDER)
-    pool, oracle, data_provider = reader.read([Call(provider, getter, about="the provider") for getter in getters])
+        ) from None
     for name, address in (("pool", pool), ("price oracle", oracle)):
         if address == NO_CONTRACT:
             raise SourceRefused(f"the PoolAddressesProvider {provider} has no {name} at block {reader.block.number}")
