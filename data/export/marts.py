@@ -188,6 +188,7 @@ def _greatest(tree: exp.Expression) -> None:
         doubtful = [each for each in (node.this, *node.expressions) if not isinstance(each, sure)]
         if doubtful:
             missing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.Null()) for each in doubtful))
+            node.set("ignore_nulls", True)  # said here, once
             node.replace(exp.case().when(exp.not_(exp.paren(missing)), node.copy()))
 
 
@@ -216,14 +217,10 @@ def _is_asked(node: exp.Expression) -> bool:
         node, parent = parent, parent.parent
     if isinstance(parent, (exp.Where, exp.Having, exp.Connector, exp.Not)):
         return True
-    if isinstance(parent, (exp.If, exp.Join)):
-        return (
-            node.arg_key in ("this", "on")
-            and node is not parent.args.get("true")
-            and node.arg_key != "using"
-            and not (isinstance(parent, exp.Join) and node.arg_key == "this")
-        )
-    return False
+    if isinstance(parent, exp.If):  # also each WHEN of a CASE, unless that compares with a value
+        compared = isinstance(parent.parent, exp.Case) and parent.parent.this is not None
+        return node.arg_key == "this" and not compared
+    return isinstance(parent, exp.Join) and node.arg_key == "on"
 
 
 def _without_filter(tree: exp.Expression) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, LiteralString, cast
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
-from data.export.ddl import create_table
+from data.export.ddl import create_table, ddl
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
 from data.export.source import CHUNK, Source
 from data.export.targets import Target
@@ -63,6 +63,25 @@ def _manifest_tables(connection: psycopg.Connection, target: Target) -> set[str]
 
 
 def _table(connection: psycopg.Connection, source: Source, table: Table, target: Target, ours: bool) -> Exported:
+    _prepare(connection, table, target, ours)
+    _run(connection, f'CREATE TEMP TABLE "staged_rows" (LIKE "{table.name}") ON COMMIT DROP')
+    _copy(connection, source, table, target)
+    _run(connection, 'ANALYZE "staged_rows"')
+    same = " AND ".join(f's."{name}" = t."{name}"' for name in table.key)
+    gone = f'NOT EXISTS (SELECT 1 FROM "staged_rows" AS s WHERE {same})'
+    _run(connection, f'DELETE FROM "{table.name}" AS t WHERE {gone}')
+    _run(connection, _upsert(table.name, table.names, table.key, f'SELECT {quoted(table.names)} FROM "staged_rows"'))
+    _run(connection, 'DROP TABLE "staged_rows"')
+    written = Checksum()
+    with connection.cursor(f"read_back_{table.name}") as cursor:  # a named cursor stays on the server
+        cursor.execute(cast(LiteralString, f'SELECT {quoted(table.names)} FROM "{table.name}"'))
+        while rows := cursor.fetchmany(CHUNK):
+            written.add(rows)
+    return verified(table, source.seen[table.name], written, target.name)
+
+
+def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours: bool) -> None:
+    """See to it that there is a table of the present layout. Raises `ExportFailed`: somebody else's, depended on."""
     import psycopg
 
     present = _columns(connection, table.name)
@@ -72,7 +91,9 @@ def _table(connection: psycopg.Connection, source: Source, table: Table, target:
             "another database or schema (?options=-csearch_path%3Dname)"
         )
     expected = [(c.name, _TYPES[c.type], not c.nullable) for c in table.columns]
-    if present and (present != expected or _key(connection, table.name) != sorted(table.key)):
+    if present == expected and _key(connection, table.name) == sorted(table.key):
+        return
+    if present:
         try:
             _run(connection, f'DROP TABLE "{table.name}"')
         except psycopg.errors.DependentObjectsStillExist as error:
@@ -80,17 +101,16 @@ def _table(connection: psycopg.Connection, source: Source, table: Table, target:
                 f"{target.name}: the layout of {table.name} changed, and the table cannot be made anew because others "
                 f"depend on it ({error.diag.message_detail}); drop those, then run again. Nothing was changed"
             ) from None
-        present = []
-    columns = [(c.name, c.type + ("" if c.nullable else " NOT NULL")) for c in table.columns]
-    if not present:
-        _run(connection, create_table(table.name, columns, table.key, "postgres"))
-    _run(connection, f'CREATE TEMP TABLE "staged_rows" (LIKE "{table.name}") ON COMMIT DROP')
-    names = quoted(table.names)
+    _run(connection, ddl(table, "postgres"))
+
+
+def _copy(connection: psycopg.Connection, source: Source, table: Table, target: Target) -> None:
+    """Bring all rows to the staging table. Raises `ExportFailed` for a value that PostgreSQL cannot hold."""
+    import psycopg
+
+    into = cast(LiteralString, f'COPY "staged_rows" ({quoted(table.names)}) FROM STDIN')
     try:
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(cast(LiteralString, f'COPY "staged_rows" ({names}) FROM STDIN')) as copy,
-        ):
+        with connection.cursor() as cursor, cursor.copy(into) as copy:
             for rows in source.chunks(table):
                 for row in rows:
                     copy.write_row(row)
@@ -99,19 +119,6 @@ def _table(connection: psycopg.Connection, source: Source, table: Table, target:
             f"{target.name}: {table.name} has a value that PostgreSQL cannot hold ({' '.join(str(error).split())}); "
             "nothing was changed. `data.export` to Parquet or DuckDB can"
         ) from None
-    _run(connection, 'ANALYZE "staged_rows"')
-    same = " AND ".join(f's."{name}" = t."{name}"' for name in table.key)
-    _run(
-        connection, f'DELETE FROM "{table.name}" AS t WHERE NOT EXISTS (SELECT 1 FROM "staged_rows" AS s WHERE {same})'
-    )
-    _run(connection, _upsert(table.name, table.names, table.key, f'SELECT {names} FROM "staged_rows"'))
-    _run(connection, 'DROP TABLE "staged_rows"')
-    written = Checksum()
-    with connection.cursor(f"read_back_{table.name}") as cursor:
-        cursor.execute(cast(LiteralString, f'SELECT {names} FROM "{table.name}"'))
-        while rows := cursor.fetchmany(CHUNK):
-            written.add(rows)
-    return verified(table, source.seen[table.name], written, target.name)
 
 
 def _upsert(name: str, columns: Sequence[str], key: Sequence[str], rows: str) -> str:

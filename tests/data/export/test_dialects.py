@@ -140,7 +140,7 @@ QUIRKS = [
     "symbol || '|' || interval", "symbol || ts", "symbol IN ('ETHUSDT', 'BTCUSDT')", "ts BETWEEN 0 AND 5",
     "date(ts, 'unixepoch')", "date(ts - 1, 'unixepoch')", "CAST(strftime('%s', date(ts, 'unixepoch')) AS INTEGER)",
     "total(price_usdt) OVER (PARTITION BY symbol)", "nullif(is_synthetic, 1)", "abs(price_usd - 10)",
-    "EXISTS (SELECT 1)",
+    "EXISTS (SELECT 1)", "CASE is_synthetic WHEN 1 THEN 'made up' ELSE 'live' END",
 ]  # fmt: skip
 """What SQLite reads in its own way, over the columns of `dim_prices`; `price_usdt` may be missing."""
 GROUPED = [
