@@ -41,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="these tables (default: dim_, fact_ and mart_)")
     parser.add_argument("--all", action="store_true", help="raw_, stg_ and the books of the warehouse as well")
+    parser.add_argument(
+        "--content", action="store_true",
+        help="leave out who brought a row and when: two warehouses of the same content give the same files",
+    )  # fmt: skip
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     ddl = commands.add_parser("ddl", help="the tables and marts in another dialect of SQL")
     ddl.add_argument(
@@ -59,7 +63,7 @@ def _export(arguments: argparse.Namespace) -> None:
         raise ExportFailed("where to? Give --to, or set WAREHOUSE_URL: a folder, file.duckdb, or postgresql://…")
     if arguments.tables and arguments.all:
         raise ExportFailed("--tables and --all exclude each other")
-    done = export(to, arguments.tables, arguments.all, progress=True)
+    done = export(to, arguments.tables, arguments.all, content=arguments.content, progress=True)
     for table in done.tables:
         print(f"{table.name:36} {table.n_rows:12,} rows  {table.checksum[:16]}")
     print(f"{sum(t.n_rows for t in done.tables):,} rows of {len(done.tables)} tables in {target(to).name}")

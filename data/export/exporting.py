@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.errors import ExportFailed
 from data.export.failures import of_files, require_packages
 from data.export.manifest import Manifest
+from data.export.selection import content as without_arrival
 from data.export.selection import selected
 from data.export.source import Source, one_state
 from data.export.targets import Target, target
@@ -19,16 +21,23 @@ def export(
     names: Sequence[str] | None = None,
     everything: bool = False,
     *,
+    content: bool = False,
     path: Path | None = None,
     progress: bool = False,
 ) -> Manifest:
     """Export the tables `names` (None: the served ones; with `everything`: all) of the warehouse `path` (`RISK_DB`).
 
     `to`: see `data.export.targets`. An earlier export at the target is replaced by exactly these tables; in a
-    PostgreSQL database other tables stay. `progress`: draw a bar on the standard error where that is a terminal.
-    Raises `ExportFailed` with the target as it was, or another `WarehouseError` where the warehouse cannot be read.
+    PostgreSQL database other tables stay. `content`: leave out how rows arrived, so that two warehouses of the same
+    content give the same bytes (into a folder only). `progress`: draw a bar on the standard error where that is a
+    terminal. Raises `ExportFailed` with the target as it was, or another `WarehouseError` where the warehouse cannot be
+    read.
     """
     where, tables = target(to), selected(names, everything)
+    if content:
+        if where.kind != "parquet":
+            raise ExportFailed(f"--content: expected a folder, found {where.name}; nothing was exported")
+        tables = without_arrival(tables)
     require_packages(where.kind)
     from tqdm import tqdm
 
@@ -38,19 +47,21 @@ def export(
     ) as bar:  # fmt: skip
         source.tick = bar.update
         try:
-            return _write(where, source, tables)
+            return _write(where, source, tables, 0 if content else source.newest_batch)
         except (OSError, *_engine_errors(where)) as error:
             raise of_files(where, error) from error
 
 
-def _write(where: Target, source: Source, tables: Sequence[Table]) -> Manifest:
+def _write(where: Target, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
     if where.kind == "postgres":
         from data.export import postgres
 
         return postgres.write(where, source, tables)
     if where.kind == "parquet":
         from data.export.parquet import write
-    elif where.kind == "duckdb":
+
+        return write(where.path, source, tables, newest_batch)
+    if where.kind == "duckdb":
         from data.export.duckdb_file import write
     else:
         from data.export.sqlite_file import write

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 
-def write(folder: Path, source: Source, tables: Sequence[Table]) -> Manifest:
+def write(folder: Path, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
     """Write the folder anew and put it in the place of an earlier export. Raises `ExportFailed`: not an export."""
     import pyarrow.parquet  # noqa: F401  before anything is touched
 
@@ -42,7 +42,7 @@ def write(folder: Path, source: Source, tables: Sequence[Table]) -> Manifest:
     beside.mkdir(parents=True)
     try:
         entries = tuple(_table(beside, source, table) for table in tables)
-        manifest = Manifest(fingerprint(), source.newest_batch, entries)
+        manifest = Manifest(fingerprint(), newest_batch, entries)
         (beside / MANIFEST).write_text(manifest.as_json(), encoding="utf-8")
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)

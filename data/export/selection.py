@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from data.errors import ExportFailed
 from data.tables import Table, tables
 
 SERVED = ("dim_", "fact_", "mart_")
 """Beginnings of the names of tables that are meant for readers; `raw_` and `stg_` come with `everything`."""
+
+BOOKS = {
+    "fact_batch", "fact_batch_rows", "fact_pipeline_event", "fact_run", "fact_validation", "ingest_checkpoint",
+    "mart_freshness", "mart_state", "pipeline_offset", "quarantine", "quarantine_batch", "quarantine_content",
+    "schema_version",
+}  # fmt: skip
+"""Tables that tell of reading and writing, not of the world."""
+ARRIVAL = {"created_at", "flow_run_id", "sealed_at"}
+"""Columns that are content for the table they stand in, and differ between two warehouses that hold the same."""
 
 
 def selected(names: Sequence[str] | None = None, everything: bool = False) -> list[Table]:
@@ -23,6 +33,16 @@ def selected(names: Sequence[str] | None = None, everything: bool = False) -> li
     if not names:
         raise ExportFailed("--tables: expected at least one table, found none; leave it out for all that are served")
     return [table for table in known.values() if table.name in set(names)]
+
+
+def content(chosen: Iterable[Table]) -> list[Table]:
+    """The tables without what says how their rows arrived: the same content gives the same export, whoever brought it,
+    when, and in how many attempts. The warehouse's books, which say nothing else, are left out."""
+    return [
+        replace(table, columns=tuple(c for c in table.columns if not c.provenance and c.name not in ARRIVAL))
+        for table in chosen
+        if table.name not in BOOKS
+    ]
 
 
 def partitioned_by(table: Table) -> str | None:

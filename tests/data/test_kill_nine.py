@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from data import marts
+from data.export import export as to_parquet
 from data.store import Store
 from data.tables import tables
 from tests.conftest import REPOSITORY
@@ -74,6 +76,15 @@ def export(path: Path) -> bytes:
     return "\n".join(out).encode()
 
 
+def files(path: Path, folder: Path) -> dict[str, bytes]:
+    """Every file of the Parquet export of a warehouse's content, its marts brought up to date, by name."""
+    with Store.open(path) as store:
+        marts.refresh(store)
+    done = to_parquet(str(folder), everything=True, content=True, path=path)
+    assert sum(table.n_rows for table in done.tables) > 1_000
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(children: Children, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
     """What an ingest that was left alone stores, and its seconds."""
@@ -106,6 +117,9 @@ def test_killed_fifty_times_it_ends_in_the_same_warehouse(children, undisturbed,
             assert code == -signal.SIGKILL
             kills += 1
         assert export(path) == undisturbed[0], f"differs in round {rounds}, after {kills} kills"
+    whole = tmp_path / "whole.sqlite"
+    assert children.ingest(whole) == 0
+    assert files(path, tmp_path / "killed") == files(whole, tmp_path / "left alone"), "marts and all, byte for byte"
 
 
 def test_killed_before_any_statement_it_ends_in_the_same_warehouse(children, undisturbed, tmp_path):

@@ -336,3 +336,9 @@ def test_memory_does_not_grow_with_the_rows(own_warehouse, tmp_path, monkeypatch
     metadata = pa.parquet.read_metadata(tmp_path / "out" / "dim_prices" / "part-0.parquet")
     assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == sizes
     assert os.path.exists(tmp_path / "out" / "manifest.json")
+
+
+def test_content_goes_into_a_folder_only(world, tmp_path):
+    with pytest.raises(ExportFailed, match=r"--content: expected a folder, found .*risk.duckdb; nothing was exported"):
+        export(str(tmp_path / "risk.duckdb"), content=True)
+    assert not (tmp_path / "risk.duckdb").exists()
