@@ -1,8 +1,8 @@
 """A market that follows the chain: read again, by `aave-market`'s own incremental way, when stored blocks touched it.
 
 A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that
-follows the chain, one at a time; what is touched meanwhile is read by the next. Which accounts are read is decided by
-`aave-market` from the log, as ever.
+follows the chain, one at a time; what is touched meanwhile is read right after it. Which accounts are read is decided
+by `aave-market` from the log, as ever.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ class MarketRefresh:
         self.market, self.done = market, 0
         self._path, self._say = path, say
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="market")
-        self._running: Future[str] | None = None
-        self._touched = False
+        self._last: Future[None] | None = None
+        self._lock = Lock()
+        self._reading = self._touched = False
 
     def __enter__(self) -> MarketRefresh:
         return self
@@ -39,32 +41,44 @@ class MarketRefresh:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True)
-        self._finished()
+        self._raise_unexpected()
 
     def blocks(self, store: Store, chain_id: int, since: int) -> None:
         """Hear of blocks that came with batches after `since`; begin a read where one is due and none is running."""
-        self._touched = self._touched or touched(store, self.market, chain_id, since)
-        if self._running is not None and not self._running.done():
-            return
-        self._finished()
-        if self._touched:
-            self._touched = False
-            self._running = self._pool.submit(self._read)
+        hit = touched(store, self.market, chain_id, since)
+        self._raise_unexpected()
+        with self._lock:
+            self._touched = self._touched or hit
+            if not self._touched or self._reading:
+                return
+            self._reading = True
+        self._last = self._pool.submit(self._work)
 
-    def _finished(self) -> None:
-        if self._running is None or not self._running.done():
-            return
-        finished, self._running = self._running, None
-        try:
-            self._say(finished.result())
+    def _raise_unexpected(self) -> None:
+        if self._last is not None and self._last.done():
+            self._last.result()
+
+    def _work(self) -> None:
+        """Read until nothing was touched meanwhile: the next block may be long in coming, or never come."""
+        from data.errors import DataError
+
+        while True:
+            with self._lock:
+                if not self._touched:
+                    self._reading = False
+                    return
+                self._touched = False
+            try:
+                said = self._read()
+            except Exception as exc:
+                with self._lock:  # tried again with the next block
+                    self._touched, self._reading = True, False
+                if not isinstance(exc, FlowError | DataError):
+                    raise
+                self._say(f"{self.market} was not refreshed: {type(exc).__name__}: {exc}")
+                return
             self.done += 1
-        except Exception as exc:
-            from data.errors import DataError
-
-            if not isinstance(exc, FlowError | DataError):
-                raise
-            self._touched = True  # tried again with the next block
-            self._say(f"{self.market} was not refreshed: {type(exc).__name__}: {exc}")
+            self._say(said)
 
     def _read(self) -> str:
         from data import marts
