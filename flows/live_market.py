@@ -19,6 +19,8 @@ from flows.errors import FlowError
 if TYPE_CHECKING:
     from data.store import Store
 
+NOTHING, EVERYTHING = -1, 1 << 62
+"""Of what is to be read: no block, and whatever the newest snapshot's block."""
 SERVED = ("mart_position_risk",)
 """Tables that are brought up to date after a read, with what they are made from."""
 
@@ -32,7 +34,8 @@ class MarketRefresh:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="market")
         self._last: Future[None] | None = None
         self._lock = Lock()
-        self._reading = self._touched = False
+        self._reading = False
+        self._touched = NOTHING
 
     def __enter__(self) -> MarketRefresh:
         return self
@@ -48,8 +51,8 @@ class MarketRefresh:
         hit = touched(store, self.market, chain_id, since)
         self._raise_unexpected()
         with self._lock:
-            self._touched = self._touched or hit
-            if not self._touched or self._reading:
+            self._touched = max(self._touched, hit)
+            if self._touched == NOTHING or self._reading:
                 return
             self._reading = True
         self._last = self._pool.submit(self._work)
@@ -62,17 +65,18 @@ class MarketRefresh:
         """Read until nothing was touched meanwhile: the next block may be long in coming, or never come."""
         from data.errors import DataError
 
+        read_to = NOTHING
         while True:
             with self._lock:
-                if not self._touched:
-                    self._reading = False
+                if self._touched <= read_to or self._touched == NOTHING:
+                    self._touched, self._reading = NOTHING, False
                     return
-                self._touched = False
+                due, self._touched = self._touched, NOTHING
             try:
-                said = self._read()
+                said, read_to = self._read()
             except Exception as exc:
                 with self._lock:  # tried again with the next block
-                    self._touched, self._reading = True, False
+                    self._touched, self._reading = max(due, self._touched), False
                 if not isinstance(exc, FlowError | DataError):
                     raise
                 self._say(f"{self.market} was not refreshed: {type(exc).__name__}: {exc}")
@@ -80,7 +84,8 @@ class MarketRefresh:
             self.done += 1
             self._say(said)
 
-    def _read(self) -> str:
+    def _read(self) -> tuple[str, int]:
+        """What `aave-market` said, and the block of the newest snapshot then."""
         from data import marts
         from data.store import Store
         from flows import registry
@@ -89,36 +94,41 @@ class MarketRefresh:
         said = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
         with Store.open(self._path) as store:
             marts.refresh(store, list(SERVED))
-        return said
+            newest = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ?", (self.market,))[0][0]
+        return said, newest
 
 
-def touched(store: Store, market: str, chain_id: int, since: int) -> bool:
-    """Whether blocks of batches after `since` hold a log of the market's pool or tokens, or took one away.
+def touched(store: Store, market: str, chain_id: int, since: int) -> int:
+    """The highest block of batches after `since` that holds a log of the market's pool or tokens; else `NOTHING`.
 
-    True where no snapshot of the market is stored: then there is everything to read.
+    `EVERYTHING` where a reorganisation took such a block away. Where no snapshot of the market is stored there is all
+    to read, up to the newest block.
     """
     newest = store.rows(
         "SELECT pool, block FROM fact_snapshot WHERE market = ? AND chain_id = ? ORDER BY block DESC LIMIT 1",
         (market, chain_id),
     )
     if not newest:
-        return True
+        head = store.rows("SELECT max(block_number) FROM stg_chain_blocks WHERE chain_id = ?", (chain_id,))[0][0]
+        return head or 0
     pool, block = newest[0]
-    return bool(
-        store.rows(
-            """
+    highest, orphaned = store.rows(
+        """
             WITH ours(address) AS (
                 SELECT :pool
                 UNION SELECT lower(atoken) FROM raw_aave_reserves WHERE market = :market AND block = :block
                 UNION SELECT lower(vtoken) FROM raw_aave_reserves WHERE market = :market AND block = :block
             ),
             heights AS (
-                SELECT chain_id, block_number, block_hash FROM stg_chain_blocks
+                SELECT chain_id, block_number, block_hash, orphaned FROM stg_chain_blocks
                 WHERE batch > :since AND chain_id = :chain
             )
-            SELECT 1 FROM heights CROSS JOIN raw_chain_logs AS l USING (chain_id, block_number, block_hash)
-            WHERE l.address IN (SELECT address FROM ours) LIMIT 1
+            SELECT max(block_number), max(orphaned)
+            FROM heights CROSS JOIN raw_chain_logs AS l USING (chain_id, block_number, block_hash)
+            WHERE l.address IN (SELECT address FROM ours)
             """,
-            {"pool": pool.lower(), "market": market, "block": block, "since": since, "chain": chain_id},
-        )
-    )
+        {"pool": pool.lower(), "market": market, "block": block, "since": since, "chain": chain_id},
+    )[0]
+    if highest is None:
+        return NOTHING
+    return EVERYTHING if orphaned else highest
