@@ -105,6 +105,7 @@ def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
     then, now = [p.scenario for _, p in lines], [p.baseline for _, p in lines]
     top = max([*then, *now, 0.0])
     rows = list(range(len(lines)))
+    nothing = label("Nothing is sold at these prices", 0.5, 0.5, c["text-2"], xref="paper", yref="paper")
     return {
         "data": [
             {
@@ -139,6 +140,7 @@ def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
         "layout": layout(
             theme,
             246,
+            annotations=[] if top > 0 else [nothing],
             hovermode="closest",
             barmode="overlay",
             margin={"l": 66, "r": 58, "t": 4, "b": 4},

@@ -138,3 +138,12 @@ def test_a_distribution_without_any_liquidation_is_one_bar_at_zero(run: Run) -> 
     assert figure["data"][0]["y"] == [1.0]
     assert figure["layout"]["xaxis"]["range"][0] == 0
     assert go.Figure(figure).layout.height > 0
+
+
+def test_where_nothing_is_sold_the_panel_says_so():
+    said = [
+        [note["text"] for note in shocks.sold(lines, "dark")["layout"]["annotations"]]
+        for lines in ((), (("WETH", Pair(0.0, 0.0)),), (("WETH", Pair(0.0, 5.0)),))
+    ]
+
+    assert said == [["Nothing is sold at these prices"], ["Nothing is sold at these prices"], []]
