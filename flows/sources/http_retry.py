@@ -87,7 +87,15 @@ class JsonSource:
         self._session.close()
 
     def get(self, path: str, params: Mapping[str, str | int]) -> JsonAnswer:
-        """Answer to GET `path`. Raises `SourceUnavailable`, `HttpRefused` or `MalformedAnswer` (see the module)."""
+        """Answer to GET `path`. Raises `SourceUnavailable`, `HttpRefused` or `MalformedAnswer` (see the module).
+
+        Raises `ConfigurationError` where the base address has a query: a path cannot follow it.
+        """
+        if "?" in self.base_url or "#" in self.base_url:
+            raise ConfigurationError(
+                f"{self._variable}: expected an address without a query such as https://host/base, found one with "
+                f"'?' or '#' at {redacted(self.base_url)}; paths are appended to it. Nothing was asked"
+            )
         return self._answered(
             path, lambda: self._session.get(self.base_url + path, params=params, timeout=self._timeout)
         )

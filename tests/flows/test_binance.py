@@ -396,6 +396,9 @@ def test_a_missing_latest_price_is_refused_by_name(binance, httpserver):
 def test_a_url_without_scheme_and_an_unknown_interval_are_refused(binance):
     with pytest.raises(ConfigurationError, match="BINANCE_URL: expected an address"):
         Binance("data-api.binance.vision")
+    with pytest.raises(ConfigurationError, match="BINANCE_URL: expected an address without a query") as refused:
+        Binance("https://binance.example/?key=hidden-word").klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    assert "hidden-word" not in str(refused.value)
     with pytest.raises(ConfigurationError, match=r"interval: expected one of .* found '1y'"):
         binance.klines("ETHUSDT", "1y", NOON - HOUR, NOON)
 
