@@ -5,7 +5,7 @@ ratio of its probability under the scenario and under the law that it was drawn 
 with other seeds (`risk_core.tilt_search`), so the figure stays unbiased: Glasserman, Heidelberger and Shahabuddin,
 "Portfolio value-at-risk with heavy-tailed risk factors", Mathematical Finance 12 (2002).
 
-How much it gains depends on how many ways lead to the loss: 10 to 300 times fewer paths for heavy tails or a few
+How much it gains depends on how many ways lead to the loss: 5 to 300 times fewer paths for heavy tails or a few
 steps, 2 to 7 times for a day of hourly normal moves at 1 in 1,000, little at 1 in 100. `variance_reduction` says it for
 the case in hand.
 """
