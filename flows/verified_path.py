@@ -12,27 +12,23 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows import settings
-from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from flows.errors import ConfigurationError, CrossCheckFailed
 from flows.pipeline import recorded
 from flows.sources.address_book import V2
+from flows.verified_job import Job, choose_block, concurrency, estimated, job_of
 
 if TYPE_CHECKING:
     from data.store import Store
     from flows.aave_rows import MarketState
     from flows.candidates import Indexed
-    from flows.market_reading import MarketAt, Place
+    from flows.market_reading import MarketAt
     from flows.route_checks import Comparison, Shortfall
-    from flows.sources.aave_subgraph import KnownSubgraph
     from flows.sources.block_reader import Block
-    from flows.sources.graphql import Subgraph
-    from flows.sources.json_rpc import JsonRpc
     from flows.verified_estimate import Estimate
 
-FROM_SUBGRAPH = "subgraph"
 MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
 
 
@@ -62,24 +58,6 @@ def add_arguments(parser: ArgumentParser) -> None:
                       help="blocks that the subgraph may be behind the node (default: %(default)s)")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is read, and from where. `which` and `open_subgraph` are None where a file named the accounts `listed`."""
-
-    rpc: JsonRpc
-    place: Place
-    which: KnownSubgraph | None
-    listed: list[str]
-    arguments: Namespace
-
-    def open_subgraph(self) -> Subgraph:
-        """A connection of its own: one thread's."""
-        from flows.sources.graphql import Subgraph
-
-        assert self.which is not None
-        return Subgraph.from_environment(self.which.id)
-
-
 def run(arguments: Namespace, market: str, url: str) -> str | None:
     """Read, check and store the market of the accounts that `--candidates` names; returns one line.
 
@@ -93,7 +71,7 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
 
     if not arguments.candidates:
         raise ConfigurationError("--estimate: say of what, with --candidates subgraph or --candidates FILE")
-    job = _job(arguments, market, url)
+    job = job_of(arguments, market, url)
     if arguments.estimate:
         block = choose_block(job)
         return said_first(job, block, estimated(job, block))
@@ -125,89 +103,9 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
             return None
 
 
-def _job(arguments: Namespace, market: str, url: str) -> Job:
-    from flows.candidates import from_file
-    from flows.market_place import locate
-    from flows.sources import aave_subgraph
-    from flows.sources.json_rpc import JsonRpc
-
-    rpc = JsonRpc(url, attempts=arguments.attempts)
-    by_subgraph = arguments.candidates == FROM_SUBGRAPH
-    listed = [] if by_subgraph else from_file(arguments.candidates)
-    which = aave_subgraph.known(market) if by_subgraph else None
-    return Job(rpc=rpc, place=locate(rpc, market), which=which, listed=listed, arguments=arguments)
-
-
-def choose_block(job: Job) -> Block:
-    """The block to read: for `latest` the newest that both node and subgraph have, else the one that is asked for.
-
-    Raises `SubgraphBehind` when the subgraph has not come that far, `SourceRefused` when it lags by more than
-    `--max-lag`, `CrossCheckFailed` when its head is of another chain.
-    """
-    from flows.candidates import require_same_chain
-    from flows.sources.block_reader import get_block
-    from flows.sources.graphql import SubgraphBehind
-
-    asked, most = job.arguments.block, job.arguments.max_lag
-    block = get_block(job.rpc, asked)
-    if job.which is None:
-        return block
-    with job.open_subgraph() as subgraph:
-        head = subgraph.head()
-        newest = get_block(job.rpc, "latest").number
-        if newest - head.block > most:
-            raise SourceRefused(
-                f"{subgraph} has come to block {head.block}, {newest - head.block} behind the node's {newest}; at most "
-                f"{most} are allowed (--max-lag). Run again later, or read the market from the log"
-            )
-        if head.block < block.number:
-            if asked != "latest":
-                raise SubgraphBehind(
-                    f"{subgraph} has come to block {head.block} only, block {block.number} was asked for (--block "
-                    f"{asked}). Ask for {head.block} or older, or run again later", head.block,
-                )  # fmt: skip
-            block = get_block(job.rpc, head.block)
-        require_same_chain(subgraph, head, block)
-    return block
-
-
 def said_first(job: Job, block: Block, takes: Estimate) -> str:
     """The line that is printed before anything is read."""
     return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
-
-
-def estimated(job: Job, block: Block) -> Estimate:
-    """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
-    from flows.sources import aave_rpc, aave_subgraph, aave_v2, abis
-    from flows.sources.block_reader import BlockReader, Call, calls_for
-    from flows.verified_estimate import READS_A_REQUEST, Estimate, Size, sampled_size
-
-    place = job.place
-    reader = BlockReader(job.rpc, block, multicall=place.multicall3, concurrency=_concurrency())
-    if place.known and place.known.protocol == V2:
-        pool = aave_v2.resolve(reader, place.known).pool
-    else:
-        pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
-    latency = 0.0
-    if job.which is not None:
-        which = job.which
-        with job.open_subgraph() as subgraph:
-            size, queries, seconds = sampled_size(
-                lambda prefix: aave_subgraph.fetch_shard(subgraph, which, place.provider, block.number, prefix)
-            )
-        latency = seconds / queries
-    else:
-        # Nobody says what they hold: every aToken of each, and the debts that their flags name.
-        n_reserves = len(reader.one(Call(pool, abis.GET_RESERVES_LIST, about="the pool")))
-        size = Size(accounts=len(job.listed), balances=len(job.listed) * (n_reserves + 1), indebted=len(job.listed))
-    started = time.perf_counter()
-    someone = [(place.provider, "anybody")] * (READS_A_REQUEST if reader.uses_multicall else 1)
-    reader.read(calls_for(someone, pool, abis.GET_USER_CONFIGURATION), may_fail=True)
-    return Estimate(
-        size=size, sources=aave_subgraph.sides(job.which) if job.which else 0, subgraph_latency=latency,
-        node_latency=time.perf_counter() - started, subgraph_concurrency=aave_subgraph.WORKERS,
-        node_concurrency=_concurrency(), reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,
-    )  # fmt: skip
 
 
 def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bool, run_id: str) -> str:
@@ -217,7 +115,7 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bo
     place, arguments = job.place, job.arguments
     aave_market.require_one_chain(store, place)
     verified_resume.begin(store, place, block, arguments.candidates, run_id)
-    at = open_market(job.rpc, place, block.number, concurrency=_concurrency())
+    at = open_market(job.rpc, place, block.number, concurrency=concurrency())
     indexed = None
     wanted: dict[str, Any] = dict.fromkeys(job.listed)
     if job.which is not None:
@@ -319,12 +217,6 @@ def _note(
 def _key(at: MarketAt) -> str:
     """As `HolderScan.key`: what an incremental read looks for."""
     return f"{at.place.market}:{at.place.chain_id}:{at.contracts.pool}"
-
-
-def _concurrency() -> int:
-    from flows.sources.block_reader import CONCURRENCY
-
-    return settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
 
 
 def _share(text: str) -> float:
