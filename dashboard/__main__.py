@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dashboard.warehouse import Source
+    from dashboard.market.warehouse import Source
 
 
 def address() -> tuple[str, int]:
@@ -53,7 +53,7 @@ def main() -> int:
     from waitress import create_server
 
     from dashboard.app import create_app
-    from dashboard.warehouse import Warehouse
+    from dashboard.market.warehouse import Warehouse
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     source = Warehouse()
@@ -73,9 +73,11 @@ def warm_up(source: Source) -> None:
 
     The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
     """
-    from dashboard.service import outlook, shocks, today
-    from dashboard.state import WhatIf
-    from dashboard.warehouse import Unavailable
+    from dashboard.market.state import WhatIf
+    from dashboard.market.warehouse import Unavailable
+    from dashboard.pages.overview import answers as today
+    from dashboard.pages.what_if import answers as shocks
+    from dashboard.pages.what_if import outlook
 
     state = WhatIf(eth=-0.1)
     try:

@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import Flask, Response, jsonify
 
-from dashboard.book import Estimate
-from dashboard.service.today import position
-from dashboard.warehouse import Source, Unavailable
+from dashboard.market.book import Estimate
+from dashboard.market.warehouse import Source, Unavailable
+from dashboard.pages.overview.answers import position
 
 
 def summary(source: Source) -> dict[str, Any]:

@@ -10,11 +10,14 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
-from dashboard import api, ids, layout
-from dashboard import formatting as fmt
-from dashboard.components import banner, empty
-from dashboard.pages import about, overview, what_if
-from dashboard.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
+from dashboard import api, ids
+from dashboard.look import formatting as fmt
+from dashboard.look import shell as layout
+from dashboard.look.components import banner, empty
+from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
+from dashboard.pages.about import page as about
+from dashboard.pages.overview import page as overview
+from dashboard.pages.what_if import page as what_if
 
 PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"

@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from data.snapshot import load_market as load_market
+    from data.snapshot.loading import load_market as load_market
 
 _MODULES = (
-    "assets", "errors", "lineage", "marts", "prices", "quarantine", "results", "sample", "schemas",
-    "settings", "snapshot", "store", "tables",
+    "errors", "lineage", "marts", "prices", "quarantine", "results", "sample", "schemas", "settings", "snapshot",
+    "store",
 )  # fmt: skip
 
 __all__ = ["load_market", *_MODULES]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"data.{name}")
     if name == "load_market":
-        from data.snapshot import load_market
+        from data.snapshot.loading import load_market
 
         return load_market
     raise AttributeError(f"module 'data' has no attribute {name!r}")

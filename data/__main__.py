@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from data.errors import DataError
 from data.quarantine import commands as quarantine_commands
-from data.store import Store
+from data.store.store import Store
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,15 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _migrate() -> None:
-    from data.migrations import SCHEMA_VERSION
+    from data.store.migrations import SCHEMA_VERSION
 
     with Store.open() as store:
         print(f"{store.path}: layout {SCHEMA_VERSION}")
 
 
 def _tables() -> None:
-    from data.tables import tables
-    from data.views import views
+    from data.schemas.tables import tables
+    from data.schemas.views import views
 
     with Store.open(readonly=True) as store:
         for table in tables().values():

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data.store import Store
+from data.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

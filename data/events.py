@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from data.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from data.batches import Effect
-    from data.store import Store
+    from data.store.batches import Effect
+    from data.store.store import Store
 
 NEW_BLOCK = "new_block"
 NEW_RAW_DATASET = "new_raw_dataset"

@@ -16,9 +16,9 @@ from typing import Any
 
 from data import marts
 from data.errors import DataError
-from data.store import Store
-from data.tables import BATCH, Table, tables
-from data.upserts import quoted
+from data.schemas.tables import BATCH, Table, tables
+from data.store.store import Store
+from data.store.upserts import quoted
 
 MOST_ROWS = 20
 """Rows that are answered for, where a key is given in part."""

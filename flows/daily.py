@@ -52,7 +52,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="oracle-prices", reads_network=True, parameters=market),
             _protocols(""),
         ]
-    from data import snapshot
+    from data.snapshot import loading as snapshot
 
     newest = snapshot.newest()
     no_node = f"ETH_RPC_URL is not set; the stored snapshot of {newest.market} at block {newest.block} is used"

@@ -23,7 +23,7 @@ from flows import settings
 
 if TYPE_CHECKING:
     from data.events import Event
-    from data.store import Store
+    from data.store.store import Store
 
 CONSUMER = "prefect"
 AT_ONCE = 500
@@ -110,7 +110,7 @@ class Relay:
 
     def _call(self) -> str:
         from data.errors import DataError
-        from data.store import Store
+        from data.store.store import Store
 
         try:
             with Store.open(self._path) as store:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from data.tables import Table
+from data.schemas.tables import Table
 
 DIALECTS = ("postgres", "duckdb", "bigquery", "snowflake", "clickhouse")
 EXECUTED = ("postgres", "duckdb")

@@ -12,8 +12,8 @@ from data.export.ddl import create_table
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
 from data.export.parquet import record_batch, schema
 from data.export.source import CHUNK, Source
-from data.tables import Table, fingerprint
-from data.upserts import quoted
+from data.schemas.tables import Table, fingerprint
+from data.store.upserts import quoted
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from data.export.selection import content as without_arrival
 from data.export.selection import selected
 from data.export.source import Source, one_state
 from data.export.targets import Target, target
-from data.tables import Table
+from data.schemas.tables import Table
 
 
 def export(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
-from data.tables import Table
+from data.schemas.tables import Table
 
 FORMAT = "aave-liquidation-risk export 1"
 """Marks a target as ours; anything else is never overwritten."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import ExportFailed
 from data.marts.target import Target
-from data.tables import tables
+from data.schemas.tables import tables
 
 if TYPE_CHECKING:
     from sqlglot import exp

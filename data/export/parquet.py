@@ -20,7 +20,7 @@ from data.export.checksum import Checksum
 from data.export.manifest import FORMAT, Exported, File, Manifest, verified
 from data.export.selection import partitioned_by
 from data.export.source import CHUNK, Source
-from data.tables import Table, fingerprint
+from data.schemas.tables import Table, fingerprint
 
 if TYPE_CHECKING:
     import pyarrow

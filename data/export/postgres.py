@@ -15,8 +15,8 @@ from data.export.ddl import create_table, ddl
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
 from data.export.source import CHUNK, Source
 from data.export.targets import Target
-from data.tables import Table, fingerprint
-from data.upserts import quoted
+from data.schemas.tables import Table, fingerprint
+from data.store.upserts import quoted
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,7 +8,7 @@ from data.export.ddl import DIALECTS, EXECUTED, ddl
 from data.export.failures import require_packages
 from data.export.functions import FUNCTIONS
 from data.marts.target import targets
-from data.tables import tables
+from data.schemas.tables import tables
 
 
 def scripts(dialect: str) -> dict[str, str]:

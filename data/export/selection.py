@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from data.errors import ExportFailed
-from data.tables import Table, tables
+from data.schemas.tables import Table, tables
 
 SERVED = ("dim_", "fact_", "mart_")
 """Beginnings of the names of tables that are meant for readers; `raw_` and `stg_` come with `everything`."""

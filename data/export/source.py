@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from data.connection import sqlite_errors
 from data.export.checksum import Checksum
-from data.store import Store
-from data.tables import Table
-from data.upserts import quoted
+from data.schemas.tables import Table
+from data.store.connection import sqlite_errors
+from data.store.store import Store
+from data.store.upserts import quoted
 
 CHUNK = 20_000
 """Rows held at once, and rows of a Parquet row group at most."""

@@ -11,8 +11,8 @@ from data.errors import ExportFailed
 from data.export.checksum import Checksum
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
 from data.export.source import CHUNK, Source
-from data.tables import Table, fingerprint
-from data.upserts import quoted
+from data.schemas.tables import Table, fingerprint
+from data.store.upserts import quoted
 
 
 def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:

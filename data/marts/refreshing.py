@@ -13,10 +13,10 @@ from data.errors import MartFailed
 from data.events import UPDATED_AGGREGATED_DATASET, News, announce
 from data.marts.functions import register
 from data.marts.target import FOLDER, Target, targets, with_inputs
-from data.store import MANUAL_RUN, Store
-from data.tables import BATCH, Table, tables
-from data.upserts import quoted, upsert_sql
-from data.validation import Judgement, judge
+from data.schemas.tables import BATCH, Table, tables
+from data.store.store import MANUAL_RUN, Store
+from data.store.upserts import quoted, upsert_sql
+from data.store.validation import Judgement, judge
 
 CHECKED_ROWS = 500_000
 """New rows of one refresh that are held against their schema one by one. Beyond it the first ones are, and for the
@@ -252,7 +252,7 @@ def _put_aside(store: Store, bad: _BadRows, run_id: str) -> MartFailed:
     """Keep refused rows in `quarantine`, as those of a source; gives the error to raise."""
     import pandas as pd
 
-    from data.quarantine.record import Batch, record
+    from data.store.refused import Batch, record
 
     target, verdict = bad.target, bad.verdict
     frame = pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))

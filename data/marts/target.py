@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import MartFailed
-from data.tables import BATCH, tables
+from data.schemas.tables import BATCH, tables
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -47,10 +47,13 @@ class Target:
 def targets(folder: Path = FOLDER) -> dict[str, Target]:
     """Every target by name, inputs before what reads them. Raises `MartFailed` for a file that says too little."""
     found = {}
-    for path in sorted(folder.glob("*.sql")):
-        target = parse(path.name, path.read_text(encoding="utf-8"))
+    for path in sorted(folder.glob("*/*.sql"), key=lambda path: path.name):
+        if path.parent.name == "views":
+            continue
+        file = path.relative_to(folder).as_posix()
+        target = parse(file, path.read_text(encoding="utf-8"))
         if target.name in found:
-            raise MartFailed(f"{path.name}: makes {target.name}, which {found[target.name].file} makes already")
+            raise MartFailed(f"{file}: makes {target.name}, which {found[target.name].file} makes already")
         found[target.name] = target
     graph = {name: sorted(set(target.reads) & set(found) - {name}) for name, target in found.items()}
     try:

@@ -6,7 +6,7 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from data.store import Store
+from data.store.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from data.errors import NotInQuarantine, ReplayRefused
-from data.quarantine.content import unpack
-from data.quarantine.record import Batch, first_reasons, list_rows, note_failures
-from data.tables import tables
-from data.validation import Judgement
+from data.schemas.tables import tables
+from data.store.packed import unpack
+from data.store.refused import Batch, first_reasons, list_rows, note_failures
+from data.store.validation import Judgement
 
 if TYPE_CHECKING:
-    from data.store import Store
+    from data.store.store import Store
 
 FLOW = "quarantine-replay"
 """Name under which `fact_run` has replays."""
@@ -264,7 +264,7 @@ def _write(store: Store, settlement: Settlement, frames: Mapping[str, pd.DataFra
     source, key = kept.batch.source, kept.batch.key
     terms: dict[str, Any] = {"payload_sha256": kept.batch.payload_sha256 or None, "settles": settlement}
     if kept.refused and "fact_snapshot" in frames:
-        from data.snapshot import save_snapshot  # its counts and digest are computed from the rows, also now
+        from data.snapshot.loading import save_snapshot  # its counts and digest are computed from the rows, also now
 
         return save_snapshot(store, source, frames, run, **terms)
     share = kept.batch.max_bad_share if kept.refused else 1.0

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.identity import snapshot_hash
 from data.sample import configuration
 from data.sample.shapes import SHAPES, Shape
+from data.snapshot.identity import snapshot_hash
 from risk_core import Market, Positions
 
 TOTAL_DEBT_USD = 14.81e9

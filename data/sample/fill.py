@@ -20,9 +20,10 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
 
     A sample stored before is replaced; writing the same one again changes nothing. Raises `WarehouseError`.
     """
-    from data import assets, snapshot
+    from data.prices import assets
     from data.sample import frames, prices
-    from data.store import Store
+    from data.snapshot import loading as snapshot
+    from data.store.store import Store
 
     held = holdings(n_accounts, seed)
     with Store.open(db) as store:
@@ -48,7 +49,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
 
 def is_filled(db: Path | str | None = None) -> bool:
     """True when the warehouse holds a snapshot, live or sample."""
-    from data.snapshot import newest
+    from data.snapshot.loading import newest
 
     try:
         newest(db=db)

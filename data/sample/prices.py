@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from data.assets import rule_for
-from data.prices import SYNTHETIC
+from data.prices.assets import rule_for
+from data.prices.series import SYNTHETIC
 from data.sample import configuration
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ tells how a row arrived, is no part of its content, and is filled in by the stor
               key. Needs the fields `content_sha256()` and `batch()`, which the store fills in; `batch` is indexed
 `"indexes"`   further indexes, each a list of columns
 `"time"`      column with the time a row speaks of, by which its freshness is measured; left out, the first of
-              `data.tables.TIMES` that the table has
+              `data.schemas.tables.TIMES` that the table has
 """
 
 from __future__ import annotations

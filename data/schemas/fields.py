@@ -2,7 +2,7 @@
 
 Each gives a pandera field with a description, a unit and the checks of its kind. Two traps are closed here:
 `$` also matches before a final line feed (so patterns must match the whole text), and pandas turns 1.5 into 1
-when an integer is asked for (`data.validation` refuses it before coercion).
+when an integer is asked for (`data.store.validation` refuses it before coercion).
 """
 
 from __future__ import annotations
@@ -129,7 +129,10 @@ def batch() -> Any:
 def content_sha256() -> Any:
     """Digest of a row's content columns, filled in by the store; tells a corrected row from one that came again."""
     return _field(
-        "SHA-256 of the row's content (data.content.digests)", "sha256", provenance=True, whole_text_matches=SHA256
+        "SHA-256 of the row's content (data.store.content.digests)",
+        "sha256",
+        provenance=True,
+        whole_text_matches=SHA256,
     )
 
 

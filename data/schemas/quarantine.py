@@ -45,7 +45,7 @@ class QuarantineBatches(pa.DataFrameModel):
 
 
 class QuarantineContent(pa.DataFrameModel):
-    """`quarantine_content`: the rows of quarantined batches, as they came (data.quarantine.content)."""
+    """`quarantine_content`: the rows of quarantined batches, as they came (data.store.packed)."""
 
     batch_id: Series[str] = sha256("the batch (quarantine_batch)")
     table_name: Series[str] = name("table the rows were meant for")

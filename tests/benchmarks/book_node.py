@@ -27,11 +27,11 @@ from typing import Any
 from eth_abi import encode
 from eth_utils import keccak
 
-from flows.cross_checks import Rules
-from flows.sources import abis
-from flows.sources.aave_accounts import Account
-from flows.sources.aave_rpc import Reserve
-from flows.sources.abis import Function
+from flows.aave.accounts import Account
+from flows.aave.checks import Rules
+from flows.aave.contracts import Reserve
+from flows.clients import abis
+from flows.clients.abis import Function
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHAIN_ID = 31_337

@@ -47,8 +47,8 @@ def decode(table: Table) -> None:
     from web3 import Web3
     from web3.datastructures import AttributeDict
 
-    from flows.sources.log_columns import LogColumns
-    from flows.sources.transfers import TRANSFERS
+    from flows.chain.transfers import TRANSFERS
+    from flows.clients.log_columns import LogColumns
 
     event = TRANSFERS[2]
     logs: list[dict[str, Any]] = []
@@ -115,8 +115,8 @@ def to_parquet(table: Table) -> None:
 def export_by_flow(folder: Path, url: str, dataset: str) -> tuple[int, float]:
     """Rows and seconds of the flow's own export; ERC-20 alone is counted, as cryo does."""
     script = (
-        "import sys, time, pathlib, pyarrow.parquet as pq; from flows.chain_parquet import export\n"
-        "from flows.sources.chain_rpc import ChainNode; from flows.sources.json_rpc import JsonRpc\n"
+        "import sys, time, pathlib, pyarrow.parquet as pq; from flows.chain.parquet import export\n"
+        "from flows.chain.node import ChainNode; from flows.clients.json_rpc import JsonRpc\n"
         "folder, url, dataset, last = sys.argv[1:]\n"
         "start = time.perf_counter()\n"
         "export(ChainNode(JsonRpc(url)), 1, dataset, 0, int(last), pathlib.Path(folder))\n"
@@ -208,7 +208,7 @@ def _backfilled(url: str, blocks: int) -> tuple[int, float, float]:
             process.returncode = os.waitstatus_to_exitcode(status)
         taken = time.perf_counter() - start
         assert process.returncode == 0, command
-        from data.store import Store
+        from data.store.store import Store
 
         with Store.open(db, readonly=True) as store:
             rows = sum(store.rows(f"SELECT count(*) FROM {name}")[0][0] for name in TABLES)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from data.store import Store
+from data.store.store import Store
 from tests.benchmarks.table import Table
 from tests.node.chain import Chain
 

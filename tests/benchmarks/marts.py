@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from data import marts
-from data.batches import Effect, next_batch, note_batch
-from data.store import Store
+from data.store.batches import Effect, next_batch, note_batch
+from data.store.store import Store
 from tests.benchmarks.table import Table
 
 ROWS = 1_000_000

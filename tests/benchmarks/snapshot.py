@@ -37,8 +37,8 @@ class Taken:
 
 def run(table: Table) -> None:
     """`aave-market` in this process, imports done; first in full into a new warehouse, then carried forward."""
-    from flows.sources.block_reader import CONCURRENCY
-    from flows.sources.json_rpc import JsonRpc
+    from flows.clients.block_reader import CONCURRENCY
+    from flows.clients.json_rpc import JsonRpc
 
     table.title(f"snapshot: {HOLDERS:,} holders over a node {1e3 * LATENCY:.0f} ms away, concurrency {CONCURRENCY}")
     with book_node.running(HOLDERS, LATENCY) as url, tempfile.TemporaryDirectory() as folder:
@@ -70,11 +70,11 @@ def run(table: Table) -> None:
 
 def read(url: str, db: Path, from_block: int = book_node.FIRST_BLOCK) -> Taken:
     """One snapshot of the newest block, in full where nothing can be carried."""
-    from data.store import Store
-    from flows import aave_market
+    from data.store.store import Store
+    from flows.aave import aave_market
+    from flows.aave.reading import Place
+    from flows.clients.json_rpc import JsonRpc
     from flows.errors import CrossCheckFailed
-    from flows.market_reading import Place
-    from flows.sources.json_rpc import JsonRpc
 
     rpc = JsonRpc(url)
     place = Place(market="Bench", chain_id=book_node.CHAIN_ID, provider=book_node.PROVIDER)

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from dashboard import ids
 from dashboard.app import create_app
-from dashboard.drivers import DRIVERS
-from dashboard.state import WhatIf
-from dashboard.warehouse import Warehouse
+from dashboard.market.drivers import DRIVERS
+from dashboard.market.state import WhatIf
+from dashboard.market.warehouse import Warehouse
 from tests.benchmarks.table import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 from tests.benchmarks.table import Table
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import formatting as fmt
-from data.store import Store
+from dashboard.look import formatting as fmt
+from data.store.store import Store
 from tests.browser.conftest import Visit
 
 WIDE, PHONE = (1440, 900), (390, 844)

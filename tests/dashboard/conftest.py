@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import risk_core as rc
-from dashboard.book import Book, Estimate, Run
-from dashboard.drivers import AssetMap
-from dashboard.warehouse import Status, Unavailable
+from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.drivers import AssetMap
+from dashboard.market.warehouse import Status, Unavailable
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)

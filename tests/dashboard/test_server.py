@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 import dashboard.__main__ as command
 from dashboard.app import create_app
-from dashboard.warehouse import Unavailable, Warehouse
+from dashboard.market.warehouse import Unavailable, Warehouse
 from tests.dashboard.conftest import MemorySource
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ import pytest
 from data.sample.book import holdings
 from data.sample.fill import fill
 from data.sample.frames import frames
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 
 ACCOUNTS = 400
 SEED = 11

@@ -13,8 +13,8 @@ import pandas as pd
 
 from data.sample.book import holdings
 from data.sample.frames import frames
-from data.snapshot import save_snapshot
-from data.store import Store
+from data.snapshot.loading import save_snapshot
+from data.store.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import as_live
 from tests.data.feeding_sources import chain_blocks, lending_events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from data.store import Store
+from data.store.store import Store
 from tests.data.made_up_rows import made_up
 
 NOON = 1_767_268_800

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from data.store import Store
+from data.store.store import Store
 
 FEED = "0x" + "fe" * 20
 OTHER = "0x" + "ee" * 20

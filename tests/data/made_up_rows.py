@@ -10,7 +10,7 @@ import pandas as pd
 
 from data.schemas import SCHEMAS
 from data.schemas.fields import ADDRESS, HASH32, SHA256, UINT
-from data.tables import BATCH, CONTENT_SHA256, tables
+from data.schemas.tables import BATCH, CONTENT_SHA256, tables
 
 FORMS = {ADDRESS: "0x" + "1" * 40, HASH32: "0x" + "2" * 64, SHA256: "3" * 64, UINT: "1"}
 

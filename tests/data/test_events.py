@@ -9,7 +9,7 @@ import pytest
 from data import marts
 from data.errors import BatchRefused, WarehouseError
 from data.events import EVERYTHING, News, announce, commit_offset, offset, read_events
-from data.store import Store
+from data.store.store import Store
 from tests.data.candles import candles
 
 

@@ -7,8 +7,8 @@ import pytest
 from data import lineage, marts
 from data.__main__ import main
 from data.errors import DataError
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 from tests.data.candles import candles
 
 
@@ -30,7 +30,7 @@ def test_a_made_row_leads_to_the_write_the_run_and_the_received_row(prices):
     assert (old.row["price_usd"], old.write.flow, old.write.key) == (10.0, "first", "1h:first")
     assert (corrected.row["price_usd"], corrected.write.flow, corrected.write.source) == (12.0, "second", "binance")
     assert corrected.write.params == '{"days": 1}'
-    assert corrected.made_by == ("data/marts/stg_prices.sql",)
+    assert corrected.made_by == ("data/marts/prices/stg_prices.sql",)
     [received] = corrected.received
     assert received.table == "raw_binance_klines"
     assert received.agree_in == {"symbol": "ETHUSDT", "interval": "1h", "batch": 2}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data import snapshot
 from data.sample.book import holdings
 from data.sample.fill import fill
 from data.sample.frames import frames
-from data.store import Store
+from data.snapshot import loading as snapshot
+from data.store.store import Store
 
 LIVE = "AaveV3Ethereum"
 HOUR = 3600

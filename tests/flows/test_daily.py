@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from pytest_httpserver import HTTPServer
 
-from data import results
 from data.errors import NoSnapshot, WarehouseMissing
-from data.store import Store
+from data.results import runs as results
+from data.store.store import Store
 from flows import daily, registry
 from flows.errors import SourceUnavailable
-from tests.flows.binance_server import DEFAULT, BinanceServer, wave
 from tests.flows.conftest import LIVE
-from tests.flows.defillama_server import aave
+from tests.flows.prices.binance_server import DEFAULT, BinanceServer, wave
+from tests.flows.protocols.defillama_server import aave
 
 PAIRS = (
     "LINKUSDT", "AAVEUSDT", "CRVUSDT", "SNXUSDT", "UNIUSDT", "LDOUSDT", "ENSUSDT", "1INCHUSDT", "EURUSDT", "PAXGUSDT",
@@ -24,7 +24,7 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
     others = {pair: wave(10.0 + number, phase=2.0 + number) for number, pair in enumerate(PAIRS)}
     server = BinanceServer(httpserver, DEFAULT | others)
     monkeypatch.setenv("BINANCE_URL", server.url)
-    monkeypatch.setattr("flows.sources.http_retry.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("flows.clients.http_retry.FIRST_PAUSE", 0.0)
     return server
 
 

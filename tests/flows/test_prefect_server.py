@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from data.store import Store
+from data.store.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PREFECT = Path(sys.executable).with_name("prefect")

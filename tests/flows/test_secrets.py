@@ -75,7 +75,7 @@ ANSWERS: dict[str, Callable[[Request], Response]] = {
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.sources import http_retry, json_rpc
+    from flows.clients import http_retry, json_rpc
 
     monkeypatch.setattr(http_retry, "FIRST_PAUSE", 0.0)
     monkeypatch.setattr(http_retry, "PAUSE_WITHOUT_ADVICE", 0.0)
@@ -190,7 +190,7 @@ def test_run_parameters_are_stored_without_secrets(plant, store_of_run):
 
 @pytest.fixture
 def store_of_run(own_warehouse):
-    from data.store import Store
+    from data.store.store import Store
     from flows.pipeline import recorded
 
     def run(params: dict, message: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import data
-from data.store import Store
+from data.store.store import Store
 from risk_core import Market
 from tests.node.harness import NodeMarket, running_market
 from tests.node.toolchain import ToolchainMissing

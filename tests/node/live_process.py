@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data.store import Store
+from data.store.store import Store
 from tests.conftest import REPOSITORY
 
 

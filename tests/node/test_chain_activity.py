@@ -14,7 +14,7 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from data.store import Store
+from data.store.store import Store
 from tests.node import log_writer, toolchain
 from tests.node.chain import GENESIS, Chain, anvil
 from tests.node.toolchain import ToolchainMissing

@@ -11,8 +11,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 import data
-from data.store import Store
-from tests.flows.binance_server import DEFAULT, BinanceServer, wave
+from data.store.store import Store
+from tests.flows.prices.binance_server import DEFAULT, BinanceServer, wave
 from tests.node.harness import NodeMarket
 
 pytestmark = pytest.mark.node

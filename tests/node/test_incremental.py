@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import data
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
+from flows.clients import abis
 from flows.errors import CrossCheckFailed
-from flows.sources import abis
 from tests.node import population
 from tests.node.artifacts import contract
 from tests.node.chain import Reverted

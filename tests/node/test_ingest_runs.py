@@ -8,11 +8,11 @@ import pytest
 
 import data
 import risk_core as rc
-from data.store import Store
+from data.store.store import Store
+from flows.aave.holders import Tokens, scan
+from flows.clients.block_reader import BlockReader, get_block
+from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
-from flows.sources.block_reader import BlockReader, get_block
-from flows.sources.holders import Tokens, scan
-from flows.sources.json_rpc import JsonRpc
 from tests.node.conftest import Ingested, assert_same_health, run_flow
 from tests.node.harness import NodeMarket
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data.store import Store
+from data.store.store import Store
 from tests.node.artifacts import contract
 from tests.node.conftest import Ingested
 from tests.node.harness import NodeMarket

@@ -16,7 +16,7 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from data.store import Store
+from data.store.store import Store
 from tests.flows.chain.canonical import canonical, chain_of, chain_told
 from tests.node import log_writer, toolchain
 from tests.node.chain import Chain, anvil

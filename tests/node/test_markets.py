@@ -8,9 +8,9 @@ import pytest
 
 import data
 import risk_core as rc
-from data import snapshot
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.snapshot import loading as snapshot
+from data.store.store import Store
 from flows.errors import ConfigurationError
 from tests.node.conftest import assert_same_health, run_flow
 from tests.node.harness import NodeMarket, running_market
@@ -76,8 +76,8 @@ def test_a_second_chain_under_the_name_of_the_first_is_refused(chains: tuple[Nod
 def test_a_chain_by_its_id_is_found_among_several_nodes(
     chains: tuple[NodeMarket, NodeMarket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from flows import aave_market, registry
-    from flows.sources import address_book
+    from flows import registry
+    from flows.aave import aave_market, address_book
 
     here, there = chains
     known = address_book.by_name("AaveV3Base")

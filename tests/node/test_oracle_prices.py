@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from data.store import Store
+from data.store.store import Store
 from flows import registry
 from tests.node.artifacts import contract
 from tests.node.chain import Chain, anvil

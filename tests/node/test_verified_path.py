@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import data
-from data.store import Store
-from data.tables import tables
-from flows.route_checks import AccountsMissing, RoutesDisagree
-from tests.flows.graph.book import ORACLE, put_holding, put_reserve
-from tests.flows.graph.schemas import AAVE_V3
-from tests.flows.graph.server import Book, Gateway, Subgraph, serving
+from data.schemas.tables import tables
+from data.store.store import Store
+from flows.aave.candidates.agreement import AccountsMissing, RoutesDisagree
+from tests.flows.aave.candidates.book import ORACLE, put_holding, put_reserve
+from tests.flows.aave.candidates.schemas import AAVE_V3
+from tests.flows.aave.candidates.server import Book, Gateway, Subgraph, serving
 from tests.node.conftest import run_flow
 from tests.node.harness import NodeMarket, running_market
 from tests.node.toolchain import ToolchainMissing

@@ -13,8 +13,8 @@ import pytest
 
 from data import marts
 from data.sample.fill import fill
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 from tests.data.export.rows import hostile, plausible
 from tests.data.feeding import FEEDERS
 

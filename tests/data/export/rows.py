@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from data.tables import Column, Table
+from data.schemas.tables import Column, Table
 
 MIDNIGHT = 1_767_225_600
 TEXTS = [

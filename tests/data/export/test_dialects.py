@@ -19,8 +19,8 @@ from data.export.marts import build, translate
 from data.export.scripts import scripts
 from data.marts.functions import register
 from data.marts.target import targets
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 from tests.data.export.answers import difference
 
 QUESTIONS = {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "queries").glob("*.sql"))}

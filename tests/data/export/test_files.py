@@ -19,10 +19,10 @@ from data.export import export, source
 from data.export.__main__ import main
 from data.export.selection import partitioned_by
 from data.export.targets import target
-from data.store import Store
-from data.tables import tables
+from data.schemas.tables import tables
+from data.store.store import Store
 from tests.data.conftest import execute, price_rows
-from tests.data.test_full_disk import fill, small_disk  # noqa: F401
+from tests.data.store.test_full_disk import fill, small_disk  # noqa: F401
 
 
 def rows_of(path: Path, name: str) -> list[tuple]:

@@ -12,9 +12,9 @@ from data.export import export, source
 from data.export.__main__ import main
 from data.export.checksum import Checksum
 from data.export.targets import target
-from data.store import Store
-from data.tables import tables
-from data.upserts import quoted
+from data.schemas.tables import tables
+from data.store.store import Store
+from data.store.upserts import quoted
 from tests.data.conftest import execute, price_rows
 
 pytestmark = pytest.mark.postgres

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 import data
-from data.store import Store
+from data.store.store import Store
 from flows import registry
-from flows.sources import json_rpc
+from flows.clients import json_rpc
 from tests.flows.aave.fake_node import FakeNode, serving
 
 SNAPSHOT_TABLES = ("fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")

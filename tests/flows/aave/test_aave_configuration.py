@@ -88,7 +88,7 @@ def test_the_command_line_says_one_line_and_exits_with_one(node: FakeNode, capsy
 
 
 def test_nodes_of_several_chains(monkeypatch: pytest.MonkeyPatch):
-    from flows.market_place import node_url
+    from flows.aave.place import node_url
 
     monkeypatch.delenv("AAVE_POOL_ADDRESSES_PROVIDER", raising=False)
     monkeypatch.setenv("ETH_RPC_URL", "http://127.0.0.1:1")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import data
-from flows import holder_scan
+from flows.aave import holder_scan
 from flows.errors import (
     SourceRefused,
     SourceUnavailable,

@@ -6,7 +6,7 @@ import pytest
 from eth_abi import encode
 
 import data
-from flows import cross_checks
+from flows.aave import checks as cross_checks
 from tests.flows.aave.conftest import SNAPSHOT_TABLES, run, stored
 from tests.flows.aave.fake_node import FakeNode, Refused
 

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.cross_checks import Rules
+from flows.aave import address_book
+from flows.aave.accounts import Account
+from flows.aave.checks import Rules
+from flows.aave.contracts import EMode, Reserve, symbol_of
+from flows.aave.holders import NOBODY, RangeSize, Tokens, pairs_of, scan, touched_by
+from flows.clients import abis
+from flows.clients.abis import Function, WrongShape
+from flows.clients.block_reader import Failure
+from flows.clients.json_rpc import JsonRpc, Request, RpcError
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused
 from flows.settings import get, redacted
-from flows.sources import abis, address_book
-from flows.sources.aave_accounts import Account
-from flows.sources.aave_rpc import EMode, Reserve, symbol_of
-from flows.sources.abis import Function, WrongShape
-from flows.sources.block_reader import Failure
-from flows.sources.holders import NOBODY, RangeSize, Tokens, pairs_of, scan, touched_by
-from flows.sources.json_rpc import JsonRpc, Request, RpcError
 
 ALICE, BOB = "0x" + "a1" * 20, "0x" + "b0" * 20
 POOL, WETH, AWETH, VWETH = ("0x" + digit * 40 for digit in "1234")

@@ -16,9 +16,9 @@ from eth_utils import keccak
 import data
 from data import marts
 from data.errors import SnapshotRefused
-from data.store import Store
+from data.store.store import Store
+from flows.aave import address_book
 from flows.errors import CrossCheckFailed, SourceRefused
-from flows.sources import address_book
 from tests.flows.aave.conftest import nothing_is_stored, run, stored
 from tests.flows.aave.fake_node import FakeNode, serving, word
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import carried_checks, cross_checks
-from flows.aave_book import Book, holdings
-from flows.aave_rows import MarketState, to_frames
-from flows.carried_rows import carried_columns
-from flows.sources.aave_accounts import Account, AccountData
-from flows.sources.aave_rpc import Contracts, EMode
-from flows.sources.block_reader import Block
+from flows.aave import checks as cross_checks
+from flows.aave.accounts import Account, AccountData
+from flows.aave.contracts import Contracts, EMode
+from flows.aave.incremental import checks as carried_checks
+from flows.aave.incremental.book import Book, holdings
+from flows.aave.incremental.rows import carried_columns
+from flows.aave.rows import MarketState, to_frames
+from flows.clients.block_reader import Block
 from risk_core.units import WAD
 from tests.benchmarks import book_node
 

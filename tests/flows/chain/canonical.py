@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 from data.events import read_events
-from data.store import Store
-from data.tables import tables
-from flows.chain_activity import DERIVED
+from data.schemas.tables import tables
+from data.store.store import Store
+from flows.chain.chain_activity import DERIVED
 
 TABLES = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs", "stg_chain_blocks",
           "stg_token_transfers", "stg_dex_swaps", "stg_primitives", *DERIVED)  # fmt: skip

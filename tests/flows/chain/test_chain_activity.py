@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from data.store import Store
-from flows import chain_backfill
-from flows.chain_backfill import NotTheStoredChain, chunks, gathered, in_order
+from data.store.store import Store
+from flows.chain import backfill as chain_backfill
+from flows.chain.backfill import NotTheStoredChain, chunks, gathered, in_order
+from flows.chain.node import BrokenChain
 from flows.errors import ConfigurationError, FlowError, MalformedAnswer, SourceRefused, SourceUnavailable
-from flows.sources.chain_rpc import BrokenChain
 from tests.flows.chain.fake_chain import FakeChain, Refused, address, word
 
 TABLES = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs", "stg_chain_blocks",
@@ -218,7 +218,7 @@ def test_answers_that_contradict_each_other_stop_the_run_before_their_block(
     chain: FakeChain, backfill: Backfill, monkeypatch: pytest.MonkeyPatch,
     method: str, number: int, change: Any, error: type[Exception], words: str,
 ):  # fmt: skip
-    monkeypatch.setattr("flows.sources.json_rpc.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("flows.clients.json_rpc.time.sleep", lambda seconds: None)
     spoil(chain, method, number, change)
     with pytest.raises(error, match=words):
         backfill(8, 15)
@@ -229,7 +229,7 @@ def test_answers_that_contradict_each_other_stop_the_run_before_their_block(
 def test_a_block_replaced_between_two_answers_is_read_again(
     chain: FakeChain, backfill: Backfill, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("flows.sources.json_rpc.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("flows.clients.json_rpc.time.sleep", lambda seconds: None)
     turns = iter(range(100))
 
     def once(method: str, params: Any, answer: Any) -> Any:
@@ -242,7 +242,7 @@ def test_a_block_replaced_between_two_answers_is_read_again(
 
 
 def test_a_node_that_is_away_is_said_to_be(chain: FakeChain, backfill: Backfill, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("flows.sources.json_rpc.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("flows.clients.json_rpc.time.sleep", lambda seconds: None)
     monkeypatch.setenv("ETH_RPC_URL", "http://127.0.0.1:1")
     with pytest.raises(SourceUnavailable):
         backfill(0, 9)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from data.store import Store
-from flows import chain_parquet
+from data.store.store import Store
+from flows.chain import parquet as chain_parquet
+from flows.clients.json_rpc import RpcError
 from flows.errors import MalformedAnswer
-from flows.sources.json_rpc import RpcError
 from tests.flows.chain.fake_chain import FakeChain, word
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed (requirements-export.txt)")

@@ -14,15 +14,15 @@ import pytest
 
 from data import marts
 from data.events import read_events
-from data.store import Store
-from flows.chain_activity import DERIVED
-from flows.chain_backfill import NotTheStoredChain
-from flows.chain_live import Follower, ReorganisedTooDeep, follow
+from data.store.store import Store
+from flows.chain.backfill import NotTheStoredChain
+from flows.chain.chain_activity import DERIVED
+from flows.chain.live import Follower, ReorganisedTooDeep, follow
+from flows.chain.node import ChainNode
+from flows.clients.json_rpc import JsonRpc
+from flows.clients.new_heads import NewHeads
 from flows.continuous import Stop
 from flows.errors import ConfigurationError, MalformedAnswer
-from flows.sources.chain_rpc import ChainNode
-from flows.sources.json_rpc import JsonRpc
-from flows.sources.new_heads import NewHeads
 from tests.flows.chain.canonical import canonical, chain_of, chain_told
 from tests.flows.chain.fake_chain import FakeChain
 from tests.flows.chain.fake_socket import FakeSocket, until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.store import Store
+from data.store.store import Store
 from flows import registry
 from flows.errors import ConfigurationError
 from tests.flows.chain.canonical import canonical, chain_of, chain_told

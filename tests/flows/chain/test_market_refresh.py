@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 
-from flows import live_market
+from flows.aave import live_refresh as live_market
+from flows.aave.live_refresh import EVERYTHING, NOTHING, MarketRefresh
 from flows.errors import SourceUnavailable
-from flows.live_market import EVERYTHING, NOTHING, MarketRefresh
 
 
 class Reads(MarketRefresh):

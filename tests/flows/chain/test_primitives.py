@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from eth_abi import encode
 
-from flows.sources.chain_rows import log_columns
-from flows.sources.log_columns import Event, LogColumns
-from flows.sources.primitives import FORMS, SWAPS, SYNC, V2_SWAP, V3_SWAP, primitives
+from flows.chain.columns import log_columns
+from flows.chain.primitives import FORMS, SWAPS, SYNC, V2_SWAP, V3_SWAP, primitives
+from flows.clients.log_columns import Event, LogColumns
 
 POOL, ALICE, BOB, TOKEN = ("0x" + byte * 20 for byte in ("11", "a1", "b0", "70"))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from flows.sources.chain_rows import block_columns, log_columns, receipt_columns, transaction_columns
-from flows.sources.transfers import token_transfers
+from flows.chain.columns import block_columns, log_columns, receipt_columns, transaction_columns
+from flows.chain.transfers import token_transfers
 
 PEER_NAMES = {
     "hash": {"expected_blocks": "block_hash", "expected_transactions": "transaction_hash"},

@@ -7,8 +7,8 @@ from eth_abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.sources.log_columns import LogColumns
-from flows.sources.transfers import BATCH, SINGLE, TRANSFER_TOPIC, token_transfers
+from flows.chain.transfers import BATCH, SINGLE, TRANSFER_TOPIC, token_transfers
+from flows.clients.log_columns import LogColumns
 
 ALICE, BOB, TOKEN = ("0x" + byte * 20 for byte in ("a1", "b0", "70"))
 MOST = 2**256 - 1

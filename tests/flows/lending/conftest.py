@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from eth_abi import encode
 
-from data.store import Store
+from data.store.store import Store
 from flows import registry
 from tests.flows.aave.fake_node import serving
 from tests.flows.lending.logs import address

@@ -14,8 +14,8 @@ from eth_abi import encode
 import data
 from data.errors import SnapshotRefused
 from flows import registry
+from flows.compound.state import WAD
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
-from flows.sources.compound_state import WAD
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from data import marts
-from data.batches import Effect, next_batch, note_batch
-from data.store import Store
+from data.store.batches import Effect, next_batch, note_batch
+from data.store.store import Store
 from flows.errors import ConfigurationError, SourceRefused
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
@@ -281,7 +281,7 @@ class ToyVendor:
     name = "toy"
 
     def events(self, market: str, first: int, last: int):
-        from flows.sources.lending_logs import LendingMarket, decode
+        from flows.lending.logs import LendingMarket, decode
 
         here = LendingMarket(name=market, protocol="aave_v3", chain_id=1, contracts={at.POOL: ""})
         logs = [entry | {"blockTimestamp": hex(time_of(8))} for entry in (supply(8, 4), supply(8, 5, index=1))]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.errors import MalformedAnswer
-from flows.sources import lending_logs
-from flows.sources.lending_logs import NOBODY, LendingEvent, LendingMarket, decode
+from flows.lending import logs as lending_logs
+from flows.lending.logs import NOBODY, LendingEvent, LendingMarket, decode
 from tests.flows.lending.logs import address, log
 
 POOL, COMET, CUSDC, CETH = address(0xA), address(0xB), address(0xC), address(0xD)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 from eth_abi import encode
 
-from data.store import Store
+from data.store.store import Store
 from flows import registry
 from flows.errors import ConfigurationError, CrossCheckFailed, MalformedAnswer
-from flows.lending_subgraph import compare_with_logs
-from flows.sources import lending_messari
-from tests.flows.graph.server import Book, Gateway, Subgraph, serving
+from flows.lending import messari as lending_messari
+from flows.lending.subgraph import compare_with_logs
+from tests.flows.aave.candidates.server import Book, Gateway, Subgraph, serving
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
 from tests.flows.lending.node import time_of

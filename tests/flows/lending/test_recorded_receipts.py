@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.sources.json_rpc import quantity
-from flows.sources.lending_logs import LendingEvent, LendingMarket, decode
+from flows.clients.json_rpc import quantity
+from flows.lending.logs import LendingEvent, LendingMarket, decode
 
 V3 = LendingMarket(name="v3", protocol="aave_v3", chain_id=1,
                    contracts={"0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2": ""})  # fmt: skip

@@ -1,0 +1,1 @@
+"""How everything looks: theme, shell, components, axes, formatting."""

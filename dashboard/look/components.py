@@ -1,0 +1,243 @@
+"""The parts pages are made of. They lay out text that is already formatted; nothing here computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.axes import CONFIG
+from dashboard.look.theme import reserve_token
+from dashboard.market.book import Estimate
+from dashboard.market.drivers import Driver
+
+Children = Any
+
+
+def icon(name: str) -> html.I:
+    return html.I(className=f"ico ico-{name}", **{"aria-hidden": "true"})
+
+
+def pill(severity: str, text: str, title: str = "") -> html.Span:
+    """Severity as shape, word and colour together: ok, watch, warn, crit; flat says something neutral."""
+    return html.Span(text, className=f"sev {severity}", title=title or None)
+
+
+def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
+    """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
+    parts: list[Children] = [html.Span(text, className="txt", title=text)]
+    if source:
+        parts.append(
+            html.A(
+                icon("down"),
+                href=source,
+                target="_blank",
+                title="The figures as JSON",
+                **{"aria-label": "The figures as JSON"},
+            )
+        )
+    return html.Div(parts, className="pass")
+
+
+def card(
+    title: str,
+    body: Children,
+    footer: str = "",
+    sub: Children = "",
+    right: Children = None,
+    flush: bool = False,
+    source: str = "/api/v1/summary",
+) -> html.Section:
+    head = [html.H2(title), html.Span(sub, className="sub") if isinstance(sub, str) else sub]
+    if right is not None:
+        head += [html.Span(className="sp"), right]
+    parts = [html.Header(head), html.Div(body, className="body flush scrollx" if flush else "body")]
+    if footer:
+        parts.append(passport(footer, source))
+    return html.Section(parts, className="card")
+
+
+def graph(component_id: str, height: int, label: str, figure: dict | None = None) -> html.Div:
+    """A chart with the sentence it stands for; its place is kept while it loads."""
+    empty = {"data": [], "layout": {"height": height, "xaxis": {"visible": False}, "yaxis": {"visible": False},
+                                    "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}}  # fmt: skip
+    chart = dcc.Graph(id=component_id, figure=figure or empty, config=CONFIG, style={"height": f"{height}px"})
+    return html.Div(chart, role="img", **{"aria-label": label})
+
+
+def error_text(estimate: Estimate) -> str:
+    """What stands beside a figure: its 95 % interval, or that too few draws carry one."""
+    if estimate.n_positive == 0:
+        return ""  # nothing was drawn that could carry an error; the note says so
+    if estimate.few_draws:
+        return "few draws"
+    if estimate.low is None or estimate.high is None:
+        return ""
+    below, above = estimate.value - estimate.low, estimate.high - estimate.value
+    if max(below, above) > 1.6 * max(min(below, above), 1e-9):
+        return fmt.money_range(estimate.low, estimate.high)
+    return fmt.money_error(estimate.value, estimate.half_width)
+
+
+def money_value(estimate: Estimate) -> list[Children]:
+    """A figure in dollars with its error beside it, smaller."""
+    return [
+        html.Span(fmt.money(estimate.value), title=fmt.money_full(estimate.value)),
+        html.Span(error_text(estimate), className="err"),
+    ]
+
+
+def kpi(
+    component_id: str,
+    label: str,
+    value: Children,
+    note: Children,
+    meta: str,
+    severity: Children = None,
+    meaning: str = "",
+    right: str = "",
+) -> html.Section:
+    return html.Section(
+        [
+            html.Div([html.Span(label, title=meaning or None), html.Span(className="sp"), severity], className="lab"),
+            html.Div(value, className="val", id=component_id),
+            html.Div(note, className="del"),
+            html.Div([html.Span(meta), html.Span(className="sp"), html.Span(right)], className="meta"),
+        ],
+        className="card kpi",
+    )
+
+
+def strip(items: Iterable[tuple[str, Children, str]]) -> html.Section:
+    """Small figures in one line: label, value, note."""
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.Div(label, className="l", title=label),
+                    html.Div(value, className="v"),
+                    html.Div(note, className="n", title=note),
+                ]
+            )
+            for label, value, note in items
+        ],
+        className="strip",
+    )
+
+
+def token(symbol: str) -> html.Span:
+    """A reserve's name with its colour."""
+    dot = html.I(className="dot", style={"background": f"var(--ui-{reserve_token(symbol)})"})
+    return html.Span([dot, symbol or fmt.MISSING], className="tok")
+
+
+def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], tight: bool = False) -> html.Table:
+    """`head`: (text, is a figure) for each column; figures are set right. `tight` for narrow cards."""
+    numeric = ["num" if is_figure else None for _, is_figure in head]
+    return html.Table(
+        [
+            html.Thead(html.Tr([html.Th(text, className=cls) for (text, _), cls in zip(head, numeric, strict=True)])),
+            html.Tbody(
+                [
+                    html.Tr([html.Td(cell, className=cls) for cell, cls in zip(row, numeric, strict=True)])
+                    for row in rows
+                ]
+            ),
+        ],
+        className="t tight" if tight else "t",
+    )
+
+
+def empty(title: str, text: Children, command: str = "") -> html.Div:
+    """What is missing, what it means, and the command that fills it."""
+    parts: list[Children] = [html.B(title), html.P(text)]
+    if command:
+        parts.append(html.Code(command))
+    return html.Div(parts, className="empty")
+
+
+def missing(title: str, text: Children, command: str = "") -> html.Div:
+    """A page that has nothing to show yet."""
+    return html.Div(html.Section(empty(title, text, command), className="card"), className="page")
+
+
+def skeleton(rows: int) -> html.Div:
+    """The shape of a table that is on its way."""
+    return html.Div([html.Div(className="skel") for _ in range(rows)], className="skels", **{"aria-hidden": "true"})
+
+
+def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
+    """(colour token, text, solid | dashed | block) of each series, where lines cannot be labelled at their end."""
+    marks = []
+    for colour, text, kind in items:
+        if kind == "block":
+            mark = html.I(className="sq", style={"background": f"var(--ui-{colour})"})
+        else:
+            mark = html.I(style={"borderColor": f"var(--ui-{colour})", "borderTopStyle": kind})
+        marks.append(html.Span([mark, text]))
+    return html.Div(marks, className="leg")
+
+
+def banner(severity: str, word: str, text: Children, action: Children = None) -> html.Div:
+    return html.Div(
+        [pill(severity, word), html.Span(text), html.Span(className="sp"), action],
+        className=f"banner {severity}",
+        role="status",
+    )
+
+
+def compare(
+    component_id: str, label: str, value: str, baseline: str, change: str, tone: str, title: str = ""
+) -> html.Section:
+    """A figure in the scenario, the same in the baseline, and the difference in words and colour."""
+    tag = pill("flat", "exact", "Exact: every account, no sampling")
+    return html.Section(
+        [
+            html.Div([html.Span(label), html.Span(className="sp"), tag], className="lab"),
+            html.Div(value, className="val", id=component_id, title=title or None),
+            html.Div(f"baseline {baseline}", className="bl"),
+            html.Div(change, className=f"dl {tone}"),
+        ],
+        className="card cmp",
+    )
+
+
+def address(text: str) -> html.Span:
+    return html.Span(fmt.short_hash(text), className="mono", title=text)
+
+
+def slider_row(driver: Driver, value: float, note: str) -> html.Div:
+    """A driver: label, number, reset, track with a fill from the baseline to the handle, and what it moves."""
+    position = driver.position(driver.baseline)
+    props = {k: getattr(driver, k) for k in ("key", "low", "high", "baseline", "unit")}
+    changed = abs(value - driver.baseline) > 1e-9
+    # No min and max here: a number out of range must reach the callback, which keeps the old one and says why.
+    typed = dcc.Input(id=ids.of("typed", driver.key), type="number", value=value, step="any", debounce=True)
+    slider = dcc.Slider(
+        id=ids.of("slider", driver.key), min=driver.low, max=driver.high, step=driver.step, value=value, marks=None,
+        updatemode="drag", allow_direct_input=False, included=False,
+    )  # fmt: skip
+    return html.Div(
+        [
+            html.Label(driver.label, htmlFor=ids.in_page(ids.of("typed", driver.key))),
+            html.Span([typed, html.Span(driver.unit, className="unit")], className="inp"),
+            html.Button(icon("reset"), id=ids.of("reset", driver.key), className="rs", n_clicks=0,
+                        title=f"Reset {driver.label}", **{"aria-label": f"Reset {driver.label}"}),
+            html.Div(
+                [
+                    html.Div(className="rail"),
+                    html.Div(id=ids.of("fill", driver.key), className="fill"),
+                    html.I(className="tick", style={"left": f"calc(8px + {position:.4f} * (100% - 16px) - 1px)"}),
+                    html.Div(slider, className="rw-slider"),
+                ],
+                className="trk",
+            ),
+            html.Div(id=ids.of("problem", driver.key), className="no", role="alert"),
+            html.Div([html.B(id=ids.of("caption", driver.key)), html.Span(note)], className="cap"),
+            dcc.Store(id=ids.of("driver", driver.key), data=props),
+        ],
+        className="sl chg" if changed else "sl", id=ids.of("row", driver.key),
+    )  # fmt: skip

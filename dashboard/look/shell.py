@@ -1,0 +1,159 @@
+"""The shell around every page: navigation, top bar with the page's question, badge with the data's age, theme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dash import dcc, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import icon
+from dashboard.market.warehouse import Source, Status
+
+INDEX = """<!doctype html>
+<html lang="en" data-bs-theme="dark">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+{%css%}
+<script>
+// Before the first paint: the theme of the link (?theme=light), else the one chosen last.
+(function () {
+  var asked = new URLSearchParams(location.search).get("theme");
+  try {
+    if (asked === "dark" || asked === "light") localStorage.setItem("theme", JSON.stringify(asked));
+    asked = JSON.parse(localStorage.getItem("theme"));
+  } catch (e) {}
+  if (asked === "light") document.documentElement.dataset.bsTheme = "light";
+})();
+</script>
+</head>
+<body>
+<a class="skip" href="#page">Skip to the figures</a>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: where it is, the question it answers, and how it is built from a source and the address' query."""
+
+    path: str
+    title: str
+    question: str
+    icon: str
+    group: str
+    build: Callable[[Source, str], Any]
+
+
+def shell(pages: tuple[Page, ...]) -> html.Div:
+    """The frame that stays while pages change."""
+    return html.Div(
+        [
+            dcc.Location(id=ids.URL, refresh="callback-nav"),
+            dcc.Store(id=ids.THEME, storage_type="local"),
+            dcc.Store(id=ids.SNAPSHOT),
+            dcc.Interval(id=ids.CLOCK, interval=30_000),
+            html.Nav(
+                [
+                    html.Div(
+                        [
+                            html.Img(src="/assets/mark.svg", alt=""),
+                            html.Span(["Liquidation risk", html.Span("workbench", className="of")]),
+                        ],
+                        className="brand",
+                    ),
+                    html.Div(id=ids.NAV),
+                    html.Div(id=ids.NAV_FOOT, className="foot"),
+                ],
+                className="side",
+                **{"aria-label": "Pages"},
+            ),
+            html.Div(
+                [
+                    html.Header(
+                        [
+                            html.H1(id=ids.TITLE),
+                            html.Span(id=ids.QUESTION, className="q"),
+                            html.Span(className="sp"),
+                            html.Span(id=ids.STATUS, className="badge-s"),
+                            html.Button(
+                                icon("sun"),
+                                id=ids.THEME_BUTTON,
+                                className="ctl icon",
+                                n_clicks=0,
+                                title="Light or dark",
+                                **{"aria-label": "Light or dark"},
+                            ),
+                            html.Button(
+                                [icon("share"), html.Span("Share", id=ids.SHARE_TEXT)],
+                                id=ids.SHARE,
+                                className="ctl opt",
+                                n_clicks=0,
+                                title="Copy the link, it holds the whole scenario",
+                            ),
+                        ],
+                        className="top",
+                    ),
+                    html.Main([html.Div(id=ids.BANNER), html.Div(id=ids.PAGE)]),
+                ],
+                style={"minWidth": 0},
+            ),
+            html.Nav(id=ids.BOTTOM_NAV, className="bottom", **{"aria-label": "Pages"}),
+        ],
+        className="shell",
+    )
+
+
+def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
+    """Links to the pages that exist, the open one marked; with group headings in the side bar."""
+    links: list[Any] = []
+    group = None
+    for page in pages:
+        if grouped and page.group != group:
+            links.append(html.H6(page.group))
+            group = page.group
+        on = page.path == path
+        links.append(
+            dcc.Link(
+                [icon(page.icon), html.Span(page.title)], href=page.path, className="on" if on else "", title=page.title
+            )
+        )
+    return links
+
+
+def badge(status: Status) -> tuple[list[Any], str]:
+    """(content, class) of the badge: what the figures rest on, on every page."""
+    if status.block is None:
+        return [html.Span("No data")], "badge-s sample"
+    when = fmt.utc(status.block_time)
+    if status.synthetic:
+        content = [icon("about"), html.Span("Sample"), html.Span(f"data · {when}", className="opt")]
+        return content, "badge-s sample"
+    content = [
+        html.Span(status.market), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
+        html.Span(f"· {fmt.age(status.age_seconds)}"),
+    ]  # fmt: skip
+    return content, "badge-s old" if status.stale else "badge-s"
+
+
+def foot(status: Status) -> list[Any]:
+    """Snapshot and protocol revision at the foot of the navigation."""
+    if status.block is None:
+        return ["No snapshot yet"]
+    return [
+        "Snapshot ",
+        html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash),
+        html.Br(),
+        f"{status.market}",
+        html.Br(),
+        f"Pool revision {status.revision} ({status.version})",
+        html.Br(),
+        "This market alone; Aave v4 is not read",
+    ]

@@ -1,0 +1,109 @@
+"""What the reader has asked, as one frozen record: to and from the browser's store and the page's address."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """A scenario. Price drivers are relative moves (-0.18 is a fall by 18 %); `vol` multiplies volatility."""
+
+    eth: float = 0.0
+    btc: float = 0.0
+    lst: float = 0.0
+    usdc: float = 0.0
+    usdt: float = 0.0
+    stable: float = 0.0
+    other: float = 0.0
+    vol: float = 1.0
+
+    @classmethod
+    def from_store(cls, data: Mapping[str, Any] | None) -> WhatIf:
+        """From screen units by driver key (what the sliders hold). Bad or missing values keep their default."""
+        state, _ = _parse(data or {})
+        return state
+
+    def to_store(self) -> dict[str, float]:
+        return {d.key: round(getattr(self, d.key) * d.scale, 6) for d in DRIVERS}
+
+    @classmethod
+    def from_query(cls, search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
+        """From a link such as `?eth=-18&vol=1.5`. Returns the state and one sentence for each value not used."""
+        pairs = dict(parse_qsl((search or "").lstrip("?"), keep_blank_values=True))
+        return _parse({k: v for k, v in pairs.items() if k in BY_KEY})
+
+    def to_query(self) -> str:
+        """Only what differs from the baseline, so that links stay short; empty for the baseline."""
+        store = self.to_store()
+        return urlencode({k: f"{store[k]:g}" for k in self.changed})
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        base = WhatIf()
+        return tuple(f.name for f in fields(self) if not math.isclose(getattr(self, f.name), getattr(base, f.name)))
+
+    @property
+    def moves(self) -> dict[str, float]:
+        """Relative moves by price driver."""
+        return {k: getattr(self, k) for k in PRICE_KEYS}
+
+    def but(self, **changes: float) -> WhatIf:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named scenario, one click away."""
+
+    key: str
+    label: str
+    state: WhatIf = field(default_factory=WhatIf)
+    hint: str = ""
+
+
+_HYPOTHETICAL = "Hypothetical: a round number, not a day that was seen."
+PRESETS: tuple[Preset, ...] = (
+    Preset("baseline", "Baseline", hint="Prices and volatility as in the snapshot."),
+    Preset("eth10", "ETH −10 %", WhatIf(eth=-0.10), _HYPOTHETICAL),
+    Preset("eth20", "ETH −20 %", WhatIf(eth=-0.20), _HYPOTHETICAL),
+    Preset("crypto30", "All crypto −30 %", WhatIf(eth=-0.30, btc=-0.30, other=-0.30), _HYPOTHETICAL),
+    Preset("lst5", "Staked ETH ratio −5 %", WhatIf(lst=-0.05), _HYPOTHETICAL + " Moves the ratio the oracle reports."),
+    Preset("usdc10", "USDC −10 %", WhatIf(usdc=-0.10), _HYPOTHETICAL),
+)
+
+
+def preset_of(state: WhatIf) -> str:
+    """Key of the preset that this state equals, or an empty string."""
+    return next((p.key for p in PRESETS if p.state.to_store() == state.to_store()), "")
+
+
+def _parse(data: Mapping[str, Any]) -> tuple[WhatIf, tuple[str, ...]]:
+    values: dict[str, float] = {}
+    problems: list[str] = []
+    for driver in DRIVERS:
+        if driver.key not in data or data[driver.key] is None:
+            continue
+        given = data[driver.key]
+        try:
+            number = float(given)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            problems.append(
+                f"{driver.key}={given} in the link is not a number. Used {driver.baseline:g} {driver.unit}."
+            )
+        elif not driver.low <= number <= driver.high:
+            problems.append(
+                f"{driver.key}={given} in the link is outside {driver.low:g} to {driver.high:g} {driver.unit}. "
+                f"Used {driver.baseline:g} {driver.unit}."
+            )
+        else:
+            values[driver.key] = number / driver.scale
+    return WhatIf(**values), tuple(problems)

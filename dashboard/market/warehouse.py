@@ -1,0 +1,200 @@
+"""Where pages get their data: the newest snapshot and its newest run, loaded once for each snapshot.
+
+The cache is keyed by the snapshot's hash and holds immutable books, so a page keeps the snapshot it was built from
+while a newer one arrives, and readers share nothing that changes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+import data
+import risk_core as rc
+from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.drivers import AssetMap
+from data.prices.assets import COLUMNS, mapped_reserves
+
+KEPT = 3
+"""Books kept in memory: the newest snapshot, and those that open pages may still show."""
+FILL = "python -m data.sample"
+DAY = 86_400
+AGE_LIMIT = 3_600
+"""Seconds after which a live snapshot is called stale, on every page."""
+
+
+class Unavailable(Exception):
+    """Nothing can be shown: a title, what it means, and the command that helps."""
+
+    def __init__(self, title: str, text: str, command: str = "") -> None:
+        super().__init__(f"{title}: {text}")
+        self.title, self.text, self.command = title, text, command
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the warehouse holds now. `block` is None when there is no snapshot."""
+
+    market: str = ""
+    block: int | None = None
+    block_time: int = 0
+    revision: int = 0
+    snapshot_hash: str = ""
+    synthetic: bool = False
+    age_seconds: float = 0.0
+
+    @property
+    def stale(self) -> bool:
+        """True for a live snapshot older than `AGE_LIMIT`; a sample has no age."""
+        return self.block is not None and not self.synthetic and self.age_seconds > AGE_LIMIT
+
+    @property
+    def version(self) -> str:
+        return rc.types.REVISIONS.get(self.revision, "unknown")
+
+
+class Source(Protocol):
+    """What pages ask for. `Warehouse` answers from the database; tests answer from memory."""
+
+    def status(self) -> Status:
+        """Identity and age of the newest snapshot; never raises."""
+
+    def book(self, snapshot_hash: str | None = None) -> Book:
+        """The book of a snapshot, None is the newest. Raises `Unavailable`."""
+
+    def run(self, snapshot: rc.Snapshot) -> Run | None:
+        """The newest stored run on a snapshot, None before the first."""
+
+
+class Warehouse:
+    """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self._path = path
+        self._books: OrderedDict[str, Book] = OrderedDict()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def status(self) -> Status:
+        try:
+            at = data.snapshot.newest(db=self._path)
+        except data.errors.DataError:
+            return Status()
+        return Status(
+            at.market,
+            at.block,
+            at.block_time,
+            at.revision,
+            at.hash,
+            at.synthetic,
+            max(time.time() - at.block_time, 0.0),
+        )
+
+    def book(self, snapshot_hash: str | None = None) -> Book:
+        try:
+            # One load at a time: a burst of first readers shares one book instead of building it many times.
+            with self._lock:
+                wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
+                if wanted not in self._books:
+                    self._books[wanted] = self._load(wanted)
+                    while len(self._books) > KEPT:
+                        self._books.popitem(last=False)
+                self._books.move_to_end(wanted)
+                return self._books[wanted]
+        except (data.errors.WarehouseMissing, data.errors.NoSnapshot) as error:
+            raise Unavailable("No snapshot yet", str(error), FILL) from error
+        except data.errors.DataError as error:
+            raise Unavailable("The snapshot cannot be shown", str(error)) from error
+
+    def run(self, snapshot: rc.Snapshot) -> Run | None:
+        try:
+            stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
+        except data.errors.NoResult:
+            return None
+        except data.errors.DataError as error:
+            raise Unavailable("The risk run cannot be shown", str(error)) from error
+        with self._lock:
+            if stored.run_id not in self._runs:
+                self._runs[stored.run_id] = _run(stored)
+                while len(self._runs) > KEPT:
+                    self._runs.popitem(last=False)
+            return self._runs[stored.run_id]
+
+    def _load(self, wanted: str) -> Book:
+        at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)
+        if at is None:
+            raise data.errors.NoSnapshot(f"snapshot {wanted[:16]} is not in the warehouse any more; reload the page")
+        market = data.load_market(block=at.block, market=at.market, db=self._path)
+        assets = _assets(market, self._path)
+        return Book.build(market, assets, _daily_moves(market, assets, self._path))
+
+
+def _run(stored: data.results.RiskRun) -> Run:
+    """The stored run as pages show it."""
+    estimates = {
+        (measure, round(level, 6)): Estimate(f.value, f.low, f.high, f.se, f.n_positive, f.few_draws)
+        for (measure, level), f in stored.figures.items()
+    }
+    return Run(
+        market=stored.market,
+        block=stored.block,
+        block_time=stored.block_time,
+        scenario_id=stored.scenario_id,
+        scenario=stored.scenario(),
+        seed=stored.seed,
+        n_paths=stored.n_paths,
+        horizon_hours=stored.horizon_seconds / 3600,
+        policy=stored.policy,
+        code_version=stored.code_version,
+        created_at=stored.created_at,
+        synthetic=stored.is_synthetic,
+        estimates=MappingProxyType(estimates),
+        fan=MappingProxyType(stored.series.get("fan", {})),
+        histogram=MappingProxyType(stored.series.get("histogram", {})),
+        seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),
+    )
+
+
+def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:
+    """What moves each reserve, in the market's order."""
+    columns = COLUMNS
+    rows = {row[columns.index("asset")]: row for row in mapped_reserves(market.snapshot.market, db=path)}
+    unknown = [s for s, a in zip(market.reserves.symbol, market.reserves.asset, strict=True) if a not in rows]
+    if unknown:
+        raise data.errors.UnmappedReserve(f"no price series is known for {', '.join(unknown)}; add rows to dim_asset")
+    chosen = [
+        [rows[asset][columns.index(name)] for asset in market.reserves.asset] for name in ("factor", "kind", "series")
+    ]
+    return AssetMap.build(market.reserves.symbol, *chosen)
+
+
+def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -> dict[str, np.ndarray]:
+    """Sorted daily moves of the drivers that have a price series of their own; a proxy's history says nothing.
+
+    Plain rows, not a frame: pandas is never imported here. Dash looks for it in `sys.modules` when it writes JSON,
+    and fails on the half-imported module while another thread is still importing it.
+    """
+    named = {driver: assets.own_series(driver) for driver in ("eth", "btc", "usdc")}
+    sql = (
+        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND ts % ? = 0 "
+        "AND source = ?"
+    )
+    source = data.prices.SYNTHETIC if market.snapshot.synthetic else data.prices.SERVED
+    with data.store.Store.open(path, readonly=True) as store:
+        rows = {d: store.rows(sql, (s, int(market.snapshot.synthetic), DAY, source)) for d, s in named.items() if s}
+    return {d: daily_moves(*np.array(found).T) for d, found in rows.items() if found}
+
+
+def daily_moves(ts: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Relative moves from one midnight (UTC) to the next, sorted ascending; days with a missing end are left out."""
+    at = {int(t): float(p) for t, p in zip(ts, price, strict=True) if t % DAY == 0}
+    moves = np.sort([at[t] / at[t - DAY] - 1 for t in at if t - DAY in at])
+    moves.setflags(write=False)
+    return moves

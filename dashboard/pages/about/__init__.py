@@ -1,0 +1,1 @@
+"""About: data, method and limits."""

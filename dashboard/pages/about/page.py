@@ -1,0 +1,95 @@
+"""About: what the figures mean, how they are made, and what they leave out."""
+
+from __future__ import annotations
+
+from dash import html
+
+import risk_core as rc
+from dashboard.look import formatting as fmt
+from dashboard.look.components import card
+from dashboard.look.shell import Page
+from dashboard.market.holdings import LOOP_SHARE
+from dashboard.market.warehouse import Source
+from dashboard.pages.overview.answers import SEVERITY
+from dashboard.pages.what_if.outlook import PATHS
+
+_WHAT = (
+    "The workbench shows how much debt of an Aave v3 market could be liquidated, how much collateral would be sold "
+    "for it, and how much the protocol could lose. Every account takes part, with its e-mode and every collateral and "
+    "debt, and liquidations follow the contracts' rules of the pool's revision.",
+    "The risk figures on the Overview are read from the warehouse (fact_risk_scenarios). What-if answers are computed "
+    "here: exactly for prices as they are set, and by Monte Carlo with "
+    f"{fmt.count(PATHS)} paths once the handle rests. Baseline and scenario share their random numbers.",
+)
+_TERMS = (
+    (
+        "Liquidations at risk (LaR)",
+        "Debt that liquidators would repay over the horizon, at a level: LaR 99\u202f% is exceeded on one path in a "
+        "hundred.",
+    ),
+    ("Collateral seized", "What liquidators receive for it at oracle prices, the liquidation bonus included."),
+    ("Deficit", "Debt that the pool burns because an account has no collateral left: the protocol's loss."),
+    ("VaR 99\u202f%", "The deficit that is exceeded on one path in a hundred."),
+    ("Expected shortfall (ES 99\u202f%)", "The mean deficit over the worst one per cent of paths."),
+    ("Health factor (HF)", "Collateral times its liquidation threshold, over debt. Below 1 it can be liquidated."),
+    (
+        "Same-asset loop",
+        f"An account with {fmt.share(LOOP_SHARE, 0)} of its collateral and of its debt in one kind of asset, such as "
+        "staked ETH against ETH. A low health factor is its design.",
+    ),
+    (
+        "± and ranges",
+        "95\u202f% intervals of the Monte Carlo. When fewer than 30 paths carry a figure it says “few draws”, and no "
+        "error is shown.",
+    ),
+)
+_LIMITS = (
+    "Aave v4 is not read and is in no total. Aave v2 and Compound are read into the warehouse, and are in no figure of "
+    "this workbench: their liquidations follow other rules.",
+    "Prices follow correlated random walks without drift, with volatility and correlation from the warehouse's price "
+    "history. Jumps beyond that are not modelled.",
+    "Liquidators always act, at oracle prices, at the end of each step. Depth of markets and gas are not limits yet.",
+    "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
+    "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
+    "protocol.",
+)
+
+
+def _severity_words() -> list[str]:
+    words, low = [], 0.0
+    for limit, _colour, word in SEVERITY:
+        upper = f" to {fmt.share(limit, 0)}" if limit < 1 else " and above"
+        words.append(f"{word}: {fmt.share(low, 0)}{upper}")
+        low = limit
+    return words
+
+
+def build(_source: Source, _search: str) -> html.Div:
+    """The page; it needs no data."""
+    link = html.A("/api/v1/summary", href="/api/v1/summary", target="_blank")
+    api = html.P(["The same figures as JSON: ", link, "."])
+    terms = html.Dl([part for term, text in _TERMS for part in (html.Dt(term), html.Dd(text))], className="prose")
+    rule = [
+        html.P("The word beside the first sentence is a rule of thumb: LaR 99\u202f% as a share of all debt."),
+        html.Ul([html.Li(text) for text in _severity_words()]),
+    ]
+    right = [
+        card("What is left out", html.Ul([html.Li(text) for text in _LIMITS], className="prose")),
+        card("Calm or not", html.Div(rule, className="prose")),
+        card("Version", html.P(["Engine ", html.Span(rc.code_version(), className="mono")], className="prose")),
+    ]
+    columns = [card("Words", terms), html.Div(right, className="grid", style={"alignContent": "start"})]
+    return html.Div(
+        [
+            card("What this is", html.Div([*[html.P(text) for text in _WHAT], api], className="prose")),
+            html.Section(columns, className="grid g2"),
+        ],
+        className="page",
+    )
+
+
+PAGE = Page("/about", "About", "How are the figures made?", "about", "Trust", build)
+
+
+def register(app: object, source: Source) -> None:
+    """Nothing on this page changes by itself."""

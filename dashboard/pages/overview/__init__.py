@@ -1,0 +1,1 @@
+"""Overview: the risk of the market now."""

@@ -1,0 +1,257 @@
+"""Overview: how risky is it now? The answer in a sentence, the figures of the newest run, and the evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output, State, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import (
+    address,
+    banner,
+    card,
+    empty,
+    error_text,
+    graph,
+    kpi,
+    legend,
+    missing,
+    money_value,
+    pill,
+    strip,
+    table,
+    token,
+)  # fmt: skip
+from dashboard.look.shell import Page
+from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.warehouse import Source, Unavailable
+from dashboard.pages.overview import charts as figures
+from dashboard.pages.overview.answers import WATCH_HF, Position, Verdict, position, verdict
+from dashboard.pages.overview.distribution import repaid_distribution
+
+NO_RUN = "python -m flows risk-scenarios"
+FEW = "Fewer than 30 simulated paths carry this figure, so no error is shown"
+
+Item = tuple[str, Any, str]
+
+
+def build(source: Source, _search: str) -> html.Div:
+    """The page of the newest snapshot, or what is missing and the command that fills it."""
+    try:
+        book = source.book()
+        run = source.run(book.market.snapshot)
+    except Unavailable as nothing:
+        return missing(nothing.title, nothing.text, nothing.command)
+    today = position(book)
+    parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
+    if run is None:
+        text = "The snapshot is here, but no risk run of it is stored. This computes one:"
+        parts += [html.Section(empty("No run yet", text, NO_RUN), className="card"), strip(_position_items(today))]
+    else:
+        say = verdict(run, today)
+        parts += [
+            _verdict(say),
+            _kpis(run, today, say),
+            strip(_position_items(today) + _run_items(run)),
+            _risk_cards(run),
+        ]
+    return html.Div([*parts, _exact_cards(today, book)], className="page")
+
+
+def passport(run: Run) -> str:
+    """Scenario, paths, seed, block, time of the run and code: what makes the figures reproducible."""
+    return " · ".join(
+        [
+            "USD",
+            run.scenario_id,
+            f"{fmt.count(run.n_paths)} paths",
+            f"seed {run.seed}",
+            f"block {fmt.count(run.block)}",
+            f"run {fmt.utc(run.created_at)}",
+            f"code {run.code_version}",
+        ]
+    )
+
+
+def _verdict(say: Verdict) -> html.Section:
+    words = [html.B(text) if bold else text for text, bold in say.parts]
+    rule = "LaR 99 % as a share of all debt; the limits are on the About page"
+    return html.Section([pill(say.severity, say.word, rule), html.P(words)], className="verdict")
+
+
+def _kpis(run: Run, today: Position, say: Verdict) -> html.Section:
+    return html.Section([_lar_card(run, today, say), _tail_card(run), _watch_card(today)], className="grid g3")
+
+
+def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
+    lar, seized = run.estimate("lar_repaid", 0.99), run.estimate("lar_seized", 0.99)
+    part = lar.value / today.borrowed_usd if today.borrowed_usd else 0.0
+    state = pill("watch", "few draws", FEW) if lar.few_draws else pill(say.severity, say.word.lower())
+    return kpi(
+        "kpi-lar",
+        "Liquidations at risk",
+        money_value(lar),
+        f"{fmt.share(part, 2)} of debt, for {fmt.money(seized.value)} of collateral",
+        f"LaR 99\u202f% · debt repaid · {fmt.hours(run.horizon_hours)}",
+        state,
+        "Debt that liquidators would repay over the horizon, exceeded on one path in a hundred",
+    )
+
+
+def _tail_card(run: Run) -> html.Section:
+    tail, var = run.estimate("es_deficit", 0.99), run.estimate("var_deficit", 0.99)
+    if tail.n_positive == 0:
+        note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
+    elif tail.few_draws:
+        note = f"{tail.n_positive} paths carry it, 30 are needed for an error"
+    else:
+        note = f"VaR 99\u202f%: {fmt.money(var.value)} {'' if var.few_draws else error_text(var)}"
+    return kpi(
+        "kpi-tail",
+        "Deficit tail (ES 99\u202f%)",
+        money_value(tail),
+        note,
+        f"mean loss in the worst 1\u202f% · {fmt.hours(run.horizon_hours)}",
+        pill("watch", "few draws", FEW) if tail.few_draws and tail.value > 0 else None,
+        "Mean deficit of the protocol over the worst one per cent of paths",
+    )
+
+
+def _watch_card(today: Position) -> html.Section:
+    part = today.watch_debt_usd / today.borrowed_usd if today.borrowed_usd else 0.0
+    below = pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None
+    return kpi(
+        "kpi-watch",
+        f"Debt below HF {WATCH_HF:g}",
+        [fmt.money(today.watch_debt_usd), html.Span(f"{fmt.share(part)} of debt", className="err")],
+        f"{fmt.money(today.watch_exposed_usd)} can fall against its debt",
+        f"{fmt.count(today.n_watch)} accounts · exact",
+        below,
+        "Debt of accounts with a health factor below 1.1; what cannot fall sits in same-asset loops",
+    )
+
+
+def _position_items(today: Position) -> list[Item]:
+    ratio = today.borrowed_usd / today.collateral_usd if today.collateral_usd else 0.0
+    return [
+        ("Supplied as collateral", fmt.money(today.collateral_usd), f"{fmt.count(today.n_reserves)} reserves"),
+        ("Borrowed", fmt.money(today.borrowed_usd), f"{fmt.share(ratio)} of collateral"),
+        ("Accounts", fmt.count(today.n_accounts), "every one takes part"),
+        ("With debt", fmt.count(today.n_with_debt), f"{fmt.count(today.n_below_one)} below HF 1 now"),
+    ]
+
+
+def _run_items(run: Run) -> list[Item]:
+    seized, chance = run.estimate("lar_seized", 0.99), run.get("p_deficit")
+    items: list[Item] = [
+        ("Collateral seized, 99\u202f%", fmt.money(seized.value), error_text(seized) or "what liquidators get")
+    ]
+    if chance is not None:
+        hits = f"{fmt.count(chance.n_positive or 0)} of {fmt.count(run.n_paths)} paths"
+        items.append((f"P(deficit > $0), {fmt.hours(run.horizon_hours)}", _chance(chance), hits))
+    return items
+
+
+def _chance(chance: Estimate) -> Any:
+    if not chance.n_positive:
+        return f"< {fmt.share(chance.high, 2).removeprefix('< ')}" if chance.high else fmt.share(chance.value)
+    error = "" if chance.few_draws else f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{chance.half_width * 100:.2g}"
+    return [fmt.share(chance.value), html.Span(error, className="err")]
+
+
+def _risk_cards(run: Run) -> html.Section:
+    lar = run.get("lar_repaid", 0.99)
+    says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
+    fan = card(
+        f"Liquidations at risk, {fmt.hours(run.horizon_hours)}",
+        graph(ids.OVERVIEW_FAN, 234, says),
+        passport(run),
+        "debt repaid, cumulative",
+    )
+    sold = card(
+        "Collateral that would be sold",
+        graph(ids.OVERVIEW_SEIZED, 234, "Collateral seized by reserve, mean of all paths"),
+        f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
+        "by reserve, mean path",
+    )
+    return html.Section([fan, _distribution_card(run), sold], className="grid g3 risk")
+
+
+def _distribution_card(run: Run) -> html.Section:
+    title = "Distribution of debt repaid"
+    if not run.histogram:
+        return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
+    beyond = run.get("es_repaid", 0.99)
+    mean = f"▲ {fmt.money(beyond.value)} on average beyond 99\u202f%" if beyond else ""
+    says = f"Share of paths by debt repaid, on a log scale; {mean}"
+    return card(
+        title,
+        graph(ids.OVERVIEW_DISTRIBUTION, 234, says),
+        f"{mean} · {fmt.count(run.n_paths)} paths · shaded: 95\u202f% interval of each quantile",
+        f"{fmt.hours(run.horizon_hours)}, share of paths",
+    )
+
+
+def _exact_cards(today: Position, book: Book) -> html.Section:
+    snapshot = book.market.snapshot
+    stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
+    note = (
+        f"Below HF {WATCH_HF:g}: {fmt.money(today.watch_debt_usd)}, "
+        f"of which {fmt.money(today.watch_exposed_usd)} can fall against its debt"
+    )
+    histogram = card(
+        "Debt by health factor",
+        [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+        f"USD · every account, exact · e-mode thresholds applied · {stamp}",
+        f"{fmt.count(today.n_with_debt)} accounts with debt",
+        legend([("scenario", "exposed", "block"), ("cat-other", "same-asset loops", "block")]),
+    )
+    accounts = card(
+        "Largest accounts at risk",
+        _accounts(today),
+        f"largest debt first · falls at: ETH, BTC and all other crypto together · {stamp}",
+        f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
+        flush=True,
+    )
+    return html.Section([histogram, accounts], className="grid g21")
+
+
+def _accounts(today: Position) -> Any:
+    if not today.largest:
+        return empty("No account is within reach", "Nothing falls when all crypto loses 90\u202f%.")
+    head = (("Account", False), ("HF", True), ("Debt", True), ("Collateral", False), ("Falls at", True))
+    rows = [
+        (
+            address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), token(r.collateral),
+            "now" if r.fall == 0 else fmt.move(-r.fall),
+        )
+        for r in today.largest
+    ]  # fmt: skip
+    return table(head, rows, tight=True)
+
+
+PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build)
+
+
+def register(app: Dash, source: Source) -> None:
+    """Charts follow the theme; they are drawn from the snapshot that the page was built from."""
+
+    @app.callback(
+        Output(ids.OVERVIEW_FAN, "figure"),
+        Output(ids.OVERVIEW_SEIZED, "figure"),
+        Input(ids.THEME, "data"),
+        State(ids.SNAPSHOT, "data"),
+    )
+    def show_run(theme: str | None, snapshot: str) -> tuple[dict, dict]:
+        run = source.run(source.book(snapshot).market.snapshot)
+        return figures.lar_fan(run, theme), figures.seized_bars(run.seized_by_reserve, theme)
+
+    @app.callback(Output(ids.OVERVIEW_DISTRIBUTION, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
+    def show_distribution(theme: str | None, snapshot: str) -> dict:
+        return repaid_distribution(source.run(source.book(snapshot).market.snapshot), theme)
+
+    @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
+    def show_debt(theme: str | None, snapshot: str) -> dict:
+        return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)

@@ -1,0 +1,1 @@
+"""What-if: what happens when prices move."""

@@ -1,0 +1,231 @@
+"""What-if: what becomes liquidatable when prices move, exactly, while the handle moves; then what may follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
+from dashboard.look.shell import Page
+from dashboard.market.book import Book
+from dashboard.market.drivers import DRIVERS
+from dashboard.market.state import PRESETS, WhatIf
+from dashboard.market.warehouse import Source, Unavailable
+from dashboard.pages.what_if import answers as shocks
+from dashboard.pages.what_if import charts as figures
+from dashboard.pages.what_if import outlook, parts
+
+NO_RUN = "python -m flows risk-scenarios"
+
+
+def build(source: Source, search: str) -> html.Div:
+    """The page with the state of the link in its sliders, or what is missing and the command that fills it."""
+    try:
+        book = source.book()
+    except Unavailable as nothing:
+        return missing(nothing.title, nothing.text, nothing.command)
+    state, problems = WhatIf.from_query(search)
+    at = book.market.snapshot
+    stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
+    answers = html.Div(
+        [
+            html.Section(id=ids.COMPARE, className="grid g4 cmps"),
+            html.Section([_sweep_card(stamp), _sold_card(stamp)], className="grid g32"),
+            html.Section([_outlook_card(), _accounts_card(stamp)], className="grid g32"),
+        ],
+        className="grid",
+    )
+    return html.Div(
+        [
+            *[banner("watch", "link", text) for text in problems],
+            html.Div(id=ids.CHIPS, className="chips scroll"),
+            html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
+            html.Div([_drivers(book, state), answers], className="wi"),
+            dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
+            dcc.Store(id=ids.SETTLED),
+            dcc.Store(id=ids.QUERY),
+            dcc.Store(id=ids.SIMULATION_FOR),
+            dcc.Store(id=ids.PRESET_VALUES, data={p.key: p.state.to_store() for p in PRESETS}),
+        ],
+        className="page",
+    )
+
+
+def _drivers(book: Book, state: WhatIf) -> html.Aside:
+    notes, store = shocks.driver_notes(book), state.to_store()
+    fixed = ", ".join(book.assets.fixed)
+    words = f"Fixed at their oracle, moved by nothing: {fixed}." if fixed else "No reserve here has a fixed oracle."
+    reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
+    groups = [
+        html.Details(
+            [
+                html.Summary([icon("chev"), group]),
+                html.Div(
+                    [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == group], className="in"
+                ),
+            ],
+            className="grp",
+            open=True,
+        )
+        for group in dict.fromkeys(d.group for d in DRIVERS)
+    ]
+    return html.Aside(
+        [
+            html.Div(
+                [html.B("Drivers"), html.Span("drag, or type", className="t3 micro"), html.Span(className="sp"), reset],
+                className="hd",
+            ),
+            *groups,
+            html.Div(words, className="t3 micro", style={"padding": "0 14px 10px"}),
+            html.Div(html.Span(id=ids.LINK_TEXT, className="txt mono"), className="pass"),
+        ],
+        className="card panel",
+        **{"aria-label": "Drivers"},
+    )
+
+
+def _sweep_card(stamp: str) -> html.Section:
+    lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
+    chart = graph(ids.SWEEP, 246, "Debt that liquidators repay at once, against the move of ETH: baseline and scenario")
+    footer = f"USD · exact, every account · e-modes on · oracle prices · {stamp}"
+    return card("Debt repaid as ETH falls", [lines, chart], footer, "other drivers held; click the curve")
+
+
+def _sold_card(stamp: str) -> html.Section:
+    blocks = legend([("baseline", "baseline", "block"), ("scenario", "scenario", "block")])
+    chart = graph(ids.SOLD, 246, "Collateral seized at once, by reserve: baseline and scenario")
+    return card(
+        "Collateral to be sold", [blocks, chart], f"USD seized at these prices · {stamp}", "at once, by reserve"
+    )
+
+
+def _outlook_card() -> html.Section:
+    body = [
+        html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
+        html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
+    ]
+    note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
+    footer = "Monte Carlo · same random numbers for both · errors are 95\u202f% half widths, paired"
+    return card("What may happen next", body, footer, note, flush=True, source="")
+
+
+def _accounts_card(stamp: str) -> html.Section:
+    note = html.Span(id=ids.ACCOUNTS_COUNT, className="sub")
+    return card(
+        "Accounts that fall",
+        html.Div(id=ids.ACCOUNTS),
+        f"largest repayments first · {stamp}",
+        note,
+        flush=True,
+        source="",
+    )
+
+
+def answer_to(source: Source, data: dict | None, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
+    """Everything exact on the page, for one state of the drivers."""
+    state = WhatIf.from_store(data)
+    answer = shocks.answer(source.book(snapshot), state)
+    return (
+        parts.cards(answer),
+        parts.pinned(answer),
+        parts.chips(state),
+        figures.sweep(answer.curve, theme),
+        figures.sold(answer.sold, theme),
+        *parts.accounts(answer),
+        [answer.captions[d.key] for d in DRIVERS],
+        state.to_query(),
+    )
+
+
+def simulated(source: Source, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
+    """The table of the simulated day and what it was computed for; or why there is none."""
+    book = source.book(snapshot)
+    run = source.run(book.market.snapshot)
+    if run is None:
+        return empty(
+            "No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN
+        ), None
+    result = outlook.simulate(book, run.scenario, WhatIf.from_store(data))
+    return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
+
+
+PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build)
+
+
+def register(app: Dash, source: Source) -> None:
+    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests."""
+    _register_browser_side(app)
+
+    @app.callback(
+        Output(ids.COMPARE, "children"),
+        Output(ids.PINNED, "children"),
+        Output(ids.CHIPS, "children"),
+        Output(ids.SWEEP, "figure"),
+        Output(ids.SOLD, "figure"),
+        Output(ids.ACCOUNTS, "children"),
+        Output(ids.ACCOUNTS_COUNT, "children"),
+        Output(ids.of("caption", ALL), "children"),
+        Output(ids.QUERY, "data"),
+        Input(ids.WHAT_IF, "data"),
+        Input(ids.THEME, "data"),
+        State(ids.SNAPSHOT, "data"),
+    )
+    def show_answer(data: dict, theme: str | None, snapshot: str) -> tuple[Any, ...]:
+        return answer_to(source, data, theme, snapshot)
+
+    @app.callback(
+        Output(ids.SIMULATION, "children"),
+        Output(ids.SIMULATION_FOR, "data"),
+        Input(ids.SETTLED, "data"),
+        State(ids.SNAPSHOT, "data"),
+        prevent_initial_call=True,
+        running=[(Output(ids.SIMULATION_PROGRESS, "className"), "prog on", "prog")],
+    )
+    def show_outlook(data: dict, snapshot: str) -> tuple[Any, dict | None]:
+        return simulated(source, data, snapshot)
+
+
+def _register_browser_side(app: Dash) -> None:
+    """What must not wait for the server; the functions are in assets/workbench.js."""
+
+    def browser(function: str, *arguments: Any, initial: bool = False) -> None:
+        app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=not initial)
+
+    def row(kind: str) -> dict[str, Any]:
+        return ids.of(kind, MATCH)
+
+    browser(
+        "row",
+        Output(row("slider"), "value"),
+        Output(row("typed"), "value"),
+        Output(row("row"), "className"),
+        Output(row("fill"), "style"),
+        Output(row("problem"), "children"),
+        Input(row("slider"), "value"),
+        Input(row("typed"), "value"),
+        Input(row("reset"), "n_clicks"),
+        State(row("driver"), "data"),
+        initial=True,
+    )
+    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"))
+    browser("settle", Output(ids.SETTLED, "data"), Input(ids.WHAT_IF, "data"), initial=True)
+    browser(
+        "preset",
+        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        Input(ids.of("chip", ALL), "n_clicks"),
+        Input(ids.RESET_ALL, "n_clicks"),
+        State(ids.PRESET_VALUES, "data"),
+        State(ids.of("driver", ALL), "data"),
+    )
+    browser("curve", Output(ids.of("slider", "eth"), "value", allow_duplicate=True), Input(ids.SWEEP, "clickData"))
+    browser("address", Output(ids.LINK_TEXT, "children"), Input(ids.QUERY, "data"))
+    browser(
+        "stale",
+        Output(ids.SIMULATION, "className"),
+        Output(ids.SIMULATION_NOTE, "children"),
+        Input(ids.QUERY, "data"),
+        Input(ids.SIMULATION_FOR, "data"),
+    )

@@ -1,0 +1,133 @@
+"""The parts of What-if that change with its answer: chips, comparison cards, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import address, compare, empty, error_text, table, token
+from dashboard.market.book import Estimate
+from dashboard.market.state import PRESETS, WhatIf, preset_of
+from dashboard.pages.what_if.answers import Answer, Pair
+from dashboard.pages.what_if.outlook import Comparison, Simulation
+
+
+def _some(n: float, noun: str) -> str:
+    return f"{fmt.count(n)} {noun}{'s' if n != 1 else ''}"
+
+
+def chips(state: WhatIf) -> list[Any]:
+    """Named scenarios; the one in use is on, otherwise a chip says how many drivers differ."""
+    on = preset_of(state)
+    buttons: list[Any] = []
+    for preset in PRESETS:
+        style = "chip on" if preset.key == on else "chip"
+        chip = ids.of("chip", preset.key)
+        buttons.append(html.Button(preset.label, id=chip, className=style, n_clicks=0, title=preset.hint))
+    if not on:
+        buttons.append(html.Span(f"{_some(len(state.changed), 'driver')} changed", className="chip on plain"))
+    return buttons
+
+
+def _change(pair: Pair, text: str) -> tuple[str, str]:
+    """(words, tone) of a difference: more is worse."""
+    if pair.change == 0:
+        return "no change", "t2"
+    return (f"▲ {text}", "worse") if pair.change > 0 else (f"▼ {text}", "better")
+
+
+def cards(answer: Answer) -> list[html.Section]:
+    """Four comparisons: debt repaid, collateral seized, deficit, accounts."""
+    money = (
+        ("cmp-repaid", "Debt repaid now", answer.repaid),
+        ("cmp-seized", "Collateral seized", answer.seized),
+        ("cmp-deficit", "Deficit", answer.deficit),
+    )
+    out = [
+        compare(
+            component_id, label, fmt.money(pair.scenario), fmt.money(pair.baseline),
+            *_change(pair, fmt.money(abs(pair.change))), title=fmt.money_full(pair.scenario),
+        )
+        for component_id, label, pair in money
+    ]  # fmt: skip
+    n = answer.accounts
+    words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(answer.n_with_debt)}")
+    out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
+    return out
+
+
+def pinned(answer: Answer) -> list[html.Div]:
+    """The two answers that stay in sight on a phone while a thumb is on a slider."""
+    return [
+        html.Div(
+            [
+                html.Div(label, className="l"),
+                html.Div(fmt.money(pair.scenario), className="v"),
+                html.Div(f"baseline {fmt.money(pair.baseline)}", className="micro t2"),
+            ]
+        )
+        for label, pair in (("Debt repaid now", answer.repaid), ("Deficit", answer.deficit))
+    ]
+
+
+def accounts(answer: Answer) -> tuple[Any, str]:
+    """The accounts that fall, and how many; or how far the closest one is."""
+    if answer.first:
+        head = (("Account", False), ("HF", True), ("Debt", True), ("Repaid", True), ("Sells", False))
+        rows = [
+            (
+                address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), fmt.money(r.repaid_usd),
+                token(r.collateral),
+            )
+            for r in answer.first
+        ]  # fmt: skip
+        return table(head, rows, tight=True), _some(answer.accounts.scenario, "account")
+    if answer.nearest is None:
+        return empty("No account has debt", "Nothing can be liquidated."), ""
+    near = answer.nearest
+    words = f", has HF {fmt.health_factor(near.health_factor, 3)} and {fmt.money(near.debt_usd)} of debt."
+    text = ["No account falls below HF 1. The closest, ", address(near.address), words]
+    return empty("Nothing to liquidate", text), ""
+
+
+def outlook_table(result: Simulation) -> html.Table:
+    """Baseline, scenario, difference and its error for each measure."""
+    head = (("", False), ("Baseline", True), ("Scenario", True), ("Difference", True), ("Error", True))
+    return table(head, [_comparison(row) for row in result.rows], tight=True)
+
+
+def outlook_note(result: Simulation) -> str:
+    paths = f"{fmt.count(result.n_paths)} paths"
+    return f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}"
+
+
+def _comparison(row: Comparison) -> tuple[Any, ...]:
+    if row.unit == "USD":
+        change, error = fmt.money_change(row.change), fmt.money_error(row.error, row.error)
+    else:
+        change = f"{row.change * 100:+.1f} pt".replace("-", fmt.MINUS)
+        error = f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{row.error * 100:.1f}"
+    if row.clear:
+        difference = html.Span(change, className=f"b6 {'worse' if row.change > 0 else 'better'}")
+    else:
+        difference = html.Span("≈ 0", className="t2", title="No clear difference")
+    # Where nobody loses anything there is no error to state; where few do, it would be false.
+    known = not (row.baseline.few_draws and row.scenario.few_draws)
+    return (
+        row.label,
+        html.Span(_value(row.baseline, row.unit), className="t2"),
+        html.Span(_value(row.scenario, row.unit), className="b6"),
+        difference,
+        html.Span(error if known else fmt.MISSING, className="t3"),
+    )
+
+
+def _value(estimate: Estimate, unit: str) -> Any:
+    text = fmt.money(estimate.value) if unit == "USD" else fmt.share(estimate.value)
+    if estimate.few_draws and estimate.value > 0:
+        return html.Span([text, html.Span(" few draws", className="t3 micro")], title="Fewer than 30 paths carry it")
+    interval = f"95\u202f%: {error_text(estimate)}" if unit == "USD" and estimate.value > 0 else None
+    return html.Span(text, title=interval)

@@ -1,0 +1,150 @@
+"""Which price series each reserve follows: built-in rules by symbol and oracle, overridden by rows of `dim_asset`.
+
+A reserve without a rule is refused by name: it is never given zero volatility in silence. To add one:
+
+    from data import assets
+    assets.set_series("AaveV3Ethereum", "0x…", series="ARBUSDT", kind="series", factor="ARB", note="own price")
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from data.errors import UnmappedReserve
+from data.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("market", "asset", "symbol", "series", "kind", "factor", "note")
+
+
+class Rule(NamedTuple):
+    """How a reserve's oracle price moves. `series` and `factor` are empty when `kind` is fixed."""
+
+    series: str
+    kind: str
+    factor: str
+    note: str
+
+
+FIXED = Rule("", "fixed", "", "oracle fixed at 1 USD")
+_ETH = Rule("ETHUSDT", "ratio", "ETH", "oracle description: a ratio to ETH/USD")
+_BTC = Rule("BTCUSDT", "ratio", "BTC", "oracle description: a ratio to BTC/USD")
+_USDT = Rule(
+    "USDCUSDT", "proxy", "USDT", "oracle description: follows USDT/USD, for which the USDC/USDT rate stands in"
+)
+_USD = Rule("USDCUSDT", "proxy", "USD", "principal token of a dollar stablecoin; the USDC/USDT rate stands in")
+
+# First match wins. A fixed feed is fixed whatever the token, so these come before the symbol's own rule.
+_FIXED_DESCRIPTIONS = (r"one usd", r"fixed .*")
+_PRINCIPAL_TOKENS = ((r"PT[-_].*USDG.*", _USD), (r"PT[-_].*USDe?[-_].*", _USDT))
+# For a token that no rule names: what its adapter says it is priced by.
+_DESCRIPTIONS = (
+    (r"(?i).*\bETH ?/ ?USD\)?", _ETH),
+    (r"(?i).*\bBTC ?/ ?USD\)?", _BTC),
+    (r"(?i).*\bUSDT ?/ ?USD\b.*", _USDT),
+)
+
+
+@cache
+def rules() -> dict[str, Rule]:
+    """Built-in rules by token symbol (`asset_rules.csv`)."""
+    text = (resources.files("data.prices") / "asset_rules.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["symbol"]: Rule(row["series"], row["kind"], row["factor"], row["note"]) for row in rows}
+
+
+def rule_for(symbol: str, description: str = "") -> Rule | None:
+    """The built-in rule for a token, by the description of its price feed where that decides; None for none."""
+    if any(re.fullmatch(pattern, description.strip(), flags=re.IGNORECASE) for pattern in _FIXED_DESCRIPTIONS):
+        return FIXED._replace(note=f"oracle description: {description}")
+    if symbol in rules():
+        return rules()[symbol]
+    for pattern, rule in _PRINCIPAL_TOKENS:
+        if re.fullmatch(pattern, symbol, flags=re.IGNORECASE):
+            return rule
+    for pattern, rule in _DESCRIPTIONS:
+        if re.fullmatch(pattern, description.strip()):
+            return rule
+    return None
+
+
+def asset_map(market: str | None = None, db: Path | str | None = None) -> pd.DataFrame:
+    """Each reserve of the newest snapshot with what it follows, in the order of reserve ids.
+
+    Columns: market, asset, symbol, series, kind (series, ratio, proxy, fixed), factor, note. `market`: name, None as
+    for `load_market`. Rows of `dim_asset` set by hand win over the rules. Raises `UnmappedReserve` with every reserve
+    that has neither, and `NoSnapshot`.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(mapped_reserves(market, db), columns=list(COLUMNS))
+
+
+def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> list[tuple[str, ...]]:
+    """The rows of `asset_map`, for readers that do without pandas."""
+    from data.snapshot.loading import newest
+
+    at = newest(market, db)
+    with Store.open(db, readonly=True) as store:
+        reserves = store.rows(
+            "SELECT asset, symbol, price_description FROM raw_aave_reserves WHERE market = ? AND block = ? "
+            "ORDER BY reserve_id",
+            (at.market, at.block),
+        )
+        by_hand = {
+            row[0]: Rule(*row[1:])
+            for row in store.rows(
+                "SELECT asset, series, kind, factor, note FROM dim_asset WHERE market = ? AND origin = 'user'",
+                (at.market,),
+            )
+        }
+    found, unmapped = [], []
+    for asset, symbol, description in reserves:
+        rule = by_hand.get(asset) or rule_for(symbol, description)
+        if rule is None:
+            unmapped.append(f"{symbol} ({asset}, feed {description!r})")
+        else:
+            found.append((at.market, asset, symbol, *rule))
+    if unmapped:
+        raise UnmappedReserve(
+            f"{at.market} at block {at.block}: no price series for {', '.join(unmapped)}; add a row to dim_asset for "
+            "each: data.prices.assets.set_series(market, asset, series=..., kind=..., factor=..., note=...)"
+        )
+    return found
+
+
+def set_series(
+    market: str, asset: str, *, series: str, kind: str, factor: str, note: str, db: Path | str | None = None
+) -> None:
+    """Say by hand what a reserve follows; kept across runs. `kind` fixed takes an empty series and factor.
+
+    Raises `BatchRefused` when the row breaks the schema of `dim_asset`.
+    """
+    import pandas as pd
+
+    with Store.open(db) as store:
+        named = store.rows(
+            "SELECT symbol FROM raw_aave_reserves WHERE market = ? AND asset = ? ORDER BY block DESC LIMIT 1",
+            (market, asset.lower()),
+        )
+        row = {
+            "market": market, "asset": asset.lower(), "symbol": named[0][0] if named else asset.lower(),
+            "series": series, "kind": kind, "factor": factor, "note": note, "origin": "user",
+        }  # fmt: skip
+        store.write_batch("user", f"{market}:{asset.lower()}", {"dim_asset": pd.DataFrame([row])})
+
+
+def save_map(store: Store, mapping: pd.DataFrame, run_id: str | None = None) -> None:
+    """Write an `asset_map` to `dim_asset`; rows set by hand stay as they are."""
+    by_hand = set(store.rows("SELECT market, asset FROM dim_asset WHERE origin = 'user'"))
+    ours = [pair not in by_hand for pair in zip(mapping["market"], mapping["asset"], strict=True)]
+    rows = mapping.loc[ours].assign(origin="rule")
+    if len(rows):
+        store.write_batch("rules", str(rows["market"].iloc[0]), {"dim_asset": rows}, run_id=run_id)

@@ -1,0 +1,230 @@
+"""Risk runs in and out: `save_result` stores a simulation with its figures and errors, `latest` and `find` read it.
+
+A run is identified by what made it (snapshot, scenario, seed, paths, policy, engine), so storing it again changes
+nothing. One SELECT answers the common question:
+
+    SELECT value, low, high, unit FROM fact_risk_scenarios
+    WHERE measure = 'lar_repaid' AND level = 0.99 ORDER BY created_at DESC LIMIT 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from data.errors import NoResult
+from data.results.figures import Figure, curves, figures
+from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
+from data.store.store import Store
+from risk_core import Market, Result, Scenario, Snapshot
+
+FORECAST = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
+"""Measures that go into the ledger of forecasts."""
+
+_PASSPORT = (
+    "run_id", "market", "chain_id", "block", "block_time", "pool_revision", "snapshot_hash", "scenario_id", "scenario",
+    "scenario_hash", "seed", "n_paths", "n_steps", "horizon_seconds", "policy", "code_version", "n_accounts",
+    "is_synthetic", "created_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskRun:
+    """One stored risk run: its passport, its figures by (measure, level), its curves by name.
+
+    Curves: `fan` {hours (T + 1,), levels, usd (T + 1, levels)} of cumulative debt repaid; `repaid_by_reserve`,
+    `seized_by_reserve`, `deficit_by_reserve` {symbol: mean USD a path}; `histogram` {edges, count} of debt repaid
+    over paths; `accounts` {address, probability} of being liquidated; `calibration`, as the flow recorded it.
+    """
+
+    run_id: str
+    market: str
+    chain_id: int
+    block: int
+    block_time: int
+    pool_revision: int
+    snapshot_hash: str
+    scenario_id: str
+    scenario_record: Mapping[str, Any]
+    scenario_hash: str
+    seed: int
+    n_paths: int
+    n_steps: int
+    horizon_seconds: int
+    policy: str
+    code_version: str
+    n_accounts: int
+    is_synthetic: bool
+    created_at: int
+    figures: Mapping[tuple[str, float], Figure]
+    series: Mapping[str, Any]
+
+    def figure(self, measure: str, level: float = 0.0) -> Figure:
+        """A stored figure. Raises `KeyError` that names what is stored."""
+        if (measure, level) not in self.figures:
+            known = ", ".join(f"{name} {at:g}" for name, at in sorted(self.figures))
+            raise KeyError(f"run {self.run_id[:12]} holds no {measure} at level {level:g}; it holds {known}")
+        return self.figures[measure, level]
+
+    def scenario(self) -> Scenario:
+        """The scenario that was simulated."""
+        return scenario_from_record(self.scenario_record)
+
+
+def run_id_of(
+    snapshot: Snapshot, scenario: Scenario, *, seed: int, n_paths: int, policy: str, code_version: str
+) -> str:
+    """SHA-256 of what makes a run: equal inputs give the equal id."""
+    parts = [snapshot.hash, scenario_hash(scenario), int(seed), int(n_paths), policy, code_version]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def save_result(
+    store: Store,
+    result: Result,
+    market: Market,
+    *,
+    calibration: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+) -> RiskRun:
+    """Store a simulation in one transaction and return it as stored; storing it again changes nothing.
+
+    `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes
+    from. `run_id`: of the flow's run (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
+    """
+    import pandas as pd
+
+    if market.snapshot != result.snapshot:
+        raise ValueError(
+            f"save_result: the result is of {result.snapshot.market} at block {result.snapshot.block}, the market "
+            f"given is {market.snapshot.market} at block {market.snapshot.block}"
+        )
+    head = _passport(result, market)
+    shared = {
+        "run_id": head["run_id"], "scenario_id": head["scenario_id"], "market": head["market"], "block": head["block"],
+        "block_time": head["block_time"], "snapshot_hash": head["snapshot_hash"],
+        "params_hash": head["scenario_hash"], "seed": head["seed"], "horizon_seconds": head["horizon_seconds"],
+        "policy": head["policy"], "code_version": head["code_version"], "is_synthetic": head["is_synthetic"],
+    }  # fmt: skip
+    rows = [
+        shared | {name: getattr(figure, name) for name in Figure.__slots__} | {"few_draws": int(figure.few_draws)}
+        for figure in figures(result)
+    ]
+    series = curves(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
+    drawn = [
+        {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
+        for name, value in series.items()
+    ]
+    forecasts = [_forecast(head, row) for row in rows if row["measure"] in FORECAST]
+    frames = {
+        "fact_risk_run": pd.DataFrame([head]),
+        "fact_risk_scenarios": pd.DataFrame(rows),
+        "fact_risk_series": pd.DataFrame(drawn),
+        "fact_forecast": pd.DataFrame(forecasts),
+    }
+    store.write_batch("risk_core", head["run_id"], frames, run_id, scope={"run_id": head["run_id"]})
+    return _read(store, head["run_id"])
+
+
+def find(
+    snapshot: Snapshot,
+    scenario: Scenario,
+    *,
+    seed: int,
+    n_paths: int,
+    policy: str,
+    code_version: str,
+    db: Path | str | None = None,
+) -> RiskRun | None:
+    """The stored run with exactly these inputs, None for none."""
+    wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
+    with Store.open(db, readonly=True) as store, store.one_state():
+        if not store.rows("SELECT 1 FROM fact_risk_run WHERE run_id = ?", (wanted,)):
+            return None
+        return _read(store, wanted)
+
+
+def latest(
+    db: Path | str | None = None,
+    *,
+    market: str | None = None,
+    snapshot_hash: str | None = None,
+    scenario_id: str | None = None,
+) -> RiskRun:
+    """The newest stored run: of the newest block, then the last stored. Live before sample. Raises `NoResult`."""
+    where, params = ["1"], []
+    for column, value in (("market", market), ("snapshot_hash", snapshot_hash), ("scenario_id", scenario_id)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            params.append(value)
+    with Store.open(db, readonly=True) as store, store.one_state():
+        found = store.rows(
+            f"SELECT run_id FROM fact_risk_run WHERE {' AND '.join(where)} "
+            "ORDER BY is_synthetic, block_time DESC, block DESC, created_at DESC, run_id LIMIT 1",
+            params,
+        )
+        if not found:
+            asked = ", ".join(str(value) for value in params) or "anything"
+            raise NoResult(f"{store.path}: holds no risk run of {asked}; run `python -m flows risk-scenarios`")
+        return _read(store, found[0][0])
+
+
+def _passport(result: Result, market: Market) -> dict[str, Any]:
+    at, scenario = result.snapshot, result.scenario
+    return {
+        "run_id": run_id_of(
+            at, scenario, seed=result.seed, n_paths=result.n_paths, policy=result.policy,
+            code_version=result.code_version,
+        ),
+        "market": at.market, "chain_id": at.chain_id, "block": at.block, "block_time": at.block_time,
+        "pool_revision": at.revision, "snapshot_hash": at.hash, "scenario_id": scenario.name,
+        "scenario": json.dumps(scenario_record(scenario), sort_keys=True), "scenario_hash": scenario_hash(scenario),
+        "seed": int(result.seed), "n_paths": result.n_paths, "n_steps": scenario.n_steps,
+        "horizon_seconds": round(scenario.horizon.total_seconds()), "policy": result.policy,
+        "code_version": result.code_version, "n_accounts": market.n_accounts, "is_synthetic": int(at.synthetic),
+    }  # fmt: skip
+
+
+def _forecast(head: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the ledger with its seal: SHA-256 of the row as JSON with sorted keys."""
+    row = {
+        "run_id": head["run_id"], "market": head["market"], "measure": figure["measure"], "level": figure["level"],
+        "horizon_seconds": head["horizon_seconds"], "made_at": head["block_time"],
+        "valid_until": head["block_time"] + head["horizon_seconds"], "value": figure["value"], "low": figure["low"],
+        "high": figure["high"], "is_synthetic": head["is_synthetic"],
+    }  # fmt: skip
+    return row | {"sha256": seal_of(row)}
+
+
+def seal_of(row: Mapping[str, Any]) -> str:
+    """The seal of a forecast: SHA-256 of its content (every column but `sha256` and `sealed_at`) as sorted JSON."""
+    content = {name: value for name, value in row.items() if name not in ("sha256", "sealed_at")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(store: Store, run_id: str) -> RiskRun:
+    head = dict(
+        zip(
+            _PASSPORT,
+            store.rows(f"SELECT {', '.join(_PASSPORT)} FROM fact_risk_run WHERE run_id = ?", (run_id,))[0],
+            strict=True,
+        )
+    )
+    rows = store.rows(
+        f"SELECT {', '.join(Figure.__slots__)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level",
+        (run_id,),
+    )
+    found = {(row[0], row[1]): Figure(*row[:-1], few_draws=bool(row[-1])) for row in rows}
+    series = store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,))
+    record = json.loads(head.pop("scenario"))
+    return RiskRun(
+        **head | {"is_synthetic": bool(head["is_synthetic"])},
+        scenario_record=MappingProxyType(record),
+        figures=MappingProxyType(found),
+        series=MappingProxyType({name: json.loads(value) for name, value in series}),
+    )

@@ -1,0 +1,139 @@
+"""SQL tables derived from the schemas: STRICT, keyed, so that a wrong type is an error and never a silent BLOB."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+
+from pandera.engines import numpy_engine, pandas_engine
+
+from data.schemas import SCHEMAS
+from data.schemas.views import views
+
+BATCH = "batch"
+"""Column with the number of the write a row came with (`fact_batch`)."""
+CONTENT_SHA256 = "content_sha256"
+"""Column with the digest of a row's content."""
+
+TIMES = ("ts", "block_time", "block_timestamp", "timestamp", "updated_at", "close_time", "fetched_at", "as_of_ts")
+"""Columns that hold the time a row speaks of, in order of preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: SQL type (INTEGER, REAL, TEXT), whether NULL is allowed, and how a frame may treat it."""
+
+    name: str
+    type: str
+    nullable: bool
+    optional: bool
+    provenance: bool
+    description: str
+    unit: str
+
+    @property
+    def sql(self) -> str:
+        return f'"{self.name}" {self.type}' + ("" if self.nullable else " NOT NULL")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: columns in order, primary key, further indexes, and what may happen to its rows.
+
+    `sealed`: written once, never changed. `append`: only ever added to; the key is then the natural key and `batch`.
+    `time`: column with the time a row speaks of, None for none.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    sealed: bool
+    append: bool
+    time: str | None
+    indexes: tuple[tuple[str, ...], ...]
+
+    @property
+    def ddl(self) -> str:
+        return f'CREATE TABLE IF NOT EXISTS "{self.name}" {self.body}'
+
+    @property
+    def body(self) -> str:
+        """What follows the name in CREATE TABLE."""
+        columns = ",\n  ".join(column.sql for column in self.columns)
+        key = ", ".join(f'"{name}"' for name in self.key)
+        return f"(\n  {columns},\n  PRIMARY KEY ({key})\n) STRICT, WITHOUT ROWID"
+
+    @property
+    def index_ddl(self) -> tuple[str, ...]:
+        return tuple(
+            f'CREATE INDEX IF NOT EXISTS "{self.name}_by_{"_".join(index)}" ON "{self.name}" '
+            f"({', '.join(f'{chr(34)}{name}{chr(34)}' for name in index)})"
+            for index in self.indexes
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def natural_key(self) -> tuple[str, ...]:
+        """What a row is about: the key without the number of the write."""
+        return tuple(name for name in self.key if name != BATCH) if self.append else self.key
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Columns that say something, how the row arrived left out."""
+        return tuple(column.name for column in self.columns if not column.provenance)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+
+def _sql_type(dtype: object) -> str:
+    if isinstance(dtype, (numpy_engine.Int64, pandas_engine.INT64)):
+        return "INTEGER"
+    if isinstance(dtype, numpy_engine.Float64):
+        return "REAL"
+    if isinstance(dtype, (pandas_engine.STRING, pandas_engine.NpString)):
+        return "TEXT"
+    raise TypeError(f"no SQL type for {dtype!r}; use str, int64, Int64 (nullable), float64 or StringDtype (nullable)")
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """Every table by name, in the order of creation."""
+    found = {}
+    for name, model in SCHEMAS.items():
+        schema = model.to_schema()
+        said = model.__config__.metadata or {}
+        optional = set(said.get("optional", ()))
+        columns = tuple(
+            Column(
+                name=column.name, type=_sql_type(column.dtype), nullable=column.nullable,
+                optional=column.name in optional, provenance=bool(column.metadata.get("provenance")),
+                description=column.description or "", unit=column.metadata["unit"],
+            )
+            for column in schema.columns.values()
+        )  # fmt: skip
+        append = bool(said.get("append"))
+        indexes = [tuple(index) for index in said.get("indexes", ())]
+        if append and (BATCH,) not in indexes:
+            indexes.append((BATCH,))
+        key = (*schema.unique, *([BATCH] if append else []))
+        # The key first, as WITHOUT ROWID lays it down: where it is not, integrity_check of SQLite 3.40 sees NULLs.
+        columns = (*sorted((c for c in columns if c.name in key), key=lambda column: key.index(column.name)),
+                   *(column for column in columns if column.name not in key))  # fmt: skip
+        found[name] = Table(
+            name=name, columns=columns, key=key,
+            sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
+            time=said.get("time") or next((name for name in TIMES if name in schema.columns), None),
+        )  # fmt: skip
+    return found
+
+
+def fingerprint() -> str:
+    """SHA-256 of all definitions: two files with the same fingerprint have the same tables, indexes and views."""
+    definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl)]
+    definitions += [view.ddl for view in views().values()]
+    return hashlib.sha256("\n".join(definitions).encode()).hexdigest()

@@ -1,0 +1,145 @@
+"""Open a warehouse file, and turn SQLite's errors into ours. One connection belongs to one thread."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.errors import (
+    MigrationFailed,
+    NotAWarehouse,
+    WarehouseError,
+    WarehouseFull,
+    WarehouseLocked,
+    WarehouseMissing,
+)
+from data.errors import WarehouseReadOnly as ReadOnly
+from data.store.migrations import SCHEMA_VERSION, identify, migrate
+
+BUSY_TIMEOUT = 10.0
+"""Seconds a connection waits for the write lock."""
+
+
+LEAST_FREE = 2**20
+"""Bytes: with less room than this, an error of input or output is put down to it."""
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Within this block an error of SQLite is raised as one of ours, with the file and what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise NotAWarehouse(
+                f"{path}: is damaged or is not an SQLite file ({error}); restore it from a copy, or move it away and "
+                "fill a new one"
+            ) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise WarehouseLocked(
+                f"{path}: another process holds the write lock; nothing was written. Wait for it to end, then run again"
+            ) from error
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+            raise ReadOnly(
+                f"{path}: cannot be written ({error}); check the rights of the file and directory"
+            ) from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            raise ReadOnly(
+                f"{path}: cannot be opened ({error}); check that its directory exists and is writable"
+            ) from (error)
+        # Without room for its shared memory, SQLite says no more than "disk I/O error".
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < LEAST_FREE):
+            raise WarehouseFull(
+                f"{path}: the disk is full; nothing was written. {_free(path) / 1e6:,.1f} MB are free in "
+                f"{path.parent}: make room there, or move the file and set RISK_DB, then run again"
+            ) from error
+        if code == sqlite3.SQLITE_IOERR:
+            raise WarehouseError(f"{path}: cannot be read or written ({error}); check the disk") from error
+        raise
+
+
+def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+    """A connection to a file of the current layout; the file is created or upgraded where needed."""
+    with sqlite_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReadOnly(f"{path.parent}: the directory cannot be created ({error}); set RISK_DB") from error
+        if _exists(path) and path.is_dir():
+            raise NotAWarehouse(f"{path}: is a directory, expected a file; set RISK_DB to a file name")
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+        try:
+            identify(connection, path)  # before the first write: a foreign file is left exactly as it was
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+    """A read-only connection; an older file is upgraded first. Raises `WarehouseMissing` without a file."""
+    if not _exists(path):
+        raise WarehouseMissing(
+            f"{path}: there is no warehouse yet; run `python -m data.sample` for the built-in sample, or "
+            "`python -m flows aave-market` for live data, or set RISK_DB"
+        )
+    with sqlite_errors(path):
+        connection = _open_read_only(path, timeout)
+        try:
+            version = identify(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    if version == SCHEMA_VERSION:
+        return connection
+    connection.close()
+    try:
+        connect_for_writing(path, timeout).close()
+    except ReadOnly as error:
+        raise MigrationFailed(
+            f"{path}: has layout {version}, this version needs {SCHEMA_VERSION}, and the file cannot be upgraded "
+            f"because it is read-only; run `python -m data migrate` where it can be written"
+        ) from error
+    with sqlite_errors(path):
+        return _open_read_only(path, timeout)
+
+
+def _free(path: Path) -> int:
+    """Bytes free where the file lies; 0 where that cannot be told."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return 0
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ReadOnly(f"{path}: cannot be reached ({error}); check the rights of its directory") from error
+
+
+def _open_read_only(path: Path, timeout: float) -> sqlite3.Connection:
+    uri = path.resolve().as_uri() + "?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        wal = path.with_name(path.name + "-wal")
+        unreachable = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if (error.sqlite_errorcode & 0xFF) not in unreachable or (wal.exists() and wal.stat().st_size):
+            raise
+        # A file in WAL mode in a read-only directory: nobody can be writing, so it may be read as it lies.
+        return sqlite3.connect(uri + "&immutable=1", uri=True, timeout=timeout, isolation_level=None)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

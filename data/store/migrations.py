@@ -1,0 +1,210 @@
+"""Bring a warehouse file to the layout of this version; refuse a file that is newer, damaged or not ours.
+
+A new table, or a new nullable column, needs no ceremony: it is added when a file is next opened for writing. Any
+other change of layout is a step in `STEPS`, and raises `SCHEMA_VERSION`. All of it is one transaction: a file is
+either as it was, or current.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
+from data.store.batches import next_batch, note_batch
+
+if TYPE_CHECKING:
+    from data.schemas.tables import Table
+
+BEFORE_BATCHES = "before writes were numbered"
+"""`source` in `fact_batch` of all rows that an upgrade met without a number."""
+
+APPLICATION_ID = 0x4C615221
+"""Mark of our files in the SQLite header ("LaR!")."""
+
+SCHEMA_VERSION = 4
+"""Layout of this version of the package (`PRAGMA user_version`)."""
+
+
+def _holders_by_token(connection: sqlite3.Connection) -> None:
+    """Holders gained the token in their key. The log can be scanned again, so the old rows and their marks go."""
+    connection.execute("DROP TABLE IF EXISTS raw_aave_holders")
+    connection.execute("DELETE FROM ingest_checkpoint WHERE source = 'aave_rpc'")
+
+
+def _klines_append_only(connection: sqlite3.Connection) -> None:
+    """Candles became append-only: the rows of old files keep their arrival, and count as one first write."""
+    _to_append_only(connection, "raw_binance_klines", {"run_id": "manual"})
+
+
+def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
+    """Rows in quarantine gained their batch and a state; the good rows of older refused batches were never kept."""
+    present = {row[1] for row in connection.execute("PRAGMA table_info(quarantine)")}
+    if not present:
+        return
+    for column in ("batch_id TEXT", "row_number INTEGER", "state TEXT", "settled_by TEXT"):
+        name = column.split()[0]
+        if name in present:
+            continue
+        default = {"row_number": "0", "state": "'open'"}.get(name, "''")
+        connection.execute(f"ALTER TABLE quarantine ADD COLUMN {column} NOT NULL DEFAULT {default}")
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
+    2: _holders_by_token,
+    3: _klines_append_only,
+    4: _quarantine_by_batch,
+}
+"""Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
+
+
+def identify(connection: sqlite3.Connection, path: Path) -> int:
+    """Layout number of an open file; 0 for an empty one. Raises `NotAWarehouse`, `SchemaTooNew`."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        holds = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 3")]
+        if application or version or holds:
+            raise NotAWarehouse(
+                f"{path}: is a database of another program (application id {application}, tables "
+                f"{', '.join(holds) or 'none'}); name another file in RISK_DB"
+            )
+        return 0
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path}: has layout {version}, this version of the package knows layouts up to {SCHEMA_VERSION}; "
+            "upgrade the package, or name another file in RISK_DB. The file was not touched"
+        )
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """Create or upgrade the layout in one transaction; true when something changed.
+
+    Raises `MigrationFailed` when a step fails or a table cannot be brought to its layout without one.
+    """
+    from data.schemas.tables import fingerprint, tables  # pandera takes half a second, and readers do not need it
+    from data.schemas.views import views
+
+    if identify(connection, path) == SCHEMA_VERSION and fingerprint() in _applied(connection):
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = identify(connection, path)  # again: another process may have been faster
+        # Views first: a table that a view reads could not be renamed.
+        for (view,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall():
+            connection.execute(f'DROP VIEW "{view}"')
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            if version and step in STEPS:
+                STEPS[step](connection)
+        for table in tables().values():
+            connection.execute(table.ddl)
+            _add_columns(connection, table, path)
+            for index in table.index_ddl:
+                connection.execute(index)
+        for view in views().values():
+            connection.execute(view.ddl)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(
+            "INSERT OR IGNORE INTO schema_version VALUES (?, ?, ?)", (SCHEMA_VERSION, fingerprint(), int(time.time()))
+        )
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise MigrationFailed(f"{path}: upgrade to layout {SCHEMA_VERSION} failed, nothing changed: {error}") from (
+                error
+            )
+        raise
+    return True
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    """Every layout the file has had. Tables are only ever added to, so any match means nothing is missing."""
+    try:
+        rows = connection.execute("SELECT fingerprint FROM schema_version").fetchall()
+    except sqlite3.OperationalError:
+        return set()
+    return {row[0] for row in rows}
+
+
+def _first_batch(connection: sqlite3.Connection) -> int:
+    """The number under which rows go that were written before writes were numbered; noted when first asked for."""
+    from data.schemas.tables import tables
+
+    for name in ("fact_batch", "fact_batch_rows"):
+        connection.execute(tables()[name].ddl)
+    found = connection.execute("SELECT batch FROM fact_batch WHERE source = ?", (BEFORE_BATCHES,)).fetchone()
+    if found:
+        return found[0]
+    number = next_batch(connection)
+    note_batch(connection, number, BEFORE_BATCHES, "", run_id="manual", payload_sha256="", at=int(time.time()))
+    return number
+
+
+def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[str, Any]) -> None:
+    """Give an old table the layout of an append-only one; `filled_in` has values for columns that it lacks."""
+    from data.schemas.tables import BATCH, CONTENT_SHA256, tables
+    from data.store.content import digests
+
+    info = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
+    if not info:
+        return
+    layout, present = tables()[name], [row[1] for row in info]
+    connection.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_before"')
+    connection.execute(layout.ddl)
+    given = {BATCH: _first_batch(connection)} | filled_in
+    taken = [f'"{column}"' if column in present else "?" for column in layout.names if column != CONTENT_SHA256]
+    values = [given.get(column) for column in layout.names if column not in (*present, CONTENT_SHA256)]
+    place = layout.names.index(CONTENT_SHA256)
+    content = [(layout.names[:place] + layout.names[place + 1 :]).index(column) for column in layout.content]
+    rows = connection.execute(f'SELECT {", ".join(taken)} FROM "{name}_before"', values)
+    marks = ", ".join("?" * len(layout.names))
+    while some := rows.fetchmany(10_000):
+        sha256 = digests(layout.content, ([row[column] for column in content] for row in some))
+        connection.executemany(
+            f'INSERT INTO "{name}" VALUES ({marks})',
+            [(*row[:place], digest, *row[place:]) for row, digest in zip(some, sha256, strict=True)],
+        )
+    connection.execute(f'DROP TABLE "{name}_before"')
+    _count_as_written(connection, given[BATCH], name)
+
+
+def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -> None:
+    """Enter all rows of a table as those of one write, so that what reads the table sees them as new."""
+    connection.execute(
+        "INSERT OR REPLACE INTO fact_batch_rows (batch, table_name, n_rows, n_changed, n_removed) "
+        f'SELECT ?, ?, count(*), count(*), 0 FROM "{table}" HAVING count(*) > 0',
+        (number, table),
+    )
+
+
+def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
+    """Add the nullable columns that an older file lacks."""
+    info = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
+    present = {row[1] for row in info}
+    key = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+    if key != table.key:
+        raise MigrationFailed(
+            f"{path}: table {table.name} has the key {', '.join(key)}, expected {', '.join(table.key)}, and there is "
+            "no upgrade step; nothing changed. Keep the file for its old version and start a new one"
+        )
+    for column in table.columns:
+        if column.name in present:
+            continue
+        if column.name == "batch":
+            first = _first_batch(connection)
+            connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql} DEFAULT {first}')
+            _count_as_written(connection, first, table.name)
+            continue
+        if not column.nullable:
+            raise MigrationFailed(
+                f"{path}: table {table.name} lacks column {column.name}, which may not be empty and has no upgrade "
+                f"step; nothing changed. Keep the file for its old version and start a new one"
+            )
+        connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql}')

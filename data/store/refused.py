@@ -1,0 +1,174 @@
+"""Keep what was refused: the batch with all its rows, each bad row with every reason, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from data.schemas.tables import tables
+from data.store.packed import as_json, lines, pack
+from data.store.validation import Judgement
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+MAX_ROWS_PER_TABLE = 1_000
+"""Bad rows listed one by one of one table of one batch; `quarantine_content` has all, `fact_validation` the count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where the rows come from, and under which terms they were to be written (see `Store.write_batch`)."""
+
+    source: str
+    key: str
+    run_id: str
+    payload_sha256: str
+    at: int
+    max_bad_share: float = 0.0
+    scope: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record(
+    connection: sqlite3.Connection,
+    batch: Batch,
+    frames: Mapping[str, pd.DataFrame],
+    verdicts: Sequence[Judgement],
+    *,
+    refused: bool,
+) -> None:
+    """Keep the batch whole when it was refused, otherwise its bad rows; and note the failed checks.
+
+    The caller holds the transaction. The same batch is kept once, whatever the run.
+    """
+    note_failures(connection, batch, verdicts)
+    if not refused and not any(verdict.bad for verdict in verdicts):
+        return
+    frames = {verdict.table: pd.DataFrame(frames[verdict.table]).reset_index(drop=True) for verdict in verdicts}
+    if not refused:
+        frames = {v.table: frames[v.table].loc[list(v.bad)].reset_index(drop=True) for v in verdicts if v.bad}
+    batch_id = _digest(batch, frames)
+    newest = connection.execute("SELECT coalesce(max(batch), 0) FROM fact_batch").fetchone()[0]
+    kept = connection.execute(
+        "INSERT INTO quarantine_batch (batch_id, run_id, source, batch_key, refused, max_bad_share, scope, "
+        "payload_sha256, n_rows, n_bad, pending, reason, newest_batch, quarantined_at, state, settled_by, note) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', '', '') ON CONFLICT (batch_id) DO NOTHING",
+        (
+            batch_id, batch.run_id, batch.source, batch.key, int(refused), batch.max_bad_share,
+            as_json(dict(batch.scope)), batch.payload_sha256, sum(map(len, frames.values())),
+            sum(len(verdict.bad) for verdict in verdicts), json.dumps(dict.fromkeys(frames)), first_reasons(verdicts),
+            newest, batch.at,
+        ),
+    )  # fmt: skip
+    if not kept.rowcount:
+        return
+    for table, frame in frames.items():
+        connection.executemany(
+            "INSERT INTO quarantine_content (batch_id, table_name, part, rows) VALUES (?, ?, ?, ?)",
+            ((batch_id, table, part, rows) for part, rows in enumerate(pack(frame))),
+        )
+    for verdict in verdicts:
+        if verdict.bad:
+            places = list(verdict.bad) if refused else list(range(len(verdict.bad)))
+            rows = dict(zip(places, verdict.bad.values(), strict=True))
+            list_rows(connection, batch, batch_id, verdict.table, frames[verdict.table], rows)
+
+
+def list_rows(
+    connection: sqlite3.Connection,
+    batch: Batch,
+    batch_id: str,
+    table: str,
+    frame: pd.DataFrame,
+    bad: Mapping[int, Sequence[str]],
+) -> None:
+    """List up to a thousand bad rows, or give known ones the new reason; `bad`: place in `frame` -> reasons."""
+    listed = list(bad.items())[:MAX_ROWS_PER_TABLE]
+    records = frame.loc[[place for place, _ in listed]].astype(object).to_dict("records")
+    connection.executemany(
+        "INSERT INTO quarantine (id, run_id, source, batch_key, table_name, row, reason, payload_sha256, "
+        "quarantined_at, batch_id, row_number, state, settled_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', '') "
+        "ON CONFLICT (id) DO UPDATE SET reason = excluded.reason",
+        (
+            (
+                hashlib.sha256(f"{batch_id}\x1f{table}\x1f{place}".encode()).hexdigest(), batch.run_id, batch.source,
+                batch.key, table, _shown(content), "; ".join(reasons), batch.payload_sha256, batch.at, batch_id, place,
+            )
+            for content, (place, reasons) in zip(records, listed, strict=True)
+        ),
+    )  # fmt: skip
+
+
+def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Keep rows that a source could not make sense of before they had the shape of a table's rows.
+
+    `rows`: the table they were meant for, the row as JSON text, the reason. They wait as a batch of their own, which
+    can be read and dropped; to write them, the source reads them again. The same rows are kept once.
+    """
+    if not rows:
+        return
+    batch = Batch(source, key, run_id, "", int(time.time()))
+    meant_for = list(dict.fromkeys(table for table, _, _ in rows))
+    frames = {table: pd.DataFrame({"unread": [row for one, row, _ in rows if one == table]}) for table in meant_for}
+    with store.transaction() as connection:
+        verdicts = [
+            Judgement(
+                table=table, n_rows=len(frames[table]), good=frames[table].iloc[:0],
+                bad=dict(enumerate([reason] for one, _, reason in rows if one == table)),
+            )
+            for table in meant_for
+        ]  # fmt: skip
+        record(connection, batch, frames, verdicts, refused=False)
+
+
+def note_failures(connection: sqlite3.Connection, batch: Batch, verdicts: Iterable[Judgement]) -> None:
+    """One row of `fact_validation` for each check that failed."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO fact_validation (run_id, source, batch_key, table_name, check_name, "
+        "column_name, n_failed, n_rows, example, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                batch.run_id, batch.source, batch.key, verdict.table, check, column, count, verdict.n_rows, example,
+                batch.at,
+            )
+            for verdict in verdicts
+            for (check, column), (count, example) in verdict.failed.items()
+        ),
+    )  # fmt: skip
+
+
+def first_reasons(verdicts: Iterable[Judgement]) -> str:
+    """The first fault of each table that has one, in one line."""
+    found = []
+    for verdict in verdicts:
+        if verdict.problems:
+            found.append(f"{verdict.table}: {verdict.problems[0]}")
+        elif verdict.bad:
+            row, reasons = next(iter(verdict.bad.items()))
+            found.append(
+                f"{verdict.table}: {len(verdict.bad)} of {verdict.n_rows} rows are bad, the first is row {row}: "
+                f"{'; '.join(reasons)}"
+            )
+    return " | ".join(found)
+
+
+def _shown(content: dict[str, Any]) -> str:
+    return content["unread"] if list(content) == ["unread"] else as_json(content)
+
+
+def _digest(batch: Batch, frames: Mapping[str, pd.DataFrame]) -> str:
+    """Digest of source, key and content; when and by whom rows were brought is no part of it."""
+    digest = hashlib.sha256(f"{batch.source}\x1f{batch.key}".encode())
+    for table, frame in frames.items():
+        arrival = [column.name for column in tables()[table].columns if column.provenance and column.name in frame]
+        digest.update(f"\x1f{table}".encode())
+        for line in lines(frame.drop(columns=arrival)):
+            digest.update(f"\n{line}".encode())
+    return digest.hexdigest()

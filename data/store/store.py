@@ -1,0 +1,260 @@
+"""The one door to the warehouse: validated batches in, frames out.
+
+    with Store.open() as store:
+        run = store.start_run("market-prices", {"days": 120})
+        store.write_batch("binance", "ETHUSDT:1h", {"dim_prices": frame}, run_id=run)
+        store.finish_run(run, "completed", "2,880 rows")
+
+A batch is written whole or not at all; writing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from data import settings
+from data.errors import BatchRefused, WarehouseError
+from data.events import News, announce, of_write
+from data.store.batches import Effect, next_batch, note_batch
+from data.store.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
+from data.store.upserts import put_carried, remove_others, upsert
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.quarantine.replay import Settlement
+    from data.store.carried import Columns
+    from data.store.validation import Judgement
+
+MANUAL_RUN = "manual"
+"""Run id of rows that were written outside any flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """What a batch did: good rows by table, rows that were new or different by table, rows put aside."""
+
+    rows: dict[str, int]
+    changed: dict[str, int]
+    quarantined: int
+
+
+class Store:
+    """A connection to one warehouse file. Use it in the thread that opened it, and close it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, readonly: bool) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path | str | None = None, *, readonly: bool = False, timeout: float = BUSY_TIMEOUT) -> Store:
+        """Open `path` (`RISK_DB` when None); for writing it is created or upgraded where needed.
+
+        `timeout`: seconds to wait for another writer. Raises `WarehouseError`: missing (reading), damaged, another
+        program's, newer than this package, not writable.
+        """
+        where = settings.risk_db() if path is None else Path(path)
+        connect = connect_for_reading if readonly else connect_for_writing
+        return cls(where, connect(where, timeout), readonly=readonly)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple]:
+        """All rows of a query as tuples of plain Python values."""
+        with sqlite_errors(self.path):
+            try:
+                return self._connection.execute(sql, params).fetchall()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error) or "no such column" in str(error):
+                    raise WarehouseError(
+                        f"{self.path}: {error}; run `python -m data migrate` to bring the file up to date"
+                    ) from error
+                raise
+
+    def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+        """A query's rows as a frame; uint256 values stay text."""
+        import pandas as pd  # a second, which `load_market` does not need
+
+        with sqlite_errors(self.path):
+            cursor = self._connection.execute(sql, params)
+            return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
+
+    @contextmanager
+    def one_state(self) -> Iterator[sqlite3.Connection]:
+        """Every query inside sees the same state of the file, whatever a writer commits meanwhile."""
+        with sqlite_errors(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    # Writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside is kept whole, or not at all when anything is raised."""
+        with sqlite_errors(self.path):
+            # IMMEDIATE: a transaction that begins by reading cannot be upgraded after another writer's commit.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def write_batch(
+        self,
+        source: str,
+        key: str,
+        frames: Mapping[str, pd.DataFrame],
+        run_id: str | None = None,
+        *,
+        max_bad_share: float = 0.0,
+        payload_sha256: str | None = None,
+        scope: Mapping[str, Any] | None = None,
+        settles: Settlement | None = None,
+        news: Sequence[News] = (),
+        carried: Mapping[str, Columns] | None = None,
+    ) -> WriteReport:
+        """Validate `frames` (table name to rows) and write the good rows in one transaction.
+
+        A row with a known key replaces the old one only if its content differs, so a re-run changes nothing; in an
+        append-only table it is added beside the old one. Bad rows go to quarantine with their reasons. When more
+        than `max_bad_share` of the rows of any table are bad, the whole batch goes there, nothing else is written and
+        `BatchRefused` is raised. Columns that tell how a row arrived (`ingested_at`, `run_id`, `payload_sha256`)
+        are filled in when a frame leaves them out; `batch` and `content_sha256` always. A batch that changed anything
+        leaves a row in `fact_batch`, under the number that its rows carry.
+
+        `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
+        its tables with these values that are not in the batch are removed in the same transaction. `settles`: the
+        quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`). `news`:
+        events beside the one that every change of a raw table gives (`data.events`), written if anything changed.
+        `carried`: further rows of tables in `frames`, columns of plain values, which come from rows that are stored
+        already and are not validated again (`data.store.carried`).
+        """
+        from data.store.carried import n_rows, require_whole
+        from data.store.refused import Batch, record  # pandera takes half a second, and readers do not need it
+        from data.store.validation import judge
+
+        now = int(time.time())
+        run = run_id or MANUAL_RUN
+        filled_in = {
+            "ingested_at": now, "created_at": now, "sealed_at": now,
+            "run_id": run, "flow_run_id": run, "payload_sha256": payload_sha256,
+        }  # fmt: skip
+        carried = carried or {}
+        require_whole(carried)
+        verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]
+        refused = [verdict for verdict in verdicts if verdict.problems or verdict.bad_share > max_bad_share]
+        batch = Batch(source, key, run, payload_sha256 or "", now, max_bad_share, scope or {})
+        quarantined = sum(len(verdict.bad) for verdict in verdicts)
+        if refused:
+            with self.transaction() as connection:
+                if settles:
+                    settles.refused(connection, batch, verdicts)
+                else:
+                    record(connection, batch, frames, verdicts, refused=True)
+            raise BatchRefused(
+                _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
+            )
+        effects = []
+        with self.transaction() as connection:
+            number = next_batch(connection)
+            for verdict in verdicts:
+                rows = verdict.good
+                further = carried.get(verdict.table, {})
+                changed = put_carried(connection, verdict.table, further, number, scope) if further else 0
+                changed += upsert(connection, verdict.table, _numbered(rows, number))
+                removed = remove_others(connection, verdict.table, rows, scope, further) if scope else 0
+                n = len(rows) + n_rows(further)
+                effects.append(Effect(verdict.table, n, changed, removed, _newest(verdict.table, rows)))
+            if any(effect.changed or effect.removed for effect in effects):
+                sha256 = payload_sha256 or ""
+                note_batch(connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, effects=effects)
+                announce(connection, [*of_write(number, source, key, effects), *news], now)
+            if settles:
+                settles.passed(connection, batch, verdicts)
+            else:
+                record(connection, batch, frames, verdicts, refused=False)
+        return WriteReport(
+            {effect.table: effect.rows for effect in effects},
+            {effect.table: effect.changed + effect.removed for effect in effects},
+            quarantined,
+        )
+
+    # The run's own books
+
+    def start_run(self, flow: str, params: Mapping[str, Any] | None = None, code_version: str = "") -> str:
+        """Note the start of a flow's run; returns its id. `params` must hold no secret."""
+        run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:12]}"
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO fact_run (run_id, flow, params, started_at, state, message, code_version) "
+                "VALUES (?, ?, ?, ?, 'running', '', ?)",
+                (run_id, flow, json.dumps(params or {}, sort_keys=True, default=str), int(time.time()), code_version),
+            )
+        return run_id
+
+    def finish_run(self, run_id: str, state: str, message: str = "") -> None:
+        """Note the end of a run: `state` is completed, failed or skipped."""
+        if state not in ("completed", "failed", "skipped"):
+            raise ValueError(f"finish_run: state must be completed, failed or skipped, found {state!r}")
+        with self.transaction() as connection:
+            done = connection.execute(
+                "UPDATE fact_run SET state = ?, message = ?, finished_at = ? WHERE run_id = ?",
+                (state, message, int(time.time()), run_id),
+            )
+            if done.rowcount != 1:
+                raise WarehouseError(f"{self.path}: fact_run has no run {run_id}")
+
+    def checkpoint(self, source: str, key: str) -> Any | None:
+        """State a scan saved last, None for none."""
+        found = self.rows("SELECT value FROM ingest_checkpoint WHERE source = ? AND key = ?", (source, key))
+        return json.loads(found[0][0]) if found else None
+
+
+def _newest(table: str, frame: pd.DataFrame) -> int | None:
+    """The newest time that validated rows speak of, None where they speak of none."""
+    from data.schemas.tables import tables
+
+    time_column = tables()[table].time
+    newest = frame[time_column].max() if time_column and len(frame) else None
+    return None if newest is None or newest != newest else int(newest)  # NaN is the one value unlike itself
+
+
+def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:
+    return frame.assign(batch=number) if "batch" in frame.columns else frame
+
+
+def _refusal(source: str, key: str, refused: Sequence[Judgement], max_bad_share: float) -> str:
+    from data.store.refused import first_reasons
+
+    return (
+        f"batch {source} {key} refused, nothing of it was written (at most {max_bad_share:.1%} bad rows are allowed): "
+        f"{first_reasons(refused)}. See `python -m data quarantine`"
+    )

@@ -1,0 +1,128 @@
+"""Every figure of given accounts from the chain at one block, in parts that are kept: a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.aave.accounts import Account, fetch_balances, fetch_flags
+from flows.aave.contracts import Reserve
+from flows.clients.block_reader import BlockReader
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+SOURCE = "verified_path"
+TABLE = "ingest_aave_accounts"
+PART = 4_000
+"""Accounts that are read and stored at a time: about 50 requests."""
+COLUMNS = ("market", "block", "account", "flags", "emode_id", "supply", "debt", "n_unlisted")
+Candidates = Mapping[str, Set[str] | None]
+"""Account -> tokens it is said to hold; None where its tokens are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`accounts` that hold something, by address; `unlisted` balances that the candidates' source did not name."""
+
+    accounts: list[Account]
+    unlisted: int
+
+
+def read_accounts(
+    store: Store,
+    reader: BlockReader,
+    pool: str,
+    market: str,
+    reserves: list[Reserve],
+    candidates: Candidates,
+    run_id: str,
+    progress: Callable[[int], None],
+    *,
+    emodes: bool = True,
+) -> Read:
+    """Flags, e-mode and balances of every candidate at the reader's block; parts stored by an earlier run are kept.
+
+    Balances are asked for the tokens that the candidates name and for those that the chain's own flags name: every
+    debt has its flag, so no debt of a known account can be missed, and no collateral. `emodes`: False for v2.
+    """
+    done = _stored(store, market, reader.block.number)
+    left = sorted(candidates.keys() - done.keys())
+    progress(len(candidates) - len(left))
+    for start in range(0, len(left), PART):
+        part = left[start : start + PART]
+        rows = _read_part(reader, pool, reserves, {account: candidates[account] for account in part}, emodes)
+        _keep(store, market, reader.block.number, rows, run_id)
+        done |= {account.address: (account, unlisted) for account, unlisted in rows}
+        progress(len(part))
+    found = [done[address] for address in sorted(candidates)]
+    holding = [account for account, _ in found if account.supply or account.debt]
+    return Read(holding, sum(unlisted for _, unlisted in found))
+
+
+def forget(store: Store, market: str, run_id: str, block: int | None = None) -> None:
+    """Remove what unfinished reads of the market have kept (of one block, or of all)."""
+    import pandas as pd
+
+    scope = {"market": market} | ({"block": block} if block is not None else {})
+    store.write_batch(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, run_id=run_id, scope=scope)
+
+
+def _read_part(
+    reader: BlockReader, pool: str, reserves: list[Reserve], part: Candidates, emodes: bool
+) -> list[tuple[Account, int]]:
+    addresses = sorted(part)
+    flags = fetch_flags(reader, pool, addresses, lambda done: None, emodes=emodes)
+    atokens, vtokens = {r.atoken: r.id for r in reserves}, {r.vtoken: r.id for r in reserves}
+    listed = {(token, a) for a in addresses for token in part[a] or () if token in atokens or token in vtokens}
+    unknown = {(token, a) for a in addresses if part[a] is None for token in atokens}
+    flagged = {
+        (token, address)
+        for address in addresses
+        for r in reserves
+        for token, bit in ((r.vtoken, 2 * r.id), (r.atoken, 2 * r.id + 1))
+        if flags[address][0] >> bit & 1
+    }
+    balances = fetch_balances(reader, listed | unknown | flagged, lambda done: None)
+    held: dict[str, tuple[dict[int, int], dict[int, int]]] = {address: ({}, {}) for address in addresses}
+    unlisted = dict.fromkeys(addresses, 0)
+    for (token, address), scaled in balances.items():
+        supply, debt = held[address]
+        if token in atokens:
+            supply[atokens[token]] = scaled
+        else:
+            debt[vtokens[token]] = scaled
+        unlisted[address] += part[address] is not None and (token, address) not in listed
+    return [(Account(address, *flags[address], *held[address]), unlisted[address]) for address in addresses]
+
+
+def _keep(store: Store, market: str, block: int, rows: list[tuple[Account, int]], run_id: str) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        [(market, block, a.address, str(a.flags), a.emode, _document(a.supply), _document(a.debt), unlisted)
+         for a, unlisted in rows],
+        columns=COLUMNS,
+    )  # fmt: skip
+    store.write_batch(SOURCE, f"{market}:{block}:{rows[0][0].address}", {TABLE: frame}, run_id=run_id)
+
+
+def _stored(store: Store, market: str, block: int) -> dict[str, tuple[Account, int]]:
+    rows = store.rows(
+        f"SELECT account, flags, emode_id, supply, debt, n_unlisted FROM {TABLE} WHERE market = ? AND block = ?",
+        (market, block),
+    )
+    return {
+        account: (Account(account, int(flags), emode, _balances(supply), _balances(debt)), unlisted)
+        for account, flags, emode, supply, debt, unlisted in rows
+    }
+
+
+def _document(balances: Mapping[int, int]) -> str:
+    return json.dumps({str(reserve_id): str(scaled) for reserve_id, scaled in sorted(balances.items())})
+
+
+def _balances(document: str) -> dict[int, int]:
+    return {int(reserve_id): int(scaled) for reserve_id, scaled in json.loads(document).items()}

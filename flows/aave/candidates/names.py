@@ -1,0 +1,165 @@
+"""Whom a verified read asks about: accounts that a subgraph or a file names. Kept by parts, so a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.aave.candidates import subgraph as aave_subgraph
+from flows.aave.candidates.subgraph import GraphPosition, GraphReserve, KnownSubgraph
+from flows.aave.candidates.subgraph_rows import SOURCE, Indices, indices, market_frames, position_frames
+from flows.clients.graphql import Subgraph
+from flows.errors import ConfigurationError, CrossCheckFailed
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.clients.block_reader import Block
+
+ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a subgraph says of a market at a block."""
+
+    reserves: list[GraphReserve]
+    positions: list[GraphPosition] = field(repr=False)
+
+
+def from_file(path: str) -> list[str]:
+    """Addresses in a text file: one to a line, or first of several columns; `#` begins a comment. Lower case, sorted.
+
+    Raises `ConfigurationError` naming the line that holds no address.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"--candidates: {path!r} is neither `subgraph` nor a readable text file ({exc}). Give "
+                                 "a file with one account a line, or `subgraph`") from exc  # fmt: skip
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        word = re.split(r"[\s,;#]", line.strip().lower(), maxsplit=1)[0]
+        if not word:
+            continue
+        if not ADDRESS.fullmatch(word):
+            raise ConfigurationError(f"--candidates: line {number} of {path}: expected 0x and 40 hex digits, found "
+                                     f"{line.strip()[:60]!r}")  # fmt: skip
+        found.add(word)
+    if not found:
+        raise ConfigurationError(f"--candidates: {path} names no account")
+    return sorted(found)
+
+
+def require_same_chain(subgraph: Subgraph, head: Any, block: Block) -> None:
+    """The subgraph's head has the time that the chain's block of that number has. Raises `CrossCheckFailed`."""
+    if head.block == block.number and head.time is not None and head.time != block.time:
+        raise CrossCheckFailed(
+            f"{subgraph} is at block {head.block} of time {head.time}, the node has that block at time {block.time}: "
+            "the subgraph is of another chain, or of a branch that was replaced. Nothing was written"
+        )
+
+
+def from_subgraph(
+    store: Store,
+    open_subgraph: Callable[[], Subgraph],
+    which: KnownSubgraph,
+    provider: str,
+    block: Block,
+    run_id: str,
+    *,
+    shards: Sequence[str] = aave_subgraph.SHARDS,
+    go_on: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Indexed:
+    """Reserves and every holding at `block`, stored as received and typed.
+
+    `go_on`: shards that an earlier run has stored are not asked for again; a run that was refused for what the
+    subgraph said must ask again. Holdings that it no longer has are dropped from the staged ones.
+
+    Raises `CrossCheckFailed` for a subgraph without reserves of this market.
+    """
+    with open_subgraph() as subgraph:
+        assert isinstance(subgraph, Subgraph)
+        reserves = aave_subgraph.fetch_reserves(subgraph, which, provider, block.number)
+        emodes = aave_subgraph.fetch_emodes(subgraph, which, block.number)
+        if not reserves:
+            raise CrossCheckFailed(
+                f"{subgraph} has no reserve of the pool of {provider} at block {block.number}; is it of this market? "
+                "Nothing was written"
+            )
+    by_asset = {reserve.asset: indices(reserve, which.version, block.time) for reserve in reserves}
+    kept = store.checkpoint(SOURCE, which.id) or {}
+    done: list[str] = kept.get("shards", []) if go_on and kept.get("hash") == block.hash else []
+    if not done:
+        store.write_batch(SOURCE, f"{which.id}:{block.number}", market_frames(which, block, reserves, emodes), run_id)
+    positions = _stored(store, which, block, done)
+    progress(len(done))
+    left = [] if "" in done else [shard for shard in shards if shard not in done]
+    for shard, found in aave_subgraph.fetch_positions(open_subgraph, which, provider, block.number, left):
+        done = [*done, shard]
+        _keep(store, which, block, found.values(), by_asset, done, run_id)
+        positions += [replace(p, body="") for p in found.values()]  # the text is stored, and half of the memory
+        progress(1)
+    _drop_others(store, which, block, positions, by_asset, run_id)
+    return Indexed(reserves, positions)
+
+
+def _keep(
+    store: Store,
+    which: KnownSubgraph,
+    block: Block,
+    found: Iterable[GraphPosition],
+    by_asset: dict[str, Indices],
+    done: list[str],
+    run_id: str,
+) -> None:
+    """A shard and the note that it is complete, together or not at all."""
+    import pandas as pd
+
+    frames = position_frames(which, block, found, by_asset)
+    frames = {table: frame for table, frame in frames.items() if len(frame)}
+    value = json.dumps({"block": block.number, "hash": block.hash, "shards": done}, sort_keys=True)
+    mark = {"source": SOURCE, "key": which.id, "value": value, "updated_at": int(time.time())}
+    frames["ingest_checkpoint"] = pd.DataFrame([mark])
+    store.write_batch(SOURCE, f"{which.id}:{block.number}:{done[-1]}", frames, run_id)
+
+
+def _drop_others(
+    store: Store,
+    which: KnownSubgraph,
+    block: Block,
+    positions: list[GraphPosition],
+    by_asset: dict[str, Indices],
+    run_id: str,
+) -> None:
+    """Remove staged holdings of the block that an earlier run met and this one did not."""
+    at = (which.market, block.number)
+    stored = store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
+    if stored != len(positions):
+        staged = position_frames(which, block, positions, by_asset)["stg_graph_account_positions"]
+        store.write_batch(SOURCE, f"{which.id}:{block.number}:all", {"stg_graph_account_positions": staged}, run_id,
+                          scope={"market": which.market, "block": block.number})  # fmt: skip
+
+
+def _stored(store: Store, which: KnownSubgraph, block: Block, done: list[str]) -> list[GraphPosition]:
+    if not done:
+        return []
+    rows = store.rows(
+        "SELECT account, asset, scaled_supply, scaled_debt, stable_debt_raw, is_collateral, emode_id, "
+        "last_update_timestamp FROM stg_graph_account_positions WHERE market = ? AND block = ? AND subgraph = ?",
+        (which.market, block.number, which.id),
+    )
+    return [
+        GraphPosition(
+            id=f"{account}{asset}", body="", payload_sha256="", account=account, asset=asset,
+            scaled_supply=int(supply), scaled_debt=int(debt), stable_debt=int(stable), is_collateral=bool(flag),
+            emode=emode, last_update=updated,
+        )
+        for account, asset, supply, debt, stable, flag, emode, updated in rows
+        if account.startswith(tuple(f"0x{shard}" for shard in done))
+    ]  # fmt: skip

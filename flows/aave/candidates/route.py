@@ -1,0 +1,233 @@
+"""`aave-market --candidates`: the fast way to a whole market. Somebody names the accounts, the chain says the rest.
+
+A subgraph (or a file) says which accounts there are, in minutes instead of the hours that a scan of the whole log
+takes. None of its figures are used: each account's flags, e-mode and balances are read from the contracts at one block,
+valuations are compared with the pool's, and the balances are held against each token's scaledTotalSupply, so accounts
+that nobody named show as a missing share. What the subgraph says of the same block is compared with the chain's answer
+and the differences are kept in `fact_validation`.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flows import settings
+from flows.aave.address_book import V2
+from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
+from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.pipeline import recorded
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.aave.candidates.agreement import Comparison, Shortfall
+    from flows.aave.candidates.estimate import Estimate
+    from flows.aave.candidates.names import Indexed
+    from flows.aave.reading import MarketAt
+    from flows.aave.rows import MarketState
+    from flows.clients.block_reader import Block
+
+MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of this way of reading."""
+    fast = parser.add_argument_group("the fast verified path")
+    fast.add_argument(
+        "--candidates", metavar="subgraph|FILE",
+        help="who the accounts are: the market's official subgraph, or a file with one address a line; every figure "
+        "is then read from the chain",
+    )  # fmt: skip
+    fast.add_argument("--estimate", "--dry-run", action="store_true",
+                      help="say how many requests that takes and how long, and stop")  # fmt: skip
+    fast.add_argument(
+        "--max-missing", type=_share, default=0.001, metavar="SHARE",
+        help="share of a token's scaled supply that accounts nobody named may hold (default: %(default)s)",
+    )  # fmt: skip
+    fast.add_argument("--scan-when-short", action="store_true",
+                      help="scan the whole log when more than that is missing, instead of refusing")  # fmt: skip
+    fast.add_argument(
+        "--max-disagreement", type=_share, default=0.01, metavar="SHARE",
+        help="share of rows in which the subgraph may differ from the chain (default: %(default)s)",
+    )  # fmt: skip
+    fast.add_argument("--spot-check", type=int, default=0, metavar="N",
+                      help="compare parameters and N health factors with Aave's API (default: none)")  # fmt: skip
+    fast.add_argument("--max-lag", type=int, default=100, metavar="BLOCKS",
+                      help="blocks that the subgraph may be behind the node (default: %(default)s)")  # fmt: skip
+
+
+def run(arguments: Namespace, market: str, url: str) -> str | None:
+    """Read, check and store the market of the accounts that `--candidates` names; returns one line.
+
+    None when too many accounts were not named and the log is to be scanned instead (`--scan-when-short`).
+    Raises `FlowError`: `AccountsMissing` when too many accounts were not named, `RoutesDisagree` when the subgraph is
+    too far from the chain. Says the estimate first, and nothing else with `--estimate`.
+    """
+    from data.store.store import Store
+    from flows.aave.candidates.agreement import AccountsMissing
+    from flows.aave.candidates.resume import refuse, unfinished
+
+    if not arguments.candidates:
+        raise ConfigurationError("--estimate: say of what, with --candidates subgraph or --candidates FILE")
+    job = job_of(arguments, market, url)
+    if arguments.estimate:
+        block = choose_block(job)
+        return said_first(job, block, estimated(job, block))
+    with Store.open() as store:
+        block = unfinished(store, job.rpc, job.place, arguments.candidates, arguments.block)
+        if go_on := block is not None:
+            print(f"{market}: going on at block {block.number:,}, where an earlier run was interrupted", flush=True)
+        else:
+            block = choose_block(job)
+        takes = estimated(job, block)
+        print(said_first(job, block, takes), flush=True)
+        parameters = {
+            "market": market, "block": block.number, "provider": job.place.provider, "chain_id": job.place.chain_id,
+            "candidates": job.which.id if job.which else f"{len(job.listed)} accounts of a file",
+            "max_missing": arguments.max_missing, "max_disagreement": arguments.max_disagreement,
+            "node": settings.redacted(url),
+        }  # fmt: skip
+        try:
+            with recorded(store, "aave-market", parameters) as run_id:
+                try:
+                    return _read(store, job, block, takes.shards, go_on, run_id)
+                except CrossCheckFailed:
+                    refuse(store, job.place, block, run_id)
+                    raise
+        except AccountsMissing as missing:
+            if not arguments.scan_when_short:
+                raise
+            print(f"{missing} The log is scanned instead", flush=True)
+            return None
+
+
+def said_first(job: Job, block: Block, takes: Estimate) -> str:
+    """The line that is printed before anything is read."""
+    return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
+
+
+def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bool, run_id: str) -> str:
+    from flows.aave import aave_market
+    from flows.aave.candidates import accounts as verified_reading
+    from flows.aave.candidates import agreement as route_checks
+    from flows.aave.candidates import names as candidates
+    from flows.aave.candidates import resume as verified_resume
+    from flows.aave.reading import checked, open_market, progress_bar
+
+    place, arguments = job.place, job.arguments
+    aave_market.require_one_chain(store, place)
+    verified_resume.begin(store, place, block, arguments.candidates, run_id)
+    at = open_market(job.rpc, place, block.number, concurrency=concurrency())
+    indexed = None
+    wanted: dict[str, Any] = dict.fromkeys(job.listed)
+    if job.which is not None:
+        with progress_bar("subgraph", "shard", len(shards)) as bar:
+            indexed = candidates.from_subgraph(
+                store, job.open_subgraph, job.which, place.provider, block, run_id,
+                shards=shards, go_on=go_on, progress=bar.update,
+            )  # fmt: skip
+        wanted = _tokens_held(indexed, at)
+    with progress_bar("accounts", "account", len(wanted)) as bar:
+        read = verified_reading.read_accounts(
+            store, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, run_id, bar.update,
+            emodes=at.contracts.protocol != V2,
+        )  # fmt: skip
+
+    missing = route_checks.shortfalls(at.reserves, read.accounts)
+    compared: dict[str, list[Comparison]] = {}
+    if indexed is not None:
+        compared = {
+            MARKETS: route_checks.compare_reserves(indexed.reserves, at.reserves),
+            HOLDINGS: route_checks.compare_positions(indexed.positions, read.accounts, at.reserves),
+        }
+    _note(store, place.market, block, compared, missing, run_id)
+    route_checks.require_complete(missing, arguments.max_missing)
+    for table, most in ((MARKETS, route_checks.MOST_RESERVES_APART), (HOLDINGS, arguments.max_disagreement)):
+        route_checks.require_agreement(compared.get(table, []), most, f"{table} of the subgraph and the chain")
+
+    state = checked(at, read.accounts, complete=not missing)
+    if arguments.spot_check > 0:
+        _ask_the_api(store, state, arguments.spot_check, run_id)
+    reading = aave_market.Reading(state=state, n_read=len(read.accounts), key=_key(at))
+    report = aave_market.write(store, reading, run_id)
+    verified_resume.end(store, place, block, run_id)
+    unmapped = "" if at.contracts.protocol == V2 else aave_market.map_assets(store, place.market, run_id)
+    fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
+    said = [aave_market.described(place, reading, report), fast]
+    return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
+
+
+def described(n_named: int, missing: list[Shortfall], holdings: list[Comparison], unlisted: int) -> str:
+    """What the fast way found about itself, in one line."""
+    said = [f"{n_named:,} accounts were named"]
+    if missing:
+        worst = sorted(missing, key=lambda s: -s.usd)[:3]
+        said.append(f"missing from {len(missing)} token supplies, most in {', '.join(map(str, worst))}")
+    else:
+        said.append("their balances are every token's whole supply")
+    if holdings:
+        different, rounding = sum(c.different for c in holdings), sum(c.rounding for c in holdings)
+        said.append(f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
+                    f"({rounding:,} more by rounding), {unlisted:,} balances it did not list")  # fmt: skip
+    return "; ".join(said)
+
+
+def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
+    """Account -> the tokens that the subgraph says it holds."""
+    by_asset = {r.asset: r for r in at.reserves}
+    held: dict[str, Any] = {}
+    for p in indexed.positions:
+        tokens = held.setdefault(p.account, set())
+        r = by_asset.get(p.asset)
+        if r is not None:
+            tokens |= {token for token, scaled in ((r.atoken, p.scaled_supply), (r.vtoken, p.scaled_debt)) if scaled}
+    return held
+
+
+def _ask_the_api(store: Store, state: MarketState, n_accounts: int, run_id: str) -> None:
+    from flows.aave.candidates import second_opinion as api_checks
+    from flows.aave.candidates.api import AaveApi
+
+    with AaveApi.from_environment() as api:
+        assert isinstance(api, AaveApi)
+        second = api_checks.spot_check(api, state, n_accounts)
+    _note(store, state.market, state.block, second, [], run_id, routes="aave_api")
+    api_checks.require_second_opinion(second)
+
+
+def _note(
+    store: Store,
+    market: str,
+    block: Block,
+    compared: dict[str, list[Comparison]],
+    missing: Iterable[Shortfall],
+    run_id: str,
+    routes: str = "verified_path",
+) -> None:
+    """Keep what did not agree, also when the run is refused for it."""
+    import pandas as pd
+
+    from flows.aave.candidates.agreement import findings
+
+    rows = findings(compared, missing)
+    if rows:
+        key = f"{market}:{block.number}"
+        at = {"run_id": run_id, "source": routes, "batch_key": key, "checked_at": int(time.time())}
+        store.write_batch(routes, key, {"fact_validation": pd.DataFrame([row | at for row in rows])}, run_id)
+
+
+def _key(at: MarketAt) -> str:
+    """As `HolderScan.key`: what an incremental read looks for."""
+    return f"{at.place.market}:{at.place.chain_id}:{at.contracts.pool}"
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"expected a share between 0 and 1, found {text!r}")
+    return value

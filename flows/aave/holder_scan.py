@@ -1,0 +1,152 @@
+"""The log scan for holders, resumable: each range of blocks is stored with its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flows.aave.holders import CHANGES, FIRST_RANGE, Pair, ScannedRange, Tokens, scan
+from flows.clients.block_reader import Block, get_block
+from flows.clients.json_rpc import JsonRpc, RpcError
+from flows.errors import FlowError, SourceRefused
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+SOURCE = "aave_holders"
+REORG_WINDOW = 64
+"""Blocks behind the newest one that are read again next time: they may still be replaced."""
+KEEP_EVERY = 3.0
+"""Seconds of scanning that a killed run may have to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class HolderScan:
+    """The scan of one pool, and what earlier runs of it have stored. `run_id` signs what is written."""
+
+    store: Store
+    rpc: JsonRpc
+    market: str
+    chain_id: int
+    tokens: Tokens
+    run_id: str
+    concurrency: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.market}:{self.chain_id}:{self.tokens.pool}"
+
+    def pairs_until(
+        self, block: Block, first_block: int, *, first_range: int = FIRST_RANGE, progress: Any
+    ) -> set[Pair]:
+        """Every (token, account) pair named in the log from `first_block` to `block`.
+
+        Goes on where an earlier scan stopped, unless the last block of that scan is no longer part of the chain (a
+        reorganisation, or another local chain): then everything is read again. `progress` is a tqdm bar.
+        """
+        begun, start = self._resume(first_block, block.number)
+        progress.reset(total=block.number - start + 1)
+        ranges = scan(self.rpc, self.tokens, start, block.number, first_range=first_range, concurrency=self.concurrency)
+        for part in gathered(ranges, progress):
+            self._keep(part, begun, settled=block.number - REORG_WINDOW)
+        return self.pairs()
+
+    def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
+        """Accounts that any event of the blocks after `after` up to `block` is about, and the pairs these events name.
+
+        The pairs are stored too, and the mark of the scan goes along where it had come that far.
+        """
+        state = self.store.checkpoint(SOURCE, self.key)
+        # Pairs of the last REORG_WINDOW blocks are stored with the rest; only the mark stays behind them.
+        begun = state["first"] if state and state["last"] + REORG_WINDOW >= after else None
+        touched: set[str] = set()
+        pairs: set[Pair] = set()
+        progress.reset(total=block.number - after)
+        ranges = scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency)
+        for part in gathered(ranges, progress):
+            self._keep(part, begun, settled=block.number - REORG_WINDOW)
+            touched |= part.touched
+            pairs.update(part.pairs)
+        return touched, pairs
+
+    def pairs(self) -> set[Pair]:
+        """The stored pairs of this market's tokens."""
+        rows = self.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
+        # Rows of a former chain under the same name are left out here; their tokens are not this market's.
+        return {(token, account) for token, account in rows if token in self.tokens.all}
+
+    def _resume(self, first_block: int, newest: int) -> tuple[int, int]:
+        """First block that stored and new ranges cover together, and the first block still to be read."""
+        state = self.store.checkpoint(SOURCE, self.key)
+        if not state or state["first"] > first_block:
+            return first_block, first_block
+        try:
+            unchanged = get_block(self.rpc, state["last"]).hash == state["hash"]
+        except SourceRefused:  # a shorter chain
+            unchanged = False
+        if not unchanged:
+            return first_block, first_block
+        # When an older block was asked for, nothing is left to read: later holders have a balance of zero there.
+        return state["first"], min(state["last"], newest) + 1
+
+    def _keep(self, part: ScannedRange, begun: int | None, settled: int) -> None:
+        """Store the pairs of a range and how far the scan has come, together or not at all.
+
+        `begun`: first block of all that is stored; None leaves the mark where it is.
+        """
+        import pandas as pd
+
+        columns = ["market", "token", "account", "first_seen_block"]
+        rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
+        frames = {"raw_aave_holders": pd.DataFrame(rows, columns=columns)} if rows else {}
+        last = min(part.last, settled)
+        if begun is not None and last >= part.first:
+            state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
+            row = {"source": SOURCE, "key": self.key, "value": json.dumps(state, sort_keys=True),
+                   "updated_at": int(time.time())}  # fmt: skip
+            frames["ingest_checkpoint"] = pd.DataFrame([row])
+        if frames:
+            self.store.write_batch(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, run_id=self.run_id)
+
+
+def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedRange]:
+    """Successive ranges as one, a few seconds of them: a transaction for each answer takes longer than to get it.
+
+    What was read before a refusal is given out before the refusal is raised.
+    """
+    first, last, pairs, touched = None, 0, {}, set()  # type: ignore[var-annotated]
+    since = time.monotonic()
+    try:
+        for part in ranges:
+            first, last = part.first if first is None else first, part.last
+            for pair, block in part.pairs.items():
+                pairs.setdefault(pair, block)  # the first block that names it
+            touched |= part.touched
+            progress.update(part.last - part.first + 1)
+            if time.monotonic() - since > KEEP_EVERY:
+                yield ScannedRange(first, last, pairs, frozenset(touched))
+                first, pairs, touched, since = None, {}, set(), time.monotonic()
+    except FlowError:
+        if first is not None:
+            yield ScannedRange(first, last, pairs, frozenset(touched))
+        raise
+    if first is not None:
+        yield ScannedRange(first, last, pairs, frozenset(touched))
+
+
+def first_block_of(rpc: JsonRpc, contract: str, newest: int) -> int:
+    """First block at which `contract` has code, by bisection; 0 where the node has forgotten old states."""
+    low, high = 0, newest
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            if rpc.call("eth_getCode", contract, hex(middle)) in ("0x", "0x0", None, ""):
+                low = middle + 1
+            else:
+                high = middle
+    except RpcError:
+        return 0
+    return low

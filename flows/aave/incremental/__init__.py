@@ -1,0 +1,1 @@
+"""A new snapshot from an old one: accounts that no event has touched are carried forward."""

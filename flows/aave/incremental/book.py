@@ -1,0 +1,134 @@
+"""The accounts of a stored snapshot as columns: what a refresh carries forward without making an object of each.
+
+A refresh after a few hundred changes has tens of thousands of accounts to carry. As columns of plain integers they
+cost a tenth of what as many `Account`s would; whoever needs one by itself asks for it by its address.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import TYPE_CHECKING
+
+from flows.aave.accounts import Account
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+Sums = Mapping[tuple[str, int], int]
+"""("supply" or "debt", reserve id) -> sum of scaled balances; what is not there is zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Accounts by address, and their positions by address; every integer exact, balances scaled.
+
+    `address`, `flags`, `emode`: one entry for each account. `holder`, `holder_flags`, `reserve_id`, `supply`, `debt`:
+    one for each position, of the account in question.
+    """
+
+    address: Sequence[str]
+    flags: Sequence[int]
+    emode: Sequence[int]
+    holder: Sequence[str]
+    holder_flags: Sequence[int]
+    reserve_id: Sequence[int]
+    supply: Sequence[int]
+    debt: Sequence[int]
+
+    @classmethod
+    def stored(cls, store: Store, market: str, block: int) -> Book:
+        """What the warehouse holds of a market at a block. Raises `KeyError` for a position of an unknown account."""
+        at = (market, block)
+        accounts = store.rows(
+            "SELECT account, config_bitmap, emode_id FROM raw_aave_user_accounts WHERE market = ? AND block = ? "
+            "ORDER BY account", at,
+        )  # fmt: skip
+        positions = store.rows(
+            "SELECT account, reserve_id, scaled_supply, scaled_debt FROM stg_positions WHERE market = ? AND block = ? "
+            "AND (scaled_supply != '0' OR scaled_debt != '0') ORDER BY account, asset", at,
+        )  # fmt: skip
+        flags = {address: int(word) for address, word, _ in accounts}
+        return cls(
+            list(flags), list(flags.values()), [row[2] for row in accounts],
+            [row[0] for row in positions], [flags[row[0]] for row in positions], [row[1] for row in positions],
+            [int(row[2]) for row in positions], [int(row[3]) for row in positions],
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, accounts: Iterable[Account]) -> Book:
+        """The same from accounts."""
+        ordered = sorted(accounts, key=lambda account: account.address)
+        positions = [
+            (account.address, account.flags, i, account.supply.get(i, 0), account.debt.get(i, 0))
+            for account in ordered
+            for i in sorted(account.supply.keys() | account.debt.keys())
+        ]
+        return cls(
+            [account.address for account in ordered], [account.flags for account in ordered],
+            [account.emode for account in ordered], *([row[place] for row in positions] for place in range(5)),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.address)
+
+    def __contains__(self, address: object) -> bool:
+        place = bisect_left(self.address, address)  # type: ignore[type-var]
+        return place < len(self.address) and self.address[place] == address
+
+    def account(self, address: str) -> Account:
+        """One account by its address. Raises `KeyError`."""
+        if address not in self:
+            raise KeyError(address)
+        place = bisect_left(self.address, address)
+        held = range(bisect_left(self.holder, address), bisect_right(self.holder, address))
+        return Account(
+            address, self.flags[place], self.emode[place],
+            {self.reserve_id[i]: self.supply[i] for i in held if self.supply[i]},
+            {self.reserve_id[i]: self.debt[i] for i in held if self.debt[i]},
+        )  # fmt: skip
+
+    def accounts(self) -> Iterator[Account]:
+        """Each account as an object of its own."""
+        return map(self.account, self.address)
+
+    def without(self, addresses: Collection[str]) -> Book:
+        """All but these accounts."""
+        kept = [address not in addresses for address in self.address]
+        held = [address not in addresses for address in self.holder]
+        return Book(
+            *(list(compress(column, kept)) for column in (self.address, self.flags, self.emode)),
+            *(list(compress(column, held)) for column in self._of_positions),
+        )
+
+    @property
+    def _of_positions(self) -> tuple[Sequence, ...]:
+        return self.holder, self.holder_flags, self.reserve_id, self.supply, self.debt
+
+    def sums(self) -> Sums:
+        """What all accounts hold together, by side and reserve; empty sides are left out."""
+        supply: dict[int, int] = dict.fromkeys(self.reserve_id, 0)
+        debt = dict(supply)
+        for reserve_id, supplied, owed in zip(self.reserve_id, self.supply, self.debt, strict=True):
+            supply[reserve_id] += supplied
+            if owed:
+                debt[reserve_id] += owed
+        sides = (("supply", supply), ("debt", debt))
+        return {(side, i): total for side, totals in sides for i, total in totals.items() if total}
+
+    def collateral_flags(self) -> list[int]:
+        """For each position 1 where its supply is enabled as collateral, else 0."""
+        return [flags >> 2 * i + 1 & 1 for flags, i in zip(self.holder_flags, self.reserve_id, strict=True)]
+
+
+def holdings(accounts: Iterable[Account]) -> Sums:
+    """What the accounts hold together, by side and reserve."""
+    sums: Counter[tuple[str, int]] = Counter()
+    for account in accounts:
+        for side, held in (("supply", account.supply), ("debt", account.debt)):
+            for reserve_id, scaled in held.items():
+                sums[side, reserve_id] += scaled
+    return sums

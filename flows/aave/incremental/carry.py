@@ -1,0 +1,170 @@
+"""A new snapshot from an old one: what no event has touched since is carried forward, the rest is read.
+
+Sound because the old snapshot holds all that the tokens had issued: an account that no event is about has the scaled
+balances, flags and e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain no
+longer has the block of the old snapshot, an older one takes its place and the blocks since that one are read again;
+where rules or tokens changed in between, nothing is carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.aave.accounts import Account, read_accounts
+from flows.aave.address_book import V3
+from flows.aave.contracts import Contracts, Reserve
+from flows.aave.holders import Pair
+from flows.aave.incremental.book import Book
+from flows.aave.reading import MarketAt, Place, progress_bar
+from flows.clients.block_reader import Block, get_block
+from flows.clients.json_rpc import JsonRpc
+from flows.errors import SourceRefused
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.aave.holder_scan import HolderScan
+
+CANDIDATES = 16
+"""Stored snapshots that are tried, newest first, before everything is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A stored snapshot whose block is still part of the chain, and its accounts."""
+
+    block: int
+    book: Book
+
+    def pairs_of(self, addresses: Iterable[str], reserves: Iterable[Reserve]) -> set[Pair]:
+        """The (token, account) pairs of the given accounts that had a balance."""
+        by_id = {r.id: r for r in reserves}
+        pairs = set()
+        for account in (self.book.account(a) for a in addresses if a in self.book):
+            pairs |= {(by_id[i].atoken, account.address) for i in account.supply}
+            pairs |= {(by_id[i].vtoken, account.address) for i in account.debt}
+        return pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The accounts at a new block: `book` as they stood at `base_block`, `read` again those in `touched`."""
+
+    base_block: int
+    book: Book
+    read: Sequence[Account]
+    touched: frozenset[str]
+
+    def accounts(self) -> list[Account]:
+        """All of them, by address."""
+        return sorted((*self.book.accounts(), *self.read), key=lambda account: account.address)
+
+
+def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
+    """Every account at the block of `at`; those that an event was about since `base` are read."""
+    with progress_bar("log", "block") as bar:
+        touched, pairs = scan.changes(base.block, at.block, progress=bar)
+    pairs |= base.pairs_of(touched, at.reserves)
+    with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
+        read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
+    return Carried(base.block, base.book.without(touched), read, frozenset(touched))
+
+
+def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
+    """The newest stored snapshot up to block `which`, unchecked: to be at hand when `find_base` comes to ask for it."""
+    last = which if isinstance(which, int) else None
+    rows = store.rows(
+        "SELECT block FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
+        "AND (?3 IS NULL OR block <= ?3) AND coalesce(protocol, ?4) = ?4 ORDER BY block DESC LIMIT 1",
+        (place.market, place.chain_id, last, V3),
+    )
+    try:
+        return Base(rows[0][0], Book.stored(store, place.market, rows[0][0])) if rows else None
+    except KeyError:
+        return None
+
+
+def find_base(
+    store: Store,
+    rpc: JsonRpc,
+    market: str,
+    at: Contracts,
+    reserves: Sequence[Reserve],
+    block: Block,
+    likely: Base | None = None,
+) -> Base | None:
+    """The newest snapshot up to `block` that can be carried forward; None when everything has to be read.
+
+    `likely`: what `likely_base` found, so that it is not read twice.
+    """
+    from data.snapshot.loading import missing_rows
+
+    rows = store.rows(
+        "SELECT block, block_hash FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? AND pool = ? "
+        "AND pool_revision = ? AND is_synthetic = 0 AND block <= ? ORDER BY block DESC LIMIT ?",
+        (market, at.chain_id, at.provider, at.pool, at.revision, block.number, CANDIDATES),
+    )
+    for number, known_hash in rows:
+        if missing_rows(store, market, number) or not _same_tokens(store, market, number, reserves):
+            continue
+        if not _is_canonical(rpc, number, known_hash, block):
+            continue
+        try:
+            book = likely.book if likely and likely.block == number else Book.stored(store, market, number)
+        except KeyError:  # a position whose account is not there: nothing to build on
+            continue
+        if _holds_everything(store, market, number, book):
+            return Base(number, book)
+    return None
+
+
+def _holds_everything(store: Store, market: str, block: int, book: Book) -> bool:
+    """The accounts hold all that the tokens had issued: other routes may store a snapshot that lacks a few holders."""
+    issued = {}
+    for reserve_id, atokens, debts in store.rows(
+        "SELECT reserve_id, scaled_atoken_supply, scaled_debt_supply FROM raw_aave_reserves "
+        "WHERE market = ? AND block = ?",
+        (market, block),
+    ):
+        issued |= {("supply", reserve_id): int(atokens), ("debt", reserve_id): int(debts)}
+    return book.sums() == {side: total for side, total in issued.items() if total}
+
+
+def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:
+    if number == block.number:
+        return block.hash == known_hash
+    try:
+        return get_block(rpc, number).hash == known_hash
+    except SourceRefused:  # a shorter chain, or a node that has forgotten
+        return False
+
+
+def _same_tokens(store: Store, market: str, block: int, reserves: Sequence[Reserve]) -> bool:
+    """Every reserve of the snapshot still has its id and tokens; new ones may have come."""
+    now = {(r.asset, r.id, r.atoken, r.vtoken) for r in reserves}
+    then = store.rows(
+        "SELECT asset, reserve_id, atoken, vtoken FROM raw_aave_reserves WHERE market = ? AND block = ?",
+        (market, block),
+    )
+    return set(then) <= now
+
+
+def differences(carried: Sequence[Account], read: Sequence[Account]) -> list[str]:
+    """What a full read found otherwise than the carried state has it, one line for each account; empty when nothing."""
+    ours, theirs = ({a.address: a for a in side} for side in (carried, read))
+    found = []
+    for address in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(address), theirs.get(address)
+        if one == other:
+            continue
+        if one is None or other is None:
+            found.append(f"{address}: {'read but not carried' if one is None else 'carried but holds nothing'}")
+            continue
+        parts = [
+            f"{name} carried as {getattr(one, name)}, read as {getattr(other, name)}"
+            for name in ("supply", "debt", "flags", "emode")
+            if getattr(one, name) != getattr(other, name)
+        ]
+        found.append(f"{address}: " + "; ".join(parts))
+    return found

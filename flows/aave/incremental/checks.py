@@ -1,0 +1,115 @@
+"""The checks on a market of which most accounts were carried forward: the same questions, asked of columns.
+
+Sums, flags and e-modes are those of `flows.aave.checks`, exact. The valuation of every account is needed only to
+know which of them are below health factor 1: floats find those that could be, exact integers decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.aave import accounts as aave_accounts
+from flows.aave import checks as cross_checks
+from flows.aave.accounts import Account
+from flows.aave.contracts import EMode, Reserve
+from flows.aave.incremental.book import Book, holdings
+from flows.aave.incremental.rows import position_columns
+from flows.aave.reading import MarketAt, progress_bar, require_unchanged
+from flows.aave.rows import MarketState
+from risk_core.units import BPS, RAY, WAD
+
+if TYPE_CHECKING:
+    from flows.aave.incremental.carry import Carried
+
+DOUBTFUL = 1.01
+"""Health factors that floats put below this are computed exactly. They are off by far less, except where a debt is
+of few base units (`DUST`), so that the contract's rounding of each of up to 256 values shows."""
+DUST = 100_000
+
+
+def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
+    """The state that may be stored, or a refusal: `CrossCheckFailed`. See `flows.aave.reading.checked`."""
+    book, read = carried.book, carried.read
+    rules = cross_checks.Rules(at.reserves, at.emodes)
+    fresh = {account.address: account for account in read}
+    asked = accounts_to_check(rules, at.reserves, at.emodes, book, fresh, at.block.number)
+    ours = {a: rules.account_data(fresh[a] if a in fresh else book.account(a)) for a in asked}
+    with progress_bar("health factors", "account", len(asked)) as bar, ThreadPoolExecutor(1) as beside:
+        answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, asked, bar.update)
+        _check_sums(at.reserves, book, read)  # what needs no answer, while the node works
+        _check_flags(at, book, read)
+        rows = position_columns(at.place.market, at.block.number, at.reserves, book)
+        said = answers.result()
+    found = cross_checks.check_account_data(ours, said)
+    require_unchanged(at)
+    return MarketState(
+        market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
+        accounts=read, account_data=said, checked=found, base_block=carried.base_block, book=book, book_positions=rows,
+    )  # fmt: skip
+
+
+def accounts_to_check(
+    rules: cross_checks.Rules,
+    reserves: Sequence[Reserve],
+    emodes: Sequence[EMode],
+    book: Book,
+    fresh: Mapping[str, Account],
+    block: int,
+) -> list[str]:
+    """Addresses to compare with the pool: all of a small market; else what was read, every account below health
+    factor 1, and a sample of the others, which were compared where they were read."""
+    priced = {r.id for r in reserves if r.price}
+    owing = {a for a, i, debt in zip(book.holder, book.reserve_id, book.debt, strict=True) if debt and i in priced}
+    owing.update(a for a, account in fresh.items() if rules.account_data(account).debt)
+    if len(owing) <= cross_checks.SMALL_MARKET:
+        return sorted({*book.address, *fresh})
+    below = {a for a in doubtful(reserves, emodes, book) if rules.account_data(book.account(a)).health_factor < WAD}
+    return sorted({*cross_checks.drawn(owing, block, cross_checks.SAMPLE // 10), *below, *fresh})
+
+
+def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], book: Book) -> list[str]:
+    """Accounts of the book whose health factor may be below 1, as far as floats can tell; none of those is missing."""
+    if not book.holder:
+        return []
+    n_ids = max(r.id for r in reserves) + 1
+    worth, owed = np.zeros(n_ids), np.zeros(n_ids)  # base units of one scaled unit
+    threshold = np.zeros((256, n_ids))
+    for r in reserves:
+        base = r.price / 10**r.decimals / RAY
+        worth[r.id], owed[r.id] = r.normalized_income * base, r.normalized_debt * base
+        threshold[:, r.id] = r.liquidation_threshold / BPS
+        for e in emodes:
+            if e.collateral >> r.id & 1:
+                threshold[e.id, r.id] = e.liquidation_threshold / BPS
+    row = {address: number for number, address in enumerate(book.address)}
+    who = np.fromiter(map(row.__getitem__, book.holder), dtype=np.int64, count=len(book.holder))
+    what = np.array(book.reserve_id, dtype=np.int64)
+    enabled = np.array(book.collateral_flags())
+    mode = np.array(book.emode, dtype=np.int64)[who]
+    backing = np.array(book.supply, dtype=np.float64) * worth[what] * threshold[mode, what] * enabled
+    debt = np.bincount(who, np.array(book.debt, dtype=np.float64) * owed[what], len(book))
+    backing = np.bincount(who, backing, len(book))
+    suspects = (debt > 0) & ((backing < DOUBTFUL * debt) | (debt < DUST))
+    return [book.address[i] for i in np.flatnonzero(suspects)]
+
+
+def _check_sums(reserves: Sequence[Reserve], book: Book, read: Iterable[Account]) -> None:
+    """Carried and read accounts together hold what the tokens have issued."""
+    carried, fresh = book.sums(), holdings(read)
+    token = {("supply", r.id): r.atoken for r in reserves} | {("debt", r.id): r.vtoken for r in reserves}
+    sums = {address: carried.get(side, 0) + fresh.get(side, 0) for side, address in token.items()}
+    cross_checks.check_sums(reserves, sums, 0)
+
+
+def _check_flags(at: MarketAt, book: Book, read: Sequence[Account]) -> None:
+    """Every debt has its flag, every e-mode exists; only what breaks that is looked at by itself, for the message."""
+    known = {0, *(emode.id for emode in at.emodes)}
+    odd = {a for a, emode in zip(book.address, book.emode, strict=True) if emode not in known}
+    columns = zip(book.holder, book.reserve_id, book.debt, book.holder_flags, strict=True)
+    odd |= {a for a, i, debt, flags in columns if debt and not flags >> 2 * i & 1}
+    symbols = {r.id: r.symbol for r in at.reserves}
+    cross_checks.check_flags((*map(book.account, sorted(odd)), *read), symbols, at.emodes)

@@ -1,0 +1,134 @@
+"""A market that follows the chain: read again, by `aave-market`'s own incremental way, when stored blocks touched it.
+
+A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that
+follows the chain, one at a time; what is touched meanwhile is read right after it. Which accounts are read is decided
+by `aave-market` from the log, as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from flows.errors import FlowError
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+NOTHING, EVERYTHING = -1, 1 << 62
+"""Of what is to be read: no block, and whatever the newest snapshot's block."""
+SERVED = ("mart_position_risk",)
+"""Tables that are brought up to date after a read, with what they are made from."""
+
+
+class MarketRefresh:
+    """`with MarketRefresh(market, path, say) as refresh:` then `refresh.blocks(store, chain_id, since)`."""
+
+    def __init__(self, market: str, path: Path, say: Callable[[str], None]) -> None:
+        self.market, self.done = market, 0
+        self._path, self._say = path, say
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="market")
+        self._last: Future[None] | None = None
+        self._lock = Lock()
+        self._reading = False
+        self._touched = NOTHING
+
+    def __enter__(self) -> MarketRefresh:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        self._raise_unexpected()
+
+    def blocks(self, store: Store, chain_id: int, since: int) -> None:
+        """Hear of blocks that came with batches after `since`; begin a read where one is due and none is running."""
+        hit = touched(store, self.market, chain_id, since)
+        self._raise_unexpected()
+        with self._lock:
+            self._touched = max(self._touched, hit)
+            if self._touched == NOTHING or self._reading:
+                return
+            self._reading = True
+        self._last = self._pool.submit(self._work)
+
+    def _raise_unexpected(self) -> None:
+        if self._last is not None and self._last.done():
+            self._last.result()
+
+    def _work(self) -> None:
+        """Read until nothing was touched meanwhile: the next block may be long in coming, or never come."""
+        from data.errors import DataError
+
+        read_to = NOTHING
+        while True:
+            with self._lock:
+                if self._touched <= read_to or self._touched == NOTHING:
+                    self._touched, self._reading = NOTHING, False
+                    return
+                due, self._touched = self._touched, NOTHING
+            try:
+                said, read_to = self._read()
+            except Exception as exc:
+                with self._lock:  # tried again with the next block
+                    self._touched, self._reading = max(due, self._touched), False
+                if not isinstance(exc, FlowError | DataError):
+                    raise
+                self._say(f"{self.market} was not refreshed: {type(exc).__name__}: {exc}")
+                return
+            self.done += 1
+            self._say(said)
+
+    def _read(self) -> tuple[str, int]:
+        """What `aave-market` said, and the block of the newest snapshot then."""
+        from data import marts
+        from data.store.store import Store
+        from flows import registry
+
+        spec = registry.load("aave-market")
+        said = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
+        with Store.open(self._path) as store:
+            marts.refresh(store, list(SERVED))
+            newest = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ?", (self.market,))[0][0]
+        return said, newest
+
+
+def touched(store: Store, market: str, chain_id: int, since: int) -> int:
+    """The highest block of batches after `since` that holds a log of the market's pool or tokens; else `NOTHING`.
+
+    `EVERYTHING` where a reorganisation took such a block away. Where no snapshot of the market is stored there is all
+    to read, up to the newest block.
+    """
+    newest = store.rows(
+        "SELECT pool, block FROM fact_snapshot WHERE market = ? AND chain_id = ? ORDER BY block DESC LIMIT 1",
+        (market, chain_id),
+    )
+    if not newest:
+        head = store.rows("SELECT max(block_number) FROM stg_chain_blocks WHERE chain_id = ?", (chain_id,))[0][0]
+        return head or 0
+    pool, block = newest[0]
+    highest, orphaned = store.rows(
+        """
+            WITH ours(address) AS (
+                SELECT :pool
+                UNION SELECT lower(atoken) FROM raw_aave_reserves WHERE market = :market AND block = :block
+                UNION SELECT lower(vtoken) FROM raw_aave_reserves WHERE market = :market AND block = :block
+            ),
+            heights AS (
+                SELECT chain_id, block_number, block_hash, orphaned FROM stg_chain_blocks
+                WHERE batch > :since AND chain_id = :chain
+            )
+            SELECT max(block_number), max(orphaned)
+            FROM heights CROSS JOIN raw_chain_logs AS l USING (chain_id, block_number, block_hash)
+            WHERE l.address IN (SELECT address FROM ours)
+            """,
+        {"pool": pool.lower(), "market": market, "block": block, "since": since, "chain": chain_id},
+    )[0]
+    if highest is None:
+        return NOTHING
+    return EVERYTHING if orphaned else highest

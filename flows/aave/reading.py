@@ -1,0 +1,153 @@
+"""A market at one block in three steps: what belongs to no account, the accounts, and the checks on all of it.
+
+    at = open_market(rpc, place, "latest")
+    accounts = read_accounts(at.reader, at.contracts.pool, at.reserves, addresses)     # flows.aave.accounts
+    frames = to_frames(checked(at, accounts, complete=False))                          # flows.aave.rows
+
+Whoever has a list of accounts (a log scan, a subgraph) goes this way; nothing is stored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flows.aave import accounts as aave_accounts
+from flows.aave import checks as cross_checks
+from flows.aave import contracts as aave_rpc
+from flows.aave import v2 as aave_v2
+from flows.aave.accounts import Account
+from flows.aave.address_book import V2, KnownMarket
+from flows.aave.holders import Tokens
+from flows.aave.rows import MarketState
+from flows.clients.block_reader import CONCURRENCY, MULTICALL3, Block, BlockReader, get_block
+from flows.clients.json_rpc import JsonRpc
+from flows.errors import CrossCheckFailed
+
+
+class BlockReplaced(CrossCheckFailed):
+    """The chain replaced the block while it was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a market is to be found. `first_block`: None when it has to be searched; `known`: its line in the book."""
+
+    market: str
+    chain_id: int
+    provider: str
+    first_block: int | None = None
+    known: KnownMarket | None = None
+    multicall3: str = MULTICALL3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketAt:
+    """A market at one block without its accounts; `reader` reads at that block."""
+
+    place: Place
+    block: Block
+    reader: BlockReader
+    contracts: aave_rpc.Contracts
+    reserves: Sequence[aave_rpc.Reserve]
+    emodes: Sequence[aave_rpc.EMode]
+    stable: Sequence[aave_v2.StableToken] = ()
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(
+            self.contracts.pool, {r.asset: r.atoken for r in self.reserves}, {r.asset: r.vtoken for r in self.reserves}
+        )
+
+
+def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: int = CONCURRENCY) -> MarketAt:
+    """Contracts, reserves and e-modes at block `which`, indices checked. Raises `FlowError`."""
+    block = get_block(rpc, which)
+    reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
+    if place.known and place.known.protocol == V2:
+        contracts = aave_v2.resolve(reader, place.known)
+        reserves, stable = aave_v2.fetch_reserves(reader, contracts)
+        return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[],
+                        stable=stable)  # fmt: skip
+    contracts = aave_rpc.resolve(reader, place.provider, place.chain_id)
+    reserves = aave_rpc.fetch_reserves(reader, contracts)
+    cross_checks.check_indices(reserves, block.time)
+    emodes = aave_rpc.fetch_emodes(reader, contracts)
+    return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=emodes)
+
+
+def check_accounts(at: MarketAt, accounts: Sequence[Account], first_block: int = 0) -> None:
+    """Sums of scaled balances, flags and e-modes. Raises `CrossCheckFailed`."""
+    cross_checks.check_holdings(at.reserves, accounts, first_block)
+    _check_flags(at, accounts)
+
+
+def checked(
+    at: MarketAt,
+    accounts: Sequence[Account],
+    *,
+    complete: bool = True,
+    first_block: int = 0,
+) -> MarketState:
+    """The state that may be stored, or a refusal: `CrossCheckFailed`.
+
+    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies. In the end the
+    block's hash must be what it was.
+    """
+    if at.contracts.protocol == V2:
+        return _checked_v2(at, accounts, first_block)
+    if complete:
+        check_accounts(at, accounts, first_block)
+    else:
+        _check_flags(at, accounts)
+    rules = cross_checks.Rules(at.reserves, at.emodes)
+    ours = {account.address: rules.account_data(account) for account in accounts}
+    asked = cross_checks.accounts_to_check(ours, at.block.number)
+    with progress_bar("health factors", "account", len(asked)) as bar:
+        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    found = cross_checks.check_account_data(ours, said)
+    require_unchanged(at)
+    return MarketState(
+        market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
+        accounts=accounts, account_data=said, checked=found,
+    )  # fmt: skip
+
+
+def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> MarketState:
+    """Sums, a sample of balances against the tokens, and valuations against the pool within rounding."""
+    cross_checks.check_holdings(at.reserves, accounts, first_block)
+    with progress_bar("stable debt", "read") as bar:
+        accounts = aave_v2.with_stable_debt(at.reader, accounts, at.stable, bar.update)
+    aave_v2.check_balances(at.reader, accounts, at.reserves)
+    ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
+    asked = cross_checks.accounts_to_check(ours, at.block.number)
+    with progress_bar("health factors", "account", len(asked)) as bar:
+        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    below = aave_v2.check_account_data(accounts, at.reserves, said)
+    require_unchanged(at)
+    return MarketState(
+        market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
+        accounts=accounts, account_data=said, checked=cross_checks.Checked(len(said), below),
+    )  # fmt: skip
+
+
+def progress_bar(what: str, unit: str, total: int | None = None) -> Any:
+    """A progress bar on stderr; silent where stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(desc=what, unit=f" {unit}s", total=total, disable=None, leave=False)
+
+
+def _check_flags(at: MarketAt, accounts: Sequence[Account]) -> None:
+    cross_checks.check_flags(accounts, {r.id: r.symbol for r in at.reserves}, at.emodes)
+
+
+def require_unchanged(at: MarketAt) -> None:
+    """The block still has the hash that it had when the reading began. Raises `BlockReplaced`."""
+    block = at.block
+    if (now := get_block(at.reader.rpc, block.number)).hash != block.hash:
+        raise BlockReplaced(
+            f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing was "
+            "written; run again, or read --block finalized"
+        )

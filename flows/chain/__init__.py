@@ -1,0 +1,1 @@
+"""Blocks, transactions, receipts and logs of any chain, decoded; following the head of a chain."""

@@ -1,0 +1,159 @@
+"""Flow `chain-activity`: blocks, transactions, receipts and logs of a chain, and what they say decoded.
+
+Raw rows are kept as received. Token transfers, swaps and what people did with lending protocols are decoded on the
+way; a log that looks like one of these and is not goes to quarantine with the reason. A run reads what the warehouse
+does not hold yet, so a run that was ended is repeated as it was.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows import settings
+from flows.chain import live_session
+from flows.errors import ConfigurationError
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from flows.chain.node import ChainNode
+
+DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
+"""Tables that SQL makes of what this flow writes."""
+
+
+def run(arguments: Namespace) -> str:
+    """Fill a range of blocks; returns what was written, in one line.
+
+    Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused` (a block above the head), `MalformedAnswer`,
+    `flows.chain.backfill.NotTheStoredChain`; `data.errors.BatchRefused`.
+    """
+    from data import marts
+    from data.chain import missing_ranges
+    from data.store.store import Store
+    from flows.chain.backfill import Written, fill
+    from flows.chain.node import ChainNode
+    from flows.clients import networks
+    from flows.clients.json_rpc import JsonRpc
+
+    if arguments.live:
+        return live_session.run(arguments, FLOW.name, DERIVED)
+    if arguments.start_block is None:
+        raise ConfigurationError("--start-block is missing: give the first block to read, or --live to follow the head")
+    chain_id = networks.chain_id(arguments.network)
+    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
+    node = ChainNode(JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request))
+    first = arguments.start_block
+    parameters = {"network": arguments.network, "chain_id": chain_id, "start_block": first,
+                  "end_block": arguments.end_block, "node": settings.redacted(url)}  # fmt: skip
+    total = Written()
+    if arguments.parquet:
+        return to_parquet(node, chain_id, arguments)
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        node.require_chain(chain_id)
+        last = node.resolve(arguments.end_block)
+        if last < first:
+            raise ConfigurationError(
+                f"--end-block {arguments.end_block} is block {last}, before --start-block {first}; nothing to read"
+            )
+        ranges = [(first, last)] if arguments.reread else missing_ranges(store, chain_id, first, last)
+        from tqdm import tqdm
+
+        missing = sum(end - start + 1 for start, end in ranges)
+        with tqdm(total=missing, desc="blocks", unit="block", disable=None, leave=False) as bar:
+            for start, end in ranges:
+                part = fill(store, node, chain_id, start, end, run_id=run_id, threads=arguments.threads,
+                            size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
+                for name in Written.__slots__:
+                    setattr(total, name, getattr(total, name) + getattr(part, name))
+        marts.refresh(store, list(DERIVED))
+    return described(first, last, total)
+
+
+def to_parquet(node: ChainNode, chain_id: int, arguments: Namespace) -> str:
+    """Write one dataset of the range into Parquet files; returns what was written, in one line."""
+    from tqdm import tqdm
+
+    from flows.chain.parquet import export
+
+    node.require_chain(chain_id)
+    first, last = arguments.start_block, node.resolve(arguments.end_block)
+    with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
+        rows = export(node, chain_id, arguments.dataset, first, last, arguments.parquet, threads=arguments.threads,
+                      size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
+    return f"blocks {first} to {last}: {rows:,} {arguments.dataset} written under {arguments.parquet}"
+
+
+def described(first: int, last: int, written: object) -> str:
+    """One line on what a run wrote."""
+    from flows.chain.backfill import Written
+
+    assert isinstance(written, Written)
+    held = last - first + 1
+    said = (
+        f"blocks {first} to {last}: {written.blocks:,} read ({held - written.blocks:,} were there), "
+        f"{written.logs:,} logs, {written.transfers:,} token transfers"
+    )
+    if written.orphaned:
+        said += f"; {written.orphaned:,} stored blocks were replaced and are marked as orphaned"
+    if written.undecoded:
+        said += f"; {written.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
+    return said
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument(
+        "--start-block", type=_number, help="first block; with --live the newest stored one, else the head, by default"
+    )
+    parser.add_argument(
+        "--end-block", type=_end, default="finalized",
+        help="last block: a number, finalized, safe or latest (default: %(default)s, which no reorganisation reaches)",
+    )  # fmt: skip
+    parser.add_argument("--network", default="mainnet", help="network by name, or its chain id (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=_positive, default=4, help="requests under way at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--blocks-per-request",
+        type=_positive,
+        default=20,
+        help="blocks asked for in one request (default: %(default)s)",
+    )
+    parser.add_argument("--reread", action="store_true", help="read blocks again that are stored; mark replaced ones")
+    parser.add_argument(
+        "--attempts", type=_positive, default=5, help="tries when the node is away (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--parquet", type=Path, metavar="FOLDER", help="write Parquet files into this folder instead of the warehouse"
+    )
+    parser.add_argument("--dataset", choices=("logs", "transfers"), default="logs",
+                        help="what --parquet writes (default: %(default)s)")  # fmt: skip
+    live_session.add_arguments(parser)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"expected a block number, found {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _number(text) == 0:
+        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _end(text: str) -> str:
+    if text not in ("latest", "safe", "finalized"):
+        _number(text)
+    return text
+
+
+FLOW = FlowSpec(
+    name="chain-activity",
+    summary="Blocks, transactions, receipts and logs of a chain; token transfers and DeFi actions decoded",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,155 @@
+"""What `chain-activity --live` does around the loop of `flows.chain.live`: parameters, marts, events, the market."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from flows import event_relay, settings
+from flows.chain.backfill import Written
+from flows.errors import ConfigurationError
+from flows.pipeline import recorded
+from flows.redaction import hidden
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.aave.live_refresh import MarketRefresh
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of `--live`."""
+    live = parser.add_argument_group("live")
+    live.add_argument(
+        "--live", action="store_true",
+        help="follow the chain's head until Ctrl-C or SIGTERM, from the newest stored block on, or from --start-block",
+    )  # fmt: skip
+    live.add_argument("--confirmations", type=_count, default=0, metavar="N",
+                      help="stay N blocks behind the head (default: %(default)s)")  # fmt: skip
+    live.add_argument("--max-reorg", type=_count, default=1_000, metavar="N",
+                      help="stored blocks that a reorganisation may replace (default: %(default)s)")  # fmt: skip
+    live.add_argument("--most-missed", type=_count, default=10_000, metavar="N",
+                      help="blocks that may have been missed since the last run (default: %(default)s)")  # fmt: skip
+    live.add_argument("--marts-every", type=_seconds, default=10.0, metavar="SECONDS",
+                      help="bring hourly and address tables up to date this often; after a reorganisation at once "
+                           "(default: %(default)s)")  # fmt: skip
+    live.add_argument("--poll", type=_seconds, default=15.0, metavar="SECONDS",
+                      help="look for blocks this often when nothing is announced (default: %(default)s)")  # fmt: skip
+    live.add_argument("--patience", type=_seconds, default=120.0, metavar="SECONDS",
+                      help="ask a node that contradicts itself again for so long (default: %(default)s)")  # fmt: skip
+    live.add_argument("--refresh-market", action="store_true",
+                      help="read the market AAVE_MARKET again, incrementally, when blocks touched it")  # fmt: skip
+
+
+def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
+    """Follow the chain until a signal; returns what was written, in one line. `derived`: tables made of the blocks."""
+    from data.settings import aave_market
+    from data.store.store import Store
+    from flows.aave.live_refresh import MarketRefresh
+    from flows.chain.live import Follower, follow
+    from flows.chain.node import ChainNode
+    from flows.clients import networks
+    from flows.clients.json_rpc import JsonRpc
+    from flows.clients.new_heads import NewHeads
+    from flows.continuous import stop_on_signals
+
+    if arguments.parquet or arguments.reread:
+        raise ConfigurationError(
+            "--live writes into the warehouse as the chain grows; leave out --parquet and --reread"
+        )
+    chain_id = networks.chain_id(arguments.network)
+    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
+    ws_url = settings.require("ETH_WS_URL", "give the WebSocket address of a node of the network")
+    parameters = {
+        "live": True, "network": arguments.network, "chain_id": chain_id, "start_block": arguments.start_block,
+        "node": settings.redacted(url), "subscription": settings.redacted(ws_url),
+    }  # fmt: skip
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        rpc = JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request, sleep=stop.wait)
+        store = stack.enter_context(Store.open())
+        run_id = stack.enter_context(recorded(store, flow, parameters))
+        follower = Follower(
+            store, ChainNode(rpc), chain_id, run_id, start=arguments.start_block, confirmations=arguments.confirmations,
+            max_reorg=arguments.max_reorg, most_missed=arguments.most_missed, threads=arguments.threads,
+            size=arguments.blocks_per_request,
+        )  # fmt: skip
+        follower.node.require_chain(chain_id)
+        market = None
+        if arguments.refresh_market:
+            market = stack.enter_context(MarketRefresh(aave_market(), store.path, say))
+        relay = stack.enter_context(event_relay.Relay(store.path, say))
+        rounds = Rounds(store, chain_id, derived, arguments.marts_every, market, relay)
+        heads = stack.enter_context(NewHeads(ws_url))
+        say(f"following chain {chain_id}; Ctrl-C or SIGTERM ends")
+        rounds.after(Written(), at_once=True)  # what a run that was killed had written
+        written = follow(follower, heads, stop, poll=arguments.poll, patience=arguments.patience, after=rounds.after,
+                         say=say)  # fmt: skip
+        rounds.after(Written(), at_once=True)
+    return (
+        f"chain {chain_id}: {written.blocks:,} blocks, {written.logs:,} logs, {written.transfers:,} token transfers"
+        + (f"; {written.orphaned:,} stored blocks were replaced" if written.orphaned else "")
+        + (f"; {written.undecoded:,} logs could not be decoded" if written.undecoded else "")
+        + (f"; {market.market} refreshed {market.done:,} times" if market else "")
+        + f"; {heads.connections:,} subscriptions; stopped by {stop.reason}"
+    )
+
+
+class Rounds:
+    """What follows a write: the tables made of the blocks, the market, events to Prefect."""
+
+    def __init__(
+        self,
+        store: Store,
+        chain_id: int,
+        derived: Sequence[str],
+        every: float,
+        market: MarketRefresh | None,
+        relay: event_relay.Relay,
+    ) -> None:
+        self._store, self._chain_id, self._derived, self._every = store, chain_id, list(derived), every
+        self._market, self._relay = market, relay
+        self._refreshed = 0.0
+        self._seen = self._newest_batch()
+
+    def after(self, written: Written, *, at_once: bool = False) -> None:
+        """`at_once`, and after a reorganisation, the tables are brought up to date now; otherwise when it is time."""
+        from data import marts
+
+        if at_once or written.orphaned or time.monotonic() - self._refreshed >= self._every:
+            marts.refresh(self._store, self._derived)
+            self._refreshed = time.monotonic()
+        if self._market is not None:
+            seen, self._seen = self._seen, self._newest_batch()
+            self._market.blocks(self._store, self._chain_id, seen)
+        self._relay.wake()
+
+    def _newest_batch(self) -> int:
+        return self._store.rows("SELECT coalesce(max(batch), 0) FROM fact_batch")[0][0]
+
+
+def say(line: str) -> None:
+    """Print a line; a server may repeat a secret that it was sent."""
+    print(hidden(line), flush=True)
+
+
+def _count(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not (text.isascii() and text.isdigit()):
+        raise ArgumentTypeError(f"expected a whole number, found {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise ArgumentTypeError(f"expected seconds from 0 to 86,400, found {text!r}")
+    return seconds

@@ -1,0 +1,258 @@
+"""Whole blocks from a node: header, transactions, receipts with their logs; checked to belong together.
+
+A node is believed in nothing that can be checked: that it is on the chain that is meant, that it has the head it
+speaks of, that a block is the one asked for and follows the one before, that receipts are those of its transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
+
+TAGS = ("latest", "safe", "finalized", "earliest")
+TRIES = 3
+"""How often a range is read again that changed while it was read."""
+
+
+class BrokenChain(MalformedAnswer):
+    """Blocks that do not follow each other: a reorganisation between two answers, or a node that contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the next block must fit: number, hash and time of a block."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class WholeBlock:
+    """A block as the node sent it, and the receipts of its transactions in their order."""
+
+    block: dict[str, Any]
+    receipts: list[dict[str, Any]]
+
+    @property
+    def link(self) -> Link:
+        return Link(int(self.block["number"], 16), self.block["hash"].lower(), int(self.block["timestamp"], 16))
+
+
+class ChainNode:
+    """A node that serves blocks. Safe to use from several threads."""
+
+    def __init__(self, rpc: JsonRpc) -> None:
+        self._rpc = rpc
+        self._receipts_by_block = True
+
+    def __str__(self) -> str:
+        return str(self._rpc)
+
+    def require_chain(self, chain_id: int) -> None:
+        """Raises `ConfigurationError` when the node is on another chain."""
+        found = quantity(self._rpc.call("eth_chainId"), "eth_chainId")
+        if found != chain_id:
+            raise ConfigurationError(
+                f"--network means chain {chain_id}, but {self} is on chain {found}; "
+                f"change ETH_RPC_URL, or say --network {found}"
+            )
+
+    def head(self) -> Link:
+        """The newest block. Raises `MalformedAnswer` when the node does not have the block it calls its head."""
+        number = quantity(self._rpc.call("eth_blockNumber"), "eth_blockNumber")
+        block = self._rpc.call("eth_getBlockByNumber", hex(number), False)
+        if block is None:
+            raise MalformedAnswer(
+                f"{self} says its head is block {number}, but does not have that block: it is behind what it says, or "
+                "answers come from several nodes. Nothing was written; use another node, or run again later"
+            )
+        return _link(block, number, str(self))
+
+    def links(self, numbers: Sequence[int]) -> list[Link]:
+        """Number, hash and time of blocks, without their content. Raises `MalformedAnswer` for a missing one."""
+        answers = self._rpc.batch([Request("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise answer
+        return [_link(answer, n, str(self)) for answer, n in zip(answers, numbers, strict=True)]
+
+    def resolve(self, end: str) -> int:
+        """Number of `end`: a number, or latest, safe or finalized. Raises `SourceRefused` for one above the head."""
+        head = self.head()
+        if end == "latest":
+            return head.number
+        if end in TAGS:
+            block = self._rpc.call("eth_getBlockByNumber", end, False)
+            if block is None:
+                raise SourceRefused(f"{self} has no {end} block yet; give --end-block as a number")
+            number = quantity(block.get("number"), f"number of the {end} block")
+        else:
+            number = int(end)
+        if number > head.number:
+            raise SourceRefused(
+                f"--end-block {end} is block {number}, above the node's head {head.number}; "
+                "nothing was written: give an --end-block up to the head"
+            )
+        return number
+
+    def read(self, first: int, last: int) -> list[WholeBlock]:
+        """Blocks `first` to `last`, both included, each following the one before.
+
+        Raises `BrokenChain` when they keep contradicting each other, `MalformedAnswer` for a missing or foreign block.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._read(first, last)
+            except BrokenChain:
+                # Most often a block near the head was replaced between two answers; then a second look agrees.
+                if attempt == TRIES:
+                    raise
+                self._rpc.rest(0.5 * attempt)
+        raise AssertionError("unreachable")
+
+    def log_body(self, first: int, last: int, topics: list[list[str]] | None = None) -> bytes | None:
+        """The answer of `eth_getLogs` as it came, None when the node was away; nothing in it is checked."""
+        wanted: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
+        try:
+            return self._rpc.raw("eth_getLogs", wanted | ({"topics": topics} if topics else {}))
+        except SourceUnavailable:
+            return None
+
+    def logs(self, first: int, last: int, topics: list[list[str]] | None = None) -> list[dict[str, Any]]:
+        """Logs of blocks `first` to `last` by `eth_getLogs`, in order; a range that the node refuses is halved.
+
+        Raises `MalformedAnswer` for logs of other blocks, `RpcError` when a single block is refused.
+        """
+        wanted: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
+        try:
+            found = self._rpc.call("eth_getLogs", wanted | ({"topics": topics} if topics else {}))
+        except RpcError as refusal:
+            if first == last or refusal.is_unknown_method:
+                raise
+            if refusal.is_busy:  # may be either: a range too large, or too many requests
+                self._rpc.rest(0.5)
+            middle = (first + last) // 2
+            return self.logs(first, middle, topics) + self.logs(middle + 1, last, topics)
+        if not isinstance(found, list):
+            raise MalformedAnswer(f"eth_getLogs of {self}: expected a list, found {str(found)[:80]!r}")
+        try:
+            numbers = {int(text, 16) for text in {log["blockNumber"] for log in found}}
+            removed = any(log.get("removed") for log in found)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            raise MalformedAnswer(f"eth_getLogs of {self}: a log without block ({exc!r})") from exc
+        if removed or (numbers and not first <= min(numbers) <= max(numbers) <= last):
+            raise MalformedAnswer(
+                f"eth_getLogs of {self}: asked for blocks {first} to {last}, found logs of other or of removed blocks"
+            )
+        return found
+
+    def _read(self, first: int, last: int) -> list[WholeBlock]:
+        numbers = range(first, last + 1)
+        wanted = [Request("eth_getBlockByNumber", (hex(n), True)) for n in numbers]
+        if self._receipts_by_block:
+            wanted += [Request("eth_getBlockReceipts", (hex(n),)) for n in numbers]
+        answers = self._rpc.batch(wanted)
+        blocks = [self._block(answer, n) for answer, n in zip(answers, numbers, strict=False)]
+        receipts = answers[len(blocks) :]
+        if any(isinstance(answer, RpcError) and _not_offered(answer) for answer in receipts):
+            self._receipts_by_block = False
+        if not self._receipts_by_block:
+            receipts = self._receipts_one_by_one(blocks)
+        whole = []
+        for block, answer, number in zip(blocks, receipts, numbers, strict=True):
+            if isinstance(answer, RpcError):
+                raise answer
+            whole.append(WholeBlock(block, _receipts_of(block, answer, number, str(self))))
+        for before, after in pairwise(whole):
+            follows(before.link, after, str(self))
+        return whole
+
+    def _block(self, answer: Any, number: int) -> dict[str, Any]:
+        if isinstance(answer, RpcError):
+            raise answer
+        if answer is None:
+            head = quantity(self._rpc.call("eth_blockNumber"), "eth_blockNumber")
+            raise MalformedAnswer(
+                f"{self} does not have block {number} although it says its head is {head}: it is still syncing, "
+                "pruned, or behind what it says. What was read before is kept; use another node and run again"
+            )
+        _link(answer, number, str(self))
+        if not isinstance(answer.get("transactions"), list):
+            raise MalformedAnswer(f"block {number} of {self}: expected a list of transactions")
+        return answer
+
+    def _receipts_one_by_one(self, blocks: Sequence[dict[str, Any]]) -> list[Any]:
+        hashes = [[tx["hash"] for tx in block["transactions"]] for block in blocks]
+        answers = self._rpc.batch([Request("eth_getTransactionReceipt", (h,)) for part in hashes for h in part])
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise answer
+        found = iter(answers)
+        return [[next(found) for _ in part] for part in hashes]
+
+
+def follows(before: Link, after: WholeBlock, who: str) -> None:
+    """Check that a block is the child of `before`. Raises `BrokenChain` naming both."""
+    link, parent = after.link, str(after.block.get("parentHash", "")).lower()
+    if link.number != before.number + 1:
+        raise BrokenChain(f"{who}: block {before.number + 1} expected after {before.number}, found {link.number}")
+    if parent != before.hash:
+        raise BrokenChain(
+            f"{who}: block {link.number} names parent {parent}, but block {before.number} is {before.hash}: the chain "
+            "was reorganised while it was read, or the node contradicts itself. Nothing from there on was written; "
+            "run again, with --end-block finalized to stay clear of reorganisations"
+        )
+    if link.timestamp < before.timestamp:
+        raise BrokenChain(
+            f"{who}: block {link.number} has time {link.timestamp}, before its parent's {before.timestamp}; times of a "
+            "chain do not go backwards. Nothing from there on was written; use another node"
+        )
+
+
+def _link(block: Any, number: int, who: str) -> Link:
+    try:
+        found = Link(int(block["number"], 16), block["hash"].lower(), int(block["timestamp"], 16))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise MalformedAnswer(f"block {number} of {who}: expected number, hash and timestamp, "
+                              f"found {str(block)[:120]!r}") from exc  # fmt: skip
+    if found.number != number:
+        raise MalformedAnswer(f"{who} answers with block {found.number} where block {number} was asked for")
+    return found
+
+
+def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> list[dict[str, Any]]:
+    """The receipts of a block's transactions, checked to be exactly these, with logs numbered upwards."""
+    if not isinstance(answer, list) or any(not isinstance(row, dict) for row in answer):
+        # A receipt that is null: the transaction left its block between two answers.
+        raise BrokenChain(f"{who}: receipts of block {number} are missing")
+    try:
+        named = [tx["hash"].lower() for tx in block["transactions"]]
+        given = [row["transactionHash"].lower() for row in answer]
+        foreign = {row["blockHash"].lower() for row in answer} - {block["hash"].lower()}
+        places = [int(log["logIndex"], 16) for row in answer for log in row["logs"]]
+        strangers = {log["blockHash"].lower() for row in answer for log in row["logs"]} - {block["hash"].lower()}
+        removed = any(log.get("removed") for row in answer for log in row["logs"])
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise MalformedAnswer(f"{who}: a receipt of block {number} is not what JSON-RPC promises "
+                              f"({type(exc).__name__}: {exc})") from exc  # fmt: skip
+    if foreign or strangers or removed:
+        raise BrokenChain(f"{who}: receipts of block {number} ({block['hash']}) belong to another block at that height")
+    if given != named:
+        raise BrokenChain(f"{who}: block {number} has {len(named)} transactions, its receipts name {len(given)} "
+                          "transactions that are not the same in the same order")  # fmt: skip
+    if any(after <= before for before, after in pairwise(places)):
+        raise MalformedAnswer(f"{who}: logs of block {number} are repeated or out of order: {places[:20]}")
+    return answer
+
+
+def _not_offered(error: RpcError) -> bool:
+    said = error.reason.lower()
+    return error.is_unknown_method or any(
+        words in said for words in ("not supported", "does not exist", "unsupported", "method not")
+    )

@@ -1,0 +1,254 @@
+"""Every contract read of one snapshot, at one block: many calls in few requests, decoded and named when they fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from flows.clients.abis import Function, WrongShape, aggregate3_answers, aggregate3_data
+from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.errors import MalformedAnswer, SourceRefused
+
+MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
+"""Same address on nearly every chain (mds1/multicall3)."""
+CONCURRENCY = 4
+"""Requests in flight at once: what public nodes put up with."""
+FIRST_CHUNK = 400
+"""Calls in the first aggregate3."""
+LARGEST_CHUNK = 1_600
+"""A balance read costs about 10,000 gas through a proxy, and nodes give a call some 50 million."""
+SLOW = 5.0
+"""Seconds after which an answer counts as slow: chunks grow no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The block of a snapshot; `time` is UTC epoch seconds."""
+
+    number: int
+    hash: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One view call. `about` names its subject in messages ("USDC", an account)."""
+
+    to: str
+    function: Function
+    args: tuple[str | int, ...] = ()
+    about: str = ""
+
+    def __str__(self) -> str:
+        about = f" of {self.about}" if self.about else ""
+        return f"{self.function.name}{about} (contract {self.to})"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """In place of an answer that was allowed to fail; `reason` is the node's."""
+
+    reason: str
+
+
+def get_block(rpc: JsonRpc, which: str | int) -> Block:
+    """The block called "latest", "safe", "finalized", or numbered. Raises `SourceRefused` when the node has none."""
+    asked = hex(which) if isinstance(which, int) else which
+    try:
+        row = rpc.call("eth_getBlockByNumber", asked, False)
+    except RpcError as exc:
+        raise SourceRefused(f"{rpc} does not give block {which}: {exc.reason}") from exc
+    if row is None:
+        newest = quantity(rpc.call("eth_blockNumber"), "eth_blockNumber")
+        raise SourceRefused(f"{rpc} does not have block {which}; its newest is {newest}. Choose an existing block")
+    if not isinstance(row, dict) or not isinstance(row.get("hash"), str):
+        raise MalformedAnswer(f"block {which} of {rpc}: expected an object with a hash, found {row!r:.80}")
+    return Block(quantity(row.get("number"), "block number"), row["hash"].lower(),
+                 quantity(row.get("timestamp"), "block timestamp"))  # fmt: skip
+
+
+class ChunkSize:
+    """How many calls travel in one request: grows while the node answers quickly, halves when it cannot.
+
+    A size that was refused is not asked for again. Shared by the threads of one reader.
+    """
+
+    def __init__(self, first: int, largest: int = LARGEST_CHUNK) -> None:
+        self.now = first
+        self._largest = max(first, largest)
+        self._lock = threading.Lock()
+
+    def answered(self, calls: int, seconds: float) -> None:
+        with self._lock:
+            if seconds > SLOW:
+                self._largest = max(1, min(self._largest, calls))
+                self.now = min(self.now, self._largest)
+            elif calls >= self.now:
+                self.now = min(self._largest, self.now + self.now // 2 + 1)
+
+    def refused(self, calls: int) -> None:
+        with self._lock:
+            self._largest = max(1, min(self._largest, calls - 1))
+            self.now = max(1, min(self.now, calls // 2))
+
+
+class BlockReader:
+    """Reads contracts at one block, through Multicall3 where it has code, else by JSON-RPC batches.
+
+    At most `concurrency` requests are in flight. `chunk` calls travel in the first aggregate3 call; the number grows
+    while the node keeps up, and a chunk that it cannot execute (gas, size) is halved.
+    """
+
+    def __init__(
+        self,
+        rpc: JsonRpc,
+        block: Block,
+        *,
+        chunk: int = FIRST_CHUNK,
+        multicall: str = MULTICALL3,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        self.rpc = rpc
+        self.block = block
+        self.concurrency = concurrency
+        self._at = hex(block.number)
+        self._size = ChunkSize(chunk)
+        self._sizes: dict[int, ChunkSize] = {}
+        self._multicall = multicall
+        self.uses_multicall = self.has_code(multicall)
+
+    def has_code(self, address: str) -> bool:
+        try:
+            return self.rpc.call("eth_getCode", address, self._at) not in ("0x", "0x0", None, "")
+        except RpcError as exc:
+            raise self._refused(exc, f"eth_getCode of {address}") from exc
+
+    def one(self, call: Call) -> Any:
+        return self.read([call])[0]
+
+    def read(
+        self,
+        calls: Sequence[Call],
+        *,
+        may_fail: bool = False,
+        chunk: int | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[Any]:
+        """Decoded answers in the order of `calls`. With `may_fail`, a refused call gives a `Failure` instead.
+
+        `progress` is told the number of calls that were answered since it was last told. Raises `MalformedAnswer`
+        for an answer of the wrong shape and for a contract that refuses, both naming the call; `SourceRefused`
+        when the node does not have the state at this block.
+        """
+        raw = self.read_raw(calls, chunk=chunk, progress=progress)
+        return [self.decoded(call, answer, may_fail) for call, answer in zip(calls, raw, strict=True)]
+
+    def read_raw(
+        self,
+        calls: Sequence[Call],
+        *,
+        chunk: int | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[bytes | Failure]:
+        """Like `read`, undecoded: bytes of each answer, or a `Failure` where the contract refused."""
+        # Heavy calls are counted for themselves: what they are refused for says nothing of light ones.
+        size = self._sizes.setdefault(chunk, ChunkSize(chunk, 2 * chunk)) if chunk else self._size
+        answers: list[bytes | Failure] = [Failure("not asked")] * len(calls)
+        asked: dict[Future[list[bytes | Failure]], tuple[int, int]] = {}
+        begun = 0
+        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
+            try:
+                while begun < len(calls) or asked:
+                    while begun < len(calls) and len(asked) < self.concurrency:
+                        ended = min(len(calls), begun + size.now)
+                        asked[pool.submit(self._fetch, calls[begun:ended], size)] = (begun, ended)
+                        begun = ended
+                    for part in wait(asked, return_when=FIRST_COMPLETED).done:
+                        start, stop = asked.pop(part)
+                        answers[start:stop] = part.result()
+                        progress(stop - start)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return answers
+
+    def decoded(self, call: Call, answer: bytes | Failure, may_fail: bool = False) -> Any:
+        if isinstance(answer, Failure):
+            if may_fail:
+                return answer
+            raise MalformedAnswer(f"{call} is refused at block {self.block.number}: {answer.reason}")
+        try:
+            return call.function.decode(answer)
+        except WrongShape as exc:
+            if may_fail:
+                return Failure(str(exc))
+            what = "nothing (no such contract or function there)" if not answer else f"{len(answer)} bytes"
+            raise MalformedAnswer(
+                f"{call} answers {what} at block {self.block.number}, which is not "
+                f"({', '.join(call.function.outputs)}): {exc}"
+            ) from exc
+
+    def _one_by_one(self, calls: Sequence[Call]) -> list[bytes | Failure]:
+        wanted = [Request("eth_call", ({"to": c.to, "data": c.function.encode(*c.args)}, self._at)) for c in calls]
+        return [self._bytes(call, answer) for call, answer in zip(calls, self.rpc.batch(wanted), strict=True)]
+
+    def _fetch(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
+        return self._aggregated(calls, size) if self.uses_multicall else self._one_by_one(calls)
+
+    def _aggregated(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
+        data = aggregate3_data([(c.to, c.function.encode(*c.args)) for c in calls])
+        started = time.perf_counter()
+        try:
+            answer = self.rpc.call("eth_call", {"to": self._multicall, "data": data}, self._at)
+        except RpcError as exc:
+            if exc.is_missing_state:
+                raise self._refused(exc, "aggregate3") from exc
+            if len(calls) == 1:
+                return [Failure(exc.reason)] if exc.is_revert else self._one_by_one(calls)
+            size.refused(len(calls))
+            half = len(calls) // 2
+            return self._aggregated(calls[:half], size) + self._aggregated(calls[half:], size)
+        size.answered(len(calls), time.perf_counter() - started)
+        try:
+            rows = aggregate3_answers(_hex_bytes(answer))
+        except WrongShape as exc:
+            raise MalformedAnswer(f"aggregate3 at {self._multicall} of {self.rpc}: {exc}") from exc
+        if len(rows) != len(calls):
+            raise MalformedAnswer(f"aggregate3 of {self.rpc}: expected {len(calls)} answers, found {len(rows)}")
+        return [raw if success else Failure("execution reverted") for success, raw in rows]
+
+    def _bytes(self, call: Call, answer: Any) -> bytes | Failure:
+        if isinstance(answer, RpcError):
+            if answer.is_revert:
+                return Failure(answer.reason)
+            raise self._refused(answer, str(call)) from answer
+        try:
+            return _hex_bytes(answer)
+        except WrongShape as exc:
+            raise MalformedAnswer(f"{call} of {self.rpc}: {exc}") from exc
+
+    def _refused(self, exc: RpcError, what: str) -> SourceRefused:
+        if exc.is_missing_state:
+            return SourceRefused(
+                f"{self.rpc} does not have the state at block {self.block.number} ({exc.reason}); "
+                "use a newer block or an archive node"
+            )
+        return SourceRefused(f"{self.rpc} refuses {what} at block {self.block.number}: {exc.reason}")
+
+
+def _hex_bytes(answer: Any) -> bytes:
+    if not isinstance(answer, str) or not answer.startswith("0x"):
+        raise WrongShape(f"expected hexadecimal bytes, found {answer!r:.80}")
+    try:
+        return bytes.fromhex(answer[2:])
+    except ValueError as exc:
+        raise WrongShape(f"expected hexadecimal bytes, found {answer!r:.80}") from exc
+
+
+def calls_for(subjects: Iterable[tuple[str, str]], to: str, function: Function) -> list[Call]:
+    """One call of `function` at `to` for each (argument, name) pair."""
+    return [Call(to, function, (argument,), about) for argument, about in subjects]

@@ -1,0 +1,138 @@
+"""Flow `compound-market`: every market and account of Compound v2 and of the Comets of v3, at one block, for reading.
+
+Stored in the shapes of an Aave snapshot and marked with its protocol: liquidations at Compound follow other rules than
+the engine's, so `data.load_market` does not take it. What plays which part is told in `flows.compound.state`.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flows import arguments as block_arguments
+from flows import settings
+from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.clients.block_reader import Block, BlockReader
+    from flows.compound.state import CompoundState
+    from flows.lending.markets import Source
+
+SOURCE = "compound_rpc"
+
+
+def run(arguments: Namespace) -> str:
+    """Read each market at `arguments.block` and store it; one line for each."""
+    from data.snapshot.loading import save_snapshot
+    from data.store.store import Store
+    from flows.clients.block_reader import BlockReader, get_block
+    from flows.clients.json_rpc import JsonRpc, quantity
+    from flows.compound.rows import to_frames
+
+    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
+    rpc = JsonRpc(url, attempts=arguments.attempts)
+    chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
+    sources = chosen(arguments.markets, chain_id)
+    parameters = {"markets": [s.name for s in sources], "block": arguments.block, "from_block": arguments.from_block,
+                  "node": settings.redacted(url)}  # fmt: skip
+    lines = []
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        for source in sources:
+            block = get_block(rpc, arguments.block)
+            state = read(store, BlockReader(rpc, block), source, chain_id, arguments.from_block, run_id)
+            if (now := get_block(rpc, block.number)).hash != block.hash:
+                raise CrossCheckFailed(
+                    f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing "
+                    "of it was written; run again, or read --block finalized"
+                )
+            save_snapshot(store, SOURCE, to_frames(source.name, chain_id, block, state), run_id)
+            lines.append(described(source.name, block, state))
+    return "\n".join(lines)
+
+
+def chosen(names: list[str] | None, chain_id: int) -> list[Source]:
+    """The markets asked for, by default all of the node's chain. Raises `ConfigurationError`."""
+    from flows.lending import markets as lending_markets
+
+    if names and names != ["all"]:
+        found = [lending_markets.named(name) for name in names]
+    else:
+        found = [s for s in lending_markets.on_chain(chain_id) if s.protocol.startswith("compound")]
+    for source in found:
+        if not source.protocol.startswith("compound"):
+            raise ConfigurationError(f"{source.name} is a market of {source.protocol}; `aave-market` reads it")
+        if source.chain_id not in (None, chain_id):
+            raise ConfigurationError(f"wrong chain: the node is on chain {chain_id}, {source.name} is on chain "
+                                     f"{source.chain_id}. Set ETH_RPC_URL to a node of that chain")  # fmt: skip
+    if not found:
+        raise ConfigurationError(f"no Compound market of chain {chain_id} is known by name; give --markets "
+                                 "compound_v3:0xCOMET or compound_v2:0xCOMPTROLLER")  # fmt: skip
+    return found
+
+
+def read(
+    store: Store, reader: BlockReader, source: Source, chain_id: int, from_block: int | None, run_id: str
+) -> CompoundState:
+    """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
+    from tqdm import tqdm
+
+    from flows.aave.holder_scan import first_block_of
+    from flows.compound import state as compound_state
+    from flows.compound.holders import holders
+    from flows.errors import SourceRefused
+
+    if not reader.has_code(source.entry):
+        raise SourceRefused(f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
+                            f"{reader.block.number}; check the name and ETH_RPC_URL")  # fmt: skip
+    v2 = source.protocol == "compound_v2"
+    state = (compound_state.read_v2 if v2 else compound_state.read_v3)(reader, source)
+    if from_block is None:
+        from_block = source.first_block or first_block_of(reader.rpc, source.entry, reader.block.number)
+    contracts = sorted({r.contract for r in state.reserves})
+    with tqdm(desc=source.name, unit=" blocks", disable=None, leave=False) as bar:
+        named = holders(store, reader.rpc, source.name, source.protocol, contracts, reader.block, from_block, run_id,
+                        bar)  # fmt: skip
+    accounts = (compound_state.accounts_v2 if v2 else compound_state.accounts_v3)(reader, state, named)
+    checked, below = (compound_state.check_v2 if v2 else compound_state.check_v3)(reader, state, accounts)
+    return replace(state, accounts=accounts, checked=checked, below_one=below)
+
+
+def described(name: str, block: Block, state: CompoundState) -> str:
+    """One line for the user."""
+    return (
+        f"{name} at block {block.number:,}: {len(state.reserves)} assets, {len(state.accounts):,} accounts; "
+        f"{state.checked:,} borrowers agree with the protocol"
+        + (f", {state.below_one:,} of them liquidatable" if state.below_one else "")
+    )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument(
+        "--markets", nargs="+", metavar="MARKET",
+        help="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
+        "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--block", type=block_arguments.block, default="latest",
+        help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from-block",
+        type=block_arguments.number,
+        help="where the scan of the log begins (default: the contract's first block)",
+    )
+    parser.add_argument(
+        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
+    )
+
+
+FLOW = FlowSpec(
+    name="compound-market",
+    summary="Markets and every account of Compound v2 and v3 at one block, from a node",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""Borrow, deposit, repay, withdraw, liquidation and deficit events of every protocol."""

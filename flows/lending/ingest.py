@@ -1,0 +1,100 @@
+"""The scan for lending events, resumable: each range of blocks is stored with its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flows.clients.block_reader import Block, get_block
+from flows.clients.json_rpc import JsonRpc
+from flows.errors import SourceRefused
+from flows.lending.logs import LendingMarket
+from flows.lending.rows import EVER, LOGS, blocks_of, frames_of
+from flows.lending.scan import FIRST_RANGE, ScannedRange, scan
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+CHECKPOINTS = "lending_logs"
+REORG_WINDOW = 64
+"""Blocks behind the newest one that are read again next time: they may still be replaced."""
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What one scan did: events read, rows that were new, blocks whose events a reorganisation took away."""
+
+    events: int = 0
+    new: int = 0
+    emptied: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LendingIngest:
+    """The scan of one market, and what earlier runs of it have stored. `run_id` signs what is written."""
+
+    store: Store
+    rpc: JsonRpc
+    market: LendingMarket
+    run_id: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.market.chain_id}:{self.market.protocol}:{self.market.name}"
+
+    def until(self, block: Block, first_block: int, *, first_range: int = FIRST_RANGE, progress: Any) -> Ingested:
+        """Store every event from `first_block` to `block`; `progress` is a tqdm bar.
+
+        Goes on where an earlier scan stopped, `REORG_WINDOW` blocks before the newest block it had seen. When the last
+        settled block is no longer part of the chain (a deep reorganisation, another local chain), or the market has a
+        contract that was not listened to before, everything is read again.
+        """
+        begun, start, other_chain = self._resume(first_block, block.number)
+        done = Ingested()
+        progress.reset(total=max(0, block.number - start + 1))
+        for part in scan(self.rpc, self.market, start, block.number, first_range=first_range):
+            # Of another chain nothing may stay, what it had beyond this one's end neither.
+            until = EVER if other_chain and part.last == block.number else part.last
+            self._keep(part, begun, until, block.number - REORG_WINDOW, done)
+            progress.update(part.last - part.first + 1)
+        return done
+
+    def _resume(self, first_block: int, newest: int) -> tuple[int, int, bool]:
+        """First block that stored and new ranges cover together, first block to be read, and whether all is new."""
+        state = self.store.checkpoint(CHECKPOINTS, self.key)
+        if not state:
+            return first_block, first_block, False
+        try:
+            unchanged = get_block(self.rpc, state["last"]).hash == state["hash"]
+        except SourceRefused:  # a shorter chain
+            unchanged = False
+        if not unchanged:
+            return first_block, first_block, True
+        if state["first"] > first_block or not set(self.market.contracts) <= set(state["contracts"]):
+            return first_block, first_block, False
+        return state["first"], min(state["last"], newest) + 1, False
+
+    def _keep(self, part: ScannedRange, begun: int, until: int, settled: int, done: Ingested) -> None:
+        """Store the events of a range and how far the scan has come, together or not at all."""
+        import pandas as pd
+
+        at = self.market
+        frames = frames_of(part.events, LOGS)
+        blocks = blocks_of(self.store, part.events, LOGS, at.name, at.chain_id, part.first, until)
+        if blocks:
+            frames["raw_lending_blocks"] = pd.DataFrame(blocks)
+        last = min(part.last, settled)
+        if last >= part.first:
+            state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash,
+                     "contracts": sorted(at.contracts)}  # fmt: skip
+            row = {"source": CHECKPOINTS, "key": self.key, "value": json.dumps(state, sort_keys=True),
+                   "updated_at": int(time.time())}  # fmt: skip
+            frames["ingest_checkpoint"] = pd.DataFrame([row])
+        if frames:
+            key = f"{self.key}:{part.first}-{part.last}"
+            report = self.store.write_batch(CHECKPOINTS, key, frames, run_id=self.run_id)
+            done.new += sum(n for table, n in report.changed.items() if table.endswith("_events"))
+        done.events += len(part.events)
+        done.emptied += sum(not row["n_events"] for row in blocks)

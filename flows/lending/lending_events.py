@@ -1,0 +1,174 @@
+"""Flow `lending-events`: who borrowed, deposited, repaid, withdrew and was liquidated, at Aave and Compound.
+
+From the logs of a node (the default), from a Messari subgraph (`--route messari`), or from an outside vendor's
+connector (`--route vendor`, off until one is configured). Events are keyed by (chain, block, log index) and belong to
+the owner of the position, never to the payer. Each is valued at the newest price that was known when it happened;
+where none was, the value stays NULL.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from flows import arguments as block_arguments
+from flows import settings
+from flows.errors import ConfigurationError
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.clients.block_reader import Block
+    from flows.clients.json_rpc import JsonRpc
+    from flows.lending.ingest import Ingested
+    from flows.lending.logs import LendingMarket
+    from flows.lending.markets import Source
+
+TARGETS = ("fact_lending_borrow_events", "fact_lending_deposit_events", "fact_lending_liquidation_events",
+           "fact_lending_repay_events", "fact_lending_withdraw_events", "fact_lending_deficit_events")  # fmt: skip
+
+
+def run(arguments: Namespace) -> str:
+    """Store the events up to `arguments.block`; returns what was stored, one line for each market."""
+    route = {"logs": run_logs, "messari": run_messari, "vendor": run_vendor}[arguments.route]
+    return route(arguments)
+
+
+def run_logs(arguments: Namespace) -> str:
+    """From a node's logs, for each market in turn; what one market has stored stays when a later one fails."""
+    from data.settings import aave_market
+    from data.store.store import Store
+    from flows.clients.block_reader import BlockReader, get_block
+    from flows.clients.json_rpc import JsonRpc, quantity
+    from flows.lending import markets as lending_markets
+    from flows.lending.assets import name_assets, note_oracle_prices
+
+    url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
+    rpc = JsonRpc(url, attempts=arguments.attempts)
+    chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
+    if not arguments.markets:
+        sources = [lending_markets.configured(aave_market())]
+    elif arguments.markets == ["all"]:
+        sources = lending_markets.on_chain(chain_id)
+    else:
+        sources = [lending_markets.named(name) for name in arguments.markets]
+    parameters = {"markets": [source.name for source in sources], "block": arguments.block, "route": arguments.route,
+                  "from_block": arguments.from_block, "node": settings.redacted(url)}  # fmt: skip
+    lines = []
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        block = get_block(rpc, arguments.block)
+        reader = BlockReader(rpc, block)
+        for source in sources:
+            market = lending_markets.resolve(reader, source, chain_id)
+            done = scan(store, rpc, market, block, _first_block(arguments, rpc, source, block), run_id)
+            if arguments.oracle_prices:
+                note_oracle_prices(store, rpc, reader, source, run_id)
+            lines.append(described(market.name, block.number, done))
+        name_assets(store, reader, chain_id, run_id)
+        _refresh(store, run_id)
+    return "\n".join(lines)
+
+
+def scan(
+    store: Store, rpc: JsonRpc, market: LendingMarket, block: Block, first_block: int, run_id: str
+) -> Ingested:  # fmt: skip
+    """Store every event of `market` up to `block`, from where the last run stopped."""
+    from tqdm import tqdm
+
+    from flows.lending.ingest import LendingIngest
+
+    with tqdm(desc=market.name, unit=" blocks", disable=None, leave=False) as bar:
+        return LendingIngest(store, rpc, market, run_id).until(block, first_block, progress=bar)
+
+
+def run_messari(arguments: Namespace) -> str:
+    """From a Messari subgraph: one deployment for each market that is named."""
+    from data.settings import aave_market
+    from data.store.store import Store
+    from flows.lending.messari import deployment
+    from flows.lending.subgraph import ingest
+
+    lines = []
+    for name in arguments.markets or [aave_market()]:
+        at = deployment(name)
+        with Store.open() as store, recorded(store, FLOW.name, {"market": name, "route": "messari"}) as run_id:
+            last = arguments.block if isinstance(arguments.block, int) else None
+            lines.append(ingest(store, at, run_id, first=arguments.from_block, last=last))
+            _refresh(store, run_id)
+    return "\n".join(lines)
+
+
+def run_vendor(arguments: Namespace) -> str:
+    """From the outside vendor that is configured, if one is."""
+    from data.settings import aave_market
+    from data.store.store import Store
+    from flows.lending.rows import store_events
+    from flows.lending.vendor import connector
+
+    vendor = connector()
+    if not isinstance(arguments.block, int) or arguments.from_block is None:
+        raise ConfigurationError("--route vendor needs a closed window: --from-block N --block M")
+    lines = []
+    for name in arguments.markets or [aave_market()]:
+        first, last = arguments.from_block, arguments.block
+        parameters = {"market": name, "route": "vendor", "vendor": vendor.name, "first": first, "last": last}
+        with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+            events = list(vendor.events(name, first, last))
+            new = store_events(store, events, f"vendor:{vendor.name}", name, first, last, run_id)
+            _refresh(store, run_id)
+        lines.append(f"{name} from {vendor.name}: {len(events):,} events in blocks {first:,} to {last:,}, {new:,} new")
+    return "\n".join(lines)
+
+
+def described(name: str, block: int, done: Ingested) -> str:
+    """One line for the user."""
+    return f"{name} up to block {block:,}: {done.events:,} events read, {done.new:,} of them new" + (
+        f"; {done.emptied:,} blocks lost theirs to a reorganisation" if done.emptied else ""
+    )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument(
+        "--markets", nargs="+", metavar="MARKET",
+        help="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, or "
+        "PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--route", choices=("logs", "messari", "vendor"), default="logs",
+        help="a node's logs, a Messari subgraph, or an outside vendor's connector (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--block", type=block_arguments.block, default="latest",
+        help="read up to this block: latest, safe, finalized, or a number (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--from-block", type=block_arguments.number, help="first block (default: the market's first)")
+    parser.add_argument(
+        "--oracle-prices", action="store_true",
+        help="ask the market's oracle for its price at the block of each event; old blocks need an archive node",
+    )  # fmt: skip
+    parser.add_argument(
+        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
+    )
+
+
+def _first_block(arguments: Namespace, rpc: JsonRpc, source: Source, block: Block) -> int:
+    from flows.aave.holder_scan import first_block_of
+
+    if arguments.from_block is not None:
+        return arguments.from_block
+    return first_block_of(rpc, source.entry, block.number) if source.first_block is None else source.first_block
+
+
+def _refresh(store: Store, run_id: str) -> None:
+    from data import marts
+
+    marts.refresh(store, TARGETS, run_id=run_id)
+
+
+FLOW = FlowSpec(
+    name="lending-events",
+    summary="Borrows, deposits, repayments, withdrawals, liquidations and deficits of Aave and Compound",
+    add_arguments=add_arguments,
+    run=run,
+)

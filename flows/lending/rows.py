@@ -1,0 +1,123 @@
+"""Lending events as rows of the raw tables, and what a newer reading of the same blocks says of each block."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from data.schemas.lending import RECEIVED
+from flows.errors import MalformedAnswer
+from flows.lending.logs import LendingEvent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.store.store import Store
+
+LOGS = "logs"
+"""`source` of events that were decoded from a node's logs."""
+EVER = 2**62
+"""A block number beyond every chain."""
+
+
+def row_of(event: LendingEvent, source: str) -> dict[str, Any]:
+    """One row of the raw table of the event's kind."""
+    return {
+        "source": source, "chain_id": event.chain_id, "block_number": event.block_number,
+        "log_index": event.log_index, "market": event.market, "protocol": event.protocol,
+        "contract": event.contract or None, "event": event.event, "block_hash": event.block_hash or None,
+        "block_timestamp": event.block_timestamp, "tx_hash": event.tx_hash, "owner": event.owner,
+        "initiator": event.initiator, "counterparty": event.counterparty, "asset": event.asset,
+        "amount_raw": str(event.amount), "debt_asset": event.debt_asset,
+        "debt_amount_raw": None if event.debt_amount is None else str(event.debt_amount), "part": event.part,
+        "usd_e8": None if event.usd_e8 is None else str(event.usd_e8), "payload_sha256": event.payload_sha256,
+    }  # fmt: skip
+
+
+def frames_of(events: Iterable[LendingEvent], source: str) -> dict[str, pd.DataFrame]:
+    """Raw table to rows, for the kinds that occur."""
+    import pandas as pd
+
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        rows.setdefault(RECEIVED[event.event_type], []).append(row_of(event, source))
+    return {table: pd.DataFrame(found) for table, found in rows.items()}
+
+
+def blocks_of(
+    store: Store, events: Sequence[LendingEvent], source: str, market: str, chain_id: int, first: int, last: int
+) -> list[dict[str, Any]]:
+    """Rows of `raw_lending_blocks` for a complete reading of blocks `first` to `last`.
+
+    One for each block with events, and one with `n_events` 0 for each that had some at its last reading and has none
+    now: a reorganisation took them.
+    """
+    about = {"source": source, "market": market, "chain_id": chain_id}
+    found: dict[int, dict[str, Any]] = {}
+    for event in events:
+        row = found.setdefault(event.block_number, about | {
+            "block_number": event.block_number, "block_hash": event.block_hash or None,
+            "block_timestamp": event.block_timestamp, "n_events": 0,
+        })  # fmt: skip
+        row["n_events"] += 1
+    stored = store.rows(
+        "SELECT block_number, block_timestamp, n_events, max(batch) FROM raw_lending_blocks "
+        "WHERE source = ? AND market = ? AND chain_id = ? AND block_number BETWEEN ? AND ? GROUP BY block_number",
+        (source, market, chain_id, first, last),
+    )
+    for number, moment, n_events, _ in stored:
+        if n_events and number not in found:
+            found[number] = about | {"block_number": number, "block_hash": None, "block_timestamp": moment,
+                                     "n_events": 0}  # fmt: skip
+    return [found[number] for number in sorted(found)]
+
+
+def with_reading(events: Sequence[LendingEvent]) -> list[LendingEvent]:
+    """Events of a source that knows no block hashes, with a digest of their block's events in the hash's place.
+
+    It does the hash's service: when the source changes its mind about a block, the older rows no longer count.
+    """
+    by_block: dict[tuple[int, int], list[str]] = {}
+    for event in events:
+        by_block.setdefault((event.chain_id, event.block_number), []).append(event.payload_sha256)
+    digests = {at: "0x" + hashlib.sha256("".join(sorted(seen)).encode()).hexdigest() for at, seen in by_block.items()}
+    return [
+        event if event.block_hash else replace(event, block_hash=digests[event.chain_id, event.block_number])
+        for event in events
+    ]
+
+
+def store_events(
+    store: Store, events: Sequence[LendingEvent], source: str, market: str, first: int, last: int, run_id: str
+) -> int:
+    """Store a complete reading of blocks `first` to `last` by another route than logs; returns the number of new rows.
+
+    Raises `MalformedAnswer` for an event of another market or outside the blocks, `data.errors.BatchRefused`.
+    """
+    import pandas as pd
+
+    for event in events:
+        if event.market != market or not first <= event.block_number <= last:
+            raise MalformedAnswer(
+                f"{source}: expected events of {market} in blocks {first} to {last}, found one of {event.market} in "
+                f"block {event.block_number} (log {event.log_index})"
+            )
+    events = with_reading(events)
+    frames = frames_of(events, source)
+    chains = store.rows(
+        "SELECT DISTINCT chain_id FROM raw_lending_blocks WHERE source = ? AND market = ?", (source, market)
+    )
+    blocks = [
+        row
+        for chain_id in sorted({event.chain_id for event in events} | {c for (c,) in chains})
+        for row in blocks_of(
+            store, [e for e in events if e.chain_id == chain_id], source, market, chain_id, first, last
+        )
+    ]
+    if not blocks:
+        return 0
+    frames["raw_lending_blocks"] = pd.DataFrame(blocks)
+    report = store.write_batch(source, f"{market}:{first}-{last}", frames, run_id=run_id)
+    return sum(n for table, n in report.changed.items() if table.endswith("_events"))

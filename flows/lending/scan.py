@@ -1,0 +1,120 @@
+"""Lending events by ranges of blocks that grow and shrink with the node's limits; each range is whole when it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.errors import MalformedAnswer, SourceRefused
+from flows.lending.logs import LendingEvent, LendingMarket, decode
+
+FIRST_RANGE = 2_000
+LONGEST_RANGE = 100_000
+PATIENCE = 50
+"""Ranges in a row that must succeed before one longer than what was refused is tried again."""
+TOO_MUCH = ("range", "result", "size", "more than")
+"""Words of refusals that a shorter range can answer."""
+PLENTY = 20_000
+"""Logs in one answer above which the next range is made no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedRange:
+    """Blocks `first` to `last`, both included, with every event in them in the order of the chain."""
+
+    first: int
+    last: int
+    events: list[LendingEvent]
+
+
+def scan(
+    rpc: JsonRpc, market: LendingMarket, first: int, last: int, *, first_range: int = FIRST_RANGE
+) -> Iterator[ScannedRange]:
+    """Ranges of `log_ranges` with the market's events, each with the time of its block.
+
+    Raises `SourceRefused` when a single block is refused or a block was replaced while it was read, `MalformedAnswer`
+    for a log of the wrong shape.
+    """
+    ranges = log_ranges(rpc, sorted(market.contracts), market.topics, first, last, first_range=first_range)
+    for begin, until, logs in ranges:
+        events = decode(logs, market)
+        outside = next((e for e in events if not begin <= e.block_number <= until), None)
+        if outside is not None:
+            raise MalformedAnswer(
+                f"eth_getLogs of {rpc}: blocks {begin} to {until} were asked for, found one of block "
+                f"{outside.block_number}"
+            )
+        yield ScannedRange(begin, until, with_times(rpc, events))
+
+
+def log_ranges(
+    rpc: JsonRpc, addresses: Sequence[str], topics: Sequence[str], first: int, last: int, *,
+    first_range: int = FIRST_RANGE,
+) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:  # fmt: skip
+    """(first block, last block, logs) of ranges that together cover `first` to `last`.
+
+    A range that the node refuses is halved down to one block. Ranges grow again after each success, up to what was
+    refused, and beyond it after `PATIENCE` successes. Raises `SourceRefused` when a single block is refused.
+    """
+    size, ceiling, calm = first_range, LONGEST_RANGE, 0
+    while first <= last:
+        until = min(first + size - 1, last)
+        try:
+            logs = _get_logs(rpc, addresses, topics, first, until)
+        except RpcError as exc:
+            if until == first:
+                raise SourceRefused(
+                    f"{rpc} refuses the logs of the single block {first}: {exc.reason}. "
+                    "The scan up to that block is kept; a re-run goes on from there"
+                ) from exc
+            # The code for "too many requests" is also that for "too long a range", and then waiting does not help.
+            if exc.is_busy and not any(word in exc.reason.lower() for word in TOO_MUCH):
+                rpc.rest(0.5)
+            size, ceiling, calm = (until - first + 1) // 2, until - first, 0
+            continue
+        yield first, until, logs
+        first, calm = until + 1, calm + 1
+        if calm % PATIENCE == 0:
+            ceiling = min(2 * ceiling, LONGEST_RANGE)
+        if len(logs) < PLENTY:
+            size = min(2 * size, max(1, ceiling))
+
+
+def with_times(rpc: JsonRpc, events: Sequence[LendingEvent]) -> list[LendingEvent]:
+    """The events with the times of their blocks; nodes that put them into logs are not asked again.
+
+    Raises `SourceRefused` when a block is no longer the one that the log came from.
+    """
+    unknown = sorted({event.block_number for event in events if event.block_timestamp is None})
+    answers = rpc.batch([Request("eth_getBlockByNumber", (hex(number), False)) for number in unknown])
+    heads: dict[int, tuple[str, int]] = {}
+    for number, row in zip(unknown, answers, strict=True):
+        if isinstance(row, RpcError):
+            raise SourceRefused(f"{rpc} does not give block {number}: {row.reason}") from row
+        if not isinstance(row, dict) or not isinstance(row.get("hash"), str):
+            raise MalformedAnswer(f"block {number} of {rpc}: expected an object with a hash, found {row!r:.80}")
+        heads[number] = row["hash"].lower(), quantity(row.get("timestamp"), f"timestamp of block {number}")
+    timed = []
+    for event in events:
+        if event.block_timestamp is None:
+            now, moment = heads[event.block_number]
+            if now != event.block_hash:
+                raise SourceRefused(
+                    f"block {event.block_number} was replaced while it was read (hash {event.block_hash}, now {now}); "
+                    "the scan up to its range is kept, run again"
+                )
+            event = replace(event, block_timestamp=moment)
+        timed.append(event)
+    return timed
+
+
+def _get_logs(
+    rpc: JsonRpc, addresses: Sequence[str], topics: Sequence[str], first: int, last: int
+) -> list[dict[str, Any]]:
+    wanted = {"address": list(addresses), "topics": [list(topics)], "fromBlock": hex(first), "toBlock": hex(last)}
+    logs = rpc.call("eth_getLogs", wanted)
+    if not isinstance(logs, list):
+        raise MalformedAnswer(f"eth_getLogs of {rpc}: expected a list, found {logs!r:.80}")
+    return [log for log in logs if not (isinstance(log, dict) and log.get("removed"))]

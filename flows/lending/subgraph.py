@@ -1,0 +1,113 @@
+"""The subgraph's route for lending events: by windows of blocks, resumable, and held against the chain's own logs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from data.schemas.lending import RECEIVED
+from flows.clients.abis import text
+from flows.clients.graphql import Subgraph
+from flows.errors import CrossCheckFailed, SourceRefused
+from flows.lending.compound_book import COMETS
+from flows.lending.messari import Deployment, fetch
+from flows.lending.rows import store_events
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.lending.reconciliation import Comparison
+
+CHECKPOINTS = "lending_messari"
+REORG_WINDOW = 64
+"""Blocks behind the subgraph's head that are read again next time: they may still be replaced."""
+WINDOW = 200_000
+"""Blocks that are read and stored together."""
+
+
+def source_of(at: Deployment) -> str:
+    """`source` of the rows of a deployment."""
+    return f"messari:{at.subgraph_id}"
+
+
+def ingest(store: Store, at: Deployment, run_id: str, *, first: int | None = None, last: int | None = None) -> str:
+    """Store what is new in a subgraph, and compare it with the logs that are stored of the same blocks.
+
+    `first`: where to begin when nothing is stored yet; `last`: newest block wanted. All is read as the subgraph stood
+    at one block. Raises `CrossCheckFailed` when the two routes disagree; both are kept, and the logs count.
+    """
+    with Subgraph.from_environment(at.subgraph_id) as subgraph:
+        head = subgraph.head().block
+        if last is not None and last > head:
+            raise SourceRefused(f"{subgraph} has come to block {head}, {last} was asked for; run again later")
+        state = store.checkpoint(CHECKPOINTS, at.subgraph_id)
+        begun = at.first_block if first is None else first
+        start = state["last"] + 1 if state and state["first"] <= begun else begun
+        begun = min(begun, state["first"]) if state else begun
+        until, events, new = head if last is None else last, 0, 0
+        for low in range(start, until + 1, WINDOW):
+            high = min(low + WINDOW - 1, until)
+            found = list(fetch(subgraph, at, low, high, head))
+            new += store_events(store, found, source_of(at), at.market, low, high, run_id)
+            events += len(found)
+            if (settled := min(high, head - REORG_WINDOW)) >= low:
+                _note(store, at, begun, settled, run_id)
+        _name_tokens(store, subgraph, at, head, run_id)
+    compared = compare_with_logs(store, at, start, until)
+    if compared.differences:
+        raise CrossCheckFailed(
+            f"{at.market}: the subgraph and the logs disagree on {len(compared.differences)} of {compared.events} "
+            f"events in blocks {start} to {until}, first: {compared.differences[0]}. Both are stored; the logs count"
+        )
+    return (
+        f"{at.market} from its subgraph, blocks {start:,} to {until:,}: {events:,} events read, {new:,} of them new; "
+        f"{compared.events:,} are in the logs too and agree"
+    )
+
+
+def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Comparison:
+    """Differences with the logs of the same protocol and chain, where both routes have read the blocks."""
+    from flows.lending.ingest import CHECKPOINTS as OF_LOGS
+    from flows.lending.reconciliation import Comparison, compare
+    from flows.lending.rows import LOGS
+
+    names = [at.market] if at.protocol.startswith("aave") else comets_of(at.chain_id)
+    states = [store.checkpoint(OF_LOGS, f"{at.chain_id}:{at.protocol}:{name}") for name in names]
+    if not all(states):  # where the log was not read from beginning to end a missing event is no disagreement
+        return Comparison(0, [])
+    low = max([first, *(state["first"] for state in states)])
+    high = min([last, *(state["last"] for state in states)])
+    return compare(store, at.chain_id, at.protocol, (LOGS, names), (source_of(at), [at.market]), low, high)
+
+
+def comets_of(chain_id: int) -> list[str]:
+    """Names of the Comets whose events the one subgraph of their chain tells."""
+    return [comet.name for comet in COMETS if comet.chain_id == chain_id]
+
+
+def _name_tokens(store: Store, subgraph: Subgraph, at: Deployment, head: int, run_id: str) -> None:
+    """Symbol and decimals of tokens that no node has told of yet, by the subgraph's word."""
+    import pandas as pd
+
+    known = {row[0] for row in store.rows("SELECT asset FROM dim_lending_asset WHERE chain_id = ?", (at.chain_id,))}
+    tables = " UNION ".join(f"SELECT asset FROM {table} WHERE source = :source" for table in RECEIVED.values())
+    missing = sorted({row[0] for row in store.rows(tables, {"source": source_of(at)})} - known)
+    if not missing:
+        return
+    found = subgraph.pages("tokens", "id symbol decimals", block=head, where={"id_in": missing}, id_type="Bytes")
+    rows = [
+        {"chain_id": at.chain_id, "asset": token["id"].lower(), "symbol": text(str(token["symbol"]).encode()) or "?",
+         "decimals": token["decimals"]}
+        for page in found for token in page.rows
+    ]  # fmt: skip
+    if rows:
+        frame = pd.DataFrame(rows).astype({"decimals": "Int64"})
+        store.write_batch(CHECKPOINTS, at.subgraph_id, {"dim_lending_asset": frame}, run_id=run_id)
+
+
+def _note(store: Store, at: Deployment, first: int, last: int, run_id: str) -> None:
+    import pandas as pd
+
+    row = {"source": CHECKPOINTS, "key": at.subgraph_id, "value": json.dumps({"first": first, "last": last}),
+           "updated_at": int(time.time())}  # fmt: skip
+    store.write_batch(CHECKPOINTS, at.subgraph_id, {"ingest_checkpoint": pd.DataFrame([row])}, run_id=run_id)

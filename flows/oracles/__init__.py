@@ -1,0 +1,1 @@
+"""The prices that protocols use: Chainlink rounds, price adapters and their caps."""

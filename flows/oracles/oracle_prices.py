@@ -1,0 +1,237 @@
+"""Flow `oracle-prices`: Chainlink feeds and where an Aave market takes its prices from, at one block.
+
+The block is resolved first. What every feed says at it, and the source of every reserve's price, are stored together;
+then each feed's history is extended, newest rounds first, one transaction for each run of rounds. How old each price
+was, against the feed's own heartbeat, is made of that by SQL (`mart_feed_staleness`).
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from flows import settings
+from flows.aave import address_book
+from flows.aave.place import locate, node_url
+from flows.arguments import block as block_argument
+from flows.continuous import add_every, run_as_asked
+from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+    from flows.clients.block_reader import Block, BlockReader
+    from flows.clients.json_rpc import JsonRpc
+    from flows.oracles.adapters import OracleSource
+    from flows.oracles.chainlink import Feed
+    from flows.oracles.rounds import Progress
+
+TARGETS = ("stg_chainlink_prices", "fact_feed_update", "mart_feed_staleness")
+DEFAULT_ROUNDS = 500
+
+
+def run(arguments: Namespace) -> str:
+    """One round, or rounds until stopped where `--every` is given; see `collect`."""
+    return run_as_asked(collect, arguments)
+
+
+def collect(arguments: Namespace) -> str:
+    """Read feeds and the market's sources at `arguments.block`, store them, extend the histories; returns one line.
+
+    Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
+    replaced the block meanwhile); `data.errors.BatchRefused`.
+    """
+    from data import marts
+    from data.settings import aave_market
+    from data.store.store import Store
+    from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, get_block
+    from flows.clients.json_rpc import JsonRpc, quantity
+    from flows.oracles import known_feeds as chainlink_book
+    from flows.oracles.adapters import getters
+
+    market = "" if arguments.no_market else arguments.market or aave_market()
+    url = node_url(market) if market else settings.require("ETH_RPC_URL", "give the address of a node of the chain")
+    concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
+    named = getters(settings.get("AAVE_CAP_GETTERS"))
+    rpc = JsonRpc(url, attempts=arguments.attempts)
+    place = locate(rpc, market) if market else None
+    if place and place.known and place.known.protocol == address_book.V2:
+        raise ConfigurationError(
+            f"{market} is an Aave v2 market, which counts in another currency than USD: its sources are not recorded. "
+            "Read feeds alone with --no-market, or name a v3 market"
+        )
+    chain_id = place.chain_id if place else quantity(rpc.call("eth_chainId"), "eth_chainId")
+    wanted = chainlink_book.find(chain_id, arguments.feeds or ())
+    parameters = {"market": market, "chain_id": chain_id, "block": arguments.block, "feeds": arguments.feeds,
+                  "rounds": arguments.rounds, "node": settings.redacted(url)}  # fmt: skip
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        block = get_block(rpc, arguments.block)
+        multicall = place.multicall3 if place else MULTICALL3
+        reader = BlockReader(rpc, block, multicall=multicall, concurrency=concurrency)
+        oracle, sources = _sources(reader, place.provider, named) if place else ("", [])
+        feeds, refused = _feeds(reader, chain_id, wanted, bool(arguments.feeds), sources)
+        _require_unchanged(rpc, block)
+        _store_readings(store, run_id, chain_id, block, market, oracle, sources, feeds)
+        progress = _extend(store, reader, chain_id, run_id, feeds, arguments.rounds)
+        marts.refresh(store, TARGETS, run_id=run_id)
+        disagreements = _check(store, run_id, chain_id, block, feeds, refused, progress)
+    return described(chain_id, block, feeds, refused, sources, progress, disagreements)
+
+
+def _sources(reader: BlockReader, provider: str, named: Any) -> tuple[str, list[OracleSource]]:
+    from flows.oracles.adapters import oracle_of, read_sources
+
+    oracle, assets = oracle_of(reader, provider)
+    return oracle, read_sources(reader, oracle, assets, named)
+
+
+def _feeds(
+    reader: BlockReader, chain_id: int, wanted: Sequence[str], insist: bool, sources: Sequence[OracleSource]
+) -> tuple[list[Feed], dict[str, str]]:
+    """The feeds to read, and why others are not: of `wanted`, or of the book's known heartbeats and the market.
+
+    With `insist` a wanted feed that does not answer raises `SourceRefused`: it was asked for by name.
+    """
+    from flows.clients.block_reader import Failure
+    from flows.oracles import known_feeds as chainlink_book
+    from flows.oracles.chainlink import read_feeds
+
+    book = chainlink_book.feeds(chain_id)
+    addresses = list(wanted)
+    if not insist:
+        in_use = [source.source for source in sources if source.source in book or source.aggregator]
+        addresses = [*in_use, *(feed.feed for feed in book.values() if feed.heartbeat_s is not None)]
+    addresses = list(dict.fromkeys(addresses))
+    feeds, refused = [], {}
+    for address, found in zip(addresses, read_feeds(reader, addresses), strict=True):
+        if isinstance(found, Failure):
+            refused[address] = found.reason
+        else:
+            feeds.append(found)
+    if insist and refused:
+        address, reason = next(iter(refused.items()))
+        raise SourceRefused(
+            f"{address} is no feed at block {reader.block.number} of chain {chain_id}: {reason}. Nothing was written; "
+            "check --feeds and that ETH_RPC_URL is a node of the right chain"
+        )
+    return feeds, refused
+
+
+def _require_unchanged(rpc: JsonRpc, block: Block) -> None:
+    from flows.clients.block_reader import get_block
+
+    if (now := get_block(rpc, block.number)).hash != block.hash:
+        raise CrossCheckFailed(
+            f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing was "
+            "written; run again, or read --block finalized"
+        )
+
+
+def _store_readings(
+    store: Store, run_id: str, chain_id: int, block: Block, market: str, oracle: str,
+    sources: Sequence[OracleSource], feeds: Sequence[Feed],
+) -> None:  # fmt: skip
+    """What everything said at the block, in one transaction."""
+    from flows.oracles import rows as oracle_rows
+    from flows.oracles.rounds import SOURCE
+
+    frames = {}
+    if feeds:
+        frames["raw_chainlink_feeds"] = oracle_rows.readings(chain_id, block, feeds)
+        frames["dim_feed"] = oracle_rows.dim_feed(chain_id, feeds)
+    if sources:
+        frames["raw_oracle_sources"] = oracle_rows.sources(market, chain_id, oracle, block, sources)
+        frames["dim_oracle_adapter"] = oracle_rows.adapters(market, chain_id, block, sources)
+    if frames:
+        store.write_batch(SOURCE, f"{chain_id}:{block.number}", frames, run_id=run_id)
+
+
+def _extend(
+    store: Store, reader: BlockReader, chain_id: int, run_id: str, feeds: Sequence[Feed], depth: int | None
+) -> Progress:
+    from tqdm import tqdm
+
+    from flows.oracles.chainlink import read_phases
+    from flows.oracles.rounds import Progress, RoundBackfill
+
+    backfill, told = RoundBackfill(store, reader, chain_id, run_id), Progress()
+    with tqdm(desc="rounds", unit=" rounds", disable=None, leave=False) as bar:
+        for feed in feeds:
+            if depth != 0 and feed.latest.updated_at + feed.latest.round_id:
+                backfill.extend(feed, read_phases(reader, feed), depth, told, bar)
+    return told
+
+
+def _check(
+    store: Store, run_id: str, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str],
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Note in `fact_validation` what was not as it should be; returns how many prices two sources disagree on."""
+    from flows.oracles import checks as oracle_checks
+    from flows.oracles.rounds import SOURCE
+
+    found = [
+        *oracle_checks.of_history(progress, len(feeds), refused),
+        *oracle_checks.of_two_sources(store, chain_id, block),
+    ]
+    if found:
+        frame = oracle_checks.to_frame(found, run_id, f"{chain_id}:{block.number}")
+        store.write_batch(SOURCE, f"{chain_id}:{block.number}:checks", {"fact_validation": frame}, run_id=run_id)
+    return sum(one.check.startswith(oracle_checks.TWO_SOURCES) for one in found)
+
+
+def described(
+    chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], sources: Sequence[OracleSource],
+    progress: Progress, disagreements: int,
+) -> str:  # fmt: skip
+    """One line for the user."""
+    parts = [f"{len(feeds)} feeds on chain {chain_id} at block {block.number:,}"]
+    if sources:
+        parts.append(f"sources of {len(sources)} reserves")
+    parts.append(f"{progress.read:,} rounds read, {progress.changed:,} new or changed")
+    for number, what in ((progress.missing, "round numbers that the aggregators left out"),
+                         (progress.unfinished, "unfinished rounds skipped"),
+                         (progress.bad_answers, "answers that are no price"),
+                         (len(refused), "feeds that do not answer"),
+                         (disagreements, "pairs on which Chainlink and Binance disagree")):  # fmt: skip
+        if number:
+            parts.append(f"{number:,} {what}")
+    return "; ".join(parts)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument(
+        "--feeds", nargs="+", metavar="FEED",
+        help="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and those of the "
+        "built-in list whose heartbeat is known)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=_rounds, default=DEFAULT_ROUNDS,
+        help="newest rounds of each feed to have, or all; across phases (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--block", type=block_argument, default="latest",
+        help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
+    )  # fmt: skip
+    parser.add_argument("--market", help="market whose sources are read (default: AAVE_MARKET)")
+    parser.add_argument("--no-market", action="store_true", help="feeds only, no Aave market")
+    parser.add_argument("--attempts", type=int, default=5, help="tries of each request (default: %(default)s)")
+    add_every(parser)
+
+
+def _rounds(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdigit():
+        raise ArgumentTypeError(f"expected a whole number or all, found {text!r}")
+    return int(text)
+
+
+FLOW = FlowSpec(
+    name="oracle-prices",
+    summary="Chainlink rounds of every feed the market uses, how stale they are, and its price adapters",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,283 @@
+"""Flow `market-prices`: Binance klines of every price series that the market's reserves follow, into `dim_prices`.
+
+The window may be hours or years, in several intervals: what is stored is not asked for again, and a killed run goes
+on where it stopped (`flows.prices.backfill`). How USDT prices become USD: `flows.prices.rows`.
+
+With `--sources binance defillama` DefiLlama's prices are stored beside them and held against them
+(`flows.prices.second_source`). Sources that disagree are noted in `fact_validation` and in the run's line; Binance's
+are served (`data.prices`).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from flows.continuous import add_every, run_as_asked
+from flows.errors import ConfigurationError, MalformedAnswer
+from flows.pipeline import FlowSpec, recorded
+from flows.prices.rows import PEG, SOURCE, exchange_info_frame, latest_frames, to_frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.store.store import Store
+    from flows.prices.backfill import Backfill, Progress
+    from flows.prices.binance import Binance
+
+__all__ = ["FLOW", "to_frames"]
+
+DAYS = 90
+"""Length of the window where neither --from nor --days says otherwise."""
+WAIT, LONG_WAIT = 180.0, 1800.0
+"""Seconds that a run may spend waiting because Binance said so; a backfill of years meets more than one 429."""
+NOTABLE_SKEW = 30.0
+"""Seconds between our clock and Binance's that a run mentions."""
+
+Window = tuple[str, int, int]
+"""Interval, and the opening times [start, end) in UTC seconds on its grid."""
+
+
+def series_of(mapping: pd.DataFrame) -> list[str]:
+    """Price series that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none."""
+    return sorted(set(mapping.loc[mapping["kind"] != "fixed", "series"]))
+
+
+def windows(arguments: Namespace, now: float) -> list[Window]:
+    """One window for each interval. Raises `ConfigurationError` for one that holds no bar."""
+    from flows.prices.binance import INTERVAL_SECONDS
+
+    given = vars(arguments)
+    end = given["until"] if given["until"] is not None else int(now)
+    start = given["from"] if given["from"] is not None else end - (given["days"] or DAYS) * 86_400
+    intervals = [given["interval"]] if isinstance(given["interval"], str) else given["interval"]
+    found = []
+    for interval in dict.fromkeys(intervals):
+        # On the grid of the bars, so that a re-run within the same bar asks for the same window.
+        step = INTERVAL_SECONDS[interval]
+        found.append((interval, start // step * step, end // step * step))
+        if found[-1][1] >= found[-1][2]:
+            raise ConfigurationError(
+                f"no {interval} bar lies between {_day(start)} and {_day(end)}; choose --from, --until"
+            )
+    return found
+
+
+def run(arguments: Namespace) -> str:
+    """Collect once, or every so many seconds until stopped (`--every`); see `collect`."""
+    return run_as_asked(collect, arguments)
+
+
+def collect(arguments: Namespace) -> str:
+    """Fetch, validate and store the windows; of one batch (50,000 bars) nothing is stored when anything is refused.
+
+    Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
+    name) and `BatchRefused`.
+    """
+    from data import marts
+    from data.prices import assets
+    from data.snapshot import loading as snapshot
+    from data.store.store import Store
+    from flows.prices import second_source as second_prices
+    from flows.prices.binance import Binance
+
+    mapping = None if arguments.symbols else assets.asset_map(arguments.market)
+    symbols = list(dict.fromkeys(arguments.symbols)) if mapping is None else series_of(mapping)
+    if not symbols:
+        return "every reserve has a fixed oracle price: there is no series to fetch"
+    asked = windows(arguments, time.time())
+    chain_id = 0 if mapping is None else snapshot.newest(arguments.market).chain_id
+    coins = second_prices.coins_of(symbols, mapping, chain_id, dict(arguments.coins))
+    second_prices.band()  # a setting that cannot be used is said before anything is read
+    parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
+    with (
+        Store.open() as store,
+        recorded(store, FLOW.name, parameters) as run_id,
+        Binance.from_environment(_patience(symbols, asked)) as binance,
+    ):
+        states = _exchange_info(store, binance, symbols, run_id) if arguments.exchange_info else ""
+        done, has_peg = backfill(store, binance, run_id, symbols, asked, arguments)
+        if arguments.latest:
+            wanted = dict.fromkeys([*symbols, PEG] if has_peg else symbols)
+            tickers = binance.tickers(list(wanted))
+            report = store.write_batch(SOURCE, f"latest:{tickers.at}", latest_frames(tickers), run_id=run_id)
+            done.changed += report.changed["dim_prices"]
+        if mapping is not None:
+            assets.save_map(store, mapping, run_id)
+        agreement = second_prices.cross_check(
+            store, run_id, symbols, coins, asked,
+            read=second_prices.SOURCE in arguments.sources, latest=arguments.latest,
+        )  # fmt: skip
+        marts.refresh(store, ["stg_prices"], run_id=run_id)
+        skew = binance.clock_ahead
+    return (
+        f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
+        f"{done.changed:,} new or changed; 1 USDT = 1 USD"
+        + (f" except for {done.corrected:,} prices corrected by {PEG}" if done.corrected else "")
+        + agreement
+        + states
+        + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
+    )
+
+
+def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
+    from flows.prices.backfill import BATCH
+    from flows.prices.binance import INTERVAL_SECONDS
+
+    bars = sum((end - start) // INTERVAL_SECONDS[interval] for interval, start, end in asked) * len(symbols)
+    return WAIT if bars <= BATCH else LONG_WAIT
+
+
+def backfill(
+    store: Store, binance: Binance, run_id: str, symbols: Sequence[str], asked: Iterable[Window], arguments: Namespace
+) -> tuple[Progress, bool]:
+    """Bring every series of every window into the warehouse; also whether Binance has the peg pair.
+
+    Raises `MalformedAnswer` for a symbol without bars, or whose bars end early; `UnknownSymbol`, `SourceUnavailable`.
+    """
+    from tqdm import tqdm
+
+    from flows.prices.backfill import Backfill
+    from flows.prices.binance import UnknownSymbol
+
+    # The peg comes first: the prices of every other series at its times are worked out from it.
+    names = list(dict.fromkeys([PEG, *symbols]))
+    asked, has_peg = list(asked), True
+    with tqdm(desc="klines", unit="answers", disable=None, leave=False) as bar:
+        filler = Backfill(store, binance, run_id, again=arguments.again, page_done=bar.update)
+        bar.reset(total=sum(_answers(filler, name, window) for window in asked for name in names))
+        try:
+            for interval, start, end in asked:
+                for name in names:
+                    bar.set_postfix_str(f"{name} {interval}", refresh=False)
+                    # Nobody asked for the peg itself: where it has holes, 1 USDT stays 1 USD.
+                    holes = arguments.allow_gaps or name not in symbols
+                    try:
+                        filler.fill(name, interval, start, end, allow_gaps=holes)
+                    except UnknownSymbol:
+                        if name in symbols:
+                            raise
+                        has_peg = False
+                        continue
+                    if name in symbols:
+                        _require_up_to_date(filler, binance.now(), name, interval, start, end)
+            filler.flush()
+        except BaseException:
+            # The refusal speaks of what it refuses; of a long window, what came before stays.
+            if filler.done.stored:
+                print(
+                    f"{filler.done.stored:,} bars of this run are stored; the next run goes on after them", flush=True
+                )
+            raise
+    return filler.done, has_peg
+
+
+def _answers(filler: Backfill, name: str, window: Window) -> int:
+    from flows.prices.binance import INTERVAL_SECONDS, PAGE
+
+    interval, start, end = window
+    seconds = INTERVAL_SECONDS[interval] * PAGE
+    return sum(-(-(stop - first) // seconds) for first, stop in filler.to_read(name, interval, start, end))
+
+
+def _exchange_info(store: Store, binance: Binance, symbols: Sequence[str], run_id: str) -> str:
+    """Store what Binance says of the symbols; names those that do not trade."""
+    infos = binance.exchange_info(symbols)
+    store.write_batch(SOURCE, "exchangeInfo", {"raw_binance_exchange_info": exchange_info_frame(infos)}, run_id=run_id)
+    halted = [f"{info.symbol} is {info.status}" for info in infos if info.status != "TRADING"]
+    return f"; not trading now: {', '.join(halted)}" if halted else ""
+
+
+def _require_up_to_date(filler: Backfill, now: float, symbol: str, interval: str, start: int, end: int) -> None:
+    from flows.prices.backfill import MOST_MISSING_AT_END
+    from flows.prices.binance import INTERVAL_SECONDS
+
+    window = f"between {_day(start)} and {_day(end)}"
+    last = filler.last_bar(symbol, interval, end)
+    if last is None or last < start:
+        raise MalformedAnswer(
+            f"Binance has no finished bar of {symbol} {window}. Nothing was written; "
+            "choose another window (--days, --until) or another series for that reserve in dim_asset"
+        )
+    missing = (min(end, int(now)) - last) // INTERVAL_SECONDS[interval] - 1
+    if missing > MOST_MISSING_AT_END:
+        raise MalformedAnswer(
+            f"Binance's bars of {symbol} {window} end at {_day(last)}, {missing:,} bars too early: halted or delisted? "
+            "Nothing was written; give that reserve another series in dim_asset, or choose another window (--until)"
+        )
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    # In step with `flows.prices.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
+    intervals = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--days", type=_positive, help=f"length of the window (default: {DAYS})")
+    begin.add_argument("--from", type=_moment, metavar="DATE", help="start of the window, UTC, such as 2021-01-01")
+    parser.add_argument("--until", type=_moment, metavar="DATE", help="end of the window, UTC (default: now)")
+    parser.add_argument(
+        "--interval", nargs="+", choices=intervals, default=["1h"], help="lengths of a bar (default: 1h)"
+    )
+    parser.add_argument(
+        "--symbols", nargs="+", type=_symbol, metavar="SYMBOL",
+        help="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sources", nargs="+", choices=("binance", "defillama"), default=["binance"],
+        help="whose prices to collect; Binance's are always read, and served (default: binance)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--coins", nargs="+", type=_coin, default=[], metavar="SYMBOL=COIN",
+        help="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum",
+    )  # fmt: skip
+    parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
+    parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")
+    parser.add_argument("--again", action="store_true", help="read bars again that are stored already")
+    parser.add_argument("--latest", action="store_true", help="store the last traded price of each series too")
+    parser.add_argument("--exchange-info", action="store_true", help="store what Binance says of each pair too")
+    add_every(parser)
+
+
+def _day(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _moment(text: str) -> int:
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"expected a date such as 2026-03-01 or UTC seconds, found {text!r}") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _symbol(text: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{2,20}", text.upper()):
+        raise ArgumentTypeError(f"expected a Binance pair such as ETHUSDT, found {text!r}")
+    return text.upper()
+
+
+def _coin(text: str) -> tuple[str, str]:
+    symbol, _, coin = text.partition("=")
+    if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", coin):
+        raise ArgumentTypeError(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {text!r}")
+    return _symbol(symbol), coin
+
+
+FLOW = FlowSpec(
+    name="market-prices",
+    summary="Binance prices of every series that the market's reserves follow",
+    add_arguments=add_arguments,
+    run=run,
+)

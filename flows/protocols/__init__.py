@@ -1,0 +1,1 @@
+"""What lending protocols hold and have lent (DefiLlama)."""

@@ -1,0 +1,179 @@
+"""Flow `protocol-snapshot`: TVL and borrow history of lending protocols from DefiLlama, into `fact_protocol_snapshot`.
+
+Beside it the lists that DefiLlama keeps (protocols, chains, stablecoins, yields) are stored as received. A list that
+is refused or away is named in the run's line and does not end the run, since no figure of the snapshot is made of it;
+one that changed its shape does, like anything else that did.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flows.continuous import add_every, run_as_asked
+from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
+from flows.pipeline import FlowSpec, recorded
+from flows.protocols.defillama_shapes import ALL_CHAINS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from flows.protocols.defillama import Answer, DefiLlama
+    from flows.protocols.defillama_shapes import ProtocolPoint
+
+SOURCE = "defillama"
+SLUGS = ("aave",)
+"""The protocol the documentation takes as its example: all versions of Aave together."""
+TOTAL_BAND = 0.01
+"""Largest relative difference between our sum over chains and the total that the answer states."""
+LISTS: dict[str, tuple[str, Callable[[DefiLlama], Answer[Any]], bool]] = {
+    "protocols": ("raw_defillama_protocols", lambda source: source.protocols(), True),
+    "chains": ("raw_defillama_chain_tvl", lambda source: source.chain_tvl(), False),
+    "stablecoins": ("raw_defillama_stablecoins", lambda source: source.stablecoins(), True),
+    "yields": ("raw_defillama_yields", lambda source: source.pools(), True),
+}
+"""What else is read: the table it goes to, how it is read, and whether its rows hold at the time of reading only."""
+
+
+def to_frame(answer: Answer[Any], **more: Any) -> pd.DataFrame:
+    """Rows of an answer as they go to their raw table; `more`: columns with one value for all."""
+    import pandas as pd
+
+    frame = pd.DataFrame([row._asdict() for row in answer.rows]).assign(**more, source=SOURCE)
+    return frame.assign(payload_sha256=answer.payload_sha256)
+
+
+def run(arguments: Namespace) -> str:
+    """Read once, or every so many seconds until stopped (`--every`); see `collect`."""
+    return run_as_asked(collect, arguments)
+
+
+def collect(arguments: Namespace) -> str:
+    """Store the history of each protocol, then the lists, then bring `fact_protocol_snapshot` up to date.
+
+    Raises `SourceUnavailable`, `SourceRefused` (a slug that is unknown), `MalformedAnswer`, `data.errors.BatchRefused`.
+    """
+    from data import marts
+    from data.store.store import Store
+    from flows.protocols.defillama import DefiLlama
+
+    parameters = {"slugs": arguments.slugs, "lists": arguments.lists}
+    with (
+        Store.open() as store,
+        recorded(store, FLOW.name, parameters) as run_id,
+        DefiLlama.from_environment() as source,
+    ):
+        read = 0
+        for slug in dict.fromkeys(arguments.slugs):
+            history = _distinct(slug, source.protocol(slug))
+            if not history.rows:
+                raise MalformedAnswer(f"DefiLlama has no point of the protocol {slug}; correct --slugs")
+            report = store.write_batch(
+                SOURCE, f"protocol:{slug}", {"raw_defillama_protocol": to_frame(history, slug=slug)}, run_id=run_id
+            )
+            read += report.rows["raw_defillama_protocol"]
+        missed = [line for name in dict.fromkeys(arguments.lists) if (line := _list(store, source, name, run_id))]
+        marts.refresh(store, ["fact_protocol_snapshot"], run_id=run_id)
+        slugs = list(dict.fromkeys(arguments.slugs))
+        wrong = _reconcile(store, slugs, run_id)
+        newest = [_newest(store, slug) for slug in slugs]
+    return "; ".join([*newest, f"{read:,} points read", *wrong, *missed])
+
+
+def _reconcile(store: Any, slugs: Sequence[str], run_id: str) -> list[str]:
+    """Hold the newest sum over chains against the total that DefiLlama states itself, where it states one.
+
+    Which keys are deposits is our reading of the answer; a new kind of key would show here first.
+    """
+    import pandas as pd
+
+    rows, said = [], []
+    for slug in slugs:
+        found = store.rows(
+            "SELECT f.snapshot_ts, f.tvl_usd, p.usd FROM fact_protocol_snapshot AS f "
+            "JOIN raw_defillama_protocol AS p ON p.slug = f.slug AND p.series = ? AND p.date = f.snapshot_ts "
+            "WHERE f.slug = ? ORDER BY f.snapshot_ts DESC, p.batch DESC LIMIT 1",
+            (ALL_CHAINS, slug),
+        )
+        if not found or abs(found[0][1] - found[0][2]) <= TOTAL_BAND * abs(found[0][2]):
+            continue
+        ts, ours, theirs = found[0]
+        said.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {theirs:,.0f}")
+        rows.append({
+            "run_id": run_id, "source": SOURCE, "batch_key": f"{slug}:{ts}", "table_name": "fact_protocol_snapshot",
+            "check_name": f"sum over chains within {TOTAL_BAND:.0%} of the stated total", "column_name": "tvl_usd",
+            "n_failed": 1, "n_rows": 1, "example": said[-1], "checked_at": int(time.time()),
+        })  # fmt: skip
+    if rows:
+        store.write_batch(SOURCE, f"totals:{run_id}", {"fact_validation": pd.DataFrame(rows)}, run_id=run_id)
+    return said
+
+
+def _list(store: Any, source: DefiLlama, name: str, run_id: str) -> str:
+    table, read, of_now = LISTS[name]
+    try:
+        answer = read(source)
+    except (SourceUnavailable, SourceRefused) as exc:
+        return f"{name} not read ({' '.join(str(exc).split())[:120]})"
+    if not answer.rows:
+        return f"{name} not read (the list is empty)"
+    at = {"fetched_at": int(time.time())} if of_now else {}
+    store.write_batch(SOURCE, name, {table: to_frame(answer, **at)}, run_id=run_id)
+    return ""
+
+
+def _distinct(slug: str, history: Answer[ProtocolPoint]) -> Answer[ProtocolPoint]:
+    """Each point once, in whatever order they came. One that says two things is refused: which would hold?"""
+    found: dict[tuple[str, int], ProtocolPoint] = {}
+    for point in history.rows:
+        first = found.setdefault((point.series, point.date), point)
+        if first.usd != point.usd:
+            raise MalformedAnswer(
+                f"DefiLlama's history of {slug}: series {point.series} has two values at {point.date} "
+                f"({first.usd:,.2f} and {point.usd:,.2f} USD), expected one. Nothing of {slug} was written; run again"
+            )
+    return history._replace(rows=list(found.values()))
+
+
+def _newest(store: Any, slug: str) -> str:
+    rows = store.rows(
+        "SELECT snapshot_ts, tvl_usd, borrowed_usd, utilisation FROM fact_protocol_snapshot WHERE slug = ? "
+        "ORDER BY snapshot_ts DESC LIMIT 1",
+        (slug,),
+    )
+    if not rows:
+        return f"{slug}: no chain has a point"
+    ts, tvl, borrowed, utilisation = rows[0]
+    lent = "" if borrowed is None else f", {borrowed:,.0f} USD lent"
+    used = "" if utilisation is None else f" ({utilisation:.1%} of deposits)"
+    return f"{slug}: {tvl:,.0f} USD locked{lent}{used} at {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(ts))}"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument(
+        "--slugs", nargs="+", type=_slug, default=list(SLUGS), metavar="SLUG",
+        help=f"protocols as DefiLlama calls them (default: {' '.join(SLUGS)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lists", nargs="*", choices=list(LISTS), default=list(LISTS),
+        help="lists to store beside (default: all; none when given without a name)",
+    )  # fmt: skip
+    add_every(parser)
+
+
+def _slug(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,80}", text):
+        raise ArgumentTypeError(f"expected a slug such as aave-v3, found {text!r}")
+    return text
+
+
+FLOW = FlowSpec(
+    name="protocol-snapshot",
+    summary="What lending protocols hold and have lent, by DefiLlama",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""From a stored snapshot and stored prices to stored figures: calibration, simulation, report."""

@@ -1,0 +1,227 @@
+"""From stored prices to the scenario of a market: which factor moves each reserve, how much, and together with which.
+
+Volatility is exponentially weighted over hourly log returns with RiskMetrics' daily decay of 0.94 (0.94^(1/24) an
+hour); correlation is Ledoit-Wolf over the same window. Prices up to the snapshot's block are used. Where there are
+not enough of them, the next ones are, and the calibration says that it looks ahead: good for a what-if, useless as
+evidence in a backtest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.prices.series import SYNTHETIC
+from flows.errors import FlowError
+from risk_core import Market, Scenario, calibrate
+from risk_core.dependence import DECAY, hourly_decay
+from risk_core.price_models import FIXED
+
+INTERVAL = "1h"
+HOUR = 3600
+DAY = 86_400
+WINDOW_DAYS = 90
+LEAST_DAYS = 14
+"""With less history than this a volatility is a guess."""
+FLOOR = 0.005
+"""Least annual volatility: a stable pair that did not move in the window is not riskless."""
+METHOD = {"version": 1, "volatility": "ewma", "decay_a_day": DECAY, "floor": FLOOR, "correlation": "ledoit-wolf"}
+"""Part of every calibration's id: raise the version when the same prices may give other numbers."""
+STALE_DAYS = 2
+"""Prices that end this long before the block are used, and said to be old."""
+
+LoadPrices = Callable[[Sequence[str], int | None, int | None], pd.DataFrame]
+"""(series, first, last) -> hourly USD prices at the times all series share: one column each, index UTC seconds.
+
+None is no bound. Empty where there are none. `data.prices.load_prices` gives such frames.
+"""
+
+
+class InsufficientHistory(FlowError):
+    """A price series is too short to calibrate from."""
+
+
+class InconsistentMapping(FlowError):
+    """dim_asset contradicts itself or the snapshot: a factor with several series, a reserve without a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """What a calibration depends on, and nothing else; `id` is its digest.
+
+    series: factor -> price series, in order of the factors' first reserve. factor: (R,) factor of each reserve, -1
+    for a fixed oracle price. prices: hourly USD, one column a distinct series. `notes`: what a reader must be told.
+    """
+
+    series: dict[str, str]
+    factor: np.ndarray
+    prices: pd.DataFrame
+    looks_ahead: bool
+    notes: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        digest = hashlib.sha256(json.dumps([METHOD, self.series, self.looks_ahead]).encode())
+        if self.series:
+            prices = self.prices[list(dict.fromkeys(self.series.values()))]
+            digest.update(prices.index.to_numpy(dtype="<i8").tobytes())
+            digest.update(prices.to_numpy(dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """Annual volatility (F,) and correlation (F, F) of the factors of `inputs`."""
+
+    inputs: Inputs
+    volatility: np.ndarray
+    correlation: np.ndarray
+
+    def scenario(self, name: str, horizon: timedelta, n_steps: int) -> Scenario:
+        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps."""
+        return Scenario(
+            name=name, horizon=horizon, n_steps=n_steps, factors=tuple(self.inputs.series),
+            volatility=self.volatility, correlation=self.correlation, factor=self.inputs.factor,
+        )  # fmt: skip
+
+    def row(self, market: str) -> dict[str, Any]:
+        """The row of `fact_calibration`."""
+        times = self.inputs.prices.index
+        return {
+            "calibration_id": self.inputs.id,
+            "market": market,
+            "method": json.dumps(METHOD),
+            "factors": json.dumps(self.inputs.series),
+            "first_ts": int(times.min()) if len(times) else 0,
+            "last_ts": int(times.max()) if len(times) else 0,
+            "n_returns": len(_log_returns(self.inputs.prices)),
+            "looks_ahead": int(self.inputs.looks_ahead),
+            "volatility": json.dumps(self.volatility.tolist()),
+            "correlation": json.dumps(self.correlation.tolist()),
+        }
+
+    @classmethod
+    def from_row(cls, inputs: Inputs, row: Mapping[str, Any]) -> Calibration:
+        """A stored calibration of the same inputs; JSON keeps every bit of a float."""
+        n = len(inputs.series)
+        return cls(
+            inputs=inputs,
+            volatility=np.array(json.loads(row["volatility"]), dtype=np.float64).reshape(n),
+            correlation=np.array(json.loads(row["correlation"]), dtype=np.float64).reshape(n, n),
+        )
+
+
+def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], np.ndarray]:
+    """Factor -> price series, in order of the reserves, and the factor of each reserve, (R,) int64, -1 for fixed.
+
+    `mapping`: rows of dim_asset of this market. Raises `InconsistentMapping`.
+    """
+    rows = mapping.set_index("asset")
+    series: dict[str, str] = {}
+    index = np.full(market.n_reserves, FIXED, dtype=np.int64)
+    for number, asset in enumerate(market.reserves.asset):
+        if asset not in rows.index:
+            raise InconsistentMapping(
+                f"dim_asset: reserve {market.reserves.symbol[number]} ({asset}) of {market.snapshot.market} at block "
+                f"{market.snapshot.block} is not in the mapping of the newest snapshot; see "
+                "data.prices.assets.set_series"
+            )
+        row = rows.loc[asset]
+        if row["kind"] == "fixed":
+            continue
+        factor = str(row["factor"])
+        known = series.setdefault(factor, str(row["series"]))
+        if known != row["series"]:
+            raise InconsistentMapping(
+                f"dim_asset: factor {factor} follows {known} for one reserve and {row['series']} for {row['symbol']}; "
+                "one factor has one series"
+            )
+        index[number] = list(series).index(factor)
+    return series, index
+
+
+def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices) -> Inputs:
+    """What `market` is to be calibrated on. Raises `InsufficientHistory` (names the series), `InconsistentMapping`."""
+    series, factor = factors_of(market, mapping)
+    prices, looks_ahead = _window(list(series.values()), market.snapshot.block_time, load)
+    notes = _notes(market, prices, looks_ahead) if series else ()
+    return Inputs(series=series, factor=factor, prices=prices, looks_ahead=looks_ahead, notes=notes)
+
+
+def fit(inputs: Inputs) -> Calibration:
+    """Estimate volatility and correlation from the window's hourly log returns."""
+    if not inputs.series:
+        return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
+    # Several factors may share a series (proxies): one column for each factor.
+    returns = _log_returns(inputs.prices)[list(inputs.series.values())].to_numpy()
+    volatility, correlation = calibrate(returns, 365 * 24, decay=hourly_decay(DECAY), floor=FLOOR)
+    return Calibration(inputs=inputs, volatility=volatility, correlation=correlation)
+
+
+def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, bool]:
+    """The window of prices to use, and whether it reaches beyond the block.
+
+    Up to the block where enough is stored; else the first window after it; else the last one long before it. None of
+    them moves when newer prices arrive, so a re-run on the same snapshot gives the same calibration.
+    """
+    if not series:
+        return pd.DataFrame(), False
+    before = load(series, block_time - WINDOW_DAYS * DAY, block_time)
+    if _long_enough(before):
+        return before, False
+    onwards = load(series, block_time - WINDOW_DAYS * DAY, None)
+    if len(onwards):
+        onwards = onwards.loc[onwards.index < onwards.index.min() + WINDOW_DAYS * DAY]
+    if _long_enough(onwards):
+        return onwards, True
+    every = load(series, None, None)
+    earlier = every.loc[every.index <= block_time]
+    if len(earlier):
+        earlier = earlier.loc[earlier.index > earlier.index.max() - WINDOW_DAYS * DAY]
+    if _long_enough(earlier):
+        return earlier, False
+    shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
+    longest = max(len(_log_returns(frame)) for frame in (before, onwards, earlier))
+    raise InsufficientHistory(
+        f"{longest / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
+        f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {WINDOW_DAYS}`"
+    )
+
+
+def _long_enough(prices: pd.DataFrame) -> bool:
+    return len(_log_returns(prices)) >= LEAST_DAYS * 24
+
+
+def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
+    # On the full grid first: a return over a hole would be taken for one hour's move.
+    if len(prices) < 2:
+        return prices.iloc[:0]
+    grid = range(int(prices.index.min()), int(prices.index.max()) + 1, HOUR)
+    return np.log(prices.reindex(grid)).diff().dropna()
+
+
+def _notes(market: Market, prices: pd.DataFrame, looks_ahead: bool) -> tuple[str, ...]:
+    last, block_time = int(prices.index.max()), market.snapshot.block_time
+    notes = []
+    source = prices.attrs.get("source", SYNTHETIC)
+    if source != SYNTHETIC:
+        notes.append(f"calibrated on prices of one source, {source}")
+    if looks_ahead:
+        notes.append(
+            f"calibrated on prices from {_day(prices.index.min())} to {_day(last)}, which are later than the block "
+            f"({_day(block_time)}): too few were stored from before it"
+        )
+    elif last < block_time - STALE_DAYS * DAY:
+        notes.append(f"prices end on {_day(last)}, before the block ({_day(block_time)}); market-prices renews them")
+    return tuple(notes)
+
+
+def _day(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d}"

@@ -1,0 +1,151 @@
+"""Flow `risk-scenarios`: simulate the newest snapshot under a calibrated scenario, store the figures with their errors.
+
+Nothing is computed when the same figures are stored already: same snapshot, scenario (so same prices), seed, paths,
+policy and engine.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.store.store import Store
+    from flows.risk.calibration import Calibration
+    from risk_core import Market, Result, Scenario
+
+POLICIES = ("largest_legs", "most_profitable")
+
+
+def run(arguments: Namespace) -> str:
+    """Calibrate, simulate, measure and store; returns the table of figures.
+
+    Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`, and
+    `flows.risk.calibration.InsufficientHistory`.
+    """
+    from data import load_market
+    from data.results import runs as results
+    from data.store.store import Store
+    from flows.risk.report import report
+    from risk_core import code_version
+
+    market = load_market(arguments.block, arguments.market)
+    # Read-only until there is something to write: opening for writing loads the validation library, 3 s of a skip.
+    with Store.open(readonly=True) as store:
+        calibration = calibrated(store, market)
+    name = f"baseline-{arguments.horizon_hours:g}h"
+    scenario = calibration.scenario(name, timedelta(hours=arguments.horizon_hours), arguments.steps)
+    notes = (*market.notes, *calibration.inputs.notes)
+    if not arguments.force:
+        stored = results.find(
+            market.snapshot, scenario, seed=arguments.seed, n_paths=arguments.paths, policy=arguments.policy,
+            code_version=code_version(),
+        )  # fmt: skip
+        if stored is not None:
+            return report(stored, notes, "These figures were stored before; --force computes them again.")
+    parameters = vars(arguments) | {"scenario": name}
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        save_calibration(store, calibration, market, run_id)
+        result = simulated(market, scenario, arguments)
+        record = {"calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead}
+        stored = results.save_result(store, result, market, calibration=record, run_id=run_id)
+    return report(stored, notes, "Stored in fact_risk_scenarios.")
+
+
+def calibrated(store: Store, market: Market) -> Calibration:
+    """The calibration of `market` on the stored prices: read back where the same one was fitted before."""
+    from data.prices import assets
+    from flows.risk.calibration import Calibration, fit, inputs_of
+
+    mapping = assets.asset_map(market.snapshot.market)
+    inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic))
+    known = store.rows("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
+    if not known:
+        return fit(inputs)
+    return Calibration.from_row(inputs, dict(zip(("volatility", "correlation"), known[0], strict=True)))
+
+
+def save_calibration(store: Store, calibration: Calibration, market: Market, run_id: str) -> None:
+    """Store the version that a run is about to use; a known version stays as it is."""
+    import pandas as pd
+
+    row = pd.DataFrame([calibration.row(market.snapshot.market)])
+    store.write_batch("calibration", calibration.inputs.id, {"fact_calibration": row}, run_id=run_id)
+
+
+def price_reader(synthetic: bool) -> Any:
+    """Reads hourly prices for `scenario_calibration`: generated ones for a sample, observed ones otherwise."""
+    from data.errors import NoPrices
+    from data.prices.series import load_prices
+    from flows.risk.calibration import INTERVAL
+
+    def load(series: Sequence[str], first: int | None, last: int | None) -> pd.DataFrame:
+        try:
+            return load_prices(series, INTERVAL, first, last, synthetic=synthetic)
+        except NoPrices:
+            if first is None and last is None:
+                raise  # nothing at all is stored: its message says what to run
+            return load_prices([])
+
+    return load
+
+
+def simulated(market: Market, scenario: Scenario, arguments: Namespace) -> Result:
+    """The simulation, with a progress bar on stderr."""
+    from tqdm import tqdm
+
+    from risk_core import simulate
+
+    with tqdm(total=arguments.paths, desc="simulating", unit="path", unit_scale=True, mininterval=0.5) as bar:
+        return simulate(
+            market, scenario, n_paths=arguments.paths, seed=arguments.seed, policy=arguments.policy,
+            progress=lambda done, total: bar.update(done - bar.n),
+        )  # fmt: skip
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the parameters of the flow."""
+    parser.add_argument("--market", help="market to simulate (default: the newest snapshot's)")
+    parser.add_argument("--block", type=int, help="block of a stored snapshot (default: the newest)")
+    parser.add_argument("--paths", type=_positive, default=10_000, help="simulated paths (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the random numbers (default: %(default)s)")
+    parser.add_argument("--steps", type=_positive, default=24, help="steps of a path (default: %(default)s)")
+    parser.add_argument("--horizon-hours", type=_hours, default=24.0, help="length of a path (default: %(default)g)")
+    parser.add_argument(
+        "--policy", choices=POLICIES, default=POLICIES[0], help="which legs liquidators choose (default: %(default)s)"
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--force", action="store_true", help="compute even if the same figures are stored")
+    again.add_argument(
+        "--skip-if-stored", action="store_true", help="do not compute stored figures again (the default)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= 24 * 365:
+        raise ArgumentTypeError(f"expected hours above 0 and up to a year, found {text!r}")
+    return hours
+
+
+FLOW = FlowSpec(
+    name="risk-scenarios",
+    summary="Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,77 @@
+"""Drivers and the scenario: what moves which oracle price, and how a scenario travels in a link."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.market.drivers import DRIVERS, FIXED, AssetMap, driver_of
+from dashboard.market.state import PRESETS, WhatIf, preset_of
+
+
+@pytest.mark.parametrize(
+    ("factor", "kind", "driver"),
+    [
+        ("ETH", "series", "eth"), ("ETH", "ratio", "eth"), ("BTC", "proxy", "btc"), ("USDC", "series", "usdc"),
+        ("USDT", "proxy", "usdt"), ("USD", "proxy", "stable"), ("EUR", "series", "stable"), ("LINK", "series", "other"),
+        ("", "fixed", FIXED),
+    ],
+)  # fmt: skip
+def test_each_factor_has_one_driver(factor: str, kind: str, driver: str) -> None:
+    assert driver_of(factor, kind) == driver
+
+
+def test_a_staked_token_moves_by_its_base_and_its_ratio_and_a_fixed_oracle_by_nothing(assets: AssetMap) -> None:
+    move = assets.moves(WhatIf(eth=-0.20, lst=-0.05, usdc=-0.10).moves)
+
+    assert dict(zip(assets.symbol, move, strict=True)) == pytest.approx(
+        {"WETH": -0.20, "wstETH": 0.8 * 0.95 - 1, "USDC": -0.10, "GHO": 0.0}
+    )
+    assert assets.fixed == ("GHO",)
+
+
+def test_a_driver_has_a_history_only_where_its_own_series_is_stored(assets: AssetMap) -> None:
+    assert assets.own_series("eth") == "ETHUSDT"
+    assert assets.own_series("btc") == ""
+
+
+@given(st.fixed_dictionaries({d.key: st.integers(0, round((d.high - d.low) / d.step)) for d in DRIVERS}))
+def test_a_scenario_survives_its_link(steps: dict[str, int]) -> None:
+    """Law: whatever the sliders can hold, the link gives back."""
+    store = {d.key: round(d.low + d.step * steps[d.key], 6) for d in DRIVERS}
+    state = WhatIf.from_store(store)
+
+    back, problems = WhatIf.from_query("?" + state.to_query())
+
+    assert back.to_store() == pytest.approx(store)
+    assert problems == ()
+
+
+def test_the_baseline_has_an_empty_link() -> None:
+    assert WhatIf().to_query() == ""
+    assert WhatIf().changed == ()
+
+
+def test_a_bad_value_in_a_link_is_said_and_the_default_stays() -> None:
+    state, problems = WhatIf.from_query("?eth=abc&btc=-500&vol=1.5&theme=light")
+
+    assert state == WhatIf(vol=1.5)
+    assert "eth=abc in the link is not a number. Used 0 %." in problems
+    assert any(text.startswith("btc=-500") and "outside -60 to 20 %" in text for text in problems)
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize("data", [None, {}, {"eth": None}, {"eth": "nan"}, {"unknown": 3}])
+def test_a_store_without_usable_values_is_the_baseline(data: dict | None) -> None:
+    assert WhatIf.from_store(data) == WhatIf()
+
+
+def test_presets_are_found_again() -> None:
+    assert [preset_of(p.state) for p in PRESETS] == [p.key for p in PRESETS]
+    assert preset_of(WhatIf(eth=-0.11)) == ""
+
+
+def test_presets_lie_within_the_sliders() -> None:
+    for preset in PRESETS:
+        assert WhatIf.from_query(preset.state.to_query()) == (preset.state, ())

@@ -1,0 +1,192 @@
+"""Pages and callbacks as functions: what a reader finds on them, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+import risk_core as rc
+from dashboard import app
+from dashboard.api import summary
+from dashboard.look import shell as layout
+from dashboard.look.components import error_text
+from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.state import WhatIf
+from dashboard.market.warehouse import Status
+from dashboard.pages.about import page as about
+from dashboard.pages.overview import page as overview
+from dashboard.pages.what_if import answers as shocks
+from dashboard.pages.what_if import outlook, parts
+from dashboard.pages.what_if import page as what_if
+from tests.dashboard.conftest import MemorySource, words
+
+
+def test_the_overview_shows_the_figures_of_the_stored_run(source: MemorySource) -> None:
+    text = words(overview.build(source, ""))
+
+    for figure in ("$118.6M", "±\u00a04.1M", "$2.31M", "±\u00a00.38M", "$124.9M", "6.2\u202f%", "$47k", "$24k"):
+        assert figure in text, figure
+    assert "10,000 paths · seed 7 · block 21,400,000" in text
+
+
+def test_the_overview_without_a_run_says_what_to_do(book: Book) -> None:
+    text = words(overview.build(MemorySource(book), ""))
+
+    assert "No run yet" in text
+    assert "python -m flows risk-scenarios" in text
+    assert "$24k" in text  # what is exact stays
+
+
+@pytest.mark.parametrize("page", [overview, what_if])
+def test_an_empty_warehouse_names_the_command(page: SimpleNamespace, empty_source: MemorySource) -> None:
+    text = words(page.build(empty_source, ""))
+    assert "No snapshot yet" in text
+    assert "python -m data.sample" in text
+
+
+def test_few_draws_are_said_instead_of_an_error(book: Book, run: Run) -> None:
+    few = Estimate(5e4, 0, 1e5, 3e4, 12, True)
+    text = words(
+        overview.build(MemorySource(book, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): few})), "")
+    )
+
+    assert "few draws" in text
+    assert "12 paths carry it, 30 are needed" in text
+    assert error_text(few) == "few draws"
+
+
+def test_a_skewed_interval_is_a_range() -> None:
+    assert error_text(Estimate(180e6, 171e6, 214e6, 10e6, 100)) == "$171.0M to $214.0M"
+
+
+def test_warnings_of_the_market_are_on_the_page(book: Book, run: Run) -> None:
+    noted = replace(book, market=replace(book.market, notes=("2 accounts below HF 1, confirmed by the chain",)))
+    assert "2 accounts below HF 1, confirmed" in words(overview.build(MemorySource(noted, run), ""))
+
+
+def test_the_badge_says_sample_or_market_block_and_age(source: MemorySource, live_source: MemorySource) -> None:
+    sample, style = layout.badge(source.status())
+    live, live_style = layout.badge(live_source.status())
+
+    assert "Sample" in words(sample)
+    assert "sample" in style
+    assert words(live) == "AaveV3Ethereum· block 21,400,000 · 22 Aug 2026, 00:00 UTC· 60\u00a0min ago"
+    assert "sample" not in live_style
+    assert words(layout.badge(Status())[0]) == "No data"
+
+
+def test_an_old_live_snapshot_is_called_stale_with_its_age_and_a_sample_never(live_source: MemorySource) -> None:
+    def shown(synthetic: bool, age: float) -> tuple[str, str]:
+        live_source.status = lambda: Status("M", 7, 0, 10, "same", synthetic, age)
+        _, style, _, said = app.show_status(live_source, "same")
+        return style, words(said)
+
+    assert shown(False, 3_600.0) == ("badge-s", "")
+    style, said = shown(False, 3 * 3_600.0)
+    assert style == "badge-s old"
+    assert "The positions are 3\u00a0h old, the limit is 1" in said
+    assert "python -m flows daily" in said
+    assert shown(True, 365 * 86_400.0) == ("badge-s sample", "")
+
+
+def test_a_run_without_a_stored_distribution_says_how_to_get_one(book: Book, run: Run) -> None:
+    page = words(overview.build(MemorySource(book, replace(run, histogram={})), ""))
+    assert "python -m flows risk-scenarios --force" in page
+    assert "$140.0M on average beyond 99" in words(overview.build(MemorySource(book, run), ""))
+
+
+def test_the_navigation_holds_only_pages_that_exist_and_marks_the_open_one() -> None:
+    links = layout.nav_links(app.PAGES, "/what-if", grouped=False)
+    assert [(link.href, link.className) for link in links] == [("/", ""), ("/what-if", "on"), ("/about", "")]
+
+
+def test_an_unknown_address_is_said(source: MemorySource) -> None:
+    content, title, *_ = app.open_page(source, "/nowhere", "")
+    assert title == "Not found"
+    assert "Nothing is at /nowhere" in words(content)
+
+
+def test_a_page_is_opened_with_its_question_and_its_snapshot(source: MemorySource, book: Book) -> None:
+    _, title, question, *_, snapshot = app.open_page(source, "/", "")
+    assert (title, question, snapshot) == ("Overview", "How risky is it now?", book.market.snapshot.hash)
+
+
+def test_a_newer_snapshot_is_offered_never_swapped(source: MemorySource, book: Book) -> None:
+    *_, quiet = app.show_status(source, book.market.snapshot.hash)
+    *_, offered = app.show_status(source, "another hash")
+
+    assert quiet is None
+    assert "A new snapshot arrived" in words(offered)
+
+
+def test_a_what_if_answers_with_cards_charts_accounts_and_its_link(source: MemorySource, book: Book) -> None:
+    cards, pinned, chips, sweep, sold, table, count, captions, query = what_if.answer_to(
+        source, {"eth": -20}, "light", None
+    )
+    expected = rc.what_if(book.market, {"WETH": -0.2, "wstETH": -0.2})
+
+    assert f"${expected.repaid_usd / 1e3:.0f}k" in words(cards)
+    assert "▲ 1 of 3" in words(cards)
+    assert "baseline $0" in words(pinned)
+    assert [c.className for c in chips if "on" in c.className.split()] == ["chip on"]
+    assert "0.91" in words(table)
+    assert count == "1 account"
+    assert "no such day in 101 days of sample prices" in captions
+    assert query == "eth=-20"
+    assert sweep["layout"]["template"]
+    assert sold["data"]
+
+
+def test_without_a_move_the_closest_account_is_shown(source: MemorySource) -> None:
+    table, count = parts.accounts(shocks.answer(source.book(), WhatIf()))
+    assert "No account falls below HF 1. The closest, 0x00…00a0, has HF 1.067" in words(table)
+    assert count == ""
+
+
+def test_the_page_opens_with_the_state_of_its_link_and_says_what_it_refused(source: MemorySource) -> None:
+    page = what_if.build(source, "?eth=-18&btc=abc")
+    assert "btc=abc in the link is not a number. Used 0 %." in words(page)
+    assert "Fixed at their oracle, moved by nothing: GHO." in words(page)
+
+
+def test_the_simulated_table_shows_difference_and_error(source: MemorySource) -> None:
+    table, done_for = what_if.simulated(source, {"eth": -10}, None)
+
+    text = words(table)
+    assert "Debt repaid, LaR 99" in text
+    assert "+$" in text
+    assert done_for is not None
+    assert done_for["query"] == "eth=-10"
+    assert "10,000 paths · seed 7" in done_for["note"]
+
+
+def test_no_simulation_without_a_calibrated_scenario(book: Book) -> None:
+    table, done_for = what_if.simulated(MemorySource(book), {}, None)
+    assert "python -m flows risk-scenarios" in words(table)
+    assert done_for is None
+
+
+def test_a_difference_inside_its_error_has_no_colour() -> None:
+    same = Estimate(1e6, 0.9e6, 1.1e6, 5e4, 100)
+    row = outlook.Comparison("Debt", "USD", same, same, change=2e4, error=5e4)
+    _, _, _, difference, error = parts._comparison(row)
+
+    assert words(difference) == "≈ 0"
+    assert "worse" not in difference.className
+    assert words(error) == "±\u00a050k"
+
+
+def test_about_states_the_rule_behind_calm() -> None:
+    assert "Calm: 0\u202f% to 1\u202f%" in words(about.build(None, ""))
+
+
+def test_the_summary_holds_the_same_figures_unrounded(source: MemorySource) -> None:
+    out = summary(source)
+    figures = {(m["measure"], m["level"]): m for m in out["run"]["measures"]}
+
+    assert figures["lar_repaid", 0.99]["value"] == 118.6e6
+    assert figures["lar_repaid", 0.99]["low"] == 114.5e6
+    assert out["position"]["n_with_debt"] == 3
+    assert out["snapshot"]["block"] == 21_400_000

@@ -1,0 +1,252 @@
+"""A snapshot goes in whole and comes out whole, or is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import data
+import risk_core as rc
+from data.errors import BatchRefused, SnapshotIncomplete, SnapshotRefused
+from data.sample.book import holdings
+from data.snapshot import building as market_rows
+from data.snapshot import loading as snapshot
+from data.snapshot.identity import snapshot_hash
+from data.store.store import Store
+from risk_core import units
+from tests.data.conftest import ACCOUNTS, SEED, checksums, execute
+
+MARKET = "SampleAaveV3Ethereum"
+
+
+def test_a_stored_market_is_the_market_in_memory(filled):
+    stored = data.load_market(verify=True)
+    in_memory = data.sample.book(ACCOUNTS, SEED)
+
+    assert stored.snapshot == in_memory.snapshot
+    for side in ("collateral", "debt"):
+        for name in ("indptr", "reserve", "amount"):
+            assert np.array_equal(getattr(getattr(stored, side), name), getattr(getattr(in_memory, side), name))
+    assert np.array_equal(stored.accounts, in_memory.accounts)
+    assert np.array_equal(rc.health_factor(stored), rc.health_factor(in_memory))
+    assert stored.notes == ()
+
+
+def test_stored_floats_are_the_exact_quotients_of_the_stored_integers(filled):
+    with Store.open() as opened:
+        rows = opened.rows(
+            "SELECT supply_raw, debt_raw, supply, debt, decimals FROM stg_positions JOIN raw_aave_reserves "
+            "USING (market, block, asset)"
+        )
+
+    assert len(rows) > ACCOUNTS
+    assert all(units.tokens(raw, d) == supply for raw, _, supply, _, d in rows)
+    assert all(units.tokens(raw, d) == debt for _, raw, _, debt, d in rows)
+
+
+def test_floats_are_filled_in_where_a_source_leaves_them_out(store, snapshot_frames):
+    bare = snapshot_frames | {"stg_positions": snapshot_frames["stg_positions"].drop(columns=["supply", "debt"])}
+
+    snapshot.save_snapshot(store, "s", bare)
+
+    assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+
+
+def test_supply_that_is_not_enabled_backs_nothing(filled):
+    with Store.open() as opened:
+        account, asset = opened.rows(
+            "SELECT account, asset FROM stg_positions WHERE is_collateral = 1 AND debt = 0 ORDER BY supply DESC LIMIT 1"
+        )[0]
+    before = data.load_market()
+    row, reserve = before.index(account), before.reserves.index(asset)
+
+    execute(filled, "UPDATE stg_positions SET is_collateral = 0 WHERE account = ? AND asset = ?", (account, asset))
+
+    after = data.load_market()
+    held = after.collateral.reserve[after.collateral.indptr[row] : after.collateral.indptr[row + 1]]
+    assert reserve in before.collateral.reserve[before.collateral.indptr[row] : before.collateral.indptr[row + 1]]
+    assert reserve not in held
+
+
+def test_writing_a_snapshot_again_changes_nothing(store, own_warehouse, snapshot_frames):
+    snapshot.save_snapshot(store, "s", snapshot_frames, "first")
+    before = checksums(own_warehouse)
+
+    again = snapshot.save_snapshot(store, "s", snapshot_frames, "second")
+
+    assert set(again.changed.values()) == {0}
+    assert checksums(own_warehouse) == before
+
+
+def test_another_state_of_the_same_block_replaces_the_first_whole(store, snapshot_frames):
+    snapshot.save_snapshot(store, "s", snapshot_frames)
+    gone = snapshot_frames["raw_aave_user_accounts"]["account"].iloc[0]
+    fewer = dict(snapshot_frames)
+    for name in ("raw_aave_user_accounts", "stg_positions"):
+        fewer[name] = snapshot_frames[name].loc[snapshot_frames[name]["account"] != gone]
+
+    snapshot.save_snapshot(store, "s", fewer)
+
+    assert data.load_market(verify=True).n_accounts == ACCOUNTS - 1
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("stg_positions", "stg_positions has 9.. rows, expected 9.."),
+        ("raw_aave_user_accounts", "raw_aave_user_accounts has 399 rows, expected 400"),
+        ("raw_aave_reserves", "raw_aave_reserves has 47 rows, expected 48"),
+        ("raw_aave_emodes", "raw_aave_emodes has 15 rows, expected 16"),
+    ],
+)
+def test_half_a_snapshot_is_no_snapshot(filled, table, expected):
+    keys = {"stg_positions": "account, asset", "raw_aave_user_accounts": "account", "raw_aave_reserves": "asset",
+            "raw_aave_emodes": "emode_id"}[table]  # fmt: skip
+    execute(filled, f"DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM {table} LIMIT 1)")
+
+    with pytest.raises(SnapshotIncomplete, match=f"{MARKET} at block 1 is incomplete: {expected}.*run `python -m"):
+        data.load_market()
+
+
+def test_a_position_of_an_account_that_is_not_there_is_refused(filled):
+    stranger = "0x" + "f" * 40
+    execute(
+        filled,
+        "UPDATE stg_positions SET account = ? "
+        "WHERE (account, asset) IN (SELECT account, asset FROM stg_positions LIMIT 1)",
+        (stranger,),
+    )
+
+    with pytest.raises(SnapshotIncomplete, match=f"stg_positions has account {stranger}, which raw_aave_user_accounts"):
+        data.load_market()
+
+
+def test_rows_changed_behind_the_door_are_found_by_the_digest(filled):
+    execute(filled, "UPDATE raw_aave_reserves SET price_raw = '257846174801' WHERE symbol = 'WETH'")
+
+    data.load_market()
+    with pytest.raises(SnapshotRefused, match="rows were changed after they were written"):
+        data.load_market(verify=True)
+
+
+def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):
+    original = snapshot._missing
+
+    def then_another_writer_comes(store, stored):
+        missing = original(store, stored)
+        execute(filled, "DELETE FROM stg_positions")
+        return missing
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "_missing", then_another_writer_comes)
+        assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+    with pytest.raises(SnapshotIncomplete):
+        data.load_market()
+
+
+# Bad rows
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "said"),
+    [
+        ("raw_aave_reserves", "price_raw", "0", "price_raw: whole_text_matches"),
+        ("raw_aave_reserves", "price_raw", "-1", "price_raw: whole_text_matches"),
+        ("raw_aave_emodes", "collateral_bitmap", None, "collateral_bitmap: not_nullable"),
+        ("raw_aave_reserves", "decimals", 78, "decimals: in_range"),
+        ("stg_positions", "supply_raw", "1.5", "supply_raw: whole_text_matches"),
+        ("stg_positions", "is_collateral", 2, "is_collateral: isin"),
+        ("raw_aave_user_accounts", "account", "0xABC", "account: whole_text_matches"),
+    ],
+)
+def test_one_bad_value_refuses_the_snapshot_and_is_kept_with_its_reason(
+    store, snapshot_frames, table, column, value, said
+):
+    frame = snapshot_frames[table].astype({column: object})
+    frame.loc[frame.index[0], column] = value
+
+    with pytest.raises(BatchRefused, match=said):
+        snapshot.save_snapshot(store, "s", snapshot_frames | {table: frame})
+
+    assert store.rows("SELECT count(*) FROM fact_snapshot") == [(0,)]
+    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+    assert any(
+        said in reason for (reason,) in store.rows("SELECT reason FROM quarantine WHERE table_name = ?", (table,))
+    )
+
+
+def test_an_unknown_revision_is_stored_by_nobody(store, snapshot_frames):
+    head = snapshot_frames["fact_snapshot"].assign(pool_revision=99)
+
+    with pytest.raises(BatchRefused) as refused:
+        snapshot.save_snapshot(store, "s", snapshot_frames | {"fact_snapshot": head})
+
+    assert any("POOL_REVISION 99 has no implemented rules" in note for note in refused.value.__notes__)
+    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+
+
+def test_a_market_without_accounts_or_emodes_is_a_market(store, snapshot_frames):
+    empty = {
+        name: snapshot_frames[name].iloc[:0] for name in ("raw_aave_user_accounts", "stg_positions", "raw_aave_emodes")
+    }
+
+    snapshot.save_snapshot(store, "s", snapshot_frames | empty)
+
+    market = data.load_market(verify=True)
+    assert market.n_accounts == 0
+    assert market.n_reserves == 48
+
+
+# Laws
+
+
+@pytest.mark.property
+@given(ids=st.lists(st.integers(0, 127), min_size=1, max_size=20, unique=True), bits=st.sets(st.integers(0, 127)))
+def test_a_bitmap_is_read_by_reserve_id_and_not_by_place(ids, bits):
+    bitmap = sum(1 << bit for bit in bits)
+
+    [spread] = market_rows._spread([str(bitmap)], ids)
+
+    assert spread == [number in bits for number in ids]
+
+
+def test_the_digest_sees_every_part_of_a_market():
+    market = data.sample.book(ACCOUNTS, SEED)
+    price = market.price.copy()
+    price[0] = np.nextafter(price[0], 0)
+    emode = market.emode.copy()
+    emode[0] = 0 if emode[0] == -1 else -1
+    others = [
+        replace(market, price=price),
+        replace(market, emode=emode),
+        replace(market, debt=market.collateral),
+        replace(market, snapshot=replace(market.snapshot, block=2)),
+        replace(market, accounts=np.char.replace(market.accounts, "0x53", "0x54")),
+        data.sample.book(ACCOUNTS, SEED + 1),
+    ]
+
+    digests = {snapshot_hash(each) for each in [market, *others]}
+
+    assert len(digests) == 1 + len(others)
+    assert snapshot_hash(replace(market, notes=("a note",))) == snapshot_hash(market)
+
+
+def test_positions_may_come_in_any_order(store, snapshot_frames):
+    shuffled = {
+        name: frame.sample(frac=1, random_state=3) for name, frame in snapshot_frames.items()
+    }  # fmt: skip
+
+    snapshot.save_snapshot(store, "s", shuffled)
+
+    assert data.load_market(verify=True).snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
+
+
+def test_holdings_are_sorted_as_declared():
+    held = holdings(ACCOUNTS, SEED)
+
+    assert held.addresses == sorted(held.addresses)
+    assert (np.diff(held.account * 100 + held.reserve) > 0).all()

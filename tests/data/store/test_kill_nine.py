@@ -1,0 +1,138 @@
+"""Killed at any moment and started again, an ingest ends in the same warehouse as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from data import marts
+from data.export import export as to_parquet
+from data.schemas.tables import tables
+from data.store.store import Store
+from tests.conftest import REPOSITORY
+
+pytestmark = [
+    pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL (POSIX)"),
+]  # fmt: skip
+
+KILLS, AT_STATEMENTS = 60, 60
+BOOKS = {"fact_run", "schema_version"}
+"""Tables that say when somebody tried, which differs; `fact_validation` is compared without its run."""
+ARRIVAL = {"run_id", "flow_run_id", "settled_by"}
+
+
+class Children:
+    """Ingests in child processes, one at a time."""
+
+    def __init__(self, server: subprocess.Popen[str]) -> None:
+        self._server = server
+
+    def ingest(self, path: Path, *, after: float | None = None, die_at: int | None = None) -> int:
+        """Exit code of one ingest; `after`: seconds until SIGKILL from outside, `die_at`: by itself, at a statement."""
+        self._server.stdin.write(json.dumps({"path": str(path), "die_at": die_at}) + "\n")
+        self._server.stdin.flush()
+        child = int(self._server.stdout.readline())
+        if after is not None:
+            time.sleep(after)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        return int(self._server.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.data.store.ingest_stream"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, cwd=REPOSITORY, env=environment,
+    ) as server:  # fmt: skip
+        yield Children(server)
+        server.stdin.close()
+
+
+def export(path: Path) -> bytes:
+    """Every row of every table in the order of its key, as text; only who wrote it and when is left out."""
+    out = []
+    with Store.open(path, readonly=True) as store:
+        assert store.rows("PRAGMA integrity_check") == [("ok",)]
+        for name, table in tables().items():
+            if name in BOOKS:
+                continue
+            kept = [c.name for c in table.columns if c.name not in ARRIVAL and not c.name.endswith("_at")]
+            key = [column for column in table.key if column in kept] or kept
+            columns = ", ".join(f'"{column}"' for column in kept)
+            rows = store.rows(f'SELECT DISTINCT {columns} FROM "{name}" ORDER BY {", ".join(key)}')
+            out.append(f"{name} {kept}\n" + "\n".join(map(repr, rows)))
+    return "\n".join(out).encode()
+
+
+def files(path: Path, folder: Path) -> dict[str, bytes]:
+    """Every file of the Parquet export of a warehouse's content, its marts brought up to date, by name."""
+    with Store.open(path) as store:
+        marts.refresh(store)
+    done = to_parquet(str(folder), everything=True, content=True, path=path)
+    assert sum(table.n_rows for table in done.tables) > 1_000
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(children: Children, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, float]:
+    """What an ingest that was left alone stores, and its seconds: of the third, when all that is read is warm.
+
+    Kills are spread over these seconds. Were they the first's, most ingests would be over before their kill.
+    """
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name in ("first", "second", "third"):
+        start = time.perf_counter()
+        assert children.ingest(folder / f"{name}.sqlite") == 0
+        seconds = time.perf_counter() - start
+    return export(folder / "first.sqlite"), seconds
+
+
+def test_the_stream_is_what_it_should_be(children, undisturbed, tmp_path):
+    path = tmp_path / "risk.sqlite"
+    assert children.ingest(path) == 0
+    first = export(path)
+    assert children.ingest(path) == 0  # once more from its end: nothing changes
+
+    assert first == export(path) == undisturbed[0]
+    with Store.open(path, readonly=True) as store:
+        assert store.rows("SELECT refused, state, count(*) FROM quarantine_batch GROUP BY 1, 2") == [
+            (0, "open", 1), (0, "replayed", 1),
+        ]  # fmt: skip
+        assert store.rows("SELECT count(*) FROM dim_prices WHERE source = 'binance'") == [(6 * 80 - 1,)]
+
+
+def test_killed_sixty_times_it_ends_in_the_same_warehouse(children, undisturbed, tmp_path):
+    rng, kills, rounds = random.Random(9), 0, 0
+    while kills < KILLS:
+        rounds += 1
+        path = tmp_path / f"{rounds}.sqlite"
+        while (code := children.ingest(path, after=rng.uniform(0.0, 0.8) * undisturbed[1])) != 0:
+            assert code == -signal.SIGKILL
+            kills += 1
+        assert export(path) == undisturbed[0], f"differs in round {rounds}, after {kills} kills"
+    whole = tmp_path / "whole.sqlite"
+    assert children.ingest(whole) == 0
+    assert files(path, tmp_path / "killed") == files(whole, tmp_path / "left alone"), "marts and all, byte for byte"
+
+
+def test_killed_before_any_statement_it_ends_in_the_same_warehouse(children, undisturbed, tmp_path):
+    rng, kills, rounds = random.Random(10), 0, 0
+    while kills < AT_STATEMENTS:
+        rounds += 1
+        path = tmp_path / f"{rounds}.sqlite"
+        while (code := children.ingest(path, die_at=int(10 ** rng.uniform(0.0, 3.3)))) != 0:
+            assert code == -signal.SIGKILL
+            kills += 1
+        assert export(path) == undisturbed[0], f"differs in round {rounds}, after {kills} kills"

@@ -1,0 +1,44 @@
+"""`stg_prices` (SQL, over what is stored) and `kline_rows.to_frames` (pandas, over what arrives) state one rule twice.
+
+They are held equal to the last bit, on prices on both sides of every bound of the peg rule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from data import marts
+from data.store.store import Store
+from flows.prices.binance_shapes import Kline
+from flows.prices.rows import PEG, to_frames
+
+HOUR_MS = 3_600_000
+
+
+def bars(symbol: str, closes: list[str]) -> list[Kline]:
+    return [
+        Kline(
+            open_time=hour * HOUR_MS, open=close, high=close, low=close, close=close, volume="1",
+            close_time=(hour + 1) * HOUR_MS - 1, quote_volume="1", trades=1, taker_buy_base="1", taker_buy_quote="1",
+            ignored="0", payload_sha256="a" * 64,
+        )
+        for hour, close in enumerate(closes)
+    ]  # fmt: skip
+
+
+def test_both_give_the_same_prices(own_warehouse):
+    random = np.random.default_rng(11)
+    edges = [0.5, 0.50000001, 1 / 1.002, 1 / 0.998, 0.998, 1.002, 1.9999999, 2.0, 1.0, 3.0]
+    peg = [f"{value:.8f}" for value in [*edges, *random.uniform(0.99, 1.01, 1_000)]]
+    eth = [f"{value:.8f}" for value in np.exp(random.uniform(-12, 13, len(peg) + 5))]  # the last five have no peg
+    frames = to_frames({"ETHUSDT": bars("ETHUSDT", eth), PEG: bars(PEG, peg)}, ["ETHUSDT", PEG], "1h")
+    columns = "symbol, interval, ts, source, price_usd, price_usdt, usd_proxy"
+
+    with Store.open() as store:
+        store.write_batch("binance", "k", frames)
+        marts.refresh(store, ["stg_prices"])
+        staged, direct = (store.rows(f"SELECT {columns} FROM {table}") for table in ("stg_prices", "dim_prices"))
+
+    assert len(staged) == len(eth) + len(peg)
+    assert 300 < sum(row[6] == "USDC" for row in staged) < 1_000
+    assert staged == direct

@@ -1,0 +1,158 @@
+"""`risk-scenarios` on a small warehouse: figures with a passport, computed once, refused when nothing stands behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import risk_core
+from data import load_market
+from data.errors import NoPrices, NoSnapshot, UnmappedReserve, WarehouseMissing
+from data.results import runs as results
+from data.store.store import Store
+from flows import registry
+from flows.risk.calibration import InsufficientHistory
+from flows.risk.report import amount
+from flows.risk.risk_scenarios import FLOW
+
+
+def run(*words: str) -> str:
+    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "256", *words]))
+
+
+def rows(sql: str) -> list[tuple]:
+    with Store.open() as store:
+        return store.rows(sql)
+
+
+def test_figures_arrive_with_their_passport_and_a_forecast(sample):
+    text = run("--seed", "11")
+
+    figure = results.latest().figure("lar_repaid", 0.99)
+    assert figure.value > 0
+    assert figure.low <= figure.value <= figure.high
+    assert amount(figure.value, "USD") in text
+    passport = rows("SELECT DISTINCT seed, n_paths, scenario_id, snapshot_hash, code_version FROM fact_risk_scenarios")
+    assert passport == [(11, 256, "baseline-24h", load_market().snapshot.hash, risk_core.code_version())]
+    assert rows("SELECT count(*) > 0, min(valid_until - made_at) FROM fact_forecast") == [(1, 86_400)]
+    assert rows("SELECT flow, state FROM fact_run WHERE flow = 'risk-scenarios'") == [("risk-scenarios", "completed")]
+
+
+def test_the_table_names_sample_block_seed_unit_and_error(sample):
+    text = run()
+    passport = ("SAMPLE: synthetic", "block 1 of 2025-07-01", "300 accounts", "256 paths of 24 h", "seed 7")
+    for part in (*passport, "USD  ±", "95 % interval"):
+        assert part in text, part
+
+
+def test_the_figures_are_those_of_the_engine_on_the_stored_scenario(sample):
+    run()
+    stored = results.latest()
+    again = risk_core.simulate(load_market(), stored.scenario(), n_paths=256, seed=7)
+    assert stored.figure("lar_repaid", 0.99).value == risk_core.measures.lar(again, 0.99).value
+
+
+def test_a_second_run_computes_nothing_and_shows_the_same_figures(sample, monkeypatch):
+    first = run()
+    monkeypatch.setattr(risk_core, "simulate", lambda *_, **__: pytest.fail("computed again"))
+    second = run()
+
+    assert (
+        second.replace(
+            "These figures were stored before; --force computes them again.", "Stored in fact_risk_scenarios."
+        )
+        == first
+    )
+    assert rows("SELECT count(*) FROM fact_run WHERE flow = 'risk-scenarios'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "change", [["--seed", "8"], ["--policy", "most_profitable"], ["--horizon-hours", "6"], ["--steps", "12"]]
+)
+def test_another_question_is_computed_and_kept_beside_the_first(sample, change):
+    run()
+    run(*change)
+    assert rows("SELECT count(*) FROM fact_risk_run") == [(2,)]
+
+
+def test_force_computes_again_and_changes_nothing(sample):
+    run()
+    before = rows("SELECT * FROM fact_risk_scenarios ORDER BY measure, level")
+    assert "Stored in fact_risk_scenarios." in run("--force")
+    assert rows("SELECT * FROM fact_risk_scenarios ORDER BY measure, level") == before
+
+
+def test_the_calibration_is_a_version_that_the_run_names(sample):
+    run()
+    run("--seed", "8")
+    found = rows("SELECT calibration_id, n_returns, looks_ahead, factors FROM fact_calibration")
+    assert len(found) == 1
+    assert found[0][1:3] == (2160, 0)
+    assert json.loads(found[0][3])["ETH"] == "ETHUSDT"
+    assert results.latest().series["calibration"]["calibration_id"] == found[0][0]
+
+
+def test_without_a_warehouse_or_snapshot_it_says_what_to_run(own_warehouse):
+    with pytest.raises(WarehouseMissing, match=r"python -m data\.sample"):
+        run()
+    Store.open().close()
+    with pytest.raises(NoSnapshot, match="aave-market"):
+        run()
+
+
+def test_without_prices_it_says_what_to_run_and_leaves_nothing(live):
+    with pytest.raises(NoPrices, match="market-prices"):
+        run()
+    assert rows("SELECT count(*) FROM fact_risk_run") == [(0,)]
+
+
+def test_an_unmapped_reserve_is_refused_by_name(sample):
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute(
+            "UPDATE raw_aave_reserves SET symbol = 'NEWTOKEN', price_description = '' WHERE symbol = 'LINK'"
+        )
+    with pytest.raises(UnmappedReserve, match=r"no price series for NEWTOKEN"):
+        run()
+
+
+def test_a_short_price_history_is_refused(sample):
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("DELETE FROM dim_prices WHERE ts < (SELECT max(ts) FROM dim_prices) - 5 * 86400")
+    with pytest.raises(InsufficientHistory, match=r"5\.0 days"):
+        run()
+
+
+def test_an_interrupted_run_leaves_no_figures_and_the_next_completes(sample, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(risk_core, "simulate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert rows("SELECT count(*) FROM fact_risk_scenarios") == [(0,)]
+    assert rows("SELECT state FROM fact_run WHERE flow = 'risk-scenarios'") == [("failed",)]
+
+    run()
+    assert rows("SELECT count(*) FROM fact_risk_run") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "words", ["--paths 0", "--horizon-hours -1", "--steps x", "--policy greedy", "--force --skip-if-stored"]
+)
+def test_a_senseless_parameter_is_a_usage_error(words):
+    with pytest.raises(SystemExit) as exit_:
+        run(*words.split())
+    assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0, "USD", "0.00 USD"), (999.994, "USD", "999.99 USD"), (1_234.0, "USD", "1.23 k USD"),
+        (2.5e9, "USD", "2.50 B USD"), (0.5, "fraction", "50.00 %"), (12.34, "count", "12.3"),
+    ],
+)  # fmt: skip
+def test_amounts_read_well(value, unit, text):
+    assert amount(value, unit) == text

@@ -1,0 +1,214 @@
+"""From prices to a scenario: the volatility that went in comes out, nothing is guessed, no hole becomes a jump."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.store.store import Store
+from flows.risk.calibration import (
+    DAY,
+    FLOOR,
+    HOUR,
+    Calibration,
+    InconsistentMapping,
+    InsufficientHistory,
+    factors_of,
+    fit,
+    inputs_of,
+)
+from risk_core import EModes, Market, Positions, Reserves, Snapshot
+
+BLOCK_TIME = 1_763_640_000
+SYMBOLS = ("WETH", "wstETH", "WBTC", "GHO")
+
+
+def one(n: int, value: float) -> list[float]:
+    return [value] * n
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    n = len(SYMBOLS)
+    nobody = Positions.from_entries([], [], [], 0)
+    reserves = Reserves(
+        id=range(n), symbol=SYMBOLS, asset=[f"0x{i:040x}" for i in range(n)], decimals=[18] * n, ltv=one(n, 0.7),
+        liquidation_threshold=one(n, 0.8), liquidation_bonus=one(n, 0.05), protocol_fee=one(n, 0.1), active=[True] * n,
+        paused=[False] * n, grace_until=[0] * n,
+    )  # fmt: skip
+    snapshot = Snapshot(market="Test", chain_id=1, block=1, block_time=BLOCK_TIME, revision=10)
+    return Market(
+        reserves=reserves, emodes=EModes.none(), accounts=np.array([], dtype=str), emode=[], collateral=nobody,
+        debt=nobody, price=[2600.0, 3100.0, 104_000.0, 1.0], snapshot=snapshot,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def mapping(market: Market) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "asset": market.reserves.asset,
+            "symbol": SYMBOLS,
+            "series": ["ETHUSDT", "ETHUSDT", "BTCUSDT", ""],
+            "kind": ["series", "ratio", "series", "fixed"],
+            "factor": ["ETH", "ETH", "BTC", ""],
+        }
+    )
+
+
+def history(days: int, end: int = BLOCK_TIME, volatility: tuple[float, float] = (0.8, 0.4)) -> pd.DataFrame:
+    """Two independent random walks of known annual volatility, hourly up to `end`."""
+    n = days * 24 + 1
+    moves = np.random.default_rng(5).standard_normal((n, 2)) * np.array(volatility) / np.sqrt(365 * 24)
+    prices = np.exp(np.cumsum(moves, axis=0)) * [2600.0, 104_000.0]
+    return pd.DataFrame(prices, index=[end - HOUR * (n - 1 - i) for i in range(n)], columns=["ETHUSDT", "BTCUSDT"])
+
+
+def reader(prices: pd.DataFrame):
+    """As `data.prices.load_prices`: only times at which all series have a price."""
+    return lambda series, first, last: prices.loc[first:last, list(dict.fromkeys(series))].dropna()
+
+
+def calibration_of(market: Market, mapping: pd.DataFrame, prices: pd.DataFrame) -> Calibration:
+    return fit(inputs_of(market, mapping, reader(prices)))
+
+
+def test_ratio_reserves_follow_their_base_and_fixed_ones_follow_nothing(market, mapping):
+    series, factor = factors_of(market, mapping)
+    assert series == {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
+    assert factor.tolist() == [0, 0, 1, -1]
+
+
+@pytest.mark.statistical
+def test_the_volatility_that_went_in_comes_out(market, mapping):
+    found = calibration_of(market, mapping, history(90))
+
+    # A decay of l an hour leaves (1 + l) / (1 - l) = 776 effective hours: s.e. = vol / sqrt(2 * 776).
+    for volatility, configured in zip(found.volatility, (0.8, 0.4), strict=True):
+        assert abs(volatility - configured) < 4 * configured / np.sqrt(2 * 776)
+    assert abs(found.correlation[0, 1]) < 4 / np.sqrt(90 * 24)
+
+
+def test_ten_days_weigh_46_percent(market, mapping):
+    # Moves of 1 % an hour for 80 days, then none for 10: 0.94^10 = 0.539 of the variance is remembered.
+    sign = np.tile([1, -1], 45 * 24)
+    moves = np.where(np.arange(90 * 24) < 80 * 24, 0.01 * sign, 0.0)
+    walk = np.exp(np.concatenate([[0.0], np.cumsum(moves)]))
+    index = [BLOCK_TIME - HOUR * (90 * 24 - i) for i in range(90 * 24 + 1)]
+    prices = pd.DataFrame({"ETHUSDT": 2600 * walk, "BTCUSDT": 104_000 * walk}, index=index)
+
+    found = calibration_of(market, mapping, prices)
+
+    remembered = (0.94**10 - 0.94**90) / (1 - 0.94**90)
+    assert found.volatility[0] == pytest.approx(0.01 * np.sqrt(365 * 24 * remembered), rel=1e-9)
+
+
+def test_a_pair_that_never_moved_gets_the_floor_not_zero(market, mapping):
+    assert calibration_of(market, mapping, history(20, volatility=(0.8, 0.0))).volatility[1] == FLOOR
+
+
+def test_prices_after_the_block_are_not_used_when_those_before_suffice(market, mapping):
+    quiet, wild = history(30), history(30, end=BLOCK_TIME + 30 * DAY, volatility=(9.0, 9.0))
+    both = pd.concat([quiet, wild.loc[wild.index > BLOCK_TIME]])
+
+    inputs = inputs_of(market, mapping, reader(both))
+
+    assert inputs.prices.index.max() == BLOCK_TIME
+    assert (inputs.looks_ahead, inputs.notes) == (False, ())
+    assert inputs.id == inputs_of(market, mapping, reader(quiet)).id
+
+
+def test_prices_later_than_the_block_are_used_when_there_are_no_others_and_said_so(market, mapping):
+    inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME + 300 * DAY)))
+    assert inputs.looks_ahead is True
+    assert "later than the block (2025-11-20)" in inputs.notes[0]
+
+
+def test_prices_that_arrive_later_do_not_change_the_calibration_of_an_old_snapshot(market, mapping):
+    prices = history(120, end=BLOCK_TIME + 300 * DAY)
+    first = inputs_of(market, mapping, reader(prices.iloc[: 90 * 24]))
+    assert inputs_of(market, mapping, reader(prices)).id == first.id
+
+
+def test_old_prices_are_used_and_said_to_be_old(market, mapping):
+    inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME - 10 * DAY)))
+    assert inputs.looks_ahead is False
+    assert "prices end on 2025-11-10, before the block" in inputs.notes[0]
+
+
+def test_a_short_history_names_the_series_and_the_command(market, mapping):
+    prices = history(30)
+    prices.loc[prices.index < BLOCK_TIME - 5 * DAY, "BTCUSDT"] = np.nan
+    with pytest.raises(
+        InsufficientHistory, match=r"^5\.0 days .* \(the shortest is BTCUSDT\), at least 14 .* market-prices"
+    ):
+        inputs_of(market, mapping, reader(prices))
+
+
+def test_no_prices_at_all_is_a_short_history(market, mapping):
+    with pytest.raises(InsufficientHistory, match=r"^0\.0 days"):
+        inputs_of(market, mapping, lambda series, first, last: pd.DataFrame(columns=list(series)))
+
+
+def test_a_hole_is_not_one_large_hourly_move(market, mapping):
+    prices = history(30, volatility=(0.8, 0.8))
+    # A trend of 1 % an hour over a day without prices would look like a move of 24 %.
+    prices.loc[prices.index > BLOCK_TIME - 2 * DAY] *= np.exp(0.24)
+    hole = (prices.index > BLOCK_TIME - 3 * DAY) & (prices.index <= BLOCK_TIME - 2 * DAY)
+
+    found = calibration_of(market, mapping, prices.loc[~hole])
+
+    assert found.volatility[0] < 1.0
+    assert found.row("Test")["n_returns"] == 30 * 24 - 25
+
+
+def test_another_price_is_another_calibration(market, mapping):
+    prices = history(30)
+    before = inputs_of(market, mapping, reader(prices)).id
+    prices.iloc[100, 1] = np.nextafter(prices.iloc[100, 1], np.inf)
+    assert inputs_of(market, mapping, reader(prices)).id != before
+
+
+def test_a_stored_calibration_comes_back_bit_for_bit(market, mapping, own_warehouse):
+    found = calibration_of(market, mapping, history(30))
+    with Store.open() as store:
+        store.write_batch("calibration", "Test", {"fact_calibration": pd.DataFrame([found.row("Test")])})
+        row = store.read("SELECT * FROM fact_calibration").iloc[0].to_dict()
+
+    again = Calibration.from_row(found.inputs, row)
+
+    assert row["calibration_id"] == found.inputs.id
+    assert again.volatility.tobytes() == found.volatility.tobytes()
+    assert again.correlation.tobytes() == found.correlation.tobytes()
+
+
+def test_one_factor_with_two_series_is_refused(market, mapping):
+    mapping.loc[1, "series"] = "WBETHUSDT"
+    with pytest.raises(
+        InconsistentMapping, match="factor ETH follows ETHUSDT for one reserve and WBETHUSDT for wstETH"
+    ):
+        factors_of(market, mapping)
+
+
+def test_factors_that_share_a_series_move_together(market, mapping):
+    mapping.loc[3, ["series", "kind", "factor"]] = ["BTCUSDT", "proxy", "GOLD"]
+    found = calibration_of(market, mapping, history(60))
+    assert list(found.inputs.series) == ["ETH", "BTC", "GOLD"]
+    assert found.volatility[1] == found.volatility[2]
+    assert found.correlation[1, 2] > 0.99
+
+
+def test_a_reserve_that_the_mapping_lacks_is_refused_by_name(market, mapping):
+    with pytest.raises(InconsistentMapping, match="reserve WBTC"):
+        factors_of(market, mapping.drop(index=2))
+
+
+def test_a_market_of_fixed_prices_has_a_scenario_without_factors(market, mapping):
+    mapping[["series", "factor"]] = ""
+    mapping["kind"] = "fixed"
+    scenario = calibration_of(market, mapping, history(1)).scenario("fixed", timedelta(hours=24), 24)
+    assert scenario.factors == ()
+    assert scenario.factor.tolist() == [-1] * 4
