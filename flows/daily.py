@@ -70,7 +70,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
 
 
 def _protocols(skipped: str) -> Stage:
-    # Unlike the prices it is asked of nobody who did not ask for it: nothing here needs it.
+    # Read only where DEFILLAMA_URL is set: no other stage needs it.
     if not skipped and not settings.get("DEFILLAMA_URL"):
         skipped = "DEFILLAMA_URL is not set; https://api.llama.fi is the public address"
     return Stage(flow="protocol-snapshot", reads_network=True, skipped=skipped)

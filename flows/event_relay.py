@@ -44,7 +44,7 @@ def begin(store: Store) -> None:
 
 
 def relay(store: Store) -> str:
-    """Send what has happened since the last call; returns why not, empty where it went well or nobody asked for it.
+    """Send what has happened since the last call. Returns why that failed; empty where it succeeded or no API is set.
 
     Raises nothing of Prefect's: the data are stored, and the events wait for the next call.
     """

@@ -48,5 +48,6 @@ def put(connection: sqlite3.Connection, layout: Table, columns: Columns, number:
 
     given = [repeat(number) if name == BATCH else columns[name] for name in layout.names]
     before = connection.total_changes
-    connection.executemany(sql, zip(*given, strict=False))  # the number of the write has no end
+    # `number` is repeated for every row, so zip() must not be strict.
+    connection.executemany(sql, zip(*given, strict=False))
     return connection.total_changes - before

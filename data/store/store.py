@@ -244,7 +244,7 @@ def _newest(table: str, frame: pd.DataFrame) -> int | None:
 
     time_column = tables()[table].time
     newest = frame[time_column].max() if time_column and len(frame) else None
-    return None if newest is None or newest != newest else int(newest)  # NaN is the one value unlike itself
+    return None if newest is None or newest != newest else int(newest)  # NaN is not equal to itself
 
 
 def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:

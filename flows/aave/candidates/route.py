@@ -1,4 +1,4 @@
-"""`aave-market --candidates`: the fast way to a whole market. Somebody names the accounts, the chain says the rest.
+"""`aave-market --candidates`: the fast way to a whole market. A source names the accounts, figures come from the chain.
 
 A subgraph (or a file) says which accounts there are, in minutes instead of the hours that a scan of the whole log
 takes. None of its figures are used: each account's flags, e-mode and balances are read from the contracts at one block,
