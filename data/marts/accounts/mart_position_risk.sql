@@ -1,8 +1,9 @@
 -- target: mart_position_risk
--- reads: fact_snapshot, dim_market, stg_account_health, mart_current_collateral_positions
+-- reads: fact_snapshot, dim_market, stg_positions, stg_aave_terms, stg_account_health, mart_current_collateral_positions
 -- scope: market from fact_snapshot
 -- How near each wallet is to liquidation in each market at its newest block. The liquidation price is that of the main
--- collateral k with all else unchanged, where the market counts in dollars: (debt - sum of the other collateral x threshold) / (amount_k x threshold_k).
+-- collateral k, all else unchanged, where the market counts in dollars; as `risk_core.liquidation_prices` has it:
+-- (debt in others - collateral in others x threshold) / (collateral in k x threshold - debt in k), empty unless positive.
 WITH newest AS MATERIALIZED (
   SELECT m.* FROM dim_market AS m
   WHERE m.market IN (SELECT market FROM fact_snapshot WHERE batch > :since)
@@ -12,7 +13,19 @@ ranked AS (
   FROM newest AS n JOIN mart_current_collateral_positions AS c ON c.market = n.market
 ),
 main AS MATERIALIZED (
-  SELECT *, collateral_usd * liquidation_threshold AS lt_usd FROM ranked WHERE place = 1
+  SELECT * FROM ranked WHERE place = 1
+),
+-- Summed without k itself: k taken off the whole would leave rounding where there is nothing else.
+weights AS MATERIALIZED (
+  SELECT c.market, c.wallet,
+    sum(iif(p.asset = c.asset, p.supply * p.is_collateral * t.liquidation_threshold - p.debt, 0.0)) AS weight,
+    sum(iif(p.asset = c.asset, 0.0, (p.supply * p.is_collateral * t.liquidation_threshold - p.debt) * t.price)) AS others,
+    sum(p.debt) AS owed
+  FROM main AS c
+  CROSS JOIN stg_positions AS p ON p.market = c.market AND p.block = c.block AND p.account = c.wallet
+  CROSS JOIN stg_aave_terms AS t
+    ON t.market = p.market AND t.block = p.block AND t.emode_id = c.emode_id AND t.asset = p.asset
+  GROUP BY c.market, c.wallet
 )
 SELECT
   h.market, h.account AS wallet, n.protocol, n.chain_id, h.block, n.newest_block_time AS block_time, h.emode_id,
@@ -21,10 +34,10 @@ SELECT
   coalesce(h.health_factor < 1, 0) AS is_liquidatable,
   iif(h.health_factor > 0, 1 - 1 / h.health_factor, NULL) AS fall_to_liquidation,
   c.asset AS main_collateral, c.symbol AS main_collateral_symbol, c.price_usd AS main_collateral_price_usd,
-  CASE WHEN h.debt > 0 AND c.lt_usd > 0 AND h.debt > h.lt_collateral - c.lt_usd
-       THEN (h.debt - (h.lt_collateral - c.lt_usd)) / (c.amount * c.liquidation_threshold) END
+  CASE WHEN h.unit = 'USD' AND w.owed > 0 AND w.weight <> 0 AND -w.others / w.weight > 0 THEN -w.others / w.weight END
     AS liquidation_price_usd,
   n.is_synthetic, h.batch
 FROM newest AS n
 JOIN stg_account_health AS h ON h.market = n.market AND h.block = n.newest_block
 LEFT JOIN main AS c ON c.market = h.market AND c.wallet = h.account
+LEFT JOIN weights AS w ON w.market = h.market AND w.wallet = h.account

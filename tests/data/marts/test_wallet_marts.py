@@ -31,6 +31,25 @@ def test_health_factors_are_those_of_the_engine(filled):
         assert (math.inf if found is None else found) == pytest.approx(expected, rel=1e-14)
 
 
+def test_liquidation_prices_are_those_of_the_engine(filled):
+    """One quantity, two implementations: every account of the sample, with debt in the same asset and without."""
+    market = data.load_market()
+    with Store.open() as store:
+        marts.refresh(store)
+        told = store.rows("SELECT wallet, main_collateral, liquidation_price_usd FROM mart_position_risk")
+
+    compared = 0
+    for account, asset, price in told:
+        if asset is None:
+            continue
+        row = market.index(account)
+        owes = market.debt.indptr[row + 1] > market.debt.indptr[row]
+        expected = rc.liquidation_prices(market, row)[market.reserves.index(asset)] if owes else math.nan
+        assert (math.nan if price is None else price) == pytest.approx(expected, rel=1e-9, nan_ok=True), account
+        compared += price is not None
+    assert compared > 100
+
+
 def book(
     store: Store, *, block: int, at: int, weth_usd: int = 2_000, without: str = "", in_ether: bool = False
 ) -> None:
@@ -135,10 +154,22 @@ def test_how_near_to_liquidation_by_hand(store):
 
     # At 1,000 USD, 10 WETH x 0.8 back exactly 8,000 USD.
     assert rows[ALICE] == ("WETH", pytest.approx(0.5), pytest.approx(1_000.0), 0)
-    # (1,000 - 700) / (1 x 0.95); the debt in WETH is taken as it is, in USD.
-    assert rows[BOB] == ("WETH", pytest.approx(1 - 1 / 2.6), pytest.approx(300 / 0.95), 0)
+    # 1 WETH x 0.95 exceeds the debt of 0.5 WETH at every price of it, so there is no such price.
+    assert rows[BOB] == ("WETH", pytest.approx(1 - 1 / 2.6), None, 0)
     assert rows[CAROL] == ("WBTC", None, None, 0)
     assert rows[DAVE] == ("WBTC", None, None, 1)
+
+
+def test_debt_in_the_same_asset_moves_with_its_price(store):
+    """10 WETH with a threshold of 0.83 against 3 WETH and 8,000 USDC: 8,000 / (8.3 - 3) = 1,509.43 USD."""
+    book(store, block=1, at=MIDNIGHT)
+    with store.transaction() as connection:
+        connection.execute("UPDATE raw_aave_reserves SET liquidation_threshold_bps = 8300 WHERE symbol = 'WETH'")
+        connection.execute("UPDATE stg_positions SET debt = 3.0 WHERE account = ? AND asset = ?", (ALICE, WETH))
+    marts.refresh(store)
+
+    [(price,)] = store.rows("SELECT liquidation_price_usd FROM mart_position_risk WHERE wallet = ?", (ALICE,))
+    assert price == pytest.approx(8_000 / (10 * 0.83 - 3), rel=1e-14)
 
 
 def test_only_what_is_enabled_is_collateral(store):
