@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.errors import InputError
 from risk_core.kernels import health as kernels
 from risk_core.types import FloatArray, IntArray, Market, _require
 
@@ -32,9 +31,7 @@ def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:
     """`prices` as (R,) positive finite USD per token; None is the snapshot's. Raises `InputError`."""
     if prices is None:
         return market.price
-    array = np.ascontiguousarray(prices, dtype=np.float64)
-    if array.shape != (market.n_reserves,):
-        raise InputError(f"prices: expected {market.n_reserves} prices, one for each reserve, found {array.shape}")
+    array = market.reserves.each("prices", prices, "prices")
     ok = np.isfinite(array) & (array > 0)
     _require("prices", array, ok, "prices must be positive", market.reserves.symbol)
     return array
@@ -102,15 +99,9 @@ def distance_to_liquidation(market: Market, direction: Mapping[str, float] | Arr
 def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
     """(R,) finite weights of a direction. Raises `InputError`."""
     if isinstance(direction, Mapping):
-        weights = np.zeros(market.n_reserves)
-        for symbol, weight in direction.items():
-            weights[market.reserves.index(symbol)] = weight
+        weights = market.reserves.spread("direction", direction)
     else:
-        weights = np.asarray(direction, dtype=np.float64)
-    if weights.shape != (market.n_reserves,):
-        raise InputError(
-            f"direction: expected {market.n_reserves} weights, one for each reserve, found {weights.shape}"
-        )
+        weights = market.reserves.each("direction", direction, "weights")
     _require("direction", weights, np.isfinite(weights), "weights must be finite", market.reserves.symbol)
     return weights
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
-from risk_core.types import FloatArray
+from risk_core.types import FloatArray, checked_array
 
 DECAY = 0.94
 """RiskMetrics' decay for daily observations."""
@@ -84,7 +84,7 @@ def cholesky(covariance: FloatArray) -> FloatArray:
 
 
 def _checked(log_returns: ArrayLike) -> FloatArray:
-    returns = np.asarray(log_returns, dtype=np.float64)
+    returns = checked_array("log_returns", log_returns, np.float64, (None, None))
     if returns.ndim != 2 or len(returns) < 2:
         raise InputError(f"log_returns: expected (n_obs >= 2, F), found shape {returns.shape}")
     if not np.isfinite(returns).all():

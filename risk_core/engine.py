@@ -28,14 +28,14 @@ from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.paths import QUASI_PATHS, padded_steps
-from risk_core.kernels.settle import N_TERMS, N_TOTALS
+from risk_core.kernels.settle import CALLS, DEFICIT, N_TERMS, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code
 from risk_core.liquidity import Impact
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
-from risk_core.result import Result
-from risk_core.types import IntArray, Market
+from risk_core.result import MICRO_USD, MILLI_USD, Result, require_countable
+from risk_core.types import IntArray, Market, checked_int
 from risk_core.version import code_version
 
 Progress = Callable[[int, int], object]
@@ -81,11 +81,11 @@ def simulate(
     first, stop = path_range(scenario, n_paths, paths)
     seed = checked_seed(seed)
     workers = threads if threads is not None else _cores()
-    if workers < 1:
-        raise InputError(f"threads: expected at least 1, found {threads}")
+    checked_int("threads", workers, 1)
 
     plan = plan_of(market)
     draw = _Draw(market, scenario)
+    require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.factor, draw.n_factors, opening, impact, scenario.step)
     book, walk = plan.bind(draw.factor, draw.n_factors, opening) if cascade is None else (cascade.book, None)
@@ -117,8 +117,10 @@ def simulate(
     _run(one, parts, ranges, stop - first, progress)
     hits = np.zeros((market.n_accounts, HIT_BUCKETS), dtype=np.int32)
     hits[plan.account] = sum(part.hits for part in parts)
+    by_step = sum(part.by_step for part in parts)
+    _require_whole(path_totals, by_step)
     return Result(
-        path=path_totals, by_step=sum(part.by_step for part in parts), fan=sum(part.fan for part in parts), hits=hits,
+        path=path_totals, by_step=by_step, fan=sum(part.fan for part in parts), hits=hits,
         snapshot=market.snapshot, scenario=scenario, seed=int(seed), first_path=first, policy=policy,
         code_version=code_version(), impact=impact,
         multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
@@ -161,6 +163,31 @@ class _Draw:
         self.n_factors = len(scenario.factors)
         self.factor = scenario.factor
         self.kernel = scenario.draw()
+
+    def highest(self) -> np.ndarray:
+        """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones."""
+        if len(self.kernel.given):
+            return self.kernel.given.max(axis=2)
+        return np.append(self.kernel.start, 1.0)[self.factor]
+
+
+def _require_whole(path: IntArray, by_step: IntArray) -> None:
+    """Raise `InputError` where an integer total has run over: paths and steps then no longer tell of the same money.
+
+    A path counts in micro-USD and wraps at 9.2e12 USD, a step in milli-USD over all paths and wraps at 9.2e15 USD, so
+    a wrap of either shows as a difference of at least 1.8e13 USD. Rounding of each call makes at most half a milli-USD.
+    """
+    calls = float(path[:, CALLS].sum(dtype=np.float64))
+    for name, column in (("repaid", REPAID), ("seized", SEIZED), ("fee", PROTOCOL_FEE), ("deficit", DEFICIT)):
+        paths = path[:, column].sum(dtype=np.float64) * MICRO_USD
+        steps = by_step[:, :, column].sum(dtype=np.float64) * MILLI_USD
+        if path[:, column].min(initial=0) < 0 or by_step[:, :, column].min(initial=0) < 0 or not (
+            abs(paths - steps) <= 1e-6 * max(paths, steps) + calls * MILLI_USD + 1.0
+        ):  # fmt: skip
+            raise InputError(
+                f"{name}: amounts exceed what is counted (2^63 units: 9.2e12 USD on one path, 9.2e15 USD over all "
+                "paths of a step and reserve). Check prices and volatility, or simulate fewer paths at a time"
+            )
 
 
 class _Worker:
@@ -211,12 +238,18 @@ def path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, 
     if given is None and (isinstance(n_paths, bool) or not isinstance(n_paths, int | np.integer) or n_paths < 1):
         raise InputError(f"n_paths: expected a positive integer, found {n_paths!r}")
     total = given if given is not None else int(n_paths)
-    first, stop = paths if paths is not None else (0, total)
+    first, stop = (0, total) if paths is None else _two_integers(paths)
     if not 0 <= first < stop or (given is not None and stop > given):
         raise InputError(f"paths: expected 0 <= start < stop{f' <= {given}' if given else ''}, found ({first}, {stop})")
     if getattr(scenario, "sampling", None) == "quasi" and stop > QUASI_PATHS:
         raise InputError(f"paths: quasi sampling has {QUASI_PATHS} paths, found {stop}; take another sampling")
     return int(first), int(stop)
+
+
+def _two_integers(paths: object) -> tuple[int, int]:
+    if not isinstance(paths, tuple | list) or len(paths) != 2:
+        raise InputError(f"paths: expected (start, stop), found {paths!r:.60}")
+    return checked_int("paths: start", paths[0], 0), checked_int("paths: stop", paths[1], 0)
 
 
 def _run(

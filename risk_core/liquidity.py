@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
 from risk_core.kernels.sales import MAX_FALL
-from risk_core.types import FloatArray, IntArray, _frozen, _require
+from risk_core.types import FloatArray, IntArray, _frozen, _require, checked_array, checked_duration
 
 IMMUNE = -1
 """Market of a reserve whose oracle price no sale moves."""
@@ -60,8 +60,8 @@ class Impact:
                 f"Impact.price: the curve of reserve {int(ends_flat.argmax())} ends flat, so that larger sales would "
                 "move it no further; leave the last point out"
             )
-        if self.half_life is not None and self.half_life <= timedelta(0):
-            raise InputError(f"Impact.half_life: expected a positive time or None, found {self.half_life}")
+        if self.half_life is not None:
+            checked_duration("Impact.half_life", self.half_life)
         if self.market is not None:
             market = _frozen(self, "market", self.market, np.int64, (len(sold),))
             _require("Impact.market", market, market >= IMMUNE, "must be -1 or the number of a market")
@@ -74,7 +74,7 @@ class Impact:
 
         depth_usd: (R,) positive USD.
         """
-        depth = np.atleast_1d(np.asarray(depth_usd, dtype=np.float64))
+        depth = np.atleast_1d(checked_array("depth_usd", depth_usd, np.float64, (None,) * np.ndim(depth_usd)))
         _require("depth_usd", depth, depth > 0, "must be positive; inf is no impact")
         deep = np.isinf(depth)
         sold = np.column_stack([np.zeros(len(depth)), np.where(deep, 1.0, depth)])

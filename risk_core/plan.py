@@ -26,7 +26,8 @@ class Plan:
     """G groups of accounts that share collateral reserves, debt reserves and e-mode; weakest first inside a group.
 
     account: (n,) rows of the market, in the engine's order. first, leg, value_at: (G + 1,). Legs of a group:
-    collateral then debt, each in reserve order. value: (nnz,) snapshot dollars.
+    collateral then debt, each in reserve order. value: (nnz,) snapshot dollars. collateral_usd, debt_usd: (R,) their
+    sums by reserve.
     """
 
     account: IntArray
@@ -42,6 +43,8 @@ class Plan:
     kind_leg: IntArray
     shape: IntArray
     record: FloatArray
+    collateral_usd: FloatArray
+    debt_usd: FloatArray
     bound: dict[tuple[bytes, int, bytes], tuple[Book, Walk]] = field(default_factory=dict)
 
     @property
@@ -64,6 +67,10 @@ class Plan:
     def _arrays(self) -> Iterator[np.ndarray]:
         for owner in (tuple(getattr(self, name) for name in self.__slots__), *chain(*self.bound.values())):
             yield from (array for array in owner if isinstance(array, np.ndarray))
+
+    def most_usd(self, x: FloatArray) -> FloatArray:
+        """The larger of all collateral and all debt, USD, at relative prices x (..., R); shape (...)."""
+        return np.maximum(x @ self.collateral_usd, x @ self.debt_usd)
 
     def book(self, factor: IntArray, n_factors: int, open_from: IntArray) -> Book:
         """The kernel's layout under a scenario: `factor` (R,) of each reserve (-1 fixed), `open_from` (R,)."""
@@ -182,6 +189,8 @@ def prepare(market: Market) -> Plan:
     arrays = dict(
         account=keep[order], first=first, leg=leg, n_collateral=n_c[leader].astype(np.int64), value_at=value_at,
         value=value, health=health[order], reserve=group_reserve, terms=np.ascontiguousarray(terms),
+        collateral_usd=np.bincount(reserve[~is_debt], weights=worth[~is_debt], minlength=market.n_reserves),
+        debt_usd=np.bincount(reserve[is_debt], weights=worth[is_debt], minlength=market.n_reserves),
         kind=kind.astype(np.int64).ravel(), kind_leg=kind_leg.astype(np.int64), shape=shape, record=record,
     )  # fmt: skip
     for array in arrays.values():

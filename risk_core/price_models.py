@@ -13,11 +13,27 @@ from risk_core.dependence import cholesky
 from risk_core.errors import InputError
 from risk_core.kernels import paths as kernels
 from risk_core.price_laws import GBM, LAWS, Law
-from risk_core.types import FloatArray, IntArray, Market, _frozen, _require
+from risk_core.types import (
+    FloatArray,
+    IntArray,
+    Market,
+    _frozen,
+    _names,
+    _require,
+    checked_array,
+    checked_duration,
+    checked_int,
+    checked_text,
+)
 
 FIXED = -1
 """Factor of a reserve whose oracle price is a constant by construction (GHO at 1 USD on Aave)."""
 YEAR = timedelta(days=365)
+MOST_VOLATILITY = 20.0
+"""An annualised volatility above 2,000 % is taken for a number in per cent. A token that moves by a fifth every hour
+has 19."""
+SNAPSHOT_TOLERANCE = 1e-9
+"""Relative distance of explicit paths' first column from the snapshot's prices that is still the same price."""
 SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": kernels.QUASI}
 """How random numbers are drawn. plain: independent. antithetic: paths 2k and 2k + 1 are mirror images. quasi: what
 matters most of a path comes from 16 independently shifted copies of a Sobol sequence."""
@@ -51,15 +67,14 @@ class Scenario:
     sampling: str = "plain"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "factors", tuple(self.factors))
-        n = len(self.factors)
-        if self.n_steps < 1:
-            raise InputError(f"Scenario.n_steps: expected at least 1, found {self.n_steps}")
-        if self.horizon <= timedelta(0):
-            raise InputError(f"Scenario.horizon: expected a positive time, found {self.horizon}")
+        checked_text("Scenario.name", self.name)
+        n = len(_names(self, "factors", distinct=True))
+        object.__setattr__(self, "n_steps", checked_int("Scenario.n_steps", self.n_steps, 1))
+        checked_duration("Scenario.horizon", self.horizon)
         volatility = _frozen(self, "volatility", self.volatility, np.float64, (n,))
-        ok = np.isfinite(volatility) & (volatility >= 0)
-        _require("Scenario.volatility", volatility, ok, "must be finite and not negative", self.factors)
+        ok = np.isfinite(volatility) & (volatility >= 0) & (volatility <= MOST_VOLATILITY)
+        rule = f"must be an annualised fraction in [0, {MOST_VOLATILITY:g}]; 0.8 is 80 % a year"
+        _require("Scenario.volatility", volatility, ok, rule, self.factors)
         correlation = _frozen(self, "correlation", self.correlation, np.float64, (n, n))
         ok = np.isfinite(correlation) & (np.abs(correlation) <= 1 + 1e-12)
         _require("Scenario.correlation", correlation, ok, "must be in [-1, 1]", self.factors)
@@ -82,7 +97,7 @@ class Scenario:
             raise InputError(f"Scenario.law: expected one of {', '.join(LAWS)}, found {self.law!r:.80}")
         self.law.check(self.factors)
         self.law.shape(self.step / YEAR)
-        if self.sampling not in SAMPLINGS:
+        if not isinstance(self.sampling, str) or self.sampling not in SAMPLINGS:
             raise InputError(f"Scenario.sampling: expected one of {', '.join(SAMPLINGS)}, found {self.sampling!r:.80}")
 
     @property
@@ -123,6 +138,8 @@ class PricePaths:
     step: timedelta
 
     def __post_init__(self) -> None:
+        checked_text("PricePaths.name", self.name)
+        checked_duration("PricePaths.step", self.step)
         price = _frozen(self, "price", self.price, np.float64, (None, None, None))
         bad = ~(np.isfinite(price) & (price > 0))
         if bad.any():
@@ -143,6 +160,15 @@ class PricePaths:
         r = market.n_reserves
         if self.price.shape[1] != r:
             raise InputError(f"price: expected {r} reserves, found {self.price.shape[1]} ({self.name})")
+        away = np.abs(self.price[:, :, 0] / market.price - 1.0) > SNAPSHOT_TOLERANCE
+        if away.any():
+            path, reserve = (int(i) for i in np.argwhere(away)[0])
+            raise InputError(
+                f"price: reserve {reserve} ({market.reserves.symbol[reserve]}) starts at "
+                f"{self.price[path, reserve, 0]:g} on path {path}, the snapshot's price is {market.price[reserve]:g}; "
+                "column 0 must be the snapshot. To replay another day's moves, multiply each path by "
+                "market.price / price[:, :, 0]"
+            )
         return kernels.Draw(
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
             start=np.zeros(r), law=kernels.GBM, shape=np.zeros(3), beta=np.zeros(r), sampling=kernels.PLAIN,
@@ -157,9 +183,8 @@ class PricePaths:
     @classmethod
     def one_step(cls, market: Market, prices: ArrayLike, name: str = "one step") -> PricePaths:
         """Each row of `prices` (n_paths, R) as a path of one step from the market's own prices."""
-        after = np.atleast_2d(np.asarray(prices, dtype=np.float64))
-        if after.shape[1] != market.n_reserves:
-            raise InputError(f"prices: expected {market.n_reserves} columns, found {after.shape[1]}")
+        rows = np.atleast_2d(np.asarray(prices)) if np.ndim(prices) < 2 else prices
+        after = checked_array("prices", rows, np.float64, (None, market.n_reserves))
         before = np.broadcast_to(market.price, after.shape)
         return cls(name=name, price=np.stack([before, after], axis=2), step=timedelta(hours=1))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,8 @@ from risk_core.types import FloatArray, IntArray, Snapshot
 MICRO_USD = 1e-6
 MILLI_USD = 1e-3
 NANO = 1e-9
+MOST_COUNTED = 2.0**63 * (1.0 - 1e-9)
+"""Integer totals at or above are refused before they are made: int64 would turn them negative without a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,15 +154,23 @@ class Result:
 
     def __add__(self, other: Result) -> Result:
         """Two runs over adjacent path ranges as one, bit for bit the run over both."""
-        mine = (self.snapshot, self.seed, self.policy, self.code_version)
-        if mine != (other.snapshot, other.seed, other.policy, other.code_version):
-            raise InputError("results of different snapshots, seeds, policies or code versions cannot be added")
-        if self.impact != other.impact:
-            raise InputError("results of different impacts cannot be added")
+        if not isinstance(other, Result):
+            return NotImplemented
+        for name in ("snapshot", "seed", "policy", "code_version", "impact", "scenario"):
+            difference = _difference(name, getattr(self, name), getattr(other, name))
+            if difference:
+                raise InputError(f"results of different runs cannot be added: {difference}")
+        for name in ("by_step", "fan", "hits"):
+            if getattr(self, name).shape != getattr(other, name).shape:
+                raise InputError(
+                    f"results of different runs cannot be added: {name} is {getattr(self, name).shape} and "
+                    f"{getattr(other, name).shape}"
+                )
         if other.first_path != self.first_path + self.n_paths:
             raise InputError(
                 f"the second result begins at path {other.first_path}, expected {self.first_path + self.n_paths}"
             )
+        require_countable("the sum of both results", np.abs(self.by_step).astype(float) + np.abs(other.by_step))
         return Result(
             path=np.concatenate([self.path, other.path]), by_step=self.by_step + other.by_step,
             fan=self.fan + other.fan, hits=self.hits + other.hits, snapshot=self.snapshot, scenario=self.scenario,
@@ -169,6 +179,28 @@ class Result:
             multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
             unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
         )  # fmt: skip
+
+
+def _difference(label: str, mine: object, theirs: object) -> str:
+    """The first field in which two parts of a result's identity differ, in words; empty where they are the same."""
+    if type(mine) is not type(theirs):
+        return f"{label} is {mine!r:.60} and {theirs!r:.60}"
+    if isinstance(mine, np.ndarray):
+        same = mine.shape == theirs.shape and np.array_equal(mine, theirs)  # type: ignore[attr-defined]
+        return "" if same else f"{label} differs"
+    if is_dataclass(mine):
+        found = (_difference(f"{label}.{f.name}", getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(mine))
+        return next((words for words in found if words), "")
+    return "" if mine == theirs else f"{label} is {mine!r:.60} and {theirs!r:.60}"
+
+
+def require_countable(what: str, amounts: FloatArray | float) -> None:
+    """Raise `InputError` where integer money (int64) could not hold `amounts`, which are in its units."""
+    if np.max(amounts, initial=0.0) >= MOST_COUNTED:
+        raise InputError(
+            f"{what}: amounts exceed what is counted (2^63 units: {2**63 * MICRO_USD:.3g} USD on one path, "
+            f"{2**63 * MILLI_USD:.3g} USD over all paths of a step). Check prices and shocks, or take fewer paths"
+        )
 
 
 def _bin_middles() -> FloatArray:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.accounts import health_factor, weights_of
-from risk_core.errors import InputError
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book, Walk
 from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
@@ -17,8 +16,8 @@ from risk_core.kernels.sweep import sweep as kernel_sweep
 from risk_core.kernels.sweep_lanes import LANES, N_STATE, N_TOTAL
 from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
-from risk_core.result import MICRO_USD, MILLI_USD
-from risk_core.types import FloatArray, IntArray, Market
+from risk_core.result import MICRO_USD, MILLI_USD, require_countable
+from risk_core.types import FloatArray, IntArray, Market, checked_int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,6 +102,7 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     code = policy_code(policy)
     plan, (book, walk) = plan_of(market), _bound_now(market)
     x = np.append(price / market.price, 1.0)
+    require_countable("shock", plan.most_usd(x[:-1]) / MICRO_USD)
     first, stop = np.empty((2, plan.n_groups), dtype=np.int64)
     groups, most = kernels.candidates(book, walk, x, np.empty(len(book.pair_collateral)), first, stop)
     account = np.empty(most, dtype=np.int64)
@@ -131,8 +131,7 @@ def sweep(
 
     direction: {symbol: weight} or (R,) weights; -1 falls one for one with the shock.
     """
-    if steps < 1:
-        raise InputError(f"steps: expected at least 1, found {steps}")
+    steps = checked_int("steps", steps, 1)
     code = policy_code(policy)
     weights = weights_of(market, direction)
     shock = np.arange(steps) / 100
@@ -141,6 +140,7 @@ def sweep(
     x = np.ones((blocks * LANES, r + 1))
     x[:steps, :-1] = _along(market, shock, weights) / market.price
     x[steps:] = x[steps - 1]
+    require_countable("direction", plan.most_usd(x[:, :-1]) / MICRO_USD)
     legs = plan.most_legs
     total, seized = np.zeros((blocks, N_TOTAL)), np.zeros((blocks, r, LANES))
     exact, by_step = np.zeros((steps, N_TOTALS), dtype=np.int64), np.zeros((steps, r, 4), dtype=np.int64)

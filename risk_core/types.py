@@ -5,9 +5,9 @@ Behind this door the engine trusts them and stays quiet. A what-if is `dataclass
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -26,19 +26,123 @@ NO_EMODE = -1
 """Value of `Market.emode` for an account outside every e-mode."""
 
 
-def _frozen(owner: object, name: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A read-only C-contiguous copy of `value`; the shape is checked, `None` matches any length."""
-    label = f"{type(owner).__name__}.{name}"
+LATEST_SECONDS = 10**11
+"""Times above are refused: the year 5138 in seconds, but 1973 in the milliseconds that were probably meant."""
+
+
+def checked_array(label: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """A read-only C-contiguous copy of `value` as `dtype`; `None` in `shape` matches any length.
+
+    Nothing is guessed: text is no number and no truth value, 1.5 is no index, 2 and NaN are neither true nor false.
+    What loses nothing is taken: integers for floats, whole floats for integers, numbers that are 0 or 1 for truth
+    values. Raises `InputError` that names `label`, and the first entry that does not fit where there is one.
+    """
     try:
-        array = np.array(value, dtype=dtype, order="C")
+        mixed = isinstance(value, list | tuple) and len({type(entry) for entry in value}) > 1
+        found = np.asarray(value, dtype=object) if mixed else np.asarray(value)
     except (TypeError, ValueError) as exc:
-        raise InputError(f"{label}: expected an array of {np.dtype(dtype).name}, found {value!r:.80}") from exc
-    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        raise InputError(f"{label}: expected an array of {_WORDS[dtype]}, found {value!r:.80}") from exc
+    good = _exact(found, dtype)
+    if found.size and not good.all():
+        wrong = int(np.argmax(~good.reshape(-1)))
+        entry = found.reshape(-1).tolist()[wrong] if found.ndim else value
+        where = ", ".join(str(int(i)) for i in np.unravel_index(wrong, found.shape)) if found.ndim else ""
+        at = f"entry {where} is " if where else ""
+        raise InputError(f"{label}: expected {_WORDS[dtype]}, found {at}{entry!r:.60} ({type(entry).__name__})")
+    if found.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, found.shape, strict=True)):
         want = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-        raise InputError(f"{label}: expected shape {want}, found {array.shape}")
+        raise InputError(f"{label}: expected shape {want}, found {found.shape}")
+    array = np.array(found, dtype=dtype, order="C")
     array.setflags(write=False)
+    return array
+
+
+_WORDS = {np.bool_: "true or false", np.int64: "integers", np.float64: "numbers", np.str_: "text"}
+
+
+def _exact(found: np.ndarray, dtype: type) -> np.ndarray:
+    """Which entries of `found` are values of `dtype` as they stand, bool of its shape."""
+    kind = found.dtype.kind
+    if kind == "O" or (kind in "US" and dtype is not np.str_):
+        # Of mixed entries numpy makes text or objects, so each is looked at by itself.
+        entries = [np.asarray(entry) for entry in found.reshape(-1).tolist()]
+        good = [
+            e.ndim == 0 and e.dtype.kind in ("U" if dtype is np.str_ else "biuf") and bool(_exact(e, dtype))
+            for e in entries
+        ]
+        return np.array(good, dtype=np.bool_).reshape(found.shape)
+    if dtype is np.str_ or kind not in "biuf":
+        return np.full(found.shape, kind == "U" and dtype is np.str_)
+    if dtype is np.bool_:
+        return np.ones(found.shape, dtype=np.bool_) if kind == "b" else (found == 0) | (found == 1)
+    if dtype is np.float64 or kind == "b":
+        return np.full(found.shape, kind != "b")
+    if kind == "f":
+        return (found == np.floor(found)) & (np.abs(found) < 2.0**53)
+    return np.full(found.shape, True) if kind == "i" else found < np.uint64(2**63)
+
+
+def _frozen(owner: object, name: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """`checked_array`, set as the attribute `name` of a frozen record."""
+    array = checked_array(f"{type(owner).__name__}.{name}", value, dtype, shape)
     object.__setattr__(owner, name, array)
     return array
+
+
+def checked_int(label: str, value: object, low: int, high: int = 2**63 - 1, hint: str = "") -> int:
+    """`value` as an int in [low, high]. Raises `InputError` for another type (a bool, 24.0, text) or another range."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InputError(f"{label}: expected an integer, found {value!r:.60} ({type(value).__name__})")
+    if not low <= value <= high:
+        limit = f"at least {low}" if high == 2**63 - 1 else f"an integer in [{low}, {high}]"
+        raise InputError(f"{label}: expected {limit}, found {value}{hint}")
+    return int(value)
+
+
+def checked_text(label: str, value: object, *, empty: bool = False) -> str:
+    """`value` as a str, not empty unless `empty`. Raises `InputError`."""
+    if not isinstance(value, str) or not (value or empty):
+        raise InputError(f"{label}: expected text, found {value!r:.60} ({type(value).__name__})")
+    return str(value)
+
+
+def checked_duration(label: str, value: object) -> timedelta:
+    """`value`, a positive `timedelta`. Raises `InputError`: a bare number says nothing of its unit."""
+    if not isinstance(value, timedelta):
+        raise InputError(
+            f"{label}: expected a datetime.timedelta, such as timedelta(hours=1), found {value!r:.60} "
+            f"({type(value).__name__})"
+        )
+    if value <= timedelta(0):
+        raise InputError(f"{label}: expected a positive time, found {value}")
+    return value
+
+
+def _names(owner: object, name: str, *, lower: bool = False, distinct: bool = False) -> tuple[str, ...]:
+    """A tuple of texts, set as the attribute `name`; `lower` for addresses, which are compared without case."""
+    label, value = f"{type(owner).__name__}.{name}", getattr(owner, name)
+    if isinstance(value, str | bytes):
+        raise InputError(f"{label}: expected a sequence of texts, found one text {value!r:.60}")
+    try:
+        entries = tuple(value)
+    except TypeError as exc:
+        raise InputError(f"{label}: expected a sequence of texts, found {value!r:.60}") from exc
+    for i, entry in enumerate(entries):
+        checked_text(f"{label}: entry {i}", entry, empty=not lower)
+    texts = tuple(str(entry).lower() if lower else str(entry) for entry in entries)
+    if distinct:
+        _distinct(label, texts)
+    object.__setattr__(owner, name, texts)
+    return texts
+
+
+def _distinct(label: str, texts: Sequence[str]) -> None:
+    if len(set(texts)) != len(texts):
+        seen: dict[str, int] = {}
+        for i, text in enumerate(texts):
+            if text in seen:
+                raise InputError(f"{label}: entry {i} is {text}, as entry {seen[text]} is; each may appear once")
+            seen[text] = i
 
 
 def _require(label: str, values: np.ndarray, good: np.ndarray, rule: str, names: tuple[str, ...] = ()) -> None:
@@ -92,23 +196,26 @@ class Reserves:
     grace_until: IntArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "symbol", tuple(self.symbol))
-        object.__setattr__(self, "asset", tuple(self.asset))
-        n = len(self.symbol)
+        n = len(_names(self, "symbol"))
+        _names(self, "asset", lower=True, distinct=True)
         if n == 0:
             raise InputError("Reserves: a market has at least one reserve, found none")
         if len(self.asset) != n:
             raise InputError(f"Reserves.asset: expected {n} addresses, one for each symbol, found {len(self.asset)}")
         ids = _frozen(self, "id", self.id, np.int64, (n,))
-        if len(np.unique(ids)) != n:
-            raise InputError(f"Reserves.id: ids must be distinct, found {ids.tolist()}")
+        if len(np.unique(ids)) != n or (ids < 0).any():
+            raise InputError(f"Reserves.id: ids must be distinct and not negative, found {ids.tolist()}")
         decimals = _frozen(self, "decimals", self.decimals, np.int64, (n,))
         _require("Reserves.decimals", decimals, (decimals >= 0) & (decimals <= 77), "must be in [0, 77]", self.symbol)
         _fractions(self, ("ltv", "liquidation_threshold", "protocol_fee"), n, self.symbol)
         _bonuses(self, n, self.symbol)
         for name in ("active", "paused"):
             _frozen(self, name, getattr(self, name), np.bool_, (n,))
-        _frozen(self, "grace_until", self.grace_until, np.int64, (n,))
+        grace = _frozen(self, "grace_until", self.grace_until, np.int64, (n,))
+        ok = (grace >= 0) & (grace <= LATEST_SECONDS)
+        _require(
+            "Reserves.grace_until", grace, ok, "must be UTC epoch seconds (not milliseconds), 0 for none", self.symbol
+        )
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -119,9 +226,29 @@ class Reserves:
             if self.symbol.count(symbol) > 1:
                 raise InputError(f"reserve symbol {symbol!r} is not unique in this market; name it by address")
             return self.symbol.index(symbol)
-        if symbol.lower() in self.asset:
+        if isinstance(symbol, str) and symbol.lower() in self.asset:
             return self.asset.index(symbol.lower())
         raise InputError(f"no reserve {symbol!r} in this market; known: {', '.join(self.symbol)}")
+
+    def each(self, label: str, values: ArrayLike, what: str) -> FloatArray:
+        """`values` as (R,) float64, one of `what` for each reserve. Raises `InputError`."""
+        if np.shape(values) != (len(self),):
+            raise InputError(
+                f"{label}: expected {len(self)} {what}, one for each reserve, found {np.shape(values) or repr(values)}"
+            )
+        return checked_array(label, values, np.float64, (len(self),))
+
+    def spread(self, label: str, by_symbol: Mapping[str, float]) -> FloatArray:
+        """(R,) the numbers of `by_symbol` at their reserves, 0 elsewhere. Raises `InputError` for an unknown or
+        repeated reserve and for what is no number."""
+        spread, given = np.zeros(len(self)), {}
+        for symbol, value in by_symbol.items():
+            at = self.index(symbol)
+            if at in given:
+                raise InputError(f"{label}: {symbol} and {given[at]} are the same reserve; name it once")
+            given[at] = symbol
+            spread[at] = checked_array(f"{label}: {symbol}", value, np.float64, ())
+        return spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,16 +270,15 @@ class EModes:
     isolated: BoolArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "label", tuple(self.label))
-        n = len(self.label)
+        n = len(_names(self, "label"))
         ids = _frozen(self, "id", self.id, np.int64, (n,))
         if len(np.unique(ids)) != n or (ids <= 0).any():
             raise InputError(f"EModes.id: ids must be distinct and positive, found {ids.tolist()}")
         _fractions(self, ("ltv", "liquidation_threshold"), n, self.label)
         _bonuses(self, n, self.label)
         for name in ("collateral", "borrowable", "ltvzero"):
-            value = np.asarray(getattr(self, name))
-            _frozen(self, name, value.reshape(n, -1) if value.size or n else np.zeros((0, 0)), np.bool_, (n, None))
+            value = getattr(self, name)
+            _frozen(self, name, value if n else np.zeros((0, 0), dtype=np.bool_), np.bool_, (n, None))
         _frozen(self, "isolated", self.isolated, np.bool_, (n,))
 
     def __len__(self) -> int:
@@ -205,9 +331,10 @@ class Positions:
 
         Raises `InputError` when an (account, reserve) pair appears twice or an account is out of range.
         """
-        who = np.asarray(account, dtype=np.int64)
-        what = np.asarray(reserve, dtype=np.int64)
-        much = np.asarray(amount, dtype=np.float64)
+        n_accounts = checked_int("Positions: n_accounts", n_accounts, 0)
+        who = checked_array("Positions: account", account, np.int64, (None,))
+        what = checked_array("Positions: reserve", reserve, np.int64, (len(who),))
+        much = checked_array("Positions: amount", amount, np.float64, (len(who),))
         if len(who) and (who.min() < 0 or who.max() >= n_accounts):
             raise InputError(f"Positions: account indices must be in [0, {n_accounts}), found {who.min()}..{who.max()}")
         keep = much != 0
@@ -233,6 +360,18 @@ class Snapshot:
     revision: int
     hash: str = ""
     synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        checked_text("Snapshot.market", self.market)
+        checked_text("Snapshot.hash", self.hash, empty=True)
+        for name, low in (("chain_id", 0), ("block", 0), ("revision", 0)):
+            object.__setattr__(self, name, checked_int(f"Snapshot.{name}", getattr(self, name), low))
+        hint = "; it is in seconds since 1970, UTC, and this looks like milliseconds or finer"
+        late = isinstance(self.block_time, int | np.integer) and self.block_time > LATEST_SECONDS
+        at = checked_int("Snapshot.block_time", self.block_time, 0, LATEST_SECONDS, hint if late else "")
+        object.__setattr__(self, "block_time", at)
+        if not isinstance(self.synthetic, bool | np.bool_):
+            raise InputError(f"Snapshot.synthetic: expected true or false, found {self.synthetic!r:.60}")
 
     @property
     def time(self) -> datetime:
@@ -260,6 +399,9 @@ class Market:
     """Warnings a screen must show, such as accounts below health factor 1 confirmed by the chain."""
 
     def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"Market.{name}: expected {kind.__name__}, found {type(getattr(self, name)).__name__}")
         if self.snapshot.revision not in REVISIONS:
             known = ", ".join(f"{r} ({v})" for r, v in REVISIONS.items())
             raise UnknownRevision(
@@ -267,7 +409,7 @@ class Market:
                 f"known: {known}. Upgrade this package before using this snapshot"
             )
         n_reserves = len(self.reserves)
-        accounts = _frozen(self, "accounts", self.accounts, np.str_, (None,))
+        accounts = _addresses(self)
         n = len(accounts)
         emode = _frozen(self, "emode", self.emode, np.int64, (n,))
         _require(
@@ -288,7 +430,7 @@ class Market:
             raise InputError(
                 f"EModes.collateral: has {self.emodes.collateral.shape[1]} reserves, the market has {n_reserves}"
             )
-        object.__setattr__(self, "notes", tuple(self.notes))
+        _names(self, "notes")
 
     @property
     def n_accounts(self) -> int:
@@ -309,9 +451,7 @@ class Market:
             if len(hit) == 0:
                 raise InputError(f"account {account} is not in this snapshot (block {self.snapshot.block})")
             return int(hit[0])
-        if not 0 <= account < self.n_accounts:
-            raise InputError(f"account index {account} is not in [0, {self.n_accounts})")
-        return int(account)
+        return checked_int("account", account, 0, self.n_accounts - 1)
 
     def shocked(self, shock: Mapping[str, float] | ArrayLike) -> FloatArray:
         """Oracle prices after a shock: {symbol: relative move} or (R,) relative moves; -0.2 is a fall by 20 %.
@@ -319,13 +459,28 @@ class Market:
         Returns (R,) USD per token. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
         """
         if isinstance(shock, Mapping):
-            move = np.zeros(self.n_reserves)
-            for symbol, value in shock.items():
-                move[self.reserves.index(symbol)] = value
+            move = self.reserves.spread("shock", shock)
         else:
-            move = np.asarray(shock, dtype=np.float64)
-            if move.shape != (self.n_reserves,):
-                raise InputError(f"shock: expected {self.n_reserves} moves, one for each reserve, found {move.shape}")
+            move = self.reserves.each("shock", shock, "moves")
         ok = np.isfinite(move) & (move > -1)
         _require("shock", move, ok, "a relative move must be finite and above -1 (-100 %)", self.reserves.symbol)
         return self.price * (1.0 + move)
+
+
+_PARTS: dict[str, type] = {
+    "reserves": Reserves, "emodes": EModes, "collateral": Positions, "debt": Positions, "snapshot": Snapshot,
+}  # fmt: skip
+
+
+def _addresses(market: Market) -> np.ndarray:
+    """`Market.accounts` in lower case, each once."""
+    given = market.accounts
+    listed = given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind == "U" and given.ndim == 1 else None
+    if listed is not None and all(map(str.islower, listed)) and len(set(listed)) == len(listed):
+        return _frozen(market, "accounts", given, np.str_, (None,))
+    array = checked_array("Market.accounts", given, np.str_, (None,))
+    lower = [text.lower() for text in array.tolist()]
+    if "" in lower:
+        raise InputError(f"Market.accounts: entry {lower.index('')} is empty; expected an address")
+    _distinct("Market.accounts", lower)
+    return _frozen(market, "accounts", np.array(lower, dtype=np.str_), np.str_, (None,))
