@@ -19,6 +19,10 @@ class NotAWarehouse(WarehouseError):
     """The file is damaged, or is some other program's database."""
 
 
+class DamagedValue(WarehouseError):
+    """A stored value cannot be read as what it should be: the file was changed by another program."""
+
+
 class WarehouseReadOnly(WarehouseError):
     """The file or its directory cannot be written."""
 
@@ -84,6 +88,10 @@ class NoPrices(DataError):
 
 class NoResult(DataError):
     """The warehouse holds no risk run for the request."""
+
+
+class ResultRefused(DataError):
+    """A stored risk run is not as it was written, or was stored without a seal."""
 
 
 class ExportFailed(DataError):

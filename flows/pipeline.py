@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+from data.errors import WarehouseError
 from flows import event_relay
 from flows.redaction import clean, hidden_values, quiet_libraries
 
@@ -54,6 +55,7 @@ def recorded(store: Any, flow: str, params: Mapping[str, object]) -> Iterator[st
         yield run_id
     except BaseException as exc:
         clean(exc)
-        store.finish_run(run_id, "failed", f"{type(exc).__name__}: {exc}")
+        with suppress(WarehouseError):  # a full disk has no room for this note either, and `exc` says why
+            store.finish_run(run_id, "failed", f"{type(exc).__name__}: {exc}")
         raise
     store.finish_run(run_id, "completed", event_relay.relay(store))

@@ -146,8 +146,11 @@ def probability_of_loss(result: Result, above: float = 0.0, of: str = "deficit")
         effective = p * (1 - p) / max(se, LEAST_ERROR / n) ** 2
     centre = (p + Z95**2 / (2 * effective)) / (1 + Z95**2 / effective)
     half = Z95 / (1 + Z95**2 / effective) * np.sqrt(p * (1 - p) / effective + Z95**2 / (4 * effective**2))
+    # Where no path (or every path) has a loss the interval ends there exactly; rounding would leave 2e-19.
+    low = 0.0 if hits == 0 else max(float(centre - half), 0.0)
+    high = 1.0 if hits == n else min(float(centre + half), 1.0)
     return Estimate(
-        value=p, low=max(float(centre - half), 0.0), high=min(float(centre + half), 1.0), se=se, level=0.0, n_paths=n,
+        value=p, low=min(low, p), high=max(high, p), se=se, level=0.0, n_paths=n,
         n_positive=hits,
     )  # fmt: skip
 

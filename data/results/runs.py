@@ -17,9 +17,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from data.errors import NoResult
+from data.errors import DamagedValue, NoResult, ResultRefused
 from data.results.figures import Figure, curves, figures
 from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
+from data.results.seal import require_sealed, require_sound, seal_of_run
 from data.store.store import Store
 from risk_core import Market, Result, Scenario, Snapshot
 
@@ -29,7 +30,16 @@ FORECAST = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "
 _PASSPORT = (
     "run_id", "market", "chain_id", "block", "block_time", "pool_revision", "snapshot_hash", "scenario_id", "scenario",
     "scenario_hash", "seed", "n_paths", "n_steps", "horizon_seconds", "policy", "code_version", "n_accounts",
-    "is_synthetic", "created_at",
+    "is_synthetic", "created_at", "seal_sha256",
+)  # fmt: skip
+_ROW = (
+    *Figure.__slots__, "run_id", "scenario_id", "market", "block", "block_time", "snapshot_hash", "params_hash", "seed",
+    "horizon_seconds", "policy", "code_version", "is_synthetic",
+)  # fmt: skip
+"""What is sealed of a row of `fact_risk_scenarios`: all but when it was stored."""
+_FORECAST = (
+    "run_id", "market", "measure", "level", "horizon_seconds", "made_at", "valid_until", "value", "low", "high",
+    "is_synthetic",
 )  # fmt: skip
 
 
@@ -121,6 +131,11 @@ def save_result(
         for name, value in series.items()
     ]
     forecasts = [_forecast(head, row) for row in rows if row["measure"] in FORECAST]
+    require_sound(head["run_id"], (Figure(**{name: row[name] for name in Figure.__slots__}) for row in rows))
+    head["seal_sha256"] = seal_of_run(
+        head, ([row[name] for name in _ROW] for row in rows), {row["series"]: row["value"] for row in drawn},
+        (row["sha256"] for row in forecasts),
+    )  # fmt: skip
     frames = {
         "fact_risk_run": pd.DataFrame([head]),
         "fact_risk_scenarios": pd.DataFrame(rows),
@@ -141,12 +156,16 @@ def find(
     code_version: str,
     db: Path | str | None = None,
 ) -> RiskRun | None:
-    """The stored run with exactly these inputs, None for none."""
+    """The stored run with exactly these inputs; None for none, and where its rows are not as they were written: then
+    computing and saving it again mends them."""
     wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
     with Store.open(db, readonly=True) as store, store.one_state():
         if not store.rows("SELECT 1 FROM fact_risk_run WHERE run_id = ?", (wanted,)):
             return None
-        return _read(store, wanted)
+        try:
+            return _read(store, wanted)
+        except (ResultRefused, DamagedValue):
+            return None
 
 
 def latest(
@@ -156,7 +175,8 @@ def latest(
     snapshot_hash: str | None = None,
     scenario_id: str | None = None,
 ) -> RiskRun:
-    """The newest stored run: of the newest block, then the last stored. Live before sample. Raises `NoResult`."""
+    """The newest stored run: of the newest block, then the last stored. Live before sample. Raises `NoResult`, and
+    `ResultRefused` where its rows were changed or removed after they were written."""
     where, params = ["1"], []
     for column, value in (("market", market), ("snapshot_hash", snapshot_hash), ("scenario_id", scenario_id)):
         if value is not None:
@@ -216,15 +236,20 @@ def _read(store: Store, run_id: str) -> RiskRun:
         )
     )
     rows = store.rows(
-        f"SELECT {', '.join(Figure.__slots__)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level",
-        (run_id,),
+        f"SELECT {', '.join(_ROW)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level", (run_id,)
     )
-    found = {(row[0], row[1]): Figure(*row[:-1], few_draws=bool(row[-1])) for row in rows}
-    series = store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,))
+    width = len(Figure.__slots__)
+    found = {(row[0], row[1]): Figure(*row[: width - 1], few_draws=bool(row[width - 1])) for row in rows}
+    series = dict(store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,)))
+    forecasts = store.rows(f"SELECT {', '.join(_FORECAST)} FROM fact_forecast WHERE run_id = ?", (run_id,))
+    passport = {name: value for name, value in head.items() if name not in ("created_at", "seal_sha256")}
+    seals = [seal_of(dict(zip(_FORECAST, row, strict=True))) for row in forecasts]
+    require_sealed(run_id, seal_of_run(passport, rows, series, seals), head.pop("seal_sha256"))
+    require_sound(run_id, found.values())
     record = json.loads(head.pop("scenario"))
     return RiskRun(
         **head | {"is_synthetic": bool(head["is_synthetic"])},
         scenario_record=MappingProxyType(record),
         figures=MappingProxyType(found),
-        series=MappingProxyType({name: json.loads(value) for name, value in series}),
+        series=MappingProxyType({name: json.loads(value) for name, value in series.items()}),
     )

@@ -5,14 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from data.errors import DataError, NoSnapshot, WarehouseMissing
+from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.sample.book import book, holdings
 from data.settings import SAMPLE_MARKET, risk_db
 from risk_core import RiskCoreError
 
 SOURCE = "sample"
+
+_WHOLE = """
+SELECT EXISTS (
+  SELECT 1 FROM fact_run AS done
+  WHERE done.flow = 'sample' AND done.state = 'completed' AND NOT EXISTS (
+    SELECT 1 FROM fact_run AS later
+    WHERE later.flow = 'sample' AND later.state <> 'completed' AND later.started_at >= done.started_at)
+)
+"""
 
 
 def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) -> str:
@@ -37,7 +47,8 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             )  # fmt: skip
             assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
         except BaseException as error:
-            store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
+            with suppress(WarehouseError):  # a full disk has no room for this note either
+                store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
             raise
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {len(series):,} "
@@ -48,14 +59,22 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
 
 
 def is_filled(db: Path | str | None = None) -> bool:
-    """True when the warehouse holds a snapshot, live or sample."""
+    """True when the warehouse holds a live snapshot, or a sample that was written to its end.
+
+    The sample comes in several writes: its snapshot alone says nothing of the prices and the map that belong to it.
+    """
     from data.snapshot.loading import newest
+    from data.store.store import Store
 
     try:
-        newest(db=db)
-    except (WarehouseMissing, NoSnapshot):
+        found = newest(db=db)
+    except (WarehouseMissing, NoSnapshot, SnapshotIncomplete):
         return False
-    return True
+    if not found.synthetic or found.market != SAMPLE_MARKET:
+        return True
+    with Store.open(db, readonly=True) as store:
+        [(whole,)] = store.rows(_WHOLE)
+    return bool(whole)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--accounts", type=int, default=20_000, metavar="N", help="accounts, 100 to 1,000,000 or more")
     parser.add_argument("--seed", type=int, default=7, metavar="S", help="seed of the accounts and prices")
-    parser.add_argument("--if-empty", action="store_true", help="do nothing when the warehouse has a snapshot")
+    parser.add_argument("--if-empty", action="store_true", help="do nothing when the warehouse has a whole snapshot")
     parser.add_argument("--statistics", action="store_true", help="print the sample's statistics and write nothing")
     arguments = parser.parse_args(argv)
     try:

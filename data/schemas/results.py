@@ -44,11 +44,15 @@ class RiskRuns(pa.DataFrameModel):
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")
     flow_run_id: Series[str] = written_by()
     created_at: Series[np.int64] = _created_at()
+    seal_sha256: Series[pd.StringDtype] = sha256(
+        "seal: digest of this row and of all rows of the run; empty in runs of older versions", nullable=True
+    )
 
     class Config:
         strict = True
         coerce = True
         unique = ["run_id"]  # noqa: RUF012
+        metadata = {"optional": ["seal_sha256"]}  # noqa: RUF012
 
 
 class RiskScenarios(pa.DataFrameModel):

@@ -109,8 +109,8 @@ class PositionRisk(pa.DataFrameModel):
     main_collateral_symbol: Series[pd.StringDtype] = name("its symbol", nullable=True)
     main_collateral_price_usd: Series[np.float64] = real("its oracle price", "USD per token", gt=0, nullable=True)
     liquidation_price_usd: Series[np.float64] = real(
-        "its price at which the health factor is 1, all else unchanged, its own debt moving with it; empty without debt, "
-        "and where no price of it brings the health factor to 1", "USD per token", gt=0, nullable=True,
+        "its price at which the health factor is 1, all else unchanged, its own debt moving with it; empty "
+        "without debt, and where no price of it brings the health factor to 1", "USD per token", gt=0, nullable=True,
     )  # fmt: skip
     is_synthetic: Series[np.int64] = is_synthetic()
     batch: Series[np.int64] = batch()

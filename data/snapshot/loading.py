@@ -32,7 +32,7 @@ from data.snapshot.building import (
 from data.snapshot.identity import rows_hash, snapshot_hash
 from data.store.carried import n_rows, require_whole
 from data.store.store import Store, WriteReport
-from risk_core import InputError, Market, Snapshot, health_factor, units
+from risk_core import InputError, Market, Snapshot, UnknownRevision, health_factor, units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,24 +72,25 @@ def load_market(
     db: Path | str | None = None,
     max_age: timedelta | None = None,
     *,
-    verify: bool = False,
+    verify: bool = True,
 ) -> Market:
     """The newest complete snapshot, or that of one `block`, as the engine takes it.
 
     `market`: name, None prefers `AAVE_MARKET`, then any live market, then the sample. `db`: file, None is `RISK_DB`.
-    `max_age`: refuse an older snapshot. `verify`: recompute the content's digest too. Accounts come in the order of
+    `max_age`: refuse an older snapshot. `verify`: recompute the content's digest, and refuse rows
+    that were changed after they were written. Accounts come in the order of
     their addresses, reserves in the order of their ids. Warnings that a screen must show are in `notes`.
 
-    Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` for Aave v2, when more than
-    0.5 % of the debt is below health factor 1 and the chain did not confirm it, and when the age is above `max_age`;
-    `WarehouseError`.
+    Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` for damaged or changed rows, for
+    Aave v2, when more than 0.5 % of the debt is below health factor 1 and the chain did not confirm it, and when the
+    age is above `max_age`; `WarehouseError`.
     """
     with Store.open(db, readonly=True) as store, store.one_state():
         stored, notes = _choose(store, market, block)
         if max_age is not None:
             _require_young(stored, max_age)
-        found = build(
-            stored.snapshot,
+        found = _built(
+            stored,
             _columns(store, "raw_aave_reserves", RESERVE, stored, "reserve_id"),
             _columns(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
             _columns(store, "raw_aave_user_accounts", ACCOUNT, stored, "account"),
@@ -105,6 +106,19 @@ def load_market(
                 + _AGAIN.format(block=stored.snapshot.block)
             )
     return replace(found, notes=(*notes, *note))
+
+
+def _built(stored: Stored, *tables: Columns) -> Market:
+    """The market of stored rows, or `SnapshotRefused` where a value of theirs cannot be one."""
+    try:
+        return build(stored.snapshot, *tables)
+    except UnknownRevision:
+        raise
+    except (InputError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        raise SnapshotRefused(
+            f"{stored.label}: the stored rows are damaged ({type(error).__name__}: {error}); "
+            + _AGAIN.format(block=stored.snapshot.block)
+        ) from error
 
 
 def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import (
+    DamagedValue,
     MigrationFailed,
     NotAWarehouse,
     WarehouseError,
@@ -33,6 +34,12 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
+        # Reading text that is no UTF-8; SQLite itself stores any bytes, and gives no code of its own.
+        if "Could not decode to UTF-8" in str(error):
+            raise DamagedValue(
+                f"{path}: holds text that is not UTF-8 ({str(error)[:200]!r}): it was changed by another program. "
+                "Restore the file from a copy, or run the flow that writes the table again"
+            ) from error
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise NotAWarehouse(
@@ -41,7 +48,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             ) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise WarehouseLocked(
-                f"{path}: another process holds the write lock; nothing was written. Wait for it to end, then run again"
+                f"{path}: another process holds the write lock; nothing was written in this transaction. "
+                "Wait for it to end, then run again"
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
             raise ReadOnly(
@@ -54,8 +62,9 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         # Without room for its shared memory, SQLite says no more than "disk I/O error".
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < LEAST_FREE):
             raise WarehouseFull(
-                f"{path}: the disk is full; nothing was written. {_free(path) / 1e6:,.1f} MB are free in "
-                f"{path.parent}: make room there, or move the file and set RISK_DB, then run again"
+                f"{path}: the disk is full; nothing was written in this transaction, earlier ones are kept. "
+                f"{_free(path) / 1e6:,.1f} MB are free in {path.parent}: make room there, or move the file "
+                "and set RISK_DB, then run again"
             ) from error
         if code == sqlite3.SQLITE_IOERR:
             raise WarehouseError(f"{path}: cannot be read or written ({error}); check the disk") from error

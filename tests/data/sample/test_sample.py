@@ -232,3 +232,37 @@ def test_the_command_says_what_is_wrong(own_warehouse, capsys):
     assert "restore it from a copy" in capsys.readouterr().err
     assert main(["--accounts", "5"]) == 1
     assert "at least 100 accounts" in capsys.readouterr().err
+
+
+class Killed(BaseException):
+    """What no `except Exception` sees, as a kill that nothing survives."""
+
+
+@pytest.mark.parametrize("statement", range(1, 8))
+def test_a_sample_that_was_cut_off_is_filled_again(own_warehouse, monkeypatch, statement):
+    """Death at the n-th transaction of the fill: `--if-empty` then does the whole of it."""
+    begun, original = [], Store.transaction
+
+    def counted(store):
+        begun.append(store)
+        if len(begun) >= statement:
+            raise Killed
+        return original(store)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "transaction", counted)
+        try:
+            fill(150, 3)
+        except Killed:
+            cut = True
+        else:
+            cut = False
+
+    assert main(["--if-empty", "--accounts", "150", "--seed", "3"]) == 0
+    assert data.load_market().n_accounts == 150
+    assert len(data.prices.assets.asset_map()) == data.load_market().n_reserves
+    assert len(load_prices(["ETHUSDT"], source=data.prices.SYNTHETIC)) > 0
+    with Store.open(readonly=True) as store:
+        runs = store.rows("SELECT count(*) FROM fact_run WHERE state = 'completed'")
+    assert runs == [(1,)]
+    assert cut == (statement < 6)

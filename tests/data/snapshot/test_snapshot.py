@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import data
 import risk_core as rc
-from data.errors import BatchRefused, SnapshotIncomplete, SnapshotRefused
+from data.errors import BatchRefused, DamagedValue, SnapshotIncomplete, SnapshotRefused
 from data.sample.book import holdings
 from data.snapshot import building as market_rows
 from data.snapshot import loading as snapshot
@@ -66,7 +66,7 @@ def test_supply_that_is_not_enabled_backs_nothing(filled):
 
     execute(filled, "UPDATE stg_positions SET is_collateral = 0 WHERE account = ? AND asset = ?", (account, asset))
 
-    after = data.load_market()
+    after = data.load_market(verify=False)
     held = after.collateral.reserve[after.collateral.indptr[row] : after.collateral.indptr[row + 1]]
     assert reserve in before.collateral.reserve[before.collateral.indptr[row] : before.collateral.indptr[row + 1]]
     assert reserve not in held
@@ -128,9 +128,46 @@ def test_a_position_of_an_account_that_is_not_there_is_refused(filled):
 def test_rows_changed_behind_the_door_are_found_by_the_digest(filled):
     execute(filled, "UPDATE raw_aave_reserves SET price_raw = '257846174801' WHERE symbol = 'WETH'")
 
-    data.load_market()
+    data.load_market(verify=False)
     with pytest.raises(SnapshotRefused, match="rows were changed after they were written"):
-        data.load_market(verify=True)
+        data.load_market()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE stg_positions SET supply = supply * 10",
+        "UPDATE raw_aave_reserves SET liquidation_threshold_bps = liquidation_threshold_bps - 1 WHERE symbol = 'WETH'",
+        "UPDATE raw_aave_emodes SET collateral_bitmap = '0'",
+        "UPDATE raw_aave_user_accounts SET emode_id = 0",
+        "UPDATE fact_snapshot SET block_time = block_time + 1",
+        "UPDATE fact_snapshot SET snapshot_hash = 'f' || substr(snapshot_hash, 2)",
+    ],
+)
+def test_no_change_behind_the_door_is_served(filled, change):
+    execute(filled, change)
+    with pytest.raises((SnapshotRefused, SnapshotIncomplete)):
+        data.load_market()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE raw_aave_reserves SET price_raw = 'many' WHERE symbol = 'WETH'",
+        "UPDATE raw_aave_emodes SET collateral_bitmap = ''",
+        "UPDATE stg_positions SET debt = -1.0",
+    ],
+)
+def test_a_damaged_value_is_refused_in_words(filled, change):
+    execute(filled, change)
+    with pytest.raises(SnapshotRefused, match="the stored rows are damaged"):
+        data.load_market()
+
+
+def test_text_that_is_no_utf_8_is_refused_in_words(filled):
+    execute(filled, "UPDATE raw_aave_reserves SET symbol = CAST(x'ff41' AS TEXT) WHERE symbol = 'WETH'")
+    with pytest.raises(DamagedValue, match="holds text that is not UTF-8"):
+        data.load_market()
 
 
 def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):

@@ -10,6 +10,7 @@ import risk_core
 from data import load_market
 from data.errors import NoPrices, NoSnapshot, UnmappedReserve, WarehouseMissing
 from data.results import runs as results
+from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
 from flows import registry
 from flows.risk.calibration import InsufficientHistory
@@ -112,6 +113,9 @@ def test_an_unmapped_reserve_is_refused_by_name(sample):
         connection.execute(
             "UPDATE raw_aave_reserves SET symbol = 'NEWTOKEN', price_description = '' WHERE symbol = 'LINK'"
         )
+    changed = snapshot_hash(load_market(verify=False))
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("UPDATE fact_snapshot SET snapshot_hash = ?", (changed,))
     with pytest.raises(UnmappedReserve, match=r"no price series for NEWTOKEN"):
         run()
 

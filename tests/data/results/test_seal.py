@@ -1,0 +1,92 @@
+"""A stored run is served as it was written, or not at all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+import data
+import risk_core as rc
+from data.errors import DamagedValue, ResultRefused
+from data.results import runs as results
+from data.results.figures import Figure
+from data.results.seal import require_sound
+from data.store.store import Store
+from tests.data.conftest import ACCOUNTS, SEED, execute
+
+ASKED = {"seed": 5, "n_paths": 200, "policy": "largest_legs", "code_version": rc.code_version()}
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[rc.Market, rc.Result]:
+    market = data.sample.book(ACCOUNTS, SEED)
+    factor = np.where(np.char.find(np.array(market.reserves.symbol), "ETH") >= 0, 0, -1)
+    scenario = rc.Scenario(
+        name="baseline", horizon=timedelta(hours=24), n_steps=4, factors=("ETH",), volatility=[1.5],
+        correlation=[[1.0]], factor=factor,
+    )  # fmt: skip
+    return market, rc.simulate(market, scenario, n_paths=200, seed=5)
+
+
+@pytest.fixture
+def saved(store: Store, simulated: tuple[rc.Market, rc.Result]) -> results.RiskRun:
+    return results.save_result(store, simulated[1], simulated[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE fact_risk_scenarios SET value = value / 4 WHERE measure = 'lar_repaid' AND level = 0.99",
+        "UPDATE fact_risk_scenarios SET low = low - 1 WHERE measure = 'lar_repaid'",
+        "UPDATE fact_risk_scenarios SET se = -se WHERE se > 0",
+        "UPDATE fact_risk_scenarios SET n_positive = 0",
+        "UPDATE fact_risk_scenarios SET unit = 'ETH' WHERE measure = 'mean_repaid'",
+        "UPDATE fact_risk_scenarios SET block = block + 1",
+        "UPDATE fact_risk_scenarios SET level = 0.999 WHERE level = 0.99",
+        "DELETE FROM fact_risk_scenarios WHERE measure = 'p_deficit'",
+        "DELETE FROM fact_risk_scenarios",
+        "INSERT INTO fact_risk_scenarios SELECT run_id, scenario_id, 'lar_moon', level, value, low, high, se, unit, "
+        "n_paths, n_positive, few_draws, market, block, block_time, snapshot_hash, params_hash, seed, horizon_seconds, "
+        "policy, code_version, is_synthetic, created_at FROM fact_risk_scenarios LIMIT 1",
+        "UPDATE fact_risk_series SET value = replace(value, '1', '2') WHERE series = 'fan'",
+        "UPDATE fact_risk_series SET value = '{' WHERE series = 'histogram'",
+        "DELETE FROM fact_risk_series WHERE series = 'accounts'",
+        "UPDATE fact_forecast SET value = value * 2",
+        "DELETE FROM fact_forecast",
+        "UPDATE fact_risk_run SET n_paths = n_paths * 10",
+        "UPDATE fact_risk_run SET scenario = replace(scenario, '1.5', '0.5')",
+        "UPDATE fact_risk_run SET seal_sha256 = replace(seal_sha256, substr(seal_sha256, 1, 1), 'g')",
+        "UPDATE fact_risk_run SET seal_sha256 = NULL",
+    ],
+)
+def test_what_was_changed_is_refused_and_mended_by_computing_again(own_warehouse, store, saved, simulated, change):
+    market, result = simulated
+    execute(own_warehouse, change)
+
+    with pytest.raises(ResultRefused, match=rf"risk run {saved.run_id[:12]}.*python -m flows risk-scenarios"):
+        results.latest()
+    assert results.find(market.snapshot, result.scenario, **ASKED) is None
+
+    if "fact_forecast" in change:
+        return  # a forecast is sealed by itself: it is never written again
+    assert results.save_result(store, result, market) == saved
+    assert results.latest() == saved
+
+
+def test_text_that_is_no_utf_8_is_named(own_warehouse, saved):
+    execute(own_warehouse, "UPDATE fact_risk_series SET value = CAST(x'ff' AS TEXT)")
+    with pytest.raises(DamagedValue, match="not UTF-8"):
+        results.latest()
+
+
+@pytest.mark.parametrize(
+    "change", [{"low": 2.0}, {"high": 0.5}, {"se": -1.0}, {"value": float("nan")}, {"high": float("inf")}]
+)
+def test_a_figure_that_none_can_be_is_not_stored(change):
+    good = {"measure": "lar_repaid", "level": 0.99, "value": 1.0, "low": 0.5, "high": 1.5, "se": 0.1, "unit": "USD",
+            "n_paths": 10, "n_positive": 5, "few_draws": True}  # fmt: skip
+    require_sound("run", [Figure(**good)])
+    with pytest.raises(ResultRefused, match="expected low <= value <= high"):
+        require_sound("run", [Figure(**good | change)])
