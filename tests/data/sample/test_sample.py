@@ -261,7 +261,7 @@ def test_a_sample_that_was_cut_off_is_filled_again(own_warehouse, monkeypatch, s
     assert main(["--if-empty", "--accounts", "150", "--seed", "3"]) == 0
     assert data.load_market().n_accounts == 150
     assert len(data.prices.assets.asset_map()) == data.load_market().n_reserves
-    assert len(load_prices(["ETHUSDT"], source=data.prices.SYNTHETIC)) > 0
+    assert len(load_prices(["ETHUSDT"], synthetic=True)) > 0
     with Store.open(readonly=True) as store:
         runs = store.rows("SELECT count(*) FROM fact_run WHERE state = 'completed'")
     assert runs == [(1,)]
