@@ -10,7 +10,7 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
-from dashboard import api, ids
+from dashboard import api, guard, ids
 from dashboard.look import formatting as fmt
 from dashboard.look import shell as layout
 from dashboard.look.components import banner, empty
@@ -23,8 +23,11 @@ PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 
 
-def create_app(source: Source | None = None) -> Dash:
-    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks."""
+def create_app(source: Source | None = None, names: guard.Names | None = None) -> Dash:
+    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks.
+
+    names: what the server is called, None is from `HOST` and `DASHBOARD_HOSTS`; any other `Host` gets no answer.
+    """
     source = source or Warehouse()
     app = Dash(
         "dashboard",
@@ -39,12 +42,14 @@ def create_app(source: Source | None = None) -> Dash:
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     _serve_bootstrap(app.server)
-    _same_origin_only(app.server)
     api.register(app.server, source)
     app.layout = layout.shell(PAGES)
     _register_shell(app, source)
     for module in (overview, what_if, about):
         module.register(app, source)
+    # Last: the hashes are of all inline scripts, and each callback could have brought one.
+    hashes = [*app.csp_hashes(), guard.script_hash(layout.FIRST_SCRIPT)]
+    guard.protect(app.server, names or guard.Names.of_environment(), guard.policy(hashes))
     return app
 
 
@@ -138,20 +143,6 @@ def _serve_bootstrap(server: Flask) -> None:
     @server.get(BOOTSTRAP)
     def bootstrap() -> Response:
         return send_from_directory(folder, "bootstrap.min.css", max_age=86_400)
-
-
-def _same_origin_only(server: Flask) -> None:
-    """The browser is told, too: nothing may be loaded from, or sent to, another host."""
-    policy = (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'self'"
-    )
-
-    @server.after_request
-    def headers(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", policy)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        return response
 
 
 @cache

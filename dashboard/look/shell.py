@@ -13,14 +13,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import icon
 from dashboard.market.warehouse import Source, Status
 
-INDEX = """<!doctype html>
-<html lang="en" data-bs-theme="dark">
-<head>
-{%metas%}
-<title>{%title%}</title>
-<link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
-{%css%}
-<script>
+FIRST_SCRIPT = """
 // Before the first paint: the theme of the link (?theme=light), else the one chosen last.
 (function () {
   var asked = new URLSearchParams(location.search).get("theme");
@@ -30,7 +23,20 @@ INDEX = """<!doctype html>
   } catch (e) {}
   if (asked === "light") document.documentElement.dataset.bsTheme = "light";
 })();
-</script>
+"""
+"""The one inline script of ours; the content security policy names it by its hash."""
+
+INDEX = (
+    """<!doctype html>
+<html lang="en" data-bs-theme="dark">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+{%css%}
+<script>"""
+    + FIRST_SCRIPT
+    + """</script>
 </head>
 <body>
 <a class="skip" href="#page">Skip to the figures</a>
@@ -38,6 +44,7 @@ INDEX = """<!doctype html>
 <footer>{%config%}{%scripts%}{%renderer%}</footer>
 </body>
 </html>"""
+)
 
 
 @dataclass(frozen=True, slots=True)
