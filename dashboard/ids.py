@@ -46,6 +46,12 @@ SIMULATION_FOR = "simulation-for"
 """Store with the query of the drivers that the Monte Carlo table was computed for."""
 SIMULATION_PROGRESS = "simulation-progress"
 SIMULATION_NOTE = "simulation-note"
+SIMULATION_QUEUE = "simulation-queue"
+"""How far the simulation is, and how many come before it."""
+SIMULATION_CLOCK = "simulation-clock"
+"""Ticks while a simulation is waited for; each tick also says that the reader is still here."""
+READER = "reader"
+"""Store with a name of this open page, so that its newest question replaces the one before."""
 
 
 def of(kind: str, key: object) -> dict[str, object]:

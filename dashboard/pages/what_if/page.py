@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
@@ -12,12 +13,15 @@ from dashboard.look.components import banner, card, empty, graph, icon, legend, 
 from dashboard.look.shell import Page
 from dashboard.market.book import Book
 from dashboard.market.drivers import DRIVERS
+from dashboard.market.lane import Lane
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.market.warehouse import Source, Unavailable
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import charts as figures
 from dashboard.pages.what_if import outlook, parts
 
+ASK_AGAIN = 400
+"""Milliseconds between two questions after a simulation that is not done."""
 NO_RUN = "python -m flows risk-scenarios"
 
 
@@ -46,6 +50,8 @@ def build(source: Source, search: str) -> html.Div:
             html.Div([_drivers(book, state), answers], className="wi"),
             dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
             dcc.Store(id=ids.SETTLED),
+            dcc.Store(id=ids.READER, data=uuid4().hex),
+            dcc.Interval(id=ids.SIMULATION_CLOCK, interval=ASK_AGAIN, disabled=True),
             dcc.Store(id=ids.QUERY),
             dcc.Store(id=ids.SIMULATION_FOR),
             dcc.Store(id=ids.PRESET_VALUES, data={p.key: p.state.to_store() for p in PRESETS}),
@@ -105,6 +111,7 @@ def _sold_card(stamp: str) -> html.Section:
 def _outlook_card() -> html.Section:
     body = [
         html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
+        html.Div(id=ids.SIMULATION_QUEUE, className="wait", role="status"),
         html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
     ]
     note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
@@ -141,14 +148,39 @@ def answer_to(source: Source, data: dict | None, theme: str | None, snapshot: st
 
 
 def simulated(source: Source, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
-    """The table of the simulated day and what it was computed for; or why there is none."""
+    """The table of the simulated day and what it was computed for; or why there is none. Waits for the work."""
     book = source.book(snapshot)
     run = source.run(book.market.snapshot)
     if run is None:
-        return empty(
-            "No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN
-        ), None
-    result = outlook.simulate(book, run.scenario, WhatIf.from_store(data))
+        return _no_scenario(), None
+    return _shown(outlook.simulate(book, run.scenario, WhatIf.from_store(data)))
+
+
+def waited_for(source: Source, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
+    """What the lane knows of a reader's question: table, what it is for, words on the wait, bar, is the clock off.
+
+    Returns at once. While the work waits or runs the table before it stays on screen, and the clock asks again.
+    """
+    book = source.book(snapshot)
+    run = source.run(book.market.snapshot)
+    if run is None:
+        return _no_scenario(), None, "", "prog", True
+    state = WhatIf.from_store(data)
+    key = (book.market.snapshot.hash, run.scenario.name, run.created_at, state)
+    found = lane.ask(reader, key, lambda progress: outlook.simulate(book, run.scenario, state, progress=progress))
+    if found.name == "done":
+        return *_shown(found.value), "", "prog", True
+    if found.name == "failed":
+        words = f"The engine said: {type(found.error).__name__}: {found.error}. Other drivers may still be answered."
+        return empty("This day could not be simulated", words), None, "", "prog", True
+    return no_update, no_update, parts.wait_words(found), "prog on", False
+
+
+def _no_scenario() -> Any:
+    return empty("No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN)
+
+
+def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
     return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
 
 
@@ -156,7 +188,11 @@ PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", buil
 
 
 def register(app: Dash, source: Source) -> None:
-    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests."""
+    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests.
+
+    Simulations have a lane of their own, so that no reader of exact answers waits behind one.
+    """
+    lane = Lane()
     _register_browser_side(app)
 
     @app.callback(
@@ -179,13 +215,17 @@ def register(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.SIMULATION, "children"),
         Output(ids.SIMULATION_FOR, "data"),
+        Output(ids.SIMULATION_QUEUE, "children"),
+        Output(ids.SIMULATION_PROGRESS, "className"),
+        Output(ids.SIMULATION_CLOCK, "disabled"),
         Input(ids.SETTLED, "data"),
+        Input(ids.SIMULATION_CLOCK, "n_intervals"),
         State(ids.SNAPSHOT, "data"),
+        State(ids.READER, "data"),
         prevent_initial_call=True,
-        running=[(Output(ids.SIMULATION_PROGRESS, "className"), "prog on", "prog")],
     )
-    def show_outlook(data: dict, snapshot: str) -> tuple[Any, dict | None]:
-        return simulated(source, data, snapshot)
+    def show_outlook(data: dict | None, _: int, snapshot: str | None, reader: str | None) -> tuple[Any, ...]:
+        return waited_for(source, lane, reader or "", data, snapshot)
 
 
 def _register_browser_side(app: Dash) -> None:

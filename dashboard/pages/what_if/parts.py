@@ -10,6 +10,7 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, compare, empty, error_text, table, token
 from dashboard.market.book import Estimate
+from dashboard.market.lane import State
 from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.pages.what_if.answers import Answer, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
@@ -97,6 +98,13 @@ def outlook_table(result: Simulation) -> html.Table:
     """Baseline, scenario, difference and its error for each measure."""
     head = (("", False), ("Baseline", True), ("Scenario", True), ("Difference", True), ("Error", True))
     return table(head, [_comparison(row) for row in result.rows], tight=True)
+
+
+def wait_words(state: State) -> str:
+    """Where a simulation stands in its lane: how many come before it, or how much of it is done."""
+    if state.name == "running":
+        return f"Simulating, {fmt.share(state.share, 0)} done"
+    return f"Waiting: {_some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
 
 
 def outlook_note(result: Simulation) -> str:
