@@ -70,6 +70,9 @@ def warm_up(source: Source) -> None:
             outlook.simulate(book, run.scenario, state)
     except Unavailable:
         return  # the pages say what is missing
+    except Exception:
+        # Nobody waits for this thread: without a word in the log its end would be seen by no one.
+        logging.getLogger(__name__).exception("the first book could not be prepared; pages will try again")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,16 @@ from flask import Flask, Response, send_from_directory
 from dashboard import api, guard, ids
 from dashboard.look import formatting as fmt
 from dashboard.look import shell as layout
-from dashboard.look.components import banner, empty
+from dashboard.look.components import banner, empty, missing
+from dashboard.look.shell import Page
 from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
 from dashboard.pages.about import page as about
 from dashboard.pages.overview import page as overview
 from dashboard.pages.what_if import page as what_if
 
+log = logging.getLogger(__name__)
+
+WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has the place"
 PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 
@@ -62,9 +67,20 @@ def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
         )
         title, question = "Not found", ""
     else:
-        content, title, question = page.build(source, search), page.title, page.question
+        content, title, question = build(page, source, search), page.title, page.question
     links = layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES, path, grouped=False)
     return content, title, question, *links, source.status().snapshot_hash
+
+
+def build(page: Page, source: Source, search: str) -> Any:
+    """The content of a page; where it fails, the reason in words, so that the other pages stay in reach."""
+    try:
+        return page.build(source, search)
+    except Unavailable as nothing:
+        return missing(nothing.title, nothing.text, nothing.command)
+    except Exception as error:
+        log.exception("the page %s failed", page.path)
+        return missing("This page cannot be shown", f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error}).")
 
 
 def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
@@ -86,10 +102,12 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
 
 
 def say_what_failed(error: Exception) -> None:
-    """A callback that cannot be answered leaves what is on screen and says why above it; a bug stays an error."""
-    if not isinstance(error, Unavailable):
-        raise error
-    words = [html.B(f"{error.title}. "), error.text]
+    """A callback that cannot be answered, for whatever reason, leaves what is on screen and says why above it."""
+    if isinstance(error, Unavailable):
+        words: list[Any] = [html.B(f"{error.title}. "), error.text]
+    else:
+        log.error("a callback failed", exc_info=error)
+        words = [html.B("This could not be answered. "), f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error})."]
     set_props(ids.BANNER, {"children": banner("crit", "failed", words, html.A("Reload", href=""))})
 
 

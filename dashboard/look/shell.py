@@ -138,7 +138,8 @@ def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
 def badge(status: Status) -> tuple[list[Any], str]:
     """(content, class) of the badge: what the figures rest on, on every page."""
     if status.block is None:
-        return [html.Span("No data")], "badge-s sample"
+        words = "Unreadable" if status.fault else "No data"
+        return [html.Span(words, title=status.fault or None)], "badge-s sample"
     when = fmt.utc(status.block_time)
     if status.synthetic:
         content = [icon("about"), html.Span("Sample"), html.Span(f"data · {when}", className="opt")]
@@ -153,7 +154,7 @@ def badge(status: Status) -> tuple[list[Any], str]:
 def foot(status: Status) -> list[Any]:
     """Snapshot and protocol revision at the foot of the navigation."""
     if status.block is None:
-        return ["No snapshot yet"]
+        return [status.fault or "No snapshot yet"]
     return [
         "Snapshot ",
         html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash),

@@ -41,14 +41,18 @@ def build(source: Source, _search: str) -> html.Div:
     """The page of the newest snapshot, or what is missing and the command that fills it."""
     try:
         book = source.book()
-        run = source.run(book.market.snapshot)
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
+    text = "The snapshot is here, but no risk run of it is stored. This computes one:"
+    instead = empty("No run yet", text, NO_RUN)
+    try:
+        run = source.run(book.market.snapshot)
+    except Unavailable as nothing:  # what is exact does not rest on the run, and stays
+        run, instead = None, empty(nothing.title, nothing.text, nothing.command)
     today = position(book)
     parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
     if run is None:
-        text = "The snapshot is here, but no risk run of it is stored. This computes one:"
-        parts += [html.Section(empty("No run yet", text, NO_RUN), className="card"), strip(_position_items(today))]
+        parts += [html.Section(instead, className="card"), strip(_position_items(today))]
     else:
         say = verdict(run, today)
         parts += [

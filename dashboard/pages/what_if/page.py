@@ -161,8 +161,11 @@ def waited_for(source: Source, lane: Lane, reader: str, data: dict | None, snaps
 
     Returns at once. While the work waits or runs the table before it stays on screen, and the clock asks again.
     """
-    book = source.book(snapshot)
-    run = source.run(book.market.snapshot)
+    try:
+        book = source.book(snapshot)
+        run = source.run(book.market.snapshot)
+    except Unavailable as nothing:
+        return empty(nothing.title, nothing.text, nothing.command), None, "", "prog", True
     if run is None:
         return _no_scenario(), None, "", "prog", True
     state = WhatIf.from_store(data)
