@@ -15,6 +15,7 @@ from dashboard import api, guard, ids
 from dashboard.look import formatting as fmt
 from dashboard.look import shell as layout
 from dashboard.look.components import banner, empty, missing
+from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
 from dashboard.pages.about import page as about
@@ -104,7 +105,7 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
 def say_what_failed(error: Exception) -> None:
     """A callback that cannot be answered, for whatever reason, leaves what is on screen and says why above it."""
     if isinstance(error, Unavailable):
-        words: list[Any] = [html.B(f"{error.title}. "), error.text]
+        words: list[Any] = [html.B(marked(f"{error.title}. ")), error.text]
     else:
         log.error("a callback failed", exc_info=error)
         words = [html.B("This could not be answered. "), f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error})."]

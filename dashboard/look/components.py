@@ -10,6 +10,7 @@ from dash import dcc, html
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.axes import CONFIG
+from dashboard.look.escaping import marked, named, shown
 from dashboard.look.theme import reserve_token
 from dashboard.market.book import Estimate
 from dashboard.market.drivers import Driver
@@ -23,11 +24,12 @@ def icon(name: str) -> html.I:
 
 def pill(severity: str, text: str, title: str = "") -> html.Span:
     """Severity as shape, word and colour together: ok, watch, warn, crit; flat says something neutral."""
-    return html.Span(text, className=f"sev {severity}", title=title or None)
+    return html.Span(marked(text), className=f"sev {severity}", title=marked(title) or None)
 
 
 def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
     """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
+    text = marked(text)
     parts: list[Children] = [html.Span(text, className="txt", title=text)]
     if source:
         parts.append(
@@ -51,7 +53,7 @@ def card(
     flush: bool = False,
     source: str = "/api/v1/summary",
 ) -> html.Section:
-    head = [html.H2(title), html.Span(sub, className="sub") if isinstance(sub, str) else sub]
+    head = [html.H2(marked(title)), html.Span(marked(sub), className="sub") if isinstance(sub, str) else sub]
     if right is not None:
         head += [html.Span(className="sp"), right]
     parts = [html.Header(head), html.Div(body, className="body flush scrollx" if flush else "body")]
@@ -103,8 +105,8 @@ def kpi(
     return html.Section(
         [
             html.Div([html.Span(label, title=meaning or None), html.Span(className="sp"), severity], className="lab"),
-            html.Div(value, className="val", id=component_id),
-            html.Div(note, className="del"),
+            html.Div(shown(value), className="val", id=component_id),
+            html.Div(shown(note), className="del"),
             html.Div([html.Span(meta), html.Span(className="sp"), html.Span(right)], className="meta"),
         ],
         className="card kpi",
@@ -118,8 +120,8 @@ def strip(items: Iterable[tuple[str, Children, str]]) -> html.Section:
             html.Div(
                 [
                     html.Div(label, className="l", title=label),
-                    html.Div(value, className="v"),
-                    html.Div(note, className="n", title=note),
+                    html.Div(shown(value), className="v"),
+                    html.Div(marked(note), className="n", title=marked(note)),
                 ]
             )
             for label, value, note in items
@@ -131,7 +133,7 @@ def strip(items: Iterable[tuple[str, Children, str]]) -> html.Section:
 def token(symbol: str) -> html.Span:
     """A reserve's name with its colour."""
     dot = html.I(className="dot", style={"background": f"var(--ui-{reserve_token(symbol)})"})
-    return html.Span([dot, symbol or fmt.MISSING], className="tok")
+    return html.Span([dot, named(symbol) or fmt.MISSING], className="tok")
 
 
 def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], tight: bool = False) -> html.Table:
@@ -142,7 +144,7 @@ def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], 
             html.Thead(html.Tr([html.Th(text, className=cls) for (text, _), cls in zip(head, numeric, strict=True)])),
             html.Tbody(
                 [
-                    html.Tr([html.Td(cell, className=cls) for cell, cls in zip(row, numeric, strict=True)])
+                    html.Tr([html.Td(shown(cell), className=cls) for cell, cls in zip(row, numeric, strict=True)])
                     for row in rows
                 ]
             ),
@@ -153,9 +155,9 @@ def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], 
 
 def empty(title: str, text: Children, command: str = "") -> html.Div:
     """What is missing, what it means, and the command that fills it."""
-    parts: list[Children] = [html.B(title), html.P(text)]
+    parts: list[Children] = [html.B(marked(title)), html.P(shown(text))]
     if command:
-        parts.append(html.Code(command))
+        parts.append(html.Code(marked(command)))
     return html.Div(parts, className="empty")
 
 
@@ -183,7 +185,7 @@ def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
 
 def banner(severity: str, word: str, text: Children, action: Children = None) -> html.Div:
     return html.Div(
-        [pill(severity, word), html.Span(text), html.Span(className="sp"), action],
+        [pill(severity, word), html.Span(shown(text)), html.Span(className="sp"), action],
         className=f"banner {severity}",
         role="status",
     )
@@ -206,7 +208,7 @@ def compare(
 
 
 def address(text: str) -> html.Span:
-    return html.Span(fmt.short_hash(text), className="mono", title=text)
+    return html.Span(marked(fmt.short_hash(text)), className="mono", title=marked(text))
 
 
 def slider_row(driver: Driver, value: float, note: str) -> html.Div:

@@ -11,6 +11,7 @@ from dash import dcc, html
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import icon
+from dashboard.look.escaping import marked, named
 from dashboard.market.warehouse import Source, Status
 
 FIRST_SCRIPT = """
@@ -139,13 +140,13 @@ def badge(status: Status) -> tuple[list[Any], str]:
     """(content, class) of the badge: what the figures rest on, on every page."""
     if status.block is None:
         words = "Unreadable" if status.fault else "No data"
-        return [html.Span(words, title=status.fault or None)], "badge-s sample"
+        return [html.Span(words, title=marked(status.fault) or None)], "badge-s sample"
     when = fmt.utc(status.block_time)
     if status.synthetic:
         content = [icon("about"), html.Span("Sample"), html.Span(f"data · {when}", className="opt")]
         return content, "badge-s sample"
     content = [
-        html.Span(status.market), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
+        html.Span(named(status.market)), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
         html.Span(f"· {fmt.age(status.age_seconds)}"),
     ]  # fmt: skip
     return content, "badge-s old" if status.stale else "badge-s"
@@ -154,12 +155,12 @@ def badge(status: Status) -> tuple[list[Any], str]:
 def foot(status: Status) -> list[Any]:
     """Snapshot and protocol revision at the foot of the navigation."""
     if status.block is None:
-        return [status.fault or "No snapshot yet"]
+        return [marked(status.fault) or "No snapshot yet"]
     return [
         "Snapshot ",
-        html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash),
+        html.Span(marked(fmt.short_hash(status.snapshot_hash)), className="mono", title=marked(status.snapshot_hash)),
         html.Br(),
-        f"{status.market}",
+        named(status.market),
         html.Br(),
         f"Pool revision {status.revision} ({status.version})",
         html.Br(),

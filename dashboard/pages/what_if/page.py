@@ -10,6 +10,7 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
+from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.book import Book
 from dashboard.market.drivers import DRIVERS
@@ -62,7 +63,7 @@ def build(source: Source, search: str) -> html.Div:
 
 def _drivers(book: Book, state: WhatIf) -> html.Aside:
     notes, store = shocks.driver_notes(book), state.to_store()
-    fixed = ", ".join(book.assets.fixed)
+    fixed = ", ".join(map(named, book.assets.fixed))
     words = f"Fixed at their oracle, moved by nothing: {fixed}." if fixed else "No reserve here has a fixed oracle."
     reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
     groups = [

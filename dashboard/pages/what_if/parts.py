@@ -9,6 +9,7 @@ from dash import html
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, compare, empty, error_text, table, token
+from dashboard.look.escaping import marked
 from dashboard.market.book import Estimate
 from dashboard.market.lane import State
 from dashboard.market.state import PRESETS, WhatIf, preset_of
@@ -109,7 +110,7 @@ def wait_words(state: State) -> str:
 
 def outlook_note(result: Simulation) -> str:
     paths = f"{fmt.count(result.n_paths)} paths"
-    return f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}"
+    return marked(f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}")
 
 
 def _comparison(row: Comparison) -> tuple[Any, ...]:
