@@ -18,14 +18,11 @@ from dashboard.look.components import banner, empty, missing
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
-from dashboard.pages.about import page as about
-from dashboard.pages.overview import page as overview
-from dashboard.pages.what_if import page as what_if
+from dashboard.pages import PAGES
 
 log = logging.getLogger(__name__)
 
 WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has the place"
-PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 
 
@@ -42,17 +39,18 @@ def create_app(source: Source | None = None, names: guard.Names | None = None) -
         update_title=None,
         index_string=layout.INDEX,
         external_stylesheets=[BOOTSTRAP],
-        suppress_callback_exceptions=True,
         on_error=say_what_failed,
         assets_folder=str(Path(__file__).parent / "assets"),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     _serve_bootstrap(app.server)
     api.register(app.server, source)
-    app.layout = layout.shell(PAGES)
+    app.layout = layout.shell()
+    # A page comes and goes, so Dash is told once what exists on any of them; a callback on anything else is an error.
+    app.validation_layout = html.Div([app.layout, *[page.outline() for page in PAGES]])
     _register_shell(app, source)
-    for module in (overview, what_if, about):
-        module.register(app, source)
+    for page in PAGES:
+        page.register(app, source)
     # Last: the hashes are of all inline scripts, and each callback could have brought one.
     hashes = [*app.csp_hashes(), guard.script_hash(layout.FIRST_SCRIPT)]
     guard.protect(app.server, names or guard.Names.of_environment(), guard.policy(hashes))

@@ -11,9 +11,8 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.axes import CONFIG
 from dashboard.look.escaping import marked, named, shown
+from dashboard.look.shapes import Handle, Shown
 from dashboard.look.theme import reserve_token
-from dashboard.market.book import Estimate
-from dashboard.market.drivers import Driver
 
 Children = Any
 
@@ -70,7 +69,7 @@ def graph(component_id: str, height: int, label: str, figure: dict | None = None
     return html.Div(chart, role="img", **{"aria-label": label})
 
 
-def error_text(estimate: Estimate) -> str:
+def error_text(estimate: Shown) -> str:
     """What stands beside a figure: its 95 % interval, or that too few draws carry one."""
     if estimate.n_positive == 0:
         return ""  # nothing was drawn that could carry an error; the note says so
@@ -84,7 +83,7 @@ def error_text(estimate: Estimate) -> str:
     return fmt.money_error(estimate.value, estimate.half_width)
 
 
-def money_value(estimate: Estimate) -> list[Children]:
+def money_value(estimate: Shown) -> list[Children]:
     """A figure in dollars with its error beside it, smaller."""
     return [
         html.Span(fmt.money(estimate.value), title=fmt.money_full(estimate.value)),
@@ -211,7 +210,7 @@ def address(text: str) -> html.Span:
     return html.Span(marked(fmt.short_hash(text)), className="mono", title=marked(text))
 
 
-def slider_row(driver: Driver, value: float, note: str) -> html.Div:
+def slider_row(driver: Handle, value: float, note: str) -> html.Div:
     """A driver: label, number, reset, track with a fill from the baseline to the handle, and what it moves."""
     position = driver.position(driver.baseline)
     props = {k: getattr(driver, k) for k in ("key", "low", "high", "baseline", "unit")}

@@ -12,7 +12,7 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import icon
 from dashboard.look.escaping import marked, named
-from dashboard.market.warehouse import Source, Status
+from dashboard.look.shapes import Snapshot
 
 FIRST_SCRIPT = """
 // Before the first paint: the theme of the link (?theme=light), else the one chosen last.
@@ -50,17 +50,24 @@ INDEX = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: where it is, the question it answers, and how it is built from a source and the address' query."""
+    """One page: where it is, the question it answers, and the three functions that make it.
+
+    build: content from a source and the address' query. outline: the same without data, with every component that a
+    callback names, so that Dash checks the callbacks when the workbench starts. register: adds the callbacks to an
+    app that shows a source.
+    """
 
     path: str
     title: str
     question: str
     icon: str
     group: str
-    build: Callable[[Source, str], Any]
+    build: Callable[[Any, str], Any]
+    outline: Callable[[], Any] = html.Div
+    register: Callable[[Any, Any], None] = lambda app, source: None
 
 
-def shell(pages: tuple[Page, ...]) -> html.Div:
+def shell() -> html.Div:
     """The frame that stays while pages change."""
     return html.Div(
         [
@@ -136,7 +143,7 @@ def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
     return links
 
 
-def badge(status: Status) -> tuple[list[Any], str]:
+def badge(status: Snapshot) -> tuple[list[Any], str]:
     """(content, class) of the badge: what the figures rest on, on every page."""
     if status.block is None:
         words = "Unreadable" if status.fault else "No data"
@@ -152,7 +159,7 @@ def badge(status: Status) -> tuple[list[Any], str]:
     return content, "badge-s old" if status.stale else "badge-s"
 
 
-def foot(status: Status) -> list[Any]:
+def foot(status: Snapshot) -> list[Any]:
     """Snapshot and protocol revision at the foot of the navigation."""
     if status.block is None:
         return [marked(status.fault) or "No snapshot yet"]

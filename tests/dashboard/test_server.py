@@ -11,14 +11,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 import dashboard.__main__ as command
+from dashboard import ids
 from dashboard.app import create_app
+from dashboard.look.shell import Page
 from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.pages import PAGES
 from tests.dashboard.conftest import MemorySource
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -155,3 +159,37 @@ def fetch(url: str, patience: float = 20.0) -> dict:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+
+
+def ids_of(component: object) -> Iterator[object]:
+    """Every id in a tree of components, pattern-matching ones by their kind."""
+    if isinstance(component, list | tuple):
+        for part in component:
+            yield from ids_of(part)
+    elif hasattr(component, "to_plotly_json"):
+        own = getattr(component, "id", None)
+        if own is not None:
+            yield own["type"] if isinstance(own, dict) else own
+        yield from ids_of(getattr(component, "children", None))
+
+
+def test_dash_checks_every_callback_and_each_names_what_a_page_has(source: MemorySource) -> None:
+    app = create_app(source)
+    assert app.config.suppress_callback_exceptions is False
+    known = set(ids_of(app.validation_layout)) | {"chip"}  # chips are made by a callback
+    asked = app.server.test_client().get("/_dash-dependencies", base_url="http://127.0.0.1").json
+    for callback in asked:
+        for part in [*callback["inputs"], *callback["state"]]:
+            name = json.loads(part["id"])["type"] if part["id"].startswith("{") else part["id"]
+            assert name in known, part
+        for output in callback["output"].strip(".").split("..."):
+            name = output.rsplit(".", 1)[0]
+            name = json.loads(name)["type"] if name.startswith("{") else name
+            assert name in known, output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
+def test_an_outline_holds_every_id_of_the_page_with_data(source: MemorySource, page: Page) -> None:
+    named = {name for name in vars(ids).values() if isinstance(name, str)}
+    built = {i for i in ids_of(page.build(source, "")) if i in named}
+    assert built <= set(ids_of(page.outline()))

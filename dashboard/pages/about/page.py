@@ -89,7 +89,3 @@ def build(_source: Source, _search: str) -> html.Div:
 
 
 PAGE = Page("/about", "About", "How are the figures made?", "about", "Trust", build)
-
-
-def register(app: object, source: Source) -> None:
-    """Nothing on this page changes by itself."""

@@ -236,9 +236,6 @@ def _accounts(today: Position) -> Any:
     return table(head, rows, tight=True)
 
 
-PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build)
-
-
 def register(app: Dash, source: Source) -> None:
     """Charts follow the theme; they are drawn from the snapshot that the page was built from."""
 
@@ -259,3 +256,12 @@ def register(app: Dash, source: Source) -> None:
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:
         return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)
+
+
+def outline() -> html.Div:
+    """The charts that the callbacks fill."""
+    charts = (ids.OVERVIEW_FAN, ids.OVERVIEW_DISTRIBUTION, ids.OVERVIEW_SEIZED, ids.OVERVIEW_DEBT)
+    return html.Div([graph(chart, 234, "") for chart in charts])
+
+
+PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build, outline, register)

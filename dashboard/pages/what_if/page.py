@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,6 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
-from dashboard.market.book import Book
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.lane import Lane
 from dashboard.market.state import PRESETS, WhatIf
@@ -35,6 +35,17 @@ def build(source: Source, search: str) -> html.Div:
     state, problems = WhatIf.from_query(search)
     at = book.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
+    return _frame(state, shocks.driver_notes(book), book.assets.fixed, stamp, problems)
+
+
+def outline() -> html.Div:
+    """The page before any data: every component that a callback names."""
+    return _frame(WhatIf(), {driver.key: driver.note for driver in DRIVERS}, (), "", ())
+
+
+def _frame(
+    state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], stamp: str, problems: Sequence[str]
+) -> html.Div:
     answers = html.Div(
         [
             html.Section(id=ids.COMPARE, className="grid g4 cmps"),
@@ -48,7 +59,7 @@ def build(source: Source, search: str) -> html.Div:
             *[banner("watch", "link", text) for text in problems],
             html.Div(id=ids.CHIPS, className="chips scroll"),
             html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
-            html.Div([_drivers(book, state), answers], className="wi"),
+            html.Div([_drivers(state, notes, fixed), answers], className="wi"),
             dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
             dcc.Store(id=ids.SETTLED),
             dcc.Store(id=ids.READER, data=uuid4().hex),
@@ -61,10 +72,13 @@ def build(source: Source, search: str) -> html.Div:
     )
 
 
-def _drivers(book: Book, state: WhatIf) -> html.Aside:
-    notes, store = shocks.driver_notes(book), state.to_store()
-    fixed = ", ".join(map(named, book.assets.fixed))
-    words = f"Fixed at their oracle, moved by nothing: {fixed}." if fixed else "No reserve here has a fixed oracle."
+def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
+    store = state.to_store()
+    words = (
+        f"Fixed at their oracle, moved by nothing: {', '.join(map(named, fixed))}."
+        if fixed
+        else "No reserve here has a fixed oracle."
+    )
     reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
     groups = [
         html.Details(
@@ -188,9 +202,6 @@ def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
     return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
 
 
-PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build)
-
-
 def register(app: Dash, source: Source) -> None:
     """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests.
 
@@ -273,3 +284,6 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.QUERY, "data"),
         Input(ids.SIMULATION_FOR, "data"),
     )
+
+
+PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build, outline, register)
