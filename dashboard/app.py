@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
@@ -58,16 +59,14 @@ def create_app(source: Source | None = None, names: guard.Names | None = None) -
 
 
 def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
-    """Content, title, question, both navigations and the snapshot of a page."""
+    """Content, title, question, the three navigations (side, bottom, menu) and the snapshot of a page."""
     page = next((p for p in PAGES if p.path == path), None)
     if page is None:
-        content: Any = html.Section(
-            empty("No such page", f"Nothing is at {path}. The pages are in the navigation."), className="card"
-        )
+        content: Any = dbc.Card(empty("No such page", f"Nothing is at {path}. The pages are in the navigation."))
         title, question = "Not found", ""
     else:
         content, title, question = build(page, source, search), page.title, page.question
-    links = layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES, path, grouped=False)
+    links = [layout.nav_links(PAGES, path, grouped) for grouped in (True, False, True)]
     return content, title, question, *links, source.status().snapshot_hash
 
 
@@ -117,6 +116,7 @@ def _register_shell(app: Dash, source: Source) -> None:
         Output(ids.QUESTION, "children"),
         Output(ids.NAV, "children"),
         Output(ids.BOTTOM_NAV, "children"),
+        Output(ids.MENU_NAV, "children"),
         Output(ids.SNAPSHOT, "data"),
         Input(ids.URL, "pathname"),
         State(ids.URL, "search"),
@@ -128,12 +128,14 @@ def _register_shell(app: Dash, source: Source) -> None:
         Output(ids.STATUS, "children"),
         Output(ids.STATUS, "className"),
         Output(ids.NAV_FOOT, "children"),
+        Output(ids.MENU_FOOT, "children"),
         Output(ids.BANNER, "children"),
         Input(ids.CLOCK, "n_intervals"),
         Input(ids.SNAPSHOT, "data"),
     )
     def tick(_: int, shown: str | None) -> tuple[Any, ...]:
-        return show_status(source, shown)
+        badge, style, foot, said = show_status(source, shown)
+        return badge, style, foot, foot, said
 
     app.clientside_callback(
         ClientsideFunction("workbench", "theme"),
@@ -144,8 +146,16 @@ def _register_shell(app: Dash, source: Source) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("workbench", "share"),
-        Output(ids.SHARE_TEXT, "children"),
+        Output(ids.COPIED, "children"),
+        Output(ids.COPIED, "is_open"),
         Input(ids.SHARE, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("workbench", "menu"),
+        Output(ids.MENU, "is_open"),
+        Input(ids.MENU_BUTTON, "n_clicks"),
+        Input(ids.URL, "pathname"),
         prevent_initial_call=True,
     )
 

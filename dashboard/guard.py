@@ -58,7 +58,7 @@ class Names:
     def of_environment(cls) -> Names:
         """From `HOST` (what is listened on) and `DASHBOARD_HOSTS`. Raises `ValueError` for a name that is none."""
         listening = os.environ.get("HOST", "").strip()
-        given = [text.strip() for text in os.environ.get(SETTING, "").split(",") if text.strip()]
+        given = [text.strip() for text in os.environ.get("DASHBOARD_HOSTS", "").split(",") if text.strip()]
         for text in given:
             if name_of(text) is None:
                 raise ValueError(f"{SETTING}={text}: expected names such as risk.example.org, separated by commas")
@@ -102,14 +102,14 @@ def protect(server: Flask, names: Names, content_policy: str) -> None:
 
     @server.before_request
     def check() -> Response | None:
-        if not names.known(request.environ.get("HTTP_HOST")):
+        if not names.known(request.headers.get("Host")):
             return _refused(
                 "The Host header does not name this server. Open it as http://127.0.0.1 with its port, "
                 f"or add the name to {SETTING} and start again.",
                 400,
             )
         origin = request.headers.get("Origin")
-        if origin is not None and not _same_origin(origin, request.environ["HTTP_HOST"], names):
+        if origin is not None and not _same_origin(origin, request.headers["Host"], names):
             return _refused("The request comes from a page of another site.", 403)
         return None
 

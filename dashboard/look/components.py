@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from dashboard import ids
@@ -26,7 +27,7 @@ def pill(severity: str, text: str, title: str = "") -> html.Span:
     return html.Span(marked(text), className=f"sev {severity}", title=marked(title) or None)
 
 
-def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
+def passport(text: str, source: str = "/api/v1/summary") -> dbc.CardFooter:
     """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
     text = marked(text)
     parts: list[Children] = [html.Span(text, className="txt", title=text)]
@@ -40,7 +41,7 @@ def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
                 **{"aria-label": "The figures as JSON"},
             )
         )
-    return html.Div(parts, className="pass")
+    return dbc.CardFooter(parts, className="pass")
 
 
 def card(
@@ -51,14 +52,22 @@ def card(
     right: Children = None,
     flush: bool = False,
     source: str = "/api/v1/summary",
-) -> html.Section:
+) -> dbc.Card:
+    """A titled card: what it is, what it shows, and its passport. flush: the body reaches the edges, as tables do."""
     head = [html.H2(marked(title)), html.Span(marked(sub), className="sub") if isinstance(sub, str) else sub]
     if right is not None:
         head += [html.Span(className="sp"), right]
-    parts = [html.Header(head), html.Div(body, className="body flush scrollx" if flush else "body")]
+    parts: list[Children] = [dbc.CardHeader(head), dbc.CardBody(body, className="flush scrollx" if flush else "")]
     if footer:
         parts.append(passport(footer, source))
-    return html.Section(parts, className="card")
+    return dbc.Card(parts)
+
+
+def row(cards: Iterable[tuple[Children, Mapping[str, int]]], **more: Any) -> dbc.Row:
+    """Cards beside each other on the grid of twelve. A card's widths by breakpoint: `{"md": 6}` is half from 768 px."""
+    return dbc.Row(
+        [dbc.Col(content, **{"width": 12} | dict(widths)) for content, widths in cards], className="g", **more
+    )
 
 
 def graph(component_id: str, height: int, label: str, figure: dict | None = None) -> html.Div:
@@ -100,15 +109,19 @@ def kpi(
     severity: Children = None,
     meaning: str = "",
     right: str = "",
-) -> html.Section:
-    return html.Section(
+) -> dbc.Card:
+    """A key figure with its error, a note, and what it is measured over; `meaning` is told on hover and focus."""
+    name = f"{component_id}-label"
+    tip = dbc.Tooltip(meaning, target=name, placement="top") if meaning else None
+    focus = {"tabIndex": 0} if meaning else {}
+    return dbc.Card(
         [
-            html.Div([html.Span(label, title=meaning or None), html.Span(className="sp"), severity], className="lab"),
+            html.Div([html.Span(label, id=name, **focus), tip, html.Span(className="sp"), severity], className="lab"),
             html.Div(shown(value), className="val", id=component_id),
             html.Div(shown(note), className="del"),
             html.Div([html.Span(meta), html.Span(className="sp"), html.Span(right)], className="meta"),
         ],
-        className="card kpi",
+        className="kpi",
     )
 
 
@@ -162,12 +175,13 @@ def empty(title: str, text: Children, command: str = "") -> html.Div:
 
 def missing(title: str, text: Children, command: str = "") -> html.Div:
     """A page that has nothing to show yet."""
-    return html.Div(html.Section(empty(title, text, command), className="card"), className="page")
+    return html.Div(dbc.Card(empty(title, text, command)), className="page")
 
 
 def skeleton(rows: int) -> html.Div:
     """The shape of a table that is on its way."""
-    return html.Div([html.Div(className="skel") for _ in range(rows)], className="skels", **{"aria-hidden": "true"})
+    bars = [dbc.Placeholder(className="skel w-100", animation="glow") for _ in range(rows)]
+    return html.Div(bars, className="skels", **{"aria-hidden": "true"})
 
 
 def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
@@ -182,27 +196,29 @@ def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
     return html.Div(marks, className="leg")
 
 
-def banner(severity: str, word: str, text: Children, action: Children = None) -> html.Div:
-    return html.Div(
+def banner(severity: str, word: str, text: Children, action: Children = None) -> dbc.Alert:
+    """A line above the page: severity in shape and word, what happened, and what can be done."""
+    return dbc.Alert(
         [pill(severity, word), html.Span(shown(text)), html.Span(className="sp"), action],
         className=f"banner {severity}",
-        role="status",
+        color="secondary",
+        fade=False,
     )
 
 
 def compare(
     component_id: str, label: str, value: str, baseline: str, change: str, tone: str, title: str = ""
-) -> html.Section:
+) -> dbc.Card:
     """A figure in the scenario, the same in the baseline, and the difference in words and colour."""
     tag = pill("flat", "exact", "Exact: every account, no sampling")
-    return html.Section(
+    return dbc.Card(
         [
             html.Div([html.Span(label), html.Span(className="sp"), tag], className="lab"),
             html.Div(value, className="val", id=component_id, title=title or None),
             html.Div(f"baseline {baseline}", className="bl"),
             html.Div(change, className=f"dl {tone}"),
         ],
-        className="card cmp",
+        className="cmp",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from dashboard import ids
@@ -84,7 +85,7 @@ def shell() -> html.Div:
                         ],
                         className="brand",
                     ),
-                    html.Div(id=ids.NAV),
+                    dbc.Nav(id=ids.NAV, vertical=True),
                     html.Div(id=ids.NAV_FOOT, className="foot"),
                 ],
                 className="side",
@@ -94,6 +95,14 @@ def shell() -> html.Div:
                 [
                     html.Header(
                         [
+                            html.Button(
+                                icon("menu"),
+                                id=ids.MENU_BUTTON,
+                                className="ctl icon only-s",
+                                n_clicks=0,
+                                title="Pages and snapshot",
+                                **{"aria-label": "Pages and snapshot"},
+                            ),
                             html.H1(id=ids.TITLE),
                             html.Span(id=ids.QUESTION, className="q"),
                             html.Span(className="sp"),
@@ -107,7 +116,7 @@ def shell() -> html.Div:
                                 **{"aria-label": "Light or dark"},
                             ),
                             html.Button(
-                                [icon("share"), html.Span("Share", id=ids.SHARE_TEXT)],
+                                [icon("share"), html.Span("Share")],
                                 id=ids.SHARE,
                                 className="ctl opt",
                                 n_clicks=0,
@@ -120,7 +129,17 @@ def shell() -> html.Div:
                 ],
                 style={"minWidth": 0},
             ),
-            html.Nav(id=ids.BOTTOM_NAV, className="bottom", **{"aria-label": "Pages"}),
+            html.Nav(dbc.Nav(id=ids.BOTTOM_NAV, fill=True), className="bottom", **{"aria-label": "Pages"}),
+            dbc.Offcanvas(
+                [dbc.Nav(id=ids.MENU_NAV, vertical=True), html.Div(id=ids.MENU_FOOT, className="foot")],
+                id=ids.MENU,
+                title="Liquidation risk",
+                is_open=False,
+                className="side-s",
+            ),
+            dbc.Toast(
+                id=ids.COPIED, header="Share", is_open=False, dismissable=True, duration=3_000, className="toast-s"
+            ),
         ],
         className="shell",
     )
@@ -136,8 +155,11 @@ def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
             group = page.group
         on = page.path == path
         links.append(
-            dcc.Link(
-                [icon(page.icon), html.Span(page.title)], href=page.path, className="on" if on else "", title=page.title
+            dbc.NavLink(
+                [icon(page.icon), html.Span(page.title, title=page.title)],
+                href=page.path,
+                className="on" if on else "",
+                active=on,
             )
         )
     return links

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import Dash, Input, Output, State, html
 
 from dashboard import ids
@@ -20,6 +21,7 @@ from dashboard.look.components import (
     missing,
     money_value,
     pill,
+    row,
     strip,
     table,
     token,
@@ -28,7 +30,7 @@ from dashboard.look.shell import Page
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.warehouse import Source, Unavailable
 from dashboard.pages.overview import charts as figures
-from dashboard.pages.overview.answers import WATCH_HF, Position, Verdict, position, verdict
+from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
 
 NO_RUN = "python -m flows risk-scenarios"
@@ -52,7 +54,7 @@ def build(source: Source, _search: str) -> html.Div:
     today = position(book)
     parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
     if run is None:
-        parts += [html.Section(instead, className="card"), strip(_position_items(today))]
+        parts += [dbc.Card(instead), strip(_position_items(today))]
     else:
         say = verdict(run, today)
         parts += [
@@ -85,11 +87,12 @@ def _verdict(say: Verdict) -> html.Section:
     return html.Section([pill(say.severity, say.word, rule), html.P(words)], className="verdict")
 
 
-def _kpis(run: Run, today: Position, say: Verdict) -> html.Section:
-    return html.Section([_lar_card(run, today, say), _tail_card(run), _watch_card(today)], className="grid g3")
+def _kpis(run: Run, today: Position, say: Verdict) -> dbc.Row:
+    cards = (_lar_card(run, today, say), _tail_card(run), _watch_card(today))
+    return row((one, {"md": 4}) for one in cards)
 
 
-def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
+def _lar_card(run: Run, today: Position, say: Verdict) -> dbc.Card:
     lar, seized = run.estimate("lar_repaid", 0.99), run.estimate("lar_seized", 0.99)
     part = lar.value / today.borrowed_usd if today.borrowed_usd else 0.0
     state = pill("watch", "few draws", FEW) if lar.few_draws else pill(say.severity, say.word.lower())
@@ -104,7 +107,7 @@ def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
     )
 
 
-def _tail_card(run: Run) -> html.Section:
+def _tail_card(run: Run) -> dbc.Card:
     tail, var = run.estimate("es_deficit", 0.99), run.estimate("var_deficit", 0.99)
     if tail.n_positive == 0:
         note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
@@ -123,7 +126,7 @@ def _tail_card(run: Run) -> html.Section:
     )
 
 
-def _watch_card(today: Position) -> html.Section:
+def _watch_card(today: Position) -> dbc.Card:
     part = today.watch_debt_usd / today.borrowed_usd if today.borrowed_usd else 0.0
     below = pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None
     return kpi(
@@ -165,7 +168,7 @@ def _chance(chance: Estimate) -> Any:
     return [fmt.share(chance.value), html.Span(error, className="err")]
 
 
-def _risk_cards(run: Run) -> html.Section:
+def _risk_cards(run: Run) -> dbc.Row:
     lar = run.get("lar_repaid", 0.99)
     says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
     fan = card(
@@ -180,10 +183,10 @@ def _risk_cards(run: Run) -> html.Section:
         f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
         "by reserve, mean path",
     )
-    return html.Section([fan, _distribution_card(run), sold], className="grid g3 risk")
+    return row((one, {"xl": 4}) for one in (fan, _distribution_card(run), sold))
 
 
-def _distribution_card(run: Run) -> html.Section:
+def _distribution_card(run: Run) -> dbc.Card:
     title = "Distribution of debt repaid"
     if not run.histogram:
         return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
@@ -198,7 +201,7 @@ def _distribution_card(run: Run) -> html.Section:
     )
 
 
-def _exact_cards(today: Position, book: Book) -> html.Section:
+def _exact_cards(today: Position, book: Book) -> dbc.Row:
     snapshot = book.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
     note = (
@@ -207,7 +210,17 @@ def _exact_cards(today: Position, book: Book) -> html.Section:
     )
     histogram = card(
         "Debt by health factor",
-        [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+        dbc.Tabs(
+            [
+                dbc.Tab(
+                    [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+                    label="Chart",
+                    tab_id="chart",
+                ),
+                dbc.Tab(html.Div(_buckets(today.buckets), className="scrolly"), label="Table", tab_id="table"),
+            ],
+            active_tab="chart",
+        ),
         f"USD · every account, exact · e-mode thresholds applied · {stamp}",
         f"{fmt.count(today.n_with_debt)} accounts with debt",
         legend([("scenario", "exposed", "block"), ("cat-other", "same-asset loops", "block")]),
@@ -219,7 +232,17 @@ def _exact_cards(today: Position, book: Book) -> html.Section:
         f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
         flush=True,
     )
-    return html.Section([histogram, accounts], className="grid g21")
+    return row([(histogram, {"xl": 8}), (accounts, {"xl": 4})])
+
+
+def _buckets(buckets: Buckets) -> Any:
+    """The chart's figures as text, for those who cannot see it or want to copy them."""
+    head = (("Health factor from", False), ("Exposed", True), ("Same-asset loops", True))
+    rows = [
+        (label, fmt.money(exposed), fmt.money(loops))
+        for label, exposed, loops in zip(buckets.labels, buckets.exposed, buckets.loops, strict=True)
+    ]
+    return table(head, rows, tight=True)
 
 
 def _accounts(today: Position) -> Any:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
+import dash_bootstrap_components as dbc
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
+from dashboard.look.components import banner, card, empty, graph, legend, missing, row, skeleton, slider_row
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
@@ -48,9 +49,9 @@ def _frame(
 ) -> html.Div:
     answers = html.Div(
         [
-            html.Section(id=ids.COMPARE, className="grid g4 cmps"),
-            html.Section([_sweep_card(stamp), _sold_card(stamp)], className="grid g32"),
-            html.Section([_outlook_card(), _accounts_card(stamp)], className="grid g32"),
+            dbc.Row(id=ids.COMPARE, className="g"),
+            row([(_sweep_card(stamp), {"xl": 7}), (_sold_card(stamp), {"xl": 5})]),
+            row([(_outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
         ],
         className="grid",
     )
@@ -80,26 +81,27 @@ def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> h
         else "No reserve here has a fixed oracle."
     )
     reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
-    groups = [
-        html.Details(
-            [
-                html.Summary([icon("chev"), group]),
-                html.Div(
-                    [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == group], className="in"
-                ),
-            ],
-            className="grp",
-            open=True,
-        )
-        for group in dict.fromkeys(d.group for d in DRIVERS)
-    ]
+    names = list(dict.fromkeys(d.group for d in DRIVERS))
+    groups = dbc.Accordion(
+        [
+            dbc.AccordionItem(
+                [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
+                title=name,
+                item_id=name,
+            )
+            for name in names
+        ],
+        always_open=True,
+        flush=True,
+        active_item=names,
+    )
     return html.Aside(
         [
             html.Div(
                 [html.B("Drivers"), html.Span("drag, or type", className="t3 micro"), html.Span(className="sp"), reset],
                 className="hd",
             ),
-            *groups,
+            groups,
             html.Div(words, className="t3 micro", style={"padding": "0 14px 10px"}),
             html.Div(html.Span(id=ids.LINK_TEXT, className="txt mono"), className="pass"),
         ],
@@ -108,14 +110,14 @@ def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> h
     )
 
 
-def _sweep_card(stamp: str) -> html.Section:
+def _sweep_card(stamp: str) -> dbc.Card:
     lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
     chart = graph(ids.SWEEP, 246, "Debt that liquidators repay at once, against the move of ETH: baseline and scenario")
     footer = f"USD · exact, every account · e-modes on · oracle prices · {stamp}"
     return card("Debt repaid as ETH falls", [lines, chart], footer, "other drivers held; click the curve")
 
 
-def _sold_card(stamp: str) -> html.Section:
+def _sold_card(stamp: str) -> dbc.Card:
     blocks = legend([("baseline", "baseline", "block"), ("scenario", "scenario", "block")])
     chart = graph(ids.SOLD, 246, "Collateral seized at once, by reserve: baseline and scenario")
     return card(
@@ -123,7 +125,7 @@ def _sold_card(stamp: str) -> html.Section:
     )
 
 
-def _outlook_card() -> html.Section:
+def _outlook_card() -> dbc.Card:
     body = [
         html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
         html.Div(id=ids.SIMULATION_QUEUE, className="wait", role="status"),
@@ -134,7 +136,7 @@ def _outlook_card() -> html.Section:
     return card("What may happen next", body, footer, note, flush=True, source="")
 
 
-def _accounts_card(stamp: str) -> html.Section:
+def _accounts_card(stamp: str) -> dbc.Card:
     note = html.Span(id=ids.ACCOUNTS_COUNT, className="sub")
     return card(
         "Accounts that fall",
@@ -249,20 +251,20 @@ def _register_browser_side(app: Dash) -> None:
     def browser(function: str, *arguments: Any, initial: bool = False) -> None:
         app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=not initial)
 
-    def row(kind: str) -> dict[str, Any]:
+    def part(kind: str) -> dict[str, Any]:
         return ids.of(kind, MATCH)
 
     browser(
         "row",
-        Output(row("slider"), "value"),
-        Output(row("typed"), "value"),
-        Output(row("row"), "className"),
-        Output(row("fill"), "style"),
-        Output(row("problem"), "children"),
-        Input(row("slider"), "value"),
-        Input(row("typed"), "value"),
-        Input(row("reset"), "n_clicks"),
-        State(row("driver"), "data"),
+        Output(part("slider"), "value"),
+        Output(part("typed"), "value"),
+        Output(part("row"), "className"),
+        Output(part("fill"), "style"),
+        Output(part("problem"), "children"),
+        Input(part("slider"), "value"),
+        Input(part("typed"), "value"),
+        Input(part("reset"), "n_clicks"),
+        State(part("driver"), "data"),
         initial=True,
     )
     browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"))

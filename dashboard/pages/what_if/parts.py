@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import html
 
 from dashboard import ids
@@ -41,7 +42,7 @@ def _change(pair: Pair, text: str) -> tuple[str, str]:
     return (f"▲ {text}", "worse") if pair.change > 0 else (f"▼ {text}", "better")
 
 
-def cards(answer: Answer) -> list[html.Section]:
+def cards(answer: Answer) -> list[dbc.Col]:
     """Four comparisons: debt repaid, collateral seized, deficit, accounts."""
     money = (
         ("cmp-repaid", "Debt repaid now", answer.repaid),
@@ -58,7 +59,7 @@ def cards(answer: Answer) -> list[html.Section]:
     n = answer.accounts
     words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(answer.n_with_debt)}")
     out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
-    return out
+    return [dbc.Col(one, width=6, xl=3) for one in out]
 
 
 def pinned(answer: Answer) -> list[html.Div]:
