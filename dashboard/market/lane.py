@@ -162,5 +162,7 @@ class Lane:
         except Abandoned:
             return None
         except Exception as error:  # whatever it is, the worker lives on and the reader is told
+            if not threading.main_thread().is_alive():
+                return None  # the server was stopped under it; that is no failure
             log.exception("a simulation failed")
             return State("failed", error=error)
