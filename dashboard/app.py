@@ -59,14 +59,14 @@ def create_app(source: Source | None = None, names: guard.Names | None = None) -
 
 
 def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
-    """Content, title, question, the three navigations (side, bottom, menu) and the snapshot of a page."""
+    """Content, title, question, both navigations and the snapshot of a page."""
     page = next((p for p in PAGES if p.path == path), None)
     if page is None:
         content: Any = dbc.Card(empty("No such page", f"Nothing is at {path}. The pages are in the navigation."))
         title, question = "Not found", ""
     else:
         content, title, question = build(page, source, search), page.title, page.question
-    links = [layout.nav_links(PAGES, path, grouped) for grouped in (True, False, True)]
+    links = [layout.nav_links(PAGES, path, grouped) for grouped in (True, False)]
     return content, title, question, *links, source.status().snapshot_hash
 
 
@@ -116,13 +116,16 @@ def _register_shell(app: Dash, source: Source) -> None:
         Output(ids.QUESTION, "children"),
         Output(ids.NAV, "children"),
         Output(ids.BOTTOM_NAV, "children"),
-        Output(ids.MENU_NAV, "children"),
         Output(ids.SNAPSHOT, "data"),
         Input(ids.URL, "pathname"),
         State(ids.URL, "search"),
     )
     def route(path: str, search: str) -> tuple[Any, ...]:
         return open_page(source, path or "/", search or "")
+
+    @app.callback(Output(ids.MENU_NAV, "children"), Input(ids.URL, "pathname"))
+    def menu(path: str) -> list[Any]:
+        return layout.nav_links(PAGES, path or "/", grouped=True)
 
     @app.callback(
         Output(ids.STATUS, "children"),
