@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import sys
 import threading
 from typing import TYPE_CHECKING
 
+from dashboard.guard import Names
+from dashboard.serving import Server, address, open_notice, open_socket
+
 if TYPE_CHECKING:
     from dashboard.market.warehouse import Source
-
-
-def address() -> tuple[str, int]:
-    """HOST and PORT of the environment. Raises `ValueError` when PORT is not a port."""
-    host, text = os.environ.get("HOST", "").strip() or "127.0.0.1", os.environ.get("PORT", "").strip() or "8050"
-    if not text.isdigit() or not 0 < int(text) < 65_536:
-        raise ValueError(f"PORT={text}: expected a number from 1 to 65535")
-    return host, int(text)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """A bound socket, before anything slow: a port in use is said at once. Raises `OSError`."""
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    if os.name == "posix":  # elsewhere this option would let two servers share a port
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def main() -> int:
     """Serve until interrupted. Returns the exit code."""
     try:
         host, port = address()
+        names = Names.of_environment()
         sock = open_socket(host, port)
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -50,17 +30,18 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    from waitress import create_server
-
     from dashboard.app import create_app
     from dashboard.market.warehouse import Warehouse
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     source = Warehouse()
-    server = create_server(create_app(source).server, sockets=[sock], threads=4)
+    server = Server(create_app(source, names).server, sock)
     threading.Thread(target=warm_up, args=(source,), daemon=True, name="warm-up").start()
     shown = f"[{host}]" if ":" in host else host
     print(f"Workbench on http://{shown}:{port}", flush=True)
+    notice = open_notice(host, port)
+    if notice:
+        print(notice, file=sys.stderr, flush=True)
     try:
         server.run()
     except KeyboardInterrupt:
@@ -89,6 +70,9 @@ def warm_up(source: Source) -> None:
             outlook.simulate(book, run.scenario, state)
     except Unavailable:
         return  # the pages say what is missing
+    except Exception:
+        # Nobody waits for this thread: without a word in the log its end would be seen by no one.
+        logging.getLogger(__name__).exception("the first book could not be prepared; pages will try again")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import Any
 
 from flask import Flask, Response, jsonify
 
 from dashboard.market.book import Estimate
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import Source, Status, Unavailable
 from dashboard.pages.overview.answers import position
+
+log = logging.getLogger(__name__)
 
 
 def summary(source: Source) -> dict[str, Any]:
@@ -57,20 +61,37 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     return {name: getattr(estimate, name) for name in Estimate.__slots__}
 
 
+def finite(value: Any) -> Any:
+    """The same with None for every number that JSON has no word for (nan, inf)."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def register(server: Flask, source: Source) -> None:
     """`/health` says that the server answers; `/api/v1/summary` needs data, and says 503 without."""
 
     @server.get("/health")
     def health() -> Response:
-        status = source.status()
-        return jsonify(status="ok", market=status.market or None, block=status.block)
+        try:
+            status = source.status()
+        except Exception as error:  # this answer says that the server lives, whatever the warehouse holds
+            log.exception("the warehouse has no status")
+            status = Status(fault=f"{type(error).__name__}: {error}")
+        fault = {"warehouse": status.fault} if status.fault else {}
+        return jsonify(status="ok", market=status.market or None, block=status.block, **fault)
 
     @server.get("/api/v1/summary")
     def show_summary() -> tuple[Response, int]:
         try:
-            return jsonify(summary(source)), 200
+            return jsonify(finite(summary(source))), 200
         except Unavailable as missing:
             return jsonify(error=missing.title, detail=missing.text, command=missing.command or None), 503
+        except Exception as error:
+            log.exception("the summary failed")
+            return jsonify(error="The figures cannot be shown", detail=f"{type(error).__name__}: {error}"), 503
 
     @server.route("/api/<path:rest>")
     def unknown(rest: str) -> tuple[Response, int]:

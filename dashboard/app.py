@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import ClientsideFunction, Dash, Input, Output, State, html, set_props
 from flask import Flask, Response, send_from_directory
 
-from dashboard import api, ids
+from dashboard import api, guard, ids
 from dashboard.look import formatting as fmt
 from dashboard.look import shell as layout
-from dashboard.look.components import banner, empty
+from dashboard.look.components import banner, empty, missing
+from dashboard.look.escaping import marked
+from dashboard.look.shell import Page
 from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
-from dashboard.pages.about import page as about
-from dashboard.pages.overview import page as overview
-from dashboard.pages.what_if import page as what_if
+from dashboard.pages import PAGES
 
-PAGES = (overview.PAGE, what_if.PAGE, about.PAGE)
+log = logging.getLogger(__name__)
+
+WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has the place"
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 
 
-def create_app(source: Source | None = None) -> Dash:
-    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks."""
+def create_app(source: Source | None = None, names: guard.Names | None = None) -> Dash:
+    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks.
+
+    names: what the server is called, None is from `HOST` and `DASHBOARD_HOSTS`; any other `Host` gets no answer.
+    """
     source = source or Warehouse()
     app = Dash(
         "dashboard",
@@ -33,18 +40,21 @@ def create_app(source: Source | None = None) -> Dash:
         update_title=None,
         index_string=layout.INDEX,
         external_stylesheets=[BOOTSTRAP],
-        suppress_callback_exceptions=True,
         on_error=say_what_failed,
         assets_folder=str(Path(__file__).parent / "assets"),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
     _serve_bootstrap(app.server)
-    _same_origin_only(app.server)
     api.register(app.server, source)
-    app.layout = layout.shell(PAGES)
+    app.layout = layout.shell()
+    # A page comes and goes, so Dash is told once what exists on any of them; a callback on anything else is an error.
+    app.validation_layout = html.Div([app.layout, *[page.outline() for page in PAGES]])
     _register_shell(app, source)
-    for module in (overview, what_if, about):
-        module.register(app, source)
+    for page in PAGES:
+        page.register(app, source)
+    # Last: the hashes are of all inline scripts, and each callback could have brought one.
+    hashes = [*app.csp_hashes(), guard.script_hash(layout.FIRST_SCRIPT)]
+    guard.protect(app.server, names or guard.Names.of_environment(), guard.policy(hashes))
     return app
 
 
@@ -52,14 +62,23 @@ def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
     """Content, title, question, both navigations and the snapshot of a page."""
     page = next((p for p in PAGES if p.path == path), None)
     if page is None:
-        content: Any = html.Section(
-            empty("No such page", f"Nothing is at {path}. The pages are in the navigation."), className="card"
-        )
+        content: Any = dbc.Card(empty("No such page", f"Nothing is at {path}. The pages are in the navigation."))
         title, question = "Not found", ""
     else:
-        content, title, question = page.build(source, search), page.title, page.question
-    links = layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES, path, grouped=False)
+        content, title, question = build(page, source, search), page.title, page.question
+    links = [layout.nav_links(PAGES, path, grouped) for grouped in (True, False)]
     return content, title, question, *links, source.status().snapshot_hash
+
+
+def build(page: Page, source: Source, search: str) -> Any:
+    """The content of a page; where it fails, the reason in words, so that the other pages stay in reach."""
+    try:
+        return page.build(source, search)
+    except Unavailable as nothing:
+        return missing(nothing.title, nothing.text, nothing.command)
+    except Exception as error:
+        log.exception("the page %s failed", page.path)
+        return missing("This page cannot be shown", f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error}).")
 
 
 def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
@@ -81,10 +100,12 @@ def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
 
 
 def say_what_failed(error: Exception) -> None:
-    """A callback that cannot be answered leaves what is on screen and says why above it; a bug stays an error."""
-    if not isinstance(error, Unavailable):
-        raise error
-    words = [html.B(f"{error.title}. "), error.text]
+    """A callback that cannot be answered, for whatever reason, leaves what is on screen and says why above it."""
+    if isinstance(error, Unavailable):
+        words: list[Any] = [html.B(marked(f"{error.title}. ")), error.text]
+    else:
+        log.error("a callback failed", exc_info=error)
+        words = [html.B("This could not be answered. "), f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error})."]
     set_props(ids.BANNER, {"children": banner("crit", "failed", words, html.A("Reload", href=""))})
 
 
@@ -102,16 +123,22 @@ def _register_shell(app: Dash, source: Source) -> None:
     def route(path: str, search: str) -> tuple[Any, ...]:
         return open_page(source, path or "/", search or "")
 
+    @app.callback(Output(ids.MENU_NAV, "children"), Input(ids.URL, "pathname"))
+    def menu(path: str) -> list[Any]:
+        return layout.nav_links(PAGES, path or "/", grouped=True)
+
     @app.callback(
         Output(ids.STATUS, "children"),
         Output(ids.STATUS, "className"),
         Output(ids.NAV_FOOT, "children"),
+        Output(ids.MENU_FOOT, "children"),
         Output(ids.BANNER, "children"),
         Input(ids.CLOCK, "n_intervals"),
         Input(ids.SNAPSHOT, "data"),
     )
     def tick(_: int, shown: str | None) -> tuple[Any, ...]:
-        return show_status(source, shown)
+        badge, style, foot, said = show_status(source, shown)
+        return badge, style, foot, foot, said
 
     app.clientside_callback(
         ClientsideFunction("workbench", "theme"),
@@ -122,8 +149,16 @@ def _register_shell(app: Dash, source: Source) -> None:
     )
     app.clientside_callback(
         ClientsideFunction("workbench", "share"),
-        Output(ids.SHARE_TEXT, "children"),
+        Output(ids.COPIED, "children"),
+        Output(ids.COPIED, "is_open"),
         Input(ids.SHARE, "n_clicks"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("workbench", "menu"),
+        Output(ids.MENU, "is_open"),
+        Input(ids.MENU_BUTTON, "n_clicks"),
+        Input(ids.URL, "pathname"),
         prevent_initial_call=True,
     )
 
@@ -138,20 +173,6 @@ def _serve_bootstrap(server: Flask) -> None:
     @server.get(BOOTSTRAP)
     def bootstrap() -> Response:
         return send_from_directory(folder, "bootstrap.min.css", max_age=86_400)
-
-
-def _same_origin_only(server: Flask) -> None:
-    """The browser is told, too: nothing may be loaded from, or sent to, another host."""
-    policy = (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'self'"
-    )
-
-    @server.after_request
-    def headers(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", policy)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        return response
 
 
 @cache

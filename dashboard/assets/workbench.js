@@ -83,11 +83,17 @@
       return [same ? "" : "stale", same ? run.note : "for the drivers before"];
     },
 
+    // The menu of a phone opens by its button and closes when a page is chosen.
+    menu: function () {
+      return C.callback_context.triggered_id === "menu-button";
+    },
+
     share: async function (clicks) {
-      if (!clicks) return no();
-      try { await navigator.clipboard.writeText(location.href); } catch (e) { return "Copy the address bar"; }
-      setTimeout(() => C.set_props("share-text", { children: "Share" }), 1800);
-      return "Link copied";
+      if (!clicks) return [no(), no()];
+      try { await navigator.clipboard.writeText(location.href); } catch (e) {
+        return ["This browser does not let a page copy: take the link from the address bar.", true];
+      }
+      return ["The link holds the whole scenario.", true];
     },
   };
 })();

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.axes import CONFIG
+from dashboard.look.escaping import marked, named, shown
+from dashboard.look.shapes import Handle, Shown
 from dashboard.look.theme import reserve_token
-from dashboard.market.book import Estimate
-from dashboard.market.drivers import Driver
 
 Children = Any
 
@@ -23,11 +24,12 @@ def icon(name: str) -> html.I:
 
 def pill(severity: str, text: str, title: str = "") -> html.Span:
     """Severity as shape, word and colour together: ok, watch, warn, crit; flat says something neutral."""
-    return html.Span(text, className=f"sev {severity}", title=title or None)
+    return html.Span(marked(text), className=f"sev {severity}", title=marked(title) or None)
 
 
-def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
+def passport(text: str, source: str = "/api/v1/summary") -> dbc.CardFooter:
     """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
+    text = marked(text)
     parts: list[Children] = [html.Span(text, className="txt", title=text)]
     if source:
         parts.append(
@@ -39,7 +41,7 @@ def passport(text: str, source: str = "/api/v1/summary") -> html.Div:
                 **{"aria-label": "The figures as JSON"},
             )
         )
-    return html.Div(parts, className="pass")
+    return dbc.CardFooter(parts, className="pass")
 
 
 def card(
@@ -50,14 +52,22 @@ def card(
     right: Children = None,
     flush: bool = False,
     source: str = "/api/v1/summary",
-) -> html.Section:
-    head = [html.H2(title), html.Span(sub, className="sub") if isinstance(sub, str) else sub]
+) -> dbc.Card:
+    """A titled card: what it is, what it shows, and its passport. flush: the body reaches the edges, as tables do."""
+    head = [html.H2(marked(title)), html.Span(marked(sub), className="sub") if isinstance(sub, str) else sub]
     if right is not None:
         head += [html.Span(className="sp"), right]
-    parts = [html.Header(head), html.Div(body, className="body flush scrollx" if flush else "body")]
+    parts: list[Children] = [dbc.CardHeader(head), dbc.CardBody(body, className="flush scrollx" if flush else "")]
     if footer:
         parts.append(passport(footer, source))
-    return html.Section(parts, className="card")
+    return dbc.Card(parts)
+
+
+def row(cards: Iterable[tuple[Children, Mapping[str, int]]], **more: Any) -> dbc.Row:
+    """Cards beside each other on the grid of twelve. A card's widths by breakpoint: `{"md": 6}` is half from 768 px."""
+    return dbc.Row(
+        [dbc.Col(content, **{"width": 12} | dict(widths)) for content, widths in cards], className="g", **more
+    )
 
 
 def graph(component_id: str, height: int, label: str, figure: dict | None = None) -> html.Div:
@@ -68,7 +78,7 @@ def graph(component_id: str, height: int, label: str, figure: dict | None = None
     return html.Div(chart, role="img", **{"aria-label": label})
 
 
-def error_text(estimate: Estimate) -> str:
+def error_text(estimate: Shown) -> str:
     """What stands beside a figure: its 95 % interval, or that too few draws carry one."""
     if estimate.n_positive == 0:
         return ""  # nothing was drawn that could carry an error; the note says so
@@ -82,7 +92,7 @@ def error_text(estimate: Estimate) -> str:
     return fmt.money_error(estimate.value, estimate.half_width)
 
 
-def money_value(estimate: Estimate) -> list[Children]:
+def money_value(estimate: Shown) -> list[Children]:
     """A figure in dollars with its error beside it, smaller."""
     return [
         html.Span(fmt.money(estimate.value), title=fmt.money_full(estimate.value)),
@@ -99,15 +109,19 @@ def kpi(
     severity: Children = None,
     meaning: str = "",
     right: str = "",
-) -> html.Section:
-    return html.Section(
+) -> dbc.Card:
+    """A key figure with its error, a note, and what it is measured over; `meaning` is told on hover and focus."""
+    name = f"{component_id}-label"
+    tip = dbc.Tooltip(meaning, target=name, placement="top") if meaning else None
+    focus = {"tabIndex": 0} if meaning else {}
+    return dbc.Card(
         [
-            html.Div([html.Span(label, title=meaning or None), html.Span(className="sp"), severity], className="lab"),
-            html.Div(value, className="val", id=component_id),
-            html.Div(note, className="del"),
+            html.Div([html.Span(label, id=name, **focus), tip, html.Span(className="sp"), severity], className="lab"),
+            html.Div(shown(value), className="val", id=component_id),
+            html.Div(shown(note), className="del"),
             html.Div([html.Span(meta), html.Span(className="sp"), html.Span(right)], className="meta"),
         ],
-        className="card kpi",
+        className="kpi",
     )
 
 
@@ -118,8 +132,8 @@ def strip(items: Iterable[tuple[str, Children, str]]) -> html.Section:
             html.Div(
                 [
                     html.Div(label, className="l", title=label),
-                    html.Div(value, className="v"),
-                    html.Div(note, className="n", title=note),
+                    html.Div(shown(value), className="v"),
+                    html.Div(marked(note), className="n", title=marked(note)),
                 ]
             )
             for label, value, note in items
@@ -131,7 +145,7 @@ def strip(items: Iterable[tuple[str, Children, str]]) -> html.Section:
 def token(symbol: str) -> html.Span:
     """A reserve's name with its colour."""
     dot = html.I(className="dot", style={"background": f"var(--ui-{reserve_token(symbol)})"})
-    return html.Span([dot, symbol or fmt.MISSING], className="tok")
+    return html.Span([dot, named(symbol) or fmt.MISSING], className="tok")
 
 
 def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], tight: bool = False) -> html.Table:
@@ -142,7 +156,7 @@ def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], 
             html.Thead(html.Tr([html.Th(text, className=cls) for (text, _), cls in zip(head, numeric, strict=True)])),
             html.Tbody(
                 [
-                    html.Tr([html.Td(cell, className=cls) for cell, cls in zip(row, numeric, strict=True)])
+                    html.Tr([html.Td(shown(cell), className=cls) for cell, cls in zip(row, numeric, strict=True)])
                     for row in rows
                 ]
             ),
@@ -153,20 +167,21 @@ def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], 
 
 def empty(title: str, text: Children, command: str = "") -> html.Div:
     """What is missing, what it means, and the command that fills it."""
-    parts: list[Children] = [html.B(title), html.P(text)]
+    parts: list[Children] = [html.B(marked(title)), html.P(shown(text))]
     if command:
-        parts.append(html.Code(command))
+        parts.append(html.Code(marked(command)))
     return html.Div(parts, className="empty")
 
 
 def missing(title: str, text: Children, command: str = "") -> html.Div:
     """A page that has nothing to show yet."""
-    return html.Div(html.Section(empty(title, text, command), className="card"), className="page")
+    return html.Div(dbc.Card(empty(title, text, command)), className="page")
 
 
 def skeleton(rows: int) -> html.Div:
     """The shape of a table that is on its way."""
-    return html.Div([html.Div(className="skel") for _ in range(rows)], className="skels", **{"aria-hidden": "true"})
+    bars = [dbc.Placeholder(className="skel w-100", animation="glow") for _ in range(rows)]
+    return html.Div(bars, className="skels", **{"aria-hidden": "true"})
 
 
 def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
@@ -181,35 +196,37 @@ def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
     return html.Div(marks, className="leg")
 
 
-def banner(severity: str, word: str, text: Children, action: Children = None) -> html.Div:
-    return html.Div(
-        [pill(severity, word), html.Span(text), html.Span(className="sp"), action],
+def banner(severity: str, word: str, text: Children, action: Children = None) -> dbc.Alert:
+    """A line above the page: severity in shape and word, what happened, and what can be done."""
+    return dbc.Alert(
+        [pill(severity, word), html.Span(shown(text)), html.Span(className="sp"), action],
         className=f"banner {severity}",
-        role="status",
+        color="secondary",
+        fade=False,
     )
 
 
 def compare(
     component_id: str, label: str, value: str, baseline: str, change: str, tone: str, title: str = ""
-) -> html.Section:
+) -> dbc.Card:
     """A figure in the scenario, the same in the baseline, and the difference in words and colour."""
     tag = pill("flat", "exact", "Exact: every account, no sampling")
-    return html.Section(
+    return dbc.Card(
         [
             html.Div([html.Span(label), html.Span(className="sp"), tag], className="lab"),
             html.Div(value, className="val", id=component_id, title=title or None),
             html.Div(f"baseline {baseline}", className="bl"),
             html.Div(change, className=f"dl {tone}"),
         ],
-        className="card cmp",
+        className="cmp",
     )
 
 
 def address(text: str) -> html.Span:
-    return html.Span(fmt.short_hash(text), className="mono", title=text)
+    return html.Span(marked(fmt.short_hash(text)), className="mono", title=marked(text))
 
 
-def slider_row(driver: Driver, value: float, note: str) -> html.Div:
+def slider_row(driver: Handle, value: float, note: str) -> html.Div:
     """A driver: label, number, reset, track with a fill from the baseline to the handle, and what it moves."""
     position = driver.position(driver.baseline)
     props = {k: getattr(driver, k) for k in ("key", "low", "high", "baseline", "unit")}

@@ -6,21 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import dcc, html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import icon
-from dashboard.market.warehouse import Source, Status
+from dashboard.look.escaping import marked, named
+from dashboard.look.shapes import Snapshot
 
-INDEX = """<!doctype html>
-<html lang="en" data-bs-theme="dark">
-<head>
-{%metas%}
-<title>{%title%}</title>
-<link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
-{%css%}
-<script>
+FIRST_SCRIPT = """
 // Before the first paint: the theme of the link (?theme=light), else the one chosen last.
 (function () {
   var asked = new URLSearchParams(location.search).get("theme");
@@ -30,7 +25,20 @@ INDEX = """<!doctype html>
   } catch (e) {}
   if (asked === "light") document.documentElement.dataset.bsTheme = "light";
 })();
-</script>
+"""
+"""The one inline script of ours; the content security policy names it by its hash."""
+
+INDEX = (
+    """<!doctype html>
+<html lang="en" data-bs-theme="dark">
+<head>
+{%metas%}
+<title>{%title%}</title>
+<link rel="icon" type="image/svg+xml" href="/assets/mark.svg">
+{%css%}
+<script>"""
+    + FIRST_SCRIPT
+    + """</script>
 </head>
 <body>
 <a class="skip" href="#page">Skip to the figures</a>
@@ -38,21 +46,29 @@ INDEX = """<!doctype html>
 <footer>{%config%}{%scripts%}{%renderer%}</footer>
 </body>
 </html>"""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: where it is, the question it answers, and how it is built from a source and the address' query."""
+    """One page: where it is, the question it answers, and the three functions that make it.
+
+    build: content from a source and the address' query. outline: the same without data, with every component that a
+    callback names, so that Dash checks the callbacks when the workbench starts. register: adds the callbacks to an
+    app that shows a source.
+    """
 
     path: str
     title: str
     question: str
     icon: str
     group: str
-    build: Callable[[Source, str], Any]
+    build: Callable[[Any, str], Any]
+    outline: Callable[[], Any] = html.Div
+    register: Callable[[Any, Any], None] = lambda app, source: None
 
 
-def shell(pages: tuple[Page, ...]) -> html.Div:
+def shell() -> html.Div:
     """The frame that stays while pages change."""
     return html.Div(
         [
@@ -69,7 +85,7 @@ def shell(pages: tuple[Page, ...]) -> html.Div:
                         ],
                         className="brand",
                     ),
-                    html.Div(id=ids.NAV),
+                    dbc.Nav(id=ids.NAV, vertical=True),
                     html.Div(id=ids.NAV_FOOT, className="foot"),
                 ],
                 className="side",
@@ -79,6 +95,14 @@ def shell(pages: tuple[Page, ...]) -> html.Div:
                 [
                     html.Header(
                         [
+                            html.Button(
+                                icon("menu"),
+                                id=ids.MENU_BUTTON,
+                                className="ctl icon only-s",
+                                n_clicks=0,
+                                title="Pages and snapshot",
+                                **{"aria-label": "Pages and snapshot"},
+                            ),
                             html.H1(id=ids.TITLE),
                             html.Span(id=ids.QUESTION, className="q"),
                             html.Span(className="sp"),
@@ -92,7 +116,7 @@ def shell(pages: tuple[Page, ...]) -> html.Div:
                                 **{"aria-label": "Light or dark"},
                             ),
                             html.Button(
-                                [icon("share"), html.Span("Share", id=ids.SHARE_TEXT)],
+                                [icon("share"), html.Span("Share")],
                                 id=ids.SHARE,
                                 className="ctl opt",
                                 n_clicks=0,
@@ -105,7 +129,17 @@ def shell(pages: tuple[Page, ...]) -> html.Div:
                 ],
                 style={"minWidth": 0},
             ),
-            html.Nav(id=ids.BOTTOM_NAV, className="bottom", **{"aria-label": "Pages"}),
+            html.Nav(dbc.Nav(id=ids.BOTTOM_NAV, fill=True), className="bottom", **{"aria-label": "Pages"}),
+            dbc.Offcanvas(
+                [dbc.Nav(id=ids.MENU_NAV, vertical=True), html.Div(id=ids.MENU_FOOT, className="foot")],
+                id=ids.MENU,
+                title="Liquidation risk",
+                is_open=False,
+                className="side-s",
+            ),
+            dbc.Toast(
+                id=ids.COPIED, header="Share", is_open=False, dismissable=True, duration=3_000, className="toast-s"
+            ),
         ],
         className="shell",
     )
@@ -121,37 +155,41 @@ def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
             group = page.group
         on = page.path == path
         links.append(
-            dcc.Link(
-                [icon(page.icon), html.Span(page.title)], href=page.path, className="on" if on else "", title=page.title
+            dbc.NavLink(
+                [icon(page.icon), html.Span(page.title, title=page.title)],
+                href=page.path,
+                className="on" if on else "",
+                active=on,
             )
         )
     return links
 
 
-def badge(status: Status) -> tuple[list[Any], str]:
+def badge(status: Snapshot) -> tuple[list[Any], str]:
     """(content, class) of the badge: what the figures rest on, on every page."""
     if status.block is None:
-        return [html.Span("No data")], "badge-s sample"
+        words = "Unreadable" if status.fault else "No data"
+        return [html.Span(words, title=marked(status.fault) or None)], "badge-s sample"
     when = fmt.utc(status.block_time)
     if status.synthetic:
         content = [icon("about"), html.Span("Sample"), html.Span(f"data · {when}", className="opt")]
         return content, "badge-s sample"
     content = [
-        html.Span(status.market), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
+        html.Span(named(status.market)), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
         html.Span(f"· {fmt.age(status.age_seconds)}"),
     ]  # fmt: skip
     return content, "badge-s old" if status.stale else "badge-s"
 
 
-def foot(status: Status) -> list[Any]:
+def foot(status: Snapshot) -> list[Any]:
     """Snapshot and protocol revision at the foot of the navigation."""
     if status.block is None:
-        return ["No snapshot yet"]
+        return [marked(status.fault) or "No snapshot yet"]
     return [
         "Snapshot ",
-        html.Span(fmt.short_hash(status.snapshot_hash), className="mono", title=status.snapshot_hash),
+        html.Span(marked(fmt.short_hash(status.snapshot_hash)), className="mono", title=marked(status.snapshot_hash)),
         html.Br(),
-        f"{status.market}",
+        named(status.market),
         html.Br(),
         f"Pool revision {status.revision} ({status.version})",
         html.Br(),

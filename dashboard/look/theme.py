@@ -1,12 +1,11 @@
-"""Colours and the chart template, read from the files the browser gets too: one source for both.
+"""Colours and the chart template, both from the file the browser gets too.
 
-plotly cannot read CSS variables, so `colours` parses `assets/10-tokens.css` once; `template` is the matching
-plotly template. Grey is what is, blue is what was asked, orange is worse, teal is better.
+plotly cannot read CSS variables, so `colours` parses `assets/10-tokens.css` once and `template` is made from it.
+Grey is what is, blue is what was asked, orange is worse, teal is better.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -14,10 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dashboard.look.template import template_of
+
 THEMES = ("dark", "light")
 DEFAULT = "dark"
 ASSETS = Path(__file__).parents[1] / "assets"
-_TEMPLATE = ASSETS / "template.json"
 
 RESERVE_TOKEN = MappingProxyType(
     {
@@ -36,17 +36,30 @@ def checked(theme: str | None) -> str:
 @cache
 def colours(theme: str | None) -> Mapping[str, str]:
     """Token name without the `--ui-` prefix to its CSS colour, as written in the file."""
-    css = (ASSETS / "10-tokens.css").read_text(encoding="utf-8")
-    block = re.search(rf'(?m)^(?::root,)?\[data-bs-theme="{checked(theme)}"\]\{{(.*?)\n\}}', css, re.DOTALL)
+    block = re.search(rf'(?m)^(?::root,)?\[data-bs-theme="{checked(theme)}"\]\{{(.*?)\n\}}', _css(), re.DOTALL)
     if block is None:
         raise ValueError(f"assets/10-tokens.css has no block for the theme {theme!r}")
     return MappingProxyType(dict(re.findall(r"--ui-([\w-]+):([^;]+);", block.group(1))))
 
 
 @cache
+def _css() -> str:
+    return (ASSETS / "10-tokens.css").read_text(encoding="utf-8")
+
+
+@cache
+def families() -> str:
+    """The font families of the page, for what is drawn on charts."""
+    found = re.search(r"--ui-font:([^;]+);", _css())
+    if found is None:
+        raise ValueError("assets/10-tokens.css has no --ui-font")
+    return ", ".join(part.strip() for part in found.group(1).split(","))
+
+
+@cache
 def template(theme: str | None) -> Mapping[str, Any]:
     """The plotly template of a theme, as plain JSON. Callers must not change it."""
-    return json.loads(_TEMPLATE.read_text(encoding="utf-8"))[checked(theme)]
+    return template_of(colours(theme), families())
 
 
 def reserve_token(symbol: str) -> str:

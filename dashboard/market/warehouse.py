@@ -6,9 +6,12 @@ while a newer one arrives, and readers share nothing that changes.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,15 +22,22 @@ import numpy as np
 import data
 import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.checks import check_run
 from dashboard.market.drivers import AssetMap
 from data.prices.assets import COLUMNS, mapped_reserves
+
+log = logging.getLogger(__name__)
 
 KEPT = 3
 """Books kept in memory: the newest snapshot, and those that open pages may still show."""
 FILL = "python -m data.sample"
+AGAIN = "python -m flows risk-scenarios --force"
 DAY = 86_400
 AGE_LIMIT = 3_600
 """Seconds after which a live snapshot is called stale, on every page."""
+
+
+NOTHING_YET = (data.errors.WarehouseMissing, data.errors.NoSnapshot)
 
 
 class Unavailable(Exception):
@@ -49,6 +59,8 @@ class Status:
     snapshot_hash: str = ""
     synthetic: bool = False
     age_seconds: float = 0.0
+    fault: str = ""
+    """Why the newest snapshot cannot be read, in words; empty when it can, and when there is none."""
 
     @property
     def stale(self) -> bool:
@@ -58,6 +70,25 @@ class Status:
     @property
     def version(self) -> str:
         return rc.types.REVISIONS.get(self.revision, "unknown")
+
+
+@contextmanager
+def translated(title: str, command: str = "") -> Iterator[None]:
+    """The door of the warehouse: whatever is wrong behind it reaches a page as `Unavailable`, with words.
+
+    Stored values can be damaged in more ways than a list of exceptions can name (text that is no UTF-8, JSON that is
+    none, a negative error), so everything is translated here; what was not foreseen goes to the log as well.
+    """
+    try:
+        yield
+    except Unavailable:
+        raise
+    except data.errors.DataError as error:
+        raise Unavailable(title, str(error), command) from error
+    except Exception as error:
+        log.exception("%s", title)
+        text = f"A stored value is not what was expected ({type(error).__name__}: {error})."
+        raise Unavailable(title, text, command) from error
 
 
 class Source(Protocol):
@@ -84,48 +115,42 @@ class Warehouse:
 
     def status(self) -> Status:
         try:
-            at = data.snapshot.newest(db=self._path)
-        except data.errors.DataError:
-            return Status()
-        return Status(
-            at.market,
-            at.block,
-            at.block_time,
-            at.revision,
-            at.hash,
-            at.synthetic,
-            max(time.time() - at.block_time, 0.0),
-        )
+            with translated("The snapshot cannot be read"):
+                at = data.snapshot.newest(db=self._path)
+                age = max(time.time() - at.block_time, 0.0)
+                return Status(at.market, at.block, at.block_time, at.revision, at.hash, at.synthetic, age)
+        except Unavailable as unreadable:
+            if isinstance(unreadable.__cause__, NOTHING_YET):
+                return Status()
+            return Status(fault=str(unreadable))
 
     def book(self, snapshot_hash: str | None = None) -> Book:
-        try:
-            # One load at a time: a burst of first readers shares one book instead of building it many times.
-            with self._lock:
-                wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
-                if wanted not in self._books:
-                    self._books[wanted] = self._load(wanted)
-                    while len(self._books) > KEPT:
-                        self._books.popitem(last=False)
-                self._books.move_to_end(wanted)
-                return self._books[wanted]
-        except (data.errors.WarehouseMissing, data.errors.NoSnapshot) as error:
-            raise Unavailable("No snapshot yet", str(error), FILL) from error
-        except data.errors.DataError as error:
-            raise Unavailable("The snapshot cannot be shown", str(error)) from error
+        with translated("The snapshot cannot be shown"):
+            try:
+                # One load at a time: a burst of first readers shares one book instead of building it many times.
+                with self._lock:
+                    wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
+                    if wanted not in self._books:
+                        self._books[wanted] = self._load(wanted)
+                        while len(self._books) > KEPT:
+                            self._books.popitem(last=False)
+                    self._books.move_to_end(wanted)
+                    return self._books[wanted]
+            except NOTHING_YET as error:
+                raise Unavailable("No snapshot yet", str(error), FILL) from error
 
     def run(self, snapshot: rc.Snapshot) -> Run | None:
-        try:
-            stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
-        except data.errors.NoResult:
-            return None
-        except data.errors.DataError as error:
-            raise Unavailable("The risk run cannot be shown", str(error)) from error
-        with self._lock:
-            if stored.run_id not in self._runs:
-                self._runs[stored.run_id] = _run(stored)
-                while len(self._runs) > KEPT:
-                    self._runs.popitem(last=False)
-            return self._runs[stored.run_id]
+        with translated("The risk run cannot be shown", AGAIN):
+            try:
+                stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
+            except data.errors.NoResult:
+                return None
+            with self._lock:
+                if stored.run_id not in self._runs:
+                    self._runs[stored.run_id] = check_run(_run(stored))
+                    while len(self._runs) > KEPT:
+                        self._runs.popitem(last=False)
+                return self._runs[stored.run_id]
 
     def _load(self, wanted: str) -> Book:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

@@ -1,1 +1,13 @@
-"""The pages of the workbench. Each module has `PAGE` and `register(app)`."""
+"""The pages of the workbench, in the order of the navigation. A new page is one line in `PAGES`."""
+
+from __future__ import annotations
+
+from dashboard.pages.about import page as about
+from dashboard.pages.overview import page as overview
+from dashboard.pages.what_if import page as what_if
+
+PAGES = (
+    overview.PAGE,
+    what_if.PAGE,
+    about.PAGE,
+)

@@ -105,13 +105,22 @@ class Visit:
     def text(self, selector: str) -> str:
         return self.page.locator(selector).first.inner_text()
 
+    def until(self, expression: str, patience: float = 60.0) -> None:
+        """Wait until an expression is true on the page.
+
+        Playwright's own `wait_for_function` evaluates text inside the page, which our policy refuses.
+        """
+        end = time.monotonic() + patience
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(50)
+
     def settled(self) -> None:
         """Wait until every chart is drawn and nothing is loading."""
-        self.page.wait_for_function(
+        self.until(
             "() => { const charts = [...document.querySelectorAll('#page .dash-graph')];"
             " return charts.length > 0"
             " && charts.every(c => (c.querySelector('.js-plotly-plot')?.data ?? []).length > 0); }",
-            timeout=60_000,
         )
 
     def shot(self, name: str) -> Path:

@@ -61,7 +61,7 @@ def test_the_overview_shows_the_figures_of_fact_risk_scenarios(visit: Visit, war
 def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> None:
     visit.go("/what-if")
     visit.settled()
-    visit.page.wait_for_function("document.querySelector('#cmp-repaid')?.innerText === '$0'")
+    visit.until("document.querySelector('#cmp-repaid')?.innerText === '$0'")
     curve = visit.page.locator("#sweep .shapelayer path").first.get_attribute("d")
 
     handle = visit.page.locator(".panel [role=slider]").first
@@ -70,7 +70,7 @@ def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> 
         handle.press("PageDown")
 
     # Four times ten steps of 1 %.
-    visit.page.wait_for_function("location.search.includes('eth=-40')")
+    visit.until("location.search.includes('eth=-40')")
     assert visit.text("#cmp-repaid") not in ("$0", "< $1")
     assert visit.page.get_by_label("ETH", exact=True).input_value() == "-40"
     assert visit.page.locator("#sweep .shapelayer path").first.get_attribute("d") != curve
@@ -90,22 +90,22 @@ def test_dragging_the_handle_answers(visit: Visit) -> None:
     visit.page.mouse.move(x - 90, y, steps=12)
     visit.page.mouse.up()
 
-    visit.page.wait_for_function("document.querySelector('#cmp-accounts').innerText !== '0'")
+    visit.until("document.querySelector('#cmp-accounts').innerText !== '0'")
     # Moves come faster than questions are asked; the last one must be among the answered.
     rest = visit.page.locator(".panel input").first.input_value()
-    visit.page.wait_for_function(f"new URLSearchParams(location.search).get('eth') === '{rest}'")
+    visit.until(f"new URLSearchParams(location.search).get('eth') === '{rest}'")
 
 
 def test_a_link_opens_its_scenario_and_reset_clears_it(visit: Visit) -> None:
     visit.go("/what-if?eth=-25")
     visit.settled()
-    visit.page.wait_for_function("document.querySelector('#cmp-accounts')?.innerText > '0'")
+    visit.until("document.querySelector('#cmp-accounts')?.innerText > '0'")
     assert visit.page.locator(".panel input").first.input_value() == "-25"
 
     visit.page.click("#reset-all")
 
-    visit.page.wait_for_function("document.querySelector('#cmp-repaid').innerText === '$0'")
-    visit.page.wait_for_function("!location.search.includes('eth')")
+    visit.until("document.querySelector('#cmp-repaid').innerText === '$0'")
+    visit.until("!location.search.includes('eth')")
     assert visit.text(".chip.on") == "Baseline"
 
 
@@ -113,10 +113,10 @@ def test_a_chip_sets_every_driver_of_its_scenario(visit: Visit) -> None:
     visit.go("/what-if")
     visit.settled()
     visit.page.get_by_role("button", name="All crypto").click()
-    visit.page.wait_for_function("location.search.includes('other=-30')")
+    visit.until("location.search.includes('other=-30')")
 
     assert {"eth=-30", "btc=-30", "other=-30"} <= set(visit.page.url.split("?")[1].split("&"))
-    visit.page.wait_for_function("document.querySelector('.chip.on')?.innerText.startsWith('All crypto')")
+    visit.until("document.querySelector('.chip.on')?.innerText.startsWith('All crypto')")
 
 
 def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> None:
@@ -126,7 +126,7 @@ def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> N
     field.fill("-95")
     field.press("Enter")
 
-    visit.page.wait_for_function("document.querySelector('.panel .no').innerText.startsWith('Allowed: -60 to 20')")
+    visit.until("document.querySelector('.panel .no').innerText.startsWith('Allowed: -60 to 20')")
     assert field.input_value() == "-10"
 
 
@@ -145,7 +145,7 @@ def test_the_theme_switch_recolours_the_charts_and_is_remembered(visit: Visit) -
     before = visit.page.evaluate(line)
     visit.page.click("#theme-button")
 
-    visit.page.wait_for_function(f"{line} !== {before!r}")
+    visit.until(f"{line} !== {before!r}")
     visit.page.goto(visit.url)
     visit.page.wait_for_selector("#page .page")
     assert visit.page.evaluate("document.documentElement.dataset.bsTheme") == "light"
@@ -168,3 +168,59 @@ def test_a_phone_has_its_bar_at_the_bottom_and_the_answer_in_sight(visit: Visit)
     assert visit.page.locator(".bottom").is_visible()
     assert not visit.page.locator(".side").is_visible()
     assert visit.page.locator(".pinned").is_visible()
+
+
+def test_the_policy_lets_no_inline_script_and_no_eval_run(visit: Visit) -> None:
+    """The pages work under it (every other test here), and what a foreign script would do is refused."""
+    visit.go("/")
+    visit.settled()
+    visit.page.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'window.stolen = 1';"
+        " document.body.append(s); }"
+    )
+    assert visit.page.evaluate("window.stolen") is None
+    refused = [p for p in visit.problems if "Content Security Policy" in p]
+    assert refused
+    visit.problems[:] = [p for p in visit.problems if p not in refused]
+
+
+def test_the_table_of_health_factors_is_beside_its_chart(visit: Visit) -> None:
+    visit.go("/")
+    visit.settled()
+    visit.page.get_by_role("tab", name="Table").click()
+    visit.page.get_by_text("Health factor from").wait_for()
+    assert visit.page.locator(".scrolly tbody tr").count() == 16
+
+
+def test_the_meaning_of_a_figure_is_told_on_focus(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.locator("#kpi-lar-label").focus()
+    visit.page.get_by_role("tooltip").get_by_text("one path in a hundred").wait_for()
+
+
+def test_a_group_of_drivers_folds_and_keeps_its_values(visit: Visit) -> None:
+    visit.go("/what-if?vol=1.5")
+    visit.settled()
+    visit.page.get_by_role("button", name="Market").click()
+    visit.until("!document.querySelector('.panel .accordion-item:last-child .collapse.show')")
+    assert "vol=1.5" in visit.page.url
+    visit.page.get_by_role("button", name="Market").click()
+    visit.page.get_by_label("Volatility", exact=True).wait_for()
+
+
+@pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["390"])
+def test_the_menu_of_a_phone_opens_and_closes_when_a_page_is_chosen(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.click("#menu-button")
+    panel = visit.page.locator(".offcanvas.show")
+    panel.wait_for()
+    assert "Pool revision" in panel.inner_text()
+    panel.get_by_text("What-if").click()
+    visit.page.wait_for_selector("#compare")
+    panel.wait_for(state="hidden")
+
+
+def test_a_shared_link_is_confirmed(visit: Visit) -> None:
+    visit.go("/what-if?eth=-10")
+    visit.page.click("#share")
+    visit.page.locator("#copied").get_by_text("link").first.wait_for()

@@ -8,18 +8,25 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 import dashboard.__main__ as command
+from dashboard import ids
 from dashboard.app import create_app
+from dashboard.look.shell import Page
 from dashboard.market.warehouse import Unavailable, Warehouse
-from tests.dashboard.conftest import MemorySource
+from dashboard.pages import PAGES
+from dashboard.pages.what_if import outlook
+from dashboard.pages.what_if import page as what_if
+from tests.dashboard.conftest import MemorySource, words
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -155,3 +162,73 @@ def fetch(url: str, patience: float = 20.0) -> dict:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+
+
+def ids_of(component: object) -> Iterator[object]:
+    """Every id in a tree of components, pattern-matching ones by their kind."""
+    if isinstance(component, list | tuple):
+        for part in component:
+            yield from ids_of(part)
+    elif hasattr(component, "to_plotly_json"):
+        own = getattr(component, "id", None)
+        if own is not None:
+            yield own["type"] if isinstance(own, dict) else own
+        yield from ids_of(getattr(component, "children", None))
+
+
+def test_dash_checks_every_callback_and_each_names_what_a_page_has(source: MemorySource) -> None:
+    app = create_app(source)
+    assert app.config.suppress_callback_exceptions is False
+    known = set(ids_of(app.validation_layout)) | {"chip"}  # chips are made by a callback
+    asked = app.server.test_client().get("/_dash-dependencies", base_url="http://127.0.0.1").json
+    for callback in asked:
+        for part in [*callback["inputs"], *callback["state"]]:
+            name = json.loads(part["id"])["type"] if part["id"].startswith("{") else part["id"]
+            assert name in known, part
+        for output in callback["output"].strip(".").split("..."):
+            name = output.rsplit(".", 1)[0]
+            name = json.loads(name)["type"] if name.startswith("{") else name
+            assert name in known, output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.title)
+def test_an_outline_holds_every_id_of_the_page_with_data(source: MemorySource, page: Page) -> None:
+    named = {name for name in vars(ids).values() if isinstance(name, str)}
+    built = {i for i in ids_of(page.build(source, "")) if i in named}
+    assert built <= set(ids_of(page.outline()))
+
+
+def test_simulations_that_never_end_hold_neither_an_exact_answer_nor_health(
+    source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve readers ask for a simulation that does not end: each is told at once how many come first."""
+    let_go, asked_while_held = threading.Event(), []
+
+    def never(*_: object, **__: object) -> None:
+        assert let_go.wait(60)
+        raise RuntimeError("let go")
+
+    monkeypatch.setattr(outlook, "simulate", never)
+    client = create_app(source).server.test_client()
+    dependencies = client.get("/_dash-dependencies").json
+    callback = next(c for c in dependencies if "simulation-clock.disabled" in c["output"])
+    names = [name.rsplit(".", 1) for name in callback["output"][2:-2].split("...")]
+    outputs = [{"id": name, "property": prop} for name, prop in names]
+    try:
+        for n in range(12):
+            values = {"settled": {"eth": -n}, "simulation-clock": 0, "reader": f"reader {n}", "snapshot": None}
+            question = {
+                "output": callback["output"],
+                "outputs": outputs,
+                "inputs": [part | {"value": values[part["id"]]} for part in callback["inputs"]],
+                "state": [part | {"value": values[part["id"]]} for part in callback["state"]],
+                "changedPropIds": ["settled.data"],
+            }
+            answer = client.post("/_dash-update-component", json=question)
+            asked_while_held.append(answer.json["response"]["simulation-queue"]["children"])
+            assert client.get("/health").status_code == 200
+        assert not let_go.is_set()
+        assert words(what_if.answer_to(source, {"eth": -20}, "dark", None)[0])
+    finally:
+        let_go.set()
+    assert asked_while_held[-1] == "Waiting: 11 simulations before this one"

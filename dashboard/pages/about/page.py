@@ -6,7 +6,7 @@ from dash import html
 
 import risk_core as rc
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card
+from dashboard.look.components import card, row
 from dashboard.look.shell import Page
 from dashboard.market.holdings import LOOP_SHARE
 from dashboard.market.warehouse import Source
@@ -78,18 +78,14 @@ def build(_source: Source, _search: str) -> html.Div:
         card("Calm or not", html.Div(rule, className="prose")),
         card("Version", html.P(["Engine ", html.Span(rc.code_version(), className="mono")], className="prose")),
     ]
-    columns = [card("Words", terms), html.Div(right, className="grid", style={"alignContent": "start"})]
+    columns = row([(card("Words", terms), {"md": 6}), (html.Div(right, className="grid"), {"md": 6})])
     return html.Div(
         [
             card("What this is", html.Div([*[html.P(text) for text in _WHAT], api], className="prose")),
-            html.Section(columns, className="grid g2"),
+            columns,
         ],
         className="page",
     )
 
 
 PAGE = Page("/about", "About", "How are the figures made?", "about", "Trust", build)
-
-
-def register(app: object, source: Source) -> None:
-    """Nothing on this page changes by itself."""

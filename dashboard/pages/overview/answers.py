@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.look import formatting as fmt
+from dashboard.look.escaping import named
 from dashboard.market.book import Book, Run
 from dashboard.market.holdings import TABLE_ROWS, AccountRow, fall_to_liquidation, largest_reserve, same_asset_loops
 
@@ -125,7 +126,7 @@ def verdict(run: Run, today: Position) -> Verdict:
     top = max(run.seized_by_reserve.items(), key=lambda item: item[1], default=("", 0.0))
     if top[1] > 0:
         part = top[1] / sum(run.seized_by_reserve.values())
-        where = f"{fmt.share(part, 0)} of the collateral sold is {top[0]}"
+        where = f"{fmt.share(part, 0)} of the collateral sold is {named(top[0])}"
         parts += [("On average over all paths, ", False), (where, True), (".", False)]
     return Verdict(severity, word, tuple(parts))
 

@@ -10,6 +10,7 @@ import numpy as np
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis, spread
+from dashboard.look.escaping import charted
 from dashboard.market.book import Run
 from dashboard.pages.overview.answers import WATCH_HF, Buckets
 
@@ -108,7 +109,7 @@ def seized_bars(seized: Mapping[str, float], theme: str | None, rows: int = 7) -
             {
                 "type": "bar",
                 "orientation": "h",
-                "y": names,
+                "y": [charted(s) for s in names],
                 "x": values,
                 "text": text,
                 "textposition": "outside",

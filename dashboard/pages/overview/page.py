@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import Dash, Input, Output, State, html
 
 from dashboard import ids
@@ -20,6 +21,7 @@ from dashboard.look.components import (
     missing,
     money_value,
     pill,
+    row,
     strip,
     table,
     token,
@@ -28,7 +30,7 @@ from dashboard.look.shell import Page
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.warehouse import Source, Unavailable
 from dashboard.pages.overview import charts as figures
-from dashboard.pages.overview.answers import WATCH_HF, Position, Verdict, position, verdict
+from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
 
 NO_RUN = "python -m flows risk-scenarios"
@@ -41,14 +43,18 @@ def build(source: Source, _search: str) -> html.Div:
     """The page of the newest snapshot, or what is missing and the command that fills it."""
     try:
         book = source.book()
-        run = source.run(book.market.snapshot)
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
+    text = "The snapshot is here, but no risk run of it is stored. This computes one:"
+    instead = empty("No run yet", text, NO_RUN)
+    try:
+        run = source.run(book.market.snapshot)
+    except Unavailable as nothing:  # what is exact does not rest on the run, and stays
+        run, instead = None, empty(nothing.title, nothing.text, nothing.command)
     today = position(book)
     parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
     if run is None:
-        text = "The snapshot is here, but no risk run of it is stored. This computes one:"
-        parts += [html.Section(empty("No run yet", text, NO_RUN), className="card"), strip(_position_items(today))]
+        parts += [dbc.Card(instead), strip(_position_items(today))]
     else:
         say = verdict(run, today)
         parts += [
@@ -81,11 +87,12 @@ def _verdict(say: Verdict) -> html.Section:
     return html.Section([pill(say.severity, say.word, rule), html.P(words)], className="verdict")
 
 
-def _kpis(run: Run, today: Position, say: Verdict) -> html.Section:
-    return html.Section([_lar_card(run, today, say), _tail_card(run), _watch_card(today)], className="grid g3")
+def _kpis(run: Run, today: Position, say: Verdict) -> dbc.Row:
+    cards = (_lar_card(run, today, say), _tail_card(run), _watch_card(today))
+    return row((one, {"md": 4}) for one in cards)
 
 
-def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
+def _lar_card(run: Run, today: Position, say: Verdict) -> dbc.Card:
     lar, seized = run.estimate("lar_repaid", 0.99), run.estimate("lar_seized", 0.99)
     part = lar.value / today.borrowed_usd if today.borrowed_usd else 0.0
     state = pill("watch", "few draws", FEW) if lar.few_draws else pill(say.severity, say.word.lower())
@@ -100,7 +107,7 @@ def _lar_card(run: Run, today: Position, say: Verdict) -> html.Section:
     )
 
 
-def _tail_card(run: Run) -> html.Section:
+def _tail_card(run: Run) -> dbc.Card:
     tail, var = run.estimate("es_deficit", 0.99), run.estimate("var_deficit", 0.99)
     if tail.n_positive == 0:
         note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
@@ -119,7 +126,7 @@ def _tail_card(run: Run) -> html.Section:
     )
 
 
-def _watch_card(today: Position) -> html.Section:
+def _watch_card(today: Position) -> dbc.Card:
     part = today.watch_debt_usd / today.borrowed_usd if today.borrowed_usd else 0.0
     below = pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None
     return kpi(
@@ -161,7 +168,7 @@ def _chance(chance: Estimate) -> Any:
     return [fmt.share(chance.value), html.Span(error, className="err")]
 
 
-def _risk_cards(run: Run) -> html.Section:
+def _risk_cards(run: Run) -> dbc.Row:
     lar = run.get("lar_repaid", 0.99)
     says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
     fan = card(
@@ -176,10 +183,10 @@ def _risk_cards(run: Run) -> html.Section:
         f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
         "by reserve, mean path",
     )
-    return html.Section([fan, _distribution_card(run), sold], className="grid g3 risk")
+    return row((one, {"xl": 4}) for one in (fan, _distribution_card(run), sold))
 
 
-def _distribution_card(run: Run) -> html.Section:
+def _distribution_card(run: Run) -> dbc.Card:
     title = "Distribution of debt repaid"
     if not run.histogram:
         return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
@@ -194,7 +201,7 @@ def _distribution_card(run: Run) -> html.Section:
     )
 
 
-def _exact_cards(today: Position, book: Book) -> html.Section:
+def _exact_cards(today: Position, book: Book) -> dbc.Row:
     snapshot = book.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
     note = (
@@ -203,7 +210,17 @@ def _exact_cards(today: Position, book: Book) -> html.Section:
     )
     histogram = card(
         "Debt by health factor",
-        [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+        dbc.Tabs(
+            [
+                dbc.Tab(
+                    [html.Div(note, className="t2 micro"), graph(ids.OVERVIEW_DEBT, 280, note)],
+                    label="Chart",
+                    tab_id="chart",
+                ),
+                dbc.Tab(html.Div(_buckets(today.buckets), className="scrolly"), label="Table", tab_id="table"),
+            ],
+            active_tab="chart",
+        ),
         f"USD · every account, exact · e-mode thresholds applied · {stamp}",
         f"{fmt.count(today.n_with_debt)} accounts with debt",
         legend([("scenario", "exposed", "block"), ("cat-other", "same-asset loops", "block")]),
@@ -215,7 +232,17 @@ def _exact_cards(today: Position, book: Book) -> html.Section:
         f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
         flush=True,
     )
-    return html.Section([histogram, accounts], className="grid g21")
+    return row([(histogram, {"xl": 8}), (accounts, {"xl": 4})])
+
+
+def _buckets(buckets: Buckets) -> Any:
+    """The chart's figures as text, for those who cannot see it or want to copy them."""
+    head = (("Health factor from", False), ("Exposed", True), ("Same-asset loops", True))
+    rows = [
+        (label, fmt.money(exposed), fmt.money(loops))
+        for label, exposed, loops in zip(buckets.labels, buckets.exposed, buckets.loops, strict=True)
+    ]
+    return table(head, rows, tight=True)
 
 
 def _accounts(today: Position) -> Any:
@@ -230,9 +257,6 @@ def _accounts(today: Position) -> Any:
         for r in today.largest
     ]  # fmt: skip
     return table(head, rows, tight=True)
-
-
-PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build)
 
 
 def register(app: Dash, source: Source) -> None:
@@ -255,3 +279,12 @@ def register(app: Dash, source: Source) -> None:
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:
         return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)
+
+
+def outline() -> html.Div:
+    """The charts that the callbacks fill."""
+    charts = (ids.OVERVIEW_FAN, ids.OVERVIEW_DISTRIBUTION, ids.OVERVIEW_SEIZED, ids.OVERVIEW_DEBT)
+    return html.Div([graph(chart, 234, "") for chart in charts])
+
+
+PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build, outline, register)

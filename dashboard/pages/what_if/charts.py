@@ -9,6 +9,7 @@ import numpy as np
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis
+from dashboard.look.escaping import charted
 from dashboard.pages.what_if.answers import Curve, Pair
 
 
@@ -100,8 +101,11 @@ def sweep(curve: Curve, theme: str | None) -> Figure:
 def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
     """Collateral to be sold by reserve: the scenario thick, the baseline thin and grey below it."""
     c = themes.colours(theme)
-    names = [name for name, _ in lines]
-    dots = [f"{name} <span style='color:{c[themes.reserve_token(name)]}'>●</span>" for name in names]
+    names = [charted(symbol) for symbol, _ in lines]
+    dots = [
+        f"{name} <span style='color:{c[themes.reserve_token(symbol)]}'>●</span>"
+        for name, (symbol, _) in zip(names, lines, strict=True)
+    ]
     then, now = [p.scenario for _, p in lines], [p.baseline for _, p in lines]
     top = max([*then, *now, 0.0])
     rows = list(range(len(lines)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from dashboard.market.book import Book, Estimate
 from dashboard.market.state import WhatIf
 
 Array = NDArray[np.float64]
+
+Progress = Callable[[int, int], object]
 
 PATHS = 10_000
 """Paths of a what-if: 100 of them lie beyond 99 %; below 30 the error of a tail figure is not shown."""
@@ -98,10 +102,29 @@ MEASURES = (
 )
 
 
-def simulate(book: Book, scenario: rc.Scenario, state: WhatIf, n_paths: int = PATHS, seed: int = 7) -> Simulation:
-    """Both worlds from the same seed: `scenario`, and the same from shocked prices with its volatility multiplied."""
-    base = baseline(book, scenario, n_paths, seed)
-    then = base if not state.changed else rc.simulate(*world(book, scenario, state), n_paths=n_paths, seed=seed)
+def simulate(
+    book: Book,
+    scenario: rc.Scenario,
+    state: WhatIf,
+    n_paths: int = PATHS,
+    seed: int = 7,
+    progress: Progress | None = None,
+) -> Simulation:
+    """Both worlds from the same seed: `scenario`, and the same from shocked prices with its volatility multiplied.
+
+    progress: called with (paths done, paths in all) of both worlds; an exception in it stops the work.
+    """
+    both = 2 * n_paths
+
+    def half(before: int) -> Progress | None:
+        return None if progress is None else lambda done, _total: progress(before + done, both)
+
+    base = baseline(book, scenario, n_paths, seed, half(0))
+    then = base
+    if state.changed:
+        then = rc.simulate(
+            *world(book, scenario, state), n_paths=n_paths, seed=seed, threads=threads(), progress=half(n_paths)
+        )
     estimates = [(m, Estimate.of(m.estimate(base)), Estimate.of(m.estimate(then))) for m in MEASURES]
     errors = paired_errors(base, then) if state.changed else [0.0] * len(MEASURES)
     return Simulation(
@@ -117,10 +140,29 @@ def simulate(book: Book, scenario: rc.Scenario, state: WhatIf, n_paths: int = PA
     )
 
 
-@lru_cache(maxsize=4)
-def baseline(book: Book, scenario: rc.Scenario, n_paths: int, seed: int) -> rc.Result:
+def threads() -> int:
+    """Workers of a simulation: one core is left to those who read pages. The bits are the same for any number."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+_baselines: OrderedDict[tuple[Book, rc.Scenario, int, int], rc.Result] = OrderedDict()
+_baselines_lock = threading.Lock()
+_BASELINES_KEPT = 4
+
+
+def baseline(book: Book, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None) -> rc.Result:
     """The run without any change: the same for every reader, so it is kept for the books last asked for."""
-    return rc.simulate(book.market, scenario, n_paths=n_paths, seed=seed)
+    key = (book, scenario, n_paths, seed)
+    with _baselines_lock:
+        if key in _baselines:
+            _baselines.move_to_end(key)
+            return _baselines[key]
+    result = rc.simulate(book.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
+    with _baselines_lock:
+        _baselines[key] = result
+        while len(_baselines) > _BASELINES_KEPT:
+            _baselines.popitem(last=False)
+    return result
 
 
 def world(book: Book, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:

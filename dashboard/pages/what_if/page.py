@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+import dash_bootstrap_components as dbc
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import banner, card, empty, graph, icon, legend, missing, skeleton, slider_row
+from dashboard.look.components import banner, card, empty, graph, legend, missing, row, skeleton, slider_row
+from dashboard.look.escaping import named
 from dashboard.look.shell import Page
-from dashboard.market.book import Book
 from dashboard.market.drivers import DRIVERS
+from dashboard.market.lane import Lane
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.market.warehouse import Source, Unavailable
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import charts as figures
 from dashboard.pages.what_if import outlook, parts
 
+ASK_AGAIN = 400
+"""Milliseconds between two questions after a simulation that is not done."""
 NO_RUN = "python -m flows risk-scenarios"
 
 
@@ -30,11 +36,22 @@ def build(source: Source, search: str) -> html.Div:
     state, problems = WhatIf.from_query(search)
     at = book.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
+    return _frame(state, shocks.driver_notes(book), book.assets.fixed, stamp, problems)
+
+
+def outline() -> html.Div:
+    """The page before any data: every component that a callback names."""
+    return _frame(WhatIf(), {driver.key: driver.note for driver in DRIVERS}, (), "", ())
+
+
+def _frame(
+    state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], stamp: str, problems: Sequence[str]
+) -> html.Div:
     answers = html.Div(
         [
-            html.Section(id=ids.COMPARE, className="grid g4 cmps"),
-            html.Section([_sweep_card(stamp), _sold_card(stamp)], className="grid g32"),
-            html.Section([_outlook_card(), _accounts_card(stamp)], className="grid g32"),
+            dbc.Row(id=ids.COMPARE, className="g"),
+            row([(_sweep_card(stamp), {"xl": 7}), (_sold_card(stamp), {"xl": 5})]),
+            row([(_outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
         ],
         className="grid",
     )
@@ -43,9 +60,11 @@ def build(source: Source, search: str) -> html.Div:
             *[banner("watch", "link", text) for text in problems],
             html.Div(id=ids.CHIPS, className="chips scroll"),
             html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
-            html.Div([_drivers(book, state), answers], className="wi"),
+            html.Div([_drivers(state, notes, fixed), answers], className="wi"),
             dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
             dcc.Store(id=ids.SETTLED),
+            dcc.Store(id=ids.READER, data=uuid4().hex),
+            dcc.Interval(id=ids.SIMULATION_CLOCK, interval=ASK_AGAIN, disabled=True),
             dcc.Store(id=ids.QUERY),
             dcc.Store(id=ids.SIMULATION_FOR),
             dcc.Store(id=ids.PRESET_VALUES, data={p.key: p.state.to_store() for p in PRESETS}),
@@ -54,31 +73,35 @@ def build(source: Source, search: str) -> html.Div:
     )
 
 
-def _drivers(book: Book, state: WhatIf) -> html.Aside:
-    notes, store = shocks.driver_notes(book), state.to_store()
-    fixed = ", ".join(book.assets.fixed)
-    words = f"Fixed at their oracle, moved by nothing: {fixed}." if fixed else "No reserve here has a fixed oracle."
+def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
+    store = state.to_store()
+    words = (
+        f"Fixed at their oracle, moved by nothing: {', '.join(map(named, fixed))}."
+        if fixed
+        else "No reserve here has a fixed oracle."
+    )
     reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
-    groups = [
-        html.Details(
-            [
-                html.Summary([icon("chev"), group]),
-                html.Div(
-                    [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == group], className="in"
-                ),
-            ],
-            className="grp",
-            open=True,
-        )
-        for group in dict.fromkeys(d.group for d in DRIVERS)
-    ]
+    names = list(dict.fromkeys(d.group for d in DRIVERS))
+    groups = dbc.Accordion(
+        [
+            dbc.AccordionItem(
+                [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
+                title=name,
+                item_id=name,
+            )
+            for name in names
+        ],
+        always_open=True,
+        flush=True,
+        active_item=names,
+    )
     return html.Aside(
         [
             html.Div(
                 [html.B("Drivers"), html.Span("drag, or type", className="t3 micro"), html.Span(className="sp"), reset],
                 className="hd",
             ),
-            *groups,
+            groups,
             html.Div(words, className="t3 micro", style={"padding": "0 14px 10px"}),
             html.Div(html.Span(id=ids.LINK_TEXT, className="txt mono"), className="pass"),
         ],
@@ -87,14 +110,14 @@ def _drivers(book: Book, state: WhatIf) -> html.Aside:
     )
 
 
-def _sweep_card(stamp: str) -> html.Section:
+def _sweep_card(stamp: str) -> dbc.Card:
     lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
     chart = graph(ids.SWEEP, 246, "Debt that liquidators repay at once, against the move of ETH: baseline and scenario")
     footer = f"USD · exact, every account · e-modes on · oracle prices · {stamp}"
     return card("Debt repaid as ETH falls", [lines, chart], footer, "other drivers held; click the curve")
 
 
-def _sold_card(stamp: str) -> html.Section:
+def _sold_card(stamp: str) -> dbc.Card:
     blocks = legend([("baseline", "baseline", "block"), ("scenario", "scenario", "block")])
     chart = graph(ids.SOLD, 246, "Collateral seized at once, by reserve: baseline and scenario")
     return card(
@@ -102,9 +125,10 @@ def _sold_card(stamp: str) -> html.Section:
     )
 
 
-def _outlook_card() -> html.Section:
+def _outlook_card() -> dbc.Card:
     body = [
         html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
+        html.Div(id=ids.SIMULATION_QUEUE, className="wait", role="status"),
         html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
     ]
     note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
@@ -112,7 +136,7 @@ def _outlook_card() -> html.Section:
     return card("What may happen next", body, footer, note, flush=True, source="")
 
 
-def _accounts_card(stamp: str) -> html.Section:
+def _accounts_card(stamp: str) -> dbc.Card:
     note = html.Span(id=ids.ACCOUNTS_COUNT, className="sub")
     return card(
         "Accounts that fall",
@@ -141,22 +165,51 @@ def answer_to(source: Source, data: dict | None, theme: str | None, snapshot: st
 
 
 def simulated(source: Source, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
-    """The table of the simulated day and what it was computed for; or why there is none."""
+    """The table of the simulated day and what it was computed for; or why there is none. Waits for the work."""
     book = source.book(snapshot)
     run = source.run(book.market.snapshot)
     if run is None:
-        return empty(
-            "No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN
-        ), None
-    result = outlook.simulate(book, run.scenario, WhatIf.from_store(data))
+        return _no_scenario(), None
+    return _shown(outlook.simulate(book, run.scenario, WhatIf.from_store(data)))
+
+
+def waited_for(source: Source, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
+    """What the lane knows of a reader's question: table, what it is for, words on the wait, bar, is the clock off.
+
+    Returns at once. While the work waits or runs the table before it stays on screen, and the clock asks again.
+    """
+    try:
+        book = source.book(snapshot)
+        run = source.run(book.market.snapshot)
+    except Unavailable as nothing:
+        return empty(nothing.title, nothing.text, nothing.command), None, "", "prog", True
+    if run is None:
+        return _no_scenario(), None, "", "prog", True
+    state = WhatIf.from_store(data)
+    key = (book.market.snapshot.hash, run.scenario.name, run.created_at, state)
+    found = lane.ask(reader, key, lambda progress: outlook.simulate(book, run.scenario, state, progress=progress))
+    if found.name == "done":
+        return *_shown(found.value), "", "prog", True
+    if found.name == "failed":
+        words = f"The engine said: {type(found.error).__name__}: {found.error}. Other drivers may still be answered."
+        return empty("This day could not be simulated", words), None, "", "prog", True
+    return no_update, no_update, parts.wait_words(found), "prog on", False
+
+
+def _no_scenario() -> Any:
+    return empty("No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN)
+
+
+def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
     return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
 
 
-PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build)
-
-
 def register(app: Dash, source: Source) -> None:
-    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests."""
+    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests.
+
+    Simulations have a lane of their own, so that no reader of exact answers waits behind one.
+    """
+    lane = Lane()
     _register_browser_side(app)
 
     @app.callback(
@@ -179,13 +232,17 @@ def register(app: Dash, source: Source) -> None:
     @app.callback(
         Output(ids.SIMULATION, "children"),
         Output(ids.SIMULATION_FOR, "data"),
+        Output(ids.SIMULATION_QUEUE, "children"),
+        Output(ids.SIMULATION_PROGRESS, "className"),
+        Output(ids.SIMULATION_CLOCK, "disabled"),
         Input(ids.SETTLED, "data"),
+        Input(ids.SIMULATION_CLOCK, "n_intervals"),
         State(ids.SNAPSHOT, "data"),
+        State(ids.READER, "data"),
         prevent_initial_call=True,
-        running=[(Output(ids.SIMULATION_PROGRESS, "className"), "prog on", "prog")],
     )
-    def show_outlook(data: dict, snapshot: str) -> tuple[Any, dict | None]:
-        return simulated(source, data, snapshot)
+    def show_outlook(data: dict | None, _: int, snapshot: str | None, reader: str | None) -> tuple[Any, ...]:
+        return waited_for(source, lane, reader or "", data, snapshot)
 
 
 def _register_browser_side(app: Dash) -> None:
@@ -194,20 +251,20 @@ def _register_browser_side(app: Dash) -> None:
     def browser(function: str, *arguments: Any, initial: bool = False) -> None:
         app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=not initial)
 
-    def row(kind: str) -> dict[str, Any]:
+    def part(kind: str) -> dict[str, Any]:
         return ids.of(kind, MATCH)
 
     browser(
         "row",
-        Output(row("slider"), "value"),
-        Output(row("typed"), "value"),
-        Output(row("row"), "className"),
-        Output(row("fill"), "style"),
-        Output(row("problem"), "children"),
-        Input(row("slider"), "value"),
-        Input(row("typed"), "value"),
-        Input(row("reset"), "n_clicks"),
-        State(row("driver"), "data"),
+        Output(part("slider"), "value"),
+        Output(part("typed"), "value"),
+        Output(part("row"), "className"),
+        Output(part("fill"), "style"),
+        Output(part("problem"), "children"),
+        Input(part("slider"), "value"),
+        Input(part("typed"), "value"),
+        Input(part("reset"), "n_clicks"),
+        State(part("driver"), "data"),
         initial=True,
     )
     browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"))
@@ -229,3 +286,6 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.QUERY, "data"),
         Input(ids.SIMULATION_FOR, "data"),
     )
+
+
+PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build, outline, register)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_bootstrap_components as dbc
 from dash import html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, compare, empty, error_text, table, token
+from dashboard.look.escaping import marked
 from dashboard.market.book import Estimate
+from dashboard.market.lane import State
 from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.pages.what_if.answers import Answer, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
@@ -39,7 +42,7 @@ def _change(pair: Pair, text: str) -> tuple[str, str]:
     return (f"▲ {text}", "worse") if pair.change > 0 else (f"▼ {text}", "better")
 
 
-def cards(answer: Answer) -> list[html.Section]:
+def cards(answer: Answer) -> list[dbc.Col]:
     """Four comparisons: debt repaid, collateral seized, deficit, accounts."""
     money = (
         ("cmp-repaid", "Debt repaid now", answer.repaid),
@@ -56,7 +59,7 @@ def cards(answer: Answer) -> list[html.Section]:
     n = answer.accounts
     words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(answer.n_with_debt)}")
     out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
-    return out
+    return [dbc.Col(one, width=6, xl=3) for one in out]
 
 
 def pinned(answer: Answer) -> list[html.Div]:
@@ -99,9 +102,16 @@ def outlook_table(result: Simulation) -> html.Table:
     return table(head, [_comparison(row) for row in result.rows], tight=True)
 
 
+def wait_words(state: State) -> str:
+    """Where a simulation stands in its lane: how many come before it, or how much of it is done."""
+    if state.name == "running":
+        return f"Simulating, {fmt.share(state.share, 0)} done"
+    return f"Waiting: {_some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
+
+
 def outlook_note(result: Simulation) -> str:
     paths = f"{fmt.count(result.n_paths)} paths"
-    return f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}"
+    return marked(f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}")
 
 
 def _comparison(row: Comparison) -> tuple[Any, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import plotly.graph_objects as go
 import pytest
 
 from dashboard.look import theme as themes
+from dashboard.look.template import template_of
 
 GROUNDS = ("bg", "surface", "raised", "hover")
 TEXTS = ("text", "text-2", "text-3", "accent", "ok", "watch", "warn", "crit", "worse", "better")
@@ -94,3 +96,27 @@ def test_style_sheets_and_scripts_name_no_other_host() -> None:
     for path in themes.ASSETS.iterdir():
         urls = set(re.findall(r"https?://[\w./-]+", path.read_text(encoding="utf-8").replace("%3A", ":")))
         assert urls <= allowed, path.name
+
+
+@pytest.mark.parametrize("theme", themes.THEMES)
+def test_every_colour_of_the_chart_template_is_a_token_of_its_theme(theme: str) -> None:
+    """Nothing is written twice: change a token and the charts follow."""
+    used = set(re.findall(r"#[0-9a-f]{6}|rgba?\([^)]*\)", str(themes.template(theme))))
+    assert used - {"rgba(0,0,0,0)"} <= set(themes.colours(theme).values())
+    assert themes.colours(theme)["text-2"] in used
+
+
+def test_the_chart_template_is_one_that_plotly_takes_and_differs_by_theme() -> None:
+    for theme in themes.THEMES:
+        drawn = go.Figure(layout={"template": dict(themes.template(theme))})
+        assert drawn.layout.template.layout.xaxis.linecolor == themes.colours(theme)["line-strong"]
+        assert drawn.layout.template.layout.font.family == themes.families()
+    assert themes.template("dark") != themes.template("light")
+    assert "Inter" in themes.families()
+
+
+def test_the_template_follows_a_changed_token() -> None:
+    tokens = dict(themes.colours("dark")) | {"line-strong": "#123456", "cat-3": "#654321"}
+    made = template_of(tokens, "serif")
+    assert made["layout"]["xaxis"]["linecolor"] == made["layout"]["hoverlabel"]["bordercolor"] == "#123456"
+    assert made["layout"]["colorway"][2] == "#654321"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from dash import no_update
 
 import risk_core as rc
 from dashboard import app
@@ -13,6 +16,7 @@ from dashboard.api import summary
 from dashboard.look import shell as layout
 from dashboard.look.components import error_text
 from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.lane import Abandoned, Lane
 from dashboard.market.state import WhatIf
 from dashboard.market.warehouse import Status
 from dashboard.pages.about import page as about
@@ -190,3 +194,50 @@ def test_the_summary_holds_the_same_figures_unrounded(source: MemorySource) -> N
     assert figures["lar_repaid", 0.99]["low"] == 114.5e6
     assert out["position"]["n_with_debt"] == 3
     assert out["snapshot"]["block"] == 21_400_000
+
+
+def test_a_simulation_is_waited_for_without_holding_a_thread(source: MemorySource) -> None:
+    """The callback returns at once, says where the question stands, and brings the table once it is there."""
+    lane, begun, let_go = Lane(), threading.Event(), threading.Event()
+
+    def blocker(progress: Callable[[int, int], object]) -> None:
+        begun.set()
+        let_go.wait(60)
+
+    lane.ask("another reader", "blocker", blocker)
+    assert begun.wait(20)
+    table, done_for, said, bar, clock_is_off = what_if.waited_for(source, lane, "me", {"eth": -10}, None)
+    assert table is done_for is no_update
+    assert (said, bar, clock_is_off) == ("Waiting: 1 simulation before this one", "prog on", False)
+    let_go.set()
+    while not clock_is_off:
+        table, done_for, said, bar, clock_is_off = what_if.waited_for(source, lane, "me", {"eth": -10}, None)
+
+    direct, _ = what_if.simulated(source, {"eth": -10}, None)
+    assert words(table) == words(direct)
+    assert (done_for["query"], said, bar) == ("eth=-10", "", "prog")
+
+
+def test_a_simulation_that_fails_is_words_and_the_next_one_is_answered(
+    source: MemorySource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Lane()
+
+    def ask(eth: int) -> tuple:
+        while not (said := what_if.waited_for(source, lane, "me", {"eth": eth}, None))[-1]:
+            pass
+        return said
+
+    with monkeypatch.context() as broken:
+        broken.setattr(outlook, "paired_errors", lambda *_: 1 / 0)
+        assert "ZeroDivisionError" in words(ask(-10)[0])
+    assert "LaR 99" in words(ask(-11)[0])
+
+
+def test_a_stop_asked_for_by_the_progress_ends_the_run(source: MemorySource, scenario: rc.Scenario) -> None:
+    def stop(done: int, total: int) -> None:
+        raise Abandoned
+
+    fresh = Book.build(source.book().market, source.book().assets)
+    with pytest.raises(Abandoned):
+        outlook.simulate(fresh, scenario, WhatIf(eth=-0.1), progress=stop)
