@@ -113,8 +113,12 @@ def liquidate(
     if taken <= 0 or repaid <= 0:
         return _refused("InvalidBurnAmount", held, owed, health)
     if not debt_cleared and not collateral_cleared:
-        left = (owed[d] - repaid) * market.price[d], (held[c] - taken) * market.price[c]
-        if min(left) < rule.MIN_LEFTOVER_USD:
+        left = (
+            (owed[d] - repaid) * market.price[d],
+            (held[c] - _rounded(market, c, d, repaid, factor)) * market.price[c],
+        )
+        # The contract counts in base units and rounds the debt up, so less than one unit below 1,000 is 1,000.
+        if min(left) < rule.MIN_LEFTOVER_USD - 0.5 * rule.BASE_UNIT_USD:
             return _refused("MustNotLeaveDust", held, owed, health)
 
     fee = (taken - taken / factor) * market.reserves.protocol_fee[c]
@@ -129,6 +133,22 @@ def liquidate(
         debt=owed, health_factor=health,
         health_factor_after=float(held * market.price @ threshold) / after if after > 0 else float("inf"),
     )  # fmt: skip
+
+
+def _rounded(market: Market, c: int, d: int, repaid: float, factor: float) -> float:
+    """Collateral taken for `repaid` tokens of debt as the contract rounds it: to whole token units, twice.
+
+    The worth of the debt in collateral is floored, then the bonus is floored (v3.7) or rounded half up (v3.6,
+    LiquidationLogic.sol, _calculateAvailableCollateralToLiquidate). A unit of a dollar token with 6 decimals is a
+    hundred base units, and decides whether 1,000 USD are left. Above 2^53 units floats have no room for it, and a unit
+    is worth nothing.
+    """
+    unit = 10.0 ** market.reserves.decimals[c]
+    base = repaid * market.price[d] / market.price[c] * unit
+    if base * factor >= 2.0**53:
+        return base * factor / unit
+    whole = np.floor(base * (1.0 + 4e-16)) * factor
+    return float(np.floor(whole if market.revision >= 11 else whole + 0.5)) / unit
 
 
 def _barred(market: Market, c: int, d: int) -> str | None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.differential import float_layer, integer_layer, simulate_layer
-from tests.differential.conftest import REPOSITORY
+from tests.differential.conftest import REPOSITORY, SMALL
 from tests.reference.truth import Truth
 
 pytestmark = pytest.mark.differential
@@ -41,6 +41,16 @@ def test_every_vector_is_a_path_that_the_engine_liquidates_as_recorded(small):
     cases = len(small.users) * len(small.raw["accounts"])
     assert tally.checked > cases + 300, "at least 300 recorded calls are among what the policies chose"
     assert len(tally.aside) < 0.01 * tally.checked
+
+
+@pytest.mark.parametrize(("name", "checked"), [("truth_edges", 140), ("truth_edges37", 520)])
+def test_every_layer_agrees_at_the_edge_of_the_rules(name, checked):
+    """Calls that leave 1,000 USD to within one unit of a token with 6 decimals, and advice off by one base unit."""
+    truth = Truth.load(SMALL.with_name(f"{name}.json.xz"))
+
+    tallies = [layer.check(truth) for layer in (integer_layer, float_layer, simulate_layer)]
+    assert [difference for tally in tallies for difference in tally.differences] == []
+    assert sum(tally.checked for tally in tallies) > checked
 
 
 @pytest.mark.parametrize("name", ["truth_A", "truth_A37"])

@@ -68,6 +68,10 @@ class RulesV36:
         """The treasury's share comes out of the bonus, not out of the whole seizure."""
         return percent_mul(take - percent_div(take, bonus), fee_bps) if fee_bps else 0
 
+    def advised_debt_value(self, d: Reserve, left: int) -> int:
+        """What the protocol's adviser takes the debt that is left to be worth: rounded down."""
+        return d.supply_value(left)
+
     def leaves_dust(self, w: Weighed) -> bool:
         """Whoever leaves something on both sides leaves 1,000 USD on each."""
         return w.leaves_both and min(w.debt_value_left, w.collateral_value_left) < self.leftover
@@ -95,6 +99,10 @@ class RulesV37(RulesV36):
 
     def fee(self, take: int, bonus: int, fee_bps: int) -> int:
         return div_ceil((take - take * BPS // bonus) * fee_bps, BPS) if fee_bps else 0
+
+    def advised_debt_value(self, d: Reserve, left: int) -> int:
+        """Rounded up, as the pool does; recorded in truth_edges37, where 3.6's floor is one base unit off."""
+        return d.debt_value(left)
 
     def collateral_spent(self, c: Reserve, scaled: int, balance: int, moved: Seizure, data: AccountData) -> Spent:
         to_liquidator = div_ceil((moved.take - moved.fee) * RAY, c.income)

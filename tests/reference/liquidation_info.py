@@ -55,7 +55,7 @@ def _without_dust(pool: Pool, c: Reserve, d: Reserve, balance: int, owed: int, m
     """Shrink the call until 1,000 USD stay on the side that lacks more of it."""
     rules = pool.rules
     short_collateral = max(rules.leftover - c.supply_value(balance - moved.take), 0)
-    short_debt = max(rules.leftover - d.supply_value(owed - moved.debt), 0)
+    short_debt = max(rules.leftover - rules.advised_debt_value(d, owed - moved.debt), 0)
     if short_collateral == 0 and short_debt == 0:
         return moved
     if short_collateral > short_debt:
