@@ -16,7 +16,7 @@
 | | Supply | repay of what the account owed, deposit of the rest | dst | from | |
 | | Withdraw | withdraw of what the account had, borrow of the rest | src | not named | to |
 | | AbsorbCollateral | liquidation, one for each collateral | borrower | absorber | absorber |
-| | AbsorbDebt | debt side of it; a deficit where it outweighs the collateral | borrower | absorber | |
+| | AbsorbDebt | debt side; what is left over is a deposit, what is lacking a deficit | borrower | absorber | |
 
 **A Comet has one base balance**, positive or negative. Supply and Withdraw do not say which side of zero they move;
 the Transfer that follows does: a mint (from nobody) carries the part of a Supply that became balance, a burn (to
@@ -59,13 +59,15 @@ EVENT_TYPES = ("borrow", "deposit", "liquidation", "repay", "withdraw", "deficit
 class LendingMarket:
     """What to listen to. `contracts`: address to the asset it stands for, empty where the log names the asset.
 
-    Addresses are lower case. `protocol` is aave_v3, aave_v2, compound_v2 or compound_v3.
+    Addresses are lower case. `protocol` is aave_v3, aave_v2, compound_v2 or compound_v3. `usd`: values that the logs
+    state are in dollars; a Comet states them in the currency of its base token's feed, ether for one of WETH.
     """
 
     name: str
     protocol: str
     chain_id: int
     contracts: Mapping[str, str]
+    usd: bool = True
 
     @property
     def topics(self) -> list[str]:
@@ -77,7 +79,8 @@ class LendingEvent:
     """One thing that happened to the position of `owner`. Amounts are token units; None: the log does not say.
 
     For a liquidation `asset` and `amount` are the seized collateral (net of Aave's protocol fee; cTokens at Compound
-    v2), `debt_asset` and `debt_amount` what was repaid. `usd_e8`: value in 1e-8 USD that the log itself states.
+    v2), `debt_asset` and `debt_amount` what was repaid. `usd_e8`: value in 1e-8 USD that the log itself states; None
+    where it states one in another currency.
     """
 
     event_type: str
@@ -319,18 +322,42 @@ def _absorption(log: _Log, logs: Sequence[_Log], place: int) -> tuple[list[_Log]
 def _comet_absorb_collateral(log: _Log, market: LendingMarket, logs: Sequence[_Log], place: int) -> _Events:
     parts, debt = _absorption(log, logs, place)
     part = parts.index(log)
-    first = {"debt_asset": market.contracts[log.address], "debt_amount": debt.words[0]} if debt and not part else {}
+    first = {}
+    if debt and not part:
+        repaid = debt.words[0] - _credited(debt, logs, logs.index(debt))
+        first = {"debt_asset": market.contracts[log.address], "debt_amount": repaid}
     yield log.event(market, "liquidation", log.topic(2), log.topic(1), log.topic(3), log.words[0],
-                    counterparty=log.topic(1), part=part, usd_e8=log.words[1], **first)  # fmt: skip
+                    counterparty=log.topic(1), part=part, usd_e8=log.words[1] if market.usd else None,
+                    **first)  # fmt: skip
+
+
+def _credited(debt: _Log, logs: Sequence[_Log], place: int) -> int:
+    """Base units that an absorption leaves to the account: the Transfer behind its AbsorbDebt, 0 where there is none.
+
+    `basePaidOut` is the account's balance after less its balance before (Comet.sol, absorbInternal): the debt, and
+    what the collateral at its liquidation factor was worth beyond it.
+    """
+    transfer = _next(debt, logs, place, NOBODY, debt.topic(2))
+    if transfer and transfer.words[0] > debt.words[0]:
+        raise MalformedAnswer(
+            f"log {debt.index} of block {debt.block} of {debt.address}: {debt.words[0]} units of the base token were "
+            f"paid out, and the Transfer after it credits {transfer.words[0]}"
+        )
+    return transfer.words[0] if transfer else 0
 
 
 def _comet_absorb_debt(log: _Log, market: LendingMarket, logs: Sequence[_Log], place: int) -> _Events:
     parts, _ = _absorption(log, logs, place)
-    paid, paid_usd = log.words
-    lost_usd = paid_usd - sum(part.words[1] for part in parts)
-    if lost_usd > 0:
-        yield log.event(market, "deficit", log.topic(2), log.topic(1), market.contracts[log.address],
-                        paid * lost_usd // paid_usd, usd_e8=lost_usd)  # fmt: skip
+    paid, paid_value = log.words
+    asset = market.contracts[log.address]
+    lost = paid_value - sum(part.words[1] for part in parts)
+    if lost > 0:
+        yield log.event(market, "deficit", log.topic(2), log.topic(1), asset, paid * lost // paid_value,
+                        usd_e8=lost if market.usd else None)  # fmt: skip
+    if credited := _credited(log, logs, place):
+        transfer = _next(log, logs, place, NOBODY, log.topic(2))
+        credit = transfer.event(market, "deposit", log.topic(2), log.topic(1), asset, credited)  # type: ignore[union-attr]
+        yield replace(credit, payload_sha256=log.digest)
 
 
 def _nothing(log: _Log, market: LendingMarket, logs: Sequence[_Log], place: int) -> _Events:

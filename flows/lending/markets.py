@@ -22,6 +22,7 @@ from flows.lending.logs import PROTOCOLS, LendingMarket
 GET_ALL_MARKETS = Function("getAllMarkets()", ("address[]",))
 UNDERLYING = Function("underlying()", ("address",))
 BASE_TOKEN = Function("baseToken()", ("address",))
+BASE_FEED = Function("baseTokenPriceFeed()", ("address",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,18 @@ def resolve(reader: BlockReader, source: Source, chain_id: int) -> LendingMarket
         "compound_v2": lambda: _ctokens(reader, source),
         "compound_v3": lambda: {source.entry: _base(reader, source)},
     }[source.protocol]()
-    return LendingMarket(name=source.name, protocol=source.protocol, chain_id=chain_id, contracts=contracts)
+    usd = source.protocol != "compound_v3" or _states_usd(reader, source)
+    return LendingMarket(name=source.name, protocol=source.protocol, chain_id=chain_id, contracts=contracts, usd=usd)
+
+
+def _states_usd(reader: BlockReader, source: Source) -> bool:
+    """Whether a Comet states values in dollars: its base token's feed says so. One without such a feed has no other
+    currency to state them in."""
+    [feed] = reader.read([Call(source.entry, BASE_FEED, about=source.name)], may_fail=True)
+    if isinstance(feed, Failure):
+        return True
+    [description] = reader.read([Call(feed, abis.DESCRIPTION, about=f"base feed of {source.name}")], may_fail=True)
+    return not isinstance(description, Failure) and description.rstrip().endswith("USD")
 
 
 def _ctokens(reader: BlockReader, source: Source) -> dict[str, str]:

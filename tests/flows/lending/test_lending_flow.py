@@ -6,6 +6,7 @@ Client and server of this module were written from one sheet; the real contracts
 from __future__ import annotations
 
 import pytest
+from eth_abi import encode
 
 from data import marts
 from data.store.batches import Effect, next_batch, note_batch
@@ -243,6 +244,20 @@ def test_an_absorption_is_valued_by_its_own_log(node, run, rows):
     assert rows(
         "SELECT event_type, amount_usd, price_usd, price_source, price_age, debt_amount FROM stg_lending_events"
     ) == [("liquidation", 48.0, 12.0, "log", 0, 40.0)]
+
+
+@pytest.mark.parametrize(("description", "usd"), [("USDC / USD", 48.0), ("Constant price feed", None), (None, None)])
+def test_the_currency_of_a_stated_value_is_that_of_the_base_feed(node, run, rows, description, usd):
+    feed = address(0x77)
+    node.say(at.COMET, "baseTokenPriceFeed()", answer=encode(["address"], [feed]))
+    if description is not None:
+        node.say(feed, "description()", answer=encode(["string"], [description]))
+    absorb = "AbsorbCollateral(address*,address*,address*,uint256,uint256)"
+    node.logs = [log(at.COMET, absorb, (PAYER, OWNER, at.LINK), (4 * 10**18, 48_00000000), block=8)]
+
+    run("--markets", at.COMET_MARKET)
+
+    assert rows("SELECT amount_usd FROM stg_lending_events") == [(usd,)]
 
 
 # Refusals

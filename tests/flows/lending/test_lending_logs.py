@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -218,19 +219,65 @@ def test_the_events_of_a_comet_add_up_to_its_balance(moves, supply_index, borrow
 
 
 def test_an_absorption_of_two_collaterals_is_one_liquidation_in_two_parts():
-    """Collateral worth 950 + 40 USD for a debt of 900 USD: nothing is lost."""
+    """Collateral worth 950 + 50 USD at a factor of 0.95 for a debt of 900 USD: 950 are paid out, 50 are left over."""
     logs = [
         log(COMET, ABSORB, (PAYER, OWNER, WETH), (3, 950_00000000), index=0),
-        log(COMET, ABSORB, (PAYER, OWNER, LINK), (4, 40_00000000), index=1),
-        log(COMET, ABSORB_DEBT, (PAYER, OWNER), (900_000000, 900_00000000), index=2),
+        log(COMET, ABSORB, (PAYER, OWNER, LINK), (4, 50_00000000), index=1),
+        log(COMET, ABSORB_DEBT, (PAYER, OWNER), (950_000000, 950_00000000), index=2),
+        log(COMET, TRANSFER, (NOBODY, OWNER), (50_000000,), index=3),
     ]
 
     events = decode(logs, COMET_USDC)
 
     assert [(said(e), e.part, e.usd_e8, e.debt_amount) for e in events] == [
         (("liquidation", OWNER, PAYER, WETH, 3), 0, 950_00000000, 900_000000),
-        (("liquidation", OWNER, PAYER, LINK, 4), 1, 40_00000000, None),
+        (("liquidation", OWNER, PAYER, LINK, 4), 1, 50_00000000, None),
+        (("deposit", OWNER, PAYER, USDC, 50_000000), 0, None, None),
     ]
+
+
+def absorbed(debt: int, value: int, factor: int = 95) -> list[dict[str, object]]:
+    """Logs of one absorption in whole dollars: what Comet.absorbInternal emits (facts addendum A7)."""
+    paid = max(value * factor // 100, debt)
+    logs = [
+        log(COMET, ABSORB, (PAYER, OWNER, WETH), (10 * 10**18, value * 10**8), index=0),
+        log(COMET, ABSORB_DEBT, (PAYER, OWNER), (paid * 10**6, paid * 10**8), index=1),
+    ]
+    credit = log(COMET, TRANSFER, (NOBODY, OWNER), ((paid - debt) * 10**6,), index=2)
+    return [*logs, credit] if paid > debt else logs
+
+
+def test_what_an_absorption_pays_out_beyond_the_debt_is_credited_not_repaid():
+    """Debt 18,000, collateral worth 20,000 at 0.95: 19,000 paid out, 18,000 repaid, 1,000 credited."""
+    liquidation, credit = decode(absorbed(18_000, 20_000), COMET_USDC)
+
+    assert (liquidation.debt_amount, credit.event_type, credit.amount) == (18_000 * 10**6, "deposit", 1_000 * 10**6)
+    assert (credit.owner, credit.asset, credit.initiator) == (OWNER, USDC, PAYER)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**9), st.integers(50, 100))
+def test_repaid_less_lost_never_exceeds_the_debt(debt, value, factor):
+    events = {e.event_type: e for e in decode(absorbed(debt, value, factor), COMET_USDC)}
+
+    assert events["liquidation"].debt_amount == debt * 10**6
+    credit = events["deposit"].amount if "deposit" in events else 0
+    assert credit == max(value * factor // 100 - debt, 0) * 10**6
+    lost = events["deficit"].amount if "deficit" in events else 0
+    assert lost == max(debt - value, 0) * 10**6
+
+
+def test_a_comet_that_counts_in_ether_states_no_dollars():
+    """10 wstETH worth 12 ETH: 12 is no number of dollars, on any side of the absorption."""
+    comet = replace(COMET_USDC, contracts={COMET: WETH}, usd=False)
+    logs = [
+        log(COMET, ABSORB, (PAYER, OWNER, LINK), (10 * 10**18, 12_00000000), index=0),
+        log(COMET, ABSORB_DEBT, (PAYER, OWNER), (15 * 10**18, 15_00000000), index=1),
+    ]
+
+    liquidation, deficit = decode(logs, comet)
+
+    assert (liquidation.amount, liquidation.usd_e8) == (10 * 10**18, None)
+    assert (deficit.event_type, deficit.amount, deficit.usd_e8) == ("deficit", 3 * 10**18, None)
 
 
 def test_what_the_reserves_lose_on_an_absorption_is_a_deficit():
