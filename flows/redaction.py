@@ -101,7 +101,9 @@ def quiet_libraries() -> None:
 def _secret_parts(name: str, value: str) -> list[str]:
     parts = [value] if any(word in name for word in SECRET_NAMES) else []
     if "://" not in value:
-        return parts
+        # A login without a scheme, or behind one with a slash too few: what no parser reads may still be repeated.
+        login, at, _ = value.rpartition("@")
+        return [*parts, value, login.partition(":/")[2], login.rpartition(":")[2]] if at and ":" in login else parts
     try:
         address = urlsplit(value)
         user, password = address.username or "", address.password or ""

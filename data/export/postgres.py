@@ -30,6 +30,7 @@ def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
 
     try:
         with psycopg.connect(target.url, connect_timeout=15) as connection, connection.transaction():
+            _require_utf8(connection, target)
             # Two exports into one schema wait for each other.
             connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s || current_schema(), 0))", ["data.export "]
@@ -46,6 +47,21 @@ def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
         said = " ".join(target.hidden(str(error)).split())
         raise ExportFailed(f"{target.name}: {said}; the transaction was rolled back, nothing was changed") from None
     return manifest
+
+
+def _require_utf8(connection: psycopg.Connection, target: Target) -> None:
+    """Raise `ExportFailed` for a database whose encoding does not hold every text.
+
+    SQL_ASCII gives bytes back as they came, so the driver hands on bytes where rows are compared as text, and the check
+    after writing would call a whole export damaged. Others (LATIN1) refuse some symbols in the middle of the work.
+    """
+    (encoding,) = connection.execute("SELECT current_setting('server_encoding')").fetchone() or ("",)
+    encoding = encoding.decode("ascii", "replace") if isinstance(encoding, bytes) else encoding
+    if encoding != "UTF8":
+        raise ExportFailed(
+            f"{target.name}: the database has the encoding {encoding}, expected UTF8; nothing was changed. Make "
+            "one with `createdb --encoding=UTF8 --template=template0 NAME` and name it"
+        )
 
 
 def _manifest_tables(connection: psycopg.Connection, target: Target) -> set[str]:

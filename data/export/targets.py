@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ _SCHEMES: dict[str, Kind] = {
     "postgresql": "postgres", "postgres": "postgres",
 }  # fmt: skip
 _SUFFIXES: dict[str, Kind] = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
+_LIBPQ = re.compile(r"(^|\s)(host|user|password|dbname|hostaddr)\s*=", re.IGNORECASE)
+"""The other form of addresses that PostgreSQL's own tools take; it is not taken here."""
 _FORMS = "expected a folder, a file.duckdb, or one of parquet:///…, duckdb:///…, sqlite:///…, postgresql://…"
 
 
@@ -60,12 +63,17 @@ def target(text: str) -> Target:
     if not text:
         raise ExportFailed(f"the target is empty; {_FORMS}")
     if "://" not in text:
+        _refuse_half_address(text)
         path = Path(text).expanduser()
         return Target(_SUFFIXES.get(path.suffix.lower(), "parquet"), str(path), path)
     scheme, _, rest = text.partition("://")
     kind = _SCHEMES.get(scheme.lower().partition("+")[0])
     if kind is None:
-        raise ExportFailed(f"the target has the scheme {scheme[:20]!r}; {_FORMS}")
+        # A login may stand where the scheme should: `user:pw@postgresql://host`.
+        shown = (
+            repr(scheme) if scheme.isascii() and scheme.replace("+", "").isalnum() and len(scheme) < 20 else "unknown"
+        )
+        raise ExportFailed(f"the target has the scheme {shown}; {_FORMS}")
     if kind == "postgres":
         return Target("postgres", _without_secrets(text), url=f"postgresql://{rest}")
     if not rest.startswith("/") or rest == "/":
@@ -74,13 +82,32 @@ def target(text: str) -> Target:
     return Target(kind, str(path), path)
 
 
+def _refuse_half_address(text: str) -> None:
+    """Raise `ExportFailed` for an address with a slash too few or too many signs; its text may hold a password.
+
+    It would be taken for a folder of that name. A path may hold a colon (`C:\\risk`, `a:b/c`), but not after the name
+    of a scheme, nor a login before a host.
+    """
+    scheme, colon, rest = text.partition(":")
+    known = scheme.lower().strip().partition("+")[0]
+    if colon and known in _SCHEMES:
+        raise ExportFailed(f"the target begins with {known}: but not with {known}://, so it is no address; {_FORMS}")
+    if "@" in rest or _LIBPQ.search(text):
+        raise ExportFailed(f"the target looks like an address with a login but has no scheme://; {_FORMS}")
+
+
 def _without_secrets(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
-        return f"postgresql://{parts.hostname or ''}{port}{parts.path}"
+        # A login after a third slash, or one with a sign that ends it early, would stand in the name as it is.
+        readable = "@" not in parts.path and "@" not in parts.fragment and "@" not in (parts.username or "")
     except ValueError:
+        readable = False
+    if not readable:
+        # Outside the `except`: the library's error holds a part of the address.
         raise ExportFailed(
             "postgresql: the address cannot be read; expected postgresql://user:password@host:port/database, with "
             "signs such as @ and / of the password written as %40 and %2F"
-        ) from None
+        )
+    return f"postgresql://{parts.hostname or ''}{port}{parts.path}"

@@ -5,11 +5,16 @@
 | 429, 418 | waits `Retry-After`, as long as all waiting together stays inside `max_wait` |
 | 5xx, no connection, time-out | repeated with doubling pauses and jitter, `attempts` times in all |
 | other 4xx | `HttpRefused` at once: repeating a refused request only brings the ban nearer |
-| 200 without JSON | `MalformedAnswer` at once: a proxy's login page does not become data by waiting |
+| 3xx | `HttpRefused` at once: a redirect is not followed, its target was not chosen by anybody here |
+| 200 without JSON (empty, cut, HTML) | repeated like a 5xx, then `MalformedAnswer` |
+| more bytes than `largest` after decompression | `MalformedAnswer` at once |
+
+`timeout` is for a whole request: a server that sends a byte now and then does not hold it longer.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +25,7 @@ from typing import Any
 
 import requests
 
+from flows.clients import bounded
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.settings import redacted
 
@@ -64,11 +70,15 @@ class JsonSource:
         max_wait: float = 180.0,
         attempts: int = 5,
         timeout: float = 15.0,
+        largest: int = bounded.LARGEST_ANSWER,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         if not base_url.startswith(("http://", "https://")):
-            raise ConfigurationError(f"{variable}: expected an address like https://host, found {base_url[:12]!r}…")
+            # Not shown: `https:/user:password@host` and `user:password@host` hold the password at their beginning.
+            raise ConfigurationError(
+                f"{variable}: expected an address like https://host, found one that does not begin with http:// or https://"
+            )
         self.name = name
         self.base_url = base_url.rstrip("/")
         self._variable = variable
@@ -76,9 +86,10 @@ class JsonSource:
         self._max_wait = max_wait
         self._attempts = attempts
         self._timeout = timeout
+        self._largest = largest
         self._sleep = sleep
         self._jitter = jitter
-        self._session = requests.Session()
+        self._session = bounded.session()
 
     def __str__(self) -> str:
         return f"{self.name} ({redacted(self.base_url)})"
@@ -96,37 +107,49 @@ class JsonSource:
                 f"{self._variable}: expected an address without a query such as https://host/base, found one with "
                 f"'?' or '#' at {redacted(self.base_url)}; paths are appended to it. Nothing was asked"
             )
-        return self._answered(
-            path, lambda: self._session.get(self.base_url + path, params=params, timeout=self._timeout)
-        )
+        return self._answered(path, lambda: self._exchange("GET", self.base_url + path, params=params))
 
     def post(self, body: Any, headers: Mapping[str, str], about: str) -> JsonAnswer:
         """Answer to POSTing `body` as JSON to the base address; only for requests that may be repeated.
 
         `about` is what messages call the request, since the address itself may hold a key. Raises like `get`.
         """
-        return self._answered(
-            about, lambda: self._session.post(self.base_url, json=body, headers=headers, timeout=self._timeout)
-        )
+        return self._answered(about, lambda: self._exchange("POST", self.base_url, json=body, headers=headers))
 
-    def _answered(self, path: str, send: Callable[[], requests.Response]) -> JsonAnswer:
+    def _exchange(self, method: str, url: str, **options: Any) -> bounded.Received:
+        return bounded.exchange(
+            self._session, method, url, within=self._timeout, largest=self._largest, **options
+        )  # fmt: skip
+
+    def _answered(self, path: str, send: Callable[[], bounded.Received]) -> JsonAnswer:
         failures = 0
         while True:
             try:
                 response = send()
+            except bounded.TooLarge as exc:
+                raise MalformedAnswer(
+                    f"{self} answers {path} with {exc} after decompression, the most that is read. Nothing was "
+                    f"written; check {self._variable}"
+                ) from exc
             except requests.RequestException as exc:
                 failures += 1
                 self._pause_or_give_up(failures, f"cannot be reached ({_reason(exc)})", exc)
                 continue
-            if response.status_code in RATE_LIMITED:
+            if response.status in RATE_LIMITED:
                 self._wait_as_told(response)
-            elif response.status_code >= 500:
+            elif response.status >= 500:
                 failures += 1
-                self._pause_or_give_up(failures, f"answers HTTP {response.status_code} to {path}")
-            elif response.status_code >= 400:
+                self._pause_or_give_up(failures, f"answers HTTP {response.status} to {path}")
+            elif response.status >= 300:
                 raise self._refusal(response, path)
             else:
-                return JsonAnswer(self._decoded(response, path), response.headers, response.content)
+                try:
+                    return JsonAnswer(self._decoded(response, path), response.headers, response.content)
+                except MalformedAnswer:
+                    failures += 1
+                    if failures >= self._attempts:
+                        raise
+                    self._pause_or_give_up(failures, f"answers {path} with what is not JSON")
 
     def wait(self, seconds: float, because: str) -> None:
         """Sleep, unless that would exhaust `max_wait`: then raises `SourceUnavailable` saying `because`."""
@@ -140,8 +163,8 @@ class JsonSource:
         self._patience -= seconds
         self._sleep(seconds)
 
-    def _wait_as_told(self, response: requests.Response) -> None:
-        status = response.status_code
+    def _wait_as_told(self, response: bounded.Received) -> None:
+        status = response.status
         advice = _retry_after(response.headers.get("Retry-After"))
         # A server may say 0 and go on refusing; the floor makes such a loop use up its patience.
         seconds = PAUSE_WITHOUT_ADVICE if advice is None else max(advice, 1.0)
@@ -156,25 +179,28 @@ class JsonSource:
         # Full jitter on top of doubling: many clients that failed together must not come back together.
         self.wait(FIRST_PAUSE * 2 ** (failures - 1) * (1 + self._jitter()), what)
 
-    def _refusal(self, response: requests.Response, path: str) -> HttpRefused:
+    def _refusal(self, response: bounded.Received, path: str) -> HttpRefused:
         try:
-            body = response.json()
-        except ValueError:
+            body = json.loads(response.content)
+        except (ValueError, RecursionError):
             body = None
         said = body if body is not None else _beginning(response)
         hint = ""
-        if response.status_code == 451:
+        if response.status == 451:
             hint = f"; the service is closed to this country, set {self._variable} to a host that serves it"
+        if response.redirects:
+            said = f"a redirect to {redacted(response.headers.get('Location', ''))}, which is not followed"
+            hint = f"; set {self._variable} to the address that answers by itself"
         return HttpRefused(
-            f"{self} refuses {path} with HTTP {response.status_code}: {said}{hint}. Nothing was written",
-            response.status_code,
+            f"{self} refuses {path} with HTTP {response.status}: {said}{hint}. Nothing was written",
+            response.status,
             body,
         )
 
-    def _decoded(self, response: requests.Response, path: str) -> Any:
+    def _decoded(self, response: bounded.Received, path: str) -> Any:
         try:
-            return response.json()
-        except ValueError as exc:
+            return json.loads(response.content)
+        except (ValueError, RecursionError) as exc:
             kind = response.headers.get("Content-Type", "no content type")
             raise MalformedAnswer(
                 f"{self} answers {path} with {kind} that is not JSON, beginning {_beginning(response)!r}. "
@@ -205,6 +231,6 @@ def _reason(exc: Exception) -> str:
     return type(exc).__name__
 
 
-def _beginning(response: requests.Response) -> str:
-    text = " ".join(response.text.split())
+def _beginning(response: bounded.Received) -> str:
+    text = " ".join(response.content[:400].decode("utf-8", "replace").split())
     return text[:80] + ("…" if len(text) > 80 else "")

@@ -17,15 +17,20 @@ from typing import Any
 import orjson
 import requests
 
+from flows.clients import bounded
+from flows.clients.answers import Kind, classify, is_batch_limit
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.settings import redacted
 
-BUSY_CODES = {-32005, -32016, -32090, 429}
-"""JSON-RPC error codes by which nodes say "too many requests"; eth_getLogs uses the first for too large a range."""
-BUSY_WORDS = ("rate limit", "too many requests", "throughput", "capacity exceeded", "try again")
+TRIES_BEFORE_LESS = 2
+"""Failures (5xx, time-outs) of a request that can be made smaller, before it is."""
 REVERT_WORDS = ("revert", "invalid opcode", "out of gas", "stack underflow", "evm error", "vm execution error")
 NO_STATE_WORDS = ("header not found", "unknown block", "missing trie node", "block not found", "out of range",
                   "outofrange", "not available", "pruned", "historical state", "archive")  # fmt: skip
+
+
+class Struggling(SourceUnavailable):
+    """The node is there and failed (HTTP 5xx, no answer in time): it may have been asked for too much."""
 
 
 class RpcError(SourceRefused):
@@ -45,8 +50,13 @@ class RpcError(SourceRefused):
 
     @property
     def is_busy(self) -> bool:
-        said = self.reason.lower()
-        return not self.is_revert and (self.code in BUSY_CODES or any(word in said for word in BUSY_WORDS))
+        """The node cannot answer now; waiting helps."""
+        return not self.is_revert and classify(200, self.code, self.reason) is Kind.PASSING
+
+    @property
+    def is_limit(self) -> bool:
+        """More was asked for than the node gives in one answer; asking for less helps, waiting does not."""
+        return not self.is_revert and classify(200, self.code, self.reason) is Kind.LIMIT
 
     @property
     def is_unknown_method(self) -> bool:
@@ -75,6 +85,8 @@ class JsonRpc:
     """One node. `attempts` tries with doubling pauses for what may pass: no connection, 429, 5xx, "too many requests".
 
     `batch_size` is the number of requests in one HTTP body; it halves by itself when the node refuses long batches.
+    `timeout` (seconds) is for a whole request, `largest` (bytes) for an answer after decompression; redirects are not
+    followed. What each answer leads to is the table of `flows.clients.answers`.
     Safe to use from several threads. Messages show the host only: an endpoint's path is often its key.
     """
 
@@ -85,6 +97,7 @@ class JsonRpc:
         attempts: int = 5,
         timeout: float = 60.0,
         batch_size: int = 100,
+        largest: int = bounded.LARGEST_ANSWER,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
@@ -95,6 +108,7 @@ class JsonRpc:
         self._attempts = attempts
         self._timeout = timeout
         self._batch_size = batch_size
+        self._largest = largest
         self._sleep = sleep or time.sleep
         self._idle: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -131,11 +145,19 @@ class JsonRpc:
         for attempt in range(1, self._attempts + 1):
             try:
                 answers = self._post(part)
+            except MalformedAnswer as failure:
+                if attempt == self._attempts:
+                    raise MalformedAnswer(f"{failure} Tried {attempt} times") from failure
             except SourceUnavailable as failure:
+                if isinstance(failure, Struggling) and attempt >= TRIES_BEFORE_LESS and _divisible(part):
+                    raise RpcError(f"{failure}; asked for less", 0, f"{failure}") from failure
                 if attempt == self._attempts:
                     raise SourceUnavailable(f"{failure}; tried {attempt} times. Nothing was written; "
                                             "check ETH_RPC_URL and the node, then run again") from failure  # fmt: skip
             else:
+                over = next((a for a in answers if isinstance(a, RpcError) and is_batch_limit(a.reason)), None)
+                if over is not None and len(part) > 1:
+                    raise over
                 # A range that is too large shares its code with "slow down"; only the caller can make it smaller.
                 if part[0].method == "eth_getLogs":
                     return answers
@@ -162,29 +184,45 @@ class JsonRpc:
         content = json.dumps(bodies[0] if len(bodies) == 1 else bodies, separators=(",", ":"))
         try:
             with self._session() as session:
-                response = session.post(self._url, data=content, timeout=self._timeout, stream=True)
-                # In large pieces: by default a body comes in steps of 10 kB, each a turn for another thread.
-                body = b"".join(response.iter_content(1 << 22))
+                answer = bounded.exchange(
+                    session, "POST", self._url, within=self._timeout, largest=self._largest, data=content
+                )
+        except bounded.TooLarge as exc:
+            raise RpcError(f"{self} answers {part[0].method} with {exc}, the most that is read; nothing was written",
+                           413, f"the answer is larger than is read ({exc})") from exc  # fmt: skip
         except requests.Timeout as exc:
-            raise SourceUnavailable(f"{self} did not answer {part[0].method} in {self._timeout:g} s") from exc
+            raise Struggling(f"{self} did not answer {part[0].method} in {self._timeout:g} s") from exc
         except requests.RequestException as exc:
             # The text of the exception repeats the whole URL, so it is not shown.
             raise SourceUnavailable(f"{self} cannot be reached ({type(exc).__name__})") from exc
-        if response.status_code == 429 or response.status_code >= 500:
-            raise SourceUnavailable(f"{self} answers HTTP {response.status_code}")
-        return response.status_code, body
+        status = answer.status
+        if answer.redirects:
+            raise SourceRefused(f"{self} answers HTTP {status}, a redirect to {_host(answer.headers.get('Location'))}; "
+                                "redirects are not followed: set ETH_RPC_URL to the node's own address")  # fmt: skip
+        if status >= 400:
+            self._failed(status, answer.content, part)
+        return status, answer.content
+
+    def _failed(self, status: int, body: bytes, part: Sequence[Request]) -> None:
+        """Raise what an answer with an HTTP error means; a 4xx with an answer for each request is left to `_post`."""
+        said = _words(body)
+        kind = classify(status, None, said)
+        if kind is Kind.LIMIT:
+            raise RpcError(f"{self} refuses {_what(part)} with HTTP {status}: {said}", 413, said or "request too large")
+        if status == 429:
+            raise SourceUnavailable(f"{self} answers HTTP {status}{': ' if said else ''}{said}")
+        if status >= 500 or status in (408, 425):
+            raise Struggling(f"{self} answers HTTP {status}{': ' if said else ''}{said}")
 
     def _post(self, part: Sequence[Request]) -> list[Any]:
         status, body = self._exchange(part)
         try:
             answer = orjson.loads(body)
         except ValueError as exc:
-            if status == 413:
-                raise RpcError(f"{self}: request too large", 413, "request too large") from exc
             if status >= 400:
                 raise SourceRefused(f"{self} refuses with HTTP {status}; check the key in ETH_RPC_URL "
                                     "and whether the plan allows this method") from exc  # fmt: skip
-            shown = " ".join(body.decode("utf-8", "replace").split())[:80]
+            shown = " ".join(body[:400].decode("utf-8", "replace").split())[:80]
             raise MalformedAnswer(f"{self} answers {part[0].method} with something that is not JSON, beginning "
                                   f"{shown!r}; is ETH_RPC_URL the address of a node?") from exc  # fmt: skip
         return self._sorted_out(answer, part)
@@ -197,6 +235,10 @@ class JsonRpc:
         rows = [answer] if isinstance(answer, dict) else answer
         if not isinstance(rows, list):
             raise MalformedAnswer(f"{self} answers {part[0].method} with {type(answer).__name__}, not an object")
+        errors = [row["error"] for row in rows if isinstance(row, dict) and row.get("error")]
+        if len(part) > 1 and len(rows) == 1 and errors:
+            # geth refuses a batch by a list with one error, under the id of the first request or none.
+            raise self._error(errors[0], _what(part))
         by_id = {row.get("id"): row for row in rows if isinstance(row, dict)}
         results: list[Any] = []
         for i, request in enumerate(part):
@@ -227,13 +269,42 @@ class JsonRpc:
             self.requests_made += 1
             session = self._idle.pop() if self._idle else None
         if session is None:
-            session = requests.Session()
+            session = bounded.session()
             session.headers["Content-Type"] = "application/json"
         try:
             yield session
         finally:
             with self._lock:
                 self._idle.append(session)
+
+
+def _what(part: Sequence[Request]) -> str:
+    return part[0].method if len(part) == 1 else f"a batch of {len(part)} requests"
+
+
+def _divisible(part: Sequence[Request]) -> bool:
+    """Whether the caller can ask for less: a batch of several, or the logs of more than one block."""
+    if len(part) > 1:
+        return True
+    wanted = part[0].params[0] if part[0].method == "eth_getLogs" and part[0].params else None
+    return isinstance(wanted, dict) and "fromBlock" in wanted and wanted["fromBlock"] != wanted.get("toBlock")
+
+
+def _words(body: bytes) -> str:
+    """What the body of an HTTP error says: the message of a JSON error, else its beginning; tags are not shown."""
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        text = body[:400].decode("utf-8", "replace")
+        return "" if text.lstrip().startswith("<") else " ".join(text.split())[:120]
+    row = found[0] if isinstance(found, list) and found else found
+    error = row.get("error", row.get("message", "")) if isinstance(row, dict) else ""
+    return " ".join(str(error.get("message", "") if isinstance(error, dict) else error).split())[:200]
+
+
+def _host(location: str | None) -> str:
+    shown = redacted(location or "")
+    return "another path" if "?" in shown else shown
 
 
 def quantity(value: Any, what: str) -> int:

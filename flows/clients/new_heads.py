@@ -14,6 +14,7 @@ import json
 import random
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -48,7 +49,8 @@ class Announced:
 class NewHeads:
     """`with NewHeads(url) as heads:` then `heads.wait(seconds)` and `heads.take()`.
 
-    `silence`: seconds without a message after which the connection is taken for dead, although pings are answered.
+    `silence`: seconds without an announcement after which the connection is taken for dead, although pings are
+    answered.
     """
 
     def __init__(self, url: str, *, silence: float = 60.0) -> None:
@@ -131,10 +133,15 @@ class NewHeads:
             try:
                 connection.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe",
                                             "params": ["newHeads"]}))  # fmt: skip
+                # Until a moment, not since the last message: chatter must not hold off the end.
+                until = time.monotonic() + ANSWER_WITHIN
                 while not self.subscribed:
-                    self._heard(connection.recv(timeout=ANSWER_WITHIN))
+                    self._heard(connection.recv(timeout=max(until - time.monotonic(), 0.0)))
+                heads, until = self.heads, time.monotonic() + self._silence
                 while True:
-                    self._heard(connection.recv(timeout=self._silence))
+                    self._heard(connection.recv(timeout=max(until - time.monotonic(), 0.0)))
+                    if self.heads > heads:
+                        heads, until = self.heads, time.monotonic() + self._silence
             except TimeoutError:
                 raise _NotSubscribed(f"nothing was heard for {self._silence:g} s" if self.subscribed
                                      else "the subscription was not answered") from None  # fmt: skip

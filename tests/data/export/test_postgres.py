@@ -197,3 +197,16 @@ def test_a_password_is_never_said(world, database, monkeypatch, capsys, how):
     assert "postgresql://127.0.0.1" in said
     assert "nothing was changed" in said
     assert secret not in repr(target(address))
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding_is_named_as_such(world, database, encoding):
+    name = f"risk_{encoding.lower()}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    other = f"{database.rpartition('/')[0]}/{name}"
+    with pytest.raises(ExportFailed, match=rf"has the encoding {encoding}, expected UTF8; nothing was changed"):
+        export(other)
+    with psycopg.connect(other) as connection:
+        ((tables_there,),) = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert tables_there == 0
