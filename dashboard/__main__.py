@@ -9,6 +9,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from data.environment import read_env_file
+
 if TYPE_CHECKING:
     from dashboard.market.warehouse import Source
 
@@ -37,6 +39,7 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 def main() -> int:
     """Serve until interrupted. Returns the exit code."""
+    read_env_file()
     try:
         host, port = address()
         sock = open_socket(host, port)

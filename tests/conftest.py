@@ -37,6 +37,7 @@ for _name in SETTINGS:
     os.environ.pop(f"{_name}_FILE", None)
 os.environ.pop("PREFECT_API_URL", None)
 os.environ |= {
+    "RISK_ENV_LEFT_OUT": str(REPOSITORY / ".env"),
     "RISK_DB": str(SCRATCH / "session.sqlite"),
     "PREFECT_HOME": str(SCRATCH / "prefect"),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
