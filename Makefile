@@ -34,8 +34,8 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@$(PY) -m flows risk-scenarios --skip-if-stored
 	@exec $(PY) -m dashboard
 
-test: $(DEV_STAMP) ## install, run every test; ARGS="-m browser" or ARGS=tests/unit runs a part
-	@$(PY) -m pytest --timeout 600 $(ARGS)
+test: $(DEV_STAMP) ## install, run every test on all cores; ARGS="-m browser" or ARGS=tests/unit runs a part
+	@$(PY) -m pytest --timeout 600 --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(DEV_STAMP) ## style, formatting and the import rules
 	@$(PY) -m ruff check .

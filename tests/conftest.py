@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.loopback_only", "tests.required_suites"]
+pytest_plugins = ["tests.loopback_only", "tests.required_suites", "tests.side_by_side"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
