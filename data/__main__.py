@@ -140,7 +140,7 @@ def _age(seconds: int) -> str:
     >>> _age(376 * 86_400 + 73_558), _age(725), _age(0)
     ('376 d 20 h', '12 min 5 s', '0 s')
     """
-    parts = []
+    parts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         count, seconds = divmod(seconds, length)
         if count or (unit == "s" and not parts):
