@@ -20,6 +20,7 @@ PARTS = (
     "marts",
     "chain",
     "live",
+    "commands",
 )
 
 
