@@ -34,13 +34,14 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@$(PY) -m flows risk-scenarios --skip-if-stored
 	@exec $(PY) -m dashboard
 
-test: $(DEV_STAMP) ## install, run every test; ARGS="-m browser" or ARGS=tests/unit runs a part
-	@$(PY) -m pytest --timeout 600 $(ARGS)
+test: $(DEV_STAMP) ## install, run every test on all cores; ARGS="-m browser" or ARGS=tests/unit runs a part
+	@$(PY) -m pytest --timeout 600 --numprocesses auto --dist loadfile $(ARGS)
 
-lint: $(DEV_STAMP) ## style, formatting and the import rules
+lint: $(DEV_STAMP) ## style, formatting, the import rules, and the types of risk_core and data
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m mypy --no-error-summary
 
 bench: $(DEV_STAMP) ## print the table of speeds and write build/bench.json
 	@$(PY) -m tests.benchmarks $(ARGS)

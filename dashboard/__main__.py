@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.guard import Names
 from dashboard.serving import Server, address, open_notice, open_socket
+from data.environment import read_env_file
 
 if TYPE_CHECKING:
     from dashboard.market.warehouse import Source
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Serve until interrupted. Returns the exit code."""
+    read_env_file()
     try:
         host, port = address()
         names = Names.of_environment()

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from data.environment import read_env_file
 from data.errors import DataError
 from data.quarantine import commands as quarantine_commands
 from data.store.store import Store
@@ -22,6 +23,7 @@ from data.store.store import Store
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `python -m data`; returns the exit status."""
+    read_env_file()
     parser = argparse.ArgumentParser(prog="python -m data", description="Look after the warehouse file (RISK_DB).")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("migrate", help="create the file, or bring it to the layout of this version")
@@ -138,7 +140,7 @@ def _age(seconds: int) -> str:
     >>> _age(376 * 86_400 + 73_558), _age(725), _age(0)
     ('376 d 20 h', '12 min 5 s', '0 s')
     """
-    parts = []
+    parts: list[str] = []
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         count, seconds = divmod(seconds, length)
         if count or (unit == "s" and not parts):

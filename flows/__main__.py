@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from data.environment import read_env_file
 from flows import registry
 from flows.errors import ConfigurationError, FlowError
 
@@ -29,6 +30,7 @@ def listing() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name); returns the exit code."""
+    read_env_file()
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
     words = [word for word in words if word != "--verbose"]

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data.environment import read_env_file
 from flows.errors import FlowError, SourceUnavailable
 
 POOL = "local"
@@ -35,6 +36,7 @@ QUIET = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; returns the exit code."""
+    read_env_file()
     parser = argparse.ArgumentParser(prog="python -m flows.server", description=__doc__.split("\n")[0])
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=4200, help="port to listen on (default: %(default)s)")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.loopback_only", "tests.required_suites"]
+pytest_plugins = ["tests.loopback_only", "tests.required_suites", "tests.side_by_side"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -37,6 +37,7 @@ for _name in SETTINGS:
     os.environ.pop(f"{_name}_FILE", None)
 os.environ.pop("PREFECT_API_URL", None)
 os.environ |= {
+    "RISK_ENV_LEFT_OUT": str(REPOSITORY / ".env"),
     "RISK_DB": str(SCRATCH / "session.sqlite"),
     "PREFECT_HOME": str(SCRATCH / "prefect"),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

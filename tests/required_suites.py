@@ -3,6 +3,9 @@
 `RISK_REQUIRE=node,browser python -m pytest` fails when a test marked `node` or `browser` was skipped, when a module in
 `tests/node` or `tests/browser` skipped itself as a whole, or when no such test ran at all. On a desk, where npm or
 Chromium may be missing, the variable stays unset and a skip says why.
+
+Under pytest-xdist the workers refuse the skips, and tell the process that started them in their reports what ran: it
+alone sees the whole run.
 """
 
 from __future__ import annotations
@@ -37,8 +40,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if report.skipped and not hasattr(report, "wasxfail"):
             _refuse(report, marker)
         elif report.when == "call":
-            _ran.add(marker)
+            report.required_suites = [*getattr(report, "required_suites", ()), marker]
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _ran.update(getattr(report, "required_suites", ()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -53,6 +60,8 @@ def pytest_make_collect_report(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workerinput"):
+        return
     missing = [marker for marker in required() if marker not in _ran]
     if missing and not session.config.option.collectonly:
         session.config.stash[_MISSING] = missing

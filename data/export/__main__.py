@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data import settings
+from data.environment import read_env_file
 from data.errors import DataError, ExportFailed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `python -m data.export`; returns the exit status."""
+    read_env_file()
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "ddl":

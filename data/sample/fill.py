@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.sample.book import book, holdings
 from data.settings import SAMPLE_MARKET, risk_db
@@ -79,6 +80,7 @@ def is_filled(db: Path | str | None = None) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `python -m data.sample`; returns the exit status."""
+    read_env_file()
     parser = argparse.ArgumentParser(
         prog="python -m data.sample",
         description="Fill the warehouse (RISK_DB) with the built-in sample: real configuration, synthetic accounts.",

@@ -115,7 +115,7 @@ def _states_usd(reader: BlockReader, source: Source) -> bool:
     if isinstance(feed, Failure):
         return True
     [description] = reader.read([Call(feed, abis.DESCRIPTION, about=f"base feed of {source.name}")], may_fail=True)
-    return not isinstance(description, Failure) and description.rstrip().endswith("USD")
+    return not isinstance(description, Failure) and abis.text(description).rstrip().endswith("USD")
 
 
 def _ctokens(reader: BlockReader, source: Source) -> dict[str, str]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 
 import risk_core as rc
 from tests.benchmarks.book import bench_market, bench_scenario, statistics
+from tests.benchmarks.memory import alone, peak_of
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median, seconds
 
 HOUR = timedelta(hours=1)
 
 PLAN_MEMORY = """
-import json, resource
+import json
 from tests.benchmarks.book import bench_market
 from risk_core.plan import plan_of
 market = bench_market(1_000_000)
@@ -25,14 +22,12 @@ arrays = [getattr(plan, name) for name in plan.__slots__ if hasattr(getattr(plan
 print(json.dumps(sum(array.nbytes for array in arrays) / 2**20))
 """
 PEAK_MEMORY = """
-import json, resource
 from datetime import timedelta
 import risk_core as rc
 from tests.benchmarks.book import bench_market, bench_scenario
 market = bench_market()
 scenario = bench_scenario(market, 288, timedelta(minutes=5))
 rc.simulate(market, scenario, 100_000)
-print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 """
 COLD_START = """
 import time
@@ -61,12 +56,6 @@ print(json.dumps(time.perf_counter() - start))
 """
 
 
-def alone(script: str) -> float:
-    """What a script prints, run in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
-    return float(json.loads(done.stdout.splitlines()[-1]))
-
-
 def run(table: Table) -> None:
     """Every row on growth."""
     market = bench_market()
@@ -81,7 +70,7 @@ def run(table: Table) -> None:
     cold = sorted(alone(COLD_START) for _ in range(5))[2]
     table.add("cold_cached_s", cold, "s", "import and first run, kernels in the cache", 1.0, True)
     table.add("plan_mb_1m", alone(PLAN_MEMORY), "MB", "1,000,000 accounts prepared", 500, True)
-    table.add("peak_mb", alone(PEAK_MEMORY), "MB", "100,000 paths x 288 steps, whole process", 1500, True)
+    table.add("peak_mb", peak_of(PEAK_MEMORY), "MB", "100,000 paths x 288 steps, whole process", 1500, True)
 
     table.title("growth, one thread, microseconds a path")
     for n in (50_000, 100_000, 500_000, 1_000_000):
