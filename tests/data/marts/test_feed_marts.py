@@ -262,3 +262,17 @@ def test_the_longest_gap_of_a_real_feed_is_its_heartbeat(store, recorded):
     assert median == np.sort(gaps[gaps >= 0])[-(-n // 2) - 1]
     assert 3600 <= p99 <= longest <= 1.1 * 3600
     assert feed["at"].diff().max() <= 1.1 * 3600
+
+
+def test_rounds_of_a_retired_aggregator_are_told_from_the_current_ones(store):
+    """Phase 1 ended with round 2; a feed that has one phase only is all current."""
+    retired, current = (
+        rounds([(1, 100_000, T0), (2, 100_100, T0 + HOUR)]),
+        rounds([(1, 99_000, T0 + 2 * HOUR)], phase=2),
+    )
+    other = rounds([(1, 5_000, T0)], feed=OTHER)
+    put(store, raw_chainlink_rounds=pd.concat([retired, current, other]), dim_feed=dim_feed())
+
+    assert store.rows("SELECT feed, phase_id, round_id, is_current_phase FROM chainlink_prices ORDER BY 1, 2, 3") == [
+        (OTHER, 1, 1, 1), (FEED, 1, 1, 0), (FEED, 1, 2, 0), (FEED, 2, 1, 1),
+    ]  # fmt: skip
