@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -82,3 +84,17 @@ def test_the_fan_ends_in_the_exact_quantile_and_never_falls():
     assert (np.diff(fan, axis=1) >= 0).all()
     middle = np.quantile(result.repaid_usd, 0.99, method="inverted_cdf")
     assert fan[-2, 2] <= middle * 1.016
+
+
+@pytest.mark.parametrize("sampling", ["plain", "antithetic", "quasi"])
+def test_without_a_loss_the_interval_begins_at_nothing_exactly(sampling):
+    """Rounding of Wilson's formula left 2e-19; with a loss on every path the upper end is 1."""
+    market = one_account(collateral=1_000.0, debt=100.0)
+    result = rc.simulate(market, replace(scenario(2, 1, volatility=0.01), sampling=sampling), n_paths=1_024)
+
+    none = rc.measures.probability_of_loss(result)
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert 0.0 < none.high < 0.01
+    every = rc.measures.probability_of_loss(result, above=-1.0)
+    assert (every.value, every.high) == (1.0, 1.0)
+    assert 0.99 < every.low < 1.0
