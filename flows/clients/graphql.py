@@ -41,6 +41,8 @@ PASSING = ("bad indexers", "no indexers", "timed out", "timeout", "unavailable",
            "too many requests", "store error", "too busy")  # fmt: skip
 """Words of errors that another indexer, or the same one later, need not repeat."""
 BEYOND_HEAD = re.compile(r"only indexed up to block number (\d+)")
+MISSING_BLOCK = re.compile(r"missing block: (\d+), latest: (\d+)")
+"""What a gateway says of each indexer that cannot answer at a block: too far ahead of it, or pruned away behind it."""
 NOT_THERE = re.compile(
     r"cannot query field|has no field|unknown (type|argument|field)|is not defined by type|does not exist in",
     re.IGNORECASE,
@@ -140,7 +142,11 @@ class GraphQL:
             except TransportQueryError as exc:
                 failures += 1
                 said = "; ".join(_message(error) for error in exc.errors or [])
-                if not any(word in said.lower() for word in PASSING) or BEYOND_HEAD.search(said):
+                if (
+                    not any(word in said.lower() for word in PASSING)
+                    or BEYOND_HEAD.search(said)
+                    or MISSING_BLOCK.search(said)
+                ):
                     raise self._refusal(said, about) from None
                 if failures >= self._attempts:
                     raise SourceUnavailable(
@@ -159,6 +165,14 @@ class GraphQL:
         shown = f"{self} answers {about} with an error: {said[:300]}"
         if found := BEYOND_HEAD.search(said):
             return SubgraphBehind(f"{shown}. Ask for an older block, or run again later", int(found[1]))
+        if missing := [(int(block), int(latest)) for block, latest in MISSING_BLOCK.findall(said)]:
+            block, latest = max(missing)[0], max(latest for _, latest in missing)
+            if block > latest:
+                return SubgraphBehind(f"{shown}. Ask for an older block, or run again later", latest)
+            return SourceRefused(
+                f"{shown}. Its indexers have come to block {latest} and no longer keep block {block}: ask for a newer "
+                "block, or read the old one from an archive node. Asking again will not help; nothing was written"
+            )
         if "indexing_error" in said:
             return SourceRefused(f"{shown}. The subgraph failed while it was indexing, so what it says is not to be "
                                  "trusted; read the market from a node's log instead")  # fmt: skip

@@ -5,6 +5,7 @@ Client and gateway were written from the same fact sheet, so these tests prove o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,6 +93,26 @@ def test_a_block_beyond_the_head_says_how_far_the_subgraph_is(client: Client):
     with pytest.raises(SubgraphBehind, match="only indexed up to block number 100") as refusal:
         ids(client, block=101)
     assert refusal.value.head == 100
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("bad indexers: {0xa: Unavailable(missing block: 101, latest: 100)}", SubgraphBehind, "Ask for an older block"),
+        ("bad indexers: {0xa: Unavailable(missing block: 50, latest: 100)}", SourceRefused, "no longer keep block 50"),
+        ("bad indexers: {0xa: Unavailable(missing block: 101, latest: 99), 0xb: Unavailable(missing block: 101, "
+         "latest: 7)}", SubgraphBehind, "Ask for an older block"),
+        ("bad indexers: {0xa: Unavailable(missing block: 50, latest: 9), 0xb: Unavailable(missing block: 50, "
+         "latest: 100)}", SourceRefused, "Asking again will not help"),
+    ],
+)  # fmt: skip
+def test_a_missing_block_is_ahead_of_every_indexer_or_pruned_by_one(gateway, client, said, error, words):
+    gateway.alter = lambda request, answer: {"errors": [{"message": said}]}
+
+    with pytest.raises(error, match=words) as refusal:
+        ids(client, block=50)
+    if error is SubgraphBehind:
+        assert refusal.value.head == max(int(latest) for latest in re.findall(r"latest: (\d+)", said))
 
 
 def test_an_indexer_that_is_behind_the_one_asked_before_is_noticed(gateway: Gateway, client: Client):
