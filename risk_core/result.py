@@ -159,7 +159,7 @@ class Result:
         for name in ("snapshot", "seed", "policy", "code_version", "impact", "scenario"):
             difference = _difference(name, getattr(self, name), getattr(other, name))
             if difference:
-                raise InputError(f"results of different runs cannot be added: {difference}")
+                raise InputError(f"results of different {name}s cannot be added: {difference}")
         for name in ("by_step", "fan", "hits"):
             if getattr(self, name).shape != getattr(other, name).shape:
                 raise InputError(
