@@ -260,6 +260,11 @@ def test_an_answer_that_never_comes_is_given_up_after_five_timeouts(httpserver, 
     source = Binance(httpserver.url_for(""), clock=clock, sleep=clock.sleep, timeout=0.05)
     with pytest.raises(SourceUnavailable, match=r"cannot be reached .timed out.; tried 5 times"):
         source.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
+    # The server answers one by one: requests that were given up would be counted in the next test.
+    for _ in range(100):
+        if len(httpserver.log) >= 5:
+            break
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("body", ["[[17676", '[[1767225600000,"2600.0"', "", "null,", "<html>"])
@@ -267,8 +272,7 @@ def test_a_body_that_is_cut_short_or_no_json_is_refused_after_five_tries(binance
     httpserver.expect_request("/api/v3/klines").respond_with_data(body, content_type="application/json")
     with pytest.raises(MalformedAnswer, match="not JSON"):
         binance.klines("ETHUSDT", "1h", NOON - HOUR, NOON)
-    # By body: a handler of the test before, which was given up, may end only now.
-    assert sum(response.get_data(as_text=True) == body for _, response in httpserver.log) == 5
+    assert len(httpserver.log) == 5
     assert len(clock.slept) == 4
 
 
