@@ -237,7 +237,7 @@ def test_an_absorption_of_two_collaterals_is_one_liquidation_in_two_parts():
 
 
 def absorbed(debt: int, value: int, factor: int = 95) -> list[dict[str, object]]:
-    """Logs of one absorption in whole dollars: what Comet.absorbInternal emits (facts addendum A7)."""
+    """Logs of one absorption in whole dollars: what Comet.absorbInternal emits."""
     paid = max(value * factor // 100, debt)
     logs = [
         log(COMET, ABSORB, (PAYER, OWNER, WETH), (10 * 10**18, value * 10**8), index=0),
