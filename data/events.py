@@ -17,32 +17,32 @@ number rises with every event and leaves no gap, in the order in which transacti
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.errors import WarehouseError
+from data.store.announcements import NEW_RAW_DATASET, News, announce, newest
+from data.store.store import Store
 
-if TYPE_CHECKING:
-    from data.store.batches import Effect
-    from data.store.store import Store
+__all__ = [
+    "EVERYTHING",
+    "NEW_BLOCK",
+    "NEW_RAW_DATASET",
+    "UPDATED_AGGREGATED_DATASET",
+    "Event",
+    "News",
+    "announce",
+    "commit_offset",
+    "newest",
+    "offset",
+    "read_events",
+]
 
 NEW_BLOCK = "new_block"
-NEW_RAW_DATASET = "new_raw_dataset"
 UPDATED_AGGREGATED_DATASET = "updated_aggregated_dataset"
 EVERYTHING = "*"
 """Topic of a consumer that reads all events."""
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """An event that is yet to be written."""
-
-    topic: str
-    type: str
-    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +54,6 @@ class Event:
     type: str
     payload: dict[str, Any]
     created_at: int
-
-
-def announce(connection: sqlite3.Connection, news: Iterable[News], at: int) -> None:
-    """Write events in the caller's transaction, which holds the write lock, so nobody else takes their numbers."""
-    rows = [(item.topic, item.type, json.dumps(item.payload, sort_keys=True), at) for item in news]
-    if not rows:
-        return
-    last = newest(connection)
-    connection.executemany(
-        "INSERT INTO fact_pipeline_event (event_id, topic, type, payload, created_at) VALUES (?, ?, ?, ?, ?)",
-        [(last + place, *row) for place, row in enumerate(rows, start=1)],
-    )
-
-
-def of_write(batch: int, source: str, key: str, effects: Sequence[Effect]) -> list[News]:
-    """What a write of a source is worth saying: the raw tables in which it changed something, if any."""
-    changed = {e.table: e.changed + e.removed for e in effects if e.table.startswith("raw_") and e.changed + e.removed}
-    return [News(source, NEW_RAW_DATASET, {"batch": batch, "key": key, "tables": changed})] if changed else []
-
-
-def newest(connection: sqlite3.Connection) -> int:
-    """Number of the newest event, 0 before the first."""
-    return connection.execute("SELECT coalesce(max(event_id), 0) FROM fact_pipeline_event").fetchone()[0]
 
 
 def offset(store: Store, consumer: str, topic: str = EVERYTHING) -> int | None:

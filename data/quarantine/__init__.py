@@ -1,5 +1,5 @@
 """Quarantine: what was refused is kept whole, with its reasons, until it is replayed or dropped.
 
-`record` keeps a refused batch, `content` is the form its rows are kept in, `replay` writes or drops it, `commands` is
-`python -m data quarantine`.
+`data.store.refused` keeps a refused batch and `data.store.packed` is the form of its rows. Here `aside` keeps what a
+source could not even read, `replay` writes or drops a batch, and `commands` is `python -m data quarantine`.
 """

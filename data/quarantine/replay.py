@@ -7,18 +7,17 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from data.errors import NotInQuarantine, ReplayRefused
 from data.schemas.tables import tables
+from data.snapshot.loading import save_snapshot
 from data.store.packed import unpack
 from data.store.refused import Batch, first_reasons, list_rows, note_failures
+from data.store.store import Store
 from data.store.validation import Judgement
-
-if TYPE_CHECKING:
-    from data.store.store import Store
 
 FLOW = "quarantine-replay"
 """Name under which `fact_run` has replays."""
@@ -57,7 +56,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What `Store.write_batch` needs to note in its own transaction that it writes a quarantined batch.
+    """What `Store.write_batch` needs to note in its own transaction that it writes a quarantined batch (`Settling`).
 
     `places`: for each table, the place in the kept rows of each row of the frame that is written.
     """
@@ -264,8 +263,7 @@ def _write(store: Store, settlement: Settlement, frames: Mapping[str, pd.DataFra
     source, key = kept.batch.source, kept.batch.key
     terms: dict[str, Any] = {"payload_sha256": kept.batch.payload_sha256 or None, "settles": settlement}
     if kept.refused and "fact_snapshot" in frames:
-        from data.snapshot.loading import save_snapshot  # its counts and digest are computed from the rows, also now
-
+        # The snapshot's counts and digest are computed from the rows, also now.
         return save_snapshot(store, source, frames, run, **terms)
     share = kept.batch.max_bad_share if kept.refused else 1.0
     scope = kept.batch.scope if kept.refused else None

@@ -37,7 +37,7 @@ from risk_core import InputError, Market, Snapshot, UnknownRevision, health_fact
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.quarantine.replay import Settlement
+    from data.store.refused import Settling
 
 MAX_SHARE_BELOW_ONE = 0.005
 """Share of the debt below health factor 1 that passes without the chain's own word for it. Liquidators leave less."""
@@ -140,7 +140,7 @@ def save_snapshot(
     run_id: str | None = None,
     *,
     payload_sha256: str | None = None,
-    settles: Settlement | None = None,
+    settles: Settling | None = None,
     carried: Mapping[str, Columns] | None = None,
 ) -> WriteReport:
     """Write one whole snapshot in one transaction, replacing whatever was stored for its market and block.

@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from data.schemas.tables import tables
 from data.store.packed import as_json, lines, pack
 from data.store.validation import Judgement
-
-if TYPE_CHECKING:
-    from data.store.store import Store
 
 MAX_ROWS_PER_TABLE = 1_000
 """Bad rows listed one by one of one table of one batch; `quarantine_content` has all, `fact_validation` the count."""
@@ -34,6 +30,16 @@ class Batch:
     at: int
     max_bad_share: float = 0.0
     scope: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Settling(Protocol):
+    """Rows that were kept and are written now: told of the outcome inside the transaction that writes them."""
+
+    def passed(self, connection: sqlite3.Connection, now: Batch, verdicts: Sequence[Judgement]) -> None:
+        """The good rows were written; the verdicts name those that are still bad."""
+
+    def refused(self, connection: sqlite3.Connection, now: Batch, verdicts: Sequence[Judgement]) -> None:
+        """Nothing was written; the verdicts have the new reasons."""
 
 
 def record(
@@ -104,28 +110,6 @@ def list_rows(
             for content, (place, reasons) in zip(records, listed, strict=True)
         ),
     )  # fmt: skip
-
-
-def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Keep rows that a source could not make sense of before they had the shape of a table's rows.
-
-    `rows`: the table they were meant for, the row as JSON text, the reason. They wait as a batch of their own, which
-    can be read and dropped; to write them, the source reads them again. The same rows are kept once.
-    """
-    if not rows:
-        return
-    batch = Batch(source, key, run_id, "", int(time.time()))
-    meant_for = list(dict.fromkeys(table for table, _, _ in rows))
-    frames = {table: pd.DataFrame({"unread": [row for one, row, _ in rows if one == table]}) for table in meant_for}
-    with store.transaction() as connection:
-        verdicts = [
-            Judgement(
-                table=table, n_rows=len(frames[table]), good=frames[table].iloc[:0],
-                bad=dict(enumerate([reason] for one, _, reason in rows if one == table)),
-            )
-            for table in meant_for
-        ]  # fmt: skip
-        record(connection, batch, frames, verdicts, refused=False)
 
 
 def note_failures(connection: sqlite3.Connection, batch: Batch, verdicts: Iterable[Judgement]) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from data import settings
 from data.errors import BatchRefused, WarehouseError
-from data.events import News, announce, of_write
+from data.store.announcements import News, announce, of_write
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
 from data.store.upserts import put_carried, remove_others, upsert
@@ -31,8 +31,8 @@ from data.store.upserts import put_carried, remove_others, upsert
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.quarantine.replay import Settlement
     from data.store.carried import Columns
+    from data.store.refused import Settling
     from data.store.validation import Judgement
 
 MANUAL_RUN = "manual"
@@ -137,7 +137,7 @@ class Store:
         max_bad_share: float = 0.0,
         payload_sha256: str | None = None,
         scope: Mapping[str, Any] | None = None,
-        settles: Settlement | None = None,
+        settles: Settling | None = None,
         news: Sequence[News] = (),
         carried: Mapping[str, Columns] | None = None,
     ) -> WriteReport:

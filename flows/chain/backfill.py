@@ -145,7 +145,7 @@ def write(
     import pandas as pd
 
     from data.chain import HIGHEST, orphaned_by
-    from data.store.refused import put_aside
+    from data.quarantine.aside import put_aside
 
     first, last = parts[0].first, parts[-1].last
     key = f"{chain_id}:{first}-{last}"

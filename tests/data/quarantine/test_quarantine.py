@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from data import schemas
 from data.__main__ import main
 from data.errors import BatchRefused, NotInQuarantine, ReplayRefused
+from data.quarantine.aside import put_aside
 from data.quarantine.replay import content, drop, find, replay
 from data.schemas.prices import Prices
 from data.schemas.tables import tables
 from data.snapshot.loading import save_snapshot
 from data.store.packed import pack, unpack
-from data.store.refused import MAX_ROWS_PER_TABLE, put_aside
+from data.store.refused import MAX_ROWS_PER_TABLE
 from data.store.store import Store
 from tests.data.conftest import execute, price_rows
 

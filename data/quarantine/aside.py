@@ -1,0 +1,34 @@
+"""Keep what a source could not read, before it has the shape of a table's rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pandas as pd
+
+from data.store.refused import Batch, record
+from data.store.store import Store
+from data.store.validation import Judgement
+
+
+def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Keep rows that a source could not make sense of before they had the shape of a table's rows.
+
+    `rows`: the table they were meant for, the row as JSON text, the reason. They wait as a batch of their own, which
+    can be read and dropped; to write them, the source reads them again. The same rows are kept once.
+    """
+    if not rows:
+        return
+    batch = Batch(source, key, run_id, "", int(time.time()))
+    meant_for = list(dict.fromkeys(table for table, _, _ in rows))
+    frames = {table: pd.DataFrame({"unread": [row for one, row, _ in rows if one == table]}) for table in meant_for}
+    with store.transaction() as connection:
+        verdicts = [
+            Judgement(
+                table=table, n_rows=len(frames[table]), good=frames[table].iloc[:0],
+                bad=dict(enumerate([reason] for one, _, reason in rows if one == table)),
+            )
+            for table in meant_for
+        ]  # fmt: skip
+        record(connection, batch, frames, verdicts, refused=False)
