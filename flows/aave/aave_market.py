@@ -9,47 +9,25 @@ After the first snapshot, accounts that no event has touched are carried forward
 
 from __future__ import annotations
 
-import json
-import time
 from argparse import ArgumentParser, Namespace
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import arguments as block_arguments
 from flows import settings
 from flows.aave import address_book
 from flows.aave.candidates.route import add_arguments as add_candidates
-from flows.aave.place import locate, node_url, require_one_chain
+from flows.aave.place import Place, locate, node_url, require_one_chain
+from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
 from flows.errors import CrossCheckFailed
 from flows.pipeline import FlowSpec, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from data.store.store import Store, WriteReport
+    from data.store.store import Store
     from flows.aave.holder_scan import HolderScan
-    from flows.aave.reading import MarketAt, Place
+    from flows.aave.reading import MarketAt
     from flows.aave.rows import MarketState
     from flows.clients.json_rpc import JsonRpc
-
-SOURCE = "aave_rpc"
-FULL_READ = "aave_full_read"
-"""Source of the checkpoint that says when everything was read last."""
-NOT_READ = "Aave v4 is not read and is in no total"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A market as it was read: `n_read` accounts from the node, the rest carried from `state.base_block`.
-
-    `differences`: what carrying would have got wrong where everything was read as well.
-    """
-
-    state: MarketState
-    n_read: int
-    key: str
-    differences: Sequence[str] = ()
 
 
 def run(arguments: Namespace) -> str:
@@ -148,60 +126,6 @@ def _full_is_due(store: Store, key: str, now: int, hours: float) -> bool:
     return last is None or now - last["time"] >= hours * 3600
 
 
-def write(store: Store, reading: Reading, run_id: str) -> WriteReport:
-    """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
-    import pandas as pd
-
-    from data.snapshot.loading import save_snapshot
-    from flows.aave.incremental.rows import carried_columns
-    from flows.aave.rows import to_frames
-
-    state = reading.state
-    frames = to_frames(state)
-    if state.base_block is None:
-        value = json.dumps({"block": state.block.number, "time": state.block.time}, sort_keys=True)
-        mark = {"source": FULL_READ, "key": reading.key, "value": value, "updated_at": int(time.time())}
-        if store.checkpoint(FULL_READ, reading.key) != json.loads(value):
-            frames["ingest_checkpoint"] = pd.DataFrame([mark])
-    return save_snapshot(store, SOURCE, frames, run_id, carried=carried_columns(state))
-
-
-def report_differences(store: Store, reading: Reading, run_id: str) -> None:
-    """Note in `fact_validation` what carrying got wrong, and raise `CrossCheckFailed`. The full read is stored."""
-    import pandas as pd
-
-    if not reading.differences:
-        return
-    state, wrong = reading.state, reading.differences
-    row = {
-        "run_id": run_id, "source": SOURCE, "batch_key": f"{state.market}:{state.block.number}",
-        "table_name": "stg_positions", "check_name": "carried forward equals read in full", "column_name": "",
-        "n_failed": len(wrong), "n_rows": state.n_accounts, "example": wrong[0][:300],
-        "checked_at": int(time.time()),
-    }  # fmt: skip
-    store.write_batch(SOURCE, row["batch_key"], {"fact_validation": pd.DataFrame([row])}, run_id)
-    raise CrossCheckFailed(
-        f"{state.market} at block {state.block.number}: {len(wrong)} of {state.n_accounts} accounts, carried "
-        f"forward from an earlier snapshot, are not what a full read finds; the first is {wrong[0]:.300}. The full "
-        "read is stored; incremental snapshots since the full read before it are in doubt (fact_snapshot.read_mode)"
-    )
-
-
-def map_assets(store: Store, market: str, run_id: str) -> str:
-    """Note in `dim_asset` which prices the reserves follow; returns what is missing for that, empty when nothing is.
-
-    A reserve without a series does not make the snapshot wrong, so it does not refuse it.
-    """
-    from data.errors import UnmappedReserve
-    from data.prices import assets
-
-    try:
-        assets.save_map(store, assets.asset_map(market, store.path), run_id)
-    except UnmappedReserve as exc:
-        return str(exc)
-    return ""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the parameters of the flow."""
     parser.add_argument("--market", help="name in the Aave address book (default: AAVE_MARKET)")
@@ -229,34 +153,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
     )
     add_candidates(parser)
-
-
-def described(place: Place, reading: Reading, report: WriteReport) -> str:
-    """One line for the user."""
-    state = reading.state
-    changed = sum(report.changed.values())
-    below = state.checked.below_one_confirmed
-    how = (
-        "" if state.base_block is None else f" ({reading.n_read:,} read, the others carried from {state.base_block:,})"
-    )
-    return (
-        f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
-        f"{state.n_accounts:,} accounts{how}, {report.rows['stg_positions']:,} positions; "
-        f"{state.checked.hf_checked:,} health factors equal the pool's"
-        + (" within its rounding" if state.contracts.protocol == address_book.V2 else "")
-        + (f", {below:,} of them below 1" if below else "")
-        + (f"; {OWN_POOL}" if place.known and place.known.own_implementation else "")
-        + (f"; {READ_ONLY}" if state.contracts.protocol == address_book.V2 else "")
-        + f"; {NOT_READ}"
-        + ("" if changed else "; already stored, nothing changed")
-    )
-
-
-READ_ONLY = "Aave v2 is for reading only, the engine does not know its rules"
-OWN_POOL = (
-    "the market runs a pool of its own: valuations are compared with it, the rules of its liquidations are taken from "
-    "its POOL_REVISION"
-)
 
 
 FLOW = FlowSpec(

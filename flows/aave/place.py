@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.aave import address_book
+from flows.aave.address_book import KnownMarket
+from flows.clients.block_reader import MULTICALL3
 from flows.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from data.store.store import Store
-    from flows.aave.reading import Place
     from flows.clients.json_rpc import JsonRpc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a market is to be found. `first_block`: None when it has to be searched; `known`: its line in the book."""
+
+    market: str
+    chain_id: int
+    provider: str
+    first_block: int | None = None
+    known: KnownMarket | None = None
+    multicall3: str = MULTICALL3
 
 
 def node_url(market: str) -> str:
@@ -37,8 +51,6 @@ def locate(rpc: JsonRpc, market: str) -> Place:
     The override of the environment wins over the address book; the node must be of the book's chain otherwise.
     Raises `ConfigurationError`.
     """
-    from flows.aave.reading import Place
-    from flows.clients.block_reader import MULTICALL3
     from flows.clients.json_rpc import quantity
 
     override = settings.get("AAVE_POOL_ADDRESSES_PROVIDER")

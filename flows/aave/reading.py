@@ -18,28 +18,17 @@ from flows.aave import checks as cross_checks
 from flows.aave import contracts as aave_rpc
 from flows.aave import v2 as aave_v2
 from flows.aave.accounts import Account
-from flows.aave.address_book import V2, KnownMarket
+from flows.aave.address_book import V2
 from flows.aave.holders import Tokens
+from flows.aave.place import Place
 from flows.aave.rows import MarketState
-from flows.clients.block_reader import CONCURRENCY, MULTICALL3, Block, BlockReader, get_block
+from flows.clients.block_reader import CONCURRENCY, Block, BlockReader, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import CrossCheckFailed
 
 
 class BlockReplaced(CrossCheckFailed):
     """The chain replaced the block while it was read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a market is to be found. `first_block`: None when it has to be searched; `known`: its line in the book."""
-
-    market: str
-    chain_id: int
-    provider: str
-    first_block: int | None = None
-    known: KnownMarket | None = None
-    multicall3: str = MULTICALL3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ import pandas as pd
 from flows.aave import v2 as aave_v2
 from flows.aave.accounts import Account, AccountData
 from flows.aave.address_book import V2
+from flows.aave.book import Book
 from flows.aave.checks import Checked
 from flows.aave.contracts import Contracts, EMode, Reserve
-from flows.aave.incremental.book import Book
 from flows.clients.block_reader import Block
 from risk_core.interest import debt_balance, supply_balance
 from risk_core.units import tokens

@@ -71,8 +71,8 @@ def run(table: Table) -> None:
 def read(url: str, db: Path, from_block: int = book_node.FIRST_BLOCK) -> Taken:
     """One snapshot of the newest block, in full where nothing can be carried."""
     from data.store.store import Store
-    from flows.aave import aave_market
-    from flows.aave.reading import Place
+    from flows.aave import aave_market, storing
+    from flows.aave.place import Place
     from flows.clients.json_rpc import JsonRpc
     from flows.errors import CrossCheckFailed
 
@@ -85,6 +85,6 @@ def read(url: str, db: Path, from_block: int = book_node.FIRST_BLOCK) -> Taken:
         except CrossCheckFailed:  # the warm-up begins the scan too late on purpose
             return Taken(0, 0, 0, 0)
         middle = time.perf_counter()
-        aave_market.write(store, reading, "bench")
+        storing.write(store, reading, "bench")
         end = time.perf_counter()
         return Taken(middle - start, end - middle, rpc.requests_made, reading.n_read, time.process_time() - cpu)

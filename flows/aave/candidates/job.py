@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.aave.address_book import V2
+from flows.aave.place import Place, locate
 from flows.errors import SourceRefused
 
 if TYPE_CHECKING:
     from flows.aave.candidates.estimate import Estimate
     from flows.aave.candidates.subgraph import KnownSubgraph
-    from flows.aave.reading import Place
     from flows.clients.block_reader import Block
     from flows.clients.graphql import Subgraph
     from flows.clients.json_rpc import JsonRpc
@@ -45,7 +45,6 @@ def job_of(arguments: Namespace, market: str, url: str) -> Job:
     """The job that the parameters describe. Raises `ConfigurationError`: no such file, market or subgraph."""
     from flows.aave.candidates import subgraph as aave_subgraph
     from flows.aave.candidates.names import from_file
-    from flows.aave.place import locate
     from flows.clients.json_rpc import JsonRpc
 
     rpc = JsonRpc(url, attempts=arguments.attempts)

@@ -11,7 +11,7 @@ from flows.errors import SourceRefused
 
 if TYPE_CHECKING:
     from data.store.store import Store
-    from flows.aave.reading import Place
+    from flows.aave.place import Place
     from flows.clients.block_reader import Block
     from flows.clients.json_rpc import JsonRpc
 

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows import settings
+from flows.aave import storing
 from flows.aave.address_book import V2
 from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
+from flows.aave.place import require_one_chain
 from flows.errors import ConfigurationError, CrossCheckFailed
 from flows.pipeline import recorded
 
@@ -109,7 +111,6 @@ def said_first(job: Job, block: Block, takes: Estimate) -> str:
 
 
 def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bool, run_id: str) -> str:
-    from flows.aave import aave_market
     from flows.aave.candidates import accounts as verified_reading
     from flows.aave.candidates import agreement as route_checks
     from flows.aave.candidates import names as candidates
@@ -117,7 +118,7 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bo
     from flows.aave.reading import checked, open_market, progress_bar
 
     place, arguments = job.place, job.arguments
-    aave_market.require_one_chain(store, place)
+    require_one_chain(store, place)
     verified_resume.begin(store, place, block, arguments.candidates, run_id)
     at = open_market(job.rpc, place, block.number, concurrency=concurrency())
     indexed = None
@@ -150,12 +151,12 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bo
     state = checked(at, read.accounts, complete=not missing)
     if arguments.spot_check > 0:
         _ask_the_api(store, state, arguments.spot_check, run_id)
-    reading = aave_market.Reading(state=state, n_read=len(read.accounts), key=_key(at))
-    report = aave_market.write(store, reading, run_id)
+    reading = storing.Reading(state=state, n_read=len(read.accounts), key=_key(at))
+    report = storing.write(store, reading, run_id)
     verified_resume.end(store, place, block, run_id)
-    unmapped = "" if at.contracts.protocol == V2 else aave_market.map_assets(store, place.market, run_id)
+    unmapped = "" if at.contracts.protocol == V2 else storing.map_assets(store, place.market, run_id)
     fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
-    said = [aave_market.described(place, reading, report), fast]
+    said = [storing.described(place, reading, report), fast]
     return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 

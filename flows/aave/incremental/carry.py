@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from flows.aave.accounts import Account, read_accounts
 from flows.aave.address_book import V3
+from flows.aave.book import Book
 from flows.aave.contracts import Contracts, Reserve
 from flows.aave.holders import Pair
-from flows.aave.incremental.book import Book
-from flows.aave.reading import MarketAt, Place, progress_bar
+from flows.aave.place import Place
+from flows.aave.reading import MarketAt, progress_bar
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused

@@ -15,8 +15,8 @@ import numpy as np
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
 from flows.aave.accounts import Account
+from flows.aave.book import Book, holdings
 from flows.aave.contracts import EMode, Reserve
-from flows.aave.incremental.book import Book, holdings
 from flows.aave.incremental.rows import position_columns
 from flows.aave.reading import MarketAt, progress_bar, require_unchanged
 from flows.aave.rows import MarketState

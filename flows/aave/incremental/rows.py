@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flows.aave.book import Book
 from flows.aave.contracts import Reserve
-from flows.aave.incremental.book import Book
 from flows.aave.rows import MarketState
 from risk_core.units import RAY
 

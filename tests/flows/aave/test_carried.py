@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from flows.aave import checks as cross_checks
 from flows.aave.accounts import Account, AccountData
+from flows.aave.book import Book, holdings
 from flows.aave.contracts import Contracts, EMode
 from flows.aave.incremental import checks as carried_checks
-from flows.aave.incremental.book import Book, holdings
 from flows.aave.incremental.rows import carried_columns
 from flows.aave.rows import MarketState, to_frames
 from flows.clients.block_reader import Block
