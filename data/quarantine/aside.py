@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -12,11 +13,20 @@ from data.store.store import Store
 from data.store.validation import Judgement
 
 
-def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[tuple[str, str, str]]) -> None:
+def put_aside(
+    store: Store,
+    source: str,
+    key: str,
+    run_id: str,
+    rows: Sequence[tuple[str, str, str]],
+    *,
+    instead: Callable[[sqlite3.Connection], None] | None = None,
+) -> None:
     """Keep rows that a source could not make sense of before they had the shape of a table's rows.
 
     `rows`: the table they were meant for, the row as JSON text, the reason. They wait as a batch of their own, which
-    can be read and dropped; to write them, the source reads them again. The same rows are kept once.
+    can be read and dropped; to write them, the source reads them again. The same rows are kept once. `instead`: what
+    else happens in the same transaction, such as the removal of a stored row that turned out damaged.
     """
     if not rows:
         return
@@ -32,3 +42,5 @@ def put_aside(store: Store, source: str, key: str, run_id: str, rows: Sequence[t
             for table in meant_for
         ]  # fmt: skip
         record(connection, batch, frames, verdicts, refused=False)
+        if instead:
+            instead(connection)

@@ -19,13 +19,11 @@ from typing import Any
 
 from data.errors import DamagedValue, NoResult, ResultRefused
 from data.results.figures import Figure, curves, figures
+from data.results.forecasts import LEDGER, forecast, put_changed_aside, seals
 from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
 from data.results.seal import require_sealed, require_sound, seal_of_run
 from data.store.store import Store
 from risk_core import Market, Result, Scenario, Snapshot
-
-FORECAST = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
-"""Measures that go into the ledger of forecasts."""
 
 _PASSPORT = (
     "run_id", "market", "chain_id", "block", "block_time", "pool_revision", "snapshot_hash", "scenario_id", "scenario",
@@ -37,10 +35,6 @@ _ROW = (
     "horizon_seconds", "policy", "code_version", "is_synthetic",
 )  # fmt: skip
 """What is sealed of a row of `fact_risk_scenarios`: all but when it was stored."""
-_FORECAST = (
-    "run_id", "market", "measure", "level", "horizon_seconds", "made_at", "valid_until", "value", "low", "high",
-    "is_synthetic",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +124,15 @@ def save_result(
         {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in series.items()
     ]
-    forecasts = [_forecast(head, row) for row in rows if row["measure"] in FORECAST]
+    forecasts = [forecast(head, row) for row in rows if row["measure"] in LEDGER]
     require_sound(head["run_id"], (Figure(**{name: row[name] for name in Figure.__slots__}) for row in rows))
+    # The ledger keeps a forecast as it was made, so the run is sealed with the rows that will stand there.
+    kept = {(row["measure"], row["level"]): row["sha256"] for row in forecasts} | put_changed_aside(
+        store, head["run_id"]
+    )
     head["seal_sha256"] = seal_of_run(
         head, ([row[name] for name in _ROW] for row in rows), {row["series"]: row["value"] for row in drawn},
-        (row["sha256"] for row in forecasts),
+        kept.values(),
     )  # fmt: skip
     frames = {
         "fact_risk_run": pd.DataFrame([head]),
@@ -210,23 +208,6 @@ def _passport(result: Result, market: Market) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _forecast(head: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the ledger with its seal: SHA-256 of the row as JSON with sorted keys."""
-    row = {
-        "run_id": head["run_id"], "market": head["market"], "measure": figure["measure"], "level": figure["level"],
-        "horizon_seconds": head["horizon_seconds"], "made_at": head["block_time"],
-        "valid_until": head["block_time"] + head["horizon_seconds"], "value": figure["value"], "low": figure["low"],
-        "high": figure["high"], "is_synthetic": head["is_synthetic"],
-    }  # fmt: skip
-    return row | {"sha256": seal_of(row)}
-
-
-def seal_of(row: Mapping[str, Any]) -> str:
-    """The seal of a forecast: SHA-256 of its content (every column but `sha256` and `sealed_at`) as sorted JSON."""
-    content = {name: value for name, value in row.items() if name not in ("sha256", "sealed_at")}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _read(store: Store, run_id: str) -> RiskRun:
     head = dict(
         zip(
@@ -241,10 +222,9 @@ def _read(store: Store, run_id: str) -> RiskRun:
     width = len(Figure.__slots__)
     found = {(row[0], row[1]): Figure(*row[: width - 1], few_draws=bool(row[width - 1])) for row in rows}
     series = dict(store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,)))
-    forecasts = store.rows(f"SELECT {', '.join(_FORECAST)} FROM fact_forecast WHERE run_id = ?", (run_id,))
     passport = {name: value for name, value in head.items() if name not in ("created_at", "seal_sha256")}
-    seals = [seal_of(dict(zip(_FORECAST, row, strict=True))) for row in forecasts]
-    require_sealed(run_id, seal_of_run(passport, rows, series, seals), head.pop("seal_sha256"))
+    found_seal = seal_of_run(passport, rows, series, seals(store, run_id).values())
+    require_sealed(run_id, found_seal, head.pop("seal_sha256"))
     require_sound(run_id, found.values())
     record = json.loads(head.pop("scenario"))
     return RiskRun(

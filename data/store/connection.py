@@ -18,7 +18,7 @@ from data.errors import (
     WarehouseMissing,
 )
 from data.errors import WarehouseReadOnly as ReadOnly
-from data.store.migrations import SCHEMA_VERSION, identify, migrate
+from data.store.migrations import SCHEMA_VERSION, has_layout, identify, is_current, migrate
 
 BUSY_TIMEOUT = 10.0
 """Seconds a connection waits for the write lock."""
@@ -103,17 +103,22 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         connection = _open_read_only(path, timeout)
         try:
             version = identify(connection, path)
+            current = is_current(connection, version)
+            known = current or has_layout(connection, version)
         except BaseException:
             connection.close()
             raise
-    if version == SCHEMA_VERSION:
+    if current:
         return connection
     connection.close()
     try:
         connect_for_writing(path, timeout).close()
     except ReadOnly as error:
+        if known:
+            with sqlite_errors(path):
+                return _open_read_only(path, timeout)
         raise MigrationFailed(
-            f"{path}: has layout {version}, this version needs {SCHEMA_VERSION}, and the file cannot be upgraded "
+            f"{path}: has an older layout ({version}; this version needs {SCHEMA_VERSION}) and cannot be upgraded "
             f"because it is read-only; run `python -m data migrate` where it can be written"
         ) from error
     with sqlite_errors(path):

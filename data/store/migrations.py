@@ -1,12 +1,15 @@
 """Bring a warehouse file to the layout of this version; refuse a file that is newer, damaged or not ours.
 
-A new table, or a new nullable column, needs no ceremony: it is added when a file is next opened for writing. Any
-other change of layout is a step in `STEPS`, and raises `SCHEMA_VERSION`. All of it is one transaction: a file is
-either as it was, or current.
+A new table, a new nullable column or a changed view needs no ceremony: it is added when a file is next opened, for
+reading too. Any other change of layout is a step in `STEPS`, and raises `SCHEMA_VERSION`. All of it is one
+transaction: a file is either as it was, or current.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
@@ -25,7 +28,7 @@ BEFORE_BATCHES = "before writes were numbered"
 APPLICATION_ID = 0x4C615221
 """Mark of our files in the SQLite header ("LaR!")."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
 
@@ -81,15 +84,53 @@ def identify(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
+@functools.cache
+def definitions_digest() -> str:
+    """SHA-256 of the files that define the layout: equal files make an equal layout.
+
+    What a reader compares: the fingerprint of the layout itself needs pandera, which takes half a second to import.
+    """
+    root = Path(__file__).parents[1]
+    files = [*root.glob("schemas/**/*.py"), *root.glob("marts/views/**/*.sql"), Path(__file__)]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()
+
+
+def is_current(connection: sqlite3.Connection, version: int) -> bool:
+    """True for a file that has had the layout of the very files of this package."""
+    return version == SCHEMA_VERSION and definitions_digest() in _applied(connection)
+
+
+def has_layout(connection: sqlite3.Connection, version: int) -> bool:
+    """True for a file that has had this layout, whichever files defined it."""
+    from data.schemas.tables import fingerprint
+
+    return version == SCHEMA_VERSION and fingerprint() in _applied(connection)
+
+
+def _note_layout(connection: sqlite3.Connection, fingerprint: str) -> None:
+    connection.executemany(
+        "INSERT OR IGNORE INTO schema_version VALUES (?, ?, ?)",
+        [(SCHEMA_VERSION, digest, int(time.time())) for digest in (fingerprint, definitions_digest())],
+    )
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     """Create or upgrade the layout in one transaction; true when something changed.
 
     Raises `MigrationFailed` when a step fails or a table cannot be brought to its layout without one.
     """
+    version = identify(connection, path)
+    if is_current(connection, version):
+        return False
     from data.schemas.tables import fingerprint, tables  # pandera takes half a second, and readers do not need it
     from data.schemas.views import views
 
-    if identify(connection, path) == SCHEMA_VERSION and fingerprint() in _applied(connection):
+    if has_layout(connection, version):
+        with contextlib.suppress(sqlite3.OperationalError):  # another process is writing: noted another time
+            _note_layout(connection, fingerprint())
         return False
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -109,9 +150,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
             connection.execute(view.ddl)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute(
-            "INSERT OR IGNORE INTO schema_version VALUES (?, ?, ?)", (SCHEMA_VERSION, fingerprint(), int(time.time()))
-        )
+        _note_layout(connection, fingerprint())
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:

@@ -11,6 +11,7 @@ import data
 import risk_core as rc
 from data.errors import NoResult
 from data.results import runs as results
+from data.results.forecasts import seal_of
 from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
 from data.store.store import Store
 from tests.data.conftest import ACCOUNTS, SEED, checksums
@@ -130,8 +131,8 @@ def test_a_forecast_is_sealed_before_the_fact_and_cannot_be_rewritten(store, sav
     assert {(f["measure"], f["level"]) for f in forecasts} >= {("lar_repaid", 0.99), ("var_deficit", 0.99)}
     for forecast in forecasts:
         assert forecast["valid_until"] == forecast["made_at"] + 86_400 == saved.block_time + 86_400
-        assert results.seal_of(forecast) == forecast["sha256"]
-        assert results.seal_of(forecast | {"value": forecast["value"] + 1}) != forecast["sha256"]
+        assert seal_of(forecast) == forecast["sha256"]
+        assert seal_of(forecast | {"value": forecast["value"] + 1}) != forecast["sha256"]
 
     frame = store.read("SELECT * FROM fact_forecast")
     report = store.write_batch("s", "k", {"fact_forecast": frame.assign(value=0.0)}, scope={"run_id": saved.run_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ import risk_core as rc
 from data.errors import DamagedValue, ResultRefused
 from data.results import runs as results
 from data.results.figures import Figure
+from data.results.forecasts import seal_of
 from data.results.seal import require_sound
 from data.store.store import Store
 from tests.data.conftest import ACCOUNTS, SEED, execute
@@ -54,6 +56,9 @@ def saved(store: Store, simulated: tuple[rc.Market, rc.Result]) -> results.RiskR
         "UPDATE fact_risk_series SET value = '{' WHERE series = 'histogram'",
         "DELETE FROM fact_risk_series WHERE series = 'accounts'",
         "UPDATE fact_forecast SET value = value * 2",
+        "UPDATE fact_forecast SET sha256 = replace(sha256, substr(sha256, 1, 1), 'g') WHERE measure = 'lar_repaid'",
+        "UPDATE fact_forecast SET level = 0.5 WHERE measure = 'lar_repaid' AND level = 0.99",
+        "DELETE FROM fact_forecast WHERE measure = 'p_deficit'",
         "DELETE FROM fact_forecast",
         "UPDATE fact_risk_run SET n_paths = n_paths * 10",
         "UPDATE fact_risk_run SET scenario = replace(scenario, '1.5', '0.5')",
@@ -69,10 +74,8 @@ def test_what_was_changed_is_refused_and_mended_by_computing_again(own_warehouse
         results.latest()
     assert results.find(market.snapshot, result.scenario, **ASKED) is None
 
-    if "fact_forecast" in change:
-        return  # a forecast is sealed by itself: it is never written again
-    assert results.save_result(store, result, market) == saved
-    assert results.latest() == saved
+    results.save_result(store, result, market)
+    assert replace(results.latest(), created_at=saved.created_at) == saved
 
 
 def test_text_that_is_no_utf_8_is_named(own_warehouse, saved):
@@ -90,3 +93,30 @@ def test_a_figure_that_none_can_be_is_not_stored(change):
     require_sound("run", [Figure(**good)])
     with pytest.raises(ResultRefused, match="expected low <= value <= high"):
         require_sound("run", [Figure(**good | change)])
+
+
+def test_a_changed_forecast_is_kept_in_quarantine_when_the_run_is_computed_again(
+    own_warehouse, store, saved, simulated
+):
+    execute(own_warehouse, "UPDATE fact_forecast SET value = value * 2 WHERE measure = 'lar_repaid' AND level = 0.99")
+    results.save_result(store, simulated[1], simulated[0])
+    kept = store.rows("SELECT table_name, row, reason FROM quarantine WHERE source = 'risk_core'")
+    assert [(table, reason) for table, _, reason in kept] == [("fact_forecast", "does not match its seal")]
+    assert str(saved.figure("lar_repaid", 0.99).value * 2) in kept[0][1]
+
+
+def test_a_run_of_a_version_without_seals_is_computed_again_and_its_forecasts_stay(
+    own_warehouse, store, saved, simulated
+):
+    """As an upgrade meets it: no seal, and a forecast that today's code would make with another lower end."""
+    market, result = simulated
+    old = store.read("SELECT * FROM fact_forecast WHERE measure = 'p_deficit'").iloc[0].to_dict() | {"low": 2.7e-20}
+    seal = seal_of({name: value.item() if hasattr(value, "item") else value for name, value in old.items()})
+    execute(own_warehouse, "UPDATE fact_risk_run SET seal_sha256 = NULL")
+    execute(own_warehouse, f"UPDATE fact_forecast SET low = 2.7e-20, sha256 = '{seal}' WHERE measure = 'p_deficit'")
+
+    with pytest.raises(ResultRefused, match="older version, without a seal"):
+        results.latest()
+    results.save_result(store, result, market)
+    assert replace(results.latest(), created_at=saved.created_at) == saved
+    assert store.rows("SELECT low FROM fact_forecast WHERE measure = 'p_deficit'") == [(2.7e-20,)]

@@ -134,6 +134,42 @@ def test_an_older_layout_is_upgraded_and_keeps_its_rows(filled, by_reading):
         assert opened.rows("SELECT count(*) FROM stg_positions")[0][0] > 0
 
 
+def as_made_before_a_column_and_a_view(path: Path) -> None:
+    """A file of an earlier version: the same number of layout, but a column less and another view."""
+    connection = raw(path)
+    connection.executescript(
+        """
+        DROP VIEW chainlink_prices;
+        CREATE VIEW chainlink_prices AS SELECT 1 AS one;
+        ALTER TABLE fact_risk_run DROP COLUMN seal_sha256;
+        DELETE FROM schema_version;
+        """
+    )
+    connection.close()
+
+
+def test_a_reader_adds_what_its_version_reads_whatever_the_number_of_the_layout(filled):
+    as_made_before_a_column_and_a_view(filled)
+    with Store.open(readonly=True) as opened:
+        assert opened.rows("SELECT count(seal_sha256) FROM fact_risk_run") == [(0,)]
+        assert opened.rows("SELECT count(is_current_phase) FROM chainlink_prices") == [(0,)]
+
+
+def test_a_file_of_the_same_layout_is_read_where_it_cannot_be_written(filled, monkeypatch):
+    """Its layout was noted by other sources of this package: a comment in them changed, say."""
+    connection = raw(filled)
+    connection.execute("DELETE FROM schema_version WHERE fingerprint = ?", (migrations.definitions_digest(),))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+    def refuses(path: Path, timeout: float = 0) -> sqlite3.Connection:
+        raise WarehouseReadOnly(f"{path}: cannot be written")
+
+    monkeypatch.setattr("data.store.connection.connect_for_writing", refuses)
+    with Store.open(readonly=True) as opened:
+        assert opened.rows("SELECT count(*) > 0 FROM stg_positions") == [(1,)]
+
+
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(filled, monkeypatch):
     as_layout_1(filled)
 
