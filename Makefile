@@ -10,7 +10,7 @@ ARGS   ?=
 RUNTIME_STAMP := $(VENV)/.runtime-$(shell cat requirements.txt pyproject.toml | cksum | tr -d ' ')
 DEV_STAMP     := $(VENV)/.dev-$(shell cat requirements.txt requirements-dev.txt pyproject.toml | cksum | tr -d ' ')
 
-WARM_STAMP    := .numba_cache/warm-$(shell cat risk_core/kernels/*.py requirements.txt | cksum | tr -d ' ')
+WARM_STAMP    := .numba_cache/warm-$(shell cat risk_core/kernels/*.py risk_core/kernels/*/*.py requirements.txt | cksum | tr -d ' ')
 
 # Everything a run leaves behind stays inside the project, and no tool reports home.
 export PREFECT_HOME := $(CURDIR)/.prefect

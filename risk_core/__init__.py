@@ -2,12 +2,12 @@
 
 from risk_core import measures, tails
 from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
-from risk_core.dependence import calibrate
+from risk_core.analytics import calibrate
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
+from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
 from risk_core.liquidity import Impact
-from risk_core.price_laws import GBM, Jumps, StudentT
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
 from risk_core.shocks import Sweep, WhatIf, sweep, what_if
@@ -23,6 +23,7 @@ __all__ = [
     "Jumps",
     "Liquidation",
     "Market",
+    "OrnsteinUhlenbeck",
     "Positions",
     "PricePaths",
     "Reserves",

@@ -27,7 +27,8 @@ from risk_core.cascade import Cascade
 from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
 from risk_core.kernels.cascade import run_cascade
-from risk_core.kernels.paths import QUASI_PATHS, padded_steps
+from risk_core.kernels.draw import QUASI_PATHS
+from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import CALLS, DEFICIT, N_TERMS, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code

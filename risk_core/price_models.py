@@ -9,10 +9,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.dependence import cholesky
+from risk_core.analytics import cholesky
 from risk_core.errors import InputError
-from risk_core.kernels import paths as kernels
-from risk_core.price_laws import GBM, LAWS, Law
+from risk_core.kernels import draw as kernels
+from risk_core.kernels.laws import dispatch
+from risk_core.laws import GBM, LAWS, Law
 from risk_core.types import (
     FloatArray,
     IntArray,
@@ -50,7 +51,7 @@ class Scenario:
     factors: names, such as "ETH". volatility: (F,) annualised fractions. correlation: (F, F).
     factor: (R,) int64, the factor that each reserve's oracle price follows one for one (ratio reserves such as wstETH
     follow ETH); -1 is a fixed oracle price. shock: (F,) relative move at time 0, so -0.2 starts 20 % lower.
-    n_steps equal steps up to `horizon`. law: see `risk_core.price_laws`; by default geometric Brownian motion, whose
+    n_steps equal steps up to `horizon`. law: see `risk_core.laws`; by default geometric Brownian motion, whose
     expected prices stay where they start (log drift -sigma^2/2). sampling: one of SAMPLINGS; it changes the error of a
     figure, not what the figure estimates, and the measures know it. Raises `InputError`.
     """
@@ -86,17 +87,16 @@ class Scenario:
         if lowest < -1e-8:
             raise InputError(
                 f"Scenario.correlation: must be positive semi-definite, found the eigenvalue {lowest:.3g}; "
-                "use risk_core.dependence.shrunk_correlation or lower the correlations"
+                "use risk_core.analytics.shrunk_correlation or lower the correlations"
             )
         factor = _frozen(self, "factor", self.factor, np.int64, (None,))
         _require("Scenario.factor", factor, (factor >= FIXED) & (factor < n), f"must be -1 or a row of the {n} factors")
         shock = _frozen(self, "shock", np.zeros(n) if self.shock is None else self.shock, np.float64, (n,))
         ok = np.isfinite(shock) & (shock > -1)
         _require("Scenario.shock", shock, ok, "a relative move must be finite and above -1", self.factors)
-        if not isinstance(self.law, Law):
+        if not isinstance(self.law, tuple(LAWS.values())):
             raise InputError(f"Scenario.law: expected one of {', '.join(LAWS)}, found {self.law!r:.80}")
-        self.law.check(self.factors)
-        self.law.shape(self.step / YEAR)
+        self.law.check(self.factors, self.step / YEAR)
         if not isinstance(self.sampling, str) or self.sampling not in SAMPLINGS:
             raise InputError(f"Scenario.sampling: expected one of {', '.join(SAMPLINGS)}, found {self.sampling!r:.80}")
 
@@ -107,9 +107,9 @@ class Scenario:
     def of_one_step(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(log drift (F,), Cholesky factor (F, F) of the covariance, start (F,)) of one step."""
         years = self.step / YEAR
-        covariance = np.outer(self.volatility, self.volatility) * self.correlation * years
-        drift = -0.5 * self.volatility**2 * years + self.law.compensation(len(self.factors), years)
-        return drift, cholesky(covariance), 1.0 + self.shock
+        start = 1.0 + self.shock
+        covariance = self.law.covariance(self.volatility, self.correlation, years)
+        return self.law.drift(self.volatility, start, years), cholesky(covariance), start
 
     def draw(self) -> kernels.Draw:
         """The scenario as the kernel reads it."""
@@ -119,7 +119,9 @@ class Scenario:
         quasi = self.sampling == "quasi"
         return kernels.Draw(
             given=np.zeros((0, n, self.n_steps)), drift=drift, cholesky=lower, start=start, law=self.law.code,
-            shape=self.law.shape(years), beta=self.law.loadings(n), sampling=SAMPLINGS[self.sampling],
+            # Copies: another layout, or a read-only array, would be another type and compile everything again.
+            parameters=np.array(self.law.parameters(n, years), dtype=np.float64, order="C"),
+            history=np.array(self.law.history(n), dtype=np.float64, order="C"), sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
             thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
@@ -171,8 +173,8 @@ class PricePaths:
             )
         return kernels.Draw(
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
-            start=np.zeros(r), law=kernels.GBM, shape=np.zeros(3), beta=np.zeros(r), sampling=kernels.PLAIN,
-            directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)),
+            start=np.zeros(r), law=dispatch.GBM, parameters=np.zeros((0, r)), history=np.zeros((0, r)),
+            sampling=kernels.PLAIN, directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)),
             burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from risk_core.errors import InputError
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
-from risk_core.kernels.paths import REPLICATES
+from risk_core.kernels.draw import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidity import Impact
 from risk_core.types import FloatArray, IntArray, Snapshot

@@ -13,10 +13,11 @@ import numpy as np
 
 from risk_core.engine import checked_seed, simulate
 from risk_core.errors import InputError
-from risk_core.kernels.paths import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, independent_of
+from risk_core.kernels.draw import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS
+from risk_core.kernels.paths import independent_of
+from risk_core.laws import Jumps, StudentT
 from risk_core.measures import FEW_DRAWS, LOSSES, losses
-from risk_core.price_laws import Jumps, StudentT
-from risk_core.price_models import Scenario
+from risk_core.price_models import YEAR, Scenario
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
 from risk_core.types import FloatArray, Market
 
@@ -142,13 +143,19 @@ def _tempered(weight: FloatArray) -> FloatArray:
     return np.ones(len(weight))
 
 
+def _jumps(scenario: Scenario) -> float:
+    """Jumps expected over the horizon."""
+    law = scenario.law
+    return law.expected(scenario.step / YEAR) * scenario.n_steps if isinstance(law, Jumps) else 0.0
+
+
 def _everything_more_often(scenario: Scenario) -> Tilt:
     """A mixture that knows nothing of the market: where the law has more than normals to move, move it."""
     n_factors, law = len(scenario.factors), scenario.law
-    expected = scenario.draw().shape[0] * scenario.n_steps
+    expected = _jumps(scenario)
     if isinstance(law, StudentT):
         return Tilt.unshifted([0.4, 0.3, 0.3], n_factors, thinning=[1.0, *PILOT_THINNINGS])
-    if isinstance(law, Jumps) and expected > 0:
+    if expected > 0:
         surge = max(PILOT_JUMPS / expected, 1.0)
         return Tilt.unshifted(
             [0.2, 0.4, 0.4], n_factors, surge=[1.0, surge, surge], jolt=[0.0, PILOT_JOLT, -PILOT_JOLT]
@@ -196,10 +203,10 @@ def _modes(pilot: _Pilot) -> Tilt:
     part, shift, burst = part[kept] / part[kept].sum(), _bounded(shift[kept] * np.sqrt(n_steps)), _bounded(burst[kept])
     part = (1 - EVEN_PART) * part + EVEN_PART / len(part)
     thinning, surge, jolt = np.ones(len(part)), np.ones(len(part)), np.zeros(len(part))
-    expected = scenario.draw().shape[0] * n_steps
+    expected = _jumps(scenario)
     if isinstance(scenario.law, StudentT):
         thinning = np.clip(extra[:, CHI_SQUARE] / scenario.law.nu, 0.005, 1.0)
-    if isinstance(scenario.law, Jumps) and expected > 0:
+    if expected > 0:
         surge = np.clip(extra[:, N_JUMPS] / expected, 1.0, max(4.0 / expected, 1.0))
         jolt = np.clip(extra[:, JUMP_SCORE] / np.maximum(extra[:, N_JUMPS], 1e-12), -6.0, 6.0)
     base = _everything_more_often(scenario)

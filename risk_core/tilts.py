@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from risk_core.errors import InputError
-from risk_core.kernels.paths import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, Draw, tilt_statistics
-from risk_core.price_laws import Jumps, StudentT
-from risk_core.price_models import Scenario
+from risk_core.kernels.draw import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, Draw
+from risk_core.kernels.paths import tilt_statistics
+from risk_core.laws import Jumps, StudentT
+from risk_core.price_models import YEAR, Scenario
 from risk_core.types import FloatArray, IntArray, _frozen, _require
 
 CHUNK = 1 << 15
@@ -135,7 +136,7 @@ def weights(tilted: Tilted, seen: FloatArray) -> FloatArray:
         chi = extra[:, CHI_SQUARE, None]
         log_ratio += -0.5 * law.nu * np.log(tilt.thinning) - 0.5 * chi * (1 / tilt.thinning - 1)
     if isinstance(law, Jumps):
-        expected = tilted.draw().shape[0] * tilted.n_steps
+        expected = law.expected(tilted.step / YEAR) * tilted.n_steps
         count, score = extra[:, N_JUMPS, None], extra[:, JUMP_SCORE, None]
         log_ratio += count * np.log(tilt.surge) - (tilt.surge - 1) * expected
         log_ratio += score * tilt.jolt - 0.5 * count * tilt.jolt**2

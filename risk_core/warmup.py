@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
@@ -70,8 +70,6 @@ def sweep() -> None:
 def simulate() -> None:
     book, path = market(), scenario()
     rc.simulate(book, path, 16, threads=1)
-    for law in (rc.StudentT(5.0), rc.Jumps(intensity=50.0, mean=-0.05, deviation=0.05)):
-        rc.simulate(book, replace(path, law=law), 16, threads=1)
     rc.simulate(book, rc.PricePaths.one_step(book, 0.9 * book.price), threads=1)
 
 
@@ -100,9 +98,9 @@ PARTS: dict[str, Callable[[], None]] = {
 
 def dispatchers() -> Iterator[Dispatcher]:
     """Every kernel."""
-    for module in iter_modules(kernels.__path__):
-        for value in vars(import_module(f"{kernels.__name__}.{module.name}")).values():
-            if isinstance(value, Dispatcher) and value.__module__.endswith(f".{module.name}"):
+    for module in walk_packages(kernels.__path__, f"{kernels.__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, Dispatcher) and value.__module__ == module.name:
                 yield value
 
 

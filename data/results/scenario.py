@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from risk_core import Scenario
-from risk_core.price_laws import LAWS, Law
+from risk_core.laws import LAWS, Law
 from risk_core.price_models import DEFAULTS
 
 

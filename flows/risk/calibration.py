@@ -21,7 +21,7 @@ import pandas as pd
 from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
 from risk_core import Market, Scenario, calibrate
-from risk_core.dependence import DECAY, hourly_decay
+from risk_core.analytics.dependence import DECAY, hourly_decay
 from risk_core.price_models import FIXED
 
 INTERVAL = "1h"

@@ -18,14 +18,15 @@ from typing import Any
 from numba import njit
 from numba.core.caching import IndexDataCacheFile
 
-import risk_core.kernels
+import risk_core.kernels.laws
 
 
 def _sources() -> str:
     """Digest of every kernel's source."""
     digest = hashlib.sha256()
-    for module in sorted(module.name for module in pkgutil.iter_modules(risk_core.kernels.__path__)):
-        digest.update(pkgutil.get_data("risk_core.kernels", f"{module}.py") or b"")
+    for package in (risk_core.kernels, risk_core.kernels.laws):
+        for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg):
+            digest.update(pkgutil.get_data(package.__name__, f"{module}.py") or b"")
     return digest.hexdigest()
 
 

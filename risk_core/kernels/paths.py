@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from risk_core.kernels._jit import kernel
-from risk_core.kernels.randomness import chi_square, exp, log, normals, poisson_moves, sobol_normal, uniform
+from risk_core.kernels.draw import ANTITHETIC, QUASI, REPLICATES
+from risk_core.kernels.laws import dispatch
+from risk_core.kernels.randomness import exp, log, normals, sobol_normal, uniform
 
-GBM = 0
-STUDENT_T = 1
-JUMPS = 2
-
-PLAIN = 0
-ANTITHETIC = 1
-QUASI = 2
-
-REPLICATES = 16
-"""Independently shifted copies of the quasi-random points; path p is point p // 16 of copy p % 16."""
-QUASI_BITS = 22
-"""Each copy has 2^22 points."""
-QUASI_PATHS = REPLICATES << QUASI_BITS
-QUASI_PER_FACTOR = 2
-"""Quasi-random numbers that a factor takes: its move over the horizon, and its first half against its second."""
 FARTHEST = 20.0
 """A log move beyond it is held there (a price 485 million times higher): only a heavy tail of a badly chosen law, or
 a volatility of several hundred, gets so far, and money stays within int64 in any market short of that."""
-
-# columns of `tilt_statistics` after the K log ratios
-CHI_SQUARE = 0
-N_JUMPS = 1
-JUMP_SCORE = 2
-N_EXTRA = 3
-
-
-class Draw(NamedTuple):
-    """Everything that decides a path's prices but the seed. F factors, K components of an importance sample."""
-
-    given: np.ndarray  # (P, F, n_steps) explicit relative prices, or no path at all to draw them
-    drift: np.ndarray  # (F,) log drift of one step
-    cholesky: np.ndarray  # (F, F) factor of the covariance of one step's log moves
-    start: np.ndarray  # (F,) relative price at time 0
-    law: int  # GBM, STUDENT_T or JUMPS
-    shape: np.ndarray  # (3,) nu; or jumps expected in a step, mean and deviation of a jump
-    beta: np.ndarray  # (F,) log move of each factor for a common jump of 1
-    sampling: int  # PLAIN, ANTITHETIC or QUASI
-    directions: np.ndarray  # (dimensions, QUASI_BITS) uint64 Sobol direction numbers; none unless QUASI
-    share: np.ndarray  # (K,) cumulative probability of each component; one component, untilted, for a plain sample
-    shift: np.ndarray  # (K, F) added to the independent normals of every step
-    burst: np.ndarray  # (K, F) added to those of one step, each as likely as the other
-    thinning: np.ndarray  # (K,) multiplies the chi-square
-    surge: np.ndarray  # (K,) multiplies the number of jumps expected
-    jolt: np.ndarray  # (K,) deviations by which the mean jump moves
 
 
 @kernel
@@ -136,25 +95,6 @@ def independent(draw, seed, path, k, n_steps, z):
 
 
 @kernel
-def widening(draw, seed, path, k):
-    """(chi-square of the path, factor that it puts on every move): Student-t moves with the variance of normal ones."""
-    nu = draw.shape[0]
-    twin = path // 2 if draw.sampling == ANTITHETIC else path
-    chi = chi_square(seed, twin, nu) * draw.thinning[k]
-    return chi, np.sqrt((nu - 2.0) / chi)
-
-
-@kernel
-def common_jumps(draw, seed, path, k, n_steps, row):
-    """Log move of the common jumps of each step into `row`; returns how many. A twin's spread the other way."""
-    antithetic = draw.sampling == ANTITHETIC
-    twin = path // 2 if antithetic else path
-    sign = -1.0 if antithetic and path % 2 == 1 else 1.0
-    mean = draw.shape[1] + draw.jolt[k] * draw.shape[2]
-    return poisson_moves(seed, twin, draw.shape[0] * draw.surge[k], mean, sign * draw.shape[2], n_steps, row)
-
-
-@kernel
 def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
     """Random prices of `n_paths` consecutive paths.
 
@@ -169,23 +109,8 @@ def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
         k = component(draw.share, seed, path)
         independent(draw, seed, path, k, n_steps, z)
         correlate(draw.cholesky, z, n_factors, n_steps)
-        if draw.law == STUDENT_T:
-            _, wider = widening(draw, seed, path, k)
-            for f in range(n_factors):
-                for t in range(n_steps):
-                    z[f, t] *= wider
-        elif draw.law == JUMPS:
-            common_jumps(draw, seed, path, k, n_steps, z[n_factors])
-            for f in range(n_factors):
-                beta = draw.beta[f]
-                for t in range(n_steps):
-                    z[f, t] += beta * z[n_factors, t]
+        dispatch.levels(draw, seed, path, k, n_steps, z)
         for f in range(n_factors):
-            level = 0.0
-            drift = draw.drift[f]
-            for t in range(n_steps):
-                level += z[f, t] + drift
-                z[f, t] = level
             base = draw.start[f]
             for t in range(n_steps):
                 move = z[f, t]
@@ -257,8 +182,7 @@ def log_ratio(shift, burst, n_factors, n_steps, z):
 def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
     """What the likelihood ratio of each path depends on, drawn again. out: (n_paths, K + N_EXTRA).
 
-    `log_ratio` of each component; the chi-square; the number of jumps; how many deviations they sum to beyond their
-    mean.
+    `log_ratio` of each component, and what the law adds to it (`dispatch.statistics`).
     """
     n_factors = draw.drift.shape[0]
     n_components = draw.share.shape[0]
@@ -268,19 +192,7 @@ def tilt_statistics(draw, seed, first_path, n_paths, n_steps, z, out):
         independent(draw, seed, path, k, n_steps, z)
         for c in range(n_components):
             out[q, c] = log_ratio(draw.shift[c], draw.burst[c], n_factors, n_steps, z)
-        out[q, n_components + CHI_SQUARE] = 0.0
-        out[q, n_components + N_JUMPS] = 0.0
-        out[q, n_components + JUMP_SCORE] = 0.0
-        if draw.law == STUDENT_T:
-            out[q, n_components + CHI_SQUARE], _ = widening(draw, seed, path, k)
-        elif draw.law == JUMPS:
-            count = common_jumps(draw, seed, path, k, n_steps, z[n_factors])
-            moved = 0.0
-            for t in range(n_steps):
-                moved += z[n_factors, t]
-            out[q, n_components + N_JUMPS] = count
-            if draw.shape[2] > 0.0:
-                out[q, n_components + JUMP_SCORE] = (moved - count * draw.shape[1]) / draw.shape[2]
+        dispatch.statistics(draw, seed, path, k, n_steps, z, out[q, n_components:])
 
 
 @kernel

@@ -1,0 +1,7 @@
+"""Analytics: array in, array out. A figure is a function of arrays that a test can work out by hand; what reads the
+warehouse for it, or draws it, stands above. One module a subject; it knows of markets and results nothing.
+"""
+
+from risk_core.analytics.dependence import calibrate, cholesky, ewma_volatility, hourly_decay, shrunk_correlation
+
+__all__ = ["calibrate", "cholesky", "ewma_volatility", "hourly_decay", "shrunk_correlation"]

@@ -1,0 +1,40 @@
+"""Which loop a law's code stands for: one code and one branch a law."""
+
+from __future__ import annotations
+
+from risk_core.kernels._jit import kernel
+from risk_core.kernels.draw import N_EXTRA
+from risk_core.kernels.laws import gbm, jumps, ornstein_uhlenbeck, student_t
+
+GBM = 0
+STUDENT_T = 1
+JUMPS = 2
+ORNSTEIN_UHLENBECK = 3
+
+
+@kernel
+def levels(draw, seed, path, k, n_steps, z):
+    """Correlated normals of one path in `z` (F rows, and one free) <- log prices relative to the start."""
+    if draw.drift.shape[0] == 0:
+        return
+    if draw.law == STUDENT_T:
+        student_t.levels(draw, seed, path, k, n_steps, z)
+    elif draw.law == JUMPS:
+        jumps.levels(draw, seed, path, k, n_steps, z)
+    elif draw.law == ORNSTEIN_UHLENBECK:
+        ornstein_uhlenbeck.levels(draw, n_steps, z)
+    else:
+        gbm.levels(draw, n_steps, z)
+
+
+@kernel
+def statistics(draw, seed, path, k, n_steps, z, extra):
+    """extra (N_EXTRA,) <- what the weight of a tilted path depends on beside its normals, drawn again; else zeros."""
+    for c in range(N_EXTRA):
+        extra[c] = 0.0
+    if draw.drift.shape[0] == 0:
+        return
+    if draw.law == STUDENT_T:
+        student_t.statistics(draw, seed, path, k, extra)
+    elif draw.law == JUMPS:
+        jumps.statistics(draw, seed, path, k, n_steps, z, extra)

@@ -1,0 +1,12 @@
+"""Laws of price moves: one module a law; its loop stands in `risk_core.kernels.laws`."""
+
+from risk_core.laws.gbm import GBM
+from risk_core.laws.jumps import Jumps
+from risk_core.laws.law import Law
+from risk_core.laws.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from risk_core.laws.student_t import StudentT
+
+LAWS: dict[str, type[Law]] = {law.__name__: law for law in (GBM, StudentT, Jumps, OrnsteinUhlenbeck)}
+"""Every law by its name, for records."""
+
+__all__ = ["GBM", "LAWS", "Jumps", "Law", "OrnsteinUhlenbeck", "StudentT"]

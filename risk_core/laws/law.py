@@ -1,0 +1,70 @@
+"""What every law of price moves tells the engine, and what it does where it has nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+
+from risk_core.errors import InputError
+from risk_core.types import FloatArray
+
+
+class Law:
+    """A law: what a scenario's volatility and correlation are the scale of. F factors.
+
+    A law is a frozen record that checks itself, with `code`, by which the kernels know its loop. Arrays are float64;
+    `years` is the length of one step.
+    """
+
+    __slots__ = ()
+    code: ClassVar[int]
+
+    def check(self, factors: Sequence[str], years: float) -> None:
+        """Raise `InputError` where the law does not fit these factors or this step; by default it fits any."""
+
+    def covariance(self, volatility: FloatArray, correlation: FloatArray, years: float) -> FloatArray:
+        """(F, F) of the normal log moves of one step."""
+        return np.outer(volatility, volatility) * correlation * years
+
+    def drift(self, volatility: FloatArray, start: FloatArray, years: float) -> FloatArray:
+        """(F,) log drift of one step; start: (F,) relative price at time 0. By default expected prices stay there."""
+        return -0.5 * volatility**2 * years
+
+    def parameters(self, n_factors: int, years: float) -> FloatArray:
+        """(P, F) the numbers that the law's loop reads for one step; P and their order are the loop's."""
+        return np.zeros((0, n_factors))
+
+    def history(self, n_factors: int) -> FloatArray:
+        """(T, F) what the law's loop draws from; no row where it needs none."""
+        return np.zeros((0, n_factors))
+
+
+def number(label: str, value: object, rule: str, good: bool | np.bool_) -> None:
+    """Raise `InputError` unless `good`."""
+    if not good:
+        raise InputError(f"{label}: is {value!r}; {rule}")
+
+
+def finite(value: object) -> bool:
+    """Whether `value` is a number, and finite."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
+
+
+def one_for_each(label: str, given: object, low: float, high: float, rule: str, else_: str = "") -> tuple[float, ...]:
+    """`given` as floats in [low, high], or `InputError`."""
+    try:
+        values = tuple(given)  # type: ignore[call-overload]
+    except TypeError as exc:
+        raise InputError(f"{label}: is {given!r}; must be one number for each factor{else_}") from exc
+    for i, value in enumerate(values):
+        number(f"{label}: entry {i}", value, rule, finite(value) and low <= float(value) <= high)
+    return tuple(float(value) for value in values)
+
+
+def fits(label: str, values: Sequence[float], factors: Sequence[str]) -> None:
+    """Raise `InputError` unless there is one value for each factor."""
+    if len(values) != len(factors):
+        raise InputError(f"{label}: expected {len(factors)} numbers, one for each factor, found {len(values)}")
