@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.kernels import health as kernels
-from risk_core.types import FloatArray, IntArray, Market, _require
+from risk_core.types import FloatArray, IntArray, Market, _require, checked_kind
 
 
 def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
@@ -45,6 +45,7 @@ def health_factor(market: Market, prices: ArrayLike | None = None) -> FloatArray
 
     >>> # 10 ETH at 1,900 with threshold 0.83 against 16,000 USDC: 15,770 / 16,000 = 0.9856
     """
+    checked_kind("market", market, Market)
     at = checked_prices(market, prices)
     threshold, _ = account_terms(market)
     out = np.empty(market.n_accounts)
@@ -58,6 +59,7 @@ def health_factor(market: Market, prices: ArrayLike | None = None) -> FloatArray
 
 def totals(market: Market, prices: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
     """(collateral, debt) of every account in USD, each (n_accounts,)."""
+    checked_kind("market", market, Market)
     at = checked_prices(market, prices)
     sides = []
     for side in (market.collateral, market.debt):
@@ -75,6 +77,7 @@ def distance_to_liquidation(market: Market, direction: Mapping[str, float] | Arr
     0 for an account that is at 1 or below already, `inf` for one that no move along the direction brings there, with
     every price above nothing; NaN for one without debt. An account with debt and no collateral: 0.
     """
+    checked_kind("market", market, Market)
     weights = weights_of(market, direction)
     threshold, _ = account_terms(market)
     worth = market.collateral.amount * market.price[market.collateral.reserve]
@@ -112,6 +115,7 @@ def liquidation_prices(market: Market, account: int | str) -> FloatArray:
     NaN where no positive price does it (a reserve that the account does not hold, or one that cannot matter enough).
     For a collateral it lies below today's price while the account is healthy, for a debt above.
     """
+    checked_kind("market", market, Market)
     row = market.index(account)
     threshold, _ = account_terms(market)
     weight = np.zeros(market.n_reserves)

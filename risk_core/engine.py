@@ -36,12 +36,14 @@ from risk_core.liquidity import Impact
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import MICRO_USD, MILLI_USD, Result, require_countable
-from risk_core.types import IntArray, Market, checked_int
+from risk_core.types import IntArray, Market, checked_int, checked_kind
 from risk_core.version import code_version
 
 Progress = Callable[[int, int], object]
 """Called with (paths done, paths in all) from the calling thread; raise in it to cancel."""
 
+MOST_PATHS = 2**40
+"""In one run: 48 bytes of totals each, so more than any machine holds."""
 METHODS = {False: PRUNED, True: BRUTE, "simd": UNPRUNED}
 CHUNK = 32 * LANES
 """Paths between two looks at the stop flag: tens of milliseconds on the default book. Fewer where a path is slow."""
@@ -76,8 +78,17 @@ def simulate(
     Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
-    if brute_force not in METHODS:
-        raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r}")
+    checked_kind("market", market, Market)
+    if not hasattr(type(scenario), "draw"):
+        raise InputError(
+            f"scenario: expected a risk_core.Scenario or PricePaths, found {scenario!r:.60} ({type(scenario).__name__})"
+        )
+    if impact is not None:
+        checked_kind("impact", impact, Impact)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress: expected a function of (done, total) or None, found {progress!r:.60}")
+    if not isinstance(brute_force, bool | str) or brute_force not in METHODS:
+        raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r:.60}")
     method = METHODS[brute_force]
     first, stop = path_range(scenario, n_paths, paths)
     seed = checked_seed(seed)
@@ -229,19 +240,22 @@ class _Worker:
 def checked_seed(seed: int) -> int:
     """`seed`, or `InputError` where it is no 64-bit number."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) < 2**64:
-        raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r}")
+        raise InputError(f"seed: expected an integer in [0, 2^64), found {seed!r:.60}")
     return int(seed)
 
 
 def path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:
     """[first, stop) of what is asked for, or `InputError`."""
     given = scenario.price.shape[0] if isinstance(scenario, PricePaths) else None
-    if given is None and (isinstance(n_paths, bool) or not isinstance(n_paths, int | np.integer) or n_paths < 1):
-        raise InputError(f"n_paths: expected a positive integer, found {n_paths!r}")
+    whole = isinstance(n_paths, int | np.integer) and not isinstance(n_paths, bool)
+    if given is None and not (whole and 1 <= n_paths <= MOST_PATHS):
+        raise InputError(f"n_paths: expected a positive integer, at most 2^40, found {n_paths!r:.60}")
     total = given if given is not None else int(n_paths)
     first, stop = (0, total) if paths is None else _two_integers(paths)
     if not 0 <= first < stop or (given is not None and stop > given):
         raise InputError(f"paths: expected 0 <= start < stop{f' <= {given}' if given else ''}, found ({first}, {stop})")
+    if stop - first > MOST_PATHS:
+        raise InputError(f"paths: expected at most 2^40 of them, found {stop - first}; take them in parts")
     if getattr(scenario, "sampling", None) == "quasi" and stop > QUASI_PATHS:
         raise InputError(f"paths: quasi sampling has {QUASI_PATHS} paths, found {stop}; take another sampling")
     return int(first), int(stop)

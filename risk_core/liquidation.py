@@ -15,7 +15,7 @@ import numpy as np
 from risk_core.accounts import account_terms
 from risk_core.errors import InputError
 from risk_core.kernels import settle as rule
-from risk_core.types import FloatArray, Market
+from risk_core.types import SMALLEST, FloatArray, Market, checked_choice, checked_kind, checked_number, checked_text
 
 POLICIES = {
     "largest_legs": rule.LARGEST_LEGS,
@@ -35,9 +35,7 @@ dense matrix engines compute).
 
 def policy_code(policy: str) -> int:
     """The kernel's number of a policy. Raises `InputError` that lists the known ones."""
-    if policy not in POLICIES:
-        raise InputError(f"policy: expected one of {', '.join(POLICIES)}, found {policy!r}")
-    return POLICIES[policy]
+    return POLICIES[checked_choice("policy", policy, POLICIES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,13 +69,12 @@ def liquidate(
 
     >>> # 10 ETH at 1,900 against 16,000 USDC, threshold 0.83, bonus 5 %: repays 8,000, seizes 4.42105 ETH
     """
+    checked_kind("market", market, Market)
     row = market.index(account)
-    c = collateral if isinstance(collateral, int | np.integer) else market.reserves.index(collateral)
-    d = debt if isinstance(debt, int | np.integer) else market.reserves.index(debt)
-    if not (0 <= c < market.n_reserves and 0 <= d < market.n_reserves):
-        raise InputError(f"reserve index: expected [0, {market.n_reserves}), found collateral {c}, debt {d}")
-    if cover is not None and not cover > 0:
-        raise InputError(f"cover: expected a positive number of tokens or None for the maximum, found {cover}")
+    c, d = _reserve(market, "collateral", collateral), _reserve(market, "debt", debt)
+    # Infinity is a number here: who wants all of it says more than is owed.
+    if cover is not None and not (isinstance(cover, float) and cover == np.inf):
+        cover = checked_number("cover", cover, SMALLEST, rule="a positive number of tokens or None for the maximum")
 
     thresholds, factors = account_terms(market)
     threshold, factor = thresholds[market.emode[row]], float(factors[market.emode[row], c])
@@ -149,6 +146,15 @@ def _rounded(market: Market, c: int, d: int, repaid: float, factor: float) -> fl
         return base * factor / unit
     whole = np.floor(base * (1.0 + 4e-16)) * factor
     return float(np.floor(whole if market.revision >= 11 else whole + 0.5)) / unit
+
+
+def _reserve(market: Market, label: str, reserve: int | str) -> int:
+    """Row of a reserve given by row, symbol or address. Raises `InputError`."""
+    if isinstance(reserve, int | np.integer) and not isinstance(reserve, bool):
+        if not 0 <= reserve < market.n_reserves:
+            raise InputError(f"{label}: reserve index: expected [0, {market.n_reserves}), found {reserve!r:.60}")
+        return int(reserve)
+    return market.reserves.index(checked_text(label, reserve))
 
 
 def _barred(market: Market, c: int, d: int) -> str | None:

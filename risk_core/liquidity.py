@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
 from risk_core.kernels.sales import MAX_FALL
-from risk_core.types import FloatArray, IntArray, _frozen, _require, checked_array, checked_duration
+from risk_core.types import FloatArray, IntArray, _axes, _frozen, _require, checked_array, checked_duration
 
 IMMUNE = -1
 """Market of a reserve whose oracle price no sale moves."""
@@ -74,7 +74,7 @@ class Impact:
 
         depth_usd: (R,) positive USD.
         """
-        depth = np.atleast_1d(checked_array("depth_usd", depth_usd, np.float64, (None,) * np.ndim(depth_usd)))
+        depth = np.atleast_1d(checked_array("depth_usd", depth_usd, np.float64, (None,) * min(_axes(depth_usd), 1)))
         _require("depth_usd", depth, depth > 0, "must be positive; inf is no impact")
         deep = np.isinf(depth)
         sold = np.column_stack([np.zeros(len(depth)), np.where(deep, 1.0, depth)])
@@ -100,12 +100,12 @@ class Impact:
 
     def multiplier(self, sold_usd: ArrayLike) -> FloatArray:
         """Price after selling `sold_usd` (R,) of each reserve by itself, over the price before; (R,) in (0, 1]."""
-        sold = np.broadcast_to(np.asarray(sold_usd, dtype=np.float64), (self.n_reserves,))
+        sold = self._each(sold_usd)
         return np.exp(-np.minimum(self._fall_at(sold), MAX_FALL))
 
     def proceeds(self, sold_usd: ArrayLike) -> FloatArray:
         """USD that selling `sold_usd` (R,) of each reserve brings in: the integral of the multiplier, (R,)."""
-        sold = np.broadcast_to(np.asarray(sold_usd, dtype=np.float64), (self.n_reserves,))
+        sold = self._each(sold_usd)
         total = np.zeros(self.n_reserves)
         slope = np.diff(self.fall, axis=1) / np.diff(self.sold_usd, axis=1)
         for k in range(slope.shape[1]):
@@ -117,6 +117,14 @@ class Impact:
             total += self.price[:, k] * sunk
         return total
 
+    def _each(self, sold_usd: ArrayLike) -> FloatArray:
+        """(R,) USD sold of each reserve, from (R,) or one number for all. Raises `InputError`."""
+        sold = checked_array("sold_usd", sold_usd, np.float64, (None,) * min(_axes(sold_usd), 1))
+        if sold.shape not in ((), (1,), (self.n_reserves,)):
+            raise InputError(f"sold_usd: expected {self.n_reserves} amounts, one for each reserve, found {sold.shape}")
+        _require("sold_usd", np.atleast_1d(sold), np.atleast_1d(np.isfinite(sold) & (sold >= 0)), "must be USD >= 0")
+        return np.broadcast_to(sold, (self.n_reserves,))
+
     def _fall_at(self, sold: FloatArray) -> FloatArray:
         fall = self.fall
         at = np.array([np.searchsorted(row[1:-1], q, side="right") for row, q in zip(self.sold_usd, sold, strict=True)])
@@ -126,4 +134,4 @@ class Impact:
 
     def kept(self, step: timedelta) -> float:
         """Share of what was sold that still weighs on the price one step later."""
-        return 1.0 if self.half_life is None else 0.5 ** (step / self.half_life)
+        return 1.0 if self.half_life is None else 0.5 ** (checked_duration("step", step) / self.half_life)

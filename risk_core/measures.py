@@ -14,10 +14,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
 from risk_core.result import Result
-from risk_core.types import FloatArray, IntArray
+from risk_core.types import (
+    SMALLEST,
+    FloatArray,
+    IntArray,
+    _require,
+    checked_array,
+    checked_choice,
+    checked_kind,
+    checked_number,
+)
+
+__all__ = [
+    "FEW_DRAWS",
+    "LOSSES",
+    "Z95",
+    "Estimate",
+    "expected_shortfall",
+    "lar",
+    "losses",
+    "mean",
+    "probability_of_loss",
+    "quantile",
+    "tail_mean",
+    "var",
+]
 
 Z95 = 1.959963984540054
 FEW_DRAWS = 30
@@ -49,12 +74,11 @@ class Estimate:
 
 def losses(result: Result, of: str) -> FloatArray:
     """(n_paths,) USD of `of`: repaid, seized, fee or deficit."""
-    if of not in LOSSES:
-        raise InputError(f"of: expected one of {', '.join(LOSSES)}, found {of!r}")
-    return getattr(result, LOSSES[of])
+    checked_kind("result", result, Result)
+    return getattr(result, LOSSES[checked_choice("of", of, LOSSES)])
 
 
-def quantile(sample: FloatArray, level: float, cluster: IntArray | None = None) -> Estimate:
+def quantile(sample: ArrayLike, level: float, cluster: ArrayLike | None = None) -> Estimate:
     """The `level` quantile of a sample: order statistic ceil(n level), interval from binomial ranks.
 
     cluster: (n,) numbers of what was drawn together; the interval then covers the ranks of a sample with the
@@ -62,7 +86,8 @@ def quantile(sample: FloatArray, level: float, cluster: IntArray | None = None) 
     """
     from scipy.stats import binom  # slower to import than all the rest, and a reader of stored figures needs none of it
 
-    _check_level(level)
+    level = _checked_level(level)
+    sample, cluster = _checked_sample(sample, cluster)
     ordered = np.sort(sample)
     n = len(ordered)
     rank = max(int(np.ceil(n * level)), 1)
@@ -79,12 +104,13 @@ def quantile(sample: FloatArray, level: float, cluster: IntArray | None = None) 
     )  # fmt: skip
 
 
-def tail_mean(sample: FloatArray, level: float, cluster: IntArray | None = None) -> Estimate:
+def tail_mean(sample: ArrayLike, level: float, cluster: ArrayLike | None = None) -> Estimate:
     """Mean of the worst 1 - level share of a sample; the boundary draw counts with its fraction.
 
     cluster: (n,) numbers of what was drawn together.
     """
-    _check_level(level)
+    level = _checked_level(level)
+    sample, cluster = _checked_sample(sample, cluster)
     worst = np.sort(sample)[::-1]
     n = len(worst)
     share = n * (1 - level)
@@ -112,7 +138,7 @@ def lar(result: Result, level: float = 0.99, of: str = "repaid") -> Estimate:
 
 def var(result: Result, level: float = 0.99) -> Estimate:
     """Value at risk of the protocol: the `level` quantile of the deficit booked by the horizon, USD."""
-    return quantile(result.deficit_usd, level, result.cluster)
+    return quantile(losses(result, "deficit"), level, result.cluster)
 
 
 def expected_shortfall(result: Result, level: float = 0.99, of: str = "deficit") -> Estimate:
@@ -137,6 +163,7 @@ def mean(result: Result, of: str = "repaid") -> Estimate:
 def probability_of_loss(result: Result, above: float = 0.0, of: str = "deficit") -> Estimate:
     """Share of paths on which the deficit exceeds `above` USD, with Wilson's 95 % interval."""
     sample = losses(result, of)
+    above = checked_number("above", above, rule="USD, a finite number")
     n, hits = len(sample), int((sample > above).sum())
     p = hits / n
     se = float(np.sqrt(p * (1 - p) / n))
@@ -168,6 +195,14 @@ def _clustered_error(values: FloatArray, cluster: IntArray) -> float:
     return float(np.sqrt(n / (n - 1) * (off**2).sum()) / len(values) * t.ppf(0.975, n - 1) / Z95)
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level: expected a number between 0 and 1, found {level}")
+def _checked_level(level: float) -> float:
+    return checked_number("level", level, SMALLEST, 1.0 - 2.0**-53, "a number between 0 and 1; 0.99 is 99 %")
+
+
+def _checked_sample(sample: ArrayLike, cluster: ArrayLike | None) -> tuple[FloatArray, IntArray | None]:
+    """(n,) finite amounts, at least one, and what was drawn together. Raises `InputError`."""
+    amounts = checked_array("sample", sample, np.float64, (None,))
+    if len(amounts) == 0:
+        raise InputError("sample: expected at least one draw, found none")
+    _require("sample", amounts, np.isfinite(amounts), "must be finite")
+    return amounts, None if cluster is None else checked_array("cluster", cluster, np.int64, (len(amounts),))

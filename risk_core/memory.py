@@ -7,13 +7,13 @@ not. Nothing grows with paths x accounts or paths x steps: 48 bytes a path, and 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from risk_core.errors import InputError
 from risk_core.kernels.book import HIT_BUCKETS, N_BINS, block_paths
 from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
+from risk_core.types import SMALLEST, checked_number
 
 MB = 1e6
 HITS = 4 * HIT_BUCKETS
@@ -60,11 +60,9 @@ def run_bytes(sizes: Sizes, pool: int = 0) -> int:
 
 def check(memory_mb: float, sizes: Sizes, pool: int = 0) -> None:
     """Raise `InputError` where a run of these sizes does not fit into `memory_mb`."""
-    number = isinstance(memory_mb, int | float) and not isinstance(memory_mb, bool)
-    if not number or not math.isfinite(memory_mb) or memory_mb <= 0:
-        raise InputError(
-            f"memory_mb: expected a positive number of megabytes, or None for no limit, found {memory_mb!r}"
-        )
+    memory_mb = checked_number(
+        "memory_mb", memory_mb, SMALLEST, rule="a positive number of megabytes, or None for no limit"
+    )
     needed = run_bytes(sizes, pool)
     if needed > memory_mb * MB:
         one = worker_bytes(sizes) + pool

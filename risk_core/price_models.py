@@ -18,12 +18,14 @@ from risk_core.types import (
     FloatArray,
     IntArray,
     Market,
+    _axes,
     _frozen,
     _names,
     _require,
     checked_array,
     checked_duration,
     checked_int,
+    checked_kind,
     checked_text,
 )
 
@@ -185,8 +187,11 @@ class PricePaths:
     @classmethod
     def one_step(cls, market: Market, prices: ArrayLike, name: str = "one step") -> PricePaths:
         """Each row of `prices` (n_paths, R) as a path of one step from the market's own prices."""
-        rows = np.atleast_2d(np.asarray(prices)) if np.ndim(prices) < 2 else prices
-        after = checked_array("prices", rows, np.float64, (None, market.n_reserves))
+        checked_kind("market", market, Market)
+        given = checked_array("prices", prices, np.float64, (None,) * (2 if _axes(prices) > 1 else 1))
+        after = np.atleast_2d(given)
+        if after.shape[1] != market.n_reserves:
+            raise InputError(f"prices: expected {market.n_reserves} a row, one for each reserve, found {given.shape}")
         before = np.broadcast_to(market.price, after.shape)
         return cls(name=name, price=np.stack([before, after], axis=2), step=timedelta(hours=1))
 

@@ -13,7 +13,7 @@ from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidity import Impact
-from risk_core.types import FloatArray, IntArray, Snapshot
+from risk_core.types import FloatArray, IntArray, Snapshot, _require, checked_array
 
 MICRO_USD = 1e-6
 MILLI_USD = 1e-3
@@ -139,14 +139,14 @@ class Result:
     def fan_usd(self, levels: tuple[float, ...] = (0.5, 0.95, 0.99)) -> FloatArray:
         """(T, len(levels)) quantiles of the cumulative repaid USD at the end of each step.
 
-        From log bins, so within 1.6 % of the order statistic; the last row is exact.
+        From log bins, so within 1.6 % of the order statistic; the last row is exact. Raises `InputError`.
         """
-        if not all(0 < level < 1 for level in levels):
-            raise InputError(f"levels: expected numbers between 0 and 1, found {levels}")
+        wanted = checked_array("levels", levels, np.float64, (None,))
+        _require("levels", wanted, (wanted > 0) & (wanted < 1), "must be a number between 0 and 1")
         middle = _bin_middles()
         cumulative = np.cumsum(self.fan, axis=1)
-        out = np.empty((self.n_steps, len(levels)))
-        for i, level in enumerate(levels):
+        out = np.empty((self.n_steps, len(wanted)))
+        for i, level in enumerate(wanted.tolist()):
             rank = int(np.ceil(level * self.n_paths))
             out[:, i] = middle[(cumulative >= rank).argmax(axis=1)]
             out[-1, i] = np.sort(self.path[:, REPAID])[rank - 1] * MICRO_USD

@@ -17,7 +17,7 @@ from risk_core.kernels.sweep_lanes import LANES, N_STATE, N_TOTAL
 from risk_core.liquidation import policy_code
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD, require_countable
-from risk_core.types import FloatArray, IntArray, Market, checked_int
+from risk_core.types import FloatArray, IntArray, Market, checked_int, checked_kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,6 +98,7 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     shock: {symbol: relative move}, or (R,) relative moves; {"WETH": -0.2} moves WETH alone, so name the reserves
     that follow it, too. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
     """
+    checked_kind("market", market, Market)
     price = market.shocked(shock)
     code = policy_code(policy)
     plan, (book, walk) = plan_of(market), _bound_now(market)
@@ -131,6 +132,7 @@ def sweep(
 
     direction: {symbol: weight} or (R,) weights; -1 falls one for one with the shock.
     """
+    checked_kind("market", market, Market)
     steps = checked_int("steps", steps, 1)
     code = policy_code(policy)
     weights = weights_of(market, direction)

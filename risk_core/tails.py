@@ -23,7 +23,7 @@ from risk_core.measures import FEW_DRAWS, Z95, Estimate, losses
 from risk_core.price_models import Scenario
 from risk_core.tilt_search import check_request, find_tilt
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
-from risk_core.types import FloatArray, Market
+from risk_core.types import FloatArray, Market, checked_kind, checked_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,8 @@ class TailEstimate(Estimate):
     variance_reduction: float
 
     @property
-    def feweffective_draws(self) -> bool:
+    def few_draws(self) -> bool:
+        """Fewer than 30 effective draws with a loss: weights that differ much make many draws count as few."""
         return self.effective_draws < FEW_DRAWS
 
 
@@ -67,7 +68,8 @@ class TailSample:
         return len(self.weight)
 
     def probability(self, above: float = 0.0) -> TailEstimate:
-        """P(loss > above)."""
+        """P(loss > above). Raises `InputError`."""
+        above = checked_number("above", above, rule="USD, a finite number")
         event = self.loss_usd > above
         estimate = self._mean(np.where(event, self.weight, 0.0))
         p, se = estimate.value, estimate.se
@@ -78,7 +80,8 @@ class TailSample:
         )  # fmt: skip
 
     def mean(self, above: float = 0.0) -> TailEstimate:
-        """E[loss; loss > above], USD: what such losses cost on average over all paths."""
+        """E[loss; loss > above], USD: what such losses cost on average over all paths. Raises `InputError`."""
+        above = checked_number("above", above, rule="USD, a finite number")
         event = self.loss_usd > above
         paid = np.where(event, self.loss_usd, 0.0)
         estimate = self._mean(self.weight * paid)
@@ -141,6 +144,8 @@ def sample(
     """Weighted losses (`of`: deficit, repaid, seized or fee) of paths drawn by `tilt`; the scenario's own `sampling` is
     put aside. paths: [start, stop) of them only, for sharding."""
     check_request(scenario, of)
+    checked_kind("market", market, Market)
+    checked_kind("tilt", tilt, Tilt)
     if tilt.shift.shape[1] != len(scenario.factors):
         raise InputError(f"Tilt.shift: expected {len(scenario.factors)} factors, found {tilt.shift.shape[1]}")
     tilted = Tilted(replace(scenario, sampling="plain"), tilt)

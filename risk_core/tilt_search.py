@@ -19,7 +19,7 @@ from risk_core.laws import Jumps, StudentT
 from risk_core.measures import FEW_DRAWS, LOSSES, losses
 from risk_core.price_models import YEAR, Scenario
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
-from risk_core.types import FloatArray, Market
+from risk_core.types import FloatArray, Market, checked_choice, checked_int, checked_kind, checked_number
 
 PLAIN_SHARE = 0.2
 """Share of paths drawn from the scenario itself; no weight exceeds its inverse."""
@@ -65,8 +65,9 @@ def find_tilt(
     Where no loss shows at all the answer is plain Monte Carlo.
     """
     check_request(scenario, of)
-    if isinstance(above, bool) or not isinstance(above, int | float | np.number) or not np.isfinite(above) or above < 0:
-        raise InputError(f"above: expected USD, finite and not negative, found {above!r}")
+    checked_kind("market", market, Market)
+    above = checked_number("above", above, 0.0, rule="USD, finite and not negative")
+    n_paths = checked_int("n_paths", n_paths, 1)
     scenario = replace(scenario, sampling="plain")
     seeds = iter(np.random.default_rng([checked_seed(seed), 1]).integers(2**63, size=2 * len(WIDENINGS) + REFINEMENTS))
     tilt, spent = _everything_more_often(scenario), 0
@@ -94,8 +95,7 @@ def find_tilt(
 def check_request(scenario: object, of: str) -> None:
     if not isinstance(scenario, Scenario):
         raise InputError(f"scenario: importance sampling needs a Scenario with a law, found {type(scenario).__name__}")
-    if of not in LOSSES:
-        raise InputError(f"of: expected one of {', '.join(LOSSES)}, found {of!r}")
+    checked_choice("of", of, LOSSES)
 
 
 class _Pilot:

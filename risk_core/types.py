@@ -5,7 +5,7 @@ Behind this door the engine trusts them and stays quiet. A what-if is `dataclass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +26,9 @@ NO_EMODE = -1
 """Value of `Market.emode` for an account outside every e-mode."""
 
 
+SMALLEST = 5e-324
+"""The lowest positive float: the lower bound of what must be above 0."""
+LARGEST = float(np.finfo(np.float64).max)
 LATEST_SECONDS = 10**11
 """Times above are refused: the year 5138 in seconds, but 1973 in the milliseconds that were probably meant."""
 
@@ -58,6 +61,14 @@ def checked_array(label: str, value: ArrayLike, dtype: type, shape: tuple[int | 
 
 
 _WORDS = {np.bool_: "true or false", np.int64: "integers", np.float64: "numbers", np.str_: "text"}
+
+
+def _axes(values: object) -> int:
+    """Axes of what may be an array; 1 for rows of different lengths, which `checked_array` then refuses."""
+    try:
+        return np.ndim(values)  # type: ignore[arg-type]
+    except ValueError:
+        return 1
 
 
 def _exact(found: np.ndarray, dtype: type) -> np.ndarray:
@@ -95,8 +106,34 @@ def checked_int(label: str, value: object, low: int, high: int = 2**63 - 1, hint
         raise InputError(f"{label}: expected an integer, found {value!r:.60} ({type(value).__name__})")
     if not low <= value <= high:
         limit = f"at least {low}" if high == 2**63 - 1 else f"an integer in [{low}, {high}]"
-        raise InputError(f"{label}: expected {limit}, found {value}{hint}")
+        raise InputError(f"{label}: expected {limit}, found {value!r:.60}{hint}")
     return int(value)
+
+
+def checked_number(
+    label: str, value: object, low: float = -np.inf, high: float = np.inf, rule: str = "a finite number"
+) -> float:
+    """`value` as a finite float in [low, high], or `InputError` that states `rule`: text, a truth value or an array is
+    no number."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    # Compared rather than converted: of an int beyond every float none can be made.
+    if not number or not -LARGEST <= value <= LARGEST or not low <= value <= high:  # type: ignore[operator]
+        raise InputError(f"{label}: expected {rule}, found {value!r:.60} ({type(value).__name__})")
+    return float(value)  # type: ignore[arg-type]
+
+
+def checked_choice(label: str, value: object, choices: Iterable[str]) -> str:
+    """`value`, one of the texts `choices`, or `InputError` that lists them."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{label}: expected one of {', '.join(known)}, found {value!r:.60}")
+    return value
+
+
+def checked_kind(label: str, value: object, kind: type) -> None:
+    """Raise `InputError` where `value` is not of `kind`: a row, a name or a path is not the record itself."""
+    if not isinstance(value, kind):
+        raise InputError(f"{label}: expected a risk_core.{kind.__name__}, found {value!r:.60} ({type(value).__name__})")
 
 
 def checked_text(label: str, value: object, *, empty: bool = False) -> str:
@@ -222,21 +259,22 @@ class Reserves:
 
     def index(self, symbol: str) -> int:
         """Index of a reserve by symbol or by underlying address. Raises `InputError` with the known symbols."""
-        if symbol in self.symbol:
+        if isinstance(symbol, str) and symbol in self.symbol:
             if self.symbol.count(symbol) > 1:
                 raise InputError(f"reserve symbol {symbol!r} is not unique in this market; name it by address")
             return self.symbol.index(symbol)
         if isinstance(symbol, str) and symbol.lower() in self.asset:
             return self.asset.index(symbol.lower())
-        raise InputError(f"no reserve {symbol!r} in this market; known: {', '.join(self.symbol)}")
+        raise InputError(f"no reserve {symbol!r:.60} in this market; known: {', '.join(self.symbol)}")
 
     def each(self, label: str, values: ArrayLike, what: str) -> FloatArray:
         """`values` as (R,) float64, one of `what` for each reserve. Raises `InputError`."""
-        if np.shape(values) != (len(self),):
+        array = checked_array(label, values, np.float64, (None,) * (0 if isinstance(values, str) else _axes(values)))
+        if array.shape != (len(self),):
             raise InputError(
-                f"{label}: expected {len(self)} {what}, one for each reserve, found {np.shape(values) or repr(values)}"
+                f"{label}: expected {len(self)} {what}, one for each reserve, found {array.shape or repr(values)}"
             )
-        return checked_array(label, values, np.float64, (len(self),))
+        return array
 
     def spread(self, label: str, by_symbol: Mapping[str, float]) -> FloatArray:
         """(R,) the numbers of `by_symbol` at their reserves, 0 elsewhere. Raises `InputError` for an unknown or

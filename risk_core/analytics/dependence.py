@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, checked_array
+from risk_core.types import SMALLEST, FloatArray, checked_array, checked_number
 
 DECAY = 0.94
 """RiskMetrics' decay for daily observations."""
@@ -31,11 +31,12 @@ def ewma_volatility(
     from below: a feed that did not move in the window is not riskless.
     """
     returns = _checked(log_returns)
-    if not 0 < decay <= 1:
-        raise InputError(f"decay: expected a number in (0, 1], found {decay}")
+    decay = checked_number("decay", decay, SMALLEST, 1.0, "a number in (0, 1]")
+    per_year = checked_number("periods_per_year", periods_per_year, SMALLEST, rule="a positive number")
+    floor = checked_number("floor", floor, 0.0, rule="an annualised fraction, not negative")
     weights = decay ** np.arange(len(returns) - 1, -1, -1)
     variance = (weights[:, None] * returns**2).sum(axis=0) / weights.sum()
-    return np.maximum(np.sqrt(variance * periods_per_year), floor)
+    return np.maximum(np.sqrt(variance * per_year), floor)
 
 
 def shrunk_correlation(log_returns: ArrayLike) -> FloatArray:
