@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data.errors import WarehouseError
 from flows import event_relay
 from flows.redaction import clean, hidden_values, quiet_libraries
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.store.store import Store, WriteReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +50,118 @@ class FlowSpec:
         object.__setattr__(self, "run", guarded)
 
 
+class Mark(NamedTuple):
+    """How far a scan has come: `state`, what JSON can hold, is read back by `Store.checkpoint(source, key)`."""
+
+    source: str
+    key: str
+    state: Mapping[str, object]
+
+
+class Finding(NamedTuple):
+    """A check that did not hold: `n_failed` of `n_rows`, with one example.
+
+    `table` and `column` name the figure, `column` is empty where it is about whole rows. `about`: the batch it is
+    about, where that is another one than it is written in.
+    """
+
+    table: str
+    check: str
+    column: str
+    n_failed: int
+    n_rows: int
+    example: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of a flow: what it writes into `store` is signed with its `id`, that of its row in `fact_run`."""
+
+    store: Store
+    id: str
+
+    def write(
+        self,
+        source: str,
+        key: str,
+        frames: Mapping[str, pd.DataFrame],
+        *,
+        marks: Iterable[Mark] = (),
+        findings: Iterable[Finding] = (),
+        **options: Any,
+    ) -> WriteReport:
+        """Write tables, how far the scan has come and what was found about them, together or not at all.
+
+        `options`: see `Store.write_batch`. Raises `data.errors.BatchRefused`, `WarehouseError`.
+        """
+        noted = self._noted(source, key, marks, findings)
+        return self.store.write_batch(source, key, {**frames, **noted}, self.id, **options)
+
+    def mark(self, source: str, key: str, state: Mapping[str, object], *, batch: str = "") -> None:
+        """Note how far a scan has come, in a batch of its own; `write(..., marks=...)` joins it to its rows."""
+        self.write(source, batch or key, {}, marks=[Mark(source, key, state)])
+
+    def finding(self, source: str, key: str, *found: Finding) -> None:
+        """Keep what did not hold in `fact_validation`; nothing is written where nothing was found."""
+        if found:
+            self.write(source, key, {}, findings=found)
+
+    def snapshot(
+        self,
+        source: str,
+        frames: Mapping[str, pd.DataFrame],
+        *,
+        marks: Iterable[Mark] = (),
+        carried: Mapping[str, Any] | None = None,
+    ) -> WriteReport:
+        """A whole market at one block, and marks, in one transaction; see `data.snapshot.save_snapshot`."""
+        from data.snapshot.loading import save_snapshot
+
+        noted = self._noted(source, "", marks, ())
+        return save_snapshot(self.store, source, {**frames, **noted}, self.id, carried=carried)
+
+    def refresh(self, tables: Sequence[str]) -> None:
+        """Bring tables that SQL makes of others up to date; see `data.marts.refresh`."""
+        from data import marts
+
+        marts.refresh(self.store, tables, run_id=self.id)
+
+    def _noted(
+        self, source: str, key: str, marks: Iterable[Mark], findings: Iterable[Finding]
+    ) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        now = int(time.time())
+        marked = [
+            {
+                "source": mark.source, "key": mark.key, "value": json.dumps(mark.state, sort_keys=True),
+                "updated_at": now,
+            }
+            for mark in marks
+        ]  # fmt: skip
+        found = [
+            {
+                "run_id": self.id, "source": source, "batch_key": one.about or key, "table_name": one.table,
+                "check_name": one.check, "column_name": one.column, "n_failed": one.n_failed, "n_rows": one.n_rows,
+                "example": one.example, "checked_at": now,
+            }
+            for one in findings
+        ]  # fmt: skip
+        tables = {"ingest_checkpoint": marked, "fact_validation": found}
+        return {table: pd.DataFrame(rows) for table, rows in tables.items() if rows}
+
+
 @contextmanager
-def recorded(store: Any, flow: str, params: Mapping[str, object]) -> Iterator[str]:
-    """Run a flow under a `fact_run` row: yields the run id, and stores how it ended, also when it raises.
+def recorded(store: Store, flow: str, params: Mapping[str, object]) -> Iterator[Run]:
+    """Run a flow under a `fact_run` row: yields its `Run`, and stores how it ended, also when it raises.
 
     What it wrote is then told to Prefect, where there is an API for that (`flows.event_relay`).
     """
     event_relay.begin(store)
     run_id = store.start_run(flow, hidden_values(dict(params)))
     try:
-        yield run_id
+        yield Run(store, run_id)
     except BaseException as exc:
         clean(exc)
         with suppress(WarehouseError):  # a full disk has no room for this note either, and `exc` says why

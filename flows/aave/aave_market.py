@@ -20,7 +20,7 @@ from flows.aave.candidates.route import add_arguments as add_candidates
 from flows.aave.place import Place, locate, node_url, require_one_chain
 from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
 from flows.errors import CrossCheckFailed
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
     from data.store.store import Store
@@ -48,23 +48,22 @@ def run(arguments: Namespace) -> str:
     first_block = place.first_block if arguments.from_block is None else arguments.from_block
     parameters = {"market": market, "block": arguments.block, "from_block": first_block, "provider": place.provider,
                   "chain_id": place.chain_id, "full": arguments.full, "node": settings.redacted(url)}  # fmt: skip
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         require_one_chain(store, place)
-        reading = read_market(store, rpc, place, arguments.block, first_block, run_id,
+        reading = read_market(run, rpc, place, arguments.block, first_block,
                               full=arguments.full, full_every=arguments.full_every)  # fmt: skip
-        report = write(store, reading, run_id)
-        unmapped = "" if reading.state.contracts.protocol == address_book.V2 else map_assets(store, market, run_id)
-        report_differences(store, reading, run_id)
+        report = write(run, reading)
+        unmapped = "" if reading.state.contracts.protocol == address_book.V2 else map_assets(run, market)
+        report_differences(run, reading)
     return described(place, reading, report) + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
 
 
 def read_market(
-    store: Store,
+    run: Run,
     rpc: JsonRpc,
     place: Place,
     which: str | int,
     first_block: int | None,
-    run_id: str,
     *,
     full: bool = False,
     full_every: float = 24.0,
@@ -79,16 +78,16 @@ def read_market(
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
     with ThreadPoolExecutor(1) as beside:  # while the node is asked, the accounts are fetched that may be carried
         opening = beside.submit(open_market, rpc, place, which, concurrency=concurrency)
-        likely = aave_incremental.likely_base(store, place, which)
+        likely = aave_incremental.likely_base(run.store, place, which)
         at = opening.result()
-    scan = HolderScan(store, rpc, place.market, place.chain_id, at.tokens, run_id, concurrency)
+    scan = HolderScan(run, rpc, place.market, place.chain_id, at.tokens, concurrency)
     base = None
     if at.contracts.protocol == address_book.V3:  # stable debt of v2 is not stored for itself, so it cannot be carried
-        base = aave_incremental.find_base(store, rpc, place.market, at.contracts, at.reserves, at.block, likely)
+        base = aave_incremental.find_base(run.store, rpc, place.market, at.contracts, at.reserves, at.block, likely)
     carried = None
     if base is not None:
         carried = aave_incremental.carry(at, scan, base)
-        if not full and not _full_is_due(store, scan.key, at.block.time, full_every):
+        if not full and not _full_is_due(run.store, scan.key, at.block.time, full_every):
             try:
                 return Reading(state=checked_carried(at, carried), n_read=len(carried.touched), key=scan.key)
             except BlockReplaced:

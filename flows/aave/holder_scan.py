@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.aave.holders import CHANGES, FIRST_RANGE, Pair, ScannedRange, Tokens, scan
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc, RpcError
 from flows.errors import FlowError, SourceRefused
-
-if TYPE_CHECKING:
-    from data.store.store import Store
+from flows.pipeline import Mark, Run
 
 SOURCE = "aave_holders"
 REORG_WINDOW = 64
@@ -25,14 +22,13 @@ KEEP_EVERY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class HolderScan:
-    """The scan of one pool, and what earlier runs of it have stored. `run_id` signs what is written."""
+    """The scan of one pool, and what earlier runs of it have stored. `run` signs what is written."""
 
-    store: Store
+    run: Run
     rpc: JsonRpc
     market: str
     chain_id: int
     tokens: Tokens
-    run_id: str
     concurrency: int = 1
 
     @property
@@ -59,7 +55,7 @@ class HolderScan:
 
         The pairs are stored too, and the mark of the scan goes along where it had come that far.
         """
-        state = self.store.checkpoint(SOURCE, self.key)
+        state = self.run.store.checkpoint(SOURCE, self.key)
         # Pairs of the last REORG_WINDOW blocks are stored with the rest; only the mark stays behind them.
         begun = state["first"] if state and state["last"] + REORG_WINDOW >= after else None
         touched: set[str] = set()
@@ -74,13 +70,13 @@ class HolderScan:
 
     def pairs(self) -> set[Pair]:
         """The stored pairs of this market's tokens."""
-        rows = self.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
+        rows = self.run.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
         # Rows of a former chain under the same name are left out here; their tokens are not this market's.
         return {(token, account) for token, account in rows if token in self.tokens.all}
 
     def _resume(self, first_block: int, newest: int) -> tuple[int, int]:
         """First block that stored and new ranges cover together, and the first block still to be read."""
-        state = self.store.checkpoint(SOURCE, self.key)
+        state = self.run.store.checkpoint(SOURCE, self.key)
         if not state or state["first"] > first_block:
             return first_block, first_block
         try:
@@ -102,14 +98,13 @@ class HolderScan:
         columns = ["market", "token", "account", "first_seen_block"]
         rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
         frames = {"raw_aave_holders": pd.DataFrame(rows, columns=columns)} if rows else {}
+        marks: list[Mark] = []
         last = min(part.last, settled)
         if begun is not None and last >= part.first:
             state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
-            row = {"source": SOURCE, "key": self.key, "value": json.dumps(state, sort_keys=True),
-                   "updated_at": int(time.time())}  # fmt: skip
-            frames["ingest_checkpoint"] = pd.DataFrame([row])
-        if frames:
-            self.store.write_batch(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, run_id=self.run_id)
+            marks.append(Mark(SOURCE, self.key, state))
+        if frames or marks:
+            self.run.write(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, marks=marks)
 
 
 def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedRange]:

@@ -6,18 +6,17 @@ Both ways of reading end here: the scan of the log (`flows.aave.aave_market`) an
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.aave import address_book
 from flows.errors import CrossCheckFailed
+from flows.pipeline import Finding, Mark, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from data.store.store import Store, WriteReport
+    from data.store.store import WriteReport
     from flows.aave.place import Place
     from flows.aave.rows import MarketState
 
@@ -45,38 +44,25 @@ class Reading:
     differences: Sequence[str] = ()
 
 
-def write(store: Store, reading: Reading, run_id: str) -> WriteReport:
+def write(run: Run, reading: Reading) -> WriteReport:
     """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
-    import pandas as pd
-
-    from data.snapshot.loading import save_snapshot
     from flows.aave.incremental.rows import carried_columns
     from flows.aave.rows import to_frames
 
     state = reading.state
-    frames = to_frames(state)
-    if state.base_block is None:
-        value = json.dumps({"block": state.block.number, "time": state.block.time}, sort_keys=True)
-        mark = {"source": FULL_READ, "key": reading.key, "value": value, "updated_at": int(time.time())}
-        if store.checkpoint(FULL_READ, reading.key) != json.loads(value):
-            frames["ingest_checkpoint"] = pd.DataFrame([mark])
-    return save_snapshot(store, SOURCE, frames, run_id, carried=carried_columns(state))
+    full = Mark(FULL_READ, reading.key, {"block": state.block.number, "time": state.block.time})
+    is_new = state.base_block is None and run.store.checkpoint(FULL_READ, reading.key) != full.state
+    return run.snapshot(SOURCE, to_frames(state), marks=[full] if is_new else [], carried=carried_columns(state))
 
 
-def report_differences(store: Store, reading: Reading, run_id: str) -> None:
+def report_differences(run: Run, reading: Reading) -> None:
     """Note in `fact_validation` what carrying got wrong, and raise `CrossCheckFailed`. The full read is stored."""
-    import pandas as pd
-
     if not reading.differences:
         return
     state, wrong = reading.state, reading.differences
-    row = {
-        "run_id": run_id, "source": SOURCE, "batch_key": f"{state.market}:{state.block.number}",
-        "table_name": "stg_positions", "check_name": "carried forward equals read in full", "column_name": "",
-        "n_failed": len(wrong), "n_rows": state.n_accounts, "example": wrong[0][:300],
-        "checked_at": int(time.time()),
-    }  # fmt: skip
-    store.write_batch(SOURCE, row["batch_key"], {"fact_validation": pd.DataFrame([row])}, run_id)
+    found = Finding("stg_positions", "carried forward equals read in full", "", len(wrong), state.n_accounts,
+                    wrong[0][:300])  # fmt: skip
+    run.finding(SOURCE, f"{state.market}:{state.block.number}", found)
     raise CrossCheckFailed(
         f"{state.market} at block {state.block.number}: {len(wrong)} of {state.n_accounts} accounts, carried "
         f"forward from an earlier snapshot, are not what a full read finds; the first is {wrong[0]:.300}. The full "
@@ -84,7 +70,7 @@ def report_differences(store: Store, reading: Reading, run_id: str) -> None:
     )
 
 
-def map_assets(store: Store, market: str, run_id: str) -> str:
+def map_assets(run: Run, market: str) -> str:
     """Note in `dim_asset` which prices the reserves follow; returns what is missing for that, empty when nothing is.
 
     A reserve without a series does not make the snapshot wrong, so it does not refuse it.
@@ -93,7 +79,7 @@ def map_assets(store: Store, market: str, run_id: str) -> str:
     from data.prices import assets
 
     try:
-        assets.save_map(store, assets.asset_map(market, store.path), run_id)
+        assets.save_map(run.store, assets.asset_map(market, run.store.path), run.id)
     except UnmappedReserve as exc:
         return str(exc)
     return ""

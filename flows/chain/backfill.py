@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from data.chain import StoredBlock
     from data.events import News
-    from data.store.store import Store
     from flows.chain.block_range import BlockRange
     from flows.chain.node import ChainNode
+    from flows.pipeline import Run
 
 ROWS_A_BATCH = 60_000
 """Rows of one transaction, about: enough that the fixed cost of a batch does not show, small enough to hold."""
@@ -80,13 +80,12 @@ def gathered(ranges: Iterable[BlockRange], rows: int) -> Iterator[list[BlockRang
 
 
 def fill(
-    store: Store,
+    run: Run,
     node: ChainNode,
     chain_id: int,
     first: int,
     last: int,
     *,
-    run_id: str,
     threads: int,
     size: int,
     done: Callable[[int], None] = lambda blocks: None,
@@ -109,9 +108,9 @@ def fill(
         return block_range(chain_id, node.read(start, end))
 
     written = Written()
-    beside = stored_block(store, chain_id, first - 1)
+    beside = stored_block(run.store, chain_id, first - 1)
     before = Link(beside.number, beside.hash, beside.timestamp) if beside else None
-    after = None if replacing else stored_block(store, chain_id, last + 1)
+    after = None if replacing else stored_block(run.store, chain_id, last + 1)
     ranges = in_order(read, chunks(first, last, size), threads, ahead=2 * threads)
     for parts in gathered(ranges, ROWS_A_BATCH):
         for part in parts:
@@ -122,17 +121,16 @@ def fill(
             before = part.closing
         if after is not None and before is not None and before.number == last:
             _require_continued(before.hash, after, str(node))
-        write(store, chain_id, parts, run_id, written, replacing=replacing, announce=announce)
+        write(run, chain_id, parts, written, replacing=replacing, announce=announce)
         replacing = False
         done(parts[-1].last - parts[0].first + 1)
     return written
 
 
 def write(
-    store: Store,
+    run: Run,
     chain_id: int,
     parts: Sequence[BlockRange],
-    run_id: str,
     written: Written,
     *,
     replacing: bool = False,
@@ -151,9 +149,9 @@ def write(
     key = f"{chain_id}:{first}-{last}"
     undecoded = [item for part in parts for item in part.undecoded]
     if undecoded:
-        put_aside(store, SOURCE, key, run_id, [(item.table, item.row, item.reason) for item in undecoded])
+        put_aside(run.store, SOURCE, key, run.id, [(item.table, item.row, item.reason) for item in undecoded])
     hashes = frozenset().union(*(part.hashes for part in parts))
-    replaced = orphaned_by(store, chain_id, first, HIGHEST if replacing else last, hashes)
+    replaced = orphaned_by(run.store, chain_id, first, HIGHEST if replacing else last, hashes)
     frames = {}
     for table, columns in parts[0].tables.items():
         frame = pd.DataFrame({name: [v for part in parts for v in part.tables[table][name]] for name in columns})
@@ -162,7 +160,7 @@ def write(
         if len(frame):  # looking at the schema of a table costs more than looking at its rows
             frames[table] = frame
     news = new_blocks(chain_id, parts, replaced) if announce else ()
-    report = store.write_batch(SOURCE, key, frames, run_id=run_id, news=news)
+    report = run.write(SOURCE, key, frames, news=news)
     written.blocks += report.rows["raw_chain_blocks"]
     written.logs += report.rows.get("raw_chain_logs", 0)
     written.transfers += report.rows.get("stg_token_transfers", 0) - len(replaced.get("stg_token_transfers", ()))

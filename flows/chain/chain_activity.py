@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> str:
     total = Written()
     if arguments.parquet:
         return to_parquet(node, chain_id, arguments)
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         node.require_chain(chain_id)
         last = node.resolve(arguments.end_block)
         if last < first:
@@ -63,7 +63,7 @@ def run(arguments: Namespace) -> str:
         missing = sum(end - start + 1 for start, end in ranges)
         with tqdm(total=missing, desc="blocks", unit="block", disable=None, leave=False) as bar:
             for start, end in ranges:
-                part = fill(store, node, chain_id, start, end, run_id=run_id, threads=arguments.threads,
+                part = fill(run, node, chain_id, start, end, threads=arguments.threads,
                             size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
                 for name in Written.__slots__:
                     setattr(total, name, getattr(total, name) + getattr(part, name))

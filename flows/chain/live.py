@@ -23,9 +23,9 @@ from flows.errors import ConfigurationError, FlowError, MalformedAnswer, SourceR
 
 if TYPE_CHECKING:
     from data.chain import StoredBlock
-    from data.store.store import Store
     from flows.chain.node import ChainNode, Link
     from flows.clients.new_heads import Announced, NewHeads
+    from flows.pipeline import Run
 
 LONGEST_PAUSE = 30.0
 """Seconds between two looks while the node or the warehouse is away."""
@@ -48,10 +48,9 @@ class Follower:
     newest stored one, unless `start` says that they are wanted.
     """
 
-    store: Store
+    run: Run
     node: ChainNode
     chain_id: int
-    run_id: str
     start: int | None = None
     confirmations: int = 0
     max_reorg: int = 1_000
@@ -75,7 +74,7 @@ class Follower:
     def _to_the_head(self, hint: Announced | None) -> Written:
         from data.chain import newest_block
 
-        last = newest_block(self.store, self.chain_id, self.start or 0)
+        last = newest_block(self.run.store, self.chain_id, self.start or 0)
         if last and hint and not self.confirmations and last.number < hint.number <= last.number + self.size:
             try:
                 return self._fill(last.number + 1, hint.number)
@@ -102,16 +101,16 @@ class Follower:
         from data.chain import missing_ranges, newest_block
 
         written = Written()
-        last = None if self.start is None else newest_block(self.store, self.chain_id, self.start)
+        last = None if self.start is None else newest_block(self.run.store, self.chain_id, self.start)
         if last is not None:
-            for first, end in missing_ranges(self.store, self.chain_id, self.start or 0, last.number):
+            for first, end in missing_ranges(self.run.store, self.chain_id, self.start or 0, last.number):
                 added(written, self._fill(first, end, announce=False))
         return written
 
     def _fill(self, first: int, last: int, *, replacing: bool = False, announce: bool = True) -> Written:
         if last < first:
             return Written()
-        return fill(self.store, self.node, self.chain_id, first, last, run_id=self.run_id, threads=self.threads,
+        return fill(self.run, self.node, self.chain_id, first, last, threads=self.threads,
                     size=self.size, replacing=replacing, announce=announce)  # fmt: skip
 
     def _lowest_replaced(self, last: StoredBlock, head: Link) -> int | None:
@@ -119,7 +118,7 @@ class Follower:
         from data.chain import blocks_down
 
         lowest, walked, below, page = None, 0, min(last.number, head.number), 1
-        while stored := blocks_down(self.store, self.chain_id, below, page):
+        while stored := blocks_down(self.run.store, self.chain_id, below, page):
             for block, theirs in zip(stored, self.node.links([block.number for block in stored]), strict=True):
                 if theirs.hash == block.hash:
                     return lowest

@@ -70,9 +70,9 @@ def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
         stop = stack.enter_context(stop_on_signals())
         rpc = JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request, sleep=stop.wait)
         store = stack.enter_context(Store.open())
-        run_id = stack.enter_context(recorded(store, flow, parameters))
+        run = stack.enter_context(recorded(store, flow, parameters))
         follower = Follower(
-            store, ChainNode(rpc), chain_id, run_id, start=arguments.start_block, confirmations=arguments.confirmations,
+            run, ChainNode(rpc), chain_id, start=arguments.start_block, confirmations=arguments.confirmations,
             max_reorg=arguments.max_reorg, most_missed=arguments.most_missed, threads=arguments.threads,
             size=arguments.blocks_per_request,
         )  # fmt: skip

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from flows import arguments as block_arguments
 from flows import settings
 from flows.errors import ConfigurationError, CrossCheckFailed
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.clients.block_reader import Block, BlockReader
     from flows.compound.state import CompoundState
     from flows.lending.markets import Source
@@ -26,7 +25,6 @@ SOURCE = "compound_rpc"
 
 def run(arguments: Namespace) -> str:
     """Read each market at `arguments.block` and store it; one line for each."""
-    from data.snapshot.loading import save_snapshot
     from data.store.store import Store
     from flows.clients.block_reader import BlockReader, get_block
     from flows.clients.json_rpc import JsonRpc, quantity
@@ -39,16 +37,16 @@ def run(arguments: Namespace) -> str:
     parameters = {"markets": [s.name for s in sources], "block": arguments.block, "from_block": arguments.from_block,
                   "node": settings.redacted(url)}  # fmt: skip
     lines = []
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         for source in sources:
             block = get_block(rpc, arguments.block)
-            state = read(store, BlockReader(rpc, block), source, chain_id, arguments.from_block, run_id)
+            state = read(run, BlockReader(rpc, block), source, chain_id, arguments.from_block)
             if (now := get_block(rpc, block.number)).hash != block.hash:
                 raise CrossCheckFailed(
                     f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing "
                     "of it was written; run again, or read --block finalized"
                 )
-            save_snapshot(store, SOURCE, to_frames(source.name, chain_id, block, state), run_id)
+            run.snapshot(SOURCE, to_frames(source.name, chain_id, block, state))
             lines.append(described(source.name, block, state))
     return "\n".join(lines)
 
@@ -73,9 +71,7 @@ def chosen(names: list[str] | None, chain_id: int) -> list[Source]:
     return found
 
 
-def read(
-    store: Store, reader: BlockReader, source: Source, chain_id: int, from_block: int | None, run_id: str
-) -> CompoundState:
+def read(run: Run, reader: BlockReader, source: Source, chain_id: int, from_block: int | None) -> CompoundState:
     """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
     from tqdm import tqdm
 
@@ -93,8 +89,7 @@ def read(
         from_block = source.first_block or first_block_of(reader.rpc, source.entry, reader.block.number)
     contracts = sorted({r.contract for r in state.reserves})
     with tqdm(desc=source.name, unit=" blocks", disable=None, leave=False) as bar:
-        named = holders(store, reader.rpc, source.name, source.protocol, contracts, reader.block, from_block, run_id,
-                        bar)  # fmt: skip
+        named = holders(run, reader.rpc, source.name, source.protocol, contracts, reader.block, from_block, bar)
     accounts = (compound_state.accounts_v2 if v2 else compound_state.accounts_v3)(reader, state, named)
     checked, below = (compound_state.check_v2 if v2 else compound_state.check_v3)(reader, state, accounts)
     return replace(state, accounts=accounts, checked=checked, below_one=below)

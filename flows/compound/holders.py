@@ -6,18 +6,14 @@ of its base balance, and of collateral, by the second address of Transfer, Suppl
 
 from __future__ import annotations
 
-import json
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
 from flows.errors import MalformedAnswer, SourceRefused
 from flows.lending.logs import NOBODY, TRANSFER, topic
 from flows.lending.scan import log_ranges
-
-if TYPE_CHECKING:
-    from data.store.store import Store
+from flows.pipeline import Mark, Run
 
 SOURCE = "compound_holders"
 REORG_WINDOW = 64
@@ -29,20 +25,20 @@ TOPICS = {
 
 
 def holders(
-    store: Store, rpc: JsonRpc, market: str, protocol: str, contracts: list[str], block: Block, first_block: int,
-    run_id: str, progress: Any,
+    run: Run, rpc: JsonRpc, market: str, protocol: str, contracts: list[str], block: Block, first_block: int,
+    progress: Any,
 ) -> dict[str, set[str]]:  # fmt: skip
     """Account to the contracts that named it, from `first_block` to `block`; goes on where an earlier scan stopped."""
     import pandas as pd
 
     key = f"{market}:{min(contracts)}"
-    state = store.checkpoint(SOURCE, key)
+    state = run.store.checkpoint(SOURCE, key)
     start = _start(rpc, state, contracts, first_block, block.number)
     begun = min(first_block, state["first"]) if state and start > first_block else first_block
     progress.reset(total=max(0, block.number - start + 1))
     for first, last, logs in log_ranges(rpc, contracts, TOPICS[protocol], start, block.number):
         pairs = recipients(logs, set(contracts))
-        frames = {}
+        frames, marks = {}, []
         if pairs:
             frames["raw_aave_holders"] = pd.DataFrame(
                 [(market, contract, account, seen) for (contract, account), seen in sorted(pairs.items())],
@@ -52,14 +48,12 @@ def holders(
         if settled >= first:
             value = {"first": begun, "last": settled, "hash": get_block(rpc, settled).hash,
                      "contracts": sorted(contracts)}  # fmt: skip
-            row = {"source": SOURCE, "key": key, "value": json.dumps(value, sort_keys=True),
-                   "updated_at": int(time.time())}  # fmt: skip
-            frames["ingest_checkpoint"] = pd.DataFrame([row])
-        if frames:
-            store.write_batch(SOURCE, f"{key}:{first}-{last}", frames, run_id=run_id)
+            marks.append(Mark(SOURCE, key, value))
+        if frames or marks:
+            run.write(SOURCE, f"{key}:{first}-{last}", frames, marks=marks)
         progress.update(last - first + 1)
     found: dict[str, set[str]] = {}
-    for contract, account in store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (market,)):
+    for contract, account in run.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (market,)):
         if contract in contracts:
             found.setdefault(account, set()).add(contract)
     return found

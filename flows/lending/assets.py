@@ -12,8 +12,8 @@ from flows.clients.json_rpc import JsonRpc, Request, RpcError
 from flows.lending.compound_book import CHAIN_OWN_COIN
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.lending.markets import Source
+    from flows.pipeline import Run
 
 SOURCE = "lending_assets"
 DECIMALS = Function("decimals()", ("uint8",))
@@ -21,7 +21,7 @@ PRICES_AT_ONCE = 500
 """Prices that are asked for and stored together."""
 
 
-def name_assets(store: Store, reader: BlockReader, chain_id: int, run_id: str) -> int:
+def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
     """Read symbol and decimals of every token that occurs in events and has no row yet; returns how many were new.
 
     A token that answers neither is called by its address, and its amounts stay NULL. The traded series is that of
@@ -33,8 +33,8 @@ def name_assets(store: Store, reader: BlockReader, chain_id: int, run_id: str) -
         f"SELECT {column} AS asset FROM {table} WHERE chain_id = :chain AND {column} IS NOT NULL"
         for table in RECEIVED.values() for column in ("asset", "debt_asset")
     )  # fmt: skip
-    seen = [row[0] for row in store.rows(tokens, {"chain": chain_id})]
-    known = {row[0]: row[1:] for row in store.rows(
+    seen = [row[0] for row in run.store.rows(tokens, {"chain": chain_id})]
+    known = {row[0]: row[1:] for row in run.store.rows(
         "SELECT asset, symbol, decimals FROM dim_lending_asset WHERE chain_id = ?", (chain_id,))}  # fmt: skip
     new = [asset for asset in seen if asset not in known or known[asset][1] is None]
     if CHAIN_OWN_COIN in new:
@@ -44,17 +44,17 @@ def name_assets(store: Store, reader: BlockReader, chain_id: int, run_id: str) -
     decimals = reader.read([Call(asset, DECIMALS, about=asset) for asset in new], may_fail=True)
     for asset, raw, digits in zip(new, symbols, decimals, strict=True):
         known[asset] = (_symbol(raw) or asset, None if isinstance(digits, Failure) or digits > 77 else digits)
-    series = dict(store.rows("SELECT asset, min(series) FROM dim_asset WHERE kind = 'series' GROUP BY asset"))
+    series = dict(run.store.rows("SELECT asset, min(series) FROM dim_asset WHERE kind = 'series' GROUP BY asset"))
     series[CHAIN_OWN_COIN] = "ETHUSDT"
     rows = [{"chain_id": chain_id, "asset": asset, "symbol": symbol, "decimals": digits, "series": series.get(asset)}
             for asset, (symbol, digits) in sorted(known.items())]  # fmt: skip
     if rows:
         frame = pd.DataFrame(rows).astype({"decimals": "Int64"})
-        store.write_batch(SOURCE, str(chain_id), {"dim_lending_asset": frame}, run_id=run_id)
+        run.write(SOURCE, str(chain_id), {"dim_lending_asset": frame})
     return len(new)
 
 
-def note_oracle_prices(store: Store, rpc: JsonRpc, reader: BlockReader, source: Source, run_id: str) -> int:
+def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Source) -> int:
     """Ask the oracle of an Aave v3 market for the price of each event's asset at its block; returns how many it told.
 
     Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored.
@@ -71,7 +71,7 @@ def note_oracle_prices(store: Store, rpc: JsonRpc, reader: BlockReader, source: 
         f"SELECT chain_id, block_number, block_timestamp, asset FROM {table} WHERE market = :market"
         for table in RECEIVED.values()
     )
-    wanted = store.rows(
+    wanted = run.store.rows(
         f"SELECT * FROM ({events}) AS e WHERE NOT EXISTS (SELECT 1 FROM raw_lending_prices AS p WHERE "
         "p.chain_id = e.chain_id AND p.block_number = e.block_number AND p.asset = e.asset AND p.market = :market) "
         "ORDER BY block_number, asset",
@@ -94,7 +94,7 @@ def note_oracle_prices(store: Store, rpc: JsonRpc, reader: BlockReader, source: 
         ]  # fmt: skip
         if rows:
             key = f"{source.name}:{part[0][1]}-{part[-1][1]}"
-            store.write_batch("lending_oracle", key, {"raw_lending_prices": pd.DataFrame(rows)}, run_id=run_id)
+            run.write("lending_oracle", key, {"raw_lending_prices": pd.DataFrame(rows)})
         told += len(rows)
     return told
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
@@ -13,9 +11,7 @@ from flows.errors import SourceRefused
 from flows.lending.logs import LendingMarket
 from flows.lending.rows import EVER, LOGS, blocks_of, frames_of
 from flows.lending.scan import FIRST_RANGE, ScannedRange, scan
-
-if TYPE_CHECKING:
-    from data.store.store import Store
+from flows.pipeline import Mark, Run
 
 CHECKPOINTS = "lending_logs"
 REORG_WINDOW = 64
@@ -33,12 +29,11 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class LendingIngest:
-    """The scan of one market, and what earlier runs of it have stored. `run_id` signs what is written."""
+    """The scan of one market, and what earlier runs of it have stored. `run` signs what is written."""
 
-    store: Store
+    run: Run
     rpc: JsonRpc
     market: LendingMarket
-    run_id: str
 
     @property
     def key(self) -> str:
@@ -63,7 +58,7 @@ class LendingIngest:
 
     def _resume(self, first_block: int, newest: int) -> tuple[int, int, bool]:
         """First block that stored and new ranges cover together, first block to be read, and whether all is new."""
-        state = self.store.checkpoint(CHECKPOINTS, self.key)
+        state = self.run.store.checkpoint(CHECKPOINTS, self.key)
         if not state:
             return first_block, first_block, False
         try:
@@ -82,19 +77,18 @@ class LendingIngest:
 
         at = self.market
         frames = frames_of(part.events, LOGS)
-        blocks = blocks_of(self.store, part.events, LOGS, at.name, at.chain_id, part.first, until)
+        blocks = blocks_of(self.run.store, part.events, LOGS, at.name, at.chain_id, part.first, until)
         if blocks:
             frames["raw_lending_blocks"] = pd.DataFrame(blocks)
+        marks: list[Mark] = []
         last = min(part.last, settled)
         if last >= part.first:
             state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash,
                      "contracts": sorted(at.contracts)}  # fmt: skip
-            row = {"source": CHECKPOINTS, "key": self.key, "value": json.dumps(state, sort_keys=True),
-                   "updated_at": int(time.time())}  # fmt: skip
-            frames["ingest_checkpoint"] = pd.DataFrame([row])
-        if frames:
+            marks.append(Mark(CHECKPOINTS, self.key, state))
+        if frames or marks:
             key = f"{self.key}:{part.first}-{part.last}"
-            report = self.store.write_batch(CHECKPOINTS, key, frames, run_id=self.run_id)
+            report = self.run.write(CHECKPOINTS, key, frames, marks=marks)
             done.new += sum(n for table, n in report.changed.items() if table.endswith("_events"))
         done.events += len(part.events)
         done.emptied += sum(not row["n_events"] for row in blocks)

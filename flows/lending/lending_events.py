@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from flows import arguments as block_arguments
 from flows import settings
 from flows.errors import ConfigurationError
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.clients.block_reader import Block
     from flows.clients.json_rpc import JsonRpc
     from flows.lending.ingest import Ingested
@@ -55,30 +54,28 @@ def run_logs(arguments: Namespace) -> str:
     parameters = {"markets": [source.name for source in sources], "block": arguments.block, "route": arguments.route,
                   "from_block": arguments.from_block, "node": settings.redacted(url)}  # fmt: skip
     lines = []
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         block = get_block(rpc, arguments.block)
         reader = BlockReader(rpc, block)
         for source in sources:
             market = lending_markets.resolve(reader, source, chain_id)
-            done = scan(store, rpc, market, block, _first_block(arguments, rpc, source, block), run_id)
+            done = scan(run, rpc, market, block, _first_block(arguments, rpc, source, block))
             if arguments.oracle_prices:
-                note_oracle_prices(store, rpc, reader, source, run_id)
+                note_oracle_prices(run, rpc, reader, source)
             lines.append(described(market.name, block.number, done))
-        name_assets(store, reader, chain_id, run_id)
-        _refresh(store, run_id)
+        name_assets(run, reader, chain_id)
+        run.refresh(TARGETS)
     return "\n".join(lines)
 
 
-def scan(
-    store: Store, rpc: JsonRpc, market: LendingMarket, block: Block, first_block: int, run_id: str
-) -> Ingested:  # fmt: skip
+def scan(run: Run, rpc: JsonRpc, market: LendingMarket, block: Block, first_block: int) -> Ingested:
     """Store every event of `market` up to `block`, from where the last run stopped."""
     from tqdm import tqdm
 
     from flows.lending.ingest import LendingIngest
 
     with tqdm(desc=market.name, unit=" blocks", disable=None, leave=False) as bar:
-        return LendingIngest(store, rpc, market, run_id).until(block, first_block, progress=bar)
+        return LendingIngest(run, rpc, market).until(block, first_block, progress=bar)
 
 
 def run_messari(arguments: Namespace) -> str:
@@ -91,10 +88,10 @@ def run_messari(arguments: Namespace) -> str:
     lines = []
     for name in arguments.markets or [aave_market()]:
         at = deployment(name)
-        with Store.open() as store, recorded(store, FLOW.name, {"market": name, "route": "messari"}) as run_id:
+        with Store.open() as store, recorded(store, FLOW.name, {"market": name, "route": "messari"}) as run:
             last = arguments.block if isinstance(arguments.block, int) else None
-            lines.append(ingest(store, at, run_id, first=arguments.from_block, last=last))
-            _refresh(store, run_id)
+            lines.append(ingest(run, at, first=arguments.from_block, last=last))
+            run.refresh(TARGETS)
     return "\n".join(lines)
 
 
@@ -112,10 +109,10 @@ def run_vendor(arguments: Namespace) -> str:
     for name in arguments.markets or [aave_market()]:
         first, last = arguments.from_block, arguments.block
         parameters = {"market": name, "route": "vendor", "vendor": vendor.name, "first": first, "last": last}
-        with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+        with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
             events = list(vendor.events(name, first, last))
-            new = store_events(store, events, f"vendor:{vendor.name}", name, first, last, run_id)
-            _refresh(store, run_id)
+            new = store_events(run, events, f"vendor:{vendor.name}", name, first, last)
+            run.refresh(TARGETS)
         lines.append(f"{name} from {vendor.name}: {len(events):,} events in blocks {first:,} to {last:,}, {new:,} new")
     return "\n".join(lines)
 
@@ -158,12 +155,6 @@ def _first_block(arguments: Namespace, rpc: JsonRpc, source: Source, block: Bloc
     if arguments.from_block is not None:
         return arguments.from_block
     return first_block_of(rpc, source.entry, block.number) if source.first_block is None else source.first_block
-
-
-def _refresh(store: Store, run_id: str) -> None:
-    from data import marts
-
-    marts.refresh(store, TARGETS, run_id=run_id)
 
 
 FLOW = FlowSpec(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from data.store.store import Store
+    from flows.pipeline import Run
 
 LOGS = "logs"
 """`source` of events that were decoded from a node's logs."""
@@ -89,9 +90,7 @@ def with_reading(events: Sequence[LendingEvent]) -> list[LendingEvent]:
     ]
 
 
-def store_events(
-    store: Store, events: Sequence[LendingEvent], source: str, market: str, first: int, last: int, run_id: str
-) -> int:
+def store_events(run: Run, events: Sequence[LendingEvent], source: str, market: str, first: int, last: int) -> int:
     """Store a complete reading of blocks `first` to `last` by another route than logs; returns the number of new rows.
 
     Raises `MalformedAnswer` for an event of another market or outside the blocks, `data.errors.BatchRefused`.
@@ -106,18 +105,18 @@ def store_events(
             )
     events = with_reading(events)
     frames = frames_of(events, source)
-    chains = store.rows(
+    chains = run.store.rows(
         "SELECT DISTINCT chain_id FROM raw_lending_blocks WHERE source = ? AND market = ?", (source, market)
     )
     blocks = [
         row
         for chain_id in sorted({event.chain_id for event in events} | {c for (c,) in chains})
         for row in blocks_of(
-            store, [e for e in events if e.chain_id == chain_id], source, market, chain_id, first, last
+            run.store, [e for e in events if e.chain_id == chain_id], source, market, chain_id, first, last
         )
     ]
     if not blocks:
         return 0
     frames["raw_lending_blocks"] = pd.DataFrame(blocks)
-    report = store.write_batch(source, f"{market}:{first}-{last}", frames, run_id=run_id)
+    report = run.write(source, f"{market}:{first}-{last}", frames)
     return sum(n for table, n in report.changed.items() if table.endswith("_events"))

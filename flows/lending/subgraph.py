@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from typing import TYPE_CHECKING
 
 from data.schemas.lending import RECEIVED
@@ -17,6 +15,7 @@ from flows.lending.rows import store_events
 if TYPE_CHECKING:
     from data.store.store import Store
     from flows.lending.reconciliation import Comparison
+    from flows.pipeline import Run
 
 CHECKPOINTS = "lending_messari"
 REORG_WINDOW = 64
@@ -30,7 +29,7 @@ def source_of(at: Deployment) -> str:
     return f"messari:{at.subgraph_id}"
 
 
-def ingest(store: Store, at: Deployment, run_id: str, *, first: int | None = None, last: int | None = None) -> str:
+def ingest(run: Run, at: Deployment, *, first: int | None = None, last: int | None = None) -> str:
     """Store what is new in a subgraph, and compare it with the logs that are stored of the same blocks.
 
     `first`: where to begin when nothing is stored yet; `last`: newest block wanted. All is read as the subgraph stood
@@ -40,7 +39,7 @@ def ingest(store: Store, at: Deployment, run_id: str, *, first: int | None = Non
         head = subgraph.head().block
         if last is not None and last > head:
             raise SourceRefused(f"{subgraph} has come to block {head}, {last} was asked for; run again later")
-        state = store.checkpoint(CHECKPOINTS, at.subgraph_id)
+        state = run.store.checkpoint(CHECKPOINTS, at.subgraph_id)
         begun = at.first_block if first is None else first
         start = state["last"] + 1 if state and state["first"] <= begun else begun
         begun = min(begun, state["first"]) if state else begun
@@ -48,12 +47,12 @@ def ingest(store: Store, at: Deployment, run_id: str, *, first: int | None = Non
         for low in range(start, until + 1, WINDOW):
             high = min(low + WINDOW - 1, until)
             found = list(fetch(subgraph, at, low, high, head))
-            new += store_events(store, found, source_of(at), at.market, low, high, run_id)
+            new += store_events(run, found, source_of(at), at.market, low, high)
             events += len(found)
             if (settled := min(high, head - REORG_WINDOW)) >= low:
-                _note(store, at, begun, settled, run_id)
-        _name_tokens(store, subgraph, at, head, run_id)
-    compared = compare_with_logs(store, at, start, until)
+                run.mark(CHECKPOINTS, at.subgraph_id, {"first": begun, "last": settled})
+        _name_tokens(run, subgraph, at, head)
+    compared = compare_with_logs(run.store, at, start, until)
     if compared.differences:
         raise CrossCheckFailed(
             f"{at.market}: the subgraph and the logs disagree on {len(compared.differences)} of {compared.events} "
@@ -85,13 +84,13 @@ def comets_of(chain_id: int) -> list[str]:
     return [comet.name for comet in COMETS if comet.chain_id == chain_id]
 
 
-def _name_tokens(store: Store, subgraph: Subgraph, at: Deployment, head: int, run_id: str) -> None:
+def _name_tokens(run: Run, subgraph: Subgraph, at: Deployment, head: int) -> None:
     """Symbol and decimals of tokens that no node has told of yet, by the subgraph's word."""
     import pandas as pd
 
-    known = {row[0] for row in store.rows("SELECT asset FROM dim_lending_asset WHERE chain_id = ?", (at.chain_id,))}
+    known = {row[0] for row in run.store.rows("SELECT asset FROM dim_lending_asset WHERE chain_id = ?", (at.chain_id,))}
     tables = " UNION ".join(f"SELECT asset FROM {table} WHERE source = :source" for table in RECEIVED.values())
-    missing = sorted({row[0] for row in store.rows(tables, {"source": source_of(at)})} - known)
+    missing = sorted({row[0] for row in run.store.rows(tables, {"source": source_of(at)})} - known)
     if not missing:
         return
     found = subgraph.pages("tokens", "id symbol decimals", block=head, where={"id_in": missing}, id_type="Bytes")
@@ -102,12 +101,4 @@ def _name_tokens(store: Store, subgraph: Subgraph, at: Deployment, head: int, ru
     ]  # fmt: skip
     if rows:
         frame = pd.DataFrame(rows).astype({"decimals": "Int64"})
-        store.write_batch(CHECKPOINTS, at.subgraph_id, {"dim_lending_asset": frame}, run_id=run_id)
-
-
-def _note(store: Store, at: Deployment, first: int, last: int, run_id: str) -> None:
-    import pandas as pd
-
-    row = {"source": CHECKPOINTS, "key": at.subgraph_id, "value": json.dumps({"first": first, "last": last}),
-           "updated_at": int(time.time())}  # fmt: skip
-    store.write_batch(CHECKPOINTS, at.subgraph_id, {"ingest_checkpoint": pd.DataFrame([row])}, run_id=run_id)
+        run.write(CHECKPOINTS, at.subgraph_id, {"dim_lending_asset": frame})

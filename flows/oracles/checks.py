@@ -6,14 +6,11 @@ quotient of the two Chainlink feeds against Binance's pair.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+from flows.pipeline import Finding
 
+if TYPE_CHECKING:
     from data.store.store import Store
     from flows.clients.block_reader import Block
     from flows.oracles.rounds import Progress
@@ -23,18 +20,6 @@ PEG_BAND = 0.005
 """Largest relative difference of USDC in USDT between the two: each feed may be 0.25 % off before it must update."""
 SAME_TIME = 2 * 3600
 """Seconds by which a Binance bar may be older than the block and still be compared with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One failed check: `n_failed` of `n_rows`, with one example."""
-
-    table: str
-    check: str
-    column: str
-    n_failed: int
-    n_rows: int
-    example: str
 
 
 def of_history(progress: Progress, n_feeds: int, refused: dict[str, str]) -> list[Finding]:
@@ -87,17 +72,3 @@ def compared(store: Store, chain_id: int, block: Block) -> tuple[float, float] |
     if len(prices) < 2 or not pair:
         return None
     return prices["USDC/USD"] / prices["USDT/USD"], pair[0][0]
-
-
-def to_frame(found: Sequence[Finding], run_id: str, batch_key: str) -> pd.DataFrame:
-    """Rows of `fact_validation`."""
-    import pandas as pd
-
-    return pd.DataFrame([
-        {
-            "run_id": run_id, "source": "chainlink", "batch_key": batch_key, "table_name": one.table,
-            "check_name": one.check, "column_name": one.column, "n_failed": one.n_failed, "n_rows": one.n_rows,
-            "example": one.example, "checked_at": int(time.time()),
-        }
-        for one in found
-    ])  # fmt: skip

@@ -17,10 +17,9 @@ from flows.aave.place import locate, node_url
 from flows.arguments import block as block_argument
 from flows.continuous import add_every, run_as_asked
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.clients.block_reader import Block, BlockReader
     from flows.clients.json_rpc import JsonRpc
     from flows.oracles.adapters import OracleSource
@@ -42,7 +41,6 @@ def collect(arguments: Namespace) -> str:
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
     replaced the block meanwhile); `data.errors.BatchRefused`.
     """
-    from data import marts
     from data.settings import aave_market
     from data.store.store import Store
     from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, get_block
@@ -65,17 +63,17 @@ def collect(arguments: Namespace) -> str:
     wanted = chainlink_book.find(chain_id, arguments.feeds or ())
     parameters = {"market": market, "chain_id": chain_id, "block": arguments.block, "feeds": arguments.feeds,
                   "rounds": arguments.rounds, "node": settings.redacted(url)}  # fmt: skip
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         block = get_block(rpc, arguments.block)
         multicall = place.multicall3 if place else MULTICALL3
         reader = BlockReader(rpc, block, multicall=multicall, concurrency=concurrency)
         oracle, sources = _sources(reader, place.provider, named) if place else ("", [])
         feeds, refused = _feeds(reader, chain_id, wanted, bool(arguments.feeds), sources)
         _require_unchanged(rpc, block)
-        _store_readings(store, run_id, chain_id, block, market, oracle, sources, feeds)
-        progress = _extend(store, reader, chain_id, run_id, feeds, arguments.rounds)
-        marts.refresh(store, TARGETS, run_id=run_id)
-        disagreements = _check(store, run_id, chain_id, block, feeds, refused, progress)
+        _store_readings(run, chain_id, block, market, oracle, sources, feeds)
+        progress = _extend(run, reader, chain_id, feeds, arguments.rounds)
+        run.refresh(TARGETS)
+        disagreements = _check(run, chain_id, block, feeds, refused, progress)
     return described(chain_id, block, feeds, refused, sources, progress, disagreements)
 
 
@@ -129,7 +127,7 @@ def _require_unchanged(rpc: JsonRpc, block: Block) -> None:
 
 
 def _store_readings(
-    store: Store, run_id: str, chain_id: int, block: Block, market: str, oracle: str,
+    run: Run, chain_id: int, block: Block, market: str, oracle: str,
     sources: Sequence[OracleSource], feeds: Sequence[Feed],
 ) -> None:  # fmt: skip
     """What everything said at the block, in one transaction."""
@@ -144,18 +142,16 @@ def _store_readings(
         frames["raw_oracle_sources"] = oracle_rows.sources(market, chain_id, oracle, block, sources)
         frames["dim_oracle_adapter"] = oracle_rows.adapters(market, chain_id, block, sources)
     if frames:
-        store.write_batch(SOURCE, f"{chain_id}:{block.number}", frames, run_id=run_id)
+        run.write(SOURCE, f"{chain_id}:{block.number}", frames)
 
 
-def _extend(
-    store: Store, reader: BlockReader, chain_id: int, run_id: str, feeds: Sequence[Feed], depth: int | None
-) -> Progress:
+def _extend(run: Run, reader: BlockReader, chain_id: int, feeds: Sequence[Feed], depth: int | None) -> Progress:
     from tqdm import tqdm
 
     from flows.oracles.chainlink import read_phases
     from flows.oracles.rounds import Progress, RoundBackfill
 
-    backfill, told = RoundBackfill(store, reader, chain_id, run_id), Progress()
+    backfill, told = RoundBackfill(run, reader, chain_id), Progress()
     with tqdm(desc="rounds", unit=" rounds", disable=None, leave=False) as bar:
         for feed in feeds:
             if depth != 0 and feed.latest.updated_at + feed.latest.round_id:
@@ -164,8 +160,7 @@ def _extend(
 
 
 def _check(
-    store: Store, run_id: str, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str],
-    progress: Progress,
+    run: Run, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], progress: Progress
 ) -> int:  # fmt: skip
     """Note in `fact_validation` what was not as it should be; returns how many prices two sources disagree on."""
     from flows.oracles import checks as oracle_checks
@@ -173,11 +168,10 @@ def _check(
 
     found = [
         *oracle_checks.of_history(progress, len(feeds), refused),
-        *oracle_checks.of_two_sources(store, chain_id, block),
+        *oracle_checks.of_two_sources(run.store, chain_id, block),
     ]
-    if found:
-        frame = oracle_checks.to_frame(found, run_id, f"{chain_id}:{block.number}")
-        store.write_batch(SOURCE, f"{chain_id}:{block.number}:checks", {"fact_validation": frame}, run_id=run_id)
+    about = f"{chain_id}:{block.number}"
+    run.finding(SOURCE, f"{about}:checks", *(one._replace(about=about) for one in found))
     return sum(one.check.startswith(oracle_checks.TWO_SOURCES) for one in found)
 
 

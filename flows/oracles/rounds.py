@@ -7,19 +7,17 @@ as is asked for, so a run that was killed leaves a shorter range and never a hol
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flows.clients.block_reader import BlockReader
 from flows.oracles.chainlink import Feed, Phase, Round, read_rounds
+from flows.pipeline import Mark, Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.store.store import Store
 
 SOURCE = "chainlink"
 BATCH = 2_000
@@ -67,12 +65,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RoundBackfill:
-    """The stored history of feeds on one chain. `run_id` signs what is written."""
+    """The stored history of feeds on one chain. `run` signs what is written."""
 
-    store: Store
+    run: Run
     reader: BlockReader
     chain_id: int
-    run_id: str
 
     def extend(self, feed: Feed, phases: Sequence[Phase], depth: int | None, told: Progress, bar: Any = None) -> None:
         """Bring the newest `depth` rounds of a feed (all when None) into the warehouse; `told` is added to."""
@@ -103,7 +100,7 @@ class RoundBackfill:
 
     def _covered(self, feed: Feed, phase: Phase) -> Coverage:
         """What earlier runs covered; nothing when the chain has fewer rounds than that: it is another chain."""
-        state = self.store.checkpoint(SOURCE, self._key(feed, phase))
+        state = self.run.store.checkpoint(SOURCE, self._key(feed, phase))
         if not state or state["last"] > phase.last:
             return Coverage(phase.last + 1, phase.last)
         return Coverage(state["first"], state["last"], state["n_missing"], tuple(state["unfinished"]))
@@ -137,6 +134,7 @@ class RoundBackfill:
         frames: dict[str, pd.DataFrame] = {}
         if rounds:
             frames["raw_chainlink_rounds"] = rounds_frame(self.chain_id, feed, rounds, self.reader.block.number)
+        marks: list[Mark] = []
         empty = covered.is_empty
         frames["dim_feed_phase"] = pd.DataFrame([{
             "chain_id": self.chain_id, "feed": feed.address, "phase_id": phase.id, "aggregator": phase.aggregator,
@@ -147,15 +145,12 @@ class RoundBackfill:
         if not empty:
             state = {"first": covered.first, "last": covered.last, "n_missing": covered.n_missing,
                      "unfinished": list(covered.unfinished)}  # fmt: skip
-            if state != self.store.checkpoint(SOURCE, self._key(feed, phase)):
-                frames["ingest_checkpoint"] = pd.DataFrame([{
-                    "source": SOURCE, "key": self._key(feed, phase), "value": json.dumps(state, sort_keys=True),
-                    "updated_at": int(time.time()),
-                }])  # fmt: skip
+            if state != self.run.store.checkpoint(SOURCE, self._key(feed, phase)):
+                marks.append(Mark(SOURCE, self._key(feed, phase), state))
         key = self._key(feed, phase)
         if rounds:
             key += f":{rounds[0].round_id}-{rounds[-1].round_id}"
-        report = self.store.write_batch(SOURCE, key, frames, run_id=self.run_id)
+        report = self.run.write(SOURCE, key, frames, marks=marks)
         return report.changed.get("raw_chainlink_rounds", 0)
 
     def _key(self, feed: Feed, phase: Phase) -> str:

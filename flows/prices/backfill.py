@@ -7,18 +7,17 @@ window below that is stored whole or not at all, and a longer one loses at most 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flows.errors import MalformedAnswer
+from flows.pipeline import Mark, Run
 from flows.prices.binance_shapes import INTERVAL_SECONDS
 from flows.prices.rows import PEG, SOURCE, to_frames
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.prices.binance import Binance, Kline
 
 BATCH = 50_000
@@ -79,9 +78,8 @@ class Backfill:
     them again, and says so when there is one.
     """
 
-    store: Store
+    run: Run
     binance: Binance
-    run_id: str
     again: bool = False
     page_done: Callable[[], object] = lambda: None
     done: Progress = field(default_factory=Progress)
@@ -130,17 +128,13 @@ class Backfill:
                 frames.setdefault(table, []).append(rows)
         batch: dict[str, Any] = {table: pd.concat(parts, ignore_index=True) for table, parts in frames.items()}
         marks = [
-            {
-                "source": SOURCE, "key": key, "value": json.dumps({"ranges": ranges}), "updated_at": int(time.time()),
-            }
+            Mark(SOURCE, key, {"ranges": ranges})
             for key, ranges in self._covered.items()
             if ranges != self._saved.get(key)
-        ]  # fmt: skip
-        if marks:
-            batch["ingest_checkpoint"] = pd.DataFrame(marks)
-        if not batch:
+        ]
+        if not batch and not marks:
             return
-        report = self.store.write_batch(SOURCE, self._named(), batch, run_id=self.run_id)
+        report = self.run.write(SOURCE, self._named(), batch, marks=marks)
         if "dim_prices" in batch:
             self.done.changed += report.changed["dim_prices"]
             self.done.corrected += int((batch["dim_prices"]["usd_proxy"] == "USDC").sum())
@@ -167,14 +161,14 @@ class Backfill:
 
     def _ranges_of(self, key: str) -> list[Range]:
         if key not in self._covered:
-            stored = self.store.checkpoint(SOURCE, key) or {"ranges": []}
+            stored = self.run.store.checkpoint(SOURCE, key) or {"ranges": []}
             self._covered[key] = self._saved[key] = [(first, end) for first, end in stored["ranges"]]
         return self._covered[key]
 
     def _neighbour(self, symbol: str, interval: str, which: str, at: int) -> int | None:
         """Nearest known bar that opens before `at` (max) or from `at` on (min)."""
         side = "<" if which == "max" else ">="
-        stored = self.store.rows(
+        stored = self.run.store.rows(
             f"SELECT {which}(open_time) FROM raw_binance_klines WHERE symbol = ? AND interval = ? "
             f"AND open_time {side} ?",
             (symbol, interval, at),
@@ -190,7 +184,7 @@ class Backfill:
         """Stored closes of the peg pair at the times of `mine`; those of this batch are among `mine`."""
         opens = [bar.open_time // 1000 for bars in mine.values() for bar in (bars[0], bars[-1])]
         return iter(
-            self.store.rows(
+            self.run.store.rows(
                 "SELECT close_time, close FROM raw_binance_klines WHERE symbol = ? AND interval = ? "
                 "AND open_time BETWEEN ? AND ? ORDER BY open_time, batch",
                 (PEG, interval, min(opens), max(opens)),

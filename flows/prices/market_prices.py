@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING
 
 from flows.continuous import add_every, run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 from flows.prices.rows import PEG, SOURCE, exchange_info_frame, latest_frames, to_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.store.store import Store
     from flows.prices.backfill import Backfill, Progress
     from flows.prices.binance import Binance
 
@@ -78,7 +77,6 @@ def collect(arguments: Namespace) -> str:
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
     name) and `BatchRefused`.
     """
-    from data import marts
     from data.prices import assets
     from data.snapshot import loading as snapshot
     from data.store.store import Store
@@ -96,23 +94,23 @@ def collect(arguments: Namespace) -> str:
     parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
     with (
         Store.open() as store,
-        recorded(store, FLOW.name, parameters) as run_id,
+        recorded(store, FLOW.name, parameters) as run,
         Binance.from_environment(_patience(symbols, asked)) as binance,
     ):
-        states = _exchange_info(store, binance, symbols, run_id) if arguments.exchange_info else ""
-        done, has_peg = backfill(store, binance, run_id, symbols, asked, arguments)
+        states = _exchange_info(run, binance, symbols) if arguments.exchange_info else ""
+        done, has_peg = backfill(run, binance, symbols, asked, arguments)
         if arguments.latest:
             wanted = dict.fromkeys([*symbols, PEG] if has_peg else symbols)
             tickers = binance.tickers(list(wanted))
-            report = store.write_batch(SOURCE, f"latest:{tickers.at}", latest_frames(tickers), run_id=run_id)
+            report = run.write(SOURCE, f"latest:{tickers.at}", latest_frames(tickers))
             done.changed += report.changed["dim_prices"]
         if mapping is not None:
-            assets.save_map(store, mapping, run_id)
+            assets.save_map(store, mapping, run.id)
         agreement = second_prices.cross_check(
-            store, run_id, symbols, coins, asked,
+            run, symbols, coins, asked,
             read=second_prices.SOURCE in arguments.sources, latest=arguments.latest,
         )  # fmt: skip
-        marts.refresh(store, ["stg_prices"], run_id=run_id)
+        run.refresh(["stg_prices"])
         skew = binance.clock_ahead
     return (
         f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
@@ -133,7 +131,7 @@ def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
 
 
 def backfill(
-    store: Store, binance: Binance, run_id: str, symbols: Sequence[str], asked: Iterable[Window], arguments: Namespace
+    run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: Namespace
 ) -> tuple[Progress, bool]:
     """Bring every series of every window into the warehouse; also whether Binance has the peg pair.
 
@@ -148,7 +146,7 @@ def backfill(
     names = list(dict.fromkeys([PEG, *symbols]))
     asked, has_peg = list(asked), True
     with tqdm(desc="klines", unit="answers", disable=None, leave=False) as bar:
-        filler = Backfill(store, binance, run_id, again=arguments.again, page_done=bar.update)
+        filler = Backfill(run, binance, again=arguments.again, page_done=bar.update)
         bar.reset(total=sum(_answers(filler, name, window) for window in asked for name in names))
         try:
             for interval, start, end in asked:
@@ -184,10 +182,10 @@ def _answers(filler: Backfill, name: str, window: Window) -> int:
     return sum(-(-(stop - first) // seconds) for first, stop in filler.to_read(name, interval, start, end))
 
 
-def _exchange_info(store: Store, binance: Binance, symbols: Sequence[str], run_id: str) -> str:
+def _exchange_info(run: Run, binance: Binance, symbols: Sequence[str]) -> str:
     """Store what Binance says of the symbols; names those that do not trade."""
     infos = binance.exchange_info(symbols)
-    store.write_batch(SOURCE, "exchangeInfo", {"raw_binance_exchange_info": exchange_info_frame(infos)}, run_id=run_id)
+    run.write(SOURCE, "exchangeInfo", {"raw_binance_exchange_info": exchange_info_frame(infos)})
     halted = [f"{info.symbol} is {info.status}" for info in infos if info.status != "TRADING"]
     return f"; not trading now: {', '.join(halted)}" if halted else ""
 

@@ -17,7 +17,7 @@ from flows.errors import ConfigurationError, SourceRefused, SourceUnavailable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.store.store import Store
+    from flows.pipeline import Run
     from flows.protocols.defillama import DefiLlama
     from flows.protocols.defillama_shapes import CoinPrice
 
@@ -65,8 +65,7 @@ def coins_of(
 
 
 def cross_check(
-    store: Store,
-    run_id: str,
+    run: Run,
     symbols: Sequence[str],
     coins: dict[str, str],
     windows: Sequence[tuple[str, int, int]],
@@ -89,12 +88,12 @@ def cross_check(
         try:
             with DefiLlama.from_environment() as source:
                 taken = sum(
-                    collect_bars(store, source, run_id, coins, interval, INTERVAL_SECONDS[interval], start, end)
+                    collect_bars(run, source, coins, interval, INTERVAL_SECONDS[interval], start, end)
                     for interval, start, end in comparable
                     if coins
                 )
                 if latest and coins:
-                    taken += collect_latest(store, source, run_id, coins, LATEST)
+                    taken += collect_latest(run, source, coins, LATEST)
             said = f"; {taken:,} prices of {len(coins)} series by DefiLlama"
             without = [symbol for symbol in symbols if symbol not in coins]
             said += f", no coin for {', '.join(without)} (--coins)" if without else ""
@@ -102,11 +101,11 @@ def cross_check(
             said = f"; DefiLlama not read ({' '.join(str(exc).split())[:160]})"
     found = []
     for interval, start, end in comparable:
-        found += price_agreement.compared(store, symbols, interval, start, end, widest)
+        found += price_agreement.compared(run.store, symbols, interval, start, end, widest)
     if latest:
         now = int(time.time())
-        found += price_agreement.compared(store, symbols, LATEST, now - NEAR, now + NEAR, widest, near=NEAR)
-    price_agreement.note(store, found, widest, run_id)
+        found += price_agreement.compared(run.store, symbols, LATEST, now - NEAR, now + NEAR, widest, near=NEAR)
+    price_agreement.note(run.store, found, widest, run.id)
     wrong = [one for one in found if one.failed]
     if wrong:
         return said + (
@@ -117,7 +116,7 @@ def cross_check(
 
 
 def collect_bars(
-    store: Store, source: DefiLlama, run_id: str, coins: dict[str, str], interval: str, step: int, start: int, end: int
+    run: Run, source: DefiLlama, coins: dict[str, str], interval: str, step: int, start: int, end: int
 ) -> int:
     """Store the price of each coin at the end of every bar that opens in [start, end); how many prices that were."""
     ends = range(start + step, end + 1, step)
@@ -125,16 +124,16 @@ def collect_bars(
     for answer in source.chart(list(coins.values()), ends.start, step, len(ends)):
         # Its own time decides which bar's end it stands for; one near none of them is kept as received only.
         rows = _on_grid(answer.rows, step, ends)
-        taken += _write(store, run_id, f"{interval}:{start}:{end}", answer.rows, rows, coins, interval, answer[1])
+        taken += _write(run, f"{interval}:{start}:{end}", answer.rows, rows, coins, interval, answer[1])
     return taken
 
 
-def collect_latest(store: Store, source: DefiLlama, run_id: str, coins: dict[str, str], interval: str) -> int:
+def collect_latest(run: Run, source: DefiLlama, coins: dict[str, str], interval: str) -> int:
     """Store the newest price of each coin at its own time; how many that were."""
     taken = 0
     for answer in source.current_prices(list(coins.values())):
         rows = [(price, price.ts) for price in answer.rows]
-        taken += _write(store, run_id, interval, answer.rows, rows, coins, interval, answer[1])
+        taken += _write(run, interval, answer.rows, rows, coins, interval, answer[1])
     return taken
 
 
@@ -151,7 +150,7 @@ def _on_grid(prices: Sequence[CoinPrice], step: int, ends: range) -> list[tuple[
 
 
 def _write(
-    store: Store, run_id: str, key: str, raw: Sequence[CoinPrice], placed: Sequence[tuple[CoinPrice, int]],
+    run: Run, key: str, raw: Sequence[CoinPrice], placed: Sequence[tuple[CoinPrice, int]],
     coins: dict[str, str], interval: str, digest: str,
 ) -> int:  # fmt: skip
     import pandas as pd
@@ -175,5 +174,5 @@ def _write(
     ]  # fmt: skip
     if rows:
         frames["dim_prices"] = pd.DataFrame(rows)
-    store.write_batch(SOURCE, f"prices:{key}", frames, run_id=run_id)
+    run.write(SOURCE, f"prices:{key}", frames)
     return len(rows)

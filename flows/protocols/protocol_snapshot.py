@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.continuous import add_every, run_as_asked
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import Finding, FlowSpec, Run, recorded
 from flows.protocols.defillama_shapes import ALL_CHAINS
 
 if TYPE_CHECKING:
@@ -56,14 +56,13 @@ def collect(arguments: Namespace) -> str:
 
     Raises `SourceUnavailable`, `SourceRefused` (a slug that is unknown), `MalformedAnswer`, `data.errors.BatchRefused`.
     """
-    from data import marts
     from data.store.store import Store
     from flows.protocols.defillama import DefiLlama
 
     parameters = {"slugs": arguments.slugs, "lists": arguments.lists}
     with (
         Store.open() as store,
-        recorded(store, FLOW.name, parameters) as run_id,
+        recorded(store, FLOW.name, parameters) as run,
         DefiLlama.from_environment() as source,
     ):
         read = 0
@@ -71,28 +70,24 @@ def collect(arguments: Namespace) -> str:
             history = _distinct(slug, source.protocol(slug))
             if not history.rows:
                 raise MalformedAnswer(f"DefiLlama has no point of the protocol {slug}; correct --slugs")
-            report = store.write_batch(
-                SOURCE, f"protocol:{slug}", {"raw_defillama_protocol": to_frame(history, slug=slug)}, run_id=run_id
-            )
+            report = run.write(SOURCE, f"protocol:{slug}", {"raw_defillama_protocol": to_frame(history, slug=slug)})
             read += report.rows["raw_defillama_protocol"]
-        missed = [line for name in dict.fromkeys(arguments.lists) if (line := _list(store, source, name, run_id))]
-        marts.refresh(store, ["fact_protocol_snapshot"], run_id=run_id)
+        missed = [line for name in dict.fromkeys(arguments.lists) if (line := _list(run, source, name))]
+        run.refresh(["fact_protocol_snapshot"])
         slugs = list(dict.fromkeys(arguments.slugs))
-        wrong = _reconcile(store, slugs, run_id)
+        wrong = _reconcile(run, slugs)
         newest = [_newest(store, slug) for slug in slugs]
     return "; ".join([*newest, f"{read:,} points read", *wrong, *missed])
 
 
-def _reconcile(store: Any, slugs: Sequence[str], run_id: str) -> list[str]:
+def _reconcile(run: Run, slugs: Sequence[str]) -> list[str]:
     """Hold the newest sum over chains against the total that DefiLlama states itself, where it states one.
 
     Which keys are deposits is our reading of the answer; a new kind of key would show here first.
     """
-    import pandas as pd
-
     rows, said = [], []
     for slug in slugs:
-        found = store.rows(
+        found = run.store.rows(
             "SELECT f.snapshot_ts, f.tvl_usd, p.usd FROM fact_protocol_snapshot AS f "
             "JOIN raw_defillama_protocol AS p ON p.slug = f.slug AND p.series = ? AND p.date = f.snapshot_ts "
             "WHERE f.slug = ? ORDER BY f.snapshot_ts DESC, p.batch DESC LIMIT 1",
@@ -102,17 +97,13 @@ def _reconcile(store: Any, slugs: Sequence[str], run_id: str) -> list[str]:
             continue
         ts, ours, theirs = found[0]
         said.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {theirs:,.0f}")
-        rows.append({
-            "run_id": run_id, "source": SOURCE, "batch_key": f"{slug}:{ts}", "table_name": "fact_protocol_snapshot",
-            "check_name": f"sum over chains within {TOTAL_BAND:.0%} of the stated total", "column_name": "tvl_usd",
-            "n_failed": 1, "n_rows": 1, "example": said[-1], "checked_at": int(time.time()),
-        })  # fmt: skip
-    if rows:
-        store.write_batch(SOURCE, f"totals:{run_id}", {"fact_validation": pd.DataFrame(rows)}, run_id=run_id)
+        check = f"sum over chains within {TOTAL_BAND:.0%} of the stated total"
+        rows.append(Finding("fact_protocol_snapshot", check, "tvl_usd", 1, 1, said[-1], about=f"{slug}:{ts}"))
+    run.finding(SOURCE, f"totals:{run.id}", *rows)
     return said
 
 
-def _list(store: Any, source: DefiLlama, name: str, run_id: str) -> str:
+def _list(run: Run, source: DefiLlama, name: str) -> str:
     table, read, of_now = LISTS[name]
     try:
         answer = read(source)
@@ -121,7 +112,7 @@ def _list(store: Any, source: DefiLlama, name: str, run_id: str) -> str:
     if not answer.rows:
         return f"{name} not read (the list is empty)"
     at = {"fetched_at": int(time.time())} if of_now else {}
-    store.write_batch(SOURCE, name, {table: to_frame(answer, **at)}, run_id=run_id)
+    run.write(SOURCE, name, {table: to_frame(answer, **at)})
     return ""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,11 +50,11 @@ def run(arguments: Namespace) -> str:
         if stored is not None:
             return report(stored, notes, "These figures were stored before; --force computes them again.")
     parameters = vars(arguments) | {"scenario": name}
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run_id:
-        save_calibration(store, calibration, market, run_id)
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+        save_calibration(run, calibration, market)
         result = simulated(market, scenario, arguments)
         record = {"calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead}
-        stored = results.save_result(store, result, market, calibration=record, run_id=run_id)
+        stored = results.save_result(store, result, market, calibration=record, run_id=run.id)
     return report(stored, notes, "Stored in fact_risk_scenarios.")
 
 
@@ -71,12 +71,12 @@ def calibrated(store: Store, market: Market) -> Calibration:
     return Calibration.from_row(inputs, dict(zip(("volatility", "correlation"), known[0], strict=True)))
 
 
-def save_calibration(store: Store, calibration: Calibration, market: Market, run_id: str) -> None:
+def save_calibration(run: Run, calibration: Calibration, market: Market) -> None:
     """Store the version that a run is about to use; a known version stays as it is."""
     import pandas as pd
 
     row = pd.DataFrame([calibration.row(market.snapshot.market)])
-    store.write_batch("calibration", calibration.inputs.id, {"fact_calibration": row}, run_id=run_id)
+    run.write("calibration", calibration.inputs.id, {"fact_calibration": row})
 
 
 def price_reader(synthetic: bool) -> Any:

@@ -75,16 +75,18 @@ def read(url: str, db: Path, from_block: int = book_node.FIRST_BLOCK) -> Taken:
     from flows.aave.place import Place
     from flows.clients.json_rpc import JsonRpc
     from flows.errors import CrossCheckFailed
+    from flows.pipeline import Run
 
     rpc = JsonRpc(url)
     place = Place(market="Bench", chain_id=book_node.CHAIN_ID, provider=book_node.PROVIDER)
     with Store.open(db) as store:
+        run = Run(store, "bench")
         start, cpu = time.perf_counter(), time.process_time()
         try:
-            reading = aave_market.read_market(store, rpc, place, "latest", from_block, "bench", full_every=1e9)
+            reading = aave_market.read_market(run, rpc, place, "latest", from_block, full_every=1e9)
         except CrossCheckFailed:  # the warm-up begins the scan too late on purpose
             return Taken(0, 0, 0, 0)
         middle = time.perf_counter()
-        storing.write(store, reading, "bench")
+        storing.write(run, reading)
         end = time.perf_counter()
         return Taken(middle - start, end - middle, rpc.requests_made, reading.n_read, time.process_time() - cpu)

@@ -89,8 +89,8 @@ from data.store import Store
 from flows.pipeline import recorded
 from tests.data.candles import candles
 
-with Store.open() as store, recorded(store, "market-prices", {}) as run_id:
-    store.write_batch("binance", "ETHUSDT", {"raw_binance_klines": candles("ETHUSDT", {0: "2000"})}, run_id)
+with Store.open() as store, recorded(store, "market-prices", {}) as run:
+    run.write("binance", "ETHUSDT", {"raw_binance_klines": candles("ETHUSDT", {0: "2000"})})
 with Store.open(readonly=True) as store:
     print(store.rows("SELECT message FROM fact_run ORDER BY started_at DESC, run_id LIMIT 1"))
     print(store.rows("SELECT last_id FROM pipeline_offset WHERE consumer = 'prefect'"))

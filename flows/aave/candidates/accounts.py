@@ -13,6 +13,7 @@ from flows.clients.block_reader import BlockReader
 
 if TYPE_CHECKING:
     from data.store.store import Store
+    from flows.pipeline import Run
 
 SOURCE = "verified_path"
 TABLE = "ingest_aave_accounts"
@@ -32,13 +33,12 @@ class Read:
 
 
 def read_accounts(
-    store: Store,
+    run: Run,
     reader: BlockReader,
     pool: str,
     market: str,
     reserves: list[Reserve],
     candidates: Candidates,
-    run_id: str,
     progress: Callable[[int], None],
     *,
     emodes: bool = True,
@@ -48,13 +48,13 @@ def read_accounts(
     Balances are asked for the tokens that the candidates name and for those that the chain's own flags name: every
     debt has its flag, so no debt of a known account can be missed, and no collateral. `emodes`: False for v2.
     """
-    done = _stored(store, market, reader.block.number)
+    done = _stored(run.store, market, reader.block.number)
     left = sorted(candidates.keys() - done.keys())
     progress(len(candidates) - len(left))
     for start in range(0, len(left), PART):
         part = left[start : start + PART]
         rows = _read_part(reader, pool, reserves, {account: candidates[account] for account in part}, emodes)
-        _keep(store, market, reader.block.number, rows, run_id)
+        _keep(run, market, reader.block.number, rows)
         done |= {account.address: (account, unlisted) for account, unlisted in rows}
         progress(len(part))
     found = [done[address] for address in sorted(candidates)]
@@ -62,12 +62,12 @@ def read_accounts(
     return Read(holding, sum(unlisted for _, unlisted in found))
 
 
-def forget(store: Store, market: str, run_id: str, block: int | None = None) -> None:
+def forget(run: Run, market: str, block: int | None = None) -> None:
     """Remove what unfinished reads of the market have kept (of one block, or of all)."""
     import pandas as pd
 
     scope = {"market": market} | ({"block": block} if block is not None else {})
-    store.write_batch(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, run_id=run_id, scope=scope)
+    run.write(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, scope=scope)
 
 
 def _read_part(
@@ -98,7 +98,7 @@ def _read_part(
     return [(Account(address, *flags[address], *held[address]), unlisted[address]) for address in addresses]
 
 
-def _keep(store: Store, market: str, block: int, rows: list[tuple[Account, int]], run_id: str) -> None:
+def _keep(run: Run, market: str, block: int, rows: list[tuple[Account, int]]) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(
@@ -106,7 +106,7 @@ def _keep(store: Store, market: str, block: int, rows: list[tuple[Account, int]]
          for a, unlisted in rows],
         columns=COLUMNS,
     )  # fmt: skip
-    store.write_batch(SOURCE, f"{market}:{block}:{rows[0][0].address}", {TABLE: frame}, run_id=run_id)
+    run.write(SOURCE, f"{market}:{block}:{rows[0][0].address}", {TABLE: frame})
 
 
 def _stored(store: Store, market: str, block: int) -> dict[str, tuple[Account, int]]:

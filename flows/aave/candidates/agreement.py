@@ -20,6 +20,7 @@ from flows.aave.accounts import Account
 from flows.aave.candidates.subgraph import GraphPosition, GraphReserve
 from flows.aave.contracts import Reserve
 from flows.errors import CrossCheckFailed
+from flows.pipeline import Finding
 from risk_core.units import RAY, USD
 
 ROUNDING_UNITS = 1_000
@@ -189,20 +190,18 @@ def require_agreement(compared: Iterable[Comparison], most: float, routes: str) 
         )
 
 
-def findings(compared: Mapping[str, Iterable[Comparison]], missing: Iterable[Shortfall]) -> list[dict[str, object]]:
-    """Rows for `fact_validation`, without run, source, batch and time: one for each figure that did not agree."""
-    rows: list[dict[str, object]] = []
+def findings(compared: Mapping[str, Iterable[Comparison]], missing: Iterable[Shortfall]) -> list[Finding]:
+    """What to note in `fact_validation`: one for each figure that did not agree, one for each share that is missing."""
+    rows: list[Finding] = []
     for table, comparisons in compared.items():
         for c in comparisons:
             for check, n in (("routes agree", c.different), ("routes equal up to rounding", c.rounding)):
                 if n:
                     example = c.example if n == c.different else ""
-                    rows.append({"table_name": table, "check_name": check, "column_name": c.name, "n_failed": n,
-                                 "n_rows": c.compared, "example": example})  # fmt: skip
+                    rows.append(Finding(table, check, c.name, n, c.compared, example))
     rows += [
-        {"table_name": "stg_positions", "check_name": f"holders complete: {s.symbol}",
-         "column_name": f"scaled_{s.side}", "n_failed": 1, "n_rows": 1,
-         "example": f"{s.found} of {s.expected} known, missing {s}"}
+        Finding("stg_positions", f"holders complete: {s.symbol}", f"scaled_{s.side}", 1, 1,
+                f"{s.found} of {s.expected} known, missing {s}")
         for s in missing
     ]  # fmt: skip
     return rows

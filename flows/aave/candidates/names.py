@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from flows.aave.candidates.subgraph import GraphPosition, GraphReserve, KnownSub
 from flows.aave.candidates.subgraph_rows import SOURCE, Indices, indices, market_frames, position_frames
 from flows.clients.graphql import Subgraph
 from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.pipeline import Mark, Run
 
 if TYPE_CHECKING:
     from data.store.store import Store
@@ -65,12 +64,11 @@ def require_same_chain(subgraph: Subgraph, head: Any, block: Block) -> None:
 
 
 def from_subgraph(
-    store: Store,
+    run: Run,
     open_subgraph: Callable[[], Subgraph],
     which: KnownSubgraph,
     provider: str,
     block: Block,
-    run_id: str,
     *,
     shards: Sequence[str] = aave_subgraph.SHARDS,
     go_on: bool = False,
@@ -93,57 +91,51 @@ def from_subgraph(
                 "Nothing was written"
             )
     by_asset = {reserve.asset: indices(reserve, which.version, block.time) for reserve in reserves}
-    kept = store.checkpoint(SOURCE, which.id) or {}
+    kept = run.store.checkpoint(SOURCE, which.id) or {}
     done: list[str] = kept.get("shards", []) if go_on and kept.get("hash") == block.hash else []
     if not done:
-        store.write_batch(SOURCE, f"{which.id}:{block.number}", market_frames(which, block, reserves, emodes), run_id)
-    positions = _stored(store, which, block, done)
+        run.write(SOURCE, f"{which.id}:{block.number}", market_frames(which, block, reserves, emodes))
+    positions = _stored(run.store, which, block, done)
     progress(len(done))
     left = [] if "" in done else [shard for shard in shards if shard not in done]
     for shard, found in aave_subgraph.fetch_positions(open_subgraph, which, provider, block.number, left):
         done = [*done, shard]
-        _keep(store, which, block, found.values(), by_asset, done, run_id)
+        _keep(run, which, block, found.values(), by_asset, done)
         positions += [replace(p, body="") for p in found.values()]  # the text is stored, and half of the memory
         progress(1)
-    _drop_others(store, which, block, positions, by_asset, run_id)
+    _drop_others(run, which, block, positions, by_asset)
     return Indexed(reserves, positions)
 
 
 def _keep(
-    store: Store,
+    run: Run,
     which: KnownSubgraph,
     block: Block,
     found: Iterable[GraphPosition],
     by_asset: dict[str, Indices],
     done: list[str],
-    run_id: str,
 ) -> None:
     """A shard and the note that it is complete, together or not at all."""
-    import pandas as pd
-
     frames = position_frames(which, block, found, by_asset)
     frames = {table: frame for table, frame in frames.items() if len(frame)}
-    value = json.dumps({"block": block.number, "hash": block.hash, "shards": done}, sort_keys=True)
-    mark = {"source": SOURCE, "key": which.id, "value": value, "updated_at": int(time.time())}
-    frames["ingest_checkpoint"] = pd.DataFrame([mark])
-    store.write_batch(SOURCE, f"{which.id}:{block.number}:{done[-1]}", frames, run_id)
+    come_to = Mark(SOURCE, which.id, {"block": block.number, "hash": block.hash, "shards": done})
+    run.write(SOURCE, f"{which.id}:{block.number}:{done[-1]}", frames, marks=[come_to])
 
 
 def _drop_others(
-    store: Store,
+    run: Run,
     which: KnownSubgraph,
     block: Block,
     positions: list[GraphPosition],
     by_asset: dict[str, Indices],
-    run_id: str,
 ) -> None:
     """Remove staged holdings of the block that an earlier run met and this one did not."""
     at = (which.market, block.number)
-    stored = store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
+    stored = run.store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
     if stored != len(positions):
         staged = position_frames(which, block, positions, by_asset)["stg_graph_account_positions"]
-        store.write_batch(SOURCE, f"{which.id}:{block.number}:all", {"stg_graph_account_positions": staged}, run_id,
-                          scope={"market": which.market, "block": block.number})  # fmt: skip
+        run.write(SOURCE, f"{which.id}:{block.number}:all", {"stg_graph_account_positions": staged},
+                  scope={"market": which.market, "block": block.number})  # fmt: skip
 
 
 def _stored(store: Store, which: KnownSubgraph, block: Block, done: list[str]) -> list[GraphPosition]:

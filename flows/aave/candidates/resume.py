@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from typing import TYPE_CHECKING
 
 from flows.aave.candidates.accounts import SOURCE, forget
@@ -14,26 +12,27 @@ if TYPE_CHECKING:
     from flows.aave.place import Place
     from flows.clients.block_reader import Block
     from flows.clients.json_rpc import JsonRpc
+    from flows.pipeline import Run
 
 
-def begin(store: Store, place: Place, block: Block, candidates: str, run_id: str) -> None:
+def begin(run: Run, place: Place, block: Block, candidates: str) -> None:
     """Note the block that is read now; what another block left unfinished is dropped."""
-    before = store.checkpoint(SOURCE, place.market) or {}
+    before = run.store.checkpoint(SOURCE, place.market) or {}
     if before.get("hash") != block.hash:
-        forget(store, place.market, run_id)
-    _note(store, place, block, {"candidates": candidates, "state": "running"}, run_id)
+        forget(run, place.market)
+    _note(run, place, block, {"candidates": candidates, "state": "running"})
 
 
-def end(store: Store, place: Place, block: Block, run_id: str) -> None:
+def end(run: Run, place: Place, block: Block) -> None:
     """The read is stored as a snapshot: nothing is left to go on with."""
-    forget(store, place.market, run_id)
-    _note(store, place, block, {"state": "done"}, run_id)
+    forget(run, place.market)
+    _note(run, place, block, {"state": "done"})
 
 
-def refuse(store: Store, place: Place, block: Block, run_id: str) -> None:
+def refuse(run: Run, place: Place, block: Block) -> None:
     """What was read was refused: the next run begins anew, with new answers."""
-    forget(store, place.market, run_id)
-    _note(store, place, block, {"state": "refused"}, run_id)
+    forget(run, place.market)
+    _note(run, place, block, {"state": "refused"})
 
 
 def unfinished(store: Store, rpc: JsonRpc, place: Place, candidates: str, which: str | int) -> Block | None:
@@ -55,10 +54,6 @@ def unfinished(store: Store, rpc: JsonRpc, place: Place, candidates: str, which:
     return block if whole else None
 
 
-def _note(store: Store, place: Place, block: Block, state: dict[str, object], run_id: str) -> None:
-    import pandas as pd
-
-    value = json.dumps({"block": block.number, "hash": block.hash} | state, sort_keys=True)
-    mark = {"source": SOURCE, "key": place.market, "value": value, "updated_at": int(time.time())}
-    key = f"{place.market}:{block.number}:{state['state']}"
-    store.write_batch(SOURCE, key, {"ingest_checkpoint": pd.DataFrame([mark])}, run_id)
+def _note(run: Run, place: Place, block: Block, state: dict[str, object]) -> None:
+    batch = f"{place.market}:{block.number}:{state['state']}"
+    run.mark(SOURCE, place.market, {"block": block.number, "hash": block.hash} | state, batch=batch)

@@ -9,7 +9,6 @@ and the differences are kept in `fact_validation`.
 
 from __future__ import annotations
 
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,9 @@ from flows.aave.address_book import V2
 from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
 from flows.aave.place import require_one_chain
 from flows.errors import ConfigurationError, CrossCheckFailed
-from flows.pipeline import recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
-    from data.store.store import Store
     from flows.aave.candidates.agreement import Comparison, Shortfall
     from flows.aave.candidates.estimate import Estimate
     from flows.aave.candidates.names import Indexed
@@ -92,11 +90,11 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
             "node": settings.redacted(url),
         }  # fmt: skip
         try:
-            with recorded(store, "aave-market", parameters) as run_id:
+            with recorded(store, "aave-market", parameters) as run:
                 try:
-                    return _read(store, job, block, takes.shards, go_on, run_id)
+                    return _read(run, job, block, takes.shards, go_on)
                 except CrossCheckFailed:
-                    refuse(store, job.place, block, run_id)
+                    refuse(run, job.place, block)
                     raise
         except AccountsMissing as missing:
             if not arguments.scan_when_short:
@@ -110,7 +108,7 @@ def said_first(job: Job, block: Block, takes: Estimate) -> str:
     return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
 
 
-def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bool, run_id: str) -> str:
+def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) -> str:
     from flows.aave.candidates import accounts as verified_reading
     from flows.aave.candidates import agreement as route_checks
     from flows.aave.candidates import names as candidates
@@ -118,21 +116,21 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bo
     from flows.aave.reading import checked, open_market, progress_bar
 
     place, arguments = job.place, job.arguments
-    require_one_chain(store, place)
-    verified_resume.begin(store, place, block, arguments.candidates, run_id)
+    require_one_chain(run.store, place)
+    verified_resume.begin(run, place, block, arguments.candidates)
     at = open_market(job.rpc, place, block.number, concurrency=concurrency())
     indexed = None
     wanted: dict[str, Any] = dict.fromkeys(job.listed)
     if job.which is not None:
         with progress_bar("subgraph", "shard", len(shards)) as bar:
             indexed = candidates.from_subgraph(
-                store, job.open_subgraph, job.which, place.provider, block, run_id,
+                run, job.open_subgraph, job.which, place.provider, block,
                 shards=shards, go_on=go_on, progress=bar.update,
             )  # fmt: skip
         wanted = _tokens_held(indexed, at)
     with progress_bar("accounts", "account", len(wanted)) as bar:
         read = verified_reading.read_accounts(
-            store, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, run_id, bar.update,
+            run, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, bar.update,
             emodes=at.contracts.protocol != V2,
         )  # fmt: skip
 
@@ -143,18 +141,18 @@ def _read(store: Store, job: Job, block: Block, shards: Sequence[str], go_on: bo
             MARKETS: route_checks.compare_reserves(indexed.reserves, at.reserves),
             HOLDINGS: route_checks.compare_positions(indexed.positions, read.accounts, at.reserves),
         }
-    _note(store, place.market, block, compared, missing, run_id)
+    _note(run, place.market, block, compared, missing)
     route_checks.require_complete(missing, arguments.max_missing)
     for table, most in ((MARKETS, route_checks.MOST_RESERVES_APART), (HOLDINGS, arguments.max_disagreement)):
         route_checks.require_agreement(compared.get(table, []), most, f"{table} of the subgraph and the chain")
 
     state = checked(at, read.accounts, complete=not missing)
     if arguments.spot_check > 0:
-        _ask_the_api(store, state, arguments.spot_check, run_id)
+        _ask_the_api(run, state, arguments.spot_check)
     reading = storing.Reading(state=state, n_read=len(read.accounts), key=_key(at))
-    report = storing.write(store, reading, run_id)
-    verified_resume.end(store, place, block, run_id)
-    unmapped = "" if at.contracts.protocol == V2 else storing.map_assets(store, place.market, run_id)
+    report = storing.write(run, reading)
+    verified_resume.end(run, place, block)
+    unmapped = "" if at.contracts.protocol == V2 else storing.map_assets(run, place.market)
     fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
     said = [storing.described(place, reading, report), fast]
     return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
@@ -187,36 +185,29 @@ def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
     return held
 
 
-def _ask_the_api(store: Store, state: MarketState, n_accounts: int, run_id: str) -> None:
+def _ask_the_api(run: Run, state: MarketState, n_accounts: int) -> None:
     from flows.aave.candidates import second_opinion as api_checks
     from flows.aave.candidates.api import AaveApi
 
     with AaveApi.from_environment() as api:
         assert isinstance(api, AaveApi)
         second = api_checks.spot_check(api, state, n_accounts)
-    _note(store, state.market, state.block, second, [], run_id, routes="aave_api")
+    _note(run, state.market, state.block, second, [], routes="aave_api")
     api_checks.require_second_opinion(second)
 
 
 def _note(
-    store: Store,
+    run: Run,
     market: str,
     block: Block,
     compared: dict[str, list[Comparison]],
     missing: Iterable[Shortfall],
-    run_id: str,
     routes: str = "verified_path",
 ) -> None:
     """Keep what did not agree, also when the run is refused for it."""
-    import pandas as pd
-
     from flows.aave.candidates.agreement import findings
 
-    rows = findings(compared, missing)
-    if rows:
-        key = f"{market}:{block.number}"
-        at = {"run_id": run_id, "source": routes, "batch_key": key, "checked_at": int(time.time())}
-        store.write_batch(routes, key, {"fact_validation": pd.DataFrame([row | at for row in rows])}, run_id)
+    run.finding(routes, f"{market}:{block.number}", *findings(compared, missing))
 
 
 def _key(at: MarketAt) -> str:

@@ -23,6 +23,7 @@ from flows.clients.json_rpc import JsonRpc
 from flows.clients.new_heads import NewHeads
 from flows.continuous import Stop
 from flows.errors import ConfigurationError, MalformedAnswer
+from flows.pipeline import Run
 from tests.flows.chain.canonical import canonical, chain_of, chain_told
 from tests.flows.chain.fake_chain import FakeChain
 from tests.flows.chain.fake_socket import FakeSocket, until
@@ -38,7 +39,7 @@ def store(own_warehouse: Path) -> Iterator[Store]:
 
 def follower(store: Store, chain: FakeChain, **options: Any) -> Follower:
     rpc = JsonRpc(chain.url, attempts=2, sleep=lambda seconds: None)
-    return Follower(store, ChainNode(rpc), CHAIN, "test", size=4, threads=2, **options)
+    return Follower(Run(store, "test"), ChainNode(rpc), CHAIN, size=4, threads=2, **options)
 
 
 def assert_as_a_backfill(store: Store, chain: FakeChain, tmp_path: Path, first: int, confirmations: int = 0) -> None:

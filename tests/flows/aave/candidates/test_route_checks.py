@@ -127,7 +127,7 @@ def test_what_did_not_agree_becomes_rows_of_fact_validation():
 
     rows = route_checks.findings({"t": different.values()}, missing)
 
-    assert [(r["table_name"], r["check_name"], r["column_name"], r["n_failed"], r["n_rows"]) for r in rows] == [
+    assert [tuple(row)[:5] for row in rows] == [
         ("t", "routes agree", "scaled_supply", 1, 2), ("t", "routes equal up to rounding", "scaled_supply", 1, 2),
         ("stg_positions", "holders complete: USDC", "scaled_supply", 1, 1),
     ]  # fmt: skip
