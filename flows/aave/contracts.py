@@ -136,7 +136,7 @@ def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
     """Ask the PoolAddressesProvider for the rest. Raises `SourceRefused` for no contract or an unknown revision."""
     getters = (abis.GET_POOL, abis.GET_PRICE_ORACLE, abis.GET_POOL_DATA_PROVIDER)
     try:
-        pool, oracle, data_provider = reader.read([Call(provider, getter, about="the provider") for getter in getters])
+        pool, oracle, data_provider = (reader.one(Call(provider, getter, about="the provider")) for getter in getters)
     except MalformedAnswer:
         if reader.has_code(provider):
             raise
@@ -147,9 +147,8 @@ def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
     for name, address in (("pool", pool), ("price oracle", oracle)):
         if address == NO_CONTRACT:
             raise SourceRefused(f"the PoolAddressesProvider {provider} has no {name} at block {reader.block.number}")
-    revision, unit = reader.read([
-        Call(pool, abis.POOL_REVISION, about="the pool"), Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"),
-    ])  # fmt: skip
+    revision = reader.one(Call(pool, abis.POOL_REVISION, about="the pool"))
+    unit = reader.one(Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"))
     if revision not in REVISIONS:
         known = ", ".join(f"{number} ({name})" for number, name in REVISIONS.items())
         raise SourceRefused(

@@ -37,6 +37,18 @@ class Function:
     def name(self) -> str:
         return self.signature.partition("(")[0]
 
+    @property
+    def abi(self) -> dict[str, Any]:
+        """The entry that this function has in a JSON ABI."""
+        inputs = self.signature.partition("(")[2].removesuffix(")")
+        if "(" in inputs:
+            raise ValueError(f"{self.signature}: tuples among the inputs are not written as JSON here")
+        return {
+            "type": "function", "name": self.name, "stateMutability": "view",
+            "inputs": [{"name": "", "type": kind} for kind in inputs.split(",") if kind],
+            "outputs": [{"name": "", "type": kind} for kind in self.outputs],
+        }  # fmt: skip
+
     def encode(self, *args: str | int) -> str:
         """Call data; arguments are addresses and unsigned integers only, one word each."""
         return self.selector + "".join(f"{a:064x}" if isinstance(a, int) else f"{a[2:]:0>64}" for a in args)

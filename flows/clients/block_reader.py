@@ -9,8 +9,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
+from eth_utils import to_checksum_address
+from web3.exceptions import BadFunctionCallOutput
+
 from flows.clients.abis import Function, WrongShape, aggregate3_answers, aggregate3_data
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.clients.web3_provider import contract_at, web3_of
 from flows.errors import MalformedAnswer, SourceRefused
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
@@ -119,6 +123,7 @@ class BlockReader:
         self._size = ChunkSize(chunk)
         self._sizes: dict[int, ChunkSize] = {}
         self._multicall = multicall
+        self._web3 = web3_of(rpc)
         self.uses_multicall = self.has_code(multicall)
 
     def has_code(self, address: str) -> bool:
@@ -128,7 +133,22 @@ class BlockReader:
             raise self._refused(exc, f"eth_getCode of {address}") from exc
 
     def one(self, call: Call) -> Any:
-        return self.read([call])[0]
+        """The decoded answer of one call, through web3's contract object; addresses in lower case.
+
+        Raises like `read`. Its arguments and outputs are of plain types: no names are resolved.
+        """
+        contract = contract_at(self._web3, call.to, [call.function])
+        args = [to_checksum_address(arg) if isinstance(arg, str) else arg for arg in call.args]
+        try:
+            answer = contract.functions[call.function.name](*args).call(block_identifier=self.block.number)
+        except RpcError as exc:
+            return self.decoded(call, self._bytes(call, exc))
+        except BadFunctionCallOutput as exc:
+            raise MalformedAnswer(
+                f"{call} answers something that is not ({', '.join(call.function.outputs)}) at block "
+                f"{self.block.number}: {exc}"
+            ) from exc
+        return _plain(answer)
 
     def read(
         self,
@@ -247,6 +267,13 @@ def _hex_bytes(answer: Any) -> bytes:
         return bytes.fromhex(answer[2:])
     except ValueError as exc:
         raise WrongShape(f"expected hexadecimal bytes, found {answer!r:.80}") from exc
+
+
+def _plain(answer: Any) -> Any:
+    """As `Function.decode` gives it: lower-case addresses, lists of them."""
+    if isinstance(answer, list | tuple):
+        return [_plain(item) for item in answer]
+    return answer.lower() if isinstance(answer, str) else answer
 
 
 def calls_for(subjects: Iterable[tuple[str, str]], to: str, function: Function) -> list[Call]:
