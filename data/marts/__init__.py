@@ -20,6 +20,8 @@ Where a newer input can make rows disappear, `-- scope: market from fact_snapsho
 new rows of `fact_snapshot` the SELECT returns all there is, so other rows of these markets are removed. In place of the
 table there may be a SELECT in brackets that gives these columns and `batch`.
 
+A file may stand for several tables that are alike but for a word (`data.marts.template`).
+
 `data.marts.functions` has the functions that the SELECTs may use beside those of SQLite.
 
 A table is built anew when its file changed, when an input was built anew, or when an input lost rows and there is no

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import MartFailed
+from data.marts.template import filled
 from data.schemas.tables import BATCH, tables
 
 FOLDER = Path(__file__).resolve().parent
@@ -28,7 +29,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One file: the table it makes, the tables it reads, its SELECT, and one line on what it is."""
+    """What a file makes: the table, the tables it reads, its SELECT, and one line on what it is."""
 
     name: str
     reads: tuple[str, ...]
@@ -39,7 +40,7 @@ class Target:
 
     @property
     def sha256(self) -> str:
-        """Digest of the whole file: another one builds the table anew."""
+        """Digest of all that makes the table: another one builds the table anew."""
         said = f"{self.name}|{','.join(self.reads)}|{self.scope}|{self.sql}"
         return hashlib.sha256(said.encode()).hexdigest()
 
@@ -51,10 +52,11 @@ def targets(folder: Path = FOLDER) -> dict[str, Target]:
         if path.parent.name == "views":
             continue
         file = path.relative_to(folder).as_posix()
-        target = parse(file, path.read_text(encoding="utf-8"))
-        if target.name in found:
-            raise MartFailed(f"{file}: makes {target.name}, which {found[target.name].file} makes already")
-        found[target.name] = target
+        for text in filled(file, path.read_text(encoding="utf-8")):
+            target = parse(file, text)
+            if target.name in found:
+                raise MartFailed(f"{file}: makes {target.name}, which {found[target.name].file} makes already")
+            found[target.name] = target
     graph = {name: sorted(set(target.reads) & set(found) - {name}) for name, target in found.items()}
     try:
         order = list(graphlib.TopologicalSorter(graph).static_order())
@@ -77,7 +79,7 @@ def with_inputs(names: list[str], known: Mapping[str, Target]) -> list[str]:
 
 
 def parse(file: str, text: str) -> Target:
-    """One file. Raises `MartFailed` when its header is incomplete or names a table that has no schema."""
+    """One text. Raises `MartFailed` when its header is incomplete or names a table that has no schema."""
     said: dict[str, str] = {}
     about, lines = [], text.splitlines()
     while lines and (not lines[0].strip() or lines[0].startswith("--")):

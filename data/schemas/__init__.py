@@ -3,26 +3,17 @@
 Names say the layer: `raw_` as received, `stg_` typed and deduplicated, `dim_`, `fact_`, `mart_` served. What SQL makes
 of other tables is described in `data.marts`.
 
-A model's `Config.unique` is the table's primary key. A field with `provenance` in its metadata (such as `ingested_at`)
-tells how a row arrived, is no part of its content, and is filled in by the store when a frame leaves it out. In
-`Config.metadata`:
-
-`"optional"`  nullable columns that a frame may leave out
-`"sealed"`    rows are written once and never changed
-`"append"`    rows are only ever added: `unique` is the natural key, the primary key is that and `batch`. The newest row
-              again is nothing, a row with other content is a further row; staging takes the newest batch of a natural
-              key. Needs the fields `content_sha256()` and `batch()`, which the store fills in; `batch` is indexed
-`"indexes"`   further indexes, each a list of columns
-`"time"`      column with the time a row speaks of, by which its freshness is measured; left out, the first of
-              `data.schemas.tables.TIMES` that the table has
+A model names its key and what may happen to its rows in the line of its class (`data.schemas.model.TableModel`). A
+field with `provenance` in its metadata (such as `ingested_at`) tells how a row arrived, is no part of its content, and
+is filled in by the store when a frame leaves it out; most come from the bases in `data.schemas.model`. A module holds
+the tables of one subject, whatever their layer.
 """
 
 from __future__ import annotations
 
-import pandera.pandas as pa
-
 from data.schemas import (
     aave,
+    accounts,
     calibrations,
     chain,
     compound,
@@ -35,11 +26,10 @@ from data.schemas import (
     quarantine,
     results,
     runs,
-    served,
-    staged,
 )
+from data.schemas.model import TableModel
 
-SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
+SCHEMAS: dict[str, type[TableModel]] = {
     "fact_batch": runs.Batches,
     "fact_batch_rows": runs.BatchRows,
     "fact_snapshot": aave.Snapshots,
@@ -47,15 +37,15 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_aave_emodes": aave.EModes,
     "raw_aave_user_accounts": aave.UserAccounts,
     "stg_positions": aave.Positions,
-    "stg_aave_terms": staged.AaveTerms,
-    "stg_account_health": staged.AccountHealth,
-    "stg_wallet_now": staged.WalletNow,
-    "stg_wallet_daily": staged.WalletDaily,
-    "dim_market": served.Markets,
-    "dim_block_day": served.BlockDays,
-    "mart_current_collateral_positions": served.CollateralPositions,
-    "mart_position_risk": served.PositionRisk,
-    "mart_freshness": served.Freshness,
+    "stg_aave_terms": accounts.AaveTerms,
+    "stg_account_health": accounts.AccountHealth,
+    "stg_wallet_now": accounts.WalletNow,
+    "stg_wallet_daily": accounts.WalletDaily,
+    "dim_market": accounts.Markets,
+    "dim_block_day": accounts.BlockDays,
+    "mart_current_collateral_positions": accounts.CollateralPositions,
+    "mart_position_risk": accounts.PositionRisk,
+    "mart_freshness": runs.Freshness,
     "raw_aave_holders": aave.Holders,
     "ingest_checkpoint": aave.Checkpoints,
     "raw_chain_blocks": chain.Blocks,
@@ -76,7 +66,7 @@ SCHEMAS: dict[str, type[pa.DataFrameModel]] = {
     "raw_binance_klines": prices.BinanceKlines,
     "raw_binance_ticker": prices.BinanceTickers,
     "raw_binance_exchange_info": prices.BinanceExchangeInfo,
-    "stg_prices": staged.StagedPrices,
+    "stg_prices": prices.StagedPrices,
     "raw_defillama_protocol": protocols.DefiLlamaProtocol,
     "raw_defillama_protocols": protocols.DefiLlamaProtocols,
     "raw_defillama_chain_tvl": protocols.DefiLlamaChainTvl,

@@ -13,7 +13,6 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
-    batch,
     block_hash,
     bps,
     document,
@@ -21,7 +20,6 @@ from data.schemas.fields import (
     ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     sha256,
@@ -29,9 +27,16 @@ from data.schemas.fields import (
     uint,
     written_by,
 )
+from data.schemas.model import DAY, Numbered, Read, TableModel
 
 
-class Snapshots(pa.DataFrameModel):
+class Snapshots(
+    Numbered,
+    key=["market", "block"],
+    optional=["protocol", "read_mode", "base_block"],
+    indexes=[["batch"]],
+    late_after=2 * DAY,
+):
     """`fact_snapshot`: one row for each (market, block) read, with the row counts that make it complete."""
 
     market: Series[str] = name("market name, an address-book name or the sample's")
@@ -69,16 +74,14 @@ class Snapshots(pa.DataFrameModel):
     snapshot_hash: Series[str] = sha256("digest of the content of the snapshot's rows (data.snapshot.content_hash)")
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block"]  # noqa: RUF012
-        metadata = {"optional": ["protocol", "read_mode", "base_block"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class Reserves(pa.DataFrameModel):
+class Reserves(
+    Read,
+    key=["market", "block", "asset"],
+    optional=["optimal_usage_ratio", "base_rate", "slope1", "slope2"],
+    late_after=2 * DAY,
+):
     """`raw_aave_reserves`: configuration, indices, rates, supplies and oracle price of each reserve at a block."""
 
     market: Series[str] = name("market name")
@@ -125,18 +128,9 @@ class Reserves(pa.DataFrameModel):
     )  # fmt: skip
     price_source: Series[str] = address("price feed or adapter of the reserve")
     price_description: Series[str] = text("description() of the feed, empty where it has none")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "asset"]  # noqa: RUF012
-        metadata = {"optional": ["optimal_usage_ratio", "base_rate", "slope1", "slope2"]}  # noqa: RUF012
 
 
-class EModes(pa.DataFrameModel):
+class EModes(Numbered, key=["market", "block", "emode_id"]):
     """`raw_aave_emodes`: e-mode categories at a block. Bit i of a bitmap is the reserve with id i."""
 
     market: Series[str] = name("market name")
@@ -152,15 +146,13 @@ class EModes(pa.DataFrameModel):
     borrowable_bitmap: Series[str] = uint("reserves that may be borrowed in the category", "bitmap")
     ltvzero_bitmap: Series[str] = uint("reserves of the category with loan to value 0", "bitmap")
     isolated: Series[np.int64] = flag("v3.7: collateral outside the category gives no borrowing power")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "emode_id"]  # noqa: RUF012
 
 
-class UserAccounts(pa.DataFrameModel):
+class UserAccounts(
+    Numbered,
+    key=["market", "block", "account"],
+    optional=["total_collateral_base", "total_debt_base", "health_factor_raw"],
+):
     """`raw_aave_user_accounts`: every account that holds an aToken or a debt token at a block."""
 
     market: Series[str] = name("market name")
@@ -178,16 +170,9 @@ class UserAccounts(pa.DataFrameModel):
     health_factor_raw: Series[pd.StringDtype] = uint(
         "getUserAccountData, where it was read; 2**256 - 1 without debt", "wad", nullable=True
     )
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "account"]  # noqa: RUF012
-        metadata = {"optional": ["total_collateral_base", "total_debt_base", "health_factor_raw"]}  # noqa: RUF012
 
 
-class Positions(pa.DataFrameModel):
+class Positions(Numbered, key=["market", "block", "account", "asset"]):
     """`stg_positions`: each account's supply and debt in each reserve, brought to the block's time."""
 
     market: Series[str] = name("market name")
@@ -202,15 +187,9 @@ class Positions(pa.DataFrameModel):
     is_collateral: Series[np.int64] = flag("supply is enabled as collateral; flags decide, not balances")
     supply: Series[np.float64] = real("supply_raw as a float", "tokens", ge=0)
     debt: Series[np.float64] = real("debt_raw as a float", "tokens", ge=0)
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "account", "asset"]  # noqa: RUF012
 
 
-class Holders(pa.DataFrameModel):
+class Holders(TableModel, key=["market", "token", "account"]):
     """`raw_aave_holders`: every account that ever received an aToken or debt token, as the log scan found it."""
 
     market: Series[str] = name("market name")
@@ -221,21 +200,11 @@ class Holders(pa.DataFrameModel):
         description="block of the first event that names it", metadata={"unit": "block", "provenance": True}, ge=0
     )
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "token", "account"]  # noqa: RUF012
 
-
-class Checkpoints(pa.DataFrameModel):
+class Checkpoints(TableModel, key=["source", "key"]):
     """`ingest_checkpoint`: how far a resumable scan has come."""
 
     source: Series[str] = name("source of the scan")
     key: Series[str] = name("what is scanned")
     value: Series[str] = document("state to resume from")
     updated_at: Series[np.int64] = seconds("when it was written")
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["source", "key"]  # noqa: RUF012

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, flag, ingested_at, integer, name, seconds, sha256, written_by
+from data.schemas.model import TableModel
 
 
-class Calibrations(pa.DataFrameModel):
+class Calibrations(TableModel, key=["calibration_id"]):
     """`fact_calibration`: one fit of volatility and correlation. Equal inputs and method give the equal id."""
 
     calibration_id: Series[str] = sha256("digest of the method, the factors and every price of the window")
@@ -24,8 +24,3 @@ class Calibrations(pa.DataFrameModel):
     correlation: Series[str] = document("correlation matrix of the factors")
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["calibration_id"]  # noqa: RUF012

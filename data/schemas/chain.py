@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas import fields
 from data.schemas.fields import (
-    batch,
     document,
     flag,
     integer,
@@ -29,6 +27,7 @@ from data.schemas.fields import (
     text,
     uint,
 )
+from data.schemas.model import Numbered
 
 HEX = r"0x([0-9a-f]{2})*"
 SIGNED = r"-?\d{1,78}"
@@ -56,7 +55,30 @@ def _orphaned():
     return flag("1 when the block is no longer part of the chain")
 
 
-class Blocks(pa.DataFrameModel):
+class Blocks(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash"],
+    sealed=True,
+    optional=[
+        "nonce",
+        "sha3_uncles",
+        "logs_bloom",
+        "transactions_root",
+        "state_root",
+        "receipts_root",
+        "mix_hash",
+        "difficulty",
+        "total_difficulty",
+        "size",
+        "extra_data",
+        "base_fee_per_gas",
+        "withdrawals_root",
+        "withdrawals",
+        "blob_gas_used",
+        "excess_blob_gas",
+        "parent_beacon_block_root",
+    ],
+):
     """`raw_chain_blocks`: block headers."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -86,23 +108,22 @@ class Blocks(pa.DataFrameModel):
     parent_beacon_block_root: Series[str] = fields.block_hash("root of the beacon block (EIP-4788)", nullable=True)
     transaction_count: Series[np.int64] = integer("number of transactions", "transactions")
     source: Series[str] = name("where it was read")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "sealed": True,
-            "optional": [
-                "nonce", "sha3_uncles", "logs_bloom", "transactions_root", "state_root", "receipts_root", "mix_hash",
-                "difficulty", "total_difficulty", "size", "extra_data", "base_fee_per_gas", "withdrawals_root",
-                "withdrawals", "blob_gas_used", "excess_blob_gas", "parent_beacon_block_root",
-            ],
-        }  # fmt: skip
 
 
-class Transactions(pa.DataFrameModel):
+class Transactions(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "transaction_index"],
+    sealed=True,
+    optional=[
+        "to_address",
+        "gas_price",
+        "transaction_type",
+        "max_fee_per_gas",
+        "max_priority_fee_per_gas",
+        "max_fee_per_blob_gas",
+        "blob_versioned_hashes",
+    ],
+):
     """`raw_chain_transactions`: transactions of blocks."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -125,22 +146,25 @@ class Transactions(pa.DataFrameModel):
     max_fee_per_blob_gas: Series[str] = uint("most for blob gas (EIP-4844)", "wei per gas", nullable=True)
     blob_versioned_hashes: Series[str] = document("hashes of the blobs (EIP-4844)", nullable=True)
     source: Series[str] = name("where it was read")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "transaction_index"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "sealed": True,
-            "optional": [
-                "to_address", "gas_price", "transaction_type", "max_fee_per_gas", "max_priority_fee_per_gas",
-                "max_fee_per_blob_gas", "blob_versioned_hashes",
-            ],
-        }  # fmt: skip
 
 
-class Receipts(pa.DataFrameModel):
+class Receipts(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "transaction_index"],
+    sealed=True,
+    optional=[
+        "contract_address",
+        "root",
+        "status",
+        "effective_gas_price",
+        "blob_gas_used",
+        "blob_gas_price",
+        "l1_fee",
+        "l1_gas_used",
+        "l1_gas_price",
+        "l1_fee_scalar",
+    ],
+):
     """`raw_chain_receipts`: what came of each transaction. `root` before Byzantium, `status` since."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -162,22 +186,14 @@ class Receipts(pa.DataFrameModel):
     l1_fee_scalar: Series[str] = text("its factor as received, a decimal, on such rollups", "factor", nullable=True)
     log_count: Series[np.int64] = integer("number of logs", "logs")
     source: Series[str] = name("where it was read")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "transaction_index"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "sealed": True,
-            "optional": [
-                "contract_address", "root", "status", "effective_gas_price", "blob_gas_used", "blob_gas_price",
-                "l1_fee", "l1_gas_used", "l1_gas_price", "l1_fee_scalar",
-            ],
-        }  # fmt: skip
 
 
-class Logs(pa.DataFrameModel):
+class Logs(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "log_index"],
+    sealed=True,
+    optional=["topic0", "topic1", "topic2", "topic3"],
+):
     """`raw_chain_logs`: event logs."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -193,16 +209,14 @@ class Logs(pa.DataFrameModel):
     topic3: Series[str] = fields.block_hash("fourth topic", nullable=True)
     data: Series[str] = _bytes("data")
     source: Series[str] = name("where it was read")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
-        metadata = {"sealed": True, "optional": ["topic0", "topic1", "topic2", "topic3"]}  # noqa: RUF012
 
 
-class ChainBlocks(pa.DataFrameModel):
+class ChainBlocks(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash"],
+    optional=["base_fee_per_gas"],
+    indexes=[["batch"], ["chain_id", "timestamp"]],
+):
     """`stg_chain_blocks`: every block that was read whole, with all its logs, and whether it still counts."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -215,16 +229,14 @@ class ChainBlocks(pa.DataFrameModel):
     gas_used: Series[np.int64] = integer("gas used", "gas")
     base_fee_per_gas: Series[str] = uint("base fee", "wei per gas", nullable=True)
     orphaned: Series[np.int64] = _orphaned()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash"]  # noqa: RUF012
-        metadata = {"optional": ["base_fee_per_gas"], "indexes": [["batch"], ["chain_id", "timestamp"]]}  # noqa: RUF012
 
 
-class TokenTransfers(pa.DataFrameModel):
+class TokenTransfers(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "log_index", "item"],
+    optional=["operator", "token_id"],
+    indexes=[["batch"]],
+):
     """`stg_token_transfers`: movements of ERC-20, ERC-721 and ERC-1155 tokens.
 
     `indexed_arguments` is how many of the three arguments the log holds as topics. Two are standard for ERC-20, three
@@ -248,16 +260,14 @@ class TokenTransfers(pa.DataFrameModel):
     amount: Series[str] = uint("how much, in the token's smallest unit; 1 for ERC-721", "raw")
     indexed_arguments: Series[np.int64] = integer("arguments held as topics", "arguments")
     orphaned: Series[np.int64] = _orphaned()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "log_index", "item"]  # noqa: RUF012
-        metadata = {"optional": ["operator", "token_id"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class Primitives(pa.DataFrameModel):
+class Primitives(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "log_index"],
+    optional=["counterparty", "asset", "asset_2", "amount_2"],
+    indexes=[["batch"]],
+):
     """`stg_primitives`: what people did with DeFi protocols, in one shape for all protocols and chains."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -278,16 +288,14 @@ class Primitives(pa.DataFrameModel):
     asset_2: Series[str] = fields.address("second asset: the collateral seized, for liquidations", nullable=True)
     amount_2: Series[str] = uint("amount of the second asset", "raw", nullable=True)
     orphaned: Series[np.int64] = _orphaned()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
-        metadata = {"optional": ["counterparty", "asset", "asset_2", "amount_2"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class DexSwaps(pa.DataFrameModel):
+class DexSwaps(
+    Numbered,
+    key=["chain_id", "block_number", "block_hash", "log_index"],
+    optional=["sqrt_price_x96", "liquidity", "tick"],
+    indexes=[["batch"]],
+):
     """`stg_dex_swaps`: swaps, amounts as changes of the pool's balances (what the pool pays is negative)."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -309,16 +317,9 @@ class DexSwaps(pa.DataFrameModel):
         in_range={"min_value": -887_272, "max_value": 887_272},
     )  # fmt: skip
     orphaned: Series[np.int64] = _orphaned()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "block_hash", "log_index"]  # noqa: RUF012
-        metadata = {"optional": ["sqrt_price_x96", "liquidity", "tick"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class TokenTransferHours(pa.DataFrameModel):
+class TokenTransferHours(Numbered, key=["chain_id", "token", "hour"]):
     """`mart_token_transfer_hourly`: transfers of each token by the hour. Sums are doubles; staging is exact."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -330,15 +331,9 @@ class TokenTransferHours(pa.DataFrameModel):
     recipients: Series[np.int64] = integer("addresses that received", "addresses")
     amount: Series[np.float64] = real("sum of amounts, in the token's smallest unit, to 15 digits", "raw", ge=0)
     largest: Series[np.float64] = real("largest amount, to 15 digits", "raw", ge=0)
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "token", "hour"]  # noqa: RUF012
 
 
-class AddressActivity(pa.DataFrameModel):
+class AddressActivity(Numbered, key=["chain_id", "block_number", "address"]):
     """`mart_address_activity`: what each address did in each block, as features of later scores.
 
     Up and down of leverage are counted as events: what was borrowed is in `stg_primitives`, and has no common unit.
@@ -360,9 +355,3 @@ class AddressActivity(pa.DataFrameModel):
     leverage_ups: Series[np.int64] = integer("borrows and flash loans", "events")
     leverage_downs: Series[np.int64] = integer("repayments", "events")
     liquidations: Series[np.int64] = integer("times it was liquidated", "events")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "address"]  # noqa: RUF012

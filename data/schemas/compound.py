@@ -9,18 +9,18 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
-    batch,
     flag,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     text,
     uint,
 )
+from data.schemas.model import Read
 
 
-class CompoundMarkets(pa.DataFrameModel):
+class CompoundMarkets(
+    Read, key=["market", "block", "asset"], optional=["close_factor", "exchange_rate", "accrual_block"]
+):
     """`raw_compound_markets`: one row for each cToken of Compound v2, or each asset of a Comet, at a block."""
 
     market: Series[str] = name("market name")
@@ -43,12 +43,3 @@ class CompoundMarkets(pa.DataFrameModel):
         description="v2: block up to which interest is in the stored figures", metadata={"unit": "block"}, ge=0,
         nullable=True,
     )  # fmt: skip
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "asset"]  # noqa: RUF012
-        metadata = {"optional": ["close_factor", "exchange_rate", "accrual_block"]}  # noqa: RUF012

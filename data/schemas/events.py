@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, integer, name, seconds, text
+from data.schemas.model import TableModel
 
 TYPES = ["new_block", "new_raw_dataset", "updated_aggregated_dataset"]
 
 
-class PipelineEvents(pa.DataFrameModel):
+class PipelineEvents(TableModel, key=["event_id"], sealed=True, indexes=[["topic", "event_id"]]):
     """`fact_pipeline_event`: one row for each thing that happened, written in the transaction that made it so."""
 
     event_id: Series[np.int64] = integer("number of the event, from 1, without gaps, in the order of commits", "id")
@@ -20,22 +20,11 @@ class PipelineEvents(pa.DataFrameModel):
     payload: Series[str] = document("what happened; its fields are described in data.events")
     created_at: Series[np.int64] = seconds("when it was written")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["event_id"]  # noqa: RUF012
-        metadata = {"sealed": True, "indexes": [["topic", "event_id"]]}  # noqa: RUF012
 
-
-class PipelineOffsets(pa.DataFrameModel):
+class PipelineOffsets(TableModel, key=["consumer", "topic"]):
     """`pipeline_offset`: the last event that each consumer has dealt with."""
 
     consumer: Series[str] = name("who reads")
     topic: Series[str] = name("topic it reads, * for all")
     last_id: Series[np.int64] = integer("last event dealt with (fact_pipeline_event)", "id")
     updated_at: Series[np.int64] = seconds("when it said so")
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["consumer", "topic"]  # noqa: RUF012

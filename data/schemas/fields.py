@@ -17,6 +17,7 @@ from pandera import extensions
 ADDRESS = r"0x[0-9a-f]{40}"
 HASH32 = r"0x[0-9a-f]{64}"
 SHA256 = r"[0-9a-f]{64}"
+PROTOCOLS = ["aave_v2", "aave_v3", "aave_v4", "compound_v2", "compound_v3"]
 UINT = r"[0-9]{1,78}"
 """uint256 in decimal: 2**256 - 1 has 78 digits."""
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
-    batch,
-    content_sha256,
     document,
     flag,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     text,
     uint,
-    written_by,
 )
+from data.schemas.model import Numbered, Received, TableModel
 
 
-class GraphMarketData(pa.DataFrameModel):
+class GraphMarketData(Received, key=["subgraph", "block", "entity", "entity_id"]):
     """`raw_graph_market_data`: reserves, e-modes or markets of a subgraph at a block, each entity as received."""
 
     subgraph: Series[str] = name("id of the subgraph")
@@ -34,20 +29,9 @@ class GraphMarketData(pa.DataFrameModel):
     entity_id: Series[str] = name("id of the entity", "id")
     body: Series[str] = document("the entity as received, keys sorted")
     source: Series[str] = name("where it was read")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["subgraph", "block", "entity", "entity_id"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class GraphAccountPositions(pa.DataFrameModel):
+class GraphAccountPositions(Received, key=["subgraph", "block", "entity_id"]):
     """`raw_graph_account_positions`: what accounts hold according to a subgraph at a block, as received."""
 
     subgraph: Series[str] = name("id of the subgraph")
@@ -56,20 +40,9 @@ class GraphAccountPositions(pa.DataFrameModel):
     account: Series[str] = address("the account")
     body: Series[str] = document("the entity as received, keys sorted")
     source: Series[str] = name("where it was read")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["subgraph", "block", "entity_id"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class StagedGraphMarketData(pa.DataFrameModel):
+class StagedGraphMarketData(Numbered, key=["market", "block", "asset"], optional=["price_usd"], indexes=[["batch"]]):
     """`stg_graph_market_data`: reserves as a subgraph has them, typed, indices brought to the block's time.
 
     Written beside the raw rows and not by SQL: an index is a product of 256-bit integers.
@@ -101,16 +74,11 @@ class StagedGraphMarketData(pa.DataFrameModel):
     price_raw: Series[str] = uint("the oracle's price as indexed (priceInEth), in units of price_base", "price units")
     price_base: Series[str] = text("USD (8 decimals), ETH (wei), or empty where it is not known", "currency")
     price_usd: Series[np.float64] = real("price_raw in US dollars, where price_base is USD", "USD", nullable=True)
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "asset"]  # noqa: RUF012
-        metadata = {"optional": ["price_usd"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class StagedGraphAccountPositions(pa.DataFrameModel):
+class StagedGraphAccountPositions(
+    Numbered, key=["market", "block", "account", "asset"], optional=["supply_raw", "debt_raw"], indexes=[["batch"]]
+):
     """`stg_graph_account_positions`: holdings as a subgraph has them, balances computed anew for the block's time.
 
     The subgraph's own `current…` balances are of the account's last event and are not used. Written beside the raw
@@ -130,16 +98,9 @@ class StagedGraphAccountPositions(pa.DataFrameModel):
     is_collateral: Series[np.int64] = flag("supply is enabled as collateral")
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
     last_update_timestamp: Series[np.int64] = seconds("last event of the holding")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "account", "asset"]  # noqa: RUF012
-        metadata = {"optional": ["supply_raw", "debt_raw"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class AccountsInProgress(pa.DataFrameModel):
+class AccountsInProgress(TableModel, key=["market", "block", "account"]):
     """`ingest_aave_accounts`: accounts that an unfinished verified read has already read from the chain.
 
     Emptied when the snapshot they belong to is stored.
@@ -153,8 +114,3 @@ class AccountsInProgress(pa.DataFrameModel):
     supply: Series[str] = document("scaled aToken balance by reserve id")
     debt: Series[str] = document("scaled debt by reserve id")
     n_unlisted: Series[np.int64] = integer("balances that the candidates' source did not list", "balances")
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "block", "account"]  # noqa: RUF012

@@ -9,29 +9,30 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     HASH32,
+    PROTOCOLS,
     address,
-    batch,
-    content_sha256,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     text,
     uint,
-    written_by,
 )
 from data.schemas.fields import (
     block_hash as hash32,
 )
+from data.schemas.model import AppendOnly, Numbered, Received, TableModel
 
 EVENT_TYPES = ["borrow", "deposit", "liquidation", "repay", "withdraw", "deficit"]
-PROTOCOLS = ["aave_v2", "aave_v3", "aave_v4", "compound_v2", "compound_v3"]
 KEY = ["chain_id", "block_number", "log_index"]
 
 
-class _Received(pa.DataFrameModel):
+class _Received(
+    Received,
+    key=["source", "market", *KEY],
+    indexes=[["batch"], ["chain_id", "asset"]],
+    optional=["debt_asset", "debt_amount_raw", "usd_e8"],
+):
     """What every raw lending table has. Which of the rows of a block are part of the chain: `raw_lending_blocks`."""
 
     source: Series[str] = name("route: logs of a node, messari:SUBGRAPH, or an outside vendor's name")
@@ -55,21 +56,6 @@ class _Received(pa.DataFrameModel):
     debt_amount_raw: Series[pd.StringDtype] = uint("amount of it", "token units", nullable=True)
     part: Series[np.int64] = integer("further collaterals of one liquidation count from 1, all else is 0", "count")
     usd_e8: Series[pd.StringDtype] = uint("value that the source itself states", "1e-8 USD", nullable=True)
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["source", "market", *KEY]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "append": True,
-            "indexes": [["batch"], ["chain_id", "asset"]],
-            "optional": ["debt_asset", "debt_amount_raw", "usd_e8"],
-        }
 
 
 class ReceivedBorrows(_Received):
@@ -96,7 +82,11 @@ class ReceivedDeficits(_Received):
     """`raw_lending_deficit_events`: debt a protocol gave up, of an account that had no collateral left."""
 
 
-class ReadBlocks(pa.DataFrameModel):
+class ReadBlocks(
+    AppendOnly,
+    key=["source", "market", "chain_id", "block_number"],
+    indexes=[["batch"], ["chain_id", "block_number"], ["block_timestamp"]],
+):
     """`raw_lending_blocks`: blocks in which events were found, by the newest reading; none left: `n_events` 0.
 
     An event counts where its block hash is the one that stands here: a reorganisation is a further row.
@@ -110,21 +100,9 @@ class ReadBlocks(pa.DataFrameModel):
                                               nullable=True, whole_text_matches=HASH32)  # fmt: skip
     block_timestamp: Series[np.int64] = seconds("time of the block")
     n_events: Series[np.int64] = integer("events of the market in it", "events")
-    ingested_at: Series[np.int64] = ingested_at()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["source", "market", "chain_id", "block_number"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "append": True, "indexes": [["batch"], ["chain_id", "block_number"], ["block_timestamp"]],
-        }  # fmt: skip
 
 
-class LendingAssets(pa.DataFrameModel):
+class LendingAssets(Numbered, key=["chain_id", "asset"], optional=["decimals", "series"], indexes=[["batch"]]):
     """`dim_lending_asset`: what a token of the events is called and how its units count, as its contract says."""
 
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
@@ -135,16 +113,9 @@ class LendingAssets(pa.DataFrameModel):
         in_range={"min_value": 0, "max_value": 77}, nullable=True,
     )  # fmt: skip
     series: Series[pd.StringDtype] = text("symbol in dim_prices of the traded price of this very token", nullable=True)
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "asset"]  # noqa: RUF012
-        metadata = {"optional": ["decimals", "series"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class EventPrices(pa.DataFrameModel):
+class EventPrices(AppendOnly, key=["chain_id", "block_number", "asset", "market"], optional=["eth_usd_raw"]):
     """`raw_lending_prices`: what the market's own oracle said of an asset at the block of an event."""
 
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
@@ -155,19 +126,9 @@ class EventPrices(pa.DataFrameModel):
     oracle: Series[str] = address("oracle contract")
     price_raw: Series[str] = uint("price; USD with 8 decimals", "1e-8 USD per token")
     eth_usd_raw: Series[pd.StringDtype] = uint("price of WETH at the same block", "1e-8 USD", nullable=True)
-    ingested_at: Series[np.int64] = ingested_at()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "block_number", "asset", "market"]  # noqa: RUF012
-        metadata = {"append": True, "optional": ["eth_usd_raw"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class LendingEvents(pa.DataFrameModel):
+class LendingEvents(Numbered, key=KEY, indexes=[["batch"], ["wallet"], ["event_type", "block_timestamp"]]):
     """`stg_lending_events`: one row for each event that is part of the chain, whatever route it came by.
 
     Values are NULL where no price at most a day old was known at the time; which one was used, and of when, is said.
@@ -205,13 +166,6 @@ class LendingEvents(pa.DataFrameModel):
     block_timestamp: Series[np.int64] = seconds("time of the block")
     tx_hash: Series[str] = hash32("hash of the transaction")
     source: Series[str] = name("route the row came by")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = KEY
-        metadata = {"indexes": [["batch"], ["wallet"], ["event_type", "block_timestamp"]]}  # noqa: RUF012
 
 
 class BorrowFacts(LendingEvents):
@@ -248,7 +202,7 @@ RECEIVED = {
 }
 """Kind of event to the table it arrives in."""
 
-TABLES: dict[str, type[pa.DataFrameModel]] = {
+TABLES: dict[str, type[TableModel]] = {
     "raw_lending_borrow_events": ReceivedBorrows,
     "raw_lending_deposit_events": ReceivedDeposits,
     "raw_lending_liquidation_events": ReceivedLiquidations,

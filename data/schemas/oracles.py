@@ -11,21 +11,17 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
-    batch,
     block_hash,
-    content_sha256,
     document,
     flag,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     text,
     uint,
-    written_by,
 )
+from data.schemas.model import DAY, Numbered, Received
 
 INT = r"0|-?[1-9]\d{0,77}"
 FACT_STATUS = ["reported", "configured", "unverified", "unknown"]
@@ -54,7 +50,7 @@ def _status(what: str) -> Any:
     return text(f"{what}: {said}", isin=FACT_STATUS)
 
 
-class ChainlinkRounds(pa.DataFrameModel):
+class ChainlinkRounds(Received, key=["chain_id", "feed", "phase_id", "round_id"]):
     """`raw_chainlink_rounds`: finished rounds as `getRoundData` of the feed gave them, also those with a bad answer."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -69,20 +65,9 @@ class ChainlinkRounds(pa.DataFrameModel):
     decimals: Series[np.int64] = integer("decimals() of the feed, read at the same block", "digits", le=77)
     block: Series[np.int64] = _read_at()
     source: Series[str] = name("where it was read")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    batch: Series[np.int64] = batch()
-    content_sha256: Series[str] = content_sha256()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "phase_id", "round_id"]  # noqa: RUF012
-        metadata = {"append": True, "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class ChainlinkFeeds(pa.DataFrameModel):
+class ChainlinkFeeds(Received, key=["chain_id", "feed", "block"], late_after=2 * DAY):
     """`raw_chainlink_feeds`: what a feed said at one block: its newest round, aggregator, decimals."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -98,20 +83,9 @@ class ChainlinkFeeds(pa.DataFrameModel):
     answer: Series[str] = _answer("newest answer, signed, exact")
     updated_at: Series[np.int64] = seconds("when it was set; 0 where the round is not finished")
     source: Series[str] = name("where it was read")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    batch: Series[np.int64] = batch()
-    content_sha256: Series[str] = content_sha256()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "block"]  # noqa: RUF012
-        metadata = {"append": True, "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class Feeds(pa.DataFrameModel):
+class Feeds(Numbered, key=["chain_id", "feed"], optional=["heartbeat_s", "deviation_pct"]):
     """`dim_feed`: each feed, and what is known of when it updates, with where each of these facts is from."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -131,16 +105,9 @@ class Feeds(pa.DataFrameModel):
     deviation_status: Series[str] = _status("deviation_pct")
     deviation_source: Series[str] = text("who published the threshold")
     address_source: Series[str] = text("where the address is from; empty when it was read from a market's oracle")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed"]  # noqa: RUF012
-        metadata = {"optional": ["heartbeat_s", "deviation_pct"]}  # noqa: RUF012
 
 
-class FeedPhases(pa.DataFrameModel):
+class FeedPhases(Numbered, key=["chain_id", "feed", "phase_id"]):
     """`dim_feed_phase`: the aggregators a feed has had, and how much of each one's history is stored."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -152,15 +119,14 @@ class FeedPhases(pa.DataFrameModel):
     last_covered: Series[np.int64] = integer("last round of the range that was read", "id")
     n_missing: Series[np.int64] = integer("numbers in that range that the aggregator left out", "rounds")
     n_unfinished: Series[np.int64] = integer("rounds in that range that began and were never answered", "rounds")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "phase_id"]  # noqa: RUF012
 
 
-class ChainlinkPrices(pa.DataFrameModel):
+class ChainlinkPrices(
+    Numbered,
+    key=["chain_id", "feed", "phase_id", "round_id"],
+    optional=["price"],
+    indexes=[["batch"], ["chain_id", "feed", "updated_at"]],
+):
     """`stg_chainlink_prices`: one row for each round. `price` is empty where the answer is no price (not positive)."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -170,16 +136,14 @@ class ChainlinkPrices(pa.DataFrameModel):
     updated_at: Series[np.int64] = seconds("when the price was set")
     price: Series[np.float64] = real("the answer in whole units", "quote per base", gt=0, nullable=True)
     is_carried_over: Series[np.int64] = flag("1 where answeredInRound is an earlier round: an old answer again")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "phase_id", "round_id"]  # noqa: RUF012
-        metadata = {"optional": ["price"], "indexes": [["batch"], ["chain_id", "feed", "updated_at"]]}  # noqa: RUF012
 
 
-class FeedUpdates(pa.DataFrameModel):
+class FeedUpdates(
+    Numbered,
+    key=["chain_id", "feed", "phase_id", "round_id"],
+    optional=["gap_s", "move_pct"],
+    indexes=[["batch"], ["chain_id", "feed", "updated_at"]],
+):
     """`fact_feed_update`: what triggered each round, judged by the feed's own heartbeat and deviation threshold."""
 
     chain_id: Series[np.int64] = _chain_id()
@@ -200,18 +164,14 @@ class FeedUpdates(pa.DataFrameModel):
         "the heartbeat is not known; (not) heartbeat is all that is said where the deviation threshold is not known",
         isin=TRIGGERS,
     )
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "phase_id", "round_id"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "optional": ["gap_s", "move_pct"], "indexes": [["batch"], ["chain_id", "feed", "updated_at"]],
-        }  # fmt: skip
 
 
-class FeedStaleness(pa.DataFrameModel):
+class FeedStaleness(
+    Numbered,
+    key=["chain_id", "feed", "block"],
+    optional=["price", "age_s", "heartbeat_s", "gap_median_s", "gap_p99_s", "gap_max_s"],
+    indexes=[["batch"]],
+):
     """`mart_feed_staleness`: how old a feed's newest price was at a block, against its own heartbeat and its past.
 
     The distribution of gaps is that of the updates in the `window_s` seconds up to the block.
@@ -246,19 +206,9 @@ class FeedStaleness(pa.DataFrameModel):
     n_both: Series[np.int64] = integer("updates that both explain", "updates")
     n_clock: Series[np.int64] = integer("updates near a multiple of the heartbeat that neither explains", "updates")
     n_neither: Series[np.int64] = integer("updates that nothing known explains", "updates")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain_id", "feed", "block"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "optional": ["price", "age_s", "heartbeat_s", "gap_median_s", "gap_p99_s", "gap_max_s"],
-            "indexes": [["batch"]],
-        }
 
 
-class OracleSources(pa.DataFrameModel):
+class OracleSources(Received, key=["market", "asset", "block"], optional=["decimals", "answer", "price_raw"]):
     """`raw_oracle_sources`: where a market's oracle takes the price of a reserve from at a block, and what it says."""
 
     market: Series[str] = name("market name")
@@ -278,20 +228,13 @@ class OracleSources(pa.DataFrameModel):
     )
     parameters: Series[str] = document("what the configured getters of the source answered")
     source: Series[str] = name("where it was read")
-    ingested_at: Series[np.int64] = ingested_at()
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    batch: Series[np.int64] = batch()
-    content_sha256: Series[str] = content_sha256()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "asset", "block"]  # noqa: RUF012
-        metadata = {"append": True, "optional": ["decimals", "answer", "price_raw"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class OracleAdapters(pa.DataFrameModel):
+class OracleAdapters(
+    Numbered,
+    key=["market", "asset", "block"],
+    optional=["price", "price_cap", "ratio", "max_ratio", "implied_ratio", "cap_binds"],
+):
     """`dim_oracle_adapter`: the kind of price a reserve follows at a block, its cap, and whether the cap binds."""
 
     market: Series[str] = name("market name")
@@ -321,12 +264,3 @@ class OracleAdapters(pa.DataFrameModel):
         metadata={"unit": "0/1"}, isin=[0, 1], nullable=True,
     )  # fmt: skip
     note: Series[str] = text("what the verdict rests on, or why there is none")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "asset", "block"]  # noqa: RUF012
-        metadata = {  # noqa: RUF012
-            "optional": ["price", "price_cap", "ratio", "max_ratio", "implied_ratio", "cap_binds"],
-        }

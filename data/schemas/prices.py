@@ -9,19 +9,15 @@ from pandera.typing import Series
 
 from data.schemas.fields import (
     address,
-    batch,
-    content_sha256,
     document,
     flag,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     text,
-    written_by,
 )
+from data.schemas.model import DAY, Numbered, ReceivedFrom, TableModel
 
 DECIMAL = r"\d{1,40}(\.\d{1,40})?"
 INTERVALS = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
@@ -35,7 +31,12 @@ def _positive_decimal(description: str, unit: str):
     return text(description, unit, whole_text_matches=r"(?=.*[1-9])" + DECIMAL)
 
 
-class BinanceKlines(pa.DataFrameModel):
+class BinanceKlines(
+    ReceivedFrom,
+    key=["symbol", "interval", "open_time"],
+    optional=["quote_volume", "taker_buy_base", "taker_buy_quote"],
+    late_after=2 * DAY,
+):
     """`raw_binance_klines`: finished candles, numbers as the text that was received; a corrected one is a new row."""
 
     symbol: Series[str] = name("exchange symbol such as ETHUSDT")
@@ -58,41 +59,17 @@ class BinanceKlines(pa.DataFrameModel):
     taker_buy_quote: Series[pd.StringDtype] = text(
         "volume that takers bought, in the quote", "quote units", nullable=True, whole_text_matches=DECIMAL
     )
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["symbol", "interval", "open_time"]  # noqa: RUF012
-        metadata = {"append": True, "optional": ["quote_volume", "taker_buy_base", "taker_buy_quote"]}  # noqa: RUF012
 
 
-class BinanceTickers(pa.DataFrameModel):
+class BinanceTickers(ReceivedFrom, key=["symbol", "fetched_at"]):
     """`raw_binance_ticker`: last traded prices, numbers as the text that was received."""
 
     symbol: Series[str] = name("exchange symbol such as ETHUSDT")
     fetched_at: Series[np.int64] = seconds("when it was asked for, by the source's clock")
     price: Series[str] = _positive_decimal("last traded price", "quote per base")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["symbol", "fetched_at"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class BinanceExchangeInfo(pa.DataFrameModel):
+class BinanceExchangeInfo(ReceivedFrom, key=["symbol"]):
     """`raw_binance_exchange_info`: what the exchange says of a symbol, as JSON; a row for each state it was in."""
 
     symbol: Series[str] = name("exchange symbol such as ETHUSDT")
@@ -100,21 +77,31 @@ class BinanceExchangeInfo(pa.DataFrameModel):
     base_asset: Series[str] = name("what is bought and sold")
     quote_asset: Series[str] = name("what it is priced in")
     document: Series[str] = document("the symbol's whole entry, keys sorted")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["symbol"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class Prices(pa.DataFrameModel):
+class StagedPrices(Numbered, key=["symbol", "interval", "ts", "source"], indexes=[["batch"]]):
+    """`stg_prices`: closing price of every finished candle, in USD by the rule of `usd_proxy`."""
+
+    symbol: Series[str] = name("series such as ETHUSDT")
+    interval: Series[str] = name("length of the candle such as 1h")
+    ts: Series[np.int64] = seconds("end of the candle, the time the price holds at")
+    source: Series[str] = name("where the candle was read")
+    price_usd: Series[np.float64] = real("closing price, see usd_proxy", "USD per unit", gt=0)
+    price_usdt: Series[np.float64] = real("closing price as quoted in USDT", "USDT per unit", gt=0)
+    usd_proxy: Series[str] = text(
+        "USDT where 1 USDT is taken as 1 USD; USDC where USDT was more than 0.2 % off it and the price is divided by "
+        "USDCUSDT",
+        isin=["USDT", "USDC"],
+    )
+
+
+class Prices(
+    Numbered,
+    key=["symbol", "interval", "ts", "source"],
+    optional=["price_usdt"],
+    indexes=[["batch"]],
+    late_after=2 * DAY,
+):
     """`dim_prices`: the served price series. `ts` is the time the price holds at (the end of its candle)."""
 
     symbol: Series[str] = name("series such as ETHUSDT")
@@ -125,16 +112,9 @@ class Prices(pa.DataFrameModel):
     price_usdt: Series[np.float64] = real("price as quoted in USDT", "USDT per unit", gt=0, nullable=True)
     usd_proxy: Series[str] = text("what stands in for USD: USDT where 1 USDT is taken as 1 USD; empty for none")
     is_synthetic: Series[np.int64] = flag("1 for generated prices")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["symbol", "interval", "ts", "source"]  # noqa: RUF012
-        metadata = {"optional": ["price_usdt"], "indexes": [["batch"]]}  # noqa: RUF012
 
 
-class Assets(pa.DataFrameModel):
+class Assets(TableModel, key=["market", "asset"]):
     """`dim_asset`: which price series each reserve follows. Rows with origin `user` win, and are kept."""
 
     market: Series[str] = name("market name")
@@ -154,8 +134,3 @@ class Assets(pa.DataFrameModel):
         """A series and a factor exactly where the price is not fixed."""
         fixed = frame["kind"] == "fixed"
         return ((frame["series"] == "") == fixed) & ((frame["factor"] == "") == fixed)
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["market", "asset"]  # noqa: RUF012

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import (
-    batch,
-    content_sha256,
     document,
-    ingested_at,
     integer,
     name,
-    payload_sha256,
     real,
     seconds,
     text,
-    written_by,
 )
+from data.schemas.model import DAY, Numbered, ReceivedFrom
 
 
-class DefiLlamaProtocol(pa.DataFrameModel):
+class DefiLlamaProtocol(ReceivedFrom, key=["slug", "series", "date"], late_after=2 * DAY):
     """`raw_defillama_protocol`: history of each series of a protocol; a point that was corrected is a new row."""
 
     slug: Series[str] = name("protocol, as in the request")
@@ -31,21 +26,9 @@ class DefiLlamaProtocol(pa.DataFrameModel):
     )
     date: Series[np.int64] = seconds("time of the point")
     usd: Series[np.float64] = real("totalLiquidityUSD", "USD")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["slug", "series", "date"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class DefiLlamaProtocols(pa.DataFrameModel):
+class DefiLlamaProtocols(ReceivedFrom, key=["protocol_id", "fetched_at"]):
     """`raw_defillama_protocols`: every listed protocol at the time of reading."""
 
     protocol_id: Series[str] = name("DefiLlama's id")
@@ -57,41 +40,17 @@ class DefiLlamaProtocols(pa.DataFrameModel):
     tvl_usd: Series[np.float64] = real("value locked", "USD", nullable=True)
     change_1d: Series[np.float64] = real("change over a day as received", "per cent", nullable=True)
     change_7d: Series[np.float64] = real("change over seven days as received", "per cent", nullable=True)
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["protocol_id", "fetched_at"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class DefiLlamaChainTvl(pa.DataFrameModel):
+class DefiLlamaChainTvl(ReceivedFrom, key=["chain", "date"]):
     """`raw_defillama_chain_tvl`: history of what is locked on a chain, liquid staking and double counts left out."""
 
     chain: Series[str] = name("chain as in the request; (all): every chain")
     date: Series[np.int64] = seconds("time of the point")
     tvl_usd: Series[np.float64] = real("value locked", "USD")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["chain", "date"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class DefiLlamaPrices(pa.DataFrameModel):
+class DefiLlamaPrices(ReceivedFrom, key=["coin", "ts"]):
     """`raw_defillama_prices`: coin prices, each at the source's own time."""
 
     coin: Series[str] = name("{chain}:{address} or coingecko:{id}, as in the request")
@@ -100,21 +59,9 @@ class DefiLlamaPrices(pa.DataFrameModel):
     price_usd: Series[np.float64] = real("price", "USD per unit", gt=0)
     confidence: Series[np.float64] = real("confidence as received, 0 to 1", "share", nullable=True)
     decimals: Series[pd.Int64Dtype] = integer("decimals of the token, where received", "digits", nullable=True)
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["coin", "ts"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class DefiLlamaStablecoins(pa.DataFrameModel):
+class DefiLlamaStablecoins(ReceivedFrom, key=["stablecoin_id", "fetched_at"]):
     """`raw_defillama_stablecoins`: every stablecoin at the time of reading."""
 
     stablecoin_id: Series[str] = name("DefiLlama's id")
@@ -126,21 +73,9 @@ class DefiLlamaStablecoins(pa.DataFrameModel):
     circulating: Series[np.float64] = real("amount in circulation", "units of the peg", nullable=True)
     price_usd: Series[np.float64] = real("price", "USD per unit", nullable=True)
     document: Series[str] = document("the whole entry, keys sorted")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["stablecoin_id", "fetched_at"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class DefiLlamaYields(pa.DataFrameModel):
+class DefiLlamaYields(ReceivedFrom, key=["pool", "fetched_at"]):
     """`raw_defillama_yields`: every pool whose yield is followed, at the time of reading."""
 
     pool: Series[str] = name("DefiLlama's id of the pool")
@@ -153,21 +88,9 @@ class DefiLlamaYields(pa.DataFrameModel):
     apy_base: Series[np.float64] = real("yield without rewards", "per cent a year", nullable=True)
     apy_reward: Series[np.float64] = real("yield of rewards", "per cent a year", nullable=True)
     document: Series[str] = document("the whole entry, keys sorted")
-    ingested_at: Series[np.int64] = ingested_at()
-    source: Series[str] = name("where it was read")
-    payload_sha256: Series[str] = payload_sha256()
-    run_id: Series[str] = written_by()
-    content_sha256: Series[str] = content_sha256()
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["pool", "fetched_at"]  # noqa: RUF012
-        metadata = {"append": True}  # noqa: RUF012
 
 
-class ProtocolSnapshots(pa.DataFrameModel):
+class ProtocolSnapshots(Numbered, key=["slug", "snapshot_ts"], indexes=[["batch"]]):
     """`fact_protocol_snapshot`: what a protocol holds and has lent at each time DefiLlama has a point for."""
 
     slug: Series[str] = name("protocol")
@@ -184,10 +107,3 @@ class ProtocolSnapshots(pa.DataFrameModel):
         "tvl over the newest one at least seven days older, less 1; empty without one", "fraction", nullable=True
     )
     source: Series[str] = name("defillama")
-    batch: Series[np.int64] = batch()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["slug", "snapshot_ts"]  # noqa: RUF012
-        metadata = {"indexes": [["batch"]]}  # noqa: RUF012

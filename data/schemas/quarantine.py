@@ -8,11 +8,12 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, flag, integer, name, seconds, sha256, text
+from data.schemas.model import TableModel
 
 STATES = ["open", "replayed", "dropped"]
 
 
-class QuarantineBatches(pa.DataFrameModel):
+class QuarantineBatches(TableModel, key=["batch_id"]):
     """`quarantine_batch`: batches that were refused, or of which bad rows were put aside. Nothing is ever deleted."""
 
     batch_id: Series[str] = sha256("digest of source, key and rows: the same refused batch is kept once")
@@ -38,13 +39,8 @@ class QuarantineBatches(pa.DataFrameModel):
     settled_by: Series[str] = text("run that replayed or dropped it; empty while it is open", "id")
     note: Series[str] = text("why it was dropped, or what the last replay did")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["batch_id"]  # noqa: RUF012
 
-
-class QuarantineContent(pa.DataFrameModel):
+class QuarantineContent(TableModel, key=["batch_id", "table_name", "part"]):
     """`quarantine_content`: the rows of quarantined batches, as they came (data.store.packed)."""
 
     batch_id: Series[str] = sha256("the batch (quarantine_batch)")
@@ -52,13 +48,8 @@ class QuarantineContent(pa.DataFrameModel):
     part: Series[np.int64] = integer("number of the part, from 0", "part")
     rows: Series[str] = text("JSON lines, zlib, base64")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["batch_id", "table_name", "part"]  # noqa: RUF012
 
-
-class Quarantine(pa.DataFrameModel):
+class Quarantine(TableModel, key=["id"]):
     """`quarantine`: bad rows as they came, with the reason; up to a thousand of a table and batch are listed."""
 
     id: Series[str] = sha256("digest of batch, table and place: the same bad row of a batch is kept once")
@@ -77,8 +68,3 @@ class Quarantine(pa.DataFrameModel):
     state: Series[str] = text("open, replayed or dropped", isin=STATES)
     settled_at: Series[pd.Int64Dtype] = seconds("when it was replayed or dropped", nullable=True)
     settled_by: Series[str] = text("run that replayed or dropped it; empty while it is open", "id")
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["id"]  # noqa: RUF012

@@ -8,6 +8,7 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, flag, integer, name, real, seconds, sha256, text, written_by
+from data.schemas.model import DAY, TableModel
 
 
 def _created_at():
@@ -21,7 +22,7 @@ def _level():
     return real("level of a quantile or a shortfall, 0.99 is 99 %; 0 where the measure has none", "fraction", ge=0)
 
 
-class RiskRuns(pa.DataFrameModel):
+class RiskRuns(TableModel, key=["run_id"], optional=["seal_sha256"]):
     """`fact_risk_run`: the passport of one simulation. Equal inputs give the equal `run_id`."""
 
     run_id: Series[str] = sha256("digest of snapshot, scenario, seed, paths, policy and code version")
@@ -48,14 +49,13 @@ class RiskRuns(pa.DataFrameModel):
         "seal: digest of this row and of all rows of the run; empty in runs of older versions", nullable=True
     )
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["run_id"]  # noqa: RUF012
-        metadata = {"optional": ["seal_sha256"]}  # noqa: RUF012
 
-
-class RiskScenarios(pa.DataFrameModel):
+class RiskScenarios(
+    TableModel,
+    key=["run_id", "scenario_id", "measure", "level"],
+    optional=["low", "high", "se", "n_positive"],
+    late_after=2 * DAY,
+):
     """`fact_risk_scenarios`: one figure a row. The passport's main columns are repeated, so one SELECT answers."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
@@ -82,27 +82,16 @@ class RiskScenarios(pa.DataFrameModel):
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")
     created_at: Series[np.int64] = _created_at()
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["run_id", "scenario_id", "measure", "level"]  # noqa: RUF012
-        metadata = {"optional": ["low", "high", "se", "n_positive"]}  # noqa: RUF012
 
-
-class RiskSeries(pa.DataFrameModel):
+class RiskSeries(TableModel, key=["run_id", "series"]):
     """`fact_risk_series`: curves of a run as JSON: fan over steps, amounts by reserve, histogram."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
     series: Series[str] = name("which curve")
     value: Series[str] = document("the curve")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["run_id", "series"]  # noqa: RUF012
 
-
-class Forecasts(pa.DataFrameModel):
+class Forecasts(TableModel, key=["run_id", "measure", "level"], optional=["low", "high"], sealed=True):
     """`fact_forecast`: what was forecast before the fact. Sealed: a row is written once and never changed."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
@@ -118,9 +107,3 @@ class Forecasts(pa.DataFrameModel):
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")
     sha256: Series[str] = sha256("seal: digest of the row's content")
     sealed_at: Series[np.int64] = _created_at()
-
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["run_id", "measure", "level"]  # noqa: RUF012
-        metadata = {"optional": ["low", "high"], "sealed": True}  # noqa: RUF012

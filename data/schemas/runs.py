@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, integer, name, seconds, sha256, text
+from data.schemas.model import Numbered, TableModel
 
 
-class Runs(pa.DataFrameModel):
+class Runs(TableModel, key=["run_id"]):
     """`fact_run`: one row for each run of a flow."""
 
     run_id: Series[str] = name("id of the run", "id")
@@ -24,13 +24,8 @@ class Runs(pa.DataFrameModel):
     message: Series[str] = text("what came of it, in one line")
     code_version: Series[str] = text("version of the code that ran")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["run_id"]  # noqa: RUF012
 
-
-class Batches(pa.DataFrameModel):
+class Batches(TableModel, key=["batch"]):
     """`fact_batch`: one row for each write that changed something; what `batch` in other tables refers to."""
 
     batch: Series[np.int64] = integer("number of the write, rising with time, from 1", "id")
@@ -40,13 +35,8 @@ class Batches(pa.DataFrameModel):
     payload_sha256: Series[str] = text("digest of the raw answer they were read from, where there is one", "sha256")
     written_at: Series[np.int64] = seconds("when they were written")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["batch"]  # noqa: RUF012
 
-
-class BatchRows(pa.DataFrameModel):
+class BatchRows(TableModel, key=["batch", "table_name"], indexes=[["table_name", "batch"]]):
     """`fact_batch_rows`: what a write did to each table that it changed."""
 
     batch: Series[np.int64] = integer("number of the write (fact_batch)", "id")
@@ -56,14 +46,8 @@ class BatchRows(pa.DataFrameModel):
     n_removed: Series[np.int64] = integer("rows that were there and no longer belong to its scope", "rows")
     newest_at: Series[pd.Int64Dtype] = seconds("newest time the rows speak of, where they speak of one", nullable=True)
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["batch", "table_name"]  # noqa: RUF012
-        metadata = {"indexes": [["table_name", "batch"]]}  # noqa: RUF012
 
-
-class MartStates(pa.DataFrameModel):
+class MartStates(TableModel, key=["target"]):
     """`mart_state`: what each table that SQL makes has seen; the next refresh begins there."""
 
     target: Series[str] = name("table that data/marts makes")
@@ -74,13 +58,8 @@ class MartStates(pa.DataFrameModel):
     inputs: Series[str] = document("state of each input that SQL makes too; another one means to build anew")
     refreshed_at: Series[np.int64] = seconds("when it was last brought up to date")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["target"]  # noqa: RUF012
 
-
-class Validations(pa.DataFrameModel):
+class Validations(TableModel, key=["run_id", "source", "batch_key", "table_name", "check_name", "column_name"]):
     """`fact_validation`: one row for each check that failed in a run."""
 
     run_id: Series[str] = text("the run", "id")
@@ -94,22 +73,22 @@ class Validations(pa.DataFrameModel):
     example: Series[str] = text("one value that failed")
     checked_at: Series[np.int64] = seconds("when it was checked")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = [  # noqa: RUF012
-            "run_id", "source", "batch_key", "table_name", "check_name", "column_name",
-        ]  # fmt: skip
 
-
-class SchemaVersions(pa.DataFrameModel):
+class SchemaVersions(TableModel, key=["version", "fingerprint"]):
     """`schema_version`: every layout this file has had."""
 
     version: Series[np.int64] = integer("layout number", "version")
     fingerprint: Series[str] = sha256("digest of all table definitions")
     applied_at: Series[np.int64] = seconds("when the file reached it")
 
-    class Config:
-        strict = True
-        coerce = True
-        unique = ["version", "fingerprint"]  # noqa: RUF012
+
+class Freshness(Numbered, key=["table_name"], optional=["newest_at", "every_s"]):
+    """`mart_freshness`: how far each table has come. The view `freshness` adds its age at the moment of asking."""
+
+    table_name: Series[str] = name("the table")
+    newest_at: Series[pd.Int64Dtype] = seconds("newest time its rows speak of, where they speak of one", nullable=True)
+    written_at: Series[np.int64] = seconds("when a write last changed it")
+    n_changed: Series[np.int64] = integer("rows that writes brought or changed, all told", "rows")
+    every_s: Series[pd.Int64Dtype] = integer(
+        "age above which it is late; empty where none is expected", "s", nullable=True
+    )

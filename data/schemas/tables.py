@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from pandera.engines import numpy_engine, pandas_engine
 
 from data.schemas import SCHEMAS
+from data.schemas.model import TableModel
 from data.schemas.views import views
 
 BATCH = "batch"
@@ -42,7 +44,8 @@ class Table:
     """One table: columns in order, primary key, further indexes, and what may happen to its rows.
 
     `sealed`: written once, never changed. `append`: only ever added to; the key is then the natural key and `batch`.
-    `time`: column with the time a row speaks of, None for none.
+    `time`: column with the time a row speaks of, None for none. `late_after`: seconds after which it is late, None
+    where nothing is expected of it.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Table:
     append: bool
     time: str | None
     indexes: tuple[tuple[str, ...], ...]
+    late_after: int | None = None
 
     @property
     def ddl(self) -> str:
@@ -100,6 +104,12 @@ def _sql_type(dtype: object) -> str:
     raise TypeError(f"no SQL type for {dtype!r}; use str, int64, Int64 (nullable), float64 or StringDtype (nullable)")
 
 
+def _content_first(model: type[TableModel], columns: Iterable[str]) -> list[str]:
+    """Columns in order: what a table declares itself, then what its base says of how a row arrived."""
+    arrival = model.arrival()
+    return [*(name for name in columns if name not in arrival), *arrival]
+
+
 @cache
 def tables() -> dict[str, Table]:
     """Every table by name, in the order of creation."""
@@ -122,12 +132,13 @@ def tables() -> dict[str, Table]:
             indexes.append((BATCH,))
         key = (*schema.unique, *([BATCH] if append else []))
         # The key first, as WITHOUT ROWID lays it down: where it is not, integrity_check of SQLite 3.40 sees NULLs.
-        columns = (*sorted((c for c in columns if c.name in key), key=lambda column: key.index(column.name)),
-                   *(column for column in columns if column.name not in key))  # fmt: skip
+        order = list(dict.fromkeys([*key, *_content_first(model, schema.columns)]))
+        columns = tuple(sorted(columns, key=lambda column: order.index(column.name)))
         found[name] = Table(
             name=name, columns=columns, key=key,
             sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
             time=said.get("time") or next((name for name in TIMES if name in schema.columns), None),
+            late_after=said.get("late_after"),
         )  # fmt: skip
     return found
 

@@ -1,5 +1,6 @@
 -- target: stg_lending_events
--- reads: raw_lending_blocks, raw_lending_borrow_events, raw_lending_deposit_events, raw_lending_liquidation_events, raw_lending_repay_events, raw_lending_withdraw_events, raw_lending_deficit_events, raw_lending_prices, dim_lending_asset, raw_aave_reserves, fact_snapshot, dim_prices
+-- reads: raw_lending_blocks, raw_lending_{kind}_events, raw_lending_prices, dim_lending_asset, raw_aave_reserves, fact_snapshot, dim_prices
+-- each: kind in borrow, deposit, liquidation, repay, withdraw, deficit
 -- scope: chain_id, block_number from raw_lending_blocks
 -- One row for each lending event that is part of the chain, typed, valued at the newest price known when it happened.
 -- Of one log the newest reading counts; of several routes the chain's own log counts before a subgraph's word. Values,
@@ -20,35 +21,12 @@ touched AS MATERIALIZED (
     UNION
     SELECT chain_id, block_number FROM raw_lending_blocks WHERE block_timestamp >= (SELECT ts FROM repriced)
     UNION
-    SELECT chain_id, block_number FROM raw_lending_borrow_events WHERE batch > :since
+    -- each kind, joined by UNION
+    SELECT chain_id, block_number FROM raw_lending_{kind}_events WHERE batch > :since
     UNION
-    SELECT chain_id, block_number FROM raw_lending_borrow_events
+    SELECT chain_id, block_number FROM raw_lending_{kind}_events
      WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_deposit_events WHERE batch > :since
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_deposit_events
-     WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_liquidation_events WHERE batch > :since
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_liquidation_events
-     WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_repay_events WHERE batch > :since
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_repay_events
-     WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_withdraw_events WHERE batch > :since
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_withdraw_events
-     WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_deficit_events WHERE batch > :since
-    UNION
-    SELECT chain_id, block_number FROM raw_lending_deficit_events
-     WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
+    -- end
 ),
 alive AS MATERIALIZED (
     SELECT b.* FROM touched AS t CROSS JOIN raw_lending_blocks AS b
@@ -57,29 +35,11 @@ alive AS MATERIALIZED (
                           AND n.chain_id = b.chain_id AND n.block_number = b.block_number AND n.batch > b.batch)
 ),
 received AS (
-    SELECT r.*, 'borrow' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_borrow_events AS r
+    -- each kind, joined by UNION ALL
+    SELECT r.*, '{kind}' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_{kind}_events AS r
      WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
        AND r.block_hash IS b.block_hash
-    UNION ALL
-    SELECT r.*, 'deposit' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_deposit_events AS r
-     WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
-    UNION ALL
-    SELECT r.*, 'liquidation' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_liquidation_events AS r
-     WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
-    UNION ALL
-    SELECT r.*, 'repay' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_repay_events AS r
-     WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
-    UNION ALL
-    SELECT r.*, 'withdraw' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_withdraw_events AS r
-     WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
-    UNION ALL
-    SELECT r.*, 'deficit' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_deficit_events AS r
-     WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
+    -- end
 ),
 newest AS (
     SELECT *, row_number() OVER (PARTITION BY event_type, source, market, chain_id, block_number, log_index

@@ -1,7 +1,8 @@
--- target: fact_lending_withdraw_events
+-- target: fact_lending_{kind}_events
+-- each: kind in borrow, deficit, deposit, liquidation, repay, withdraw
 -- reads: stg_lending_events, raw_lending_blocks
 -- scope: chain_id, block_number from raw_lending_blocks
--- The withdrawals of every protocol, valued in USD and ETH where a price was known when they happened.
+-- The {kind} events of every protocol, valued in USD and ETH where a price was known when they happened.
 WITH touched AS MATERIALIZED (
     SELECT chain_id, block_number FROM stg_lending_events WHERE batch > :since
     UNION
@@ -12,4 +13,4 @@ SELECT e.chain_id, e.block_number, e.log_index, e.event_type, e.wallet, e.initia
        e.price_usd, e.price_source, e.price_age, e.debt_asset, e.debt_amount_raw, e.debt_amount, e.part,
        e.block_timestamp, e.tx_hash, e.source, e.batch
 FROM touched AS t CROSS JOIN stg_lending_events AS e
-WHERE e.chain_id = t.chain_id AND e.block_number = t.block_number AND e.event_type = 'withdraw'
+WHERE e.chain_id = t.chain_id AND e.block_number = t.block_number AND e.event_type = '{kind}'
