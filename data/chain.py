@@ -6,10 +6,11 @@ block. One block of each number has `orphaned = 0`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data.store.parts import Parts
 from data.store.store import Store
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
 """Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
+RAW = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs")
+"""Tables of what a node said, with the same first three columns in their keys."""
 HIGHEST = 2**63 - 1
 """A block number above all there can be."""
 
@@ -27,6 +30,11 @@ class StoredBlock:
     hash: str
     parent_hash: str
     timestamp: int
+
+
+def whole_blocks(blocks: Iterable[tuple[int, int, str]]) -> Parts:
+    """What a batch of whole blocks is all there is of; each block as (chain id, number, hash)."""
+    return Parts(("chain_id", "block_number", "block_hash"), list(blocks), (*RAW, *STAGED), "stg_chain_blocks")
 
 
 def stored_block(store: Store, chain_id: int, number: int) -> StoredBlock | None:

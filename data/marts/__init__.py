@@ -24,8 +24,9 @@ A file may stand for several tables that are alike but for a word (`data.marts.t
 
 `data.marts.functions` has the functions that the SELECTs may use beside those of SQLite.
 
-A table is built anew when its file changed, when an input was built anew, or when an input lost rows and there is no
-scope to say which. Each table is brought up to date in one transaction, or left as it was.
+A table is built anew when its file changed, when an input was built anew, or when rows were lost by an input and there
+is no scope to say which, or by a table that the scope itself rests on. Each table is brought up to date in one
+transaction, or left as it was.
 """
 
 from __future__ import annotations

@@ -147,8 +147,10 @@ def _due(connection: sqlite3.Connection, known: Mapping[str, Target], name: str)
         {t: [states[t].generation, 0 if target.scope else states[t].removals] for t in made}, sort_keys=True
     )
     rebuild = state.sql_sha256 != target.sha256 or state.inputs != inputs
-    if not rebuild and not target.scope:
-        rebuild = _written(connection, target.reads, state.watermark, "n_removed > 0")
+    if not rebuild:
+        # A row that the scope itself rests on says nothing once it is gone.
+        telling = target.scope.tables(target.reads) if target.scope else target.reads
+        rebuild = _written(connection, telling, state.watermark, "n_removed > 0")
     sources = {table for each in with_inputs([name], known) for table in known[each].reads}
     due = rebuild or _written(connection, sorted(sources), state.watermark)
     if not due and sources & BOOKS:

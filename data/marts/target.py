@@ -5,7 +5,7 @@ from __future__ import annotations
 import graphlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,10 @@ class Scope:
 
     columns: tuple[str, ...]
     rows: str
+
+    def tables(self, reads: Iterable[str]) -> tuple[str, ...]:
+        """Those of `reads` that `rows` names."""
+        return tuple(name for name in reads if re.search(rf"\b{name}\b", self.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _require_known(target: Target) -> None:
         raise MartFailed(
             f"data/marts/{target.file}: the scope must name columns of {target.name}, found {', '.join(scope.columns)}"
         )
-    if scope and not any(re.search(rf"\b{name}\b", scope.rows) for name in target.reads):
+    if scope and not scope.tables(target.reads):
         raise MartFailed(
             f"data/marts/{target.file}: the scope must come from one of the tables it reads, found {scope.rows}"
         )

@@ -1,8 +1,9 @@
 """The chain itself: blocks, transactions, receipts and logs as received, and what is decoded from them.
 
-The raw tables are append-only: their keys hold the block's hash, and the hash commits to the content, so a row that is
-known is never touched and a block that was replaced by a reorganisation stays beside the one that replaced it. Which of
-them counts is said in staging: `orphaned` is 1 for rows of a block that is no longer part of the chain. Every staging
+Keys hold the block's hash, so a block that was replaced by a reorganisation stays beside the one that replaced it. A
+block of a known hash that is read again replaces what was read before, all of it in one transaction: the hash commits
+to the content, so where two readings differ a node was wrong. Which of several blocks of one height counts is said in
+staging: `orphaned` is 1 for rows of a block that is no longer part of the chain. Every staging
 table carries it, so that marking a block is one update by (chain_id, block_number, block_hash), and whatever is derived
 from staging counts the rows with `orphaned = 0`.
 
@@ -58,7 +59,6 @@ def _orphaned():
 class Blocks(
     Numbered,
     key=["chain_id", "block_number", "block_hash"],
-    sealed=True,
     optional=[
         "nonce",
         "sha3_uncles",
@@ -113,7 +113,6 @@ class Blocks(
 class Transactions(
     Numbered,
     key=["chain_id", "block_number", "block_hash", "transaction_index"],
-    sealed=True,
     optional=[
         "to_address",
         "gas_price",
@@ -151,7 +150,6 @@ class Transactions(
 class Receipts(
     Numbered,
     key=["chain_id", "block_number", "block_hash", "transaction_index"],
-    sealed=True,
     optional=[
         "contract_address",
         "root",
@@ -191,7 +189,6 @@ class Receipts(
 class Logs(
     Numbered,
     key=["chain_id", "block_number", "block_hash", "log_index"],
-    sealed=True,
     optional=["topic0", "topic1", "topic2", "topic3"],
 ):
     """`raw_chain_logs`: event logs."""
@@ -199,9 +196,13 @@ class Logs(
     chain_id: Series[np.int64] = _chain_id()
     block_number: Series[np.int64] = _number()
     block_hash: Series[str] = fields.block_hash("hash of the block")
-    log_index: Series[np.int64] = integer("place in the block, from 0", "index")
-    transaction_hash: Series[str] = fields.block_hash("hash of the transaction")
-    transaction_index: Series[np.int64] = integer("place of the transaction in the block", "index")
+    log_index: Series[np.int64] = integer("place in the block, counted from 0, whatever the node calls it", "index")
+    transaction_hash: Series[str] = fields.block_hash(
+        "hash of the transaction; the block's own where the log belongs to none (end of block on zkSync, Celo)"
+    )
+    transaction_index: Series[np.int64] = integer(
+        "place of the transaction in the block; behind the last one where the log belongs to none", "index"
+    )
     address: Series[str] = fields.address("contract that wrote the log")
     topic0: Series[str] = fields.block_hash("first topic, the event; empty for anonymous events", nullable=True)
     topic1: Series[str] = fields.block_hash("second topic", nullable=True)
@@ -217,7 +218,10 @@ class ChainBlocks(
     optional=["base_fee_per_gas"],
     indexes=[["batch"], ["chain_id", "timestamp"]],
 ):
-    """`stg_chain_blocks`: every block that was read whole, with all its logs, and whether it still counts."""
+    """`stg_chain_blocks`: every block that was read whole, and whether it still counts.
+
+    Its logs are those of its transactions, and those of none where the node lists logs (the run says where it did not).
+    """
 
     chain_id: Series[np.int64] = _chain_id()
     block_number: Series[np.int64] = _number()

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from data.errors import BatchRefused, WarehouseError
 from data.store.announcements import News, announce, of_write
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
+from data.store.parts import Parts, Replacing
 from data.store.upserts import put_carried, remove_others, upsert
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Store:
         settles: Settling | None = None,
         news: Sequence[News] = (),
         carried: Mapping[str, Columns] | None = None,
+        parts: Parts | None = None,
     ) -> WriteReport:
         """Validate `frames` (table name to rows) and write the good rows in one transaction.
 
@@ -155,7 +157,8 @@ class Store:
         quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`). `news`:
         events beside the one that every change of a raw table gives (`data.events`), written if anything changed.
         `carried`: further rows of tables in `frames`, columns of plain values, which come from rows that are stored
-        already and are not validated again (`data.store.carried`).
+        already and are not validated again (`data.store.carried`). `parts`: what the batch is all there is of, such as
+        the blocks that were read; other rows of these are removed in the same transaction (`data.store.parts`).
         """
         from data.store.carried import n_rows, require_whole
         from data.store.refused import Batch, record  # pandera takes half a second, and readers do not need it
@@ -182,17 +185,29 @@ class Store:
             raise BatchRefused(
                 _refusal(source, key, refused, max_bad_share), {v.table: len(v.bad) or v.n_rows for v in refused}
             )
-        effects = []
+        effects: list[Effect] = []
         with self.transaction() as connection:
             number = next_batch(connection)
+            good = {verdict.table: verdict.good for verdict in verdicts}
+            replacing = Replacing(connection, parts) if parts else None
+            gone = (
+                {name: replacing.remove_others(name, good.get(name)) for name in parts.tables}
+                if parts and replacing
+                else {}
+            )
             for verdict in verdicts:
                 rows = verdict.good
                 further = carried.get(verdict.table, {})
                 changed = put_carried(connection, verdict.table, further, number, scope) if further else 0
                 changed += upsert(connection, verdict.table, _numbered(rows, number))
                 removed = remove_others(connection, verdict.table, rows, scope, further) if scope else 0
+                removed += gone.pop(verdict.table, 0)
                 n = len(rows) + n_rows(further)
                 effects.append(Effect(verdict.table, n, changed, removed, _newest(verdict.table, rows)))
+            effects += [Effect(name, 0, 0, removed, None) for name, removed in gone.items() if removed]
+            if parts and replacing:
+                touched = replacing.finish(number)
+                effects = [replace(e, changed=e.changed + touched) if e.table == parts.head else e for e in effects]
             if any(effect.changed or effect.removed for effect in effects):
                 sha256 = payload_sha256 or ""
                 note_batch(connection, number, source, key, run_id=run, payload_sha256=sha256, at=now, effects=effects)

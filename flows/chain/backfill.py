@@ -42,6 +42,30 @@ class Written:
     transfers: int = 0
     undecoded: int = 0
     orphaned: int = 0
+    loose: int = 0
+    """Logs that belong to no transaction."""
+    unlisted: int = 0
+    """Blocks in which such logs could not be looked for."""
+    renumbered: int = 0
+    """Blocks whose logs the node does not number from 0 upwards."""
+
+    def remarks(self) -> str:
+        """What is unusual about it, each behind a semicolon; empty for nothing."""
+        said = ""
+        if self.orphaned:
+            said += f"; {self.orphaned:,} stored blocks were replaced and are marked as orphaned"
+        if self.undecoded:
+            said += f"; {self.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
+        if self.loose:
+            said += f"; {self.loose:,} logs belong to no transaction and stand under the hash of their block"
+        if self.unlisted:
+            said += f"; in {self.unlisted:,} blocks the node lists no logs (eth_getLogs), so those that belong to no "
+            said += "transaction are left out, if there are any"
+        if self.renumbered:
+            said += (
+                f"; the node numbers the logs of {self.renumbered:,} blocks otherwise than from 0, they were counted"
+            )
+        return said
 
 
 def in_order(
@@ -142,7 +166,7 @@ def write(
     """
     import pandas as pd
 
-    from data.chain import HIGHEST, orphaned_by
+    from data.chain import HIGHEST, orphaned_by, whole_blocks
     from data.quarantine.aside import put_aside
 
     first, last = parts[0].first, parts[-1].last
@@ -160,12 +184,23 @@ def write(
         if len(frame):  # looking at the schema of a table costs more than looking at its rows
             frames[table] = frame
     news = new_blocks(chain_id, parts, replaced) if announce else ()
-    report = run.write(SOURCE, key, frames, news=news)
+    # A block that is read again is replaced: its hash is the same, what a node said of it need not be.
+    whole = whole_blocks(
+        (chain_id, number, block)
+        for part in parts
+        for number, block in zip(
+            *(part.tables["raw_chain_blocks"][n] for n in ("block_number", "block_hash")), strict=True
+        )
+    )
+    report = run.write(SOURCE, key, frames, news=news, parts=whole)
     written.blocks += report.rows["raw_chain_blocks"]
     written.logs += report.rows.get("raw_chain_logs", 0)
     written.transfers += report.rows.get("stg_token_transfers", 0) - len(replaced.get("stg_token_transfers", ()))
     written.undecoded += len(undecoded)
     written.orphaned += len(replaced.get("stg_chain_blocks", ()))
+    written.loose += sum(part.loose for part in parts)
+    written.unlisted += sum(part.unlisted for part in parts)
+    written.renumbered += sum(part.renumbered for part in parts)
 
 
 def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str, pd.DataFrame]) -> list[News]:

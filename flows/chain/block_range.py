@@ -30,13 +30,20 @@ class Undecoded:
 
 @dataclass(frozen=True, slots=True)
 class BlockRange:
-    """Blocks in order. `tables` maps table to columns; `opening` is the first block, `closing` the last."""
+    """Blocks in order. `tables` maps table to columns; `opening` is the first block, `closing` the last.
+
+    `loose`: logs that belong to no transaction; `unlisted`: blocks in which these could not be looked for;
+    `renumbered`: blocks whose logs the node does not number from 0 upwards.
+    """
 
     opening: WholeBlock
     closing: Link
     hashes: frozenset[str]
     tables: dict[str, Columns]
     undecoded: list[Undecoded]
+    loose: int = 0
+    unlisted: int = 0
+    renumbered: int = 0
 
     @property
     def first(self) -> int:
@@ -55,7 +62,12 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     """Columns of consecutive whole blocks. Raises `MalformedAnswer` for fields that cannot be read."""
     receipts = [receipt for part in whole for receipt in part.receipts]
     blocks = block_columns([part.block for part in whole])
-    logs, words = log_columns([log for receipt in receipts for log in receipt["logs"]])
+    logs, words = log_columns([log for part in whole for log in part.logs])
+    places = [place for part in whole for place in range(len(part.logs))]
+    renumbered = {n for n, ours, theirs in zip(logs["block_number"], places, logs["log_index"], strict=True)
+                  if ours != theirs}  # fmt: skip
+    # A node's own numbering is no key: one may begin elsewhere, or leave out what another lists.
+    logs["log_index"] = places
     raw = {
         "raw_chain_blocks": blocks,
         "raw_chain_transactions": transaction_columns([part.block for part in whole]),
@@ -76,7 +88,7 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
             name: blocks[name]
             for name in ("chain_id", "block_number", "block_hash", "parent_hash", "timestamp", "transaction_count",
                          "gas_used", "base_fee_per_gas")
-        } | {"log_count": [sum(len(r["logs"]) for r in part.receipts) for part in whole]},
+        } | {"log_count": [len(part.logs) for part in whole]},
         "stg_token_transfers": _placed(logs, timestamps, transfers.position) | transfers.columns(),
         "stg_dex_swaps": _placed(logs, timestamps, swaps.position) | swaps.columns,
         "stg_primitives": _placed(logs, timestamps, acts.position) | acts.columns,
@@ -86,7 +98,11 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     undecoded = [
         *_undecoded("stg_token_transfers", logs, transfers.rejected), *_undecoded("stg_primitives", logs, acts.rejected)
     ]  # fmt: skip
-    return BlockRange(whole[0], whole[-1].link, frozenset(blocks["block_hash"]), raw | staged, undecoded)
+    return BlockRange(
+        whole[0], whole[-1].link, frozenset(blocks["block_hash"]), raw | staged, undecoded,
+        loose=sum(part.n_loose for part in whole), unlisted=sum(part.listed is None for part in whole),
+        renumbered=len(renumbered),
+    )  # fmt: skip
 
 
 def _fill(columns: Columns, **values: Any) -> None:

@@ -95,11 +95,7 @@ def described(first: int, last: int, written: object) -> str:
         f"blocks {first} to {last}: {written.blocks:,} read ({held - written.blocks:,} were there), "
         f"{written.logs:,} logs, {written.transfers:,} token transfers"
     )
-    if written.orphaned:
-        said += f"; {written.orphaned:,} stored blocks were replaced and are marked as orphaned"
-    if written.undecoded:
-        said += f"; {written.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
-    return said
+    return said + written.remarks()
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -90,8 +90,7 @@ def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
         rounds.after(Written(), at_once=True)
     return (
         f"chain {chain_id}: {written.blocks:,} blocks, {written.logs:,} logs, {written.transfers:,} token transfers"
-        + (f"; {written.orphaned:,} stored blocks were replaced" if written.orphaned else "")
-        + (f"; {written.undecoded:,} logs could not be decoded" if written.undecoded else "")
+        + written.remarks()
         + (f"; {market.market} refreshed {market.done:,} times" if market else "")
         + f"; {heads.connections:,} subscriptions; stopped by {stop.reason}"
     )

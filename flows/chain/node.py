@@ -34,10 +34,27 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class WholeBlock:
-    """A block as the node sent it, and the receipts of its transactions in their order."""
+    """A block as the node sent it, and the receipts of its transactions in their order.
+
+    `listed`: all logs of the block in their order, those of no transaction too, where the node lists logs; None where
+    it does not, and then only the logs of its receipts are known.
+    """
 
     block: dict[str, Any]
     receipts: list[dict[str, Any]]
+    listed: list[dict[str, Any]] | None = None
+
+    @property
+    def logs(self) -> list[dict[str, Any]]:
+        """Every log that is known of the block, in order; the place in this list is what the tables call its index."""
+        if self.listed is not None:
+            return self.listed
+        return [log for receipt in self.receipts for log in receipt["logs"]]
+
+    @property
+    def n_loose(self) -> int:
+        """Logs that belong to no transaction."""
+        return len(self.logs) - sum(len(receipt["logs"]) for receipt in self.receipts)
 
     @property
     def link(self) -> Link:
@@ -50,6 +67,7 @@ class ChainNode:
     def __init__(self, rpc: JsonRpc) -> None:
         self._rpc = rpc
         self._receipts_by_block = True
+        self._lists_logs = True
 
     def __str__(self) -> str:
         return str(self._rpc)
@@ -139,39 +157,53 @@ class ChainNode:
                 self._rpc.rest(0.5)
             middle = (first + last) // 2
             return self.logs(first, middle, topics) + self.logs(middle + 1, last, topics)
-        if not isinstance(found, list):
-            raise MalformedAnswer(f"eth_getLogs of {self}: expected a list, found {str(found)[:80]!r}")
-        try:
-            numbers = {int(text, 16) for text in {log["blockNumber"] for log in found}}
-            removed = any(log.get("removed") for log in found)
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise MalformedAnswer(f"eth_getLogs of {self}: a log without block ({exc!r})") from exc
-        if removed or (numbers and not first <= min(numbers) <= max(numbers) <= last):
-            raise MalformedAnswer(
-                f"eth_getLogs of {self}: asked for blocks {first} to {last}, found logs of other or of removed blocks"
-            )
-        return found
+        return logs_of(found, first, last, str(self))
 
     def _read(self, first: int, last: int) -> list[WholeBlock]:
         numbers = range(first, last + 1)
         wanted = [Request("eth_getBlockByNumber", (hex(n), True)) for n in numbers]
-        if self._receipts_by_block:
+        by_block = self._receipts_by_block
+        if by_block:
             wanted += [Request("eth_getBlockReceipts", (hex(n),)) for n in numbers]
+        if lists_logs := self._lists_logs:
+            wanted.append(Request("eth_getLogs", ({"fromBlock": hex(first), "toBlock": hex(last)},)))
         answers = self._rpc.batch(wanted)
+        listing = answers.pop() if lists_logs else None
         blocks = [self._block(answer, n) for answer, n in zip(answers, numbers, strict=False)]
         receipts = answers[len(blocks) :]
         if any(isinstance(answer, RpcError) and _not_offered(answer) for answer in receipts):
-            self._receipts_by_block = False
-        if not self._receipts_by_block:
+            self._receipts_by_block = by_block = False
+        if not by_block:
             receipts = self._receipts_one_by_one(blocks)
+        listed = self._listed(listing, first, last)
         whole = []
         for block, answer, number in zip(blocks, receipts, numbers, strict=True):
             if isinstance(answer, RpcError):
                 raise answer
-            whole.append(WholeBlock(block, _receipts_of(block, answer, number, str(self))))
+            own = _receipts_of(block, answer, number, str(self))
+            logs = None if listed is None else all_logs(block, own, listed.get(number, []), str(self))
+            whole.append(WholeBlock(block, own, logs))
         for before, after in pairwise(whole):
             follows(before.link, after, str(self))
         return whole
+
+    def _listed(self, listing: Any, first: int, last: int) -> dict[int, list[dict[str, Any]]] | None:
+        """Logs by block number from an answer of `eth_getLogs`; None where the node does not list them."""
+        if listing is None:
+            return None
+        if isinstance(listing, RpcError):
+            if _not_offered(listing):
+                self._lists_logs = False
+                return None
+            try:
+                listing = self.logs(first, last)
+            except RpcError:  # a single block whose logs are refused: what its receipts have is all there is
+                return None
+        listing = logs_of(listing, first, last, str(self))
+        found: dict[int, list[dict[str, Any]]] = {}
+        for log in listing:
+            found.setdefault(int(log["blockNumber"], 16), []).append(log)
+        return found
 
     def _block(self, answer: Any, number: int) -> dict[str, Any]:
         if isinstance(answer, RpcError):
@@ -226,18 +258,95 @@ def _link(block: Any, number: int, who: str) -> Link:
     return found
 
 
+def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]:
+    """An answer of `eth_getLogs`, checked to hold logs of blocks `first` to `last` alone. Raises `MalformedAnswer`."""
+    if not isinstance(found, list):
+        raise MalformedAnswer(f"eth_getLogs of {who}: expected a list, found {str(found)[:80]!r}")
+    try:
+        numbers = {int(text, 16) for text in {log["blockNumber"] for log in found}}
+        removed = any(log.get("removed") for log in found)
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise MalformedAnswer(f"eth_getLogs of {who}: a log without block ({exc!r})") from exc
+    if removed or (numbers and not first <= min(numbers) <= max(numbers) <= last):
+        raise MalformedAnswer(
+            f"eth_getLogs of {who}: asked for blocks {first} to {last}, found logs of other or of removed blocks"
+        )
+    return found
+
+
+def all_logs(
+    block: dict[str, Any], receipts: Sequence[dict[str, Any]], listed: list[dict[str, Any]], who: str
+) -> list[dict[str, Any]]:
+    """Every log of a block in order, from what the node lists of it and from its receipts, which must agree.
+
+    A log that belongs to no transaction (what the chain itself does at the end of a block on zkSync or Celo) stands in
+    the list alone. It gets the block's own hash for that of a transaction, as Celo has it, and the place behind the
+    last transaction. What the node calls the place of a log in its block is used for their order only. Raises
+    `BrokenChain` where list and receipts differ otherwise.
+    """
+    number, named = block["number"], {tx["hash"].lower() for tx in block["transactions"]}
+    own = [log for receipt in receipts for log in receipt["logs"]]
+    try:
+        if any(log["blockHash"].lower() != block["hash"].lower() for log in listed):
+            raise BrokenChain(f"{who}: the logs listed of block {int(number, 16)} belong to another block there")
+        places = [int(log["logIndex"], 16) for log in listed]
+        if any(after <= before for before, after in pairwise(places)):
+            listed = [log for _, log in sorted(zip(places, listed, strict=True), key=lambda pair: pair[0])]
+        of_none = [(log["transactionHash"] or "").lower() not in named for log in listed]
+        kept = [log for log, loose in zip(listed, of_none, strict=True) if not loose]
+        same = len(kept) == len(own) and (
+            all(map(_same_log, kept, own)) or [_lower(log) for log in kept] == [_lower(log) for log in own]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise MalformedAnswer(f"{who}: a log of block {int(number, 16)} is not what JSON-RPC promises "
+                              f"({type(exc).__name__}: {exc})") from exc  # fmt: skip
+    if not same or len(set(places)) < len(places):
+        raise BrokenChain(
+            f"{who}: block {int(number, 16)} has {len(own)} logs by its receipts, and {len(kept)} by eth_getLogs that "
+            "belong to its transactions; they are not the same. Nothing from there on was written; run again, or use "
+            "another node"
+        )
+    if not any(of_none):
+        return own
+    nowhere = {"transactionHash": block["hash"], "transactionIndex": hex(len(named))}
+    return [log | nowhere if loose else log for log, loose in zip(listed, of_none, strict=True)]
+
+
+def _same_log(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return (
+        one["transactionHash"] == other["transactionHash"]
+        and one["address"] == other["address"]
+        and one["topics"] == other["topics"]
+        and one["data"] == other["data"]
+    )
+
+
+def _lower(log: dict[str, Any]) -> tuple[Any, ...]:
+    topics = tuple(topic.lower() for topic in log["topics"])
+    return log["transactionHash"].lower(), log["address"].lower(), topics, log["data"].lower()
+
+
 def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> list[dict[str, Any]]:
-    """The receipts of a block's transactions, checked to be exactly these, with logs numbered upwards."""
+    """The receipts of a block's transactions, checked to be exactly these, with logs numbered upwards.
+
+    Everything that is said twice must be said alike: the block's number and hash, the hash and the place of each
+    transaction, in the block, in its receipt and in each of its logs.
+    """
     if not isinstance(answer, list) or any(not isinstance(row, dict) for row in answer):
         # A receipt that is null: the transaction left its block between two answers.
         raise BrokenChain(f"{who}: receipts of block {number} are missing")
     try:
         named = [tx["hash"].lower() for tx in block["transactions"]]
+        own_hash = block["hash"].lower()
+        # Celo lists a receipt of the block itself behind those of its transactions; its logs are listed as well.
+        if len(answer) > len(named) and answer[-1]["transactionHash"].lower() == own_hash:
+            answer = answer[:-1]
         given = [row["transactionHash"].lower() for row in answer]
-        foreign = {row["blockHash"].lower() for row in answer} - {block["hash"].lower()}
+        foreign = {row["blockHash"].lower() for row in answer} - {own_hash}
         places = [int(log["logIndex"], 16) for row in answer for log in row["logs"]]
-        strangers = {log["blockHash"].lower() for row in answer for log in row["logs"]} - {block["hash"].lower()}
+        strangers = {log["blockHash"].lower() for row in answer for log in row["logs"]} - {own_hash}
         removed = any(log.get("removed") for row in answer for log in row["logs"])
+        odd = _odd_places(block, answer, number)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise MalformedAnswer(f"{who}: a receipt of block {number} is not what JSON-RPC promises "
                               f"({type(exc).__name__}: {exc})") from exc  # fmt: skip
@@ -248,7 +357,30 @@ def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> l
                           "transactions that are not the same in the same order")  # fmt: skip
     if any(after <= before for before, after in pairwise(places)):
         raise MalformedAnswer(f"{who}: logs of block {number} are repeated or out of order: {places[:20]}")
+    if odd:
+        raise MalformedAnswer(f"{who}: block {number} contradicts itself: {odd}. Nothing from there on was written; "
+                              "use another node")  # fmt: skip
     return answer
+
+
+def _odd_places(block: dict[str, Any], receipts: Sequence[dict[str, Any]], number: int) -> str:
+    """What a block says twice and not alike, in words; empty for nothing."""
+    for place, (tx, receipt) in enumerate(zip(block["transactions"], receipts, strict=False)):
+        whose = f"transaction {tx['hash']} at place {place}"
+        for what, row in (("it", tx), ("its receipt", receipt)):
+            if int(row["transactionIndex"], 16) != place:
+                return f"{whose} has place {int(row['transactionIndex'], 16)} by {what}"
+            if int(row["blockNumber"], 16) != number:
+                return f"{whose} is in block {int(row['blockNumber'], 16)} by {what}"
+        logs = receipt["logs"]
+        for named, index, at in {(log["transactionHash"], log["transactionIndex"], log["blockNumber"]) for log in logs}:
+            if named.lower() != receipt["transactionHash"].lower():
+                return f"a log in the receipt of {whose} names transaction {named}"
+            if int(index, 16) != place:
+                return f"a log of {whose} names place {int(index, 16)}"
+            if int(at, 16) != number:
+                return f"a log of {whose} names block {int(at, 16)}"
+    return ""
 
 
 def _not_offered(error: RpcError) -> bool:

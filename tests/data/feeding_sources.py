@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from data.chain import whole_blocks
 from data.store.store import Store
 from tests.data.made_up_rows import made_up
 
@@ -47,11 +48,15 @@ def lending_events(store: Store, random: np.random.Generator) -> None:
 
 
 def chain_blocks(store: Store, random: np.random.Generator) -> None:
-    """A block with a transaction, transfers and a swap; at times in place of another, whose rows become orphans."""
+    """A block with a transaction, transfers and a swap; at times in place of another, whose rows become orphans.
+
+    A block of a known hash may come again with more or fewer transfers, other amounts, or another time.
+    """
     number, fork = int(random.integers(1, 12)), int(random.integers(0, 2))
     block_hash, other = _hash(number, fork), _hash(number, 1 - fork)
     at = {"chain_id": 1, "block_number": number, "block_hash": block_hash}
-    timed = {**at, "timestamp": NOON + 1_200 * number, "orphaned": 0}
+    timed = {**at, "timestamp": NOON + 1_200 * number + 3_600 * int(random.random() < 0.2), "orphaned": 0}
+    n_transfers, more = int(random.integers(0, 4)), int(random.integers(0, 3))
     frames = {
         "stg_chain_blocks": [timed],
         "raw_chain_transactions": [
@@ -61,14 +66,15 @@ def chain_blocks(store: Store, random: np.random.Generator) -> None:
         "stg_token_transfers": [
             {**timed, "log_index": index, "standard": "ERC20", "token": ADDRESSES[index],
              "from_address": ADDRESSES[(number + index) % 6], "to_address": ADDRESSES[fork],
-             "amount": str(number + index)}
-            for index in range(2)
+             "amount": str(number + index + more)}
+            for index in range(n_transfers)
         ],
         "stg_primitives": [{**timed, "log_index": 3, "primitive": "swap", "account": ADDRESSES[number % 6]}],
     }  # fmt: skip
-    made = {table: made_up(table, rows) for table, rows in frames.items()}
+    made = {table: made_up(table, rows) for table, rows in frames.items() if rows}
     for table in ("stg_chain_blocks", "stg_token_transfers", "stg_primitives"):
         replaced = store.read(f"SELECT * FROM {table} WHERE block_hash = ? AND orphaned = 0", (other,))
         if len(replaced):
-            made[table] = pd.concat([made[table], replaced.assign(orphaned=1).drop(columns="batch")])
-    store.write_batch("chain", str(number), made)
+            replaced = replaced.assign(orphaned=1).drop(columns="batch")
+            made[table] = pd.concat([made[table], replaced]) if table in made else replaced
+    store.write_batch("chain", str(number), made, parts=whole_blocks([(1, number, block_hash)]))

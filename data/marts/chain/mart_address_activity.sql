@@ -1,13 +1,17 @@
 -- target: mart_address_activity
 -- reads: stg_chain_blocks, raw_chain_transactions, stg_token_transfers, stg_primitives
--- scope: chain_id, block_number from stg_chain_blocks
+-- scope: chain_id, block_number from (SELECT chain_id, block_number, batch FROM stg_chain_blocks UNION ALL SELECT chain_id, block_number, batch FROM stg_token_transfers UNION ALL SELECT chain_id, block_number, batch FROM stg_primitives)
 -- What each address did in each block, on the chain as it is now: counts, values, counterparties, leverage events.
 WITH heights AS MATERIALIZED (
-  -- All rows of a block are written with it, so its own batch says whether anything about it is new.
+  -- A block takes the batch of whatever is written of it (data.store.parts); what is mended by hand may not.
   SELECT chain_id, block_number, max(batch) AS batch,
     max(block_hash) FILTER (WHERE orphaned = 0) AS block_hash
   FROM stg_chain_blocks
-  WHERE (chain_id, block_number) IN (SELECT chain_id, block_number FROM stg_chain_blocks WHERE batch > :since)
+  WHERE (chain_id, block_number) IN (
+    SELECT chain_id, block_number FROM stg_chain_blocks WHERE batch > :since
+    UNION SELECT chain_id, block_number FROM stg_token_transfers WHERE batch > :since
+    UNION SELECT chain_id, block_number FROM stg_primitives WHERE batch > :since
+  )
   GROUP BY chain_id, block_number
 ),
 -- One row for each part of an address in something. kind: n native, t token, p primitive.

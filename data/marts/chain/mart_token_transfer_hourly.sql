@@ -1,12 +1,16 @@
 -- target: mart_token_transfer_hourly
 -- reads: stg_chain_blocks, stg_token_transfers
--- scope: chain_id, hour from (SELECT chain_id, timestamp / 3600 * 3600 AS hour, batch FROM stg_chain_blocks)
+-- scope: chain_id, hour from (SELECT chain_id, timestamp / 3600 * 3600 AS hour, batch FROM stg_chain_blocks UNION ALL SELECT b.chain_id, b.timestamp / 3600 * 3600, t.batch FROM stg_token_transfers AS t CROSS JOIN stg_chain_blocks AS b ON b.chain_id = t.chain_id AND b.block_number = t.block_number)
 -- Transfers of each token by the hour, on the chain as it is now; what a reorganisation took away has no row.
 WITH
--- All rows of a block are written with it, so its own batch says whether anything about it is new. A block that was
--- replaced is written again with its mark, so its hour is among them.
+-- A block takes the batch of whatever is written of it (data.store.parts), the mark of one that was replaced included;
+-- what is mended by hand may not.
 hours AS MATERIALIZED (
-  SELECT DISTINCT chain_id, timestamp / 3600 * 3600 AS hour FROM stg_chain_blocks WHERE batch > :since
+  SELECT chain_id, timestamp / 3600 * 3600 AS hour FROM stg_chain_blocks WHERE batch > :since
+  UNION
+  SELECT b.chain_id, b.timestamp / 3600 * 3600
+  FROM (SELECT DISTINCT chain_id, block_number FROM stg_token_transfers WHERE batch > :since) AS t
+  CROSS JOIN stg_chain_blocks AS b ON b.chain_id = t.chain_id AND b.block_number = t.block_number
 ),
 heights AS MATERIALIZED (
   SELECT b.chain_id, b.block_number, b.block_hash, hours.hour
