@@ -10,6 +10,7 @@ from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
 from risk_core.kernels.sales import Pool, Sales, Sleepers
 from risk_core.liquidity import IMMUNE, Impact
+from risk_core.oracles import OracleRows
 from risk_core.plan import Plan
 from risk_core.types import IntArray
 
@@ -28,30 +29,36 @@ class Cascade:
     sleepers: Sleepers
     sales: Sales
 
-    def __init__(
-        self, plan: Plan, factor: IntArray, n_factors: int, open_from: IntArray, impact: Impact, step: timedelta
-    ) -> None:
-        if impact.n_reserves != len(factor):
+    def __init__(self, plan: Plan, oracle: OracleRows, open_from: IntArray, impact: Impact, step: timedelta) -> None:
+        n_reserves = len(oracle.row)
+        if impact.n_reserves != n_reserves:
             raise InputError(
-                f"Impact.sold_usd: expected {len(factor)} rows, one for each reserve, found {impact.n_reserves}"
+                f"Impact.sold_usd: expected {n_reserves} rows, one for each reserve, found {impact.n_reserves}"
             )
-        market = factor if impact.market is None else impact.market
+        # What a price is made of moves it: a reserve that is linked answers to the other one's sales, not to its own.
+        source = oracle.source
+        market = oracle.factor if impact.market is None else np.where(source < 0, IMMUNE, impact.market[source])
+        fall = np.where((source == np.arange(n_reserves))[:, None], impact.fall, 0.0)
         used = np.unique(market[market != IMMUNE])
         self.n_markets = len(used)
         self.market_of = np.where(market == IMMUNE, self.n_markets, np.searchsorted(used, market)).astype(np.int64)
         moves = np.zeros(self.n_markets + 1, dtype=bool)
-        np.logical_or.at(moves, self.market_of, impact.fall[:, -1] > 0)
+        np.logical_or.at(moves, self.market_of, fall[:, -1] > 0)
         moves[-1] = False
 
-        row = np.where(factor < 0, n_factors, factor)
+        row = np.where(oracle.row < 0, oracle.n_rows, oracle.row)
         width = self.n_markets + 1
         codes, column = np.unique(row * width + self.market_of, return_inverse=True)
         column = column.ravel().astype(np.int64)
+        reserve = np.zeros(len(codes), dtype=np.int64)
+        reserve[column] = np.arange(n_reserves)
+        uncapped = np.where(oracle.uncapped < 0, oracle.n_rows, oracle.uncapped)
         self.book = plan.book(column, len(codes), open_from)
         self.sleepers = _sleepers(self.book, len(codes))
         self.sales = Sales(
             factor=codes // width, market=codes % width, market_of=self.market_of, sold=impact.sold_usd,
-            fall=impact.fall, floor=np.where(moves, FIRST_FLOOR, 1.0), kept=impact.kept(step),
+            fall=fall, uncapped=uncapped[reserve], cap=oracle.cap[reserve],
+            floor=np.where(moves, FIRST_FLOOR, 1.0), kept=impact.kept(step),
         )  # fmt: skip
 
     @property

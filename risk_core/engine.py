@@ -33,6 +33,7 @@ from risk_core.kernels.settle import CALLS, DEFICIT, N_TERMS, N_TOTALS, PROTOCOL
 from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code
 from risk_core.liquidity import Impact
+from risk_core.oracles import oracle_rows
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import MICRO_USD, MILLI_USD, Result, require_countable
@@ -99,13 +100,13 @@ def simulate(
     draw = _Draw(market, scenario)
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
-    cascade = None if impact is None else Cascade(plan, draw.factor, draw.n_factors, opening, impact, scenario.step)
-    book, walk = plan.bind(draw.factor, draw.n_factors, opening) if cascade is None else (cascade.book, None)
+    cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step)
+    book, walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
     if memory_mb is not None:
         sizes = memory.Sizes(
             paths=stop - first, steps=n_steps, workers=workers, accounts=market.n_accounts, engaged=plan.n_accounts,
-            reserves=market.n_reserves, factors=draw.n_factors, pairs=len(book.pair_collateral), legs=plan.most_legs,
-            book=plan.nbytes + draw.kernel.given.nbytes,
+            reserves=market.n_reserves, factors=draw.n_factors, rows=draw.n_rows + 1,
+            pairs=len(book.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.pool_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
@@ -135,6 +136,7 @@ def simulate(
         path=path_totals, by_step=by_step, fan=sum(part.fan for part in parts), hits=hits,
         snapshot=market.snapshot, scenario=scenario, seed=int(seed), first_path=first, policy=policy,
         code_version=code_version(), impact=impact,
+        oracle=market.reserves.oracle if market.reserves.oracle.any else None,
         multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
         unsettled=None if cascade is None else sum(part.unsettled for part in parts),
     )  # fmt: skip
@@ -159,28 +161,35 @@ def _cores() -> int:
 
 
 class _Draw:
-    """Where relative prices come from: given ones, or the parameters of one random step."""
+    """Where relative prices come from: given ones, or the parameters of one random step; and what oracles make of them.
+
+    factor: (R,) row of each reserve's oracle price among `n_rows` rows and the constant.
+    """
 
     def __init__(self, market: Market, scenario: Scenario | PricePaths) -> None:
-        if isinstance(scenario, PricePaths):
-            self.n_factors = market.n_reserves
-            self.factor: IntArray = np.arange(market.n_reserves)
-            self.kernel = scenario.draw(market)
-            return
-        if len(scenario.factor) != market.n_reserves:
+        own = np.arange(market.n_reserves)
+        factor, n_factors = (
+            (own, market.n_reserves) if isinstance(scenario, PricePaths) else (scenario.factor, len(scenario.factors))
+        )
+        if len(factor) != market.n_reserves:
             raise InputError(
-                f"Scenario.factor: expected {market.n_reserves} entries, one for each reserve, "
-                f"found {len(scenario.factor)}"
+                f"Scenario.factor: expected {market.n_reserves} entries, one for each reserve, found {len(factor)}"
             )
-        self.n_factors = len(scenario.factors)
-        self.factor = scenario.factor
-        self.kernel = scenario.draw()
+        self.n_factors: int = n_factors
+        self.oracle = oracle_rows(market.reserves.oracle, market.price, factor, self.n_factors)
+        self.factor, self.n_rows = self.oracle.row, self.oracle.n_rows
+        draw = scenario.draw(market) if isinstance(scenario, PricePaths) else scenario.draw()
+        rows = self.oracle
+        self.kernel = draw._replace(own=rows.own, base=rows.base, feed=rows.feed, most=rows.most)
 
     def highest(self) -> np.ndarray:
-        """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones."""
-        if len(self.kernel.given):
-            return self.kernel.given.max(axis=2)
-        return np.append(self.kernel.start, 1.0)[self.factor]
+        """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones.
+
+        Before caps: what a cap takes off matters to no bound.
+        """
+        given = self.kernel.given
+        reached = given.max(axis=2) if len(given) else self.kernel.start
+        return np.append(reached, np.ones((*reached.shape[:-1], 1)), axis=-1)[..., self.oracle.feed_row]
 
 
 def _require_whole(path: IntArray, by_step: IntArray) -> None:
@@ -208,15 +217,15 @@ class _Worker:
     def __init__(
         self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
     ) -> None:
-        padded, rows = padded_steps(n_steps), draw.n_factors + 1
+        padded, rows, drawn = padded_steps(n_steps), draw.n_rows + 1, draw.n_factors + 1
         block = block_paths(padded)
         legs = max(int(np.diff(book.leg).max(initial=0)), 2)
         pairs = len(book.pair_collateral)
         x, step_repaid = np.ones((block, rows, padded)), np.zeros((block, n_steps), dtype=np.int64)
         self.scratch = Scratch(
-            x=x, z=np.empty((rows + rows % 2, n_steps)), inverse=np.empty((rows, padded)), low=np.empty((pairs, block)),
-            lowest=np.empty(pairs), bound=np.empty(block), value=np.empty(legs), now=np.empty(legs),
-            weight=np.empty(legs), offset=np.zeros(legs, dtype=np.int64),
+            x=x, z=np.empty((drawn + drawn % 2, n_steps)), inverse=np.empty((rows, padded)),
+            low=np.empty((pairs, block)), lowest=np.empty(pairs), bound=np.empty(block), value=np.empty(legs),
+            now=np.empty(legs), weight=np.empty(legs), offset=np.zeros(legs, dtype=np.int64),
             factor=np.zeros(legs, dtype=np.int64), reserve=np.zeros(legs, dtype=np.int64),
             terms=np.zeros((legs, N_TERMS)), sums=np.empty((2, padded)), step_repaid=step_repaid, flat_x=x.reshape(-1),
             flat_step_repaid=step_repaid.reshape(-1),

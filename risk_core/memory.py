@@ -32,6 +32,8 @@ class Sizes(NamedTuple):
     """accounts with debt and collateral, which the engine keeps"""
     reserves: int
     factors: int
+    rows: int
+    """of relative prices: factors, the constant, and prices that an oracle caps"""
     pairs: int
     legs: int
     """most legs of an account"""
@@ -41,9 +43,10 @@ class Sizes(NamedTuple):
 
 def worker_bytes(sizes: Sizes) -> int:
     """Of one worker: its scratch and its own totals."""
-    padded, rows, steps = padded_steps(sizes.steps), sizes.factors + 1, sizes.steps
+    padded, rows, steps = padded_steps(sizes.steps), sizes.rows, sizes.steps
+    drawn = sizes.factors + 1
     block = block_paths(padded)
-    scratch = block * (rows * padded + steps) + (rows + rows % 2) * steps + (rows + 2) * padded
+    scratch = block * (rows * padded + steps) + (drawn + drawn % 2) * steps + (rows + 2) * padded
     scratch += sizes.pairs * (block + 1) + block + max(sizes.legs, 2) * (6 + N_TERMS)
     totals = steps * (sizes.reserves * 4 + N_BINS)
     return 8 * (scratch + totals) + HITS * sizes.engaged

@@ -41,6 +41,12 @@ SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": 
 """How random numbers are drawn. plain: independent. antithetic: paths 2k and 2k + 1 are mirror images. quasi: what
 matters most of a path comes from 16 independently shifted copies of a Sobol sequence."""
 
+NO_CAPS = {
+    "own": np.zeros(0, dtype=np.int64), "base": np.zeros(0, dtype=np.int64), "feed": np.zeros(0, dtype=np.int64),
+    "most": np.zeros(0),
+}  # fmt: skip
+"""Rows of prices that a market's oracles cap, before a market is known."""
+
 PLAIN_LAW = GBM()
 DEFAULTS = {"law": PLAIN_LAW, "sampling": "plain"}
 """What a scenario is where it does not say."""
@@ -51,7 +57,7 @@ class Scenario:
     """Correlated random prices of F factors, from a shock at time 0 to a horizon.
 
     factors: names, such as "ETH". volatility: (F,) annualised fractions. correlation: (F, F).
-    factor: (R,) int64, the factor that each reserve's oracle price follows one for one (ratio reserves such as wstETH
+    factor: (R,) int64, the factor that each reserve's feed follows one for one (ratio reserves such as wstETH
     follow ETH); -1 is a fixed oracle price. shock: (F,) relative move at time 0, so -0.2 starts 20 % lower.
     n_steps equal steps up to `horizon`. law: see `risk_core.laws`; by default geometric Brownian motion, whose
     expected prices stay where they start (log drift -sigma^2/2). sampling: one of SAMPLINGS; it changes the error of a
@@ -126,15 +132,16 @@ class Scenario:
             history=np.array(self.law.history(n), dtype=np.float64, order="C"), sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
-            thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
+            thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PricePaths:
-    """Explicit oracle prices, USD per token: history, an episode, a stress test.
+    """Explicit prices of the feeds, USD per token: history, an episode, a stress test.
 
-    price: (n_paths, n_reserves, n_steps + 1); column 0 is the snapshot and is not simulated.
+    The market's oracles make of them what `Market.oracle_prices` says; without caps and links these are the oracle's
+    prices themselves. price: (n_paths, n_reserves, n_steps + 1); column 0 is the snapshot and is not simulated.
     """
 
     name: str
@@ -177,7 +184,7 @@ class PricePaths:
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
             start=np.zeros(r), law=dispatch.GBM, parameters=np.zeros((0, r)), history=np.zeros((0, r)),
             sampling=kernels.PLAIN, directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)),
-            burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1),
+            burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
         )  # fmt: skip
 
     @property
@@ -186,7 +193,7 @@ class PricePaths:
 
     @classmethod
     def one_step(cls, market: Market, prices: ArrayLike, name: str = "one step") -> PricePaths:
-        """Each row of `prices` (n_paths, R) as a path of one step from the market's own prices."""
+        """Each row of `prices` (n_paths, R), of the feeds, as a path of one step from the market's own prices."""
         checked_kind("market", market, Market)
         given = checked_array("prices", prices, np.float64, (None,) * (2 if _axes(prices) > 1 else 1))
         after = np.atleast_2d(given)

@@ -13,6 +13,7 @@ from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidity import Impact
+from risk_core.oracles import OracleModels
 from risk_core.types import FloatArray, IntArray, Snapshot, _require, checked_array
 
 MICRO_USD = 1e-6
@@ -46,6 +47,7 @@ class Result:
     policy: str
     code_version: str
     impact: Impact | None = None
+    oracle: OracleModels | None = None
     multiplier: IntArray | None = None
     unsettled: IntArray | None = None
 
@@ -156,7 +158,7 @@ class Result:
         """Two runs over adjacent path ranges as one, bit for bit the run over both."""
         if not isinstance(other, Result):
             return NotImplemented
-        for name in ("snapshot", "seed", "policy", "code_version", "impact", "scenario"):
+        for name in ("snapshot", "seed", "policy", "code_version", "impact", "oracle", "scenario"):
             difference = _difference(name, getattr(self, name), getattr(other, name))
             if difference:
                 raise InputError(f"results of different {name}s cannot be added: {difference}")
@@ -175,7 +177,7 @@ class Result:
             path=np.concatenate([self.path, other.path]), by_step=self.by_step + other.by_step,
             fan=self.fan + other.fan, hits=self.hits + other.hits, snapshot=self.snapshot, scenario=self.scenario,
             seed=self.seed, first_path=self.first_path, policy=self.policy, code_version=self.code_version,
-            impact=self.impact,
+            impact=self.impact, oracle=self.oracle,
             multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
             unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
         )  # fmt: skip
@@ -188,6 +190,9 @@ def _difference(label: str, mine: object, theirs: object) -> str:
     if isinstance(mine, np.ndarray):
         same = mine.shape == theirs.shape and np.array_equal(mine, theirs)  # type: ignore[attr-defined]
         return "" if same else f"{label} differs"
+    if isinstance(mine, tuple) and hasattr(mine, "_fields"):
+        found = (_difference(f"{label}.{name}", getattr(mine, name), getattr(theirs, name)) for name in mine._fields)
+        return next((words for words in found if words), "")
     if is_dataclass(mine):
         found = (_difference(f"{label}.{f.name}", getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(mine))
         return next((words for words in found if words), "")

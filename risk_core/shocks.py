@@ -15,6 +15,7 @@ from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
 from risk_core.kernels.sweep import sweep as kernel_sweep
 from risk_core.kernels.sweep_lanes import LANES, N_STATE, N_TOTAL
 from risk_core.liquidation import policy_code
+from risk_core.oracles import no_cap_acts
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD, require_countable
 from risk_core.types import FloatArray, IntArray, Market, checked_int, checked_kind
@@ -93,10 +94,11 @@ class Sweep:
 
 
 def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str = "largest_legs") -> WhatIf:
-    """Liquidate everything that a price shock makes liquidatable, at the shocked oracle prices.
+    """Liquidate everything that a price shock makes liquidatable, at the oracle prices that the shock leads to.
 
-    shock: {symbol: relative move}, or (R,) relative moves; {"WETH": -0.2} moves WETH alone, so name the reserves
-    that follow it, too. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
+    shock: {symbol: relative move}, or (R,) relative moves of the feeds; {"WETH": -0.2} moves WETH alone, so name the
+    reserves that follow it, too. An oracle's cap holds: with `Reserves.price_cap` of 1.04, {"USDC": 0.12} answers at
+    1.04. What is linked follows by itself. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
     """
     checked_kind("market", market, Market)
     price = market.shocked(shock)
@@ -140,14 +142,16 @@ def sweep(
     plan, (book, _), r = plan_of(market), _bound_now(market), market.n_reserves
     blocks = -(-steps // LANES)
     x = np.ones((blocks * LANES, r + 1))
-    x[:steps, :-1] = _along(market, shock, weights) / market.price
+    feeds = _along(market, shock, weights)
+    x[:steps, :-1] = market.oracle_prices(feeds) / market.price
+    linear = no_cap_acts(market.reserves.oracle, market.price, feeds)
     x[steps:] = x[steps - 1]
     require_countable("direction", plan.most_usd(x[:, :-1]) / MICRO_USD)
     legs = plan.most_legs
     total, seized = np.zeros((blocks, N_TOTAL)), np.zeros((blocks, r, LANES))
     exact, by_step = np.zeros((steps, N_TOTALS), dtype=np.int64), np.zeros((steps, r, 4), dtype=np.int64)
     kernel_sweep(
-        book, np.ascontiguousarray(x.reshape(blocks, LANES, r + 1).transpose(0, 2, 1)).reshape(-1), steps, code,
+        book, np.ascontiguousarray(x.reshape(blocks, LANES, r + 1).transpose(0, 2, 1)).reshape(-1), steps, linear, code,
         np.empty((len(book.pair_collateral), blocks)), np.empty(blocks + 1), np.empty(blocks * N_STATE),
         total.reshape(-1), np.empty(N_STATE),
         np.zeros((blocks + 1, legs + 1)), np.empty(legs), np.empty(legs), seized, exact, by_step,
@@ -164,7 +168,7 @@ def sweep(
 
 
 def _along(market: Market, shock: FloatArray, weights: FloatArray) -> FloatArray:
-    """(steps, R) prices of `market.shocked(s * weights)` for each s of `shock`."""
+    """(steps, R) prices of the feeds in `market.shocked(s * weights)` for each s of `shock`."""
     move = shock[:, None] * weights
     bad = ~(np.isfinite(move) & (move > -1)).all(axis=1)
     if bad.any():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from risk_core.errors import InputError, UnknownRevision
+from risk_core.oracles import NO_RESERVE, OracleModels, checked_models, checked_snapshot, oracle_prices
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -218,6 +219,11 @@ class Reserves:
     -1 where none is configured: that reserve cannot be seized outside an e-mode. `protocol_fee` is the
     treasury's share of the bonus. `grace_until`: UTC epoch seconds, liquidations are barred up to and
     including it. Raises `InputError`.
+
+    How the oracle makes a reserve's price (see `risk_core.oracles`); where left out, it is the feed's own price:
+    `price_cap` highest USD per token, inf for none; `ratio_of` index of the reserve that the price is a ratio of (a
+    staked token's base), `ratio_cap` the highest ratio of the two prices, inf for none; `linked_to` index of the
+    reserve whose oracle price it follows instead of a feed of its own; `fixed_price` true where it never moves.
     """
 
     id: IntArray
@@ -231,6 +237,11 @@ class Reserves:
     active: BoolArray
     paused: BoolArray
     grace_until: IntArray
+    price_cap: FloatArray = field(default=None)  # type: ignore[assignment]
+    ratio_cap: FloatArray = field(default=None)  # type: ignore[assignment]
+    ratio_of: IntArray = field(default=None)  # type: ignore[assignment]
+    linked_to: IntArray = field(default=None)  # type: ignore[assignment]
+    fixed_price: BoolArray = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(_names(self, "symbol"))
@@ -253,6 +264,28 @@ class Reserves:
         _require(
             "Reserves.grace_until", grace, ok, "must be UTC epoch seconds (not milliseconds), 0 for none", self.symbol
         )
+        self._check_oracles(n)
+
+    def _check_oracles(self, n: int) -> None:
+        for name in ("price_cap", "ratio_cap"):
+            given = getattr(self, name)
+            cap = _frozen(self, name, np.full(n, np.inf) if given is None else given, np.float64, (n,))
+            with np.errstate(invalid="ignore"):
+                _require(f"Reserves.{name}", cap, cap > 0, "must be positive; inf for no cap", self.symbol)
+        for name in ("ratio_of", "linked_to"):
+            given = getattr(self, name)
+            _frozen(self, name, np.full(n, NO_RESERVE) if given is None else given, np.int64, (n,))
+        fixed = np.zeros(n, dtype=np.bool_) if self.fixed_price is None else self.fixed_price
+        _frozen(self, "fixed_price", fixed, np.bool_, (n,))
+        checked_models(self.oracle, self.symbol)
+
+    @property
+    def oracle(self) -> OracleModels:
+        """How each price is made, as `risk_core.oracles` takes it."""
+        return OracleModels(
+            price_cap=self.price_cap, ratio_cap=self.ratio_cap, ratio_of=self.ratio_of, linked_to=self.linked_to,
+            fixed_price=self.fixed_price,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -464,6 +497,7 @@ class Market:
         _require(
             "Market.price", price, np.isfinite(price) & (price > 0), "prices must be positive", self.reserves.symbol
         )
+        checked_snapshot(self.reserves.oracle, price, self.reserves.symbol)
         if len(self.emodes) and self.emodes.collateral.shape[1] != n_reserves:
             raise InputError(
                 f"EModes.collateral: has {self.emodes.collateral.shape[1]} reserves, the market has {n_reserves}"
@@ -494,7 +528,9 @@ class Market:
     def shocked(self, shock: Mapping[str, float] | ArrayLike) -> FloatArray:
         """Oracle prices after a shock: {symbol: relative move} or (R,) relative moves; -0.2 is a fall by 20 %.
 
-        Returns (R,) USD per token. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
+        The moves are of the feeds; what the oracles make of them is `oracle_prices`: a capped price stays below its
+        cap, a linked one follows the other reserve. Returns (R,) USD per token. Raises `InputError` for an unknown
+        symbol or a move of -100 % or worse.
         """
         if isinstance(shock, Mapping):
             move = self.reserves.spread("shock", shock)
@@ -502,7 +538,11 @@ class Market:
             move = self.reserves.each("shock", shock, "moves")
         ok = np.isfinite(move) & (move > -1)
         _require("shock", move, ok, "a relative move must be finite and above -1 (-100 %)", self.reserves.symbol)
-        return self.price * (1.0 + move)
+        return self.oracle_prices(self.price * (1.0 + move))
+
+    def oracle_prices(self, feeds: FloatArray) -> FloatArray:
+        """What the oracles say, (..., R) USD per token, where the feeds say (..., R): see `risk_core.oracles`."""
+        return oracle_prices(self.reserves.oracle, self.price, feeds)
 
 
 _PARTS: dict[str, type] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -150,3 +151,28 @@ def prices(plan: rc.Scenario, n: int, seed: int = 7, first: int = 0) -> np.ndarr
     z = np.empty((f + 2, plan.n_steps))
     price_block(plan.draw(), np.uint64(seed), first, n, plan.n_steps, z, out)
     return out[:, :f, : plan.n_steps]
+
+
+def with_oracles(book: rc.Market, seed: int, *, caps_only: bool = False) -> rc.Market:
+    """`book` with a random oracle model for each reserve: caps close to today's price, ratios, links, fixed prices."""
+    rng = np.random.default_rng([seed, 99])
+    n = book.n_reserves
+    kind = rng.choice(["feed", "cap"] if caps_only else ["feed", "cap", "ratio", "capped ratio", "link", "fixed"], n)
+    earlier = np.array([rng.integers(0, max(r, 1)) for r in range(n)])
+    kind[0] = "feed" if kind[0] not in ("cap", "fixed") else kind[0]
+    order = rng.permutation(n)  # so that what a reserve depends on may stand before or after it
+    price_cap, ratio_cap = np.full(n, np.inf), np.full(n, np.inf)
+    ratio_of, linked_to, fixed = np.full(n, -1), np.full(n, -1), np.zeros(n, dtype=bool)
+    for k, r in enumerate(order):
+        on = order[earlier[k]]
+        room = 1 + rng.choice([0.0, 0.01, 0.1])
+        if kind[k] in ("cap", "capped ratio"):
+            price_cap[r] = book.price[r] * room
+        if kind[k] in ("ratio", "capped ratio"):
+            ratio_of[r] = on
+            ratio_cap[r] = book.price[r] / book.price[on] * (1 + rng.choice([0.0, 0.02, np.inf]))
+        if kind[k] == "link":
+            linked_to[r] = on
+        fixed[r] = kind[k] == "fixed"
+    models = dict(price_cap=price_cap, ratio_cap=ratio_cap, ratio_of=ratio_of, linked_to=linked_to, fixed_price=fixed)
+    return replace(book, reserves=replace(book.reserves, **models))

@@ -43,3 +43,7 @@ class Draw(NamedTuple):
     thinning: np.ndarray  # (K,) multiplies the chi-square
     surge: np.ndarray  # (K,) multiplies the number of jumps expected
     jolt: np.ndarray  # (K,) deviations by which the mean jump moves
+    own: np.ndarray  # (C,) int64; rows F + 1 on are min(x[own] * (x[base] / x[feed]), most * x[base])
+    base: np.ndarray  # (C,) int64
+    feed: np.ndarray  # (C,) int64
+    most: np.ndarray  # (C,) highest ratio to the base; the base of a cap in USD is the constant row F

@@ -28,7 +28,9 @@ class Sleepers(NamedTuple):
 class Sales(NamedTuple):
     """How sales move prices. R reserves, M markets and the immune one, C columns of (factor, market)."""
 
-    factor: np.ndarray  # (C,) int64, row of the path's prices
+    factor: np.ndarray  # (C,) int64, row of the path's prices, under the oracle's cap
+    uncapped: np.ndarray  # (C,) int64, row before the oracle's cap in USD
+    cap: np.ndarray  # (C,) float64, that cap as a relative price; inf, none
     market: np.ndarray  # (C,) int64; M is immune
     market_of: np.ndarray  # (R,) int64; M is immune
     sold: np.ndarray  # (R, K) float64 USD at path prices, rising from 0
@@ -62,9 +64,10 @@ class Pool(NamedTuple):
 
 @merged
 def quote(sales, pool, x, q, t):
-    """Effective prices of step t under the multipliers of the moment."""
+    """Effective prices of step t under the multipliers of the moment: what a feed says, then the oracle's cap."""
     for c in range(pool.price.shape[0]):
-        price = x[q, np.uint64(sales.factor[c]), t] * pool.multiplier[np.uint64(sales.market[c])]
+        price = x[q, np.uint64(sales.uncapped[c]), t] * pool.multiplier[np.uint64(sales.market[c])]
+        price = min(price, sales.cap[c])
         pool.price[c] = price
         pool.inverse[c] = 1.0 / price
 

@@ -1,6 +1,7 @@
 """Many price vectors at once along one direction of shock, for the whole book: what `what_if` answers at each.
 
-Along a direction every value is linear in the shock. Three things follow, and make one pass enough:
+Along a direction every value is linear in the shock, as long as no oracle's cap acts (`linear`). Three things follow,
+and make one pass enough:
 
 * The least ratio of a group's pairs over a block of steps bounds its health factors there, so that an account costs
   nothing before it comes near to 1.
@@ -123,14 +124,15 @@ def add_tails(tail, n_collateral, n_legs, leg, factor, reserve, terms, x, n_fact
 
 
 @kernel
-def sweep(book, x, n_steps, policy, low, least, own, total, state, tail, value, now, seized, exact, by_step):
+def sweep(book, x, n_steps, linear, policy, low, least, own, total, state, tail, value, now, seized, exact, by_step):
     """Every account at every step, pruned by its group's bounds.
 
-    x: flat (blocks, F + 1, 8) relative prices, the last step repeated. Work: low (pairs, blocks), least (blocks + 1,),
-    own flat (blocks, N_STATE), total flat (blocks, N_TOTAL) zeros, state (N_STATE,), tail (blocks + 1, most legs + 1)
-    zeros, value and now (most legs,). Out: the first four rows of each block of `total` (accounts, then USD of debt,
-    repaid and deficit), seized (blocks, R, 8) USD, and from accounts settled one by one exact (steps, N_TOTALS) and
-    by_step (steps, R, 4) as `settle` writes them.
+    x: flat (blocks, F + 1, 8) relative prices, the last step repeated. linear: whether they are so in the shock, as
+    they are unless an oracle's cap acts; if not, an account is looked at again after it was stripped. Work:
+    low (pairs, blocks), least (blocks + 1,), own flat (blocks, N_STATE), total flat (blocks, N_TOTAL) zeros, state
+    (N_STATE,), tail (blocks + 1, most legs + 1) zeros, value and now (most legs,). Out: the first four rows of each
+    block of `total` (accounts, then USD of debt, repaid and deficit), seized (blocks, R, 8) USD, and from accounts
+    settled one by one exact (steps, N_TOTALS) and by_step (steps, R, 4) as `settle` writes them.
     """
     n_blocks = low.shape[1]
     lanes = seized.shape[2]
@@ -209,7 +211,7 @@ def sweep(book, x, n_steps, policy, low, least, own, total, state, tail, value, 
                 pays += record[at + k] * terms[leg + k, INVERSE] * x[last + factor[leg + k] * LANES]
             for k in range(n_collateral, n_legs):
                 owed += record[at + k] * x[last + factor[leg + k] * LANES]
-            ends_stripped = pays < stripping * owed
+            ends_stripped = linear and pays < stripping * owed
             c = (
                 record[at],
                 record[at + 1] if n_collateral > 1 else 0.0,

@@ -50,7 +50,7 @@ def test_a_worker_has_the_size_of_its_formula(market):
     worker = engine._Worker(book, draw, 30, 5, plan.n_accounts, None)
     sizes = memory.Sizes(
         paths=1, steps=30, workers=1, accounts=market.n_accounts, engaged=plan.n_accounts, reserves=5, factors=5,
-        pairs=len(book.pair_collateral), legs=plan.most_legs, book=0,
+        rows=6, pairs=len(book.pair_collateral), legs=plan.most_legs, book=0,
     )  # fmt: skip
 
     own = [*worker.scratch, worker.by_step, worker.fan, worker.hits]

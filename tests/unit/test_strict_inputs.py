@@ -38,7 +38,10 @@ BAD: dict[str, Any] = {
     "bytes": b"1",
 }
 TEXT = {"market", "hash", "name", "symbol", "asset", "label", "notes", "factors", "accounts", "sampling"}
-OPTIONAL = {("Scenario", "shock"), ("Impact", "half_life"), ("Impact", "market")}
+OPTIONAL = {
+    ("Scenario", "shock"), ("Impact", "half_life"), ("Impact", "market"),
+    *(("Reserves", name) for name in ("price_cap", "ratio_cap", "ratio_of", "linked_to", "fixed_price")),
+}  # fmt: skip
 
 
 def changes() -> list[Any]:

@@ -1,0 +1,218 @@
+"""What a protocol's oracle makes of the feeds: the one place that turns feed prices into oracle prices.
+
+Rules of the price adapters of Aave v3 (bgd-labs/aave-capo): a stablecoin's price is min(feed, cap), without a floor; a
+staked token's is min(ratio, largest ratio) x the price of its base, where the base may have a cap of its own; some
+reserves take the price of another one (USDe is priced by USDT), some have a constant (GHO). A *feed* price is what
+the oracle would say without its caps. At the snapshot the two are the same: where a cap holds a price there, what
+the feed said is not known, and the oracle's price stands for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk_core.errors import InputError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+NO_RESERVE = -1
+"""Entry of `ratio_of` and `linked_to` of a reserve that depends on no other."""
+
+
+class OracleModels(NamedTuple):
+    """The oracle model of each of R reserves, as `Reserves` holds it."""
+
+    price_cap: FloatArray
+    """(R,) highest USD per token; inf, no cap"""
+    ratio_cap: FloatArray
+    """(R,) highest ratio to the price of `ratio_of`; inf, no cap"""
+    ratio_of: IntArray
+    """(R,) reserve whose price the ratio multiplies, -1"""
+    linked_to: IntArray
+    """(R,) reserve whose oracle price this one follows, -1"""
+    fixed_price: NDArray[np.bool_]
+    """(R,) the price is a constant"""
+
+    @property
+    def any(self) -> bool:
+        """Whether some reserve has another model than a plain feed."""
+        return bool(
+            np.isfinite(self.price_cap).any() or (self.ratio_of >= 0).any() or (self.linked_to >= 0).any()
+            or self.fixed_price.any()
+        )  # fmt: skip
+
+
+class OracleRows(NamedTuple):
+    """A scenario's factors as rows of relative prices, and more rows where an oracle's cap makes another price.
+
+    Rows 0 to F - 1 are the factors, row F is constant 1, row F + 1 + k is
+
+        min(x[own] * (x[base] / x[feed]), most * x[base])        for entry k of the four (K,) arrays.
+
+    Of each of R reserves, all (R,):
+    """
+
+    row: IntArray
+    """row of the oracle's price; -1 is the constant where no reserve has a model"""
+    n_rows: int
+    """F + K: rows without the constant"""
+    feed_row: IntArray
+    """row of the price before any cap"""
+    uncapped: IntArray
+    """row of the price before the cap in USD"""
+    cap: FloatArray
+    """that cap as a relative price; inf, none"""
+    source: IntArray
+    """reserve whose feed makes the price: itself, the one it is linked to, -1 for a constant"""
+    factor: IntArray
+    """factor that this feed follows, -1 for a constant"""
+    own: IntArray
+    base: IntArray
+    feed: IntArray
+    most: FloatArray
+
+
+def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
+    """Raise `InputError` for models that contradict themselves: two of them, or reserves that depend in a circle."""
+    n = len(symbols)
+    for name in ("ratio_of", "linked_to"):
+        at = getattr(models, name)
+        wrong = np.flatnonzero((at < NO_RESERVE) | (at >= n) | (at == np.arange(n)))
+        if len(wrong):
+            r = int(wrong[0])
+            raise InputError(
+                f"Reserves.{name}: entry {r} ({symbols[r]}) is {at[r]}; must be the index of another reserve in "
+                f"[0, {n}), or -1 for none"
+            )
+    said = (models.ratio_of >= 0).astype(int) + (models.linked_to >= 0) + models.fixed_price
+    if (said > 1).any():
+        r = int(np.argmax(said > 1))
+        raise InputError(
+            f"Reserves: entry {r} ({symbols[r]}) has more than one of ratio_of, linked_to and fixed_price; an oracle "
+            "has one model"
+        )
+    for name, bad, rule in (
+        ("ratio_cap", np.isfinite(models.ratio_cap) & (models.ratio_of < 0), "a ratio has a base: set ratio_of"),
+        ("price_cap", np.isfinite(models.price_cap) & models.fixed_price, "a fixed price has no cap: leave it at inf"),
+        (
+            "price_cap",
+            np.isfinite(models.price_cap) & (models.linked_to >= 0),
+            "a linked price bears the cap of the one it follows: leave it at inf",
+        ),
+    ):
+        if bad.any():
+            r = int(np.argmax(bad))
+            raise InputError(f"Reserves.{name}: entry {r} ({symbols[r]}) is {getattr(models, name)[r]}; {rule}")
+    _order(models, symbols)
+
+
+def checked_snapshot(models: OracleModels, price: FloatArray, symbols: tuple[str, ...]) -> None:
+    """Raise `InputError` where a price (R,) is above what its oracle can say."""
+    high = price > models.price_cap * (1 + 1e-9)
+    if high.any():
+        r = int(np.argmax(high))
+        raise InputError(
+            f"Market.price: entry {r} ({symbols[r]}) is {price[r]}, above the cap of its oracle "
+            f"(Reserves.price_cap is {models.price_cap[r]}); one of the two is wrong"
+        )
+    has = models.ratio_of >= 0
+    most = np.where(has, models.ratio_cap * price[models.ratio_of], np.inf)
+    high = price > most * (1 + 1e-6)
+    if high.any():
+        r = int(np.argmax(high))
+        base = int(models.ratio_of[r])
+        raise InputError(
+            f"Market.price: entry {r} ({symbols[r]}) is {price[r]}, {price[r] / price[base]:.9g} times the price of "
+            f"{symbols[base]}; its oracle lets through {models.ratio_cap[r]:.9g} (Reserves.ratio_cap)"
+        )
+
+
+def oracle_prices(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> FloatArray:
+    """Oracle prices (..., R) for feed prices (..., R), USD per token; `snapshot` (R,) is what both are now.
+
+    A fixed price stays, whatever its feed. A linked one follows the other reserve: its own feed is not read. A ratio
+    keeps its feed's ratio to the base's feed, and bears the base's cap and its own.
+    """
+    return _resolved(models, snapshot, feeds)[1] if models.any else feeds
+
+
+def no_cap_acts(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> bool:
+    """Whether at each of the feed prices (..., R) the oracle says what it would say without caps."""
+    if not models.any:
+        return True
+    uncapped, oracle = _resolved(models, snapshot, feeds)
+    return bool(np.array_equal(uncapped, oracle))
+
+
+def _resolved(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(prices without any cap, with caps), both (..., R)."""
+    feed = np.where(models.fixed_price, snapshot, feeds)
+    # A price at its cap may be the last bit above it: what the oracle says now, it can say.
+    cap = np.maximum(models.price_cap, snapshot)
+    oracle = np.minimum(feed, cap)
+    for r in _order(models):
+        link, base = models.linked_to[r], models.ratio_of[r]
+        if link >= 0:
+            feed[..., r] = snapshot[r] * (feed[..., link] / snapshot[link])
+            oracle[..., r] = snapshot[r] * (oracle[..., link] / snapshot[link])
+        else:
+            most = max(models.ratio_cap[r], snapshot[r] / snapshot[base])
+            said = np.minimum(feed[..., r] * (oracle[..., base] / feed[..., base]), most * oracle[..., base])
+            oracle[..., r] = np.minimum(said, cap[r])
+    return feed, oracle
+
+
+def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_factors: int) -> OracleRows:
+    """The rows of relative prices that `oracle_prices` comes to when feeds follow factors: `factor` (R,), -1 fixed."""
+    n, none = len(factor), np.zeros(0, dtype=np.int64)
+    unlimited = np.full(n, np.inf)
+    if not models.any:
+        return OracleRows(
+            factor, n_factors, factor, factor, unlimited, np.arange(n), factor, none, none, none, np.zeros(0)
+        )
+    source = np.where(models.fixed_price, -1, np.arange(n))
+    feed = np.where((factor < 0) | models.fixed_price, n_factors, factor)
+    row, uncapped, cap = feed.copy(), feed.copy(), unlimited
+    made: dict[tuple[int, int, int, float], int] = {}
+
+    def limited(own: int, base: int, of: int, most: float) -> int:
+        if base == of and most == np.inf:
+            return own
+        return made.setdefault((own, base, of, most), n_factors + 1 + len(made))
+
+    dependent = _order(models)
+    for r in [*np.setdiff1d(np.arange(n), dependent).tolist(), *dependent]:
+        link, base = models.linked_to[r], models.ratio_of[r]
+        if link >= 0:
+            for array in (source, feed, row, uncapped, cap):
+                array[r] = array[link]
+        elif base >= 0:
+            most = float(max(models.ratio_cap[r] * snapshot[base] / snapshot[r], 1.0))
+            row[r] = uncapped[r] = limited(int(feed[r]), int(row[base]), int(feed[base]), most)
+        if np.isfinite(models.price_cap[r]):
+            most = float(max(models.price_cap[r] / snapshot[r], 1.0))
+            row[r], cap[r] = limited(int(row[r]), n_factors, n_factors, most), most
+    own, base, of = (np.array([key[i] for key in made], dtype=np.int64) for i in range(3))
+    most = np.array([key[3] for key in made], dtype=np.float64)
+    follows = np.where(source < 0, -1, factor[source])
+    return OracleRows(row, n_factors + len(made), feed, uncapped, cap, source, follows, own, base, of, most)
+
+
+def _order(models: OracleModels, symbols: tuple[str, ...] | None = None) -> list[int]:
+    """Reserves that depend on another, each after that one. Raises `InputError` for a circle."""
+    depends = np.where(models.linked_to >= 0, models.linked_to, models.ratio_of).tolist()
+    done: dict[int, None] = {}
+    for start in [r for r, on in enumerate(depends) if on >= 0]:
+        chain, r = [], start
+        while depends[r] >= 0 and r not in done:
+            if r in chain:
+                names = " -> ".join(symbols[i] if symbols else str(i) for i in [*chain[chain.index(r) :], r])
+                raise InputError(f"Reserves: the oracle prices of {names} depend on each other in a circle")
+            chain.append(r)
+            r = depends[r]
+        done.update(dict.fromkeys(reversed(chain)))
+    return list(done)
