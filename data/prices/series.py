@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SYNTHETIC = "synthetic"
 """`source` of generated prices; never mixed with observed ones."""
+LATEST = "latest"
+"""`interval` of a last traded price in dim_prices."""
 SERVED = "binance"
 """`source` of the observed prices that are served where nobody asks for another."""
 

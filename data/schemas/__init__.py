@@ -66,6 +66,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "raw_binance_klines": prices.BinanceKlines,
     "raw_binance_ticker": prices.BinanceTickers,
     "raw_binance_exchange_info": prices.BinanceExchangeInfo,
+    "dim_dollar": prices.Dollars,
     "stg_prices": prices.StagedPrices,
     "raw_defillama_protocol": protocols.DefiLlamaProtocol,
     "raw_defillama_protocols": protocols.DefiLlamaProtocols,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -29,6 +31,15 @@ def _decimal(description: str, unit: str):
 
 def _positive_decimal(description: str, unit: str):
     return text(description, unit, whole_text_matches=r"(?=.*[1-9])" + DECIMAL)
+
+
+def decided_by() -> Any:
+    """Whose quote told which of USDC and USDT had moved."""
+    return text(
+        "whose quote told which of USDC and USDT had moved, such as chainlink USDC/USD; `not decided` where they had "
+        "parted and none did (then 1 USDT is 1 USD); empty where they had not parted",
+        nullable=True,
+    )
 
 
 class BinanceKlines(
@@ -79,7 +90,9 @@ class BinanceExchangeInfo(ReceivedFrom, key=["symbol"]):
     document: Series[str] = document("the symbol's whole entry, keys sorted")
 
 
-class StagedPrices(Numbered, key=["symbol", "interval", "ts", "source"], indexes=[["batch"]]):
+class StagedPrices(
+    Numbered, key=["symbol", "interval", "ts", "source"], optional=["usd_decided_by"], indexes=[["batch"]]
+):
     """`stg_prices`: closing price of every finished candle, in USD by the rule of `usd_proxy`."""
 
     symbol: Series[str] = name("series such as ETHUSDT")
@@ -89,16 +102,17 @@ class StagedPrices(Numbered, key=["symbol", "interval", "ts", "source"], indexes
     price_usd: Series[np.float64] = real("closing price, see usd_proxy", "USD per unit", gt=0)
     price_usdt: Series[np.float64] = real("closing price as quoted in USDT", "USDT per unit", gt=0)
     usd_proxy: Series[str] = text(
-        "USDT where 1 USDT is taken as 1 USD; USDC where USDT was more than 0.2 % off it and the price is divided by "
-        "USDCUSDT",
+        "USDT where 1 USDT is taken as 1 USD; USDC where the two had parted by more than 0.2 %, a third quote told "
+        "that USDT had moved, and the price is divided by USDCUSDT",
         isin=["USDT", "USDC"],
     )
+    usd_decided_by: Series[pd.StringDtype] = decided_by()
 
 
 class Prices(
     Numbered,
     key=["symbol", "interval", "ts", "source"],
-    optional=["price_usdt"],
+    optional=["price_usdt", "usd_decided_by"],
     indexes=[["batch"]],
     late_after=2 * DAY,
 ):
@@ -110,8 +124,21 @@ class Prices(
     source: Series[str] = name("binance, or synthetic for generated prices")
     price_usd: Series[np.float64] = real("price, see usd_proxy", "USD per unit", gt=0)
     price_usdt: Series[np.float64] = real("price as quoted in USDT", "USDT per unit", gt=0, nullable=True)
-    usd_proxy: Series[str] = text("what stands in for USD: USDT where 1 USDT is taken as 1 USD; empty for none")
+    usd_proxy: Series[str] = text(
+        "what stands in for USD: USDT where 1 USDT is taken as 1 USD, USDC where 1 USDC is; empty for none"
+    )
+    usd_decided_by: Series[pd.StringDtype] = decided_by()
     is_synthetic: Series[np.int64] = flag("1 for generated prices")
+
+
+class Dollars(Numbered, key=["interval", "ts"], optional=["decided_by"], indexes=[["batch"]]):
+    """`dim_dollar`: which of USDC and USDT counts as one USD at the times at which the two had parted."""
+
+    interval: Series[str] = name("interval of the prices, see dim_prices")
+    ts: Series[np.int64] = seconds("time of the prices")
+    ratio: Series[np.float64] = real("USDCUSDT that was judged", "USDT per USDC", gt=0)
+    usd_proxy: Series[str] = text("which counts as one USD", isin=["USDT", "USDC"])
+    decided_by: Series[pd.StringDtype] = decided_by()
 
 
 class Assets(TableModel, key=["market", "asset"]):

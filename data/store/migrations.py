@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
-from data.store.batches import next_batch, note_batch
+from data.store.batches import Effect, next_batch, note_batch
 
 if TYPE_CHECKING:
     from data.schemas.tables import Table
@@ -56,10 +56,65 @@ def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE quarantine ADD COLUMN {column} NOT NULL DEFAULT {default}")
 
 
+def _undecided_dollars(connection: sqlite3.Connection) -> None:
+    """Prices that were divided by USDCUSDT on its own word are again what was traded, until a quote decides.
+
+    The traded price stands beside each of them, or in its candle. Prices taken at one USDT for one USD are right
+    already, and the mart of candles is made anew by its next refresh.
+    """
+    from data.schemas.tables import tables
+
+    present = {row[1] for row in connection.execute("PRAGMA table_info(dim_prices)")}
+    if not {"price_usdt", "usd_proxy"} <= present:
+        return
+    for name in ("fact_batch", "fact_batch_rows"):
+        connection.execute(tables()[name].ddl)
+    if "usd_decided_by" not in present:
+        connection.execute("ALTER TABLE dim_prices ADD COLUMN usd_decided_by TEXT")
+    wrong = connection.execute(
+        "SELECT symbol, interval, ts, price_usdt FROM dim_prices "
+        "WHERE source = 'binance' AND is_synthetic = 0 AND usd_proxy = 'USDC'"
+    ).fetchall()
+    number = next_batch(connection) if wrong and "batch" in present else None
+    traded = [
+        (price if price is not None else _close(connection, symbol, interval, ts), symbol, interval, ts)
+        for symbol, interval, ts, price in wrong
+    ]
+    connection.executemany(
+        "UPDATE dim_prices SET price_usd = coalesce(?, price_usd), usd_proxy = 'USDT', usd_decided_by = 'not decided' "
+        "WHERE symbol = ? AND interval = ? AND ts = ? AND source = 'binance'",
+        traded,
+    )
+    if number is None:
+        return
+    connection.executemany(
+        "UPDATE dim_prices SET batch = ? WHERE symbol = ? AND interval = ? AND ts = ? AND source = 'binance'",
+        [(number, *key) for _, *key in traded],
+    )
+    effect = Effect("dim_prices", len(traded), len(traded), 0, None)
+    note_batch(
+        connection, number, "upgrade to layout 5", "dim_prices", run_id="manual", payload_sha256="",
+        at=int(time.time()), effects=[effect],
+    )  # fmt: skip
+
+
+def _close(connection: sqlite3.Connection, symbol: str, interval: str, ts: int) -> float | None:
+    """Newest close of the candle that ends at a time, exactly; None where it is not kept."""
+    if not connection.execute("PRAGMA table_info(raw_binance_klines)").fetchall():
+        return None
+    found = connection.execute(
+        "SELECT close FROM raw_binance_klines WHERE symbol = ? AND interval = ? AND close_time = ? "
+        "ORDER BY batch DESC LIMIT 1",
+        (symbol, interval, ts),
+    ).fetchone()
+    return float(found[0]) if found else None
+
+
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
     2: _holders_by_token,
     3: _klines_append_only,
     4: _quarantine_by_batch,
+    5: _undecided_dollars,
 }
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 

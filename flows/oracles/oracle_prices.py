@@ -41,6 +41,7 @@ def collect(arguments: Namespace) -> str:
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
     replaced the block meanwhile); `data.errors.BatchRefused`.
     """
+    from data.prices.settling import settle
     from data.settings import aave_market
     from data.store.store import Store
     from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, get_block
@@ -73,6 +74,9 @@ def collect(arguments: Namespace) -> str:
         _store_readings(run, chain_id, block, market, oracle, sources, feeds)
         progress = _extend(run, reader, chain_id, feeds, arguments.rounds)
         run.refresh(TARGETS)
+        # New rounds may tell which of USDC and USDT had moved when they parted: stored prices follow.
+        if settle(store, run.id).changed:
+            run.refresh(["stg_prices"])
         disagreements = _check(run, chain_id, block, feeds, refused, progress)
     return described(chain_id, block, feeds, refused, sources, progress, disagreements)
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from data.prices.dollar import PEG
+from data.prices.settling import decisions
 from flows.errors import MalformedAnswer
 from flows.pipeline import Mark, Run
 from flows.prices.binance_shapes import INTERVAL_SECONDS
-from flows.prices.rows import PEG, SOURCE, to_frames
+from flows.prices.rows import SOURCE, close_time, to_frames
 
 if TYPE_CHECKING:
     from flows.prices.binance import Binance, Kline
@@ -60,12 +62,11 @@ def missing(ranges: Sequence[Range], start: int, end: int) -> list[Range]:
 
 @dataclass(slots=True)
 class Progress:
-    """What a backfill did: bars read from Binance and stored, prices new or changed, prices corrected by the peg."""
+    """What a backfill did: bars read from Binance and stored, prices new or changed."""
 
     read: int = 0
     stored: int = 0
     changed: int = 0
-    corrected: int = 0
 
 
 @dataclass(slots=True)
@@ -124,7 +125,9 @@ class Backfill:
         frames: dict[str, list[pd.DataFrame]] = {}
         for interval in dict.fromkeys(interval for _, interval in self._bars):
             mine = {symbol: bars for (symbol, of), bars in self._bars.items() if of == interval}
-            for table, rows in to_frames(mine, list(mine), interval, self._peg(interval, mine)).items():
+            ends = [close_time(bar) for bars in mine.values() for bar in (bars[0], bars[-1])]
+            decided = decisions(self.run.store, interval, min(ends), max(ends))
+            for table, rows in to_frames(mine, list(mine), interval, self._peg(interval, mine), decided).items():
                 frames.setdefault(table, []).append(rows)
         batch: dict[str, Any] = {table: pd.concat(parts, ignore_index=True) for table, parts in frames.items()}
         marks = [
@@ -137,7 +140,6 @@ class Backfill:
         report = self.run.write(SOURCE, self._named(), batch, marks=marks)
         if "dim_prices" in batch:
             self.done.changed += report.changed["dim_prices"]
-            self.done.corrected += int((batch["dim_prices"]["usd_proxy"] == "USDC").sum())
         self.done.stored += sum(map(len, self._bars.values()))
         self._saved = dict(self._covered)
         self._bars.clear()

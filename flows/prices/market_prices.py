@@ -17,10 +17,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from data.prices.dollar import PEG
 from flows.continuous import add_every, run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
 from flows.pipeline import FlowSpec, Run, recorded
-from flows.prices.rows import PEG, SOURCE, exchange_info_frame, latest_frames, to_frames
+from flows.prices.rows import SOURCE, exchange_info_frame, latest_frames, to_frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ def collect(arguments: Namespace) -> str:
     name) and `BatchRefused`.
     """
     from data.prices import assets
+    from data.prices.settling import settle
     from data.snapshot import loading as snapshot
     from data.store.store import Store
     from flows.prices import second_source as second_prices
@@ -110,12 +112,13 @@ def collect(arguments: Namespace) -> str:
             run, symbols, coins, asked,
             read=second_prices.SOURCE in arguments.sources, latest=arguments.latest,
         )  # fmt: skip
+        # After every source has spoken: a price of this very run may tell which dollar had moved.
+        dollar = settle(store, run.id)
         run.refresh(["stg_prices"])
         skew = binance.clock_ahead
     return (
         f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
-        f"{done.changed:,} new or changed; 1 USDT = 1 USD"
-        + (f" except for {done.corrected:,} prices corrected by {PEG}" if done.corrected else "")
+        f"{done.changed:,} new or changed; 1 USDT = 1 USD{dollar}"
         + agreement
         + states
         + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")

@@ -1,14 +1,19 @@
 """Rows of the warehouse from what Binance sent: candles as text, prices as numbers in USD. Pure.
 
-USDT is quoted, USD is needed. One USDT counts as one USD while it is within 0.2 % of USDC; beyond that the price is
-divided by USDCUSDT, so that a depeg of USDT is not read as a rally of everything else. The column `usd_proxy` says
-which of the two stood in for the dollar.
+USDT is quoted, USD is needed. One USDT counts as one USD, unless USDC and USDT have parted and a third quote says that
+it was USDT that moved: then every price of that moment, USDC's too, is divided by USDCUSDT. The column `usd_proxy` says
+which of the two stood in for the dollar, `usd_decided_by` whose quote decided it (`data.prices.dollar`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from data.prices.dollar import PEG, USDC_HELD, USDT_HELD, Decision
+from data.prices.dollar import known as decision_at
+from data.prices.series import LATEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,12 +21,6 @@ if TYPE_CHECKING:
     from flows.prices.binance_shapes import Kline, SymbolInfo, Tickers
 
 SOURCE = "binance"
-PEG = "USDCUSDT"
-PEG_TOLERANCE = 0.002
-PLAUSIBLE_PEG = (0.5, 2.0)
-"""USDCUSDT outside this is no dollar pair at all (a test server, a relisted name): then nothing is corrected by it."""
-LATEST = "latest"
-"""`interval` of a last traded price in dim_prices."""
 
 
 def to_frames(
@@ -29,10 +28,12 @@ def to_frames(
     symbols: Sequence[str],
     interval: str,
     peg: Iterable[tuple[int, str]] = (),
+    decisions: Mapping[int, Decision] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Rows of `raw_binance_klines` and `dim_prices` of `symbols`; times become UTC seconds, exactly.
 
     The peg pair is looked up in `klines`, and in `peg`: (close_time in UTC seconds, close) of bars stored before.
+    `decisions`: which dollar held, by close_time (None: nothing is decided).
     """
     import pandas as pd
 
@@ -50,9 +51,10 @@ def to_frames(
         ]
     )  # fmt: skip
     closes = dict(peg) | {close_time(bar): bar.close for bar in klines.get(PEG, ())}
+    prices = _prices(raw["symbol"], raw["close_time"], raw["close"], closes, decisions)
     return {
         "raw_binance_klines": raw,
-        "dim_prices": _prices(raw["symbol"], raw["close_time"], raw["close"], closes).assign(interval=interval),
+        "dim_prices": prices.assign(interval=interval),
     }
 
 
@@ -95,29 +97,36 @@ def close_time(bar: Kline) -> int:
     return -(-bar.close_time // 1000)
 
 
-def _prices(symbol: pd.Series, ts: pd.Series, close: pd.Series, peg: Mapping[int, str]) -> pd.DataFrame:
+def _prices(
+    symbol: pd.Series, ts: pd.Series, close: pd.Series, peg: Mapping[int, str],
+    decisions: Mapping[int, Decision] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     import pandas as pd
 
     price = pd.to_numeric(close, errors="coerce")
-    plausible = pd.Series({at: float(text) for at, text in peg.items() if _is_peg(text)}, dtype=float)
-    usdc = ts.map(plausible).astype(float) if len(plausible) else pd.Series(1.0, index=ts.index)
-    # USDT's own price in USDC; the pair that measures it cannot correct itself.
-    corrected = ((1.0 / usdc - 1.0).abs() > PEG_TOLERANCE) & (symbol != PEG)
+    at = {}
+    for moment, text in peg.items():
+        decision = decision_at(_number(text), moment, decisions or {})
+        if decision is not None:
+            at[moment] = decision
+    usdc = ts.map({moment: one.ratio for moment, one in at.items()}).astype(float)
+    proxy = ts.map({moment: one.proxy for moment, one in at.items()}).astype(object).fillna(USDT_HELD)
     return pd.DataFrame(
         {
             "symbol": symbol,
             "ts": ts,
             "source": SOURCE,
-            "price_usd": price.where(~corrected, price / usdc),
+            "price_usd": price.where(proxy != USDC_HELD, price / usdc),
             "price_usdt": price,
-            "usd_proxy": corrected.map({True: "USDC", False: "USDT"}),
+            "usd_proxy": proxy,
+            "usd_decided_by": ts.map({moment: one.by for moment, one in at.items()}).astype("string"),
             "is_synthetic": 0,
         }
     )
 
 
-def _is_peg(text: str) -> bool:
+def _number(text: str) -> float:
     try:
-        return PLAUSIBLE_PEG[0] < float(text) < PLAUSIBLE_PEG[1]
+        return float(text)
     except ValueError:
-        return False
+        return math.nan

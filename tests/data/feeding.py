@@ -40,6 +40,20 @@ def candle_window(store: Store, random: np.random.Generator) -> None:
     store.write_batch("binance", symbol, {"raw_binance_klines": candles(symbol, closes)})
 
 
+def dollar_decisions(store: Store, random: np.random.Generator) -> None:
+    """Which dollar held at some hours, for the ratio of their candle or for another one."""
+    random = random.spawn(1)[0]  # what the other feeders draw stays as it is without this one
+    rows = [
+        {
+            "interval": "1h", "ts": 3_600 * (int(hour) + 1), "usd_proxy": str(random.choice(["USDT", "USDC"])),
+            "ratio": float(f"{1 + random.choice([-0.01, 0.3, 0.001]):.8f}"),
+            "decided_by": str(random.choice(["chainlink USDC/USD", "not decided"])),
+        }
+        for hour in random.choice(24, size=random.integers(1, 12), replace=False)
+    ]  # fmt: skip
+    store.write_batch("binance", "dollar", {"dim_dollar": pd.DataFrame(rows)})
+
+
 def snapshot(store: Store, random: np.random.Generator) -> None:
     """A market at a block: some of its accounts, with other debts; a block may be read again, with fewer of them."""
     market = str(random.choice(["AaveV3Ethereum", "AaveV2Polygon"]))
@@ -82,5 +96,5 @@ def protocol_history(store: Store, random: np.random.Generator) -> None:
 
 
 FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [
-    candle_window, snapshot, protocol_history, oracle_feed, lending_events, chain_blocks,
+    candle_window, snapshot, protocol_history, oracle_feed, lending_events, chain_blocks, dollar_decisions,
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data import marts
@@ -55,16 +56,23 @@ def test_a_corrected_candle_replaces_the_price(store):
     assert store.rows(PRICES) == [("ETHUSDT", 3_600, 2_000.0, "USDT", 1), ("ETHUSDT", 7_200, 1_990.0, "USDT", 2)]
 
 
-def test_a_peg_candle_that_comes_later_corrects_the_price_and_one_within_the_band_does_not(store):
+def test_a_decision_that_comes_later_corrects_the_price_and_a_peg_alone_does_not(store):
     write(store, "ETHUSDT", {0: "2000", 1: "2000", 2: "2000"})
     marts.refresh(store)
     write(store, "USDCUSDT", {0: "1.25", 1: "1.001", 2: "3"})
 
     marts.refresh(store, ["stg_prices"])
+    undecided = store.rows(PRICES)[:3]
+    row = {"interval": "1h", "ts": 3_600, "ratio": 1.25, "usd_proxy": "USDC", "decided_by": "a quote"}
+    store.write_batch("binance", "dollar", {"dim_dollar": pd.DataFrame([row])})
+    marts.refresh(store, ["stg_prices"])
 
-    assert store.rows(PRICES)[:3] == [
-        ("ETHUSDT", 3_600, 1_600.0, "USDC", 2), ("ETHUSDT", 7_200, 2_000.0, "USDT", 2),
+    assert undecided == [
+        ("ETHUSDT", 3_600, 2_000.0, "USDT", 2), ("ETHUSDT", 7_200, 2_000.0, "USDT", 2),
         ("ETHUSDT", 10_800, 2_000.0, "USDT", 2),
+    ]  # fmt: skip
+    assert store.rows(PRICES)[:4] == [
+        ("ETHUSDT", 3_600, 1_600.0, "USDC", 3), *undecided[1:], ("USDCUSDT", 3_600, 1.0, "USDC", 3),
     ]  # fmt: skip
 
 
@@ -87,7 +95,8 @@ def test_sql_that_changed_builds_the_table_anew(store, folder):
         ("price AS price_usdt", "-price AS price_usdt", r"[12] of its rows are refused .*greater_than\(0\)"),
         ("price AS price_usdt", "NULL AS price_usdt", "NOT NULL constraint failed"),
         ("price AS price_usdt", "'x' AS price_usdt", "cannot store TEXT value in REAL column"),
-        ("FROM judged", "FROM judged UNION ALL SELECT symbol, interval, ts, source, 1.0, 1.0, 'USDT', 1 FROM judged",
+        ("FROM judged",
+         "FROM judged UNION ALL SELECT symbol, interval, ts, source, 1.0, 1.0, 'USDT', NULL, 1 FROM judged",
          "UNIQUE constraint failed"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import data
@@ -24,6 +25,7 @@ from data.errors import (
 )
 from data.store import migrations
 from data.store.store import Store
+from tests.data.candles import candles
 from tests.data.conftest import price_rows
 
 NOBODY = 65_534
@@ -168,6 +170,39 @@ def test_a_file_of_the_same_layout_is_read_where_it_cannot_be_written(filled, mo
     monkeypatch.setattr("data.store.connection.connect_for_writing", refuses)
     with Store.open(readonly=True) as opened:
         assert opened.rows("SELECT count(*) > 0 FROM stg_positions") == [(1,)]
+
+
+def test_prices_that_were_corrected_on_the_word_of_a_ratio_are_as_traded_again_after_an_upgrade(store, own_warehouse):
+    at = price_rows(3, price_usdt=[1_415.74, 2_000.0, 2_000.0], usd_proxy=["USDC", "USDC", "USDT"])
+    at["price_usd"] = [1_415.74 / 0.8726, 2_000 / 0.9, 2_000.0]
+    other = price_rows(1, source="defillama", usd_proxy="USDC", price_usd=[7.0])
+    store.write_batch("binance", "k", {"dim_prices": pd.concat([at, other])})
+    # The oldest rows have only their candle.
+    store.write_batch("binance", "c", {"raw_binance_klines": candles("ETHUSDT", {472_223: "2000.00"})})
+    store.close()
+    connection = raw(own_warehouse)
+    connection.executescript(
+        """
+        UPDATE dim_prices SET price_usdt = NULL WHERE ts = 1700003600;
+        UPDATE raw_binance_klines SET close_time = 1700003600;
+        ALTER TABLE dim_prices DROP COLUMN usd_decided_by;
+        DROP TABLE dim_dollar;
+        DELETE FROM schema_version;
+        PRAGMA user_version = 4;
+        """
+    )
+    connection.close()
+
+    with Store.open() as opened:
+        columns = "source, price_usd, usd_proxy, usd_decided_by, batch"
+        found = opened.rows(f"SELECT {columns} FROM dim_prices ORDER BY source, ts")
+        changed = opened.rows("SELECT n_changed FROM fact_batch_rows WHERE batch = 3 AND table_name = 'dim_prices'")
+
+    assert found == [
+        ("binance", 1_415.74, "USDT", "not decided", 3), ("binance", 2_000.0, "USDT", "not decided", 3),
+        ("binance", 2_000.0, "USDT", None, 1), ("defillama", 7.0, "USDC", None, 1),
+    ]  # fmt: skip
+    assert changed == [(2,)]
 
 
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(filled, monkeypatch):

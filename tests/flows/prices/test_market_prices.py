@@ -9,15 +9,20 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from data import marts
 from data.errors import BatchRefused
+from data.prices.dollar import Decision
 from data.store.store import Store
 from flows import registry
 from flows.errors import MalformedAnswer, SourceUnavailable
 from flows.prices.binance import Kline, UnknownSymbol
 from flows.prices.market_prices import FLOW, to_frames
+from tests.data.feeds import dim_feed, rounds
 from tests.flows.prices.binance_server import HOUR, BinanceServer, wave
 
 
@@ -71,15 +76,152 @@ def bar(close: str, at: int = 0) -> Kline:
     return Kline(at * 1000, close, close, close, close, "1", (at + HOUR) * 1000 - 1, "1", 1, "1", "1", "0", "ab" * 32)
 
 
-def test_a_usdt_at_98_cents_is_no_rally_of_ether():
+def decided(ratio: float, proxy: str, by: str = "chainlink USDT/USD") -> dict[int, Decision]:
+    return {HOUR: Decision(ratio, proxy, by)}
+
+
+def test_a_usdt_at_98_cents_is_no_rally_of_ether_where_a_quote_says_so():
     klines = {"ETHUSDT": [bar("2000.0")], "USDCUSDT": [bar("1.02")]}
 
-    price = to_frames(klines, ["ETHUSDT", "USDCUSDT"], "1h")["dim_prices"].set_index("symbol")
+    frames = to_frames(klines, ["ETHUSDT", "USDCUSDT"], "1h", (), decided(1.02, "USDC"))
 
+    price = frames["dim_prices"].set_index("symbol")
     assert price.loc["ETHUSDT", "price_usd"] == pytest.approx(2000 / 1.02)
     assert price.loc["ETHUSDT", "price_usdt"] == 2000.0
-    assert price.loc["ETHUSDT", "usd_proxy"] == "USDC"
-    assert price.loc["USDCUSDT", "price_usd"] == 1.02
+    assert set(price["usd_proxy"]) == {"USDC"}
+    assert set(price["usd_decided_by"]) == {"chainlink USDT/USD"}
+    assert price.loc["USDCUSDT", "price_usd"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "decisions", [None, decided(0.8726, "USDT"), decided(0.9, "USDC")],
+    ids=["no quote", "USDC fell", "a quote for another ratio"],
+)  # fmt: skip
+def test_a_fall_of_usdc_is_booked_once(decisions):
+    """2023-03-11 08:00 UTC: the same 12.7 % must not be a fall of USDC and a rise of ether."""
+    klines = {"ETHUSDT": [bar("1415.74")], "USDCUSDT": [bar("0.8726")], "EURUSDT": [bar("1.05")]}
+
+    frames = to_frames(klines, ["ETHUSDT", "USDCUSDT", "EURUSDT"], "1h", (), decisions)
+
+    price = frames["dim_prices"].set_index("symbol")
+    assert price["price_usd"].to_dict() == {"ETHUSDT": 1415.74, "USDCUSDT": 0.8726, "EURUSDT": 1.05}
+    said = "chainlink USDT/USD" if decisions and decisions[HOUR].ratio == 0.8726 else "not decided"
+    assert set(price["usd_decided_by"]) == {said}
+
+
+@given(
+    st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), st.floats(0.4, 2.5),
+    st.sampled_from(["USDT", "USDC", None]),
+)  # fmt: skip
+def test_cross_rates_of_the_table_are_those_that_were_traded(closes, ratio, proxy):
+    names = [f"A{number}USDT" for number in range(len(closes))]
+    klines = {name: [bar(repr(close))] for name, close in zip(names, closes, strict=True)}
+    klines["USDCUSDT"] = [bar(repr(ratio))]
+
+    frames = to_frames(klines, list(klines), "1h", (), decided(ratio, proxy) if proxy else None)
+
+    price = frames["dim_prices"].set_index("symbol")["price_usd"]
+    traded = dict(zip(names, closes, strict=True)) | {"USDCUSDT": ratio}
+    for first in klines:
+        for second in klines:
+            assert price[first] / price[second] == pytest.approx(traded[first] / traded[second], rel=1e-14)
+
+
+def last(symbol: str) -> tuple:
+    """Newest row of the window: price_usd, price_usdt, usd_proxy, usd_decided_by."""
+    with Store.open() as store:
+        return store.rows(
+            "SELECT price_usd, price_usdt, usd_proxy, usd_decided_by FROM dim_prices WHERE symbol = ? AND "
+            "source = 'binance' ORDER BY ts DESC LIMIT 1", [symbol],
+        )[0]  # fmt: skip
+
+
+def quoted(pair: str, price: float, at: int, feed: str = "0x" + "c" * 40) -> None:
+    """One Chainlink round, as `oracle-prices` leaves it."""
+    with Store.open() as store:
+        named = dim_feed(heartbeat_s=82_800, feed=feed).assign(pair=pair)
+        answers = rounds([(1, round(price * 10**8), at)], feed)
+        store.write_batch("chainlink", pair, {"raw_chainlink_rounds": answers, "dim_feed": named})
+        marts.refresh(store, ["stg_chainlink_prices"])
+
+
+PAST = ("--until", "2026-01-05")
+END = 1767571200
+
+
+def test_without_a_quote_nothing_is_corrected_and_both_readings_are_noted(binance):
+    binance.prices |= {"ETHUSDT": lambda at: 1415.74, "USDCUSDT": lambda at: 0.8726}
+
+    said = run(*PAST)
+
+    assert last("ETHUSDT") == (1415.74, 1415.74, "USDT", "not decided")
+    assert last("USDCUSDT") == (0.8726, 0.8726, "USDT", "not decided")
+    assert "NOT DECIDED which of USDC and USDT had moved at 72 times" in said
+    with Store.open() as store:
+        noted = store.rows("SELECT check_name, n_failed, n_rows, example FROM fact_validation")
+    assert [row[1:3] for row in noted] == [(72, 72)]
+    assert "USDC is 0.8726 USD and USDT 1, or USDC is 1 USD and USDT 1.146" in noted[0][3]
+
+
+@pytest.mark.parametrize(
+    ("pair", "price", "ether", "usdc", "proxy"),
+    [
+        ("USDC/USD", 0.88, 1415.74, 0.8726, "USDT"),
+        ("USDC/USD", 0.9998, 1415.74 / 0.8726, 1.0, "USDC"),
+        ("USDT/USD", 1.002, 1415.74, 0.8726, "USDT"),
+        ("USDT/USD", 1.14, 1415.74 / 0.8726, 1.0, "USDC"),
+    ],
+)
+def test_a_quote_that_arrives_later_decides_what_is_stored(binance, pair, price, ether, usdc, proxy):
+    binance.prices |= {"ETHUSDT": lambda at: 1415.74, "USDCUSDT": lambda at: 0.8726}
+    run(*PAST)
+    quoted(pair, price, END - 1800)
+
+    run(*PAST)
+
+    assert last("ETHUSDT") == (ether, 1415.74, proxy, f"chainlink {pair}")
+    assert last("USDCUSDT") == (usdc, 0.8726, proxy, f"chainlink {pair}")
+    with Store.open() as store:
+        columns = "symbol, interval, ts, source, price_usd, price_usdt, usd_proxy, usd_decided_by"
+        staged, direct = (store.rows(f"SELECT {columns} FROM {t} ORDER BY 1, 3") for t in ("stg_prices", "dim_prices"))
+        marts.refresh(store, ["stg_prices"], full=True)
+        assert staged == direct == store.rows(f"SELECT {columns} FROM stg_prices ORDER BY 1, 3")
+    assert "0 new or changed" in run(*PAST, "--again")
+
+
+def test_quotes_that_contradict_each_other_or_are_old_decide_nothing(binance):
+    binance.prices |= {"USDCUSDT": lambda at: 0.8726}
+    run(*PAST)
+    quoted("USDC/USD", 0.88, END - 1800)
+    quoted("USDT/USD", 1.14, END - 1800, "0x" + "d" * 40)
+    run(*PAST)
+    assert last("ETHUSDT")[3] == "not decided"
+
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("DELETE FROM stg_chainlink_prices WHERE feed = ?", ["0x" + "d" * 40])
+        connection.execute("UPDATE stg_chainlink_prices SET updated_at = updated_at - 200000")
+    run(*PAST)
+    assert last("ETHUSDT")[3] == "not decided"
+
+
+def test_a_second_pair_of_the_exchange_decides(binance):
+    binance.prices |= {"USDCUSDT": lambda at: 0.8726, "FDUSDUSDT": lambda at: 1.001}
+    run(*PAST, "--symbols", "ETHUSDT", "FDUSDUSDT")
+    assert last("ETHUSDT")[2:] == ("USDT", "binance FDUSDUSDT")
+
+
+def test_a_candle_of_the_peg_that_is_corrected_takes_the_decision_back(binance):
+    binance.prices |= {"USDCUSDT": lambda at: 0.8726}
+    run(*PAST)
+    quoted("USDC/USD", 0.9998, END - 1800)
+    run(*PAST)
+    assert last("ETHUSDT")[2] == "USDC"
+
+    binance.prices |= {"USDCUSDT": lambda at: 1.0001}
+    run(*PAST, "--again", "--symbols", "USDCUSDT")
+
+    price, traded, *said = last("ETHUSDT")
+    assert (price, *said) == (traded, "USDT", None)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +332,7 @@ def test_latest_prices_are_stored_apart_from_the_bars(binance):
 
 def test_the_last_price_is_not_a_rally_either_when_usdt_is_at_98_cents(binance):
     binance.prices["USDCUSDT"] = lambda at: 1.02
+    quoted("USDT/USD", 0.98, int(time.time()) - 60)
     run("--latest")
     with Store.open() as store:
         rows = store.rows(

@@ -1,4 +1,4 @@
-"""`stg_prices` (SQL, over what is stored) and `kline_rows.to_frames` (pandas, over what arrives) state one rule twice.
+"""`stg_prices` (SQL, over what is stored) and `flows.prices.rows` (pandas, over what arrives) state one rule twice.
 
 They are held equal to the last bit, on prices on both sides of every bound of the peg rule.
 """
@@ -6,8 +6,10 @@ They are held equal to the last bit, on prices on both sides of every bound of t
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from data import marts
+from data.prices.dollar import Decision
 from data.store.store import Store
 from flows.prices.binance_shapes import Kline
 from flows.prices.rows import PEG, to_frames
@@ -31,14 +33,24 @@ def test_both_give_the_same_prices(own_warehouse):
     edges = [0.5, 0.50000001, 1 / 1.002, 1 / 0.998, 0.998, 1.002, 1.9999999, 2.0, 1.0, 3.0]
     peg = [f"{value:.8f}" for value in [*edges, *random.uniform(0.99, 1.01, 1_000)]]
     eth = [f"{value:.8f}" for value in np.exp(random.uniform(-12, 13, len(peg) + 5))]  # the last five have no peg
-    frames = to_frames({"ETHUSDT": bars("ETHUSDT", eth), PEG: bars(PEG, peg)}, ["ETHUSDT", PEG], "1h")
-    columns = "symbol, interval, ts, source, price_usd, price_usdt, usd_proxy"
+    # A third of the times is decided for either reading, a third is not decided; some for another ratio than is stored.
+    decided = {
+        (hour + 1) * 3_600: Decision(float(text) + (hour % 7 == 0), ("USDC", "USDT")[hour % 2], f"quote {hour % 4}")
+        for hour, text in enumerate(peg) if hour % 3
+    }  # fmt: skip
+    frames = to_frames({"ETHUSDT": bars("ETHUSDT", eth), PEG: bars(PEG, peg)}, ["ETHUSDT", PEG], "1h", (), decided)
+    rows = [
+        {"interval": "1h", "ts": ts, "ratio": one.ratio, "usd_proxy": one.proxy, "decided_by": one.by}
+        for ts, one in decided.items()
+    ]  # fmt: skip
+    columns = "symbol, interval, ts, source, price_usd, price_usdt, usd_proxy, usd_decided_by"
 
     with Store.open() as store:
-        store.write_batch("binance", "k", frames)
+        store.write_batch("binance", "k", frames | {"dim_dollar": pd.DataFrame(rows)})
         marts.refresh(store, ["stg_prices"])
         staged, direct = (store.rows(f"SELECT {columns} FROM {table}") for table in ("stg_prices", "dim_prices"))
 
     assert len(staged) == len(eth) + len(peg)
     assert 300 < sum(row[6] == "USDC" for row in staged) < 1_000
+    assert 300 < sum(row[7] == "not decided" for row in staged) < 1_000
     assert staged == direct

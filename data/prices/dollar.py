@@ -1,0 +1,100 @@
+"""Which of two dollars moved when USDC and USDT part: decided by a third quote, or said to be undecided. Pure.
+
+Every price is quoted in USDT, and USD is needed. One USDT counts as one USD while USDCUSDT is within `PEG_TOLERANCE`
+of 1. Beyond that the ratio alone has two readings: USDC moved and one USDT is still one USD, or USDT moved and one USDC
+is. A third quote in dollars decides for the reading that is nearer to it. Where there is none, or where quotes
+contradict each other, nothing is corrected.
+
+Whichever it is, all prices of one moment, USDC's included, are converted at one rate, so the quotient of any two of
+them is the traded one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+PEG = "USDCUSDT"
+"""The traded pair that says how far the two dollars are apart."""
+PEG_TOLERANCE = 0.002
+PLAUSIBLE_PEG = (0.5, 2.0)
+"""USDCUSDT outside this is no dollar pair at all (a test server, a relisted name): then nothing is corrected by it."""
+NOT_DECIDED = "not decided"
+"""`usd_decided_by` of a price whose moment has two readings and no quote that tells them apart."""
+USDT_HELD, USDC_HELD = "USDT", "USDC"
+"""`usd_proxy`: which of the two counts as one USD."""
+
+
+class Quote(NamedTuple):
+    """A price in USD of one of the two: `of` is USDC or USDT; `name` says whose it is, such as "chainlink USDC/USD"."""
+
+    name: str
+    of: str
+    price: float
+
+
+class Decision(NamedTuple):
+    """`proxy`: USDT or USDC, which counts as one USD while USDCUSDT is `ratio`; `by`: whose quote, or undecided."""
+
+    ratio: float
+    proxy: str
+    by: str
+
+
+def is_apart(ratio: float) -> bool:
+    """Whether USDCUSDT is plausible and more than the tolerance off 1, so that the question arises.
+
+    >>> is_apart(0.8726), is_apart(0.999), is_apart(37.5)
+    (True, False, False)
+    """
+    return PLAUSIBLE_PEG[0] < ratio < PLAUSIBLE_PEG[1] and abs(1.0 / ratio - 1.0) > PEG_TOLERANCE
+
+
+def verdict(ratio: float, quote: Quote) -> str | None:
+    """Which dollar held by one quote, USDT or USDC; None where the quote fits neither reading.
+
+    A quote implies what one USDT is worth. On a logarithmic scale that has 0 where USDT held and 1 where USDC did, it
+    decides for the nearer of the two, if it is within a half of it.
+
+    >>> verdict(0.8726, Quote("chainlink USDC/USD", "USDC", 0.88)), verdict(0.8726, Quote("x", "USDC", 0.999))
+    ('USDT', 'USDC')
+    """
+    if not (math.isfinite(quote.price) and quote.price > 0):
+        return None
+    usdt = quote.price if quote.of == "USDT" else quote.price / ratio
+    place = math.log(usdt) / -math.log(ratio)
+    if abs(place) < 0.5:
+        return USDT_HELD
+    return USDC_HELD if abs(place - 1.0) < 0.5 else None
+
+
+def decide(ratio: float, quotes: Iterable[Quote]) -> Decision:
+    """The reading that all quotes with a verdict agree on, by the first of them; undecided without one.
+
+    Undecided counts one USDT as one USD: the price as it was traded, without a correction.
+    """
+    found = [(said, quote.name) for quote in quotes if (said := verdict(ratio, quote))]
+    if not found or len({said for said, _ in found}) > 1:
+        return Decision(ratio, USDT_HELD, NOT_DECIDED)
+    return Decision(ratio, *found[0])
+
+
+def known(ratio: float, at: int, decisions: Mapping[int, Decision]) -> Decision | None:
+    """The decision that holds for USDCUSDT of `ratio` at a time; None where the question does not arise.
+
+    A decision that was made for another ratio (the candle was corrected since) counts for nothing.
+    """
+    if not is_apart(ratio):
+        return None
+    made = decisions.get(at)
+    return made if made is not None and made.ratio == ratio else Decision(ratio, USDT_HELD, NOT_DECIDED)
+
+
+def readings(ratio: float) -> str:
+    """Both readings of an undecided ratio, in words.
+
+    >>> readings(0.8)
+    'USDCUSDT 0.8: USDC is 0.8 USD and USDT 1, or USDC is 1 USD and USDT 1.25'
+    """
+    return f"{PEG} {ratio:.6g}: USDC is {ratio:.6g} USD and USDT 1, or USDC is 1 USD and USDT {1 / ratio:.6g}"

@@ -1,0 +1,217 @@
+"""Which dollar moved: every stored time at which USDC and USDT had parted is judged by the quotes that are stored.
+
+Quotes come from three places, asked in this order: Chainlink's rounds of USDC/USD and USDT/USD (`oracle-prices`),
+DefiLlama's prices of the two (`market-prices --sources binance defillama`), and another dollar's pair with USDT on the
+same exchange (`market-prices --symbols FDUSDUSDT`). A quote may arrive long after the price, so all times are judged
+again by each run; what comes out is kept in `dim_dollar`, and the prices of those times follow it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from data.prices import feeds
+from data.prices.dollar import (
+    NOT_DECIDED,
+    PEG,
+    PEG_TOLERANCE,
+    PLAUSIBLE_PEG,
+    USDC_HELD,
+    USDT_HELD,
+    Decision,
+    Quote,
+    decide,
+    is_apart,
+    readings,
+)
+from data.prices.series import LATEST, SERVED
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+CHECK = "a third quote tells which of USDC and USDT moved"
+OTHER_DOLLARS = ("BUSDUSDT", "FDUSDUSDT", "TUSDUSDT", "USDPUSDT")
+"""Pairs of further dollars with USDT. Not DAI's: it is backed by USDC, and fell with it."""
+SOON = 3600
+"""Seconds after a time within which a feed's first round speaks for it, where no earlier one does."""
+NEAR = 900
+"""Seconds by which last prices (`latest`) of two sources may be apart and still be of one moment."""
+ADVICE = "`oracle-prices` or `market-prices --sources binance defillama` brings a quote that decides"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the times at which the two dollars had parted, over all that is stored.
+
+    `apart`: such times; `undecided`: those that no quote decides; `corrected`: prices that are divided by USDCUSDT;
+    `changed`: prices that another decision changed in this run; `example`: both readings of one undecided time.
+    """
+
+    apart: int = 0
+    undecided: int = 0
+    corrected: int = 0
+    changed: int = 0
+    example: str = ""
+
+    def __str__(self) -> str:
+        said = f" except for {self.corrected:,} prices at which USDT had moved" if self.corrected else ""
+        if self.undecided:
+            said += (
+                f"; NOT DECIDED which of USDC and USDT had moved at {self.undecided:,} times, the first "
+                f"{self.example}; {ADVICE}"
+            )
+        return said
+
+
+def settle(store: Store, run_id: str) -> Settled:
+    """Judge every time at which USDCUSDT was off 1, and bring `dim_dollar` and the prices of those times in line.
+
+    Undecided times are noted in `fact_validation`, with both readings. Writes nothing where nothing changed.
+    """
+    import pandas as pd
+
+    apart = _apart(store)
+    known = {(interval, ts): Decision(ratio, proxy, by or "") for interval, ts, ratio, proxy, by in store.rows(
+        "SELECT interval, ts, ratio, usd_proxy, decided_by FROM dim_dollar")}  # fmt: skip
+    made = dict(_decisions(store, apart)) | dict(_withdrawn(store, known, apart))
+    new = {key: one for key, one in made.items() if known.get(key) != one}
+    if new:
+        rows = [
+            {"interval": interval, "ts": ts, "ratio": one.ratio, "usd_proxy": one.proxy, "decided_by": one.by or None}
+            for (interval, ts), one in new.items()
+        ]  # fmt: skip
+        frame = pd.DataFrame(rows).astype({"decided_by": "string"})
+        store.write_batch(SERVED, "dollar", {"dim_dollar": frame}, run_id)
+    changed = _follow(store, run_id)
+    undecided = sorted(key for key, one in made.items() if one.by == NOT_DECIDED)
+    example = ""
+    if undecided:
+        interval, ts = undecided[0]
+        example = f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(ts))} {readings(made[interval, ts].ratio)}"
+        _note(store, run_id, len(undecided), len(apart), example)
+    return Settled(len(apart), len(undecided), _corrected(store, made), changed, example)
+
+
+def decisions(store: Store, interval: str, first: int, last: int) -> dict[int, Decision]:
+    """What is decided for the times in [first, last], for rows of prices that are about to be written."""
+    rows = store.rows(
+        "SELECT ts, ratio, usd_proxy, decided_by FROM dim_dollar WHERE interval = ? AND ts BETWEEN ? AND ?",
+        (interval, first, last),
+    )
+    return {ts: Decision(ratio, proxy, by) for ts, ratio, proxy, by in rows if by}
+
+
+def _apart(store: Store) -> dict[tuple[str, int], float]:
+    low, high = 1 / (1 + PEG_TOLERANCE), 1 / (1 - PEG_TOLERANCE)
+    rows = store.rows(
+        "SELECT interval, ts, price_usdt FROM dim_prices WHERE symbol = ? AND source = ? AND price_usdt IS NOT NULL "
+        "AND price_usdt > ? AND price_usdt < ? AND (price_usdt <= ? OR price_usdt >= ?)",
+        (PEG, SERVED, *PLAUSIBLE_PEG, low * (1 + 1e-12), high * (1 - 1e-12)),
+    )
+    return {(interval, ts): ratio for interval, ts, ratio in rows if is_apart(ratio)}
+
+
+def _decisions(store: Store, apart: Mapping[tuple[str, int], float]) -> Iterator[tuple[tuple[str, int], Decision]]:
+    if not apart:
+        return
+    times = [ts for _, ts in apart]
+    window = min(times) - 2 * feeds.DAY, max(times) + SOON
+    histories = {of: feeds.history(store, f"{of}/USD", *window) for of in ("USDC", "USDT")}
+    for (interval, ts), ratio in apart.items():
+        quotes = [
+            Quote(f"chainlink {of}/USD", of, price)
+            for of, found in histories.items()
+            if found and (price := found.at(ts, after=SOON)) is not None
+        ]
+        quotes += _quotes_beside(store, interval, ts)
+        yield (interval, ts), decide(ratio, quotes)
+
+
+def _quotes_beside(store: Store, interval: str, ts: int) -> Iterable[Quote]:
+    """Quotes among the prices of the same time: other sources' of the two dollars, and other dollars' pairs."""
+    marks, near = ", ".join("?" * len(OTHER_DOLLARS)), NEAR if interval == LATEST else 0
+    rows = store.rows(
+        "SELECT symbol, source, price_usd, price_usdt FROM dim_prices "
+        f"WHERE symbol IN ('USDCUSDT', 'USDT/USD', {marks}) AND interval = ? AND ts BETWEEN ? AND ? "
+        "AND is_synthetic = 0 ORDER BY symbol, source, abs(ts - ?)",
+        (*OTHER_DOLLARS, interval, ts - near, ts + near, ts),
+    )
+    beside = [
+        Quote(f"{source} {'USDC' if symbol == PEG else 'USDT'}/USD", "USDC" if symbol == PEG else "USDT", usd)
+        for symbol, source, usd, _ in rows
+        if source != SERVED and symbol not in OTHER_DOLLARS
+    ]
+    # A further dollar counts as 1 USD: one USDT is then worth the inverse of its price in USDT.
+    pairs = [
+        Quote(f"{source} {symbol}", "USDT", 1 / usdt)
+        for symbol, source, _, usdt in rows
+        if symbol in OTHER_DOLLARS and source == SERVED and usdt
+    ]
+    return [*beside, *pairs]
+
+
+def _withdrawn(
+    store: Store, known: Mapping[tuple[str, int], Decision], apart: Mapping[tuple[str, int], float]
+) -> Iterator[tuple[tuple[str, int], Decision]]:
+    """Decisions of times whose candle was corrected since: the dollars had not parted then."""
+    for (interval, ts), one in known.items():
+        if (interval, ts) in apart:
+            continue
+        now = store.rows(
+            "SELECT price_usdt FROM dim_prices WHERE symbol = ? AND interval = ? AND ts = ? AND source = ?",
+            (PEG, interval, ts, SERVED),
+        )
+        ratio = now[0][0] if now and now[0][0] else one.ratio
+        yield (interval, ts), Decision(ratio, USDT_HELD, "")
+
+
+def _follow(store: Store, run_id: str) -> int:
+    """Bring the prices of the judged times in line with `dim_dollar`; how many that were."""
+    import pandas as pd
+
+    rows = []
+    for (symbol,) in store.rows("SELECT DISTINCT symbol FROM dim_prices WHERE source = ?", (SERVED,)):
+        rows += store.rows(
+            """
+            SELECT p.symbol, p.interval, p.ts, p.source, p.price_usdt, d.ratio, d.usd_proxy, d.decided_by
+            FROM dim_dollar AS d CROSS JOIN dim_prices AS p
+              ON p.symbol = ? AND p.interval = d.interval AND p.ts = d.ts AND p.source = ?
+            WHERE p.is_synthetic = 0 AND p.price_usdt IS NOT NULL
+              AND (p.usd_proxy <> d.usd_proxy OR p.usd_decided_by IS NOT d.decided_by
+                OR p.price_usd <> CASE d.usd_proxy WHEN 'USDC' THEN p.price_usdt / d.ratio ELSE p.price_usdt END)
+            """,
+            (symbol, SERVED),
+        )
+    if not rows:
+        return 0
+    frame = pd.DataFrame(
+        [
+            {
+                "symbol": symbol, "interval": interval, "ts": ts, "source": source,
+                "price_usd": usdt / ratio if proxy == USDC_HELD else usdt, "price_usdt": usdt, "usd_proxy": proxy,
+                "usd_decided_by": by, "is_synthetic": 0,
+            }
+            for symbol, interval, ts, source, usdt, ratio, proxy, by in rows
+        ]
+    ).astype({"usd_decided_by": "string"})  # fmt: skip
+    return store.write_batch(SERVED, "dollar:prices", {"dim_prices": frame}, run_id).changed["dim_prices"]
+
+
+def _corrected(store: Store, made: Mapping[tuple[str, int], Decision]) -> int:
+    if not any(one.proxy == USDC_HELD for one in made.values()):
+        return 0
+    return store.rows("SELECT count(*) FROM dim_prices WHERE source = ? AND usd_proxy = ?", (SERVED, USDC_HELD))[0][0]
+
+
+def _note(store: Store, run_id: str, undecided: int, apart: int, example: str) -> None:
+    import pandas as pd
+
+    row = {
+        "run_id": run_id, "source": SERVED, "batch_key": PEG, "table_name": "dim_prices", "check_name": CHECK,
+        "column_name": "price_usd", "n_failed": undecided, "n_rows": apart, "example": example,
+        "checked_at": int(time.time()),
+    }  # fmt: skip
+    store.write_batch("dollar", run_id, {"fact_validation": pd.DataFrame([row])}, run_id)
