@@ -81,7 +81,7 @@ def to_parquet(node: ChainNode, chain_id: int, arguments: Namespace) -> str:
     first, last = arguments.start_block, node.resolve(arguments.end_block)
     with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
         rows = export(node, chain_id, arguments.dataset, first, last, arguments.parquet, threads=arguments.threads,
-                      size=arguments.blocks_per_request, done=bar.update)  # fmt: skip
+                      size=arguments.blocks_per_request, done=bar.update, again=arguments.reread)  # fmt: skip
     return f"blocks {first} to {last}: {rows:,} {arguments.dataset} written under {arguments.parquet}"
 
 
@@ -117,7 +117,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=20,
         help="blocks asked for in one request (default: %(default)s)",
     )
-    parser.add_argument("--reread", action="store_true", help="read blocks again that are stored; mark replaced ones")
+    parser.add_argument(
+        "--reread", action="store_true", help="read blocks again that are stored, and replace what differs"
+    )
     parser.add_argument(
         "--attempts", type=_positive, default=5, help="tries when the node is away (default: %(default)s)"
     )

@@ -25,11 +25,12 @@ class BrokenChain(MalformedAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the next block must fit: number, hash and time of a block."""
+    """What the next block must fit: number, hash and time of a block; and the hash of the one before it."""
 
     number: int
     hash: str
     timestamp: int
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class WholeBlock:
 
     @property
     def link(self) -> Link:
-        return Link(int(self.block["number"], 16), self.block["hash"].lower(), int(self.block["timestamp"], 16))
+        return Link(int(self.block["number"], 16), self.block["hash"].lower(), int(self.block["timestamp"], 16),
+                    str(self.block.get("parentHash", "")).lower())  # fmt: skip
 
 
 class ChainNode:
@@ -134,29 +136,31 @@ class ChainNode:
                 self._rpc.rest(0.5 * attempt)
         raise AssertionError("unreachable")
 
-    def log_body(self, first: int, last: int, topics: list[list[str]] | None = None) -> bytes | None:
+    def rest(self, seconds: float) -> None:
+        """Leave the node alone for a moment."""
+        self._rpc.rest(seconds)
+
+    def log_body(self, first: int, last: int) -> bytes | None:
         """The answer of `eth_getLogs` as it came, None when the node was away; nothing in it is checked."""
-        wanted: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
         try:
-            return self._rpc.raw("eth_getLogs", wanted | ({"topics": topics} if topics else {}))
+            return self._rpc.raw("eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
         except SourceUnavailable:
             return None
 
-    def logs(self, first: int, last: int, topics: list[list[str]] | None = None) -> list[dict[str, Any]]:
+    def logs(self, first: int, last: int) -> list[dict[str, Any]]:
         """Logs of blocks `first` to `last` by `eth_getLogs`, in order; a range that the node refuses is halved.
 
         Raises `MalformedAnswer` for logs of other blocks, `RpcError` when a single block is refused.
         """
-        wanted: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
         try:
-            found = self._rpc.call("eth_getLogs", wanted | ({"topics": topics} if topics else {}))
+            found = self._rpc.call("eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
         except RpcError as refusal:
             if first == last or refusal.is_unknown_method:
                 raise
             if refusal.is_busy:  # may be either: a range too large, or too many requests
                 self._rpc.rest(0.5)
             middle = (first + last) // 2
-            return self.logs(first, middle, topics) + self.logs(middle + 1, last, topics)
+            return self.logs(first, middle) + self.logs(middle + 1, last)
         return logs_of(found, first, last, str(self))
 
     def _read(self, first: int, last: int) -> list[WholeBlock]:
@@ -231,14 +235,18 @@ class ChainNode:
 
 def follows(before: Link, after: WholeBlock, who: str) -> None:
     """Check that a block is the child of `before`. Raises `BrokenChain` naming both."""
-    link, parent = after.link, str(after.block.get("parentHash", "")).lower()
+    require_parent(before, after.link, who)
+
+
+def require_parent(before: Link, link: Link, who: str) -> None:
+    """Check that a block is the child of `before`. Raises `BrokenChain` naming both."""
     if link.number != before.number + 1:
         raise BrokenChain(f"{who}: block {before.number + 1} expected after {before.number}, found {link.number}")
-    if parent != before.hash:
+    if link.parent != before.hash:
         raise BrokenChain(
-            f"{who}: block {link.number} names parent {parent}, but block {before.number} is {before.hash}: the chain "
-            "was reorganised while it was read, or the node contradicts itself. Nothing from there on was written; "
-            "run again, with --end-block finalized to stay clear of reorganisations"
+            f"{who}: block {link.number} names parent {link.parent}, but block {before.number} is {before.hash}: the "
+            "chain was reorganised while it was read, or the node contradicts itself. Nothing from there on was "
+            "written; run again, with --end-block finalized to stay clear of reorganisations"
         )
     if link.timestamp < before.timestamp:
         raise BrokenChain(
@@ -249,7 +257,8 @@ def follows(before: Link, after: WholeBlock, who: str) -> None:
 
 def _link(block: Any, number: int, who: str) -> Link:
     try:
-        found = Link(int(block["number"], 16), block["hash"].lower(), int(block["timestamp"], 16))
+        found = Link(int(block["number"], 16), block["hash"].lower(), int(block["timestamp"], 16),
+                     str(block.get("parentHash", "")).lower())  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise MalformedAnswer(f"block {number} of {who}: expected number, hash and timestamp, "
                               f"found {str(block)[:120]!r}") from exc  # fmt: skip

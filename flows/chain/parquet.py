@@ -3,25 +3,34 @@
 For analysts with their own engine: `eth_getLogs` over ranges, columns decoded as for the warehouse, one file for each
 thousand blocks. A file is written beside its place and moved there when it is whole, so a run that was ended goes on
 with the files that are missing.
+
+Logs are counted from 0 in each block, as in the warehouse: a node's own numbering is no key. So all logs of a block are
+read for transfers as well; a node that is asked for transfers alone says their places only by its own numbering.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.chain.backfill import chunks, in_order
+from flows.chain.node import TRIES, BrokenChain, Link, require_parent
 from flows.chain.transfers import TOPICS, token_transfers
 from flows.clients.log_columns import LogColumns
 from flows.errors import ConfigurationError, MalformedAnswer
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow
 
     from flows.chain.node import ChainNode
 
 DATASETS = ("logs", "transfers")
+MAY_LACK = ("removed", "transactionHash", "transactionIndex")
+"""Fields that a log may not have: one of no transaction has neither its hash nor its place."""
+NO_TRANSACTION = "0x" + "00" * 32
 BLOCKS_A_FILE = 1_000
 REPEATED = ["chain_id", "block_number", "block_hash", "address", "topic0", "standard", "token", "operator"]
 """Columns whose values come often: a dictionary pays for these alone."""
@@ -38,38 +47,53 @@ def export(
     threads: int = 4,
     size: int = 50,
     done: Callable[[int], None] = lambda blocks: None,
+    again: bool = False,
 ) -> int:
     """Write `dataset` of blocks `first` to `last`, both included, under `folder`; returns the number of rows written.
 
-    `size`: blocks asked for in one request; halved where the node refuses as many. Raises `ConfigurationError` where
-    pyarrow is not installed.
+    `size`: blocks asked for in one request; halved where the node refuses as many. `again`: files that are there are
+    replaced. Raises `ConfigurationError` where pyarrow is not installed, `BrokenChain` where ranges do not follow each
+    other, `MalformedAnswer`.
     """
     try:
         import pyarrow.parquet as parquet
     except ImportError as exc:
         raise ConfigurationError("--parquet needs pyarrow: pip install -r requirements-export.txt") from exc
-    topics = [list(TOPICS)] if dataset == "transfers" else None
     table_of = transfer_table if dataset == "transfers" else log_table
     place = Path(folder) / dataset / f"chain_id={chain_id}"
     place.mkdir(parents=True, exist_ok=True)
     rows = 0
     files = [(a, b, place / f"{a:09d}-{b:09d}.parquet") for a, b in chunks(first, last, BLOCKS_A_FILE)]
-    missing = [(a, b, path) for a, b, path in files if not path.exists()]
-    done(sum(b - a + 1 for a, b, path in files if path.exists()))
+    missing = [(a, b, path) for a, b, path in files if again or not path.exists()]
+    done(last - first + 1 - sum(b - a + 1 for a, b, _ in missing))
 
-    def read(start: int, end: int) -> pyarrow.Table:
-        table = parsed(node.log_body(start, end, topics) or b"")
-        if table is None:  # an error, or JSON with spaces: the patient way finds out
-            table = of_dicts(node.logs(start, end, topics))
-        return table_of(chain_id, checked(table, start, end))
+    def read(start: int, end: int) -> Piece:
+        for attempt in range(1, TRIES + 1):
+            table = parsed(node.log_body(start, end) or b"")
+            if table is None:  # an error, or JSON with spaces: the patient way finds out
+                table = of_dicts(node.logs(start, end))
+            logs, (opening, closing) = checked(table, start, end), node.links([start, end])
+            try:
+                require_blocks(logs, opening, closing, str(node))
+            except BrokenChain:  # most often a block near the head was replaced between two answers
+                if attempt == TRIES:
+                    raise
+                node.rest(0.5 * attempt)
+            else:
+                return Piece(opening, closing, table_of(chain_id, logs))
+        raise AssertionError("unreachable")
 
     pieces = [piece for a, b, _ in missing for piece in chunks(a, b, size)]
     tables = in_order(read, pieces, threads, ahead=2 * threads)
+    before: Link | None = None
     for a, b, path in missing:
         half_written = path.with_suffix(".part")
         writer = None
         for start, end in chunks(a, b, size):
-            table = next(tables)
+            piece = next(tables)
+            if before is not None and before.number == start - 1:
+                require_parent(before, piece.opening, str(node))
+            before, table = piece.closing, piece.logs
             if writer is None:
                 named = [name for name in REPEATED if name in table.column_names]
                 writer = parquet.ParquetWriter(half_written, table.schema, compression="lz4", use_dictionary=named)
@@ -82,11 +106,34 @@ def export(
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of consecutive blocks, and the first and the last of these blocks."""
+
+    opening: Link
+    closing: Link
+    logs: pyarrow.Table
+
+
+def require_blocks(logs: pyarrow.Table, opening: Link, closing: Link, who: str) -> None:
+    """Check that logs of the first and of the last block name these blocks. Raises `BrokenChain`."""
+    if not logs.num_rows:
+        return
+    for at, link in ((0, opening), (logs.num_rows - 1, closing)):
+        number, block = logs["block_number"][at].as_py(), logs["block_hash"][at].as_py()
+        if number == link.number and block != link.hash:
+            raise BrokenChain(
+                f"{who}: logs of block {number} name block {block}, the block itself is {link.hash}: the chain was "
+                "reorganised while it was read, or the node contradicts itself. Nothing from there on was written; run "
+                "again, with --end-block finalized to stay clear of reorganisations"
+            )
+
+
 def schema() -> pyarrow.Schema:
     """A log as JSON-RPC has it."""
     import pyarrow as pa
 
-    texts = ("address", "blockHash", "blockNumber", "data", "logIndex", "transactionHash")
+    texts = ("address", "blockHash", "blockNumber", "data", "logIndex", "transactionHash", "transactionIndex")
     return pa.schema(
         [*((name, pa.string()) for name in texts), ("topics", pa.list_(pa.string())), ("removed", pa.bool_())]
     )
@@ -131,12 +178,16 @@ def of_dicts(logs: list[dict[str, Any]]) -> pyarrow.Table:
 
 
 def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
-    """The logs with numbers for quantities, all of blocks `first` to `last`. Raises `MalformedAnswer`."""
+    """The logs in order, counted from 0 in each block, all of blocks `first` to `last`, with numbers for quantities.
+
+    A log that belongs to no transaction (null, or zeros) gets the hash of its block. Raises `MalformedAnswer`, also
+    where logs of one block name two blocks, or a transaction two places, or the same place of a log comes twice.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     logs = logs.combine_chunks()
-    empty = [name for name in logs.column_names if name != "removed" and logs[name].null_count]
+    empty = [name for name in logs.column_names if name not in MAY_LACK and logs[name].null_count]
     if empty:
         raise MalformedAnswer(f"eth_getLogs: a log has no {empty[0]}")
     if logs.num_rows and (pc.max(pc.list_value_length(logs["topics"])).as_py() or 0) > 4:
@@ -147,12 +198,57 @@ def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
     bounds = pc.min_max(number).as_py()
     if pc.any(logs["removed"]).as_py() or (logs.num_rows and not first <= bounds["min"] <= bounds["max"] <= last):
         raise MalformedAnswer(f"eth_getLogs: asked for blocks {first} to {last}, found logs of other or removed blocks")
+    order, counted = _counted(number.to_numpy(), place.to_numpy())
+    hashes, of = pc.ascii_lower(logs["blockHash"]), pc.ascii_lower(logs["transactionHash"])
+    of_none = pc.fill_null(pc.equal(of, NO_TRANSACTION), True)
+    whose = pc.if_else(of_none, hashes, of)
+    _require_agreement(number, hashes, whose, logs["transactionIndex"])
     # Some nodes write the checksum of EIP-55 into the case of the letters.
-    return pa.table({
-        "block_number": number, "block_hash": logs["blockHash"], "log_index": place.cast(pa.int32()),
-        "transaction_hash": logs["transactionHash"], "address": pc.ascii_lower(logs["address"]),
-        "topics": logs["topics"], "data": logs["data"],
+    table = pa.table({
+        "block_number": number, "block_hash": hashes, "transaction_hash": whose,
+        "address": pc.ascii_lower(logs["address"]), "topics": logs["topics"], "data": logs["data"],
     })  # fmt: skip
+    table = table if order is None else table.take(pa.array(order))
+    return table.add_column(2, "log_index", pa.array(counted, pa.int32()))
+
+
+def _counted(number: np.ndarray, place: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """The order of logs by block and place (None: as they come), and each one's count within its block, from 0."""
+    import numpy as np
+
+    order = None
+    behind = number[1:] - number[:-1]
+    if ((behind < 0) | ((behind == 0) & (place[1:] <= place[:-1]))).any():
+        order = np.lexsort((place, number))
+        number, place = number[order], place[order]
+        twice = (number[1:] == number[:-1]) & (place[1:] == place[:-1])
+        if twice.any():
+            at = int(np.flatnonzero(twice)[0])
+            raise MalformedAnswer(f"eth_getLogs: log {place[at]} of block {number[at]} comes twice")
+    begins = np.concatenate(([True], number[1:] != number[:-1])) if len(number) else np.empty(0, bool)
+    firsts = np.flatnonzero(begins)
+    return order, np.arange(len(number)) - np.repeat(firsts, np.diff(np.append(firsts, len(number))))
+
+
+def _require_agreement(number: Any, hashes: Any, whose: Any, index: Any) -> None:
+    """One hash for each block, and in each block one place for each transaction and one transaction for each place."""
+    import pyarrow as pa
+
+    said = pa.table({"number": number, "block": hashes, "tx": whose, "at": index})
+    rows = said.group_by(["number", "block", "tx", "at"]).aggregate([]).to_pylist()
+    block_of: dict[int, str] = {}
+    place_of: dict[tuple[int, str], str] = {}
+    tx_at: dict[tuple[int, int], str] = {}
+    for row in rows:
+        block, tx, at = row["number"], row["tx"], row["at"]
+        if block_of.setdefault(block, row["block"]) != row["block"]:
+            raise MalformedAnswer(f"eth_getLogs: logs of block {block} name {block_of[block]} and {row['block']}")
+        if at is None or tx == row["block"]:
+            continue
+        if place_of.setdefault((block, tx), at) != at or tx_at.setdefault((block, int(at, 16)), tx) != tx:
+            raise MalformedAnswer(
+                f"eth_getLogs: in block {block} logs disagree on the place of transaction {tx} ({int(at, 16)} by one)"
+            )
 
 
 def _quantities(column: pyarrow.ChunkedArray) -> pyarrow.Array:
@@ -186,7 +282,12 @@ def log_table(chain_id: int, logs: pyarrow.Table) -> pyarrow.Table:
 def transfer_table(chain_id: int, logs: pyarrow.Table) -> pyarrow.Table:
     """Rows like those of `stg_token_transfers`, without the time of the block."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    topics = logs["topics"].combine_chunks()
+    named = pc.greater(pc.list_value_length(topics), 0)
+    first = pc.list_element(topics.filter(named), 0)
+    logs = logs.filter(named).filter(pc.is_in(pc.ascii_lower(first), pa.array(TOPICS)))
     words = LogColumns(logs["address"].to_pylist(), logs["topics"].to_pylist(), logs["data"].to_pylist())
     found = token_transfers(words)
     placed = logs.select(["block_number", "block_hash", "log_index", "transaction_hash"]).take(

@@ -11,6 +11,7 @@ import pytest
 
 from data.store.store import Store
 from flows.chain import parquet as chain_parquet
+from flows.chain.node import BrokenChain
 from flows.clients.json_rpc import RpcError
 from flows.errors import MalformedAnswer
 from tests.flows.chain.fake_chain import FakeChain, word
@@ -80,7 +81,8 @@ def test_spaces_in_the_json_make_no_difference(chain: FakeChain, backfill: Backf
 @pytest.mark.parametrize(
     "change",
     [{"blockNumber": "0xff"}, {"removed": True}, {"topics": "0x12"}, {"logIndex": None}, {"data": 5},
-     {"topics": [word(1)] * 5}],
+     {"topics": [word(1)] * 5}, {"blockHash": word(1)}, {"transactionIndex": "0x1"}, {"transactionHash": word(1)},
+     {"logIndex": "0x1"}],
 )  # fmt: skip
 def test_logs_that_are_none_stop_the_export(
     chain: FakeChain, backfill: Backfill, tmp_path: Path, change: dict[str, Any], separators: tuple[str, str]
@@ -103,3 +105,59 @@ def test_topics_none_to_four_and_any_case_of_letters(chain: FakeChain, backfill:
     assert [[row[f"topic{n}"] for n in range(4)] for row in rows] == [(topics[:n] + [None] * 4)[:4] for n in range(5)]
     assert {row["address"] for row in rows} == {"0x" + "ab" * 20}
     assert [row["data"] for row in rows] == ["0x" + "cd" * n for n in range(5)]
+
+
+def test_logs_are_counted_as_in_the_warehouse_whatever_the_node_calls_them(
+    chain: FakeChain, backfill: Backfill, tmp_path: Path
+):
+    other = {"address": "0x" + "ab" * 20, "topics": [], "data": "0x"}
+    whole = chain.log_list
+    chain.log_list = lambda number: [other, *whole(number)]
+    plain = {name: tmp_path / name for name in ("plain", "shifted")}
+    backfill(0, 7, "--parquet", str(plain["plain"]), "--dataset", "transfers")
+
+    def shifted(method: str, params: Any, answer: Any) -> Any:
+        if method != "eth_getLogs":
+            return answer
+        return [log | {"logIndex": hex(int(log["logIndex"], 16) + 284)} for log in answer]
+
+    chain.alter = shifted
+    backfill(0, 7, "--parquet", str(plain["shifted"]), "--dataset", "transfers")
+    rows = list(chain_parquet.rows_of(plain["shifted"], "transfers"))
+    assert [row["log_index"] for row in rows] == [1, 2, 3] * 8
+    assert rows == list(chain_parquet.rows_of(plain["plain"], "transfers"))
+    backfill(0, 7)
+    assert [tuple(row.values()) for row in rows] == stored("stg_token_transfers", list(rows[0]))
+
+
+def test_reading_again_replaces_files(chain: FakeChain, backfill: Backfill, tmp_path: Path):
+    backfill(0, 7, "--parquet", str(tmp_path))
+    chain.logs = 2
+    backfill(0, 7, "--parquet", str(tmp_path))
+    assert len(list(chain_parquet.rows_of(tmp_path, "logs"))) == 24
+    backfill(0, 7, "--parquet", str(tmp_path), "--reread")
+    assert len(list(chain_parquet.rows_of(tmp_path, "logs"))) == 16
+
+
+def test_a_log_of_no_transaction_stands_under_the_hash_of_its_block(chain, backfill, tmp_path):
+    chain.alter = lambda method, params, answer: (
+        [answer[0] | {"transactionHash": None, "transactionIndex": None}, *answer[1:]]
+        if method == "eth_getLogs"
+        else answer
+    )
+    backfill(0, 3, "--parquet", str(tmp_path))
+    first = next(chain_parquet.rows_of(tmp_path, "logs"))
+    assert first["transaction_hash"] == first["block_hash"] == chain.hash(0)
+
+
+@pytest.mark.parametrize("at", [4, 5])
+def test_ranges_that_do_not_follow_each_other_are_refused(chain, backfill, tmp_path, monkeypatch, at):
+    monkeypatch.setattr("flows.clients.json_rpc.time.sleep", lambda seconds: None)
+    chain.alter = lambda method, params, answer: (
+        answer | ({"parentHash": word(9)} if at == 4 else {"hash": word(8)})
+        if method == "eth_getBlockByNumber" and params[0] == "0x4" and answer
+        else answer
+    )
+    with pytest.raises(BrokenChain, match="names parent" if at == 4 else "the block itself is"):
+        backfill(0, 7, "--parquet", str(tmp_path))
+    assert not list(tmp_path.rglob("*.parquet"))
