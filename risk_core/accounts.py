@@ -22,8 +22,8 @@ def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
     factor = np.tile(1.0 + reserves.liquidation_bonus, (len(emodes) + 1, 1))
     for row in range(len(emodes)):
         inside = emodes.collateral[row]
-        threshold[row, inside] = emodes.liquidation_threshold[row]
-        factor[row, inside] = 1.0 + emodes.liquidation_bonus[row]
+        threshold[row, inside] = np.broadcast_to(emodes.liquidation_threshold[row], inside.shape)[inside]
+        factor[row, inside] = 1.0 + np.broadcast_to(emodes.liquidation_bonus[row], inside.shape)[inside]
     return threshold, factor
 
 

@@ -15,7 +15,16 @@ import numpy as np
 from risk_core.accounts import account_terms
 from risk_core.errors import InputError
 from risk_core.kernels import settle as rule
-from risk_core.types import SMALLEST, FloatArray, Market, checked_choice, checked_kind, checked_number, checked_text
+from risk_core.types import (
+    SMALLEST,
+    FloatArray,
+    Market,
+    checked_choice,
+    checked_kind,
+    checked_number,
+    checked_text,
+    require_rules,
+)
 
 POLICIES = {
     "largest_legs": rule.LARGEST_LEGS,
@@ -65,11 +74,13 @@ def liquidate(
     Checks come in the contract's order and give its error names: ReserveInactive, ReservePaused,
     LiquidationGraceSentinelCheckFailed, HealthFactorNotBelowThreshold, CollateralCannotBeLiquidated,
     SpecifiedCurrencyNotBorrowedByUser, MustNotLeaveDust, InvalidBurnAmount. Raises `InputError` for an unknown
-    account or reserve and for a cover that is not a positive number.
+    account or reserve and for a cover that is not a positive number, `UnknownRevision` for rules that are not
+    implemented.
 
     >>> # 10 ETH at 1,900 against 16,000 USDC, threshold 0.83, bonus 5 %: repays 8,000, seizes 4.42105 ETH
     """
     checked_kind("market", market, Market)
+    require_rules(market.revision)
     row = market.index(account)
     c, d = _reserve(market, "collateral", collateral), _reserve(market, "debt", debt)
     # Infinity is a number here: who wants all of it says more than is owed.

@@ -15,7 +15,7 @@ import numpy as np
 
 from risk_core.accounts import account_terms
 from risk_core.kernels.book import Book, Walk
-from risk_core.types import FloatArray, IntArray, Market
+from risk_core.types import FloatArray, IntArray, Market, require_rules
 
 NEVER_OPEN = np.iinfo(np.int64).max
 KEPT_BINDINGS = 4
@@ -130,7 +130,8 @@ def plan_of(market: Market) -> Plan:
 
 
 def prepare(market: Market) -> Plan:
-    """Group and sort a market's accounts; O(n log n)."""
+    """Group and sort a market's accounts; O(n log n). Raises `UnknownRevision`."""
+    require_rules(market.revision)
     worth_c = market.collateral.amount * market.price[market.collateral.reserve]
     worth_d = market.debt.amount * market.price[market.debt.reserve]
     n_c, n_d = np.diff(market.collateral.indptr), np.diff(market.debt.indptr)

@@ -23,6 +23,17 @@ BoolArray = NDArray[np.bool_]
 REVISIONS = {10: "v3.6", 11: "v3.7"}
 """Protocol revisions (`POOL_REVISION`) whose rules are implemented."""
 
+
+def require_rules(revision: int) -> None:
+    """Raise `UnknownRevision` where no liquidation rules of a `POOL_REVISION` are implemented: none are guessed."""
+    if revision not in REVISIONS:
+        known = ", ".join(f"{r} ({v})" for r, v in REVISIONS.items())
+        raise UnknownRevision(
+            f"Market.snapshot.revision: POOL_REVISION {revision} has no implemented rules; known: {known}. Health "
+            "factors need none. To liquidate, upgrade this package, or state the revision of a book of your own"
+        )
+
+
 NO_EMODE = -1
 """Value of `Market.emode` for an account outside every e-mode."""
 
@@ -193,21 +204,32 @@ def _require(label: str, values: np.ndarray, good: np.ndarray, rule: str, names:
     raise InputError(f"{label}: entry {where}{name} is {values[index]}; {rule}")
 
 
+def _fraction(
+    owner: object, name: str, shape: tuple[int | None, ...], symbols: tuple[str, ...] = (), high: float = 1.0
+) -> None:
+    array = _frozen(owner, name, getattr(owner, name), np.float64, shape)
+    with np.errstate(invalid="ignore"):
+        ok = (array >= 0) & (array <= high)
+    _require(f"{type(owner).__name__}.{name}", array, ok, f"must be a fraction in [0, {high:g}]", symbols)
+
+
 def _fractions(owner: object, names: tuple[str, ...], n: int, symbols: tuple[str, ...], high: float = 1.0) -> None:
     for name in names:
-        array = _frozen(owner, name, getattr(owner, name), np.float64, (n,))
-        with np.errstate(invalid="ignore"):
-            ok = (array >= 0) & (array <= high)
-        _require(f"{type(owner).__name__}.{name}", array, ok, f"must be a fraction in [0, {high:g}]", symbols)
+        _fraction(owner, name, (n,), symbols, high)
 
 
-def _bonuses(owner: object, n: int, symbols: tuple[str, ...]) -> None:
-    array = _frozen(owner, "liquidation_bonus", owner.liquidation_bonus, np.float64, (n,))
+def _bonus(owner: object, name: str, shape: tuple[int | None, ...], symbols: tuple[str, ...] = ()) -> None:
+    array = _frozen(owner, name, getattr(owner, name), np.float64, shape)
     with np.errstate(invalid="ignore"):
         ok = (array == -1) | ((array >= 0) & (array <= 1))
-    _require(
-        f"{type(owner).__name__}.liquidation_bonus", array, ok, "must be in [0, 1], or -1 for none configured", symbols
-    )
+    _require(f"{type(owner).__name__}.{name}", array, ok, "must be in [0, 1], or -1 for none configured", symbols)
+
+
+def _folded(owner: object, name: str) -> None:
+    """Keep (E, R) as (E,) where every row holds one value, so that equal terms have one form."""
+    array = getattr(owner, name)
+    if array.size and (array == array[:, :1]).all():
+        _frozen(owner, name, array[:, 0], np.float64, (len(array),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -256,7 +278,7 @@ class Reserves:
         decimals = _frozen(self, "decimals", self.decimals, np.int64, (n,))
         _require("Reserves.decimals", decimals, (decimals >= 0) & (decimals <= 77), "must be in [0, 77]", self.symbol)
         _fractions(self, ("ltv", "liquidation_threshold", "protocol_fee"), n, self.symbol)
-        _bonuses(self, n, self.symbol)
+        _bonus(self, "liquidation_bonus", (n,), self.symbol)
         for name in ("active", "paused"):
             _frozen(self, name, getattr(self, name), np.bool_, (n,))
         grace = _frozen(self, "grace_until", self.grace_until, np.int64, (n,))
@@ -327,7 +349,9 @@ class EModes:
     """E-mode categories. E = number of categories (may be 0), R = number of reserves.
 
     `collateral`, `borrowable`, `ltvzero`: (E, R) bool, the bitmaps spread over reserve *indices*. A category's
-    threshold and bonus replace the reserve's own only where `collateral` is set (liquid e-modes, v3.2 on).
+    threshold and bonus replace the reserve's own only where `collateral` is set (liquid e-modes, v3.2 on). Each of the
+    two is (E,), or (E, R) where the members of a category differ, as no chain has it: that is how a table of positions
+    with thresholds of their own is held. Where all members of every category agree it is kept as (E,).
     """
 
     id: IntArray
@@ -345,8 +369,13 @@ class EModes:
         ids = _frozen(self, "id", self.id, np.int64, (n,))
         if len(np.unique(ids)) != n or (ids <= 0).any():
             raise InputError(f"EModes.id: ids must be distinct and positive, found {ids.tolist()}")
-        _fractions(self, ("ltv", "liquidation_threshold"), n, self.label)
-        _bonuses(self, n, self.label)
+        _fractions(self, ("ltv",), n, self.label)
+        for name, check in (("liquidation_threshold", _fraction), ("liquidation_bonus", _bonus)):
+            if np.ndim(getattr(self, name)) == 2:
+                check(self, name, (n, None))
+                _folded(self, name)
+            else:
+                check(self, name, (n,), self.label)
         for name in ("collateral", "borrowable", "ltvzero"):
             value = getattr(self, name)
             _frozen(self, name, value if n else np.zeros((0, 0), dtype=np.bool_), np.bool_, (n, None))
@@ -455,7 +484,10 @@ class Market:
 
     `accounts`: (n_accounts,) lower-case addresses; `emode`: (n_accounts,) row of `emodes`, -1 for none;
     `collateral`: only what is enabled as collateral (flags decide, not balances); `debt`: what is owed;
-    `price`: (R,) oracle USD per token. All arrays are read-only. Raises `InputError`, `UnknownRevision`.
+    `price`: (R,) oracle USD per token. All arrays are read-only. Raises `InputError`.
+
+    A market of any revision has health factors; what liquidates (`liquidate`, `what_if`, `sweep`, `simulate`) refuses
+    a revision whose rules are not implemented.
     """
 
     reserves: Reserves
@@ -473,12 +505,6 @@ class Market:
         for name, kind in _PARTS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"Market.{name}: expected {kind.__name__}, found {type(getattr(self, name)).__name__}")
-        if self.snapshot.revision not in REVISIONS:
-            known = ", ".join(f"{r} ({v})" for r, v in REVISIONS.items())
-            raise UnknownRevision(
-                f"Market.snapshot.revision: POOL_REVISION {self.snapshot.revision} has no implemented rules; "
-                f"known: {known}. Upgrade this package before using this snapshot"
-            )
         n_reserves = len(self.reserves)
         accounts = _addresses(self)
         n = len(accounts)
@@ -502,6 +528,10 @@ class Market:
             raise InputError(
                 f"EModes.collateral: has {self.emodes.collateral.shape[1]} reserves, the market has {n_reserves}"
             )
+        for name in ("liquidation_threshold", "liquidation_bonus"):
+            shape = getattr(self.emodes, name).shape
+            if len(shape) == 2 and shape[1] != n_reserves:
+                raise InputError(f"EModes.{name}: has {shape[1]} reserves, the market has {n_reserves}")
         _names(self, "notes")
 
     @property

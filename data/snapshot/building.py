@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import SnapshotIncomplete
 from risk_core import EModes, Market, Positions, Reserves, Snapshot, units
+from risk_core.types import require_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,8 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
-    """A market from columns of plain values; reserves sorted by id, accounts by address."""
+    """A market from columns of plain values; reserves sorted by id, accounts by address. Raises `UnknownRevision`."""
+    require_rules(snapshot.revision)  # what is stored is there to be simulated
     label = f"{snapshot.market} at block {snapshot.block}"
     row_of_account = {address: row for row, address in enumerate(account["account"])}
     row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}

@@ -23,7 +23,7 @@ def test_notebook_runs(path):
         for out in cell.get("outputs", [])
         if "application/vnd.plotly.v1+json" in out.get("data", {})
     ]
-    assert len(pictures) >= 3
+    assert pictures
 
 
 def test_there_are_notebooks():

@@ -84,8 +84,31 @@ def test_a_market_refuses_a_reserve_or_an_emode_out_of_range():
 
 
 def test_an_unknown_revision_is_refused_never_guessed():
-    with pytest.raises(rc.UnknownRevision, match="POOL_REVISION 12 has no implemented rules; known: 10"):
-        one_account(revision=12)
+    market = one_account(revision=12)
+    assert rc.health_factor(market)[0] == pytest.approx(15_770 / 16_000)
+    for refused in (
+        lambda: rc.liquidate(market, 0, "ETH", "USDC"),
+        lambda: rc.what_if(market, {"ETH": -0.1}),
+        lambda: rc.sweep(market, {"ETH": -1.0}),
+        lambda: rc.simulate(market, rc.PricePaths.one_step(market, market.price)),
+    ):
+        with pytest.raises(rc.UnknownRevision, match="POOL_REVISION 12 has no implemented rules; known: 10"):
+            refused()
+
+
+def test_terms_of_an_emode_may_differ_by_reserve():
+    shape = dict(id=[1], label=["e"], ltv=[0.0], ltvzero=[[0, 0]], isolated=[0], collateral=[[1, 1]])
+    terms = dict(liquidation_threshold=[[0.7, 0.6]], liquidation_bonus=[[0.05, 0.05]], borrowable=[[1, 1]])
+    emodes = rc.EModes(**(shape | terms))
+    market = replace(one_account(), emodes=emodes, emode=[0])
+
+    assert rc.health_factor(market)[0] == pytest.approx(19_000 * 0.7 / 16_000)
+    assert emodes.liquidation_bonus.tolist() == [0.05]  # equal terms have one form
+    with pytest.raises(rc.InputError, match=r"EModes.liquidation_threshold: entry 0, 1 is 6.0; must be a fraction"):
+        rc.EModes(**(shape | terms | dict(liquidation_threshold=[[0.7, 6.0]])))
+    three = rc.EModes(**(shape | terms | dict(liquidation_threshold=[[0.7, 0.6, 0.5]])))
+    with pytest.raises(rc.InputError, match=r"EModes\.liquidation_threshold: has 3 reserves, the market has 2"):
+        replace(market, emodes=three)
 
 
 @pytest.mark.parametrize(
