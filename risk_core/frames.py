@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -123,7 +122,7 @@ def market_from_frame(
         reserves=table, emodes=categories, accounts=np.array(who.names, dtype=np.str_), emode=emode,
         collateral=sides[0], debt=sides[1], price=price, snapshot=at, notes=tuple(notes),
     )  # fmt: skip
-    return market if snapshot is not None else replace(market, snapshot=replace(at, hash=_digest(market)))
+    return market if snapshot is not None else replace(market, snapshot=replace(at, hash=snapshot_hash(market)))
 
 
 def market_to_frames(market: Market) -> Frames:
@@ -163,14 +162,6 @@ def market_to_frames(market: Market) -> Frames:
         }),
         snapshot=market.snapshot, notes=market.notes,
     )  # fmt: skip
-
-
-def _digest(market: Market) -> str:
-    """SHA-256 of a book's content, with the oracle models of its reserves, which `snapshot_hash` does not read."""
-    digest = hashlib.sha256(snapshot_hash(market).encode())
-    for values in market.reserves.oracle:
-        digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")))
-    return digest.hexdigest()
 
 
 def _rows(name: str, frame: object, required: Sequence[str], known: Sequence[str], faults: Faults) -> Rows:

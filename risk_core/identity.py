@@ -31,4 +31,10 @@ def snapshot_hash(market: Market) -> str:
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         digest.update(f"{little.dtype.str}{little.shape}".encode())
         digest.update(little)
+    # Only where there are some: a market without keeps the digest that it had before oracles had models.
+    if reserves.oracle.any:
+        for name, array in reserves.oracle._asdict().items():
+            little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(f"{name}{little.dtype.str}{little.shape}".encode())
+            digest.update(little)
     return digest.hexdigest()

@@ -15,6 +15,7 @@ import numpy as np
 
 from data.settings import SAMPLE_MARKET
 from risk_core import EModes, Reserves, Snapshot, units
+from risk_core.oracles import NO_RESERVE
 
 CHAIN_ID = 1
 BLOCK = 1
@@ -40,6 +41,11 @@ def emode_rows() -> list[dict[str, str]]:
     return [dict(row) for row in _rows("emodes.csv")]
 
 
+def _row_of(asset: str) -> int:
+    """Row of a reserve by its asset; -1 for none."""
+    return [row["asset"] for row in reserve_rows()].index(asset) if asset else NO_RESERVE
+
+
 def _fractions(rows: list[dict[str, str]], name: str) -> list[float]:
     return [units.fraction(row[name]) for row in rows]
 
@@ -59,6 +65,10 @@ def reserves() -> Reserves:
         active=[row["is_active"] == "1" for row in rows],
         paused=[row["is_paused"] == "1" for row in rows],
         grace_until=[0] * len(rows),
+        price_cap=[units.price_usd(row["price_cap_raw"]) if row["price_cap_raw"] else np.inf for row in rows],
+        ratio_of=[_row_of(row["ratio_of"]) for row in rows],
+        linked_to=[_row_of(row["linked_to"]) for row in rows],
+        fixed_price=[row["price_is_fixed"] == "1" for row in rows],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from data.sample import configuration
 from data.sample.book import Holdings
 from data.settings import SAMPLE_MARKET
+from data.snapshot.building import ORACLE
 from risk_core.units import BPS, RAY
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def _reserves(held: Holdings) -> list[dict[str, object]]:
         kept = BPS - int(row["reserve_factor_bps"])
         rows.append(
             row
+            | {name: row.get(name) or None for name in ORACLE}
+            | {"price_is_fixed": 1 if row["price_is_fixed"] else None}
             | _PLACE
             | {
                 "atoken": _synthetic_address("atoken " + row["asset"]),

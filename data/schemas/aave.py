@@ -79,7 +79,10 @@ class Snapshots(
 class Reserves(
     Read,
     key=["market", "block", "asset"],
-    optional=["optimal_usage_ratio", "base_rate", "slope1", "slope2"],
+    optional=[
+        *("optimal_usage_ratio", "base_rate", "slope1", "slope2"),
+        *("price_cap_raw", "ratio_cap", "ratio_of", "linked_to", "price_is_fixed"),
+    ],
     late_after=2 * DAY,
 ):
     """`raw_aave_reserves`: configuration, indices, rates, supplies and oracle price of each reserve at a block."""
@@ -128,6 +131,17 @@ class Reserves(
     )  # fmt: skip
     price_source: Series[str] = address("price feed or adapter of the reserve")
     price_description: Series[str] = text("description() of the feed, empty where it has none")
+    price_cap_raw: Series[pd.StringDtype] = uint(
+        "highest price that the oracle says, as price_raw; empty where it has no cap or none is known",
+        "base units per token", nullable=True,
+    )  # fmt: skip
+    ratio_cap: Series[pd.StringDtype] = uint(
+        "highest ratio to the price of ratio_of that the oracle lets through at the block; empty for none", "ray",
+        nullable=True,
+    )  # fmt: skip
+    ratio_of: Series[pd.StringDtype] = address("asset whose oracle price the ratio multiplies", nullable=True)
+    linked_to: Series[pd.StringDtype] = address("asset whose oracle price this one follows", nullable=True)
+    price_is_fixed: Series[pd.Int64Dtype] = flag("1 where the oracle says a constant; empty is 0", nullable=True)
 
 
 class EModes(Numbered, key=["market", "block", "emode_id"]):

@@ -97,9 +97,9 @@ def bps(description: str, **checks: Any) -> Any:
     return _field(description, "bps", in_range={"min_value": 0, "max_value": 65_535}, **checks)
 
 
-def flag(description: str) -> Any:
+def flag(description: str, **checks: Any) -> Any:
     """0 or 1."""
-    return _field(description, "0/1", isin=[0, 1])
+    return _field(description, "0/1", isin=[0, 1], **checks)
 
 
 def real(description: str, unit: str, **checks: Any) -> Any:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.errors import SnapshotIncomplete
-from risk_core import EModes, Market, Positions, Reserves, Snapshot, units
+from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot, units
 from risk_core.types import require_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HEAD = ("market", "block", "chain_id", "block_time", "pool_revision", "is_synthetic", "snapshot_hash")
+ORACLE = ("price_cap_raw", "ratio_cap", "ratio_of", "linked_to", "price_is_fixed")
+"""How a price is made; None where the oracle has no such model, and in rows from before there were these columns."""
 RESERVE = (
     "reserve_id", "symbol", "asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
-    "liquidation_protocol_fee_bps", "is_active", "is_paused", "grace_until", "price_raw",
+    "liquidation_protocol_fee_bps", "is_active", "is_paused", "grace_until", "price_raw", *ORACLE,
 )  # fmt: skip
 EMODE = (
     "emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "collateral_bitmap",
@@ -27,7 +29,7 @@ ACCOUNT = ("account", "emode_id")
 POSITION = ("account", "reserve_id", "is_collateral", "supply", "debt")
 _TEXT = {
     "symbol", "asset", "price_raw", "label", "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "account",
-    "supply", "debt",
+    "supply", "debt", *ORACLE,
 }  # fmt: skip
 """Columns that are taken as they come; the others are integers, which a frame may hold as text."""
 
@@ -61,6 +63,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
             active=[flag == 1 for flag in reserve["is_active"]],
             paused=[flag == 1 for flag in reserve["is_paused"]],
             grace_until=reserve["grace_until"],
+            **_oracle_models(reserve),
         ),
         emodes=EModes(
             id=emode["emode_id"],
@@ -81,6 +84,26 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
         price=[units.price_usd(raw) for raw in reserve["price_raw"]],
         snapshot=snapshot,
     )
+
+
+def _oracle_models(reserve: Columns) -> dict[str, Any]:
+    """The oracle's part of `Reserves`. Raises `InputError` for an asset that the market does not have."""
+    row_of_asset = {asset: row for row, asset in enumerate(reserve["asset"])}
+
+    def rows(name: str) -> list[int]:
+        found = [-1 if asset is None else row_of_asset.get(asset) for asset in reserve[name]]
+        if None in found:
+            asset = reserve[name][found.index(None)]
+            raise InputError(f"raw_aave_reserves.{name}: expected an asset of this market, found {asset}")
+        return found
+
+    return {
+        "price_cap": [np.inf if raw is None else units.price_usd(raw) for raw in reserve["price_cap_raw"]],
+        "ratio_cap": [np.inf if raw is None else int(raw) / units.RAY for raw in reserve["ratio_cap"]],
+        "ratio_of": rows("ratio_of"),
+        "linked_to": rows("linked_to"),
+        "fixed_price": [flag == 1 for flag in reserve["price_is_fixed"]],
+    }
 
 
 def _rows_of(values: Sequence[Any], row_of: Mapping[Any, int], what: str, table: str) -> np.ndarray:
@@ -153,7 +176,13 @@ def _as_int(series: pd.Series) -> pd.Series:
 
 
 def _taken(frame: pd.DataFrame, names: tuple[str, ...]) -> Columns:
-    return {
-        name: tuple(frame[name].tolist() if name in _TEXT else (int(value) for value in frame[name].tolist()))
-        for name in names
-    }
+    return {name: _values(frame, name) for name in names}
+
+
+def _values(frame: pd.DataFrame, name: str) -> tuple[Any, ...]:
+    if name in ORACLE:
+        if name not in frame:
+            return (None,) * len(frame)
+        given = zip(frame[name].tolist(), frame[name].isna(), strict=True)
+        return tuple(None if absent else int(value) if name == "price_is_fixed" else value for value, absent in given)
+    return tuple(frame[name].tolist() if name in _TEXT else (int(value) for value in frame[name].tolist()))
