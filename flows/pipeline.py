@@ -113,12 +113,13 @@ class Run:
         frames: Mapping[str, pd.DataFrame],
         *,
         marks: Iterable[Mark] = (),
+        findings: Iterable[Finding] = (),
         carried: Mapping[str, Any] | None = None,
     ) -> WriteReport:
-        """A whole market at one block, and marks, in one transaction; see `data.snapshot.save_snapshot`."""
+        """A whole market at one block, marks and findings, in one transaction; see `data.snapshot.save_snapshot`."""
         from data.snapshot.loading import save_snapshot
 
-        noted = self._noted(source, "", marks, ())
+        noted = self._noted(source, "", marks, findings)
         return save_snapshot(self.store, source, {**frames, **noted}, self.id, carried=carried)
 
     def refresh(self, tables: Sequence[str]) -> None:

@@ -95,7 +95,7 @@ def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> 
     with Store.open(db, readonly=True) as store:
         reserves = store.rows(
             "SELECT asset, symbol, price_description FROM raw_aave_reserves WHERE market = ? AND block = ? "
-            "ORDER BY reserve_id",
+            "AND price_raw IS NOT NULL ORDER BY reserve_id",  # without a price a reserve is in no figure
             (at.market, at.block),
         )
         by_hand = {

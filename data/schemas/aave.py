@@ -125,8 +125,9 @@ class Reserves(
     virtual_balance: Series[str] = uint("liquidity that limits withdrawals", "token units")
     deficit: Series[str] = uint("bad debt the protocol has booked", "token units")
     price_raw: Series[str] = pa.Field(
-        description="oracle price in fact_snapshot.base_currency_unit: USD with 8 decimals, wei on v2 Ethereum",
-        metadata={"unit": "base units per token"},
+        description="oracle price in fact_snapshot.base_currency_unit: USD with 8 decimals, wei on v2 Ethereum; empty "
+        "where the oracle has none, and then nobody owes the reserve or has it as collateral",
+        metadata={"unit": "base units per token"}, nullable=True,
         whole_text_matches=r"0*[1-9]\d{0,77}", fits_bits=256,
     )  # fmt: skip
     price_source: Series[str] = address("price feed or adapter of the reserve")

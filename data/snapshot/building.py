@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +38,17 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
-    """A market from columns of plain values; reserves sorted by id, accounts by address. Raises `UnknownRevision`."""
+    """A market from columns of plain values; reserves sorted by id, accounts by address.
+
+    A reserve without an oracle price (`price_raw` empty) is left out. Raises `UnknownRevision`; `InputError` where an
+    account owes such a reserve or has it as collateral, and for a flag other than 0 and 1.
+    """
     require_rules(snapshot.revision)  # what is stored is there to be simulated
     label = f"{snapshot.market} at block {snapshot.block}"
+    _require_flags(label, "raw_aave_reserves", "symbol", reserve, ("is_active", "is_paused", "price_is_fixed"))
+    _require_flags(label, "raw_aave_emodes", "emode_id", emode, ("isolated",))
+    _require_flags(label, "stg_positions", "account", position, ("is_collateral",))
+    reserve, position = _with_prices(label, reserve, position)
     row_of_account = {address: row for row, address in enumerate(account["account"])}
     row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}
     row_of_emode = {0: -1} | {number: row for row, number in enumerate(emode["emode_id"])}
@@ -60,8 +68,8 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
             liquidation_threshold=_fractions(reserve["liquidation_threshold_bps"]),
             liquidation_bonus=[units.bonus(bps) for bps in reserve["liquidation_bonus_bps"]],
             protocol_fee=_fractions(reserve["liquidation_protocol_fee_bps"]),
-            active=[flag == 1 for flag in reserve["is_active"]],
-            paused=[flag == 1 for flag in reserve["is_paused"]],
+            active=[bool(flag) for flag in reserve["is_active"]],
+            paused=[bool(flag) for flag in reserve["is_paused"]],
             grace_until=reserve["grace_until"],
             **_oracle_models(reserve),
         ),
@@ -74,7 +82,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
             collateral=_spread(emode["collateral_bitmap"], reserve["reserve_id"]),
             borrowable=_spread(emode["borrowable_bitmap"], reserve["reserve_id"]),
             ltvzero=_spread(emode["ltvzero_bitmap"], reserve["reserve_id"]),
-            isolated=[flag == 1 for flag in emode["isolated"]],
+            isolated=[bool(flag) for flag in emode["isolated"]],
         ),
         accounts=account["account"] or np.empty(0, dtype="U42"),
         emode=mode,
@@ -102,8 +110,44 @@ def _oracle_models(reserve: Columns) -> dict[str, Any]:
         "ratio_cap": [np.inf if raw is None else int(raw) / units.RAY for raw in reserve["ratio_cap"]],
         "ratio_of": rows("ratio_of"),
         "linked_to": rows("linked_to"),
-        "fixed_price": [flag == 1 for flag in reserve["price_is_fixed"]],
+        "fixed_price": [bool(flag) for flag in reserve["price_is_fixed"]],
     }
+
+
+def _require_flags(label: str, table: str, of: str, columns: Columns, names: Sequence[str]) -> None:
+    for name in names:
+        legal = {0, 1, None} if name == "price_is_fixed" else {0, 1}
+        if not set(columns[name]) <= legal:
+            at, odd = next((at, flag) for at, flag in enumerate(columns[name]) if flag not in legal)
+            raise InputError(f"{label}: {table}.{name} of {columns[of][at]} is {odd!r}; a flag is 0 or 1")
+
+
+def _with_prices(label: str, reserve: Columns, position: Columns) -> tuple[Columns, Columns]:
+    """The reserves that have a price, and what is held in them."""
+    unpriced = {
+        number: symbol
+        for number, symbol, raw in zip(reserve["reserve_id"], reserve["symbol"], reserve["price_raw"], strict=True)
+        if not isinstance(raw, str | int)  # None, or what a frame has in its place
+    }
+    if not unpriced:
+        return reserve, position
+    rows = zip(*(position[name] for name in ("account", "reserve_id", "is_collateral", "supply", "debt")), strict=True)
+    held = [(who, what) for who, what, enabled, supply, debt in rows
+            if what in unpriced and (float(debt) > 0 or (enabled and float(supply) > 0))]  # fmt: skip
+    if held:
+        who, what = held[0]
+        raise InputError(f"{label}: {unpriced[what]} has no oracle price, and account {who} owes it or has it as "
+                         f"collateral ({len(held)} positions in all)")  # fmt: skip
+    left = _without(reserve, unpriced)
+    gone = {*reserve["asset"]} - {*left["asset"]}
+    # A price that was a ratio of one that is gone stands for itself.
+    links = {name: [None if asset in gone else asset for asset in left[name]] for name in ("ratio_of", "linked_to")}
+    return {**left, **links}, _without(position, unpriced)
+
+
+def _without(columns: Columns, numbers: Collection[int]) -> Columns:
+    kept = [row for row, number in enumerate(columns["reserve_id"]) if number not in numbers]
+    return {name: [values[row] for row in kept] for name, values in columns.items()}
 
 
 def _rows_of(values: Sequence[Any], row_of: Mapping[Any, int], what: str, table: str) -> np.ndarray:

@@ -96,7 +96,7 @@ def load_market(
             _columns(store, "raw_aave_user_accounts", ACCOUNT, stored, "account"),
             _columns(store, "stg_positions", POSITION, stored, "account, asset"),
         )
-        note = _require_believable(store, stored, found)
+        note = [*_unpriced(store, stored), *_require_believable(store, stored, found)]
     if verify:
         digest = snapshot_hash(found)
         if digest != stored.snapshot.hash:
@@ -220,13 +220,19 @@ def _stored(store: Store, market: str | None, block: int | None, kinds: str = EN
         Stored(
             Snapshot(
                 market=row[0], block=row[1], chain_id=row[2], block_time=row[3], revision=row[4],
-                synthetic=bool(row[5]), hash=row[6],
+                synthetic=_flag(row[5], f"fact_snapshot.is_synthetic of {row[0]} at block {row[1]}"), hash=row[6],
             ),
             dict(zip(PARTS, row[7:11], strict=True)),
             row[11],
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _flag(value: object, what: str) -> bool:
+    if value not in (0, 1):
+        raise SnapshotRefused(f"{what} is {value!r}; a flag is 0 or 1: the row was changed after it was written")
+    return bool(value)
 
 
 def _choose(store: Store, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
@@ -277,6 +283,21 @@ def _require_young(stored: Stored, max_age: timedelta) -> None:
             f"{stored.label} is of {stored.snapshot.time:%Y-%m-%d %H:%M} UTC, {age} old, and at most {max_age} was "
             "asked for; run `python -m flows aave-market` for a newer one"
         )
+
+
+def _unpriced(store: Store, stored: Stored) -> list[str]:
+    """A note for each reserve that is left out because the oracle has no price of it."""
+    rows = store.rows(
+        "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r LEFT JOIN stg_positions AS p "
+        "ON p.market = r.market AND p.block = r.block AND p.asset = r.asset "
+        "WHERE r.market = ? AND r.block = ? AND r.price_raw IS NULL GROUP BY r.asset ORDER BY r.reserve_id",
+        (stored.snapshot.market, stored.snapshot.block),
+    )
+    return [
+        f"The oracle has no price of {symbol} (feed {source}): it is left out, and in no total. Nobody owes it or has "
+        f"it as collateral; {holders} accounts have supplied it" + (" without enabling it" if holders else "")
+        for symbol, source, holders in rows
+    ]
 
 
 def _require_believable(store: Store, stored: Stored, market: Market) -> list[str]:

@@ -1,8 +1,8 @@
 """Bring a warehouse file to the layout of this version; refuse a file that is newer, damaged or not ours.
 
-A new table, a new nullable column or a changed view needs no ceremony: it is added when a file is next opened, for
-reading too. Any other change of layout is a step in `STEPS`, and raises `SCHEMA_VERSION`. All of it is one
-transaction: a file is either as it was, or current.
+A new table, a new nullable column, a column that may be empty from now on, or a changed view needs no ceremony: it is
+made when a file is next opened, for reading too. Any other change of layout is a step in `STEPS`, and raises
+`SCHEMA_VERSION`. All of it is one transaction: a file is either as it was, or current.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -
 
 
 def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
-    """Add the nullable columns that an older file lacks."""
+    """Add the nullable columns that an older file lacks; let be empty what may be from now on."""
     info = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
     present = {row[1] for row in info}
     key = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
@@ -302,3 +302,11 @@ def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> No
                 f"step; nothing changed. Keep the file for its old version and start a new one"
             )
         connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql}')
+    filled = {row[1] for row in info if row[3]}
+    if any(column.nullable and column.name in filled for column in table.columns):
+        # SQLite cannot take NOT NULL off a column; its indexes go with the table, and are made again by the caller.
+        names = ", ".join(f'"{name}"' for name in table.names)
+        connection.execute(f'ALTER TABLE "{table.name}" RENAME TO "{table.name}_before"')
+        connection.execute(table.ddl)
+        connection.execute(f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM "{table.name}_before"')
+        connection.execute(f'DROP TABLE "{table.name}_before"')

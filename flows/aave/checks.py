@@ -86,6 +86,30 @@ def check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block
                 )
 
 
+def check_prices(reserves: Iterable[Reserve], accounts: Iterable[Account], block: int) -> None:
+    """Whatever is owed or enabled as collateral has a price. Raises `CrossCheckFailed` that names an account.
+
+    A reserve without a price that nobody needs is stored without one: a failure is as wide as its cause.
+    """
+    unpriced = {r.id: r for r in reserves if r.no_price}
+    if not unpriced:
+        return
+    needed: dict[int, list[str]] = {}
+    for account in accounts:
+        for reserve_id in unpriced:
+            owes = account.debt.get(reserve_id, 0) or account.stable_debt.get(reserve_id, 0)
+            if owes or (account.supply.get(reserve_id, 0) and account.is_collateral(reserve_id)):
+                needed.setdefault(reserve_id, []).append(account.address)
+    for reserve_id, who in needed.items():
+        r = unpriced[reserve_id]
+        raise CrossCheckFailed(
+            f"oracle price of {r.symbol}: expected a positive price, found {r.no_price} at block {block}; the feed "
+            f"{r.price_source} answers zero or less, or nothing, and there is no fallback. Account {min(who)} owes "
+            f"{r.symbol} or has it as collateral ({len(who)} accounts in all), so its health cannot be told. "
+            f"{NOTHING_WRITTEN}"
+        )
+
+
 def check_flags(accounts: Iterable[Account], symbols: Mapping[int, str], emodes: Iterable[EMode]) -> None:
     """Every debt has its borrowing flag, and every e-mode exists. Raises `CrossCheckFailed`."""
     known = {0, *(emode.id for emode in emodes)}

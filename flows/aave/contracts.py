@@ -10,7 +10,7 @@ from flows.aave.address_book import V3
 from flows.clients import abis
 from flows.clients.abis import WrongShape
 from flows.clients.block_reader import BlockReader, Call, Failure, calls_for
-from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
+from flows.errors import MalformedAnswer, SourceRefused
 from risk_core.types import REVISIONS
 from risk_core.units import USD
 
@@ -63,6 +63,8 @@ class Reserve:
     price_description: str
     rate_curve: tuple[int, int, int, int] | None
     payload_sha256: str
+    no_price: str = ""
+    """Why the oracle has no price, in words; `price` is 0 then. Empty where it has one."""
 
     def bits(self, first: int, last: int) -> int:
         """Bits `first` to `last` of the configuration word, both included (`ReserveConfiguration.sol`)."""
@@ -194,7 +196,6 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
         for call, answer in zip(calls_for(subjects, at.oracle, abis.GET_SOURCE_OF_ASSET), raw_oracle[:n], strict=True)
     ]
     prices = [reader.decoded(call, answer, True) for call, answer in zip(of_oracle[n:], raw_oracle[n:], strict=True)]
-    _require_prices(reader, subjects, sources, prices)
     strategy = reader.decoded(Call(at.pool, abis.GET_RATE_STRATEGY), raw[-1], True)
 
     supplies, descriptions, curves = _pointed_to(reader, subjects, by_reserve, sources, strategy)
@@ -206,7 +207,7 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
             liquidity_rate=data[2], variable_borrow_index=data[3], variable_borrow_rate=data[4],
             last_update=data[6], atoken=data[8], vtoken=data[10], grace_until=grace, deficit=deficit,
             virtual_balance=virtual, normalized_income=income, normalized_debt=debt,
-            scaled_atoken_supply=supplies[2 * i], scaled_debt_supply=supplies[2 * i + 1], price=prices[i],
+            scaled_atoken_supply=supplies[2 * i], scaled_debt_supply=supplies[2 * i + 1], **priced(prices[i]),
             price_source=sources[i], price_description=descriptions[i], rate_curve=curves[i],
             payload_sha256=digests[i],
         ))  # fmt: skip
@@ -283,14 +284,12 @@ def symbol_of(asset: str, answer: bytes | Failure) -> str:
     return symbol or asset
 
 
-def _require_prices(
-    reader: BlockReader, subjects: list[tuple[str, str]], sources: list[str], prices: list[int | Failure]
-) -> None:
-    """Raises `CrossCheckFailed` that names the first reserve without a positive price."""
-    for price, source, (_, symbol) in zip(prices, sources, subjects, strict=True):
-        if isinstance(price, Failure) or price == 0:
-            found = f"no price ({price.reason})" if isinstance(price, Failure) else "price 0"
-            raise CrossCheckFailed(
-                f"oracle price of {symbol}: expected a positive price, found {found} at block {reader.block.number}; "
-                f"the feed {source} answers zero or less, or nothing, and there is no fallback. Nothing was written"
-            )
+def priced(answer: int | Failure, nothing: str = "price 0") -> dict[str, Any]:
+    """The fields `price` and `no_price` of a reserve from the oracle's answer; `nothing` says 0.
+
+    One dead feed is no fault of the other reserves: whether anybody needs the price is asked when the accounts are
+    known (`flows.aave.checks.check_prices`).
+    """
+    if isinstance(answer, Failure):
+        return {"price": 0, "no_price": f"no price ({answer.reason})"}
+    return {"price": answer, "no_price": "" if answer else nothing}

@@ -32,11 +32,12 @@ class Place:
 def node_url(market: str) -> str:
     """Address of a node of the market's chain: from RPC_URLS, else ETH_RPC_URL. Raises `ConfigurationError`."""
     listed = {}
-    for entry in (settings.get("RPC_URLS") or "").split():
+    for place, entry in enumerate((settings.get("RPC_URLS") or "").split(), start=1):
         chain, separator, url = entry.partition("=")
         if not separator or not chain.isdigit():
-            raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks, found "
-                                     f"one that begins {entry[:6]!r}")  # fmt: skip
+            # Nothing of it is shown: what stands there may be a key.
+            raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks; entry "
+                                     f"{place} has no chain id before a first =")  # fmt: skip
         listed[int(chain)] = url
     if listed and not settings.get("AAVE_POOL_ADDRESSES_PROVIDER"):
         known = address_book.by_name(market)

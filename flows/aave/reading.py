@@ -90,6 +90,7 @@ def checked(
         check_accounts(at, accounts, first_block)
     else:
         _check_flags(at, accounts)
+    cross_checks.check_prices(at.reserves, accounts, at.block.number)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     ours = {account.address: rules.account_data(account) for account in accounts}
     asked = cross_checks.accounts_to_check(ours, at.block.number)
@@ -108,6 +109,7 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> 
     cross_checks.check_holdings(at.reserves, accounts, first_block)
     with progress_bar("stable debt", "read") as bar:
         accounts = aave_v2.with_stable_debt(at.reader, accounts, at.stable, bar.update)
+    cross_checks.check_prices(at.reserves, accounts, at.block.number)
     aave_v2.check_balances(at.reader, accounts, at.reserves)
     ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
     asked = cross_checks.accounts_to_check(ours, at.block.number)

@@ -104,7 +104,7 @@ def _reserve(r: Reserve) -> dict[str, object]:
         "optimal_usage_ratio": _text(optimal), "base_rate": _text(base), "slope1": _text(slope1),
         "slope2": _text(slope2),
         "scaled_atoken_supply": str(r.scaled_atoken_supply), "scaled_debt_supply": str(r.scaled_debt_supply),
-        "virtual_balance": str(r.virtual_balance), "deficit": str(r.deficit), "price_raw": str(r.price),
+        "virtual_balance": str(r.virtual_balance), "deficit": str(r.deficit), "price_raw": _text(r.price or None),
         "price_source": r.price_source, "price_description": r.price_description,
         "payload_sha256": r.payload_sha256,
     }  # fmt: skip

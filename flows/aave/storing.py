@@ -25,6 +25,7 @@ FULL_READ = "aave_full_read"
 """Source of the checkpoint that says when everything was read last."""
 NOT_READ = "Aave v4 is not read and is in no total"
 READ_ONLY = "Aave v2 is for reading only, the engine does not know its rules"
+UNPRICED = "; the oracle has no price of {} ({}), which nobody owes or has as collateral: it is in no total"
 OWN_POOL = (
     "the market runs a pool of its own: valuations are compared with it, the rules of its liquidations are taken from "
     "its POOL_REVISION"
@@ -51,8 +52,14 @@ def write(run: Run, reading: Reading) -> WriteReport:
 
     state = reading.state
     full = Mark(FULL_READ, reading.key, {"block": state.block.number, "time": state.block.time})
+    unpriced = [r for r in state.reserves if r.no_price]
+    found = [
+        Finding("raw_aave_reserves", "the oracle has a price", "price_raw", len(unpriced), len(state.reserves),
+                f"{unpriced[0].symbol}: {unpriced[0].no_price}", f"{state.market}:{state.block.number}")
+    ] if unpriced else []  # fmt: skip
     is_new = state.base_block is None and run.store.checkpoint(FULL_READ, reading.key) != full.state
-    return run.snapshot(SOURCE, to_frames(state), marks=[full] if is_new else [], carried=carried_columns(state))
+    return run.snapshot(SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found,
+                        carried=carried_columns(state))  # fmt: skip
 
 
 def report_differences(run: Run, reading: Reading) -> None:
@@ -99,6 +106,7 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
         f"{state.checked.hf_checked:,} health factors equal the pool's"
         + (" within its rounding" if state.contracts.protocol == address_book.V2 else "")
         + (f", {below:,} of them below 1" if below else "")
+        + "".join(UNPRICED.format(r.symbol, r.no_price) for r in state.reserves if r.no_price)
         + (f"; {OWN_POOL}" if place.known and place.known.own_implementation else "")
         + (f"; {READ_ONLY}" if state.contracts.protocol == address_book.V2 else "")
         + f"; {NOT_READ}"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from flows.aave.accounts import Account, AccountData, Progress
 from flows.aave.address_book import V2, KnownMarket
-from flows.aave.contracts import NO_CONTRACT, Contracts, Reserve, symbol_of
+from flows.aave.contracts import NO_CONTRACT, Contracts, Reserve, priced, symbol_of
 from flows.clients import abis
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
@@ -101,7 +101,12 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
     for asset, symbol, row in zip(assets, symbols, rows, strict=True):
         calls = [Call(at.pool, f, (asset,), symbol) for f in _OF_POOL]
         calls += [Call(at.oracle, f, (asset,), symbol) for f in _OF_ORACLE]
-        read.append([reader.decoded(call, answer) for call, answer in zip(calls, row[1:], strict=True)])
+        read.append(
+            [
+                reader.decoded(call, answer, may_fail=call.function is abis.GET_ASSET_PRICE)
+                for call, answer in zip(calls, row[1:], strict=True)
+            ]
+        )
     further = reader.read([
         call
         for asset, symbol, (data, *_) in zip(assets, symbols, read, strict=True)
@@ -119,15 +124,13 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
         for name, value in (("aToken", supply), ("debt token", owed)):
             if isinstance(value, Failure):
                 raise MalformedAnswer(f"scaledTotalSupply of the {name} of {symbol} is refused: {value.reason}")
-        if not price:
-            raise CrossCheckFailed(f"oracle price of {symbol}: expected a positive price, found 0. Nothing was written")
         digest = hashlib.sha256(b"".join(a for a in row[1:4] if isinstance(a, bytes))).hexdigest()
         reserves.append(Reserve(
             asset=asset, id=data[11], symbol=symbol, configuration=data[0] & (1 << 80) - 1, liquidity_index=data[1],
             liquidity_rate=data[3], variable_borrow_index=data[2], variable_borrow_rate=data[4], last_update=data[6],
             atoken=data[7], vtoken=data[9], grace_until=0, deficit=0,
             virtual_balance=0 if isinstance(liquidity, Failure) else liquidity, normalized_income=income,
-            normalized_debt=debt, scaled_atoken_supply=supply, scaled_debt_supply=owed, price=price,
+            normalized_debt=debt, scaled_atoken_supply=supply, scaled_debt_supply=owed, **priced(price, "0"),
             price_source=source, price_description="", rate_curve=None, payload_sha256=digest,
         ))  # fmt: skip
         # A reserve may have no stable debt token at all: nothing is owed there then.

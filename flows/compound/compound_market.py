@@ -101,6 +101,11 @@ def described(name: str, block: Block, state: CompoundState) -> str:
         f"{name} at block {block.number:,}: {len(state.reserves)} assets, {len(state.accounts):,} accounts; "
         f"{state.checked:,} borrowers agree with the protocol"
         + (f", {state.below_one:,} of them liquidatable" if state.below_one else "")
+        + (
+            f"; left out, since nobody holds it and it has no price: {', '.join(state.unpriced)}"
+            if state.unpriced
+            else ""
+        )
     )
 
 

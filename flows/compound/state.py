@@ -114,6 +114,8 @@ class CompoundState:
     accounts: Sequence[CompoundAccount] = ()
     checked: int = 0
     below_one: int = 0
+    unpriced: Sequence[str] = ()
+    """Assets that nobody holds and of which the oracle has no price, each with the reason; they are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ def read_v2(reader: BlockReader, source: Source) -> CompoundState:
     raw = reader.read_raw(calls)
     names = _names(reader, tokens)
     newest = {token: i for i, token in enumerate(tokens)}
-    reserves = []
+    reserves, unpriced = [], []
     for i, (ctoken, token) in enumerate(zip(listed, tokens, strict=True)):
         part = slice(i * len(own), (i + 1) * len(own))
         supply, borrows, cash, rate, accrual, factor = map(reader.decoded, calls[part], raw[part])
@@ -186,6 +188,7 @@ def read_v2(reader: BlockReader, source: Source) -> CompoundState:
                     f"{source.name}: the oracle {oracle} has no price of {symbol} (cToken {ctoken}), and it is held. "
                     "Nothing was written"
                 )
+            unpriced.append(f"{symbol} ({price.reason if isinstance(price, Failure) else 'price 0'})")
             continue
         digest = hashlib.sha256(b"".join(b for b in raw[part] if isinstance(b, bytes))).hexdigest()
         reserves.append(CompoundReserve(
@@ -196,7 +199,7 @@ def read_v2(reader: BlockReader, source: Source) -> CompoundState:
             reserve_factor=factor, exchange_rate=rate, accrual_block=accrual, payload_sha256=digest,
         ))  # fmt: skip
     return CompoundState(protocol="compound_v2", entry=comptroller, oracle=oracle, reserves=reserves,
-                         close_factor=close, usd=True)  # fmt: skip
+                         close_factor=close, usd=True, unpriced=unpriced)  # fmt: skip
 
 
 def read_v3(reader: BlockReader, source: Source) -> CompoundState:
@@ -213,14 +216,20 @@ def read_v3(reader: BlockReader, source: Source) -> CompoundState:
     tokens = [base, *(info[1] for info in infos)]
     feeds = [feed, *(info[2] for info in infos)]
     names = _names(reader, tokens)
-    prices = reader.read([Call(comet, PRICE, (f,), f"feed {f}") for f in feeds])
+    prices = reader.read([Call(comet, PRICE, (f,), f"feed {f}") for f in feeds], may_fail=True)
     about = [_text(d) for d in reader.read([Call(f, abis.DESCRIPTION, about=f) for f in feeds], may_fail=True)]
     held = reader.read([Call(token, BALANCE_OF, (comet,), names[token][0]) for token in tokens])
-    reserves = []
+    reserves, unpriced = [], []
     for i, token in enumerate(tokens):
         symbol, decimals = names[token]
-        if not prices[i]:
-            raise CrossCheckFailed(f"{source.name}: the feed {feeds[i]} of {symbol} says 0. Nothing was written")
+        if isinstance(prices[i], Failure) or not prices[i]:
+            said = f"has no price ({prices[i].reason})" if isinstance(prices[i], Failure) else "says 0"
+            if i == 0 or held[i]:
+                raise CrossCheckFailed(
+                    f"{source.name}: the feed {feeds[i]} of {symbol} {said}, and it is held. Nothing was written"
+                )
+            unpriced.append(f"{symbol} (its feed {said})")
+            continue
         factors = {"collateral_factor": 0, "threshold": 0, "penalty": WAD}
         if i:
             _, _, _, scale, borrow_cf, liquidate_cf, liquidation, cap = infos[i - 1]
@@ -236,7 +245,7 @@ def read_v3(reader: BlockReader, source: Source) -> CompoundState:
             **factors,
         ))  # fmt: skip
     return CompoundState(protocol="compound_v3", entry=comet, oracle=comet, reserves=reserves, close_factor=None,
-                         usd=about[0].rstrip().endswith("USD"))  # fmt: skip
+                         usd=about[0].rstrip().endswith("USD"), unpriced=unpriced)  # fmt: skip
 
 
 def accounts_v2(

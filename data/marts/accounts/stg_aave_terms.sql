@@ -4,7 +4,8 @@
 -- What each reserve counts for as collateral. In an e-mode its parameters replace the reserve's own for members of its
 -- collateral bitmap; a member of the ltvzero bitmap gives no borrowing power, nor does a reserve outside an isolated
 -- e-mode (aave-v3 v3.7, GenericLogic and the facts of each version: v3.6 e-modes are never isolated).
--- Prices are in the market's own unit: dollars, or ether in Aave v2. A market that counts in neither is left out.
+-- Prices are in the market's own unit: dollars, or ether in Aave v2. A market that counts in neither is left out, and so
+-- is a reserve of which the oracle has no price, which nobody owes or has as collateral.
 WITH snapshot AS MATERIALIZED (
   SELECT
     market, block, to_real(base_currency_unit) AS one, batch,
@@ -17,7 +18,7 @@ SELECT
   r.liquidation_threshold_bps / 1e4 AS liquidation_threshold, r.ltv_bps / 1e4 AS ltv, s.batch
 FROM snapshot AS s
 JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block
-WHERE s.unit IS NOT NULL
+WHERE s.unit IS NOT NULL AND r.price_raw IS NOT NULL
 UNION ALL
 SELECT
   s.market, s.block, e.emode_id, r.asset, r.symbol, s.unit, to_real(r.price_raw) / s.one,
@@ -30,4 +31,4 @@ SELECT
 FROM snapshot AS s
 JOIN raw_aave_emodes AS e ON e.market = s.market AND e.block = s.block
 JOIN raw_aave_reserves AS r ON r.market = s.market AND r.block = s.block
-WHERE s.unit IS NOT NULL
+WHERE s.unit IS NOT NULL AND r.price_raw IS NOT NULL

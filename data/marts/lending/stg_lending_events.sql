@@ -85,7 +85,8 @@ picked AS MATERIALIZED (
 quoted AS MATERIALIZED (
     SELECT k.*, CAST(k.amount_raw || 'e-' || k.decimals AS REAL) AS amount,
            CAST(k.debt_amount_raw || 'e-' || k.debt_decimals AS REAL) AS debt_amount,
-           CAST(o.price_raw || 'e-8' AS REAL) AS oracle_price, CAST(o.eth_usd_raw || 'e-8' AS REAL) AS oracle_eth,
+           CAST(nullif(o.price_raw, '0') || 'e-8' AS REAL) AS oracle_price,
+           CAST(nullif(o.eth_usd_raw, '0') || 'e-8' AS REAL) AS oracle_eth,
            CAST(r.price_raw || 'e-8' AS REAL) AS snapshot_price, s.block_time AS snapshot_ts,
            CAST(w.price_raw || 'e-8' AS REAL) AS snapshot_eth,
            p.price_usd AS series_price, p.source AS series_source, q.price_usd AS series_eth,

@@ -34,6 +34,7 @@ DUST = 100_000
 def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
     """The state that may be stored, or a refusal: `CrossCheckFailed`. See `flows.aave.reading.checked`."""
     book, read = carried.book, carried.read
+    _check_prices(at, book, read)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     fresh = {account.address: account for account in read}
     asked = accounts_to_check(rules, at.reserves, at.emodes, book, fresh, at.block.number)
@@ -103,6 +104,14 @@ def _check_sums(reserves: Sequence[Reserve], book: Book, read: Iterable[Account]
     token = {("supply", r.id): r.atoken for r in reserves} | {("debt", r.id): r.vtoken for r in reserves}
     sums = {address: carried.get(side, 0) + fresh.get(side, 0) for side, address in token.items()}
     cross_checks.check_sums(reserves, sums, 0)
+
+
+def _check_prices(at: MarketAt, book: Book, read: Sequence[Account]) -> None:
+    """Only accounts with something in a reserve without a price are looked at by themselves."""
+    unpriced = {r.id for r in at.reserves if r.no_price}
+    if unpriced:
+        concerned = {a for a, i in zip(book.holder, book.reserve_id, strict=True) if i in unpriced}
+        cross_checks.check_prices(at.reserves, (*map(book.account, sorted(concerned)), *read), at.block.number)
 
 
 def _check_flags(at: MarketAt, book: Book, read: Sequence[Account]) -> None:

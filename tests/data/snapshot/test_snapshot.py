@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,6 +184,62 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
         assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
     with pytest.raises(SnapshotIncomplete):
         data.load_market()
+
+
+# A reserve without a price
+
+
+def unpriced(frames, symbol: str, *, enabled: bool) -> dict[str, pd.DataFrame]:
+    """The oracle has no price of a reserve, which one account has supplied and nobody owes."""
+    reserves, positions = frames["raw_aave_reserves"], frames["stg_positions"]
+    asset = reserves.loc[reserves["symbol"] == symbol, "asset"].iloc[0]
+    others = positions[positions["asset"] != asset]
+    held = positions.iloc[[0]].assign(
+        asset=asset, reserve_id=reserves.loc[reserves["symbol"] == symbol, "reserve_id"].iloc[0], debt_raw="0",
+        debt=0.0, scaled_debt="0", is_collateral=int(enabled), supply_raw="5", supply=5e-18,
+    )  # fmt: skip
+    return frames | {
+        "raw_aave_reserves": reserves.assign(price_raw=reserves["price_raw"].where(reserves["symbol"] != symbol, None)),
+        "stg_positions": pd.concat([others, held], ignore_index=True),
+    }
+
+
+def test_a_reserve_without_a_price_that_nobody_needs_is_left_out_and_said(store, snapshot_frames):
+    snapshot.save_snapshot(store, "s", unpriced(snapshot_frames, "LINK", enabled=False))
+
+    market = data.load_market()
+
+    assert "LINK" not in market.reserves.symbol
+    assert len(market.reserves.symbol) == len(snapshot_frames["raw_aave_reserves"]) - 1
+    said = [note for note in market.notes if "LINK" in note]
+    assert len(said) == 1
+    assert "The oracle has no price of LINK" in said[0]
+    assert "in no total" in said[0]
+    assert "1 accounts have supplied it" in said[0]
+
+
+def test_a_reserve_without_a_price_that_backs_a_debt_refuses_the_snapshot_and_names_the_account(store, snapshot_frames):
+    frames = unpriced(snapshot_frames, "LINK", enabled=True)
+
+    with pytest.raises(BatchRefused) as refused:
+        snapshot.save_snapshot(store, "s", frames)
+
+    who = frames["stg_positions"]["account"].iloc[-1]
+    assert f"LINK has no oracle price, and account {who} owes it or has it as collateral" in refused.value.__notes__[0]
+    assert store.rows("SELECT count(*) FROM fact_snapshot") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("raw_aave_reserves", "is_paused"), ("raw_aave_reserves", "is_active"), ("raw_aave_emodes", "isolated"),
+     ("stg_positions", "is_collateral"), ("fact_snapshot", "is_synthetic")],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [-1, 2])
+def test_a_flag_that_is_neither_0_nor_1_is_refused(filled, table, column, value):
+    execute(filled, f"UPDATE {table} SET {column} = ?", (value,))
+
+    with pytest.raises(SnapshotRefused, match=f"{table}.{column} .* is {value}; a flag is 0 or 1"):
+        data.load_market(verify=False)
 
 
 # Bad rows

@@ -157,6 +157,24 @@ def test_a_reader_adds_what_its_version_reads_whatever_the_number_of_the_layout(
         assert opened.rows("SELECT count(is_current_phase) FROM chainlink_prices") == [(0,)]
 
 
+def test_a_column_that_may_be_empty_now_may_be_so_in_an_older_file(filled):
+    """Reserves of which the oracle has no price came later."""
+    connection = raw(filled)
+    (ddl,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'raw_aave_reserves'").fetchone()
+    before = connection.execute("SELECT * FROM raw_aave_reserves ORDER BY asset").fetchall()
+    connection.execute("ALTER TABLE raw_aave_reserves RENAME TO was")
+    connection.execute(ddl.replace('"price_raw" TEXT', '"price_raw" TEXT NOT NULL'))
+    connection.execute("INSERT INTO raw_aave_reserves SELECT * FROM was")
+    connection.execute("DROP TABLE was")
+    connection.execute("DELETE FROM schema_version")
+    connection.close()
+
+    with Store.open() as opened:
+        assert opened.rows("SELECT * FROM raw_aave_reserves ORDER BY asset") == before
+        with opened.transaction() as inside:
+            inside.execute("UPDATE raw_aave_reserves SET price_raw = NULL WHERE symbol = 'LINK'")
+
+
 def test_a_file_of_the_same_layout_is_read_where_it_cannot_be_written(filled, monkeypatch):
     """Its layout was noted by other sources of this package: a comment in them changed, say."""
     connection = raw(filled)

@@ -101,6 +101,11 @@ def test_nodes_of_several_chains(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigurationError, match="expected entries like 8453=https://host") as refusal:
         node_url("AaveV3Base")
     assert "SECRETKEY" not in str(refusal.value)
+    for entry in ("SECRETKEY", "SECRET=http://127.0.0.1:2"):  # a key pasted in an address's place
+        monkeypatch.setenv("RPC_URLS", f"8453=http://127.0.0.1:2 {entry}")
+        with pytest.raises(ConfigurationError, match="entry 2 has no chain id") as refusal:
+            node_url("AaveV3Base")
+        assert "SEC" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", ["0", "65", "four"])

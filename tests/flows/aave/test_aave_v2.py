@@ -174,9 +174,12 @@ def test_prices_in_ether_do_not_reach_what_is_served_in_dollars(v2: V2Node):
         (lambda n: n.say(token("a", WETH), "scaledTotalSupply()", answer=word(1)), CrossCheckFailed,
          "aToken of WETH .* A holder is missing"),
         (lambda n: n.say(n.oracle, "getAssetPrice(address)", USDC, answer=word(0)), CrossCheckFailed,
-         "oracle price of USDC: expected a positive price, found 0"),
+         rf"oracle price of USDC: expected a positive price, found 0 .* Account {ALICE} owes USDC .*\(2 accounts"),
+        (lambda n: n.say(n.oracle, "getAssetPrice(address)", WETH, answer=None), CrossCheckFailed,
+         rf"oracle price of WETH: .* found no price .* Account {ALICE} .* has it as collateral \(2 accounts"),
     ],
-    ids=["another provider", "another rounding", "stable debt overlooked", "a holder missing", "no price"],
+    ids=["another provider", "another rounding", "stable debt overlooked", "a holder missing", "no price of a debt",
+         "no price of collateral"],
 )  # fmt: skip
 def test_what_does_not_agree_is_refused(v2: V2Node, change, error: type[Exception], message: str):
     change(v2)
@@ -185,6 +188,24 @@ def test_what_does_not_agree_is_refused(v2: V2Node, change, error: type[Exceptio
         read()
 
     assert nothing_is_stored()
+
+
+@pytest.mark.parametrize(("answer", "words"), [(word(0), "MKR (0)"), (None, "MKR (no price")], ids=["zero", "refuses"])
+def test_a_dead_feed_that_nobody_needs_refuses_nothing_and_is_said(v2: V2Node, answer: bytes | None, words: str):
+    v2.say(v2.oracle, "getAssetPrice(address)", MKR, answer=answer)  # Carol has some, and has not enabled it
+
+    said = read()
+
+    assert f"the oracle has no price of {words}" in said
+    assert "which nobody owes or has as collateral: it is in no total" in said
+    assert stored("SELECT symbol FROM raw_aave_reserves WHERE price_raw IS NULL") == [("MKR",)]
+    assert stored(
+        "SELECT column_name, n_failed, n_rows FROM fact_validation WHERE table_name = 'raw_aave_reserves'"
+    ) == [("price_raw", 1, 3)]
+    with Store.open() as store:
+        marts.refresh(store)
+    assert stored("SELECT DISTINCT symbol FROM stg_aave_terms ORDER BY 1") == [("USDC",), ("WETH",)]
+    assert stored("SELECT account FROM stg_account_health ORDER BY 1") == [(ALICE,), (BOB,)]
 
 
 def test_a_unit_that_nobody_tells_is_known_for_ethereum_only(v2: V2Node, monkeypatch: pytest.MonkeyPatch):
