@@ -46,14 +46,8 @@ lint: $(DEV_STAMP) ## style, formatting, the import rules, and the types of risk
 bench: $(DEV_STAMP) ## print the table of speeds and write build/bench.json
 	@$(PY) -m tests.benchmarks $(ARGS)
 
-notebooks: $(DEV_STAMP) ## run the notebooks and write them, with their pictures, to build/notebooks
-	@mkdir -p build/notebooks
-	@set -e; for script in notebooks/*.py; do \
-	  notebook=build/notebooks/$$(basename $$script .py).ipynb; \
-	  echo "$$script -> $$notebook"; \
-	  $(PY) -m jupytext --quiet --to ipynb --output $$notebook $$script; \
-	  $(PY) -m jupyter execute --inplace $$notebook >$$notebook.log 2>&1 || { cat $$notebook.log; exit 1; }; \
-	done
+notebooks: $(DEV_STAMP) ## run the notebooks and renew the .ipynb beside them; ARGS=--measure measures the speeds anew
+	@$(PY) -m tests.notebooks $(ARGS)
 
 server: $(RUNTIME_STAMP) ## local Prefect server on 127.0.0.1:4200, the work pool "local" and a process worker
 	@exec $(PY) -m flows.server

@@ -1,6 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
+#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -119,7 +120,7 @@ single = (n_legs == 2)[group]
 figure = go.Figure()
 for mine, name, colour in ((single, "one collateral, one debt", BLUE), (~single, "more legs", ORANGE)):
     shown = np.flatnonzero(mine & (bound > 0.9) & (bound < 1.6))[::4]
-    figure.add_scattergl(
+    figure.add_scatter(
         x=bound[shown], y=lowest[shown], mode="markers", name=name, marker=dict(size=4, color=colour, opacity=0.5)
     )
 figure.add_scatter(x=[0.9, 1.6], y=[0.9, 1.6], mode="lines", name="equal", line=dict(color=GREY, dash="dot"))
@@ -183,7 +184,7 @@ print(f"200 paths, {pruned.n_liquidations.sum():,} liquidation calls, ${pruned.r
 # (`"simd"`), and for the plain audit. The larger the book, the smaller the part that is looked at.
 
 
-# %%
+# %% tags=["measured"]
 def microseconds(n_paths, repeat=3, **how):
     """Best of `repeat`, a path."""
     taken = []
@@ -223,7 +224,7 @@ figure.show()
 # nothing before it comes near to 1, eight steps share a vector while the close factor decides, and once its collateral
 # cannot pay its debt it is added to its group's sums and not looked at again. Counts equal those of 91 single what-ifs.
 
-# %%
+# %% tags=["measured"]
 direction = np.where(np.isin(symbols, FOLLOWS_ETH), -1.0, 0.0)
 curve = rc.sweep(market, direction)
 start = time.perf_counter()
@@ -236,6 +237,7 @@ assert [answer.n_accounts for answer in answers] == curve.n_accounts.tolist()
 np.testing.assert_allclose(curve.repaid_usd, [answer.repaid_usd for answer in answers], rtol=1e-9, atol=0.1)
 print(f"91 falls in one pass: {one_pass * 1e3:.1f} ms; one by one: {one_by_one * 1e3:.1f} ms")
 
+# %%
 figure = go.Figure()
 for name, usd, colour in (
     ("debt of accounts below 1", curve.debt_usd, GREY), ("repaid by liquidators", curve.repaid_usd, BLUE),
