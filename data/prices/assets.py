@@ -36,10 +36,8 @@ class Rule(NamedTuple):
 FIXED = Rule("", "fixed", "", "oracle fixed at 1 USD")
 _ETH = Rule("ETHUSDT", "ratio", "ETH", "oracle description: a ratio to ETH/USD")
 _BTC = Rule("BTCUSDT", "ratio", "BTC", "oracle description: a ratio to BTC/USD")
-_USDT = Rule(
-    "USDCUSDT", "proxy", "USDT", "oracle description: follows USDT/USD, for which the USDC/USDT rate stands in"
-)
-_USD = Rule("USDCUSDT", "proxy", "USD", "principal token of a dollar stablecoin; the USDC/USDT rate stands in")
+_USDT = Rule("USDT/USD", "ratio", "USDT", "oracle description: follows USDT/USD")
+_USD = Rule("DAI/USD", "proxy", "USD", "principal token of a dollar stablecoin without a series; DAI stands in")
 
 # First match wins. A fixed feed is fixed whatever the token, so these come before the symbol's own rule.
 _FIXED_DESCRIPTIONS = (r"one usd", r"fixed .*")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import NoPrices
+from data.prices import pegs
 from data.store.store import Store
 
 if TYPE_CHECKING:
@@ -41,22 +42,28 @@ def load_prices(
 
     Only times at which every symbol has a price are kept, so returns are simultaneous. `start` and `end` are both
     included. `synthetic` chooses the sample's generated prices, otherwise observed ones, of `source` (None: `SERVED`).
-    The frame says whose they are in `attrs["source"]`. Raises `NoPrices` with the symbols that have none in the window.
+    The frame says whose they are in `attrs["source"]`. Pegs such as USDT/USD, which no exchange has, are put together
+    from evidence of their own (`data.prices.pegs`), and `attrs["pegs"]` says whose each of them is. Raises `NoPrices`
+    with the symbols that have none in the window.
     """
     import pandas as pd
 
     wanted = list(dict.fromkeys(symbols))
     if not wanted:
         return pd.DataFrame(index=pd.Index([], name="ts", dtype="int64"))
-    marks = ", ".join("?" * len(wanted))
+    pairs = [] if synthetic else [symbol for symbol in wanted if symbol in pegs.PAIRS]
+    plain = [symbol for symbol in wanted if symbol not in pairs]
+    marks = ", ".join("?" * len(plain))
     where = f"symbol IN ({marks}) AND interval = ? AND is_synthetic = ?"
-    params: list[object] = [*wanted, interval, int(synthetic)]
+    params: list[object] = [*plain, interval, int(synthetic)]
     served = source or (SYNTHETIC if synthetic else SERVED)
     for clause, value in (("ts >= ?", start), ("ts <= ?", end), ("source = ?", served)):
         if value is not None:
             where, params = f"{where} AND {clause}", [*params, value]
     with Store.open(db, readonly=True) as store:
         rows = store.rows(f"SELECT ts, symbol, price_usd FROM dim_prices WHERE {where} ORDER BY ts", params)
+        own = {pair: pegs.peg_prices(store, pair, interval, start, end, source, served) for pair in pairs}
+        rows += [(ts, pair, price) for pair, found in own.items() if found for ts, price in found.rows]
         missing = sorted(set(wanted) - {row[1] for row in rows})
         others = [] if synthetic else _others(store, missing, interval, served)
     kind = "synthetic" if synthetic else "observed"
@@ -64,6 +71,7 @@ def load_prices(
         raise NoPrices(
             f"dim_prices: no {kind} {interval} prices of {', '.join(missing)} in the window; run "
             + ("`python -m data.sample`" if synthetic else "`python -m flows market-prices`")
+            + (" (pegs: `oracle-prices`)" if set(missing) & set(pairs) else "")
             + (
                 f". {served} is served; other sources have {', '.join(others)}, see load_prices(source=)"
                 if others
@@ -74,6 +82,7 @@ def load_prices(
     table = frame.pivot_table(index="ts", columns="symbol", values="price_usd", aggfunc="last")[wanted].dropna()
     table.columns.name = None
     table.attrs["source"] = served
+    table.attrs["pegs"] = {pair: found.source for pair, found in own.items() if found}
     if not len(table):
         raise NoPrices(f"dim_prices: {', '.join(wanted)} have no {interval} time in common; widen the window")
     return table

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
@@ -14,7 +16,12 @@ from data.sample.book import book, holdings
 from data.settings import SAMPLE_MARKET, risk_db
 from risk_core import RiskCoreError
 
+if TYPE_CHECKING:
+    from data.store.store import Store
+
 SOURCE = "sample"
+FLOW = "sample"
+"""`flow` of the sample's runs in `fact_run`."""
 
 _WHOLE = """
 SELECT EXISTS (
@@ -31,32 +38,82 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
 
     A sample stored before is replaced; writing the same one again changes nothing. Raises `WarehouseError`.
     """
-    from data.prices import assets
-    from data.sample import frames, prices
+    from data.sample import frames
     from data.snapshot import loading as snapshot
     from data.store.store import Store
 
     held = holdings(n_accounts, seed)
     with Store.open(db) as store:
-        run = store.start_run("sample", {"accounts": n_accounts, "seed": seed})
-        try:
-            series = prices.frame(seed)
+        run = store.start_run(FLOW, {"accounts": n_accounts, "seed": seed})
+        with _failure_noted(store, run):
             report = snapshot.save_snapshot(store, SOURCE, frames.frames(held), run)
-            store.write_batch(
-                SOURCE, f"prices:{seed}", {"dim_prices": series}, run,
-                scope={"source": prices.SYNTHETIC},
-            )  # fmt: skip
-            assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
-        except BaseException as error:
-            with suppress(WarehouseError):  # a full disk has no room for this note either
-                store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
-            raise
+            n_prices = _write_prices(store, seed, run)
         done = (
-            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {len(series):,} "
+            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {n_prices:,} "
             f"synthetic prices in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
+
+
+def renew_prices(db: Path | str | None = None) -> str:
+    """Write the prices and the map of this version to a sample that an older one made; its accounts stay.
+
+    Prices are those of the sample's own seed. Raises `WarehouseError`.
+    """
+    from data.store.store import Store
+
+    with Store.open(db) as store:
+        made = store.rows(
+            "SELECT params FROM fact_run WHERE flow = ? AND state = 'completed' ORDER BY started_at DESC LIMIT 1",
+            (FLOW,),
+        )
+        parameters = json.loads(made[0][0]) if made else {}
+        run = store.start_run(FLOW, parameters)
+        with _failure_noted(store, run):
+            n_prices = _write_prices(store, int(parameters.get("seed", 7)), run)
+        done = (
+            f"{n_prices:,} synthetic prices of this version for the sample in {store.path}; its accounts are as before"
+        )
+        store.finish_run(run, "completed", done)
+    return done
+
+
+@contextmanager
+def _failure_noted(store: Store, run: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        with suppress(WarehouseError):  # a full disk has no room for this note either
+            store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _write_prices(store: Store, seed: int, run: str) -> int:
+    """The synthetic series and the map of which reserve follows which; how many prices that were."""
+    from data.prices import assets
+    from data.sample import prices
+
+    series = prices.frame(seed)
+    store.write_batch(
+        SOURCE, f"prices:{seed}", {"dim_prices": series}, run,
+        scope={"source": prices.SYNTHETIC},
+    )  # fmt: skip
+    assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
+    return len(series)
+
+
+def lacks_series(db: Path | str | None = None) -> bool:
+    """True for a sample of an older version, without a price series that its reserves follow now."""
+    from data.sample import prices
+    from data.snapshot.loading import newest
+    from data.store.store import Store
+
+    if newest(db=db).market != SAMPLE_MARKET:
+        return False
+    with Store.open(db, readonly=True) as store:
+        stored = {row[0] for row in store.rows("SELECT DISTINCT symbol FROM dim_prices WHERE is_synthetic = 1")}
+    return not stored.issuperset(prices.series_needed())
 
 
 def is_filled(db: Path | str | None = None) -> bool:
@@ -96,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print("\n".join(statistics(book(arguments.accounts, arguments.seed)).lines()))
         elif arguments.if_empty and is_filled():
-            print(f"{risk_db()} has a snapshot: nothing to do")
+            print(renew_prices() if lacks_series() else f"{risk_db()} has a snapshot: nothing to do")
         else:
             print(fill(arguments.accounts, arguments.seed))
     except (DataError, RiskCoreError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Synthetic hourly prices: stated volatility and correlation, ending at the sample's oracle prices.
 
 Geometric Brownian motion with no drift and one common factor: the correlation of two series is the product of their
-loadings. The dollar stablecoin reverts to 1. Nothing here is an observed price.
+loadings. The dollar stablecoins revert to 1. Nothing here is an observed price.
 """
 
 from __future__ import annotations
@@ -42,9 +42,12 @@ MOTIONS = {
     "SNXUSDT": Motion("SNX", 1.05, 0.75),
     "1INCHUSDT": Motion("1INCH", 0.95, 0.75),
     "EURUSDT": Motion("EURC", 0.08, 0.05),
+    # Each peg by noise of its own: the sample holds no common stress of stablecoins, and they part freely.
     "USDCUSDT": Motion("USDC", 0.004, 0.0),
+    "USDT/USD": Motion("USDT", 0.004, 0.0),
+    "DAI/USD": Motion("DAI", 0.004, 0.0),
 }
-REVERTING = {"USDCUSDT": 0.97}
+REVERTING = {"USDCUSDT": 0.97, "USDT/USD": 0.97, "DAI/USD": 0.97}
 """Share of a deviation from 1 USD that is left after an hour."""
 
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from data.prices.dollar import PEG
+from data.prices.pegs import PAIRS
 from flows.continuous import add_every, run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
 from flows.pipeline import FlowSpec, Run, recorded
@@ -43,8 +44,12 @@ Window = tuple[str, int, int]
 
 
 def series_of(mapping: pd.DataFrame) -> list[str]:
-    """Price series that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none."""
-    return sorted(set(mapping.loc[mapping["kind"] != "fixed", "series"]))
+    """Trading pairs that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none.
+
+    Pegs such as USDT/USD are no pairs: the exchange's part in them is made of USDCUSDT, which is always read.
+    """
+    followed = set(mapping.loc[mapping["kind"] != "fixed", "series"])
+    return sorted(followed.difference(PAIRS)) or ([PEG] if followed else [])
 
 
 def windows(arguments: Namespace, now: float) -> list[Window]:
@@ -91,7 +96,9 @@ def collect(arguments: Namespace) -> str:
         return "every reserve has a fixed oracle price: there is no series to fetch"
     asked = windows(arguments, time.time())
     chain_id = 0 if mapping is None else snapshot.newest(arguments.market).chain_id
-    coins = second_prices.coins_of(symbols, mapping, chain_id, dict(arguments.coins))
+    # A market's coins include what tells which of USDC and USDT had moved, and what DAI is worth.
+    named = symbols if mapping is None else dict.fromkeys([*symbols, PEG, *PAIRS])
+    coins = second_prices.coins_of(named, mapping, chain_id, dict(arguments.coins))
     second_prices.band()  # a setting that cannot be used is said before anything is read
     parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
     with (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SOURCE = "defillama"
 COINS = {
     "ETHUSDT": "coingecko:ethereum", "LINKUSDT": "coingecko:chainlink", "ARBUSDT": "coingecko:arbitrum",
-    "USDCUSDT": "coingecko:usd-coin",
+    "USDCUSDT": "coingecko:usd-coin", "USDT/USD": "coingecko:tether",
 }  # fmt: skip
 """Coins of series whose ids were seen in recorded answers."""
 CHAINS = {1: "ethereum"}
@@ -58,7 +58,7 @@ def coins_of(
     chain = CHAINS.get(chain_id)
     if mapping is not None and chain:
         for row in mapping[mapping["kind"] == "series"].to_dict("records"):
-            if row["symbol"].upper() == row["series"].removesuffix("USDT"):
+            if row["symbol"].upper() == row["series"].removesuffix("USDT").removesuffix("/USD"):
                 known.setdefault(row["series"], f"{chain}:{row['asset']}")
     known |= given
     return {symbol: known[symbol] for symbol in symbols if symbol in known}

@@ -18,9 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.errors import NoPrices
+from data.prices import pegs
+from data.prices.dollar import PEG, PEG_TOLERANCE
 from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
-from risk_core import Market, Scenario, calibrate
+from risk_core import InputError, Market, Scenario, calibrate
 from risk_core.analytics.dependence import DECAY, hourly_decay
 from risk_core.price_models import FIXED
 
@@ -32,7 +35,7 @@ LEAST_DAYS = 14
 """With less history than this a volatility is a guess."""
 FLOOR = 0.005
 """Least annual volatility: a stable pair that did not move in the window is not riskless."""
-METHOD = {"version": 1, "volatility": "ewma", "decay_a_day": DECAY, "floor": FLOOR, "correlation": "ledoit-wolf"}
+METHOD = {"version": 2, "volatility": "ewma", "decay_a_day": DECAY, "floor": FLOOR, "correlation": "ledoit-wolf"}
 """Part of every calibration's id: raise the version when the same prices may give other numbers."""
 STALE_DAYS = 2
 """Prices that end this long before the block are used, and said to be old."""
@@ -50,6 +53,10 @@ class InsufficientHistory(FlowError):
 
 class InconsistentMapping(FlowError):
     """dim_asset contradicts itself or the snapshot: a factor with several series, a reserve without a row."""
+
+
+class SharedSeries(InconsistentMapping, InputError):
+    """Two factors follow one price series, so that they could never part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,7 +128,8 @@ class Calibration:
 def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], np.ndarray]:
     """Factor -> price series, in order of the reserves, and the factor of each reserve, (R,) int64, -1 for fixed.
 
-    `mapping`: rows of dim_asset of this market. Raises `InconsistentMapping`.
+    `mapping`: rows of dim_asset of this market. Reserves that are the same asset have the same factor; two factors
+    with one series are refused (`SharedSeries`). Raises `InconsistentMapping`.
     """
     rows = mapping.set_index("asset")
     series: dict[str, str] = {}
@@ -144,22 +152,40 @@ def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], n
                 "one factor has one series"
             )
         index[number] = list(series).index(factor)
+    refuse_shared(series)
     return series, index
 
 
+def refuse_shared(series: Mapping[str, str]) -> None:
+    """Raises `SharedSeries` where two factors have one series: their correlation would be 1 by construction."""
+    first: dict[str, str] = {}
+    for factor, name in series.items():
+        other = first.setdefault(name, factor)
+        if other != factor:
+            raise SharedSeries(
+                f"dim_asset: the factors {other} and {factor} both follow {name}, so they could never part. Give each "
+                "a series of its own, or one factor to the reserves of both if they are the same asset: "
+                "data.prices.assets.set_series(market, asset, series=..., kind=..., factor=..., note=...)"
+            )
+
+
 def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices) -> Inputs:
-    """What `market` is to be calibrated on. Raises `InsufficientHistory` (names the series), `InconsistentMapping`."""
+    """What `market` is to be calibrated on. Raises `InsufficientHistory` (names the series), `InconsistentMapping`.
+
+    A peg without enough prices of its own follows its stand-in (`data.prices.pegs.STAND_INS`), and the notes say so.
+    """
+    mapping, stood_in = _with_stand_ins(mapping, market.snapshot.block_time, load)
     series, factor = factors_of(market, mapping)
     prices, looks_ahead = _window(list(series.values()), market.snapshot.block_time, load)
-    notes = _notes(market, prices, looks_ahead) if series else ()
+    notes = (*_notes(market, prices, looks_ahead), *stood_in) if series else ()
     return Inputs(series=series, factor=factor, prices=prices, looks_ahead=looks_ahead, notes=notes)
 
 
 def fit(inputs: Inputs) -> Calibration:
-    """Estimate volatility and correlation from the window's hourly log returns."""
+    """Estimate volatility and correlation from the window's hourly log returns. Raises `SharedSeries`."""
     if not inputs.series:
         return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
-    # Several factors may share a series (proxies): one column for each factor.
+    refuse_shared(inputs.series)
     returns = _log_returns(inputs.prices)[list(inputs.series.values())].to_numpy()
     volatility, correlation = calibrate(returns, 365 * 24, decay=hourly_decay(DECAY), floor=FLOOR)
     return Calibration(inputs=inputs, volatility=volatility, correlation=correlation)
@@ -195,6 +221,36 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
     )
 
 
+def _with_stand_ins(mapping: pd.DataFrame, block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The mapping in which a peg that has too few prices follows what stands in for it, and what to say of it.
+
+    Too few: under nine tenths of the stand-in's in the window before the block (of all, where that has none).
+    """
+    notes = []
+    for peg, (factor, series) in pegs.STAND_INS.items():
+        mine = mapping["series"] == peg
+        if not mine.any():
+            continue
+        own, other = _counts(peg, series, block_time - WINDOW_DAYS * DAY, block_time, load)
+        if not other:
+            own, other = _counts(peg, series, None, None, load)
+        if other and own < pegs.ENOUGH * other:
+            changed = {"series": series, "factor": factor, "kind": "proxy"}
+            mapping = mapping.assign(**{name: mapping[name].mask(mine, value) for name, value in changed.items()})
+            notes.append(f"too few prices of {peg} are stored: its reserves follow {factor} ({series})")
+    return mapping, tuple(notes)
+
+
+def _counts(first: str, second: str, start: int | None, end: int | None, load: LoadPrices) -> tuple[int, int]:
+    def count(series: str) -> int:
+        try:
+            return len(load([series], start, end))
+        except NoPrices:
+            return 0
+
+    return count(first), count(second)
+
+
 def _long_enough(prices: pd.DataFrame) -> bool:
     return len(_log_returns(prices)) >= LEAST_DAYS * 24
 
@@ -213,6 +269,9 @@ def _notes(market: Market, prices: pd.DataFrame, looks_ahead: bool) -> tuple[str
     source = prices.attrs.get("source", SYNTHETIC)
     if source != SYNTHETIC:
         notes.append(f"calibrated on prices of one source, {source}")
+    for pair, whose in prices.attrs.get("pegs", {}).items():
+        split = f", split by which of USDC and USDT had moved: within {PEG_TOLERANCE:.1%} it does not move"
+        notes.append(f"{pair} by {whose}" + (f"'s {PEG}{split}" if whose == source else ""))
     if looks_ahead:
         notes.append(
             f"calibrated on prices from {_day(prices.index.min())} to {_day(last)}, which are later than the block "

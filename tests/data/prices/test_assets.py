@@ -24,11 +24,11 @@ from tests.data.snapshot.test_snapshot import execute
         ("WBTC", "wBTC/BTC/USD", "BTCUSDT", "series", "BTC"),
         ("GHO", "", "", "fixed", ""),
         ("USDtb", "ONE USD", "", "fixed", ""),
-        ("USDtb", "Capped USDtb / USD", "USDCUSDT", "proxy", "USD"),
-        ("sUSDe", "Capped sUSDe / USDT / USD", "USDCUSDT", "proxy", "USDT"),
-        ("USDe", "Capped USDT/USD", "USDCUSDT", "proxy", "USDT"),
-        ("PT-sUSDE-25SEP2025", "", "USDCUSDT", "proxy", "USDT"),
-        ("PT_USDG_28MAY2026", "", "USDCUSDT", "proxy", "USD"),
+        ("USDtb", "Capped USDtb / USD", "DAI/USD", "proxy", "USD"),
+        ("sUSDe", "Capped sUSDe / USDT / USD", "USDT/USD", "ratio", "USDT"),
+        ("USDe", "Capped USDT/USD", "USDT/USD", "ratio", "USDT"),
+        ("PT-sUSDE-25SEP2025", "", "USDT/USD", "ratio", "USDT"),
+        ("PT_USDG_28MAY2026", "", "DAI/USD", "proxy", "USD"),
         ("newETH", "Capped newETH / ETH / USD", "ETHUSDT", "ratio", "ETH"),
         ("newBTC", "Capped newBTC / BTC / USD", "BTCUSDT", "ratio", "BTC"),
         ("EURC", "Capped EURC/USD", "EURUSDT", "series", "EUR"),
@@ -45,14 +45,15 @@ def test_what_nobody_named_has_no_rule(symbol, description):
     assert assets.rule_for(symbol, description) is None
 
 
-def test_every_rule_is_whole_and_a_factor_has_one_series():
-    series_of = {}
+def test_every_rule_is_whole_and_a_factor_has_one_series_and_a_series_one_factor():
+    series_of, factor_of = {}, {}
     for symbol, rule in assets.rules().items():
         assert rule.kind in ("series", "ratio", "proxy", "fixed"), symbol
         assert (rule.series == "") == (rule.factor == "") == (rule.kind == "fixed"), symbol
         assert rule.note, symbol
         if rule.factor:
             assert series_of.setdefault(rule.factor, rule.series) == rule.series, symbol
+            assert factor_of.setdefault(rule.series, rule.factor) == rule.factor, symbol
 
 
 def test_every_reserve_of_the_ethereum_market_has_a_rule():

@@ -18,7 +18,7 @@ from data.sample.shapes import SHAPES
 from data.sample.statistics import statistics
 from data.store.store import Store
 from risk_core.units import RAY
-from tests.data.conftest import checksums
+from tests.data.conftest import checksums, execute
 
 
 @pytest.mark.parametrize(("n_accounts", "seed"), [(20_000, 7), (20_000, 8), (100_000, 7)])
@@ -199,8 +199,9 @@ def test_prices_move_as_stated():
         assert abs(returns[first].corr(returns[second]) - stated) < 4 * (1 - stated**2) / np.sqrt(n)
 
 
-def test_the_dollar_stays_a_dollar():
-    table = synthetic.frame(7).query("symbol == 'USDCUSDT'")["price_usd"]
+@pytest.mark.parametrize("peg", list(synthetic.REVERTING))
+def test_a_dollar_stays_a_dollar(peg):
+    table = synthetic.frame(7).query("symbol == @peg")["price_usd"]
 
     # The stationary deviation is 0.4 % a year over an hour, over the square root of 1 - 0.97^2.
     deviation = 0.004 / np.sqrt(8_760) / np.sqrt(1 - 0.97**2)
@@ -208,6 +209,28 @@ def test_the_dollar_stays_a_dollar():
 
 
 # The command
+
+
+def test_a_sample_of_an_older_version_gets_the_series_of_this_one_and_keeps_its_accounts(own_warehouse, capsys):
+    main(["--accounts", "120", "--seed", "3"])
+    before = checksums(own_warehouse)
+    execute(own_warehouse, "DELETE FROM dim_prices WHERE symbol IN ('USDT/USD', 'DAI/USD')")
+    execute(own_warehouse, "UPDATE dim_asset SET series = 'USDCUSDT' WHERE factor IN ('USDT', 'USD')")
+    capsys.readouterr()
+
+    assert main(["--if-empty"]) == 0
+
+    assert "synthetic prices of this version" in capsys.readouterr().out
+    after = checksums(own_warehouse)
+    assert {name for name in before if before[name] != after[name]} <= {
+        "dim_prices", "dim_asset", "fact_batch", "fact_batch_rows", "fact_event",
+    }  # fmt: skip
+    with Store.open(own_warehouse, readonly=True) as store:
+        said = store.rows("SELECT symbol, count(*) FROM dim_prices WHERE symbol LIKE '%/USD' GROUP BY symbol")
+        assert said == [("DAI/USD", 2881), ("USDT/USD", 2881)]
+        assert store.rows("SELECT DISTINCT series FROM dim_asset WHERE factor = 'USDT'") == [("USDT/USD",)]
+    assert main(["--if-empty"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_the_command_fills_prints_and_leaves_a_full_warehouse_alone(own_warehouse, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 
 from data.store.store import Store
+from flows.prices.binance_shapes import Kline
+from flows.prices.rows import to_frames
 from flows.risk.calibration import (
     DAY,
     FLOOR,
@@ -20,7 +23,7 @@ from flows.risk.calibration import (
     fit,
     inputs_of,
 )
-from risk_core import EModes, Market, Positions, Reserves, Snapshot
+from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot
 
 BLOCK_TIME = 1_763_640_000
 SYMBOLS = ("WETH", "wstETH", "WBTC", "GHO")
@@ -80,6 +83,66 @@ def test_ratio_reserves_follow_their_base_and_fixed_ones_follow_nothing(market, 
     series, factor = factors_of(market, mapping)
     assert series == {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
     assert factor.tolist() == [0, 0, 1, -1]
+
+
+def test_two_factors_on_one_series_are_refused_and_reserves_of_one_factor_are_not(market, mapping):
+    """One ratio for two pegs: they could never part."""
+    shared = mapping.assign(series=["ETHUSDT", "ETHUSDT", "ETHUSDT", ""])
+    with pytest.raises(InputError, match="the factors ETH and BTC both follow ETHUSDT, so they could never part"):
+        factors_of(market, shared)
+    with pytest.raises(InconsistentMapping, match="or one factor to the reserves of both if they are the same asset"):
+        inputs_of(market, shared, reader(history(20)))
+
+    inputs = inputs_of(market, mapping, reader(history(20)))
+    with pytest.raises(InputError, match="both follow"):
+        fit(replace(inputs, series={"ETH": "ETHUSDT", "BTC": "ETHUSDT"}))
+
+
+def pegs_of(market: Market, mapping: pd.DataFrame) -> pd.DataFrame:
+    return mapping.assign(series=["USDCUSDT", "USDT/USD", "DAI/USD", ""], factor=["USDC", "USDT", "USD", ""])
+
+
+def test_a_peg_without_prices_of_its_own_follows_its_stand_in_and_says_so(market, mapping):
+    prices = history(20).set_axis(["USDCUSDT", "USDT/USD"], axis=1)
+    own = prices.assign(**{"DAI/USD": 1.0})
+    short = own.assign(**{"DAI/USD": own["DAI/USD"].where(own.index > BLOCK_TIME - 10 * DAY)})
+
+    for stored, stood_in in ((own, False), (short, True), (prices.assign(**{"DAI/USD": np.nan}), True)):
+        inputs = inputs_of(market, pegs_of(market, mapping), reader(stored))
+        assert list(inputs.series) == ["USDC", "USDT"] + ["USD"] * (not stood_in)
+        assert inputs.factor.tolist() == [0, 1, 0 if stood_in else 2, -1]
+        assert any("too few prices of DAI/USD" in note for note in inputs.notes) == stood_in
+        assert len(inputs.prices) == 20 * 24 + 1
+
+
+def test_a_depeg_is_in_one_factor_alone(market, mapping):
+    """The window of 2023-03-11 by hand: ether at 1,415.74 while USDCUSDT falls to 0.8726 and comes back.
+
+    Divided by the ratio, ether would have risen by 14.6 % in that hour and fallen again; it stood still.
+    """
+    hours = 20 * 24 + 1
+    ratio = np.ones(hours)
+    ratio[-20:-10] = 0.8726
+    opens = [BLOCK_TIME - HOUR * (hours - i) for i in range(hours)]
+    klines = {
+        symbol: [
+            Kline(at * 1000, p, p, p, p, "1", (at + HOUR) * 1000 - 1, "1", 1, "1", "1", "0", "ab" * 32)
+            for at, p in zip(opens, closes, strict=True)
+        ]
+        for symbol, closes in {
+            "ETHUSDT": ["1415.74"] * hours, "USDCUSDT": [f"{value:.4f}" for value in ratio],
+            "EURUSDT": ["1.05"] * hours,
+        }.items()
+    }  # fmt: skip
+    rows = to_frames(klines, list(klines), "1h")["dim_prices"]
+    prices = rows.pivot_table(index="ts", columns="symbol", values="price_usd")
+    three = mapping.assign(series=["ETHUSDT", "EURUSDT", "USDCUSDT", ""], factor=["ETH", "EUR", "USDC", ""])
+
+    found = calibration_of(market, three, prices)
+
+    assert found.volatility[:2].tolist() == [FLOOR, FLOOR]
+    assert found.volatility[2] > 1
+    assert found.correlation[0, 2] == found.correlation[1, 2] == 0
 
 
 @pytest.mark.statistical
@@ -191,14 +254,6 @@ def test_one_factor_with_two_series_is_refused(market, mapping):
         InconsistentMapping, match="factor ETH follows ETHUSDT for one reserve and WBETHUSDT for wstETH"
     ):
         factors_of(market, mapping)
-
-
-def test_factors_that_share_a_series_move_together(market, mapping):
-    mapping.loc[3, ["series", "kind", "factor"]] = ["BTCUSDT", "proxy", "GOLD"]
-    found = calibration_of(market, mapping, history(60))
-    assert list(found.inputs.series) == ["ETH", "BTC", "GOLD"]
-    assert found.volatility[1] == found.volatility[2]
-    assert found.correlation[1, 2] > 0.99
 
 
 def test_a_reserve_that_the_mapping_lacks_is_refused_by_name(market, mapping):

@@ -1,0 +1,104 @@
+"""What a stablecoin is worth in USD, from evidence of its own: one series a peg, named as a pair such as USDT/USD.
+
+An exchange that quotes in USDT has no price of USDT, and its USDC/USDT rate is one number for two pegs. So a peg's
+series is looked for, in this order, in
+
+1. Chainlink's rounds of the pair (`oracle-prices`), at the end of each bar the newest one: what Aave itself reads;
+2. another source's prices of it in `dim_prices` (`market-prices --sources binance defillama`);
+3. for USDT alone, the exchange's USDC/USDT rate, split by which of the two had moved (`data.prices.dollar`): within
+   0.2 % all of it is USDC's, so USDT does not move there.
+
+USDC's own series is USDCUSDT, which stands in USD in `dim_prices` by the same decision.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from data.prices import feeds
+from data.prices.dollar import PEG
+
+if TYPE_CHECKING:
+    from data.store.store import Store
+
+USDC = PEG
+USDT = "USDT/USD"
+DAI = "DAI/USD"
+PAIRS = (USDT, DAI)
+"""Series that are no trading pair: never asked of an exchange."""
+STAND_INS = {DAI: ("USDC", USDC)}
+"""Series of a peg: the factor and series its reserves follow where it has no prices. DAI is backed by USDC, and fell
+with it in March 2023."""
+ENOUGH = 0.9
+"""Share of the fullest source's prices that a source needs to speak for a peg."""
+HOLD = 2 * feeds.DAY
+"""Seconds for which a feed's last round holds: a stable may stand still for a heartbeat of a day, and is read daily."""
+SECONDS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14_400, "1d": 86_400}
+
+
+class PegPrices(NamedTuple):
+    """(UTC seconds, USD) in the order of time, and whose they are."""
+
+    rows: list[tuple[int, float]]
+    source: str
+
+
+def peg_prices(
+    store: Store, pair: str, interval: str, start: int | None, end: int | None, source: str | None, served: str
+) -> PegPrices | None:
+    """Prices of a peg at the ends of bars in [start, end] (None: no bound), or None where there are none.
+
+    `source`: chainlink or another of `dim_prices`; None for the first in the order above that has nearly as many as
+    the fullest. `served`: the exchange whose rate is split.
+    """
+    found = [
+        PegPrices(rows, whose)
+        for whose, rows in (
+            ("chainlink", _of_feed(store, pair, interval, start, end) if source in (None, "chainlink") else []),
+            *_stored(store, pair, interval, start, end, source).items(),
+            (served, _split(store, interval, start, end, served) if pair == USDT and source in (None, served) else []),
+        )
+        if rows
+    ]
+    most = max((len(one.rows) for one in found), default=0)
+    return next((one for one in found if len(one.rows) >= ENOUGH * most), None)
+
+
+def _of_feed(store: Store, pair: str, interval: str, start: int | None, end: int | None) -> list[tuple[int, float]]:
+    step = SECONDS.get(interval)
+    if step is None:
+        return []
+    told = feeds.history(store, pair, None if start is None else start - HOLD, end)
+    if told is None:
+        return []
+    first = max(told.times[0], start or 0)
+    last = told.times[-1] + HOLD if end is None else min(end, told.times[-1] + HOLD)
+    times = range(-(-first // step) * step, last + 1, step)
+    return [(ts, price) for ts in times if (price := told.at(ts, HOLD)) is not None]
+
+
+def _stored(
+    store: Store, pair: str, interval: str, start: int | None, end: int | None, source: str | None
+) -> dict[str, list[tuple[int, float]]]:
+    rows = store.rows(
+        "SELECT source, ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = ? AND is_synthetic = 0 "
+        "AND ts >= ? AND ts <= ? AND source = coalesce(?, source) ORDER BY source, ts",
+        (pair, interval, *_bounds(start, end), source),
+    )
+    found: dict[str, list[tuple[int, float]]] = {}
+    for whose, ts, price in rows:
+        found.setdefault(whose, []).append((ts, price))
+    return found
+
+
+def _split(store: Store, interval: str, start: int | None, end: int | None, served: str) -> list[tuple[int, float]]:
+    """What one USDT was taken for: the rate at which the prices of that time were converted."""
+    return store.rows(
+        "SELECT ts, price_usd / price_usdt FROM dim_prices WHERE symbol = ? AND interval = ? AND is_synthetic = 0 "
+        "AND source = ? AND price_usdt IS NOT NULL AND ts >= ? AND ts <= ? ORDER BY ts",
+        (PEG, interval, served, *_bounds(start, end)),
+    )
+
+
+def _bounds(start: int | None, end: int | None) -> tuple[int, int]:
+    return 0 if start is None else start, 2**62 if end is None else end
