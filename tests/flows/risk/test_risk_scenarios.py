@@ -10,6 +10,7 @@ import risk_core
 from data import load_market
 from data.errors import NoPrices, NoSnapshot, UnmappedReserve, WarehouseMissing
 from data.results import runs as results
+from data.sample import prices
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
 from flows import registry
@@ -106,6 +107,27 @@ def test_without_prices_it_says_what_to_run_and_leaves_nothing(live):
     with pytest.raises(NoPrices, match="market-prices"):
         run()
     assert rows("SELECT count(*) FROM fact_risk_run") == [(0,)]
+
+
+def test_a_live_warehouse_with_the_exchanges_prices_alone_is_computed_and_says_what_its_pegs_rest_on(live):
+    """As an older version left it: no quote of USDT, none of DAI."""
+    pairs = prices.frame(7)
+    pairs = pairs[~pairs["symbol"].str.contains("/")]
+    with Store.open() as store:
+        at = store.rows("SELECT max(block_time) FROM fact_snapshot")[0][0]
+        observed = pairs.assign(
+            source="binance", is_synthetic=0, usd_proxy="USDT", price_usdt=pairs["price_usd"],
+            ts=pairs["ts"] - pairs["ts"].max() + at // 3600 * 3600,
+        )  # fmt: skip
+        store.write_batch("binance", "k", {"dim_prices": observed})
+
+    said = run("--paths", "64")
+
+    assert "USDT/USD by binance's USDCUSDT, split by which of USDC and USDT had moved" in said
+    assert "too few prices of DAI/USD are stored: its reserves follow USDC (USDCUSDT)" in said
+    ((factors,),) = rows("SELECT factors FROM fact_calibration")
+    assert json.loads(factors)["USDT"] == "USDT/USD"
+    assert "USD" not in json.loads(factors)
 
 
 def test_an_unmapped_reserve_is_refused_by_name(sample):
