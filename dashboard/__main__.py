@@ -32,6 +32,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    # Here, not at the top: a port that is taken is told at once, Dash and the engine take 0.8 s of processor time.
     from dashboard.app import create_app
     from dashboard.market.warehouse import Warehouse
 
@@ -56,6 +57,7 @@ def warm_up(source: Source) -> None:
 
     The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
     """
+    # Here, as in `main`.
     from dashboard.market.state import WhatIf
     from dashboard.market.warehouse import Unavailable
     from dashboard.pages.overview import answers as today

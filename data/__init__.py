@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from data.handed_on import handed_on
+
 if TYPE_CHECKING:
     from data.snapshot.loading import load_market as load_market
 
@@ -18,12 +20,10 @@ _MODULES = (
 
 __all__ = ["load_market", *_MODULES]
 
+_LOAD_MARKET = handed_on(__name__, {"load_market": "data.snapshot.loading"})
+
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"data.{name}")
-    if name == "load_market":
-        from data.snapshot.loading import load_market
-
-        return load_market
-    raise AttributeError(f"module 'data' has no attribute {name!r}")
+    return _LOAD_MARKET(name)

@@ -15,9 +15,13 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from data import lineage, marts
 from data.environment import read_env_file
 from data.errors import DataError
 from data.quarantine import commands as quarantine_commands
+from data.schemas.tables import tables
+from data.schemas.views import views
+from data.store.layout import SCHEMA_VERSION
 from data.store.store import Store
 
 
@@ -58,16 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _migrate() -> None:
-    from data.store.migrations import SCHEMA_VERSION
-
     with Store.open() as store:
         print(f"{store.path}: layout {SCHEMA_VERSION}")
 
 
 def _tables() -> None:
-    from data.schemas.tables import tables
-    from data.schemas.views import views
-
     with Store.open(readonly=True) as store:
         for table in tables().values():
             rows = store.rows(f'SELECT count(*) FROM "{table.name}"')[0][0]
@@ -80,8 +79,6 @@ def _tables() -> None:
 
 
 def _refresh(names: Sequence[str] | None, full: bool) -> None:
-    from data import marts
-
     with Store.open() as store:
         for report in marts.refresh(store, names, full).values():
             how = "built anew" if report.rebuilt else "up to date" if not report.selected else "brought up to date"
@@ -92,8 +89,6 @@ def _refresh(names: Sequence[str] | None, full: bool) -> None:
 
 
 def _lineage(table: str, key: Sequence[str]) -> None:
-    from data import lineage
-
     with Store.open(readonly=True) as store:
         for found in lineage.of(store, table, key):
             print(f"\n{table}: " + ", ".join(f"{name} {value}" for name, value in found.row.items()))
@@ -115,8 +110,6 @@ def _lineage(table: str, key: Sequence[str]) -> None:
 
 def _freshness() -> None:
     with Store.open() as store:
-        from data import marts
-
         marts.refresh(store, ["mart_freshness"])
         rows = store.rows(
             "SELECT table_name, newest_at, written_at, age_s, written_age_s, every_s, is_late FROM freshness "

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from data.store.parts import Parts
-from data.store.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
+from data.store.reader import Reader
 
 STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
 """Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
@@ -37,7 +35,7 @@ def whole_blocks(blocks: Iterable[tuple[int, int, str]]) -> Parts:
     return Parts(("chain_id", "block_number", "block_hash"), list(blocks), (*RAW, *STAGED), "stg_chain_blocks")
 
 
-def stored_block(store: Store, chain_id: int, number: int) -> StoredBlock | None:
+def stored_block(store: Reader, chain_id: int, number: int) -> StoredBlock | None:
     """The block that counts at a height, None where there is none."""
     found = store.rows(
         "SELECT block_number, block_hash, parent_hash, timestamp FROM stg_chain_blocks "
@@ -47,13 +45,13 @@ def stored_block(store: Store, chain_id: int, number: int) -> StoredBlock | None
     return StoredBlock(*found[0]) if found else None
 
 
-def newest_block(store: Store, chain_id: int, at_least: int = 0) -> StoredBlock | None:
+def newest_block(store: Reader, chain_id: int, at_least: int = 0) -> StoredBlock | None:
     """The highest block that counts, None where there is none from `at_least` on."""
     found = blocks_down(store, chain_id, HIGHEST, 1)
     return found[0] if found and found[0].number >= at_least else None
 
 
-def blocks_down(store: Store, chain_id: int, highest: int, limit: int) -> list[StoredBlock]:
+def blocks_down(store: Reader, chain_id: int, highest: int, limit: int) -> list[StoredBlock]:
     """Blocks that count, from `highest` downwards, at most `limit`; heights that are not stored are passed over."""
     return [
         StoredBlock(*row)
@@ -65,7 +63,7 @@ def blocks_down(store: Store, chain_id: int, highest: int, limit: int) -> list[S
     ]
 
 
-def missing_ranges(store: Store, chain_id: int, first: int, last: int) -> list[tuple[int, int]]:
+def missing_ranges(store: Reader, chain_id: int, first: int, last: int) -> list[tuple[int, int]]:
     """Ranges of `first` to `last`, both included, that the warehouse does not hold; in order, ends included."""
     gaps = store.rows(
         """
@@ -84,14 +82,14 @@ def missing_ranges(store: Store, chain_id: int, first: int, last: int) -> list[t
     return [(int(start), int(end)) for start, end in gaps]
 
 
-def orphaned_by(store: Store, chain_id: int, first: int, last: int, hashes: Collection[str]) -> dict[str, pd.DataFrame]:
+def orphaned_by(
+    store: Reader, chain_id: int, first: int, last: int, hashes: Collection[str]
+) -> dict[str, pd.DataFrame]:
     """Staging rows of the blocks that `hashes`, the chain's blocks `first` to `last`, replace; marked as orphaned.
 
     Written in one batch with the new blocks' rows, they take the old ones out of the count. Empty where nothing is
     replaced.
     """
-    import pandas as pd
-
     held = store.rows(
         "SELECT block_number, block_hash FROM stg_chain_blocks "
         "WHERE chain_id = ? AND block_number BETWEEN ? AND ? AND orphaned = 0",

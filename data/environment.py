@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from dotenv.parser import parse_stream
+
 PROJECT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages: the repository, where this is a copy of it."""
 
@@ -49,8 +51,6 @@ def _plain(name: str) -> str:
 
 
 def _settings(path: Path) -> dict[str, str]:
-    from dotenv.parser import parse_stream  # only where there is a file: most starts need no parser
-
     try:
         # "utf-8-sig": editors of Windows put a mark before the first letter.
         text = path.read_text(encoding="utf-8-sig")

@@ -117,7 +117,7 @@ class Run:
         carried: Mapping[str, Any] | None = None,
     ) -> WriteReport:
         """A whole market at one block, marks and findings, in one transaction; see `data.snapshot.save_snapshot`."""
-        from data.snapshot.loading import save_snapshot
+        from data.snapshot.saving import save_snapshot
 
         noted = self._noted(source, "", marks, findings)
         return save_snapshot(self.store, source, {**frames, **noted}, self.id, carried=carried)

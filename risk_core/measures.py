@@ -84,7 +84,9 @@ def quantile(sample: ArrayLike, level: float, cluster: ArrayLike | None = None) 
     cluster: (n,) numbers of what was drawn together; the interval then covers the ranks of a sample with the
     same error of the share below the quantile.
     """
-    from scipy.stats import binom  # slower to import than all the rest, and a reader of stored figures needs none of it
+    # Here, not at the top: scipy.stats takes 0.5 s of processor time, as much as all the rest of the engine, and a
+    # reader of stored figures needs none of it.
+    from scipy.stats import binom
 
     level = _checked_level(level)
     sample, cluster = _checked_sample(sample, cluster)
@@ -185,7 +187,7 @@ def probability_of_loss(result: Result, above: float = 0.0, of: str = "deficit")
 def _clustered_error(values: FloatArray, cluster: IntArray) -> float:
     """Standard error of the mean of `values`, whose clusters are independent; widened so that 1.96 of it cover 95 %
     though the clusters be few (16 copies: by 9 %). Infinite with one cluster."""
-    from scipy.stats import t
+    from scipy.stats import t  # here for the same reason
 
     _, which = np.unique(cluster, return_inverse=True)
     off = np.bincount(which, weights=values - values.mean())

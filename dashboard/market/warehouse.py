@@ -24,7 +24,7 @@ import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
 from dashboard.market.drivers import AssetMap
-from data.prices.assets import COLUMNS, mapped_reserves
+from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -
         "AND source = ?"
     )
     source = data.prices.SYNTHETIC if market.snapshot.synthetic else data.prices.SERVED
-    with data.store.Store.open(path, readonly=True) as store:
+    with data.store.Reader.open(path) as store:
         rows = {d: store.rows(sql, (s, int(market.snapshot.synthetic), DAY, source)) for d, s in named.items() if s}
     return {d: daily_moves(*np.array(found).T) for d, found in rows.items() if found}
 

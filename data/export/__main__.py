@@ -14,6 +14,9 @@ from pathlib import Path
 from data import settings
 from data.environment import read_env_file
 from data.errors import DataError, ExportFailed
+from data.export import export
+from data.export.failures import require_packages
+from data.export.targets import target
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,9 +60,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from data.export import export
-    from data.export.targets import target
-
     to = arguments.to or settings.warehouse_url()
     if not to:
         raise ExportFailed("where to? Give --to, or set WAREHOUSE_URL: a folder, file.duckdb, or postgresql://…")
@@ -72,6 +72,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _ddl(dialect: str, out: Path | None) -> None:
+    require_packages("ddl")
+    # Here, not at the top: SQLGlot need not be installed for an export.
     from data.export.scripts import scripts
 
     for name, text in scripts(dialect).items():

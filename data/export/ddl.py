@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlglot import exp
+
 from data.schemas.tables import Table
 
 DIALECTS = ("postgres", "duckdb", "bigquery", "snowflake", "clickhouse")
@@ -19,8 +21,6 @@ _TYPES = {"TEXT": "TEXT", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
 
 def create_table(name: str, columns: Sequence[tuple[str, str]], key: Sequence[str], dialect: str) -> str:
     """CREATE TABLE of columns with the warehouse's types (`TEXT`, `INTEGER NOT NULL`, ...) and a key, if any."""
-    from sqlglot import exp
-
     if dialect not in DIALECTS:
         raise ValueError(f"expected one of {', '.join(DIALECTS)}, found {dialect!r}")
     parts = [_column(column, *kind.split(" ", 1), dialect=dialect) for column, kind in columns]
@@ -42,8 +42,6 @@ def create_table(name: str, columns: Sequence[tuple[str, str]], key: Sequence[st
 
 
 def _column(name: str, kind: str, constraint: str = "", *, dialect: str):
-    from sqlglot import exp
-
     required = constraint == "NOT NULL"
     # ClickHouse says in the type whether NULL is allowed.
     data_type = exp.DataType.build(_TYPES[kind], nullable=not required if dialect == "clickhouse" else None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
@@ -15,15 +16,9 @@ from data.export.source import CHUNK, Source
 from data.schemas.tables import Table, fingerprint
 from data.store.upserts import quoted
 
-if TYPE_CHECKING:
-    import duckdb
-
 
 def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
     """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export, in use."""
-    import duckdb
-    import pyarrow  # noqa: F401
-
     _require_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.exporting")
@@ -64,8 +59,6 @@ def _table(connection: duckdb.DuckDBPyConnection, source: Source, table: Table) 
 
 
 def _require_ours(path: Path) -> None:
-    import duckdb
-
     if not path.exists():
         return
     if path.is_dir():

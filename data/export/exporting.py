@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from data.errors import ExportFailed
 from data.export.failures import of_files, require_packages
 from data.export.manifest import Manifest
@@ -39,8 +41,6 @@ def export(
             raise ExportFailed(f"--content: expected a folder, found {where.name}; nothing was exported")
         tables = without_arrival(tables)
     require_packages(where.kind)
-    from tqdm import tqdm
-
     with one_state(path) as source, tqdm(
         total=source.n_rows(tables), desc=where.name[-40:], unit=" rows", unit_scale=True,
         disable=None if progress else True,
@@ -53,6 +53,7 @@ def export(
 
 
 def _write(where: Target, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
+    # Each beside its use: only the packages of the asked target need to be installed (requirements-export.txt).
     if where.kind == "postgres":
         from data.export import postgres
 
@@ -72,7 +73,7 @@ def _engine_errors(where: Target) -> tuple[type[Exception], ...]:
     if where.kind == "sqlite":
         return (sqlite3.Error,)
     if where.kind == "duckdb":
-        import duckdb
+        import duckdb  # here, for the same reason
 
         return (duckdb.Error,)
     return ()

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
 
 from data.errors import ExportFailed
 from data.marts.target import Target
 from data.schemas.tables import tables
-
-if TYPE_CHECKING:
-    from sqlglot import exp
 
 _TYPES = {"TEXT": "TEXT", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
 FILTERLESS = ("bigquery", "snowflake", "clickhouse")
@@ -32,8 +33,6 @@ def columns() -> dict[str, dict[str, str]]:
 
 def build(target: Target, dialect: str) -> str:
     """INSERT that fills the empty table of a mart from its inputs, in a dialect of `data.export.ddl.DIALECTS`."""
-    from sqlglot import exp
-
     query = select(target.sql, dialect)
     into = exp.Schema(
         this=exp.to_table(target.name), expressions=[exp.to_identifier(name) for name in query.named_selects]
@@ -52,11 +51,6 @@ def translate(sql: str, dialect: str) -> str:
 
 def select(sql: str, dialect: str) -> exp.Query:
     """The tree of a SELECT, ready to be written in `dialect`; `:since` is 0. Raises `ExportFailed`."""
-    from sqlglot import exp, parse_one
-    from sqlglot.errors import SqlglotError
-    from sqlglot.optimizer.annotate_types import annotate_types
-    from sqlglot.optimizer.qualify import qualify
-
     try:
         tree = parse_one(sql, read="sqlite")
         for placeholder in list(tree.find_all(exp.Placeholder)):
@@ -80,8 +74,6 @@ def select(sql: str, dialect: str) -> exp.Query:
 
 def _spell_out(tree: exp.Expression) -> None:
     """Words that mean something else elsewhere, or nothing."""
-    from sqlglot import exp
-
     for node in reversed(list(tree.walk())):  # from the inside: what is replaced takes its parts along
         if isinstance(node, exp.CTE):
             node.set("materialized", None)
@@ -111,8 +103,6 @@ def _spell_out(tree: exp.Expression) -> None:
 
 def _total(node: exp.Expression) -> None:
     """`total` is a sum that is 0.0 where there is nothing to sum up."""
-    from sqlglot import exp
-
     summed = exp.Sum(this=node.expressions[0])
     node.replace(summed)
     while isinstance(summed.parent, (exp.Filter, exp.Window)) and summed.arg_key == "this":
@@ -122,8 +112,6 @@ def _total(node: exp.Expression) -> None:
 
 def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | None:
     """Name in `data.export.functions` ("" for none), arguments and type of a call that others do not have."""
-    from sqlglot import exp
-
     if isinstance(node, exp.Anonymous):
         name = str(node.this).lower()
         if name == "to_real":
@@ -139,8 +127,6 @@ def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | Non
 
 def _whole_numbers(tree: exp.Expression) -> None:
     """A cast to an integer cuts off what is behind the point; elsewhere it rounds."""
-    from sqlglot import exp
-
     for node in list(tree.find_all(exp.Cast)):
         if node.is_type(*exp.DataType.INTEGER_TYPES) and node.this.is_type(*exp.DataType.REAL_TYPES):
             node.set("this", exp.Anonymous(this="trunc", expressions=[node.this]))
@@ -148,8 +134,6 @@ def _whole_numbers(tree: exp.Expression) -> None:
 
 def _texts(tree: exp.Expression) -> None:
     """Only texts are joined with `||`."""
-    from sqlglot import exp
-
     for node in list(tree.find_all(exp.DPipe)):
         for side in (node.left, node.right):
             if side.is_type(*exp.DataType.NUMERIC_TYPES):
@@ -158,8 +142,6 @@ def _texts(tree: exp.Expression) -> None:
 
 def _grouped(tree: exp.Expression) -> None:
     """A column that is neither grouped nor summed up has one value in its group, so its greatest is it."""
-    from sqlglot import exp
-
     for query in tree.find_all(exp.Select):
         if group := query.args.get("group"):
             for projection in query.expressions:
@@ -168,8 +150,6 @@ def _grouped(tree: exp.Expression) -> None:
 
 
 def _bare(node: exp.Expression, grouped: list[exp.Expression]) -> Iterator[exp.Expression]:
-    from sqlglot import exp
-
     if node in grouped or isinstance(node, (exp.AggFunc, exp.Filter, exp.Window, exp.Query)):
         return
     if isinstance(node, exp.Column):
@@ -181,8 +161,6 @@ def _bare(node: exp.Expression, grouped: list[exp.Expression]) -> Iterator[exp.E
 
 def _greatest(tree: exp.Expression) -> None:
     """The greatest (least) of values of which one is missing is missing; elsewhere the missing one is left out."""
-    from sqlglot import exp
-
     for node in reversed(list(tree.find_all(exp.Greatest, exp.Least))):
         sure = (exp.Literal, exp.Coalesce)
         doubtful = [each for each in (node.this, *node.expressions) if not isinstance(each, sure)]
@@ -194,8 +172,6 @@ def _greatest(tree: exp.Expression) -> None:
 
 def _truth(tree: exp.Expression) -> None:
     """Truth values only where one is asked for, and nothing but truth values there."""
-    from sqlglot import exp
-
     said = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
     for node in reversed(list(tree.walk())):
         if isinstance(node, (exp.Paren, exp.Query)) or not isinstance(node, exp.Condition):
@@ -210,8 +186,6 @@ def _truth(tree: exp.Expression) -> None:
 
 def _is_asked(node: exp.Expression) -> bool:
     """Whether the place of `node` takes a truth value; brackets around it have no part in it."""
-    from sqlglot import exp
-
     parent = node.parent
     while isinstance(parent, exp.Paren):
         node, parent = parent, parent.parent
@@ -225,8 +199,6 @@ def _is_asked(node: exp.Expression) -> bool:
 
 def _without_filter(tree: exp.Expression) -> None:
     """What an aggregate is told to leave out is NULL to it."""
-    from sqlglot import exp
-
     for node in reversed(list(tree.find_all(exp.Filter))):
         aggregate, condition = node.this, node.expression.this
         counted = aggregate.this
@@ -238,8 +210,6 @@ def _without_filter(tree: exp.Expression) -> None:
 
 def _without_tuples(tree: exp.Expression) -> None:
     """`(a, b) IN (SELECT ...)` as EXISTS, for engines that compare one column."""
-    from sqlglot import exp
-
     for n, node in enumerate(list(tree.find_all(exp.In))):
         query = node.args.get("query")
         if not isinstance(node.this, exp.Tuple) or query is None:

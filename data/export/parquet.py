@@ -12,8 +12,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
@@ -22,16 +24,11 @@ from data.export.selection import partitioned_by
 from data.export.source import CHUNK, Source
 from data.schemas.tables import Table, fingerprint
 
-if TYPE_CHECKING:
-    import pyarrow
-
 MANIFEST = "manifest.json"
 
 
 def write(folder: Path, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
     """Write the folder anew and put it in the place of an earlier export. Raises `ExportFailed`: not an export."""
-    import pyarrow.parquet  # noqa: F401  before anything is touched
-
     beside = folder.with_name(f".{folder.name}.exporting")
     before = folder.with_name(f".{folder.name}.before")
     if before.exists() and not folder.exists():  # killed between the two renames
@@ -74,34 +71,26 @@ def require_ours(folder: Path) -> None:
         )
 
 
-def schema(table: Table) -> pyarrow.Schema:
+def schema(table: Table) -> pa.Schema:
     """Columns of the files: string, int64, double; NULL only where the table allows it."""
-    import pyarrow as pa
-
     types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     return pa.schema([pa.field(c.name, types[c.type], c.nullable) for c in table.columns])
 
 
-def record_batch(rows: Sequence[tuple], layout: pyarrow.Schema) -> pyarrow.RecordBatch:
+def record_batch(rows: Sequence[tuple], layout: pa.Schema) -> pa.RecordBatch:
     """Rows as columns of exactly these types; a value of another type is an error."""
-    import pyarrow as pa
-
     arrays = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), layout, strict=True)]
     return pa.record_batch(arrays, layout)
 
 
 def read(path: Path) -> Iterator[list[tuple]]:
     """Rows of one file as plain Python values, a chunk at a time."""
-    import pyarrow.parquet as parquet
-
     with parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(CHUNK):
             yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
 def _table(root: Path, source: Source, table: Table) -> Exported:
-    import pyarrow.parquet as parquet
-
     by, layout = partitioned_by(table), schema(table)
     place = table.names.index(by) if by else None
     paths: list[Path] = []

@@ -7,7 +7,9 @@ key. Rows that did not change are not touched, and views and grants on a table s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, LiteralString, cast
+from typing import LiteralString, cast
+
+import psycopg
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
@@ -18,16 +20,11 @@ from data.export.targets import Target
 from data.schemas.tables import Table, fingerprint
 from data.store.upserts import quoted
 
-if TYPE_CHECKING:
-    import psycopg
-
 _TYPES = {"TEXT": "text", "INTEGER": "bigint", "REAL": "double precision"}
 
 
 def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
     """Bring the database to the state of `source`, in the first schema of its search path. Raises `ExportFailed`."""
-    import psycopg
-
     try:
         with psycopg.connect(target.url, connect_timeout=15) as connection, connection.transaction():
             _require_utf8(connection, target)
@@ -98,8 +95,6 @@ def _table(connection: psycopg.Connection, source: Source, table: Table, target:
 
 def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours: bool) -> None:
     """See to it that there is a table of the present layout. Raises `ExportFailed`: somebody else's, depended on."""
-    import psycopg
-
     present = _columns(connection, table.name)
     if present and not ours:
         raise ExportFailed(
@@ -122,8 +117,6 @@ def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours:
 
 def _copy(connection: psycopg.Connection, source: Source, table: Table, target: Target) -> None:
     """Bring all rows to the staging table. Raises `ExportFailed` for a value that PostgreSQL cannot hold."""
-    import psycopg
-
     into = cast(LiteralString, f'COPY "staged_rows" ({quoted(table.names)}) FROM STDIN')
     try:
         with connection.cursor() as cursor, cursor.copy(into) as copy:

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from data.errors import MartFailed
 from data.events import UPDATED_AGGREGATED_DATASET, News, announce
 from data.marts.functions import register
 from data.marts.target import FOLDER, Target, targets, with_inputs
 from data.schemas.tables import BATCH, Table, tables
+from data.store.refused import Batch, record
 from data.store.store import MANUAL_RUN, Store
 from data.store.upserts import quoted, upsert_sql
 from data.store.validation import Judgement, judge
@@ -238,8 +241,6 @@ def _remove_others(connection: sqlite3.Connection, target: Target, layout: Table
 
 def _check(connection: sqlite3.Connection, relation: str, target: Target, layout: Table) -> int:
     """Hold rows against their schema; returns how many. Raises `_BadRows`."""
-    import pandas as pd
-
     total = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()[0]
     limit = total if total <= CHECKED_ROWS else CHUNK
     cursor = connection.execute(f"SELECT {quoted(layout.names)} FROM {relation} LIMIT {limit}")
@@ -252,10 +253,6 @@ def _check(connection: sqlite3.Connection, relation: str, target: Target, layout
 
 def _put_aside(store: Store, bad: _BadRows, run_id: str) -> MartFailed:
     """Keep refused rows in `quarantine`, as those of a source; gives the error to raise."""
-    import pandas as pd
-
-    from data.store.refused import Batch, record
-
     target, verdict = bad.target, bad.verdict
     frame = pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))
     with store.transaction() as connection:

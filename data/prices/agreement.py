@@ -10,6 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from data.store.store import Store
 
 TABLE = "dim_prices"
@@ -70,8 +72,6 @@ def compared(
 
 def note(store: Store, found: Sequence[Disagreement], band: float, run_id: str) -> None:
     """Write a row of `fact_validation` for each of `found` that has a failure."""
-    import pandas as pd
-
     rows = [
         {
             "run_id": run_id, "source": f"{one.first}, {one.second}", "batch_key": f"{one.symbol}:{one.interval}",

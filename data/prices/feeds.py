@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.store.store import Store
+from data.store.reader import Reader
 
 DAY = 86_400
 LATE = 1.1
@@ -36,7 +36,7 @@ class FeedHistory:
         return None
 
 
-def history(store: Store, pair: str, first: int | None = None, last: int | None = None) -> FeedHistory | None:
+def history(store: Reader, pair: str, first: int | None = None, last: int | None = None) -> FeedHistory | None:
     """Stored rounds of `pair` (such as USDC/USD) that were set in [first, last]; None where there are none.
 
     Of the chains that have the pair, the one with the lowest id speaks (Ethereum before its rollups). Rounds that a

@@ -19,7 +19,7 @@ from data.prices import feeds
 from data.prices.dollar import PEG
 
 if TYPE_CHECKING:
-    from data.store.store import Store
+    from data.store.reader import Reader
 
 USDC = PEG
 USDT = "USDT/USD"
@@ -44,7 +44,7 @@ class PegPrices(NamedTuple):
 
 
 def peg_prices(
-    store: Store, pair: str, interval: str, start: int | None, end: int | None, source: str | None, served: str
+    store: Reader, pair: str, interval: str, start: int | None, end: int | None, source: str | None, served: str
 ) -> PegPrices | None:
     """Prices of a peg at the ends of bars in [start, end] (None: no bound), or None where there are none.
 
@@ -64,7 +64,7 @@ def peg_prices(
     return next((one for one in found if len(one.rows) >= ENOUGH * most), None)
 
 
-def _of_feed(store: Store, pair: str, interval: str, start: int | None, end: int | None) -> list[tuple[int, float]]:
+def _of_feed(store: Reader, pair: str, interval: str, start: int | None, end: int | None) -> list[tuple[int, float]]:
     step = SECONDS.get(interval)
     if step is None:
         return []
@@ -78,7 +78,7 @@ def _of_feed(store: Store, pair: str, interval: str, start: int | None, end: int
 
 
 def _stored(
-    store: Store, pair: str, interval: str, start: int | None, end: int | None, source: str | None
+    store: Reader, pair: str, interval: str, start: int | None, end: int | None, source: str | None
 ) -> dict[str, list[tuple[int, float]]]:
     rows = store.rows(
         "SELECT source, ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = ? AND is_synthetic = 0 "
@@ -91,7 +91,7 @@ def _stored(
     return found
 
 
-def _split(store: Store, interval: str, start: int | None, end: int | None, served: str) -> list[tuple[int, float]]:
+def _split(store: Reader, interval: str, start: int | None, end: int | None, served: str) -> list[tuple[int, float]]:
     """What one USDT was taken for: the rate at which the prices of that time were converted."""
     return store.rows(
         "SELECT ts, price_usd / price_usdt FROM dim_prices WHERE symbol = ? AND interval = ? AND is_synthetic = 0 "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import NoPrices
 from data.prices import pegs
-from data.store.store import Store
+from data.store.reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,7 @@ def load_prices(
     from evidence of their own (`data.prices.pegs`), and `attrs["pegs"]` says whose each of them is. Raises `NoPrices`
     with the symbols that have none in the window.
     """
+    # Here, not at the top: the workbench takes the names of the series from this module and never loads pandas.
     import pandas as pd
 
     wanted = list(dict.fromkeys(symbols))
@@ -60,7 +61,7 @@ def load_prices(
     for clause, value in (("ts >= ?", start), ("ts <= ?", end), ("source = ?", served)):
         if value is not None:
             where, params = f"{where} AND {clause}", [*params, value]
-    with Store.open(db, readonly=True) as store:
+    with Reader.open(db) as store:
         rows = store.rows(f"SELECT ts, symbol, price_usd FROM dim_prices WHERE {where} ORDER BY ts", params)
         own = {pair: pegs.peg_prices(store, pair, interval, start, end, source, served) for pair in pairs}
         rows += [(ts, pair, price) for pair, found in own.items() if found for ts, price in found.rows]
@@ -88,7 +89,7 @@ def load_prices(
     return table
 
 
-def _others(store: Store, symbols: Sequence[str], interval: str, served: str) -> list[str]:
+def _others(store: Reader, symbols: Sequence[str], interval: str, served: str) -> list[str]:
     """Which other sources have the symbols, for a message."""
     if not symbols:
         return []

@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from data.prices import feeds
 from data.prices.dollar import (
@@ -28,9 +29,7 @@ from data.prices.dollar import (
     readings,
 )
 from data.prices.series import LATEST, SERVED
-
-if TYPE_CHECKING:
-    from data.store.store import Store
+from data.store.store import Store
 
 CHECK = "a third quote tells which of USDC and USDT moved"
 OTHER_DOLLARS = ("BUSDUSDT", "FDUSDUSDT", "TUSDUSDT", "USDPUSDT")
@@ -71,8 +70,6 @@ def settle(store: Store, run_id: str) -> Settled:
 
     Undecided times are noted in `fact_validation`, with both readings. Writes nothing where nothing changed.
     """
-    import pandas as pd
-
     apart = _apart(store)
     known = {(interval, ts): Decision(ratio, proxy, by or "") for interval, ts, ratio, proxy, by in store.rows(
         "SELECT interval, ts, ratio, usd_proxy, decided_by FROM dim_dollar")}  # fmt: skip
@@ -170,8 +167,6 @@ def _withdrawn(
 
 def _follow(store: Store, run_id: str) -> int:
     """Bring the prices of the judged times in line with `dim_dollar`; how many that were."""
-    import pandas as pd
-
     rows = []
     for (symbol,) in store.rows("SELECT DISTINCT symbol FROM dim_prices WHERE source = ?", (SERVED,)):
         rows += store.rows(
@@ -207,8 +202,6 @@ def _corrected(store: Store, made: Mapping[tuple[str, int], Decision]) -> int:
 
 
 def _note(store: Store, run_id: str, undecided: int, apart: int, example: str) -> None:
-    import pandas as pd
-
     row = {
         "run_id": run_id, "source": SERVED, "batch_key": PEG, "table_name": "dim_prices", "check_name": CHECK,
         "column_name": "price_usd", "n_failed": undecided, "n_rows": apart, "example": example,

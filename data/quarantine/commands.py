@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from data.quarantine.replay import content, drop, find, replay
 from data.store.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SHORT = 12
 """Characters of an id that are shown; any beginning that only one batch has will do."""
@@ -92,8 +92,6 @@ def _list(arguments: Namespace) -> None:
 
 
 def _show(batch_id: str, last: int) -> None:
-    from data.quarantine.replay import content, find
-
     with Store.open(readonly=True) as store:
         kept = find(store, batch_id)
         rows = store.rows(
@@ -120,8 +118,6 @@ def _show(batch_id: str, last: int) -> None:
 
 
 def _replay(batch_id: str, renamings: list[tuple[str, str, str]]) -> None:
-    from data.quarantine.replay import replay
-
     def mend(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame.rename(columns={old: new for meant, old, new in renamings if meant == table})
 
@@ -137,8 +133,6 @@ def _replay(batch_id: str, renamings: list[tuple[str, str, str]]) -> None:
 
 
 def _drop(batch_id: str, reason: str) -> None:
-    from data.quarantine.replay import drop
-
     with Store.open() as store:
         kept = drop(store, batch_id, reason)
     print(f"{kept.batch_id[:SHORT]}: dropped; its rows stay in quarantine_content")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from data.errors import NotInQuarantine, ReplayRefused
 from data.schemas.tables import tables
-from data.snapshot.loading import save_snapshot
+from data.snapshot.saving import save_snapshot
 from data.store.packed import unpack
 from data.store.refused import Batch, first_reasons, list_rows, note_failures
 from data.store.store import Store

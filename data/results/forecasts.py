@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from data.errors import ResultRefused
 from data.results.seal import AGAIN
-from data.store.store import Store
+from data.store.reader import Reader
 
 LEDGER = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
 """Measures that go into the ledger of forecasts."""
@@ -45,9 +44,9 @@ def seal_of(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def seals(store: Store, run_id: str) -> dict[tuple[str, float], str]:
+def seals(store: Reader, run_id: str) -> dict[tuple[str, float], str]:
     """The seals of a run's stored forecasts by (measure, level). Raises `ResultRefused` for a row that was changed."""
-    sound, changed = _stored(store, run_id)
+    sound, changed = stored(store, run_id)
     if changed:
         row = changed[0]
         raise ResultRefused(
@@ -57,28 +56,7 @@ def seals(store: Store, run_id: str) -> dict[tuple[str, float], str]:
     return sound
 
 
-def put_changed_aside(store: Store, run_id: str) -> dict[tuple[str, float], str]:
-    """Move a run's rows that do not match their seals to quarantine, in one transaction; the seals of the others."""
-    sound, changed = _stored(store, run_id)
-    if changed:
-        from data.quarantine.aside import put_aside
-
-        put_aside(
-            store, "risk_core", run_id, run_id,
-            [("fact_forecast", json.dumps(row, sort_keys=True), "does not match its seal") for row in changed],
-            instead=lambda connection: _remove(connection, changed),
-        )  # fmt: skip
-    return sound
-
-
-def _remove(connection: sqlite3.Connection, rows: list[dict[str, Any]]) -> None:
-    connection.executemany(
-        "DELETE FROM fact_forecast WHERE run_id = ? AND measure = ? AND level = ?",
-        [(row["run_id"], row["measure"], row["level"]) for row in rows],
-    )
-
-
-def _stored(store: Store, run_id: str) -> tuple[dict[tuple[str, float], str], list[dict[str, Any]]]:
+def stored(store: Reader, run_id: str) -> tuple[dict[tuple[str, float], str], list[dict[str, Any]]]:
     """Seals of the rows that match theirs, by (measure, level); and the rows that do not."""
     sound, changed = {}, []
     for *content, seal in store.rows(

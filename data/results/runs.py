@@ -1,4 +1,4 @@
-"""Risk runs in and out: `save_result` stores a simulation with its figures and errors, `latest` and `find` read it.
+"""Stored risk runs, read by `latest` and `find`; `data.results.saving` writes them with their figures and errors.
 
 A run is identified by what made it (snapshot, scenario, seed, paths, policy, engine), so storing it again changes
 nothing. One SELECT answers the common question:
@@ -18,19 +18,19 @@ from types import MappingProxyType
 from typing import Any
 
 from data.errors import DamagedValue, NoResult, ResultRefused
-from data.results.figures import Figure, curves, figures
-from data.results.forecasts import LEDGER, forecast, put_changed_aside, seals
-from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
+from data.results.figures import Figure
+from data.results.forecasts import seals
+from data.results.scenario import scenario_from_record, scenario_hash
 from data.results.seal import require_sealed, require_sound, seal_of_run
-from data.store.store import Store
-from risk_core import Market, Result, Scenario, Snapshot
+from data.store.reader import Reader
+from risk_core import Scenario, Snapshot
 
 _PASSPORT = (
     "run_id", "market", "chain_id", "block", "block_time", "pool_revision", "snapshot_hash", "scenario_id", "scenario",
     "scenario_hash", "seed", "n_paths", "n_steps", "horizon_seconds", "policy", "code_version", "n_accounts",
     "is_synthetic", "created_at", "seal_sha256",
 )  # fmt: skip
-_ROW = (
+SEALED = (
     *Figure.__slots__, "run_id", "scenario_id", "market", "block", "block_time", "snapshot_hash", "params_hash", "seed",
     "horizon_seconds", "policy", "code_version", "is_synthetic",
 )  # fmt: skip
@@ -88,62 +88,6 @@ def run_id_of(
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def save_result(
-    store: Store,
-    result: Result,
-    market: Market,
-    *,
-    calibration: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
-) -> RiskRun:
-    """Store a simulation in one transaction and return it as stored; storing it again changes nothing.
-
-    `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes
-    from. `run_id`: of the flow's run (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
-    """
-    import pandas as pd
-
-    if market.snapshot != result.snapshot:
-        raise ValueError(
-            f"save_result: the result is of {result.snapshot.market} at block {result.snapshot.block}, the market "
-            f"given is {market.snapshot.market} at block {market.snapshot.block}"
-        )
-    head = _passport(result, market)
-    shared = {
-        "run_id": head["run_id"], "scenario_id": head["scenario_id"], "market": head["market"], "block": head["block"],
-        "block_time": head["block_time"], "snapshot_hash": head["snapshot_hash"],
-        "params_hash": head["scenario_hash"], "seed": head["seed"], "horizon_seconds": head["horizon_seconds"],
-        "policy": head["policy"], "code_version": head["code_version"], "is_synthetic": head["is_synthetic"],
-    }  # fmt: skip
-    rows = [
-        shared | {name: getattr(figure, name) for name in Figure.__slots__} | {"few_draws": int(figure.few_draws)}
-        for figure in figures(result)
-    ]
-    series = curves(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
-    drawn = [
-        {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
-        for name, value in series.items()
-    ]
-    forecasts = [forecast(head, row) for row in rows if row["measure"] in LEDGER]
-    require_sound(head["run_id"], (Figure(**{name: row[name] for name in Figure.__slots__}) for row in rows))
-    # The ledger keeps a forecast as it was made, so the run is sealed with the rows that will stand there.
-    kept = {(row["measure"], row["level"]): row["sha256"] for row in forecasts} | put_changed_aside(
-        store, head["run_id"]
-    )
-    head["seal_sha256"] = seal_of_run(
-        head, ([row[name] for name in _ROW] for row in rows), {row["series"]: row["value"] for row in drawn},
-        kept.values(),
-    )  # fmt: skip
-    frames = {
-        "fact_risk_run": pd.DataFrame([head]),
-        "fact_risk_scenarios": pd.DataFrame(rows),
-        "fact_risk_series": pd.DataFrame(drawn),
-        "fact_forecast": pd.DataFrame(forecasts),
-    }
-    store.write_batch("risk_core", head["run_id"], frames, run_id, scope={"run_id": head["run_id"]})
-    return _read(store, head["run_id"])
-
-
 def find(
     snapshot: Snapshot,
     scenario: Scenario,
@@ -157,11 +101,11 @@ def find(
     """The stored run with exactly these inputs; None for none, and where its rows are not as they were written: then
     computing and saving it again mends them."""
     wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
-    with Store.open(db, readonly=True) as store, store.one_state():
+    with Reader.open(db) as store, store.one_state():
         if not store.rows("SELECT 1 FROM fact_risk_run WHERE run_id = ?", (wanted,)):
             return None
         try:
-            return _read(store, wanted)
+            return read(store, wanted)
         except (ResultRefused, DamagedValue):
             return None
 
@@ -180,7 +124,7 @@ def latest(
         if value is not None:
             where.append(f"{column} = ?")
             params.append(value)
-    with Store.open(db, readonly=True) as store, store.one_state():
+    with Reader.open(db) as store, store.one_state():
         found = store.rows(
             f"SELECT run_id FROM fact_risk_run WHERE {' AND '.join(where)} "
             "ORDER BY is_synthetic, block_time DESC, block DESC, created_at DESC, run_id LIMIT 1",
@@ -189,26 +133,11 @@ def latest(
         if not found:
             asked = ", ".join(str(value) for value in params) or "anything"
             raise NoResult(f"{store.path}: holds no risk run of {asked}; run `python -m flows risk-scenarios`")
-        return _read(store, found[0][0])
+        return read(store, found[0][0])
 
 
-def _passport(result: Result, market: Market) -> dict[str, Any]:
-    at, scenario = result.snapshot, result.scenario
-    return {
-        "run_id": run_id_of(
-            at, scenario, seed=result.seed, n_paths=result.n_paths, policy=result.policy,
-            code_version=result.code_version,
-        ),
-        "market": at.market, "chain_id": at.chain_id, "block": at.block, "block_time": at.block_time,
-        "pool_revision": at.revision, "snapshot_hash": at.hash, "scenario_id": scenario.name,
-        "scenario": json.dumps(scenario_record(scenario), sort_keys=True), "scenario_hash": scenario_hash(scenario),
-        "seed": int(result.seed), "n_paths": result.n_paths, "n_steps": scenario.n_steps,
-        "horizon_seconds": round(scenario.horizon.total_seconds()), "policy": result.policy,
-        "code_version": result.code_version, "n_accounts": market.n_accounts, "is_synthetic": int(at.synthetic),
-    }  # fmt: skip
-
-
-def _read(store: Store, run_id: str) -> RiskRun:
+def read(store: Reader, run_id: str) -> RiskRun:
+    """A stored run, by its id. Raises `ResultRefused` where it is not as it was written."""
     head = dict(
         zip(
             _PASSPORT,
@@ -217,7 +146,8 @@ def _read(store: Store, run_id: str) -> RiskRun:
         )
     )
     rows = store.rows(
-        f"SELECT {', '.join(_ROW)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level", (run_id,)
+        f"SELECT {', '.join(SEALED)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level",
+        (run_id,),
     )
     width = len(Figure.__slots__)
     found = {(row[0], row[1]): Figure(*row[: width - 1], few_draws=bool(row[width - 1])) for row in rows}

@@ -5,7 +5,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from data.handed_on import handed_on
 from data.sample.book import book
-from data.sample.fill import fill, main
+
+if TYPE_CHECKING:
+    from data.sample.filling import fill, main
 
 __all__ = ["book", "fill", "main"]
+
+__getattr__ = handed_on(__name__, dict.fromkeys(("fill", "main"), "data.sample.filling"))

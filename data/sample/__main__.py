@@ -2,6 +2,6 @@
 
 import sys
 
-from data.sample.fill import main
+from data.sample.filling import main
 
 sys.exit(main())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from data.sample import configuration
 from data.sample.book import Holdings
@@ -13,16 +13,11 @@ from data.settings import SAMPLE_MARKET
 from data.snapshot.building import ORACLE
 from risk_core.units import BPS, RAY
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _PLACE = {"market": SAMPLE_MARKET, "block": configuration.BLOCK}
 
 
 def frames(held: Holdings) -> dict[str, pd.DataFrame]:
     """Rows of the four snapshot tables and of `fact_snapshot`, for `data.snapshot.save_snapshot`."""
-    import pandas as pd
-
     return {
         "raw_aave_reserves": pd.DataFrame(_reserves(held)),
         "raw_aave_emodes": pd.DataFrame([row | _PLACE for row in configuration.emode_rows()]),
@@ -117,8 +112,6 @@ def _borrow_rate(row: dict[str, str], debt: int, liquidity: int) -> int:
 
 
 def _accounts(held: Holdings) -> pd.DataFrame:
-    import pandas as pd
-
     bitmap = [0] * len(held.addresses)
     sides = zip(
         held.account.tolist(), held.reserve.tolist(), (held.debt > 0).tolist(), held.enabled.tolist(), strict=True
@@ -136,8 +129,6 @@ def _accounts(held: Holdings) -> pd.DataFrame:
 
 
 def _positions(held: Holdings) -> pd.DataFrame:
-    import pandas as pd
-
     rows = configuration.reserve_rows()
     addresses = np.array(held.addresses, dtype=object)
     assets = np.array([row["asset"] for row in rows], dtype=object)

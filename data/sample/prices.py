@@ -6,16 +6,14 @@ loadings. The dollar stablecoins revert to 1. Nothing here is an observed price.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from data.prices.assets import rule_for
+from data.prices.rules import rule_for
 from data.prices.series import SYNTHETIC
 from data.sample import configuration
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DAYS = 120
 STEP = 3_600
@@ -67,8 +65,6 @@ def series_needed() -> list[str]:
 
 def frame(seed: int = 7, days: int = DAYS) -> pd.DataFrame:
     """Rows of `dim_prices`: hourly prices of `days` days up to the sample's block time, both ends included."""
-    import pandas as pd
-
     symbols, hours = series_needed(), days * 24
     rng = np.random.Generator(np.random.PCG64([seed, 1]))
     common = rng.normal(size=hours)

@@ -1,4 +1,4 @@
-"""Snapshots in and out: `save_snapshot` writes one whole, `load_market` gives one back, or a clear refusal.
+"""Snapshots out of the warehouse: `load_market` gives one back whole, or a clear refusal.
 
 Stored raw integers became floats once, when the snapshot was written (`supply`, `debt`: the correctly rounded
 quotient); the text beside them stays the source of truth.
@@ -7,11 +7,9 @@ quotient); the text beside them stays the source of truth.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,19 +23,10 @@ from data.snapshot.building import (
     RESERVE,
     Columns,
     build,
-    from_frames,
-    plain,
-    with_tokens,
 )
-from data.snapshot.identity import rows_hash, snapshot_hash
-from data.store.carried import n_rows, require_whole
-from data.store.store import Store, WriteReport
+from data.snapshot.identity import snapshot_hash
+from data.store.reader import Reader
 from risk_core import InputError, Market, Snapshot, UnknownRevision, health_factor, units
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.store.refused import Settling
 
 MAX_SHARE_BELOW_ONE = 0.005
 """Share of the debt below health factor 1 that passes without the chain's own word for it. Liquidators leave less."""
@@ -85,7 +74,7 @@ def load_market(
     Aave v2, when more than 0.5 % of the debt is below health factor 1 and the chain did not confirm it, and when the
     age is above `max_age`; `WarehouseError`.
     """
-    with Store.open(db, readonly=True) as store, store.one_state():
+    with Reader.open(db) as store, store.one_state():
         stored, notes = _choose(store, market, block)
         if max_age is not None:
             _require_young(stored, max_age)
@@ -123,70 +112,17 @@ def _built(stored: Stored, *tables: Columns) -> Market:
 
 def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:
     """Identity of the snapshot that `load_market` would load. Raises `NoSnapshot`, `SnapshotIncomplete`."""
-    with Store.open(db, readonly=True) as store, store.one_state():
+    with Reader.open(db) as store, store.one_state():
         return _choose(store, market, None)[0].snapshot
 
 
 def available(db: Path | str | None = None) -> list[Snapshot]:
     """Every stored snapshot that the engine can load, complete or not, newest first; the sample last."""
-    with Store.open(db, readonly=True) as store:
+    with Reader.open(db) as store:
         return [stored.snapshot for stored in _stored(store, None, None)]
 
 
-def save_snapshot(
-    store: Store,
-    source: str,
-    frames: Mapping[str, pd.DataFrame],
-    run_id: str | None = None,
-    *,
-    payload_sha256: str | None = None,
-    settles: Settling | None = None,
-    carried: Mapping[str, Columns] | None = None,
-) -> WriteReport:
-    """Write one whole snapshot in one transaction, replacing whatever was stored for its market and block.
-
-    `frames`: the four tables of `PARTS` and one row of `fact_snapshot`, in which the counts and `snapshot_hash` are
-    filled in here, as are `supply` and `debt` of `stg_positions` where they are left out. Other tables (such as
-    `ingest_checkpoint`) may come along. `settles`, `carried`: see `Store.write_batch`; carried rows are of accounts
-    that are not in the frames. Every bad row refuses all of it. Raises `BatchRefused`.
-    """
-    frames = {name: frame.reset_index(drop=True) for name, frame in frames.items()}
-    head = frames["fact_snapshot"]
-    if len(head) != 1:
-        raise ValueError(f"save_snapshot: expected one row of fact_snapshot, found {len(head)}")
-    frames["stg_positions"] = with_tokens(frames["stg_positions"], frames["raw_aave_reserves"])
-    further = carried or {}
-    require_whole(further)
-    counts = {count: len(frames[table]) + n_rows(further.get(table, {})) for table, count in PARTS.items()}
-    head = head.assign(**counts, snapshot_hash="0" * 64)
-    try:
-        known = "protocol" not in head or head["protocol"].fillna(OF_THE_ENGINE).iloc[0] == OF_THE_ENGINE
-        if further and not known:
-            raise ValueError("only snapshots of the engine's own protocol can be carried forward")
-        if known:
-            digest = snapshot_hash(from_frames(frames | {"fact_snapshot": head}, further))
-        else:
-            digest = rows_hash({table: frames[table] for table in PARTS})
-    except (InputError, SnapshotIncomplete, KeyError, TypeError, ValueError, OverflowError) as error:
-        unsound: Exception | None = error
-        head = head.assign(snapshot_hash="")  # no digest, so the schema refuses the batch and keeps what is wrong
-    else:
-        unsound = None
-        head = head.assign(snapshot_hash=digest)
-    scope = {"market": head["market"].iloc[0], "block": plain(head["block"].iloc[0])}
-    key = f"{scope['market']}:{scope['block']}"
-    try:
-        return store.write_batch(
-            source, key, {**frames, "fact_snapshot": head}, run_id, payload_sha256=payload_sha256, scope=scope,
-            settles=settles, carried=further,
-        )  # fmt: skip
-    except Exception as error:
-        if unsound is not None:
-            error.add_note(f"the snapshot cannot be built from its rows: {unsound}")
-        raise
-
-
-def missing_rows(store: Store, market: str, block: int) -> str:
+def missing_rows(store: Reader, market: str, block: int) -> str:
     """What keeps a stored snapshot from being whole ("stg_positions has 3 rows, expected 4"), empty when it is.
 
     Raises `NoSnapshot` where none is stored for that market and block.
@@ -205,7 +141,7 @@ ENGINE = f"(protocol IS NULL OR protocol = '{OF_THE_ENGINE}')"
 """Snapshots whose rules the engine knows."""
 
 
-def _stored(store: Store, market: str | None, block: int | None, kinds: str = ENGINE) -> list[Stored]:
+def _stored(store: Reader, market: str | None, block: int | None, kinds: str = ENGINE) -> list[Stored]:
     where, params = kinds, []
     if market is not None:
         where, params = where + " AND market = ?", [*params, market]
@@ -235,7 +171,7 @@ def _flag(value: object, what: str) -> bool:
     return bool(value)
 
 
-def _choose(store: Store, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
+def _choose(store: Reader, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
     """The snapshot to load, and a note for each newer one that is incomplete."""
     candidates = _stored(store, market, block)
     if not candidates and market is not None and (others := _stored(store, market, block, f"NOT {ENGINE}")):
@@ -265,7 +201,7 @@ def _choose(store: Store, market: str | None, block: int | None) -> tuple[Stored
     )
 
 
-def _missing(store: Store, stored: Stored) -> str:
+def _missing(store: Reader, stored: Stored) -> str:
     """What keeps a stored snapshot from being whole, empty when it is."""
     at = (stored.snapshot.market, stored.snapshot.block)
     faults = []
@@ -285,7 +221,7 @@ def _require_young(stored: Stored, max_age: timedelta) -> None:
         )
 
 
-def _unpriced(store: Store, stored: Stored) -> list[str]:
+def _unpriced(store: Reader, stored: Stored) -> list[str]:
     """A note for each reserve that is left out because the oracle has no price of it."""
     rows = store.rows(
         "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r LEFT JOIN stg_positions AS p "
@@ -300,7 +236,7 @@ def _unpriced(store: Store, stored: Stored) -> list[str]:
     ]
 
 
-def _require_believable(store: Store, stored: Stored, market: Market) -> list[str]:
+def _require_believable(store: Reader, stored: Stored, market: Market) -> list[str]:
     """Refuse a book with much debt below health factor 1 that the chain did not confirm; else notes."""
     owed = np.zeros(market.n_accounts)
     entries = np.repeat(np.arange(market.n_accounts), np.diff(market.debt.indptr))
@@ -332,7 +268,7 @@ def _require_believable(store: Store, stored: Stored, market: Market) -> list[st
     ]
 
 
-def _columns(store: Store, table: str, names: tuple[str, ...], stored: Stored, order: str) -> Columns:
+def _columns(store: Reader, table: str, names: tuple[str, ...], stored: Stored, order: str) -> Columns:
     rows = store.rows(
         f"SELECT {', '.join(names)} FROM {table} WHERE market = ? AND block = ? ORDER BY {order}",
         (stored.snapshot.market, stored.snapshot.block),

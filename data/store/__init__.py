@@ -1,5 +1,15 @@
 """The one door to SQLite: a file, its layout, and how a batch is judged, written or refused."""
 
-from data.store.store import MANUAL_RUN, Store, WriteReport
+from __future__ import annotations
 
-__all__ = ["MANUAL_RUN", "Store", "WriteReport"]
+from typing import TYPE_CHECKING
+
+from data.handed_on import handed_on
+from data.store.reader import Reader
+
+if TYPE_CHECKING:
+    from data.store.store import MANUAL_RUN, Store, WriteReport
+
+__all__ = ["MANUAL_RUN", "Reader", "Store", "WriteReport"]
+
+__getattr__ = handed_on(__name__, dict.fromkeys(("MANUAL_RUN", "Store", "WriteReport"), "data.store.store"))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from data.schemas.tables import Table
+from data.schemas.tables import BATCH, Table, tables
 
 Columns = Mapping[str, Sequence[Any]]
 """Column name to plain values, one for each row."""
@@ -24,15 +23,11 @@ def n_rows(columns: Columns) -> int:
 
 def require_whole(carried: Mapping[str, Columns]) -> None:
     """Raise `ValueError` unless there is exactly one column for each of its table, all of one length."""
-    from data.schemas.tables import tables
-
     for table, columns in carried.items():
         _require_whole(tables()[table], columns)
 
 
 def _require_whole(layout: Table, columns: Columns) -> None:
-    from data.schemas.tables import BATCH
-
     if layout.append or set(columns) != set(layout.names) - {BATCH}:
         raise ValueError(
             f"{layout.name}: carried rows need the columns {', '.join(n for n in layout.names if n != BATCH)} and a "
@@ -44,8 +39,6 @@ def _require_whole(layout: Table, columns: Columns) -> None:
 
 def put(connection: sqlite3.Connection, layout: Table, columns: Columns, number: int, sql: str) -> int:
     """Run the statement `sql` (all columns in order) for each row, under the number of the write; returns changes."""
-    from data.schemas.tables import BATCH
-
     given = [repeat(number) if name == BATCH else columns[name] for name in layout.names]
     before = connection.total_changes
     # `number` is repeated for every row, so zip() must not be strict.

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from data.errors import (
     DamagedValue,
@@ -18,7 +19,7 @@ from data.errors import (
     WarehouseMissing,
 )
 from data.errors import WarehouseReadOnly as ReadOnly
-from data.store.migrations import SCHEMA_VERSION, has_layout, identify, is_current, migrate
+from data.store.layout import SCHEMA_VERSION, identify, is_current
 
 BUSY_TIMEOUT = 10.0
 """Seconds a connection waits for the write lock."""
@@ -82,10 +83,11 @@ def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
             raise NotAWarehouse(f"{path}: is a directory, expected a file; set RISK_DB to a file name")
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
         try:
-            identify(connection, path)  # before the first write: a foreign file is left exactly as it was
+            version = identify(connection, path)  # before the first write: a foreign file is left exactly as it was
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            migrate(connection, path)
+            if not is_current(connection, version):
+                _migrations().migrate(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -104,7 +106,7 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         try:
             version = identify(connection, path)
             current = is_current(connection, version)
-            known = current or has_layout(connection, version)
+            known = current or _migrations().has_layout(connection, version)
         except BaseException:
             connection.close()
             raise
@@ -123,6 +125,13 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         ) from error
     with sqlite_errors(path):
         return _open_read_only(path, timeout)
+
+
+def _migrations() -> ModuleType:
+    # Here, not at the top: the schemas need pandera, 0.6 s of processor time, and few files have another layout.
+    from data.store import migrations
+
+    return migrations
 
 
 def _free(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Bring a warehouse file to the layout of this version; refuse a file that is newer, damaged or not ours.
+"""Bring a warehouse file to the layout of this version.
 
 A new table, a new nullable column, a column that may be empty from now on, or a changed view needs no ceremony: it is
 made when a file is next opened, for reading too. Any other change of layout is a step in `STEPS`, and raises
@@ -8,28 +8,21 @@ made when a file is next opened, for reading too. Any other change of layout is 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from data.errors import MigrationFailed, NotAWarehouse, SchemaTooNew
+from data.errors import MigrationFailed
+from data.schemas.tables import BATCH, CONTENT_SHA256, Table, fingerprint, tables
+from data.schemas.views import views
 from data.store.batches import Effect, next_batch, note_batch
-
-if TYPE_CHECKING:
-    from data.schemas.tables import Table
+from data.store.content import digests
+from data.store.layout import APPLICATION_ID, SCHEMA_VERSION, applied, definitions_digest, identify, is_current
 
 BEFORE_BATCHES = "before writes were numbered"
 """`source` in `fact_batch` of all rows that an upgrade met without a number."""
-
-APPLICATION_ID = 0x4C615221
-"""Mark of our files in the SQLite header ("LaR!")."""
-
-SCHEMA_VERSION = 5
-"""Layout of this version of the package (`PRAGMA user_version`)."""
 
 
 def _holders_by_token(connection: sqlite3.Connection) -> None:
@@ -62,8 +55,6 @@ def _undecided_dollars(connection: sqlite3.Connection) -> None:
     The traded price stands beside each of them, or in its candle. Prices taken at one USDT for one USD are right
     already, and the mart of candles is made anew by its next refresh.
     """
-    from data.schemas.tables import tables
-
     present = {row[1] for row in connection.execute("PRAGMA table_info(dim_prices)")}
     if not {"price_usdt", "usd_proxy"} <= present:
         return
@@ -119,56 +110,16 @@ STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 
 
-def identify(connection: sqlite3.Connection, path: Path) -> int:
-    """Layout number of an open file; 0 for an empty one. Raises `NotAWarehouse`, `SchemaTooNew`."""
-    application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application != APPLICATION_ID:
-        holds = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 3")]
-        if application or version or holds:
-            raise NotAWarehouse(
-                f"{path}: is a database of another program (application id {application}, tables "
-                f"{', '.join(holds) or 'none'}); name another file in RISK_DB"
-            )
-        return 0
-    if version > SCHEMA_VERSION:
-        raise SchemaTooNew(
-            f"{path}: has layout {version}, this version of the package knows layouts up to {SCHEMA_VERSION}; "
-            "upgrade the package, or name another file in RISK_DB. The file was not touched"
-        )
-    return version
-
-
-@functools.cache
-def definitions_digest() -> str:
-    """SHA-256 of the files that define the layout: equal files make an equal layout.
-
-    What a reader compares: the fingerprint of the layout itself needs pandera, which takes half a second to import.
-    """
-    root = Path(__file__).parents[1]
-    files = [*root.glob("schemas/**/*.py"), *root.glob("marts/views/**/*.sql"), Path(__file__)]
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return digest.hexdigest()
-
-
-def is_current(connection: sqlite3.Connection, version: int) -> bool:
-    """True for a file that has had the layout of the very files of this package."""
-    return version == SCHEMA_VERSION and definitions_digest() in _applied(connection)
-
-
 def has_layout(connection: sqlite3.Connection, version: int) -> bool:
     """True for a file that has had this layout, whichever files defined it."""
-    from data.schemas.tables import fingerprint
 
-    return version == SCHEMA_VERSION and fingerprint() in _applied(connection)
+    return version == SCHEMA_VERSION and fingerprint() in applied(connection)
 
 
-def _note_layout(connection: sqlite3.Connection, fingerprint: str) -> None:
+def _note_layout(connection: sqlite3.Connection) -> None:
     connection.executemany(
         "INSERT OR IGNORE INTO schema_version VALUES (?, ?, ?)",
-        [(SCHEMA_VERSION, digest, int(time.time())) for digest in (fingerprint, definitions_digest())],
+        [(SCHEMA_VERSION, digest, int(time.time())) for digest in (fingerprint(), definitions_digest())],
     )
 
 
@@ -180,12 +131,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     version = identify(connection, path)
     if is_current(connection, version):
         return False
-    from data.schemas.tables import fingerprint, tables  # pandera takes half a second, and readers do not need it
-    from data.schemas.views import views
 
     if has_layout(connection, version):
         with contextlib.suppress(sqlite3.OperationalError):  # another process is writing: noted another time
-            _note_layout(connection, fingerprint())
+            _note_layout(connection)
         return False
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -205,7 +154,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
             connection.execute(view.ddl)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        _note_layout(connection, fingerprint())
+        _note_layout(connection)
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:
@@ -218,18 +167,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
-def _applied(connection: sqlite3.Connection) -> set[str]:
-    """Every layout the file has had. Tables are only ever added to, so any match means nothing is missing."""
-    try:
-        rows = connection.execute("SELECT fingerprint FROM schema_version").fetchall()
-    except sqlite3.OperationalError:
-        return set()
-    return {row[0] for row in rows}
-
-
 def _first_batch(connection: sqlite3.Connection) -> int:
     """The number under which rows go that were written before writes were numbered; noted when first asked for."""
-    from data.schemas.tables import tables
 
     for name in ("fact_batch", "fact_batch_rows"):
         connection.execute(tables()[name].ddl)
@@ -243,8 +182,6 @@ def _first_batch(connection: sqlite3.Connection) -> int:
 
 def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[str, Any]) -> None:
     """Give an old table the layout of an append-only one; `filled_in` has values for columns that it lacks."""
-    from data.schemas.tables import BATCH, CONTENT_SHA256, tables
-    from data.store.content import digests
 
     info = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
     if not info:

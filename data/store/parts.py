@@ -9,14 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from data.schemas.tables import Table, tables
 from data.store.upserts import plain_rows, quoted
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.schemas.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,6 @@ class Replacing:
     """The parts of one batch that are stored already, inside the transaction of `Store.write_batch`."""
 
     def __init__(self, connection: sqlite3.Connection, parts: Parts) -> None:
-        from data.schemas.tables import tables
-
         self._connection, self._parts = connection, parts
         self._layouts = {name: tables()[name] for name in (*parts.tables, parts.head)}
         for layout in self._layouts.values():

@@ -18,23 +18,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
+
+import pandas as pd
 
 from data import settings
 from data.errors import BatchRefused, WarehouseError
+from data.schemas.tables import tables
 from data.store.announcements import News, announce, of_write
 from data.store.batches import Effect, next_batch, note_batch
-from data.store.connection import BUSY_TIMEOUT, connect_for_reading, connect_for_writing, sqlite_errors
+from data.store.carried import Columns, n_rows, require_whole
+from data.store.connection import BUSY_TIMEOUT, connect_for_writing, sqlite_errors
 from data.store.parts import Parts, Replacing
+from data.store.reader import Reader
+from data.store.refused import Batch, Settling, first_reasons, record
 from data.store.upserts import put_carried, remove_others, upsert
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.store.carried import Columns
-    from data.store.refused import Settling
-    from data.store.validation import Judgement
+from data.store.validation import Judgement, judge
 
 MANUAL_RUN = "manual"
 """Run id of rows that were written outside any flow."""
@@ -49,70 +48,20 @@ class WriteReport:
     quarantined: int
 
 
-class Store:
-    """A connection to one warehouse file. Use it in the thread that opened it, and close it."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, readonly: bool) -> None:
-        self.path = path
-        self.readonly = readonly
-        self._connection = connection
+class Store(Reader):
+    """A connection to one warehouse file that may write. Use it in the thread that opened it, and close it."""
 
     @classmethod
-    def open(cls, path: Path | str | None = None, *, readonly: bool = False, timeout: float = BUSY_TIMEOUT) -> Store:
+    def open(cls, path: Path | str | None = None, *, readonly: bool = False, timeout: float = BUSY_TIMEOUT) -> Self:
         """Open `path` (`RISK_DB` when None); for writing it is created or upgraded where needed.
 
         `timeout`: seconds to wait for another writer. Raises `WarehouseError`: missing (reading), damaged, another
         program's, newer than this package, not writable.
         """
+        if readonly:
+            return super().open(path, timeout=timeout)
         where = settings.risk_db() if path is None else Path(path)
-        connect = connect_for_reading if readonly else connect_for_writing
-        return cls(where, connect(where, timeout), readonly=readonly)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # Reading
-
-    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple]:
-        """All rows of a query as tuples of plain Python values."""
-        with sqlite_errors(self.path):
-            try:
-                return self._connection.execute(sql, params).fetchall()
-            except sqlite3.OperationalError as error:
-                if "no such table" in str(error) or "no such column" in str(error):
-                    raise WarehouseError(
-                        f"{self.path}: {error}; run `python -m data migrate` to bring the file up to date"
-                    ) from error
-                raise
-
-    def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
-        """A query's rows as a frame; uint256 values stay text."""
-        import pandas as pd  # a second, which `load_market` does not need
-
-        with sqlite_errors(self.path):
-            cursor = self._connection.execute(sql, params)
-            return pd.DataFrame(cursor.fetchall(), columns=[column[0] for column in cursor.description])
-
-    @contextmanager
-    def one_state(self) -> Iterator[sqlite3.Connection]:
-        """Every query inside sees the same state of the file, whatever a writer commits meanwhile."""
-        with sqlite_errors(self.path):
-            self._connection.execute("BEGIN")
-            try:
-                yield self._connection
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-
-    # Writing
+        return cls(where, connect_for_writing(where, timeout), readonly=False)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -160,9 +109,6 @@ class Store:
         already and are not validated again (`data.store.carried`). `parts`: what the batch is all there is of, such as
         the blocks that were read; other rows of these are removed in the same transaction (`data.store.parts`).
         """
-        from data.store.carried import n_rows, require_whole
-        from data.store.refused import Batch, record  # pandera takes half a second, and readers do not need it
-        from data.store.validation import judge
 
         now = int(time.time())
         run = run_id or MANUAL_RUN
@@ -247,16 +193,9 @@ class Store:
             if done.rowcount != 1:
                 raise WarehouseError(f"{self.path}: fact_run has no run {run_id}")
 
-    def checkpoint(self, source: str, key: str) -> Any | None:
-        """State a scan saved last, None for none."""
-        found = self.rows("SELECT value FROM ingest_checkpoint WHERE source = ? AND key = ?", (source, key))
-        return json.loads(found[0][0]) if found else None
-
 
 def _newest(table: str, frame: pd.DataFrame) -> int | None:
     """The newest time that validated rows speak of, None where they speak of none."""
-    from data.schemas.tables import tables
-
     time_column = tables()[table].time
     newest = frame[time_column].max() if time_column and len(frame) else None
     return None if newest is None or newest != newest else int(newest)  # NaN is not equal to itself
@@ -267,8 +206,6 @@ def _numbered(frame: pd.DataFrame, number: int) -> pd.DataFrame:
 
 
 def _refusal(source: str, key: str, refused: Sequence[Judgement], max_bad_share: float) -> str:
-    from data.store.refused import first_reasons
-
     return (
         f"batch {source} {key} refused, nothing of it was written (at most {max_bad_share:.1%} bad rows are allowed): "
         f"{first_reasons(refused)}. See `python -m data quarantine`"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+import numpy as np
+import pandas as pd
 
-    from data.schemas.tables import Table
-    from data.store.carried import Columns
+from data.schemas.tables import Table, tables
+from data.store.carried import Columns, n_rows, put
+from data.store.content import column_digests
 
 LOOKED_UP_ONE_BY_ONE = 1_000
 """Rows of an append-only batch from which whole ranges may be known to be new; fewer are looked up one by one."""
@@ -46,8 +46,6 @@ def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> i
     content beside its key, are never replaced. In an append-only table a row is added unless the newest one of its
     natural key has the same content.
     """
-    from data.schemas.tables import tables
-
     layout = tables()[table]
     values = f"VALUES ({', '.join('?' * len(layout.names))})"
     before = connection.total_changes
@@ -70,8 +68,6 @@ def _of_new_ranges(connection: sqlite3.Connection, layout: Table, frame: pd.Data
     Rows are grouped by as many leading key columns as leave groups of some size, and each group is one question: is
     there any row between the least and the greatest value of the next key column?
     """
-    import numpy as np
-
     key = list(layout.natural_key)
     if len(frame) < LOOKED_UP_ONE_BY_ONE:
         return np.zeros(len(frame), dtype=bool)
@@ -133,8 +129,6 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def _with_digests(layout: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    from data.store.content import column_digests
-
     return frame.assign(content_sha256=column_digests(layout.content, plain_columns(frame[list(layout.content)])))
 
 
@@ -142,9 +136,6 @@ def put_carried(
     connection: sqlite3.Connection, table: str, columns: Columns, number: int, scope: Mapping[str, Any] | None
 ) -> int:
     """Write carried rows; where the scope holds nothing yet, nothing has to be compared with."""
-    from data.schemas.tables import tables
-    from data.store.carried import put
-
     layout = tables()[table]
     inside = {name: value for name, value in (scope or {}).items() if name in layout.key}
     where = " AND ".join(f'"{name}" = ?' for name in inside) or "1"
@@ -159,9 +150,6 @@ def remove_others(
     connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any], carried: Columns
 ) -> int:
     """Delete rows of `table` inside `scope` whose key is neither in `frame` nor `carried`; returns how many."""
-    from data.schemas.tables import tables
-    from data.store.carried import n_rows
-
     layout = tables()[table]
     inside = {name: value for name, value in scope.items() if name in layout.key}
     if not inside or layout.sealed or layout.append:

@@ -16,7 +16,7 @@ from flows.pipeline import FlowSpec, Run, recorded
 if TYPE_CHECKING:
     import pandas as pd
 
-    from data.store.store import Store
+    from data.store import Reader
     from flows.risk.calibration import Calibration
     from risk_core import Market, Result, Scenario
 
@@ -29,15 +29,13 @@ def run(arguments: Namespace) -> str:
     Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`, and
     `flows.risk.calibration.InsufficientHistory`.
     """
-    from data import load_market
-    from data.results import runs as results
-    from data.store.store import Store
+    from data import load_market, results
+    from data.store import Reader
     from flows.risk.report import report
     from risk_core import code_version
 
     market = load_market(arguments.block, arguments.market)
-    # Read-only until there is something to write: opening for writing loads the validation library, 3 s of a skip.
-    with Store.open(readonly=True) as store:
+    with Reader.open() as store:
         calibration = calibrated(store, market)
     name = f"baseline-{arguments.horizon_hours:g}h"
     scenario = calibration.scenario(name, timedelta(hours=arguments.horizon_hours), arguments.steps)
@@ -49,6 +47,9 @@ def run(arguments: Namespace) -> str:
         )  # fmt: skip
         if stored is not None:
             return report(stored, notes, "These figures were stored before; --force computes them again.")
+    # Not before there is something to write: the writer loads the validation library, which a skip does not need.
+    from data.store import Store
+
     parameters = vars(arguments) | {"scenario": name}
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         save_calibration(run, calibration, market)
@@ -58,7 +59,7 @@ def run(arguments: Namespace) -> str:
     return report(stored, notes, "Stored in fact_risk_scenarios.")
 
 
-def calibrated(store: Store, market: Market) -> Calibration:
+def calibrated(store: Reader, market: Market) -> Calibration:
     """The calibration of `market` on the stored prices: read back where the same one was fitted before."""
     from data.prices import assets
     from flows.risk.calibration import Calibration, fit, inputs_of

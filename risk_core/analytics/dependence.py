@@ -41,7 +41,8 @@ def ewma_volatility(
 
 def shrunk_correlation(log_returns: ArrayLike) -> FloatArray:
     """Ledoit-Wolf correlation, (F, F): unit diagonal, positive semi-definite. A factor that never moved gets zeros."""
-    from sklearn.covariance import LedoitWolf  # slow to import, and only calibration needs it
+    # Here, not at the top: 1 s of processor time, and only calibration needs it.
+    from sklearn.covariance import LedoitWolf
 
     returns = _checked(log_returns)
     scale = returns.std(axis=0)

@@ -19,7 +19,7 @@ from dashboard.__main__ import warm_up
 from dashboard.market.book import Run
 from dashboard.market.checks import Damaged, check_run
 from dashboard.market.warehouse import Unavailable, Warehouse
-from data.sample.fill import fill
+from data.sample import fill
 from tests.dashboard.conftest import MemorySource, words
 
 BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"

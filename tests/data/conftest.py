@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data.sample import fill
 from data.sample.book import holdings
-from data.sample.fill import fill
 from data.sample.frames import frames
 from data.schemas.tables import tables
 from data.store.store import Store

@@ -13,7 +13,7 @@ import pandas as pd
 
 from data.sample.book import holdings
 from data.sample.frames import frames
-from data.snapshot.loading import save_snapshot
+from data.snapshot.saving import save_snapshot
 from data.store.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import as_live

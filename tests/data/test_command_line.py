@@ -47,9 +47,22 @@ def test_an_error_is_one_line(own_warehouse, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("statement", ["import data", "import data.settings, data.errors, data.store"])
-def test_importing_does_not_wait_for_the_validation_library(statement):
-    program = f"{statement}; import sys; print([m for m in ('pandera', 'pandas', 'dask') if m in sys.modules])"
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import data",
+        "import data.settings, data.errors, data.store, data.snapshot, data.results, data.prices, data.prices.rules",
+        "import data.sample; data.sample.book(100, 1)",
+        "import data; market = data.load_market(); data.load_market(block=market.snapshot.block)",
+        "import data.store; data.store.Reader.open().rows('SELECT count(*) FROM stg_positions')",
+        "from data.results import latest; from contextlib import suppress\n"
+        "with suppress(data.errors.NoResult): latest()",
+    ],
+)
+def test_reading_stored_figures_does_not_wait_for_the_validation_library(statement, filled):
+    program = (
+        f"import data\n{statement}\nimport sys; print([m for m in ('pandera', 'pandas', 'dask') if m in sys.modules])"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True,
@@ -57,6 +70,13 @@ def test_importing_does_not_wait_for_the_validation_library(statement):
     )  # fmt: skip
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", [data.store, data.snapshot, data.results, data.sample])
+def test_a_package_hands_on_its_names(package):
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 def test_the_package_names_its_parts():

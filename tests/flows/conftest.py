@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data import snapshot
+from data.sample import fill
 from data.sample.book import holdings
-from data.sample.fill import fill
 from data.sample.frames import frames
-from data.snapshot import loading as snapshot
 from data.store.store import Store
 
 LIVE = "AaveV3Ethereum"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pytest_httpserver import HTTPServer
 
+from data import results
 from data.errors import NoSnapshot, WarehouseMissing
-from data.results import runs as results
 from data.store.store import Store
 from flows import daily, registry
 from flows.errors import SourceUnavailable

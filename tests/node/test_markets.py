@@ -8,8 +8,8 @@ import pytest
 
 import data
 import risk_core as rc
+from data import snapshot
 from data.schemas.tables import tables
-from data.snapshot import loading as snapshot
 from data.store.store import Store
 from flows.errors import ConfigurationError
 from tests.node.conftest import assert_same_health, run_flow

@@ -15,7 +15,7 @@ import pytest
 import data
 import risk_core as rc
 from dashboard.market.warehouse import KEPT, Unavailable, Warehouse
-from data.sample.fill import fill
+from data.sample import fill
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

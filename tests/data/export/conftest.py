@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from data import marts
-from data.sample.fill import fill
+from data.sample import fill
 from data.schemas.tables import tables
 from data.store.store import Store
 from tests.data.export.rows import hostile, plausible

@@ -20,7 +20,7 @@ from data.quarantine.aside import put_aside
 from data.quarantine.replay import content, drop, find, replay
 from data.schemas.prices import Prices
 from data.schemas.tables import tables
-from data.snapshot.loading import save_snapshot
+from data.snapshot.saving import save_snapshot
 from data.store.packed import pack, unpack
 from data.store.refused import MAX_ROWS_PER_TABLE
 from data.store.store import Store

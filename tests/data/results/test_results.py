@@ -9,8 +9,8 @@ import pytest
 
 import data
 import risk_core as rc
+from data import results
 from data.errors import NoResult
-from data.results import runs as results
 from data.results.forecasts import seal_of
 from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
 from data.store.store import Store

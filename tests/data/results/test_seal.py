@@ -10,8 +10,8 @@ import pytest
 
 import data
 import risk_core as rc
+from data import results
 from data.errors import DamagedValue, ResultRefused
-from data.results import runs as results
 from data.results.figures import Figure
 from data.results.forecasts import seal_of
 from data.results.seal import require_sound

@@ -11,8 +11,8 @@ import pytest
 
 import data
 import risk_core as rc
+from data import snapshot
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
-from data.snapshot import loading as snapshot
 from data.store.store import Store
 from risk_core import units
 from tests.data.conftest import as_live, execute

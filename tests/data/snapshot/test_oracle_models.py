@@ -10,8 +10,8 @@ import pytest
 
 import data
 import risk_core as rc
+from data import snapshot
 from data.errors import BatchRefused, SnapshotRefused
-from data.snapshot import loading as snapshot
 from data.snapshot.identity import snapshot_hash
 from tests.data.conftest import ACCOUNTS, SEED, execute
 from tests.markets import one_account

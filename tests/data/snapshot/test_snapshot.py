@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import data
 import risk_core as rc
+from data import snapshot
 from data.errors import BatchRefused, DamagedValue, SnapshotIncomplete, SnapshotRefused
 from data.sample.book import holdings
 from data.snapshot import building as market_rows
-from data.snapshot import loading as snapshot
+from data.snapshot import loading
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
 from risk_core import units
@@ -172,7 +173,7 @@ def test_text_that_is_no_utf_8_is_refused_in_words(filled):
 
 
 def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):
-    original = snapshot._missing
+    original = loading._missing
 
     def then_another_writer_comes(store, stored):
         missing = original(store, stored)
@@ -180,7 +181,7 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
         return missing
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshot, "_missing", then_another_writer_comes)
+        patched.setattr(loading, "_missing", then_another_writer_comes)
         assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
     with pytest.raises(SnapshotIncomplete):
         data.load_market()

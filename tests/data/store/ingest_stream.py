@@ -20,11 +20,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from data import snapshot
 from data.errors import BatchRefused, ReplayRefused
 from data.quarantine import replay
 from data.sample.book import holdings
 from data.sample.frames import frames
-from data.snapshot import loading as snapshot
 from data.store.store import Store
 
 SOURCE = "stream"

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 import data
+from data import snapshot
 from data.errors import BatchRefused
 from data.schemas.tables import tables
-from data.snapshot import loading as snapshot
+from data.snapshot.loading import PARTS
 from data.store.store import Store
 from data.store.upserts import plain_columns
 from tests.data.conftest import checksums
@@ -39,7 +40,7 @@ def test_carried_rows_give_the_snapshot_that_validated_ones_give(tmp_path: Path,
 
         assert report == expected
         assert apart.rows(stamped) == whole.rows(stamped)
-        for table in snapshot.PARTS:
+        for table in PARTS:
             assert apart.rows(f"SELECT * FROM {table}") == whole.rows(f"SELECT * FROM {table}"), table
     one, other = (data.load_market(db=tmp_path / f"{name}.sqlite", verify=True) for name in ("whole", "parted"))
     assert one.snapshot == other.snapshot

@@ -144,7 +144,7 @@ def test_the_engine_is_not_given_a_book_whose_rules_it_does_not_know(v2: V2Node,
     with pytest.raises(SnapshotRefused, match=r"AaveV2Ethereum at block 21 is of a protocol that is for reading only"):
         data.load_market(market=BOOK.name)
     assert data.snapshot.available() == []
-    from data.sample.fill import fill
+    from data.sample import fill
 
     fill(200)
     assert data.load_market().snapshot.synthetic  # although AAVE_MARKET names the v2 market

@@ -7,9 +7,8 @@ import json
 import pytest
 
 import risk_core
-from data import load_market
+from data import load_market, results
 from data.errors import NoPrices, NoSnapshot, UnmappedReserve, WarehouseMissing
-from data.results import runs as results
 from data.sample import prices
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store

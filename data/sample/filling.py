@@ -8,16 +8,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
+from data.prices import assets
+from data.sample import frames, prices
 from data.sample.book import book, holdings
+from data.sample.statistics import statistics
 from data.settings import SAMPLE_MARKET, risk_db
+from data.snapshot.loading import newest
+from data.snapshot.saving import save_snapshot
+from data.store.store import Store
 from risk_core import RiskCoreError
-
-if TYPE_CHECKING:
-    from data.store.store import Store
 
 SOURCE = "sample"
 FLOW = "sample"
@@ -38,15 +40,11 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
 
     A sample stored before is replaced; writing the same one again changes nothing. Raises `WarehouseError`.
     """
-    from data.sample import frames
-    from data.snapshot import loading as snapshot
-    from data.store.store import Store
-
     held = holdings(n_accounts, seed)
     with Store.open(db) as store:
         run = store.start_run(FLOW, {"accounts": n_accounts, "seed": seed})
         with _failure_noted(store, run):
-            report = snapshot.save_snapshot(store, SOURCE, frames.frames(held), run)
+            report = save_snapshot(store, SOURCE, frames.frames(held), run)
             n_prices = _write_prices(store, seed, run)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {n_prices:,} "
@@ -61,8 +59,6 @@ def renew_prices(db: Path | str | None = None) -> str:
 
     Prices are those of the sample's own seed. Raises `WarehouseError`.
     """
-    from data.store.store import Store
-
     with Store.open(db) as store:
         made = store.rows(
             "SELECT params FROM fact_run WHERE flow = ? AND state = 'completed' ORDER BY started_at DESC LIMIT 1",
@@ -91,9 +87,6 @@ def _failure_noted(store: Store, run: str) -> Iterator[None]:
 
 def _write_prices(store: Store, seed: int, run: str) -> int:
     """The synthetic series and the map of which reserve follows which; how many prices that were."""
-    from data.prices import assets
-    from data.sample import prices
-
     series = prices.frame(seed)
     store.write_batch(
         SOURCE, f"prices:{seed}", {"dim_prices": series}, run,
@@ -105,10 +98,6 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
 
 def lacks_series(db: Path | str | None = None) -> bool:
     """True for a sample of an older version, without a price series that its reserves follow now."""
-    from data.sample import prices
-    from data.snapshot.loading import newest
-    from data.store.store import Store
-
     if newest(db=db).market != SAMPLE_MARKET:
         return False
     with Store.open(db, readonly=True) as store:
@@ -121,9 +110,6 @@ def is_filled(db: Path | str | None = None) -> bool:
 
     The sample comes in several writes: its snapshot alone says nothing of the prices and the map that belong to it.
     """
-    from data.snapshot.loading import newest
-    from data.store.store import Store
-
     try:
         found = newest(db=db)
     except (WarehouseMissing, NoSnapshot, SnapshotIncomplete):
@@ -149,8 +135,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         if arguments.statistics:
-            from data.sample.statistics import statistics
-
             print("\n".join(statistics(book(arguments.accounts, arguments.seed)).lines()))
         elif arguments.if_empty and is_filled():
             print(renew_prices() if lacks_series() else f"{risk_db()} has a snapshot: nothing to do")

@@ -1,0 +1,22 @@
+"""Names that a package hands on from a module which is only loaded when one of them is asked for.
+
+A reader of stored figures loads `data.store`, `data.results` and others, and must not wait for the library that
+validates what is written (pandera with pandas: 0.6 s of processor time), nor load pandas into the workbench.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def handed_on(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of `package`. `names`: each name that it hands on, and the module that has it."""
+
+    def find(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(names[name]), name)
+
+    return find

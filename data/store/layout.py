@@ -1,0 +1,67 @@
+"""Which layout a warehouse file has, told without the schemas; refuse a file that is newer, damaged or not ours."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sqlite3
+from pathlib import Path
+
+from data.errors import NotAWarehouse, SchemaTooNew
+
+APPLICATION_ID = 0x4C615221
+"""Mark of our files in the SQLite header ("LaR!")."""
+
+SCHEMA_VERSION = 5
+"""Layout of this version of the package (`PRAGMA user_version`)."""
+
+STEPS = ("layout.py", "migrations.py")
+"""Files of this folder that have a part in the layout."""
+
+
+def identify(connection: sqlite3.Connection, path: Path) -> int:
+    """Layout number of an open file; 0 for an empty one. Raises `NotAWarehouse`, `SchemaTooNew`."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        holds = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 3")]
+        if application or version or holds:
+            raise NotAWarehouse(
+                f"{path}: is a database of another program (application id {application}, tables "
+                f"{', '.join(holds) or 'none'}); name another file in RISK_DB"
+            )
+        return 0
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{path}: has layout {version}, this version of the package knows layouts up to {SCHEMA_VERSION}; "
+            "upgrade the package, or name another file in RISK_DB. The file was not touched"
+        )
+    return version
+
+
+@functools.cache
+def definitions_digest() -> str:
+    """SHA-256 of the files that define the layout: equal files make an equal layout.
+
+    What a reader compares: the fingerprint of the layout itself needs pandera, which takes half a second to import.
+    """
+    root = Path(__file__).parents[1]
+    files = [*root.glob("schemas/**/*.py"), *root.glob("marts/views/**/*.sql"), *map(Path(__file__).with_name, STEPS)]
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()
+
+
+def is_current(connection: sqlite3.Connection, version: int) -> bool:
+    """True for a file that has had the layout of the very files of this package."""
+    return version == SCHEMA_VERSION and definitions_digest() in applied(connection)
+
+
+def applied(connection: sqlite3.Connection) -> set[str]:
+    """Every layout the file has had. Tables are only ever added to, so any match means nothing is missing."""
+    try:
+        rows = connection.execute("SELECT fingerprint FROM schema_version").fetchall()
+    except sqlite3.OperationalError:
+        return set()
+    return {row[0] for row in rows}
