@@ -37,6 +37,21 @@ class Contracts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OracleModel:
+    """How the oracle makes a reserve's price; nothing set: a feed of its own. See `risk_core.oracles`.
+
+    `price_cap` in the oracle's unit (USD with 8 decimals); `ratio_cap` in ray, to the price of the asset `ratio_of`;
+    `linked_to` the asset whose price it takes.
+    """
+
+    price_cap: int | None = None
+    ratio_cap: int | None = None
+    ratio_of: str | None = None
+    linked_to: str | None = None
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
     """One reserve; raw integers in the chain's units. `configuration` is the packed word, read by the properties."""
 
@@ -65,6 +80,7 @@ class Reserve:
     payload_sha256: str
     no_price: str = ""
     """Why the oracle has no price, in words; `price` is 0 then. Empty where it has one."""
+    oracle: OracleModel = OracleModel()
 
     def bits(self, first: int, last: int) -> int:
         """Bits `first` to `last` of the configuration word, both included (`ReserveConfiguration.sol`)."""

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flows import settings
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
 from flows.aave import contracts as aave_rpc
+from flows.aave import price_adapters
 from flows.aave import v2 as aave_v2
 from flows.aave.accounts import Account
 from flows.aave.address_book import V2
@@ -60,7 +62,9 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
         return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[],
                         stable=stable)  # fmt: skip
     contracts = aave_rpc.resolve(reader, place.provider, place.chain_id)
-    reserves = aave_rpc.fetch_reserves(reader, contracts)
+    reserves = price_adapters.with_models(
+        reader, aave_rpc.fetch_reserves(reader, contracts), price_adapters.getters(settings.get("AAVE_CAP_GETTERS"))
+    )
     cross_checks.check_indices(reserves, block.time)
     emodes = aave_rpc.fetch_emodes(reader, contracts)
     return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=emodes)

@@ -106,6 +106,8 @@ def _reserve(r: Reserve) -> dict[str, object]:
         "scaled_atoken_supply": str(r.scaled_atoken_supply), "scaled_debt_supply": str(r.scaled_debt_supply),
         "virtual_balance": str(r.virtual_balance), "deficit": str(r.deficit), "price_raw": _text(r.price or None),
         "price_source": r.price_source, "price_description": r.price_description,
+        "price_cap_raw": _text(r.oracle.price_cap), "ratio_cap": _text(r.oracle.ratio_cap),
+        "ratio_of": r.oracle.ratio_of, "linked_to": r.oracle.linked_to, "price_is_fixed": int(r.oracle.fixed),
         "payload_sha256": r.payload_sha256,
     }  # fmt: skip
 

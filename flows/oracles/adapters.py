@@ -1,28 +1,22 @@
 """Where an Aave market takes its prices from, at one block: the oracle's source of every reserve and what it says.
 
-A source is a Chainlink proxy or an adapter around one. Which functions tell an adapter's parameters differs between
-adapters and is no part of the interfaces this project has, so their names are a setting (`AAVE_CAP_GETTERS`).
+A source is a Chainlink proxy or an adapter around one. Which functions tell an adapter's parameters stands in
+`flows.aave.price_adapters`; `AAVE_CAP_GETTERS` names others.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.clients import abis
 from flows.clients.abis import Function
 from flows.clients.block_reader import BlockReader, Call, Failure, calls_for
-from flows.errors import ConfigurationError, SourceRefused
+from flows.errors import SourceRefused
 from flows.oracles.chainlink import AGGREGATOR, DECIMALS, NO_CONTRACT
 from risk_core.units import USD
 
 LATEST_ANSWER = Function("latestAnswer()", ("int256",))
-PARAMETERS = (
-    "ratio", "snapshot_ratio", "snapshot_timestamp", "max_yearly_growth_bps", "price_cap",
-)  # fmt: skip
-"""What `AAVE_CAP_GETTERS` may name. Ratios in their own decimals, the cap in the adapter's, the time in UTC seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +24,7 @@ class OracleSource:
     """The oracle's price of one reserve and its source. None: the source does not answer that function.
 
     `price` in the oracle's unit (USD with 8 decimals); `answer` the source's own, in its `decimals`. They differ where
-    the oracle uses its fallback. `parameters`: what the configured getters answered.
+    the oracle uses its fallback. `parameters`: what the parameters' getters answered.
     """
 
     asset: str
@@ -42,33 +36,6 @@ class OracleSource:
     price: int | None
     aggregator: str
     parameters: Mapping[str, int]
-
-
-def getters(setting: str | None) -> dict[str, Function]:
-    """The view functions of `AAVE_CAP_GETTERS`: a JSON object, parameter to signature without arguments.
-
-    >>> [f.selector for f in getters('{"price_cap": "decimals()"}').values()]
-    ['0x313ce567']
-
-    Raises `ConfigurationError` for another form.
-    """
-    if not setting:
-        return {}
-    try:
-        said = json.loads(setting)
-        if not isinstance(said, dict):
-            raise ValueError
-    except ValueError:
-        raise ConfigurationError(
-            'AAVE_CAP_GETTERS: expected a JSON object such as {"ratio": "name()"}, found other text'
-        ) from None
-    for name, signature in said.items():
-        if name not in PARAMETERS or not re.fullmatch(r"[A-Za-z_$][\w$]*\(\)", str(signature)):
-            raise ConfigurationError(
-                f"AAVE_CAP_GETTERS: expected one of {', '.join(PARAMETERS)} with a signature like name(), "
-                f"found {name!r:.40} with {signature!r:.60}"
-            )
-    return {name: Function(signature, ("uint256",)) for name, signature in said.items()}
 
 
 def oracle_of(reader: BlockReader, provider: str) -> tuple[str, list[str]]:

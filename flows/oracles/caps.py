@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from flows.aave.price_adapters import largest_ratio
 from flows.oracles.adapters import OracleSource
 from flows.oracles.known_feeds import KnownAdapter, same_words
 from risk_core.units import USD
 
-YEAR = 365 * 86_400
 KINDS = ("direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fixed", "composite", "unknown")
 
 
@@ -62,17 +62,6 @@ def kind_of(source: OracleSource, known_feeds: Sequence[str] | set[str], known: 
     return "unknown", "no description" if not words else "description"
 
 
-def max_ratio(snapshot_ratio: int, snapshot_timestamp: int, max_yearly_growth_bps: int, at: int) -> Fraction:
-    """Largest ratio a ratio cap lets through at time `at`, in the ratio's units.
-
-    The contract rounds the growth of a second down, so it allows at most one unit a second less.
-
-    >>> float(max_ratio(10**18, 0, 1000, 365 * 86_400)) / 1e18
-    1.1
-    """
-    return snapshot_ratio * (1 + Fraction(max_yearly_growth_bps, 10_000) * Fraction(at - snapshot_timestamp, YEAR))
-
-
 def cap_of(source: OracleSource, kind: str, known: KnownAdapter | None, at: int) -> Cap:
     """What is known of a source's cap at time `at` (the block's). Sources without a cap give an empty `Cap`."""
     read = source.parameters
@@ -89,7 +78,7 @@ def cap_of(source: OracleSource, kind: str, known: KnownAdapter | None, at: int)
 def _stable_cap(source: OracleSource, read: int | None, deployed: float | None) -> Cap:
     if read is None and deployed is None:
         return Cap(parameters_status="none", parameters={},
-                   note="the cap is not known: AAVE_CAP_GETTERS names no price_cap that it answers")  # fmt: skip
+                   note="the cap is not known: the source answers no getter of it")  # fmt: skip
     on_chain = read is not None and source.decimals is not None
     cap = Fraction(read, 10**source.decimals) if on_chain else Fraction(str(deployed))
     status, parameters = ("chain", {"price_cap": read}) if on_chain else ("deployment", {"price_cap": float(cap)})
@@ -107,10 +96,10 @@ def _stable_cap(source: OracleSource, read: int | None, deployed: float | None) 
 def _ratio_cap(read: Mapping[str, int], known: KnownAdapter | None, at: int) -> Cap:
     terms = ("snapshot_ratio", "snapshot_timestamp", "max_yearly_growth_bps")
     if all(term in read for term in terms):
-        highest = max_ratio(*(read[term] for term in terms), at)
+        highest = largest_ratio(*(read[term] for term in terms), at)
         parameters = {term: read[term] for term in terms}
         if "ratio" not in read:
-            missing = "the uncapped ratio is not known: AAVE_CAP_GETTERS names no ratio that it answers"
+            missing = "the uncapped ratio is not known: the source answers no getter of it"
             return Cap(parameters_status="chain", parameters=parameters, max_ratio=float(highest), note=missing)
         binds = int(read["ratio"] > highest)
         return Cap(parameters_status="chain", parameters=parameters, ratio=read["ratio"], max_ratio=float(highest),
@@ -118,8 +107,8 @@ def _ratio_cap(read: Mapping[str, int], known: KnownAdapter | None, at: int) -> 
     if known is not None and known.snapshot_ratio is not None:
         parameters = {term: getattr(known, term) for term in terms}
         return Cap(
-            parameters_status="deployment", parameters=parameters, max_ratio=float(max_ratio(*parameters.values(), at)),
-            ratio=read.get("ratio"),
+            parameters_status="deployment", parameters=parameters,
+            max_ratio=float(largest_ratio(*parameters.values(), at)), ratio=read.get("ratio"),
             note="stewards move the snapshot: with the deployment's parameters it cannot be told whether the cap binds",
         )  # fmt: skip
     return Cap(

@@ -44,10 +44,10 @@ def collect(arguments: Namespace) -> str:
     from data.prices.settling import settle
     from data.settings import aave_market
     from data.store.store import Store
+    from flows.aave.price_adapters import getters
     from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, get_block
     from flows.clients.json_rpc import JsonRpc, quantity
     from flows.oracles import known_feeds as chainlink_book
-    from flows.oracles.adapters import getters
 
     market = "" if arguments.no_market else arguments.market or aave_market()
     url = node_url(market) if market else settings.require("ETH_RPC_URL", "give the address of a node of the chain")

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.aave.price_adapters import YEAR, getters, largest_ratio
 from flows.clients.block_reader import Block
 from flows.errors import ConfigurationError
 from flows.oracles import caps as oracle_adapters
 from flows.oracles import known_feeds as chainlink_book
 from flows.oracles import rows as oracle_rows
-from flows.oracles.adapters import OracleSource, getters
-from flows.oracles.caps import YEAR, cap_of, kind_of, max_ratio
+from flows.oracles.adapters import OracleSource
+from flows.oracles.caps import cap_of, kind_of
 from flows.oracles.known_feeds import KnownAdapter
 
 MID_2025 = Block(22_600_000, "0x" + "ab" * 32, 1_749_000_000)
@@ -94,11 +95,11 @@ def test_the_cap_of_2026_03_10():
     other=st.integers(0, 5 * YEAR),
 )  # fmt: skip
 def test_the_largest_ratio_is_the_contracts_to_a_unit_a_second_and_grows(snapshot, bps, seconds, other):
-    highest = max_ratio(snapshot, 0, bps, seconds)
+    highest = largest_ratio(snapshot, 0, bps, seconds)
     contract = snapshot + snapshot * bps // 10_000 // YEAR * seconds
 
     assert contract <= highest <= contract + seconds + 1
-    assert (other >= seconds) <= (max_ratio(snapshot, 0, bps, other) >= highest)
+    assert (other >= seconds) <= (largest_ratio(snapshot, 0, bps, other) >= highest)
 
 
 @pytest.mark.parametrize(
