@@ -120,6 +120,8 @@ def models(reserves: Sequence[Reserve], answers: Mapping[str, Answers], at: int)
 
 def _model(i: int, reserves: Sequence[Reserve], said: Sequence[Answers], at: int) -> OracleModel:
     reserve, own = reserves[i], said[i]
+    if not reserve.price:
+        return OracleModel()
     leader = _followed(i, reserves, said)
     if leader is not None:
         return OracleModel(linked_to=leader)
@@ -127,7 +129,7 @@ def _model(i: int, reserves: Sequence[Reserve], said: Sequence[Answers], at: int
         cap = int(own["price_cap"]) * USD // 10 ** int(own["decimals"]) if "decimals" in own else 0
         return OracleModel(price_cap=cap) if reserve.price <= cap < MOST else OracleModel()
     if "snapshot_ratio" in own and "base" in own:
-        base = next((r for r in reserves if r.price_source == own["base"] and r is not reserve), None)
+        base = next((r for r in reserves if r.price and r.price_source == own["base"] and r is not reserve), None)
         if base is None:
             return OracleModel()
         cap = _ratio_cap(own, at)
@@ -163,13 +165,13 @@ def _followed(i: int, reserves: Sequence[Reserve], said: Sequence[Answers]) -> s
     if "snapshot_ratio" in own:
         return None
     if "principal_token" in own:
-        return next((other.asset for other in reserves if other.price_source == own.get("underlying")), None)
+        return next((r.asset for r in reserves if r.price and r.price_source == own.get("underlying")), None)
     if _names_itself(reserve):
         return None
     feeds = {reserve.price_source, own.get("underlying")} - {None}
     for other, theirs in zip(reserves, said, strict=True):
         shared = other.price_source in feeds or theirs.get("underlying") in feeds
-        if shared and _names_itself(other) and other.symbol.casefold() in _words(reserve):
+        if shared and other.price and _names_itself(other) and other.symbol.casefold() in _words(reserve):
             return other.asset
     return None
 

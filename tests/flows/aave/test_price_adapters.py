@@ -96,6 +96,15 @@ def test_a_discounted_token_follows_the_price_that_it_discounts():
     assert one(token, says | {"underlying": USDT_FEED}, USDT, USDT=USDT_SAYS) == OracleModel()
 
 
+def test_a_dead_feed_has_no_model_and_is_none():
+    dead, usde = replace(USDT, price=0), reserve("USDe", 1_00025887, USDE_SOURCE, "Capped USDT/USD")
+    says = {"price_cap": 1_04000000, "decimals": 8, "underlying": USDT_FEED}
+    assert one(dead, USDT_SAYS) == OracleModel()
+    assert one(usde, says, dead, USDT=USDT_SAYS) == OracleModel(price_cap=1_04000000)
+    item = reserve("wstETH", 2_200 * 10**8, WSTETH_SOURCE)
+    assert one(item, {"snapshot_ratio": 10**18, "base": ETH_FEED}, replace(WETH, price=0)) == OracleModel()
+
+
 def test_a_constant_is_told_by_its_function_and_its_words():
     item = reserve("mUSD", 10**8, OTHER, "Fixed mUSD/USD")
     assert one(item, {"constant": 10**8}) == OracleModel(fixed=True)
