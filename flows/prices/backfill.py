@@ -103,7 +103,9 @@ class Backfill:
             last = before
             for page in self.binance.pages(symbol, interval, first, stop, after=before, allow_gaps=allow_gaps):
                 last = page[-1].open_time // 1000
-                self._take(symbol, interval, page, _key(symbol, interval, allow_gaps), (first, last + step))
+                # Off the grid the next bar may open any time later: no more is known than that this one was read.
+                known = page[-1].next_open(step * 1000) // 1000 if last % step == 0 else last + 1
+                self._take(symbol, interval, page, _key(symbol, interval, allow_gaps), (first, max(known, last + 1)))
                 self.page_done()
             if after is not None and last is not None and after - last != step and not allow_gaps:
                 raise MalformedAnswer(

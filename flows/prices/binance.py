@@ -87,8 +87,9 @@ class Binance:
 
         `start`, `end`: UTC seconds. `after`: opening time of the bar before `start` that is known already; the first
         one found must follow it. A bar whose close time is not yet past is left out. The bars begin later than
-        `start` for a younger listing, and never have a hole: `MalformedAnswer` names the first gap, repetition or
-        disorder, unless `allow_gaps` lets holes pass. Raises `UnknownSymbol`, `SourceUnavailable`.
+        `start` for a younger listing, never have a hole and never leave the grid: `MalformedAnswer` names the
+        first gap, bar off the grid, repetition or disorder; `allow_gaps` lets the first two pass. Raises
+        `UnknownSymbol`, `SourceUnavailable`.
         """
         step = shapes.milliseconds(interval)
         wanted = range(start * 1000, end * 1000)
@@ -102,9 +103,9 @@ class Binance:
             finished = [bar for bar in page if bar.open_time in wanted and bar.close_time < now]
             if finished:
                 yield finished
-            if not page or page[-1].open_time + step >= min(now, wanted.stop):
+            if not page or page[-1].next_open(step) >= min(now, wanted.stop):
                 return
-            at = page[-1].open_time + step
+            at = page[-1].next_open(step)
 
     def klines(self, symbol: str, interval: str, start: int, end: int, *, allow_gaps: bool = False) -> list[Kline]:
         """All bars of `pages` in one list."""

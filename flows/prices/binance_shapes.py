@@ -27,7 +27,11 @@ COLUMNS = (
 
 
 class Kline(NamedTuple):
-    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received, unjudged."""
+    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received, unjudged.
+
+    After a halt of the exchange bars may open off the grid (on 2018-02-09 at 09:28:14.789), last as long as others, and
+    end early where the grid is taken up again.
+    """
 
     open_time: int
     open: str
@@ -43,6 +47,11 @@ class Kline(NamedTuple):
     ignored: str
     payload_sha256: str
     """Of the answer that held the bar, as received."""
+
+    def next_open(self, step: int) -> int:
+        """First millisecond at which the next bar may open: after a whole bar on the grid, the end of its `step` ms."""
+        whole = self.open_time % step == 0 and self.close_time + 1 == self.open_time + step
+        return self.open_time + (step if whole else 1)
 
 
 class Tickers(NamedTuple):
@@ -89,7 +98,7 @@ def _kline(source: object, symbol: str, number: int, row: Any, digest: str) -> K
         if not isinstance(getattr(bar, name), int) or isinstance(getattr(bar, name), bool):
             raise refuse(f"has a {name} that is not an integer")
     # 1e14 ms is the year 5138; the bulk files switched to microseconds, this interface sends them only on request.
-    if not 0 < bar.open_time < 10**14 or bar.open_time % 1000:
+    if not 0 < bar.open_time < 10**14:
         raise refuse("has an open_time that is not a whole second in UTC milliseconds")
     if bar.close_time <= bar.open_time:
         raise refuse("closes before it opens")
@@ -100,25 +109,37 @@ def _kline(source: object, symbol: str, number: int, row: Any, digest: str) -> K
 
 
 def check_order(source: object, symbol: str, interval: str, opens: Sequence[int], allow_gaps: bool) -> None:
-    """Each opening time (UTC ms) follows the one before by one bar; `allow_gaps` lets whole bars be missing."""
+    """Opening times (UTC ms) stand on the grid of the bars and follow each other by one bar.
+
+    `allow_gaps` lets bars be missing, and bars off the grid pass as they are: the exchange makes both when it halts.
+    Order is never given up. Raises `MalformedAnswer` with the cause.
+    """
     step = milliseconds(interval)
+    refused = f"{source}: {interval} klines of {symbol}"
     for before, after in pairwise(opens):
-        moved = after - before
-        if moved == step or (allow_gaps and moved > step and moved % step == 0):
-            continue
-        where = f"{utc(before)} and {utc(after)}"
-        if moved == 0:
-            what = f"repeat the bar of {utc(after)}"
-        elif moved < 0:
-            what = f"are out of order: {utc(after)} follows {utc(before)}"
-        elif moved % step:
-            what = f"have bars {moved / 1000:,.0f} s apart, between {where}"
-        else:
-            what = f"have a gap of {moved // step - 1} bars between {where}"
-        advice = (
-            "choose another window, or --allow-gaps if the pair was really halted then" if moved > step else "run again"
-        )
-        raise MalformedAnswer(f"{source}: {interval} klines of {symbol} {what}. Nothing was written; {advice}")
+        if after == before:
+            raise MalformedAnswer(f"{refused} repeat the bar of {utc(after)}. Nothing was written; run again")
+        if after < before:
+            raise MalformedAnswer(
+                f"{refused} are out of order: {utc(after)} follows {utc(before)}. Nothing was written; run again"
+            )
+    if allow_gaps:
+        return
+    advice = "Nothing was written; choose another window, or --allow-gaps"
+    for number, after in enumerate(opens):
+        before = opens[number - 1] if number else None
+        if off := after % step:
+            apart = f" have bars {(after - before) / 1000:,.0f} s apart:" if before is not None else ""
+            whole = "" if after % 1000 == 0 else ", not a whole second"
+            raise MalformedAnswer(
+                f"{refused}{apart} the bar of {utc(after)} opens {off / 1000:,.10g} s after a full bar (open_time "
+                f"{after}{whole}), as after a halt of the exchange. {advice} to take such bars as they are"
+            )
+        if before is not None and after - before != step:
+            raise MalformedAnswer(
+                f"{refused} have a gap of {(after - before) // step - 1} bars between {utc(before)} and {utc(after)}. "
+                f"{advice} if the pair was really halted then"
+            )
 
 
 def tickers(source: object, symbols: Sequence[str], body: Any) -> dict[str, str]:

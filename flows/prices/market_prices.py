@@ -243,7 +243,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum",
     )  # fmt: skip
     parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
-    parser.add_argument("--allow-gaps", action="store_true", help="let holes in a series pass (the pair was halted)")
+    parser.add_argument("--allow-gaps", action="store_true", help="let holes and bars off the grid pass (after a halt)")
     parser.add_argument("--again", action="store_true", help="read bars again that are stored already")
     parser.add_argument("--latest", action="store_true", help="store the last traded price of each series too")
     parser.add_argument("--exchange-info", action="store_true", help="store what Binance says of each pair too")

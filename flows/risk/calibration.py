@@ -259,7 +259,11 @@ def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
     # On the full grid first: a return over a hole would be taken for one hour's move.
     if len(prices) < 2:
         return prices.iloc[:0]
-    grid = range(int(prices.index.min()), int(prices.index.max()) + 1, HOUR)
+    # The grid is that of most prices: after a halt of the exchange some bars stood off it.
+    place = prices.index.to_numpy() % HOUR
+    values, counts = np.unique(place, return_counts=True)
+    on = prices.index[place == values[counts.argmax()]]
+    grid = range(int(on.min()), int(on.max()) + 1, HOUR)
     return np.log(prices.reindex(grid)).diff().dropna()
 
 

@@ -37,7 +37,7 @@ candle AS (
   FROM touched AS t
   JOIN raw_binance_klines AS k ON k.symbol = t.symbol AND k.interval = t.interval AND k.open_time = t.open_time
   LEFT JOIN raw_binance_klines AS p
-    ON p.symbol = 'USDCUSDT' AND p.interval = k.interval AND p.open_time = k.open_time
+    ON p.symbol = 'USDCUSDT' AND p.interval = k.interval AND p.open_time = k.open_time AND p.close_time = k.close_time
     AND NOT EXISTS (
       SELECT 1 FROM raw_binance_klines AS newer
       WHERE newer.symbol = p.symbol AND newer.interval = p.interval AND newer.open_time = p.open_time

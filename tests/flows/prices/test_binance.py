@@ -154,6 +154,49 @@ def test_a_known_halt_can_be_let_through(binance, httpserver):
     assert len(binance.klines("ETHUSDT", "1h", NOON - 9 * HOUR, NOON, allow_gaps=True)) == 7
 
 
+FEBRUARY = (1_518_048_000_000, 1_518_168_494_789, 1_518_319_694_789, 1_518_321_600_000)
+"""Opening times as reported of BTCUSDT in February 2018 (binance-public-data, issue 77): the last bar before the halt,
+the first after it, the last off the grid, and the first on it again."""
+
+
+def february() -> list[list]:
+    halt, back, last_off, again = FEBRUARY
+    opens = [halt - HOUR * 1000, halt, *range(back, last_off + 1, HOUR * 1000), again, again + HOUR * 1000]
+    ends = {halt: 1_518_049_694_788, last_off: 1_518_321_600_999}
+    return [[at, *kline(NOON)[1:6], ends.get(at, at + HOUR * 1000 - 1), *kline(NOON)[7:]] for at in opens]
+
+
+def test_bars_off_the_grid_say_their_cause_and_are_taken_as_they_are_where_that_is_allowed(binance, httpserver):
+    bars = february()
+    assert len(bars) == 47
+    serve(httpserver, bars)
+    first, end = FEBRUARY[0] // 1000 - HOUR, FEBRUARY[3] // 1000 + 2 * HOUR
+
+    with pytest.raises(MalformedAnswer, match=r"120,495 s apart: the bar of 2018-02-09 09:28 UTC opens 1,694\.789 s"):
+        binance.klines("BTCUSDT", "1h", first, end)
+    taken = binance.klines("BTCUSDT", "1h", first, end, allow_gaps=True)
+
+    assert [bar.open_time for bar in taken] == [bar[0] for bar in bars]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 44, 45])
+def test_no_bar_off_the_grid_is_lost_between_two_pages(binance, httpserver, page):
+    bars = february()
+    httpserver.expect_request("/api/v3/klines").respond_with_handler(
+        lambda request: Response(json.dumps([bar for bar in bars if bar[0] >= int(request.args["startTime"])][:page]))
+    )
+    found = binance.klines("BTCUSDT", "1h", FEBRUARY[0] // 1000, FEBRUARY[3] // 1000 + HOUR, allow_gaps=True)
+    assert [bar.open_time for bar in found] == [bar[0] for bar in bars[1:-1]]
+
+
+@pytest.mark.parametrize("allow_gaps", [False, True])
+def test_order_is_never_given_up(binance, httpserver, allow_gaps):
+    bars = february()
+    httpserver.expect_request("/api/v3/klines").respond_with_json([*bars[:5], bars[3]])
+    with pytest.raises(MalformedAnswer, match="out of order"):
+        binance.klines("BTCUSDT", "1h", FEBRUARY[0] // 1000, FEBRUARY[3] // 1000, allow_gaps=allow_gaps)
+
+
 def altered(position: int, value: object) -> list:
     bar = kline(NOON - HOUR)
     bar[position] = value

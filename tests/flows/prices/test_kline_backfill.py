@@ -117,6 +117,37 @@ def test_what_sql_makes_of_the_raw_candles_is_what_is_served(binance):
     assert {row[6] for row in served} == {"USDT", "USDC"}
 
 
+def test_bars_off_the_grid_are_stored_at_their_own_ends_and_a_run_goes_on_among_them(binance):
+    """A halt as in February 2018: back at half past, and on the grid again two days later."""
+
+    def moved(symbol, page):
+        off = [[bar[0] + 1_694_789, *bar[1:6], bar[6] + 1_694_789, *bar[7:]] for bar in page]
+        halt = range(JANUARY + DAY, JANUARY + 2 * DAY)
+        during = range(JANUARY + 2 * DAY, JANUARY + 3 * DAY)
+        return [new if old[0] // 1000 in during else old for old, new in zip(page, off, strict=True)
+                if old[0] // 1000 not in halt]  # fmt: skip
+
+    binance.alter = moved
+    window = ("--from", "2026-01-01", "--until", "2026-01-05")
+    with pytest.raises(MalformedAnswer, match=r"opens 1,694.789 s after a full bar .* --allow-gaps to take such bars"):
+        run(*window)
+    assert rows("SELECT count(*) FROM raw_binance_klines") == [(0,)]
+
+    run("--from", "2026-01-01", "--until", "2026-01-03T12:00", "--allow-gaps")
+    run("--from", "2026-01-01", "--until", "2026-01-04", "--allow-gaps")
+    run(*window, "--allow-gaps")
+
+    found = [row[0] - JANUARY for row in rows("SELECT ts FROM dim_prices WHERE symbol = 'ETHUSDT' ORDER BY ts")]
+    whole = [HOUR * (1 + hour) for hour in range(24)]
+    assert found == [*whole, *(2 * DAY + at + 1_695 for at in whole), *(3 * DAY + at for at in whole)]
+    assert rows("SELECT symbol, ts, price_usd FROM dim_prices ORDER BY 1, 2") == rows(
+        "SELECT symbol, ts, price_usd FROM stg_prices ORDER BY 1, 2"
+    )
+    asked = binance.requests
+    assert "0 bars read" in run(*window, "--allow-gaps")
+    assert binance.requests == asked
+
+
 def test_candles_are_kept_as_received(binance):
     run("--from", "2026-01-01", "--until", "2026-01-02")
     assert rows(

@@ -85,6 +85,17 @@ def test_ratio_reserves_follow_their_base_and_fixed_ones_follow_nothing(market, 
     assert factor.tolist() == [0, 0, 1, -1]
 
 
+def test_prices_off_the_hourly_grid_are_a_hole_and_not_the_end_of_all_others(market, mapping):
+    prices = history(30)
+    moved = prices.set_axis([at + 1_695 * (100 <= n < 142) for n, at in enumerate(prices.index)])
+    first_off = prices.set_axis([at + 1_695 * (n < 42) for n, at in enumerate(prices.index)])
+
+    for odd, left in ((moved, 720 - 43), (first_off, 720 - 42)):
+        found = calibration_of(market, mapping, odd)
+        assert found.row("Test")["n_returns"] == left
+    assert calibration_of(market, mapping, prices).row("Test")["n_returns"] == 720
+
+
 def test_two_factors_on_one_series_are_refused_and_reserves_of_one_factor_are_not(market, mapping):
     """One ratio for two pegs: they could never part."""
     shared = mapping.assign(series=["ETHUSDT", "ETHUSDT", "ETHUSDT", ""])
