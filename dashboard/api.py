@@ -6,10 +6,12 @@ import logging
 import math
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
+import risk_core as rc
 from dashboard.market.book import Estimate
 from dashboard.market.warehouse import Source, Status, Unavailable
+from dashboard.pages import PAGES
 from dashboard.pages.overview.answers import position
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,26 @@ def register(server: Flask, source: Source) -> None:
             log.exception("the summary failed")
             return jsonify(error="The figures cannot be shown", detail=f"{type(error).__name__}: {error}"), 503
 
+    figures = {name: answer for page in PAGES for name, answer in page.figures.items()}
+
+    @server.get("/api/v1/<path:name>")
+    def show_figure(name: str) -> tuple[Response, int]:
+        if name not in figures:
+            return unknown(f"v1/{name}")
+        try:
+            return jsonify(finite(figures[name](source, request.args))), 200
+        except rc.InputError as wrong:
+            return jsonify(error="the query cannot be answered", detail=str(wrong)), 400
+        except Unavailable as missing:
+            return jsonify(error=missing.title, detail=missing.text, command=missing.command or None), 503
+        except Exception as error:
+            log.exception("the figure %s failed", name)
+            return jsonify(error="The figures cannot be shown", detail=f"{type(error).__name__}: {error}"), 503
+
     @server.route("/api/<path:rest>")
     def unknown(rest: str) -> tuple[Response, int]:
-        return jsonify(error="not found", path=f"/api/{rest}", known=["/api/v1/summary"]), 404
+        return jsonify(
+            error="not found",
+            path=f"/api/{rest}",
+            known=["/api/v1/summary", *(f"/api/v1/{name}" for name in sorted(figures))],
+        ), 404

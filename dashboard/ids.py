@@ -57,6 +57,18 @@ SIMULATION_CLOCK = "simulation-clock"
 READER = "reader"
 """Store with a name of this open page, so that its newest question replaces the one before."""
 
+MARKET_ASSET = "market-asset"
+MARKET_METHOD = "market-method"
+MARKET_LEVEL = "market-level"
+MARKET_LOSSES = "market-losses"
+MARKET_METHODS = "market-methods"
+MARKET_VERDICT = "market-verdict"
+MARKET_PASSPORT = "market-passport"
+MARKET_IL = "market-il"
+MARKET_RANGE = "market-range"
+MARKET_RANGE_SAYS = "market-range-says"
+MARKET_VOLATILITY = "market-volatility"
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

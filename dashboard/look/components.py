@@ -27,10 +27,10 @@ def pill(severity: str, text: str, title: str = "") -> html.Span:
     return html.Span(marked(text), className=f"sev {severity}", title=marked(title) or None)
 
 
-def passport(text: str, source: str = "/api/v1/summary") -> dbc.CardFooter:
+def passport(text: Children, source: str = "/api/v1/summary") -> dbc.CardFooter:
     """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
-    text = marked(text)
-    parts: list[Children] = [html.Span(text, className="txt", title=text)]
+    words = marked(text) if isinstance(text, str) else None
+    parts: list[Children] = [html.Span(words if words is not None else text, className="txt", title=words)]
     if source:
         parts.append(
             html.A(
@@ -47,7 +47,7 @@ def passport(text: str, source: str = "/api/v1/summary") -> dbc.CardFooter:
 def card(
     title: str,
     body: Children,
-    footer: str = "",
+    footer: Children = "",
     sub: Children = "",
     right: Children = None,
     flush: bool = False,
@@ -58,7 +58,7 @@ def card(
     if right is not None:
         head += [html.Span(className="sp"), right]
     parts: list[Children] = [dbc.CardHeader(head), dbc.CardBody(body, className="flush scrollx" if flush else "")]
-    if footer:
+    if footer != "":  # not by its truth: an empty span is filled by a callback, and counts its children as length
         parts.append(passport(footer, source))
     return dbc.Card(parts)
 
@@ -220,6 +220,15 @@ def compare(
         ],
         className="cmp",
     )
+
+
+def segmented(component_id: str, options: Sequence[tuple[str, str]], value: str, says: str) -> html.Div:
+    """A choice of a few, all in sight: (text, value) of each."""
+    choice = dbc.RadioItems(
+        options=[{"label": text, "value": key} for text, key in options], value=value, id=component_id,
+        className="seg", inputClassName="btn-check", labelClassName="ctl", labelCheckedClassName="on",
+    )  # fmt: skip
+    return html.Div(choice, role="group", **{"aria-label": says})
 
 
 def address(text: str) -> html.Span:

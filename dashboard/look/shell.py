@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -55,7 +55,8 @@ class Page:
 
     build: content from a source and the address' query. outline: the same without data, with every component that a
     callback names, so that Dash checks the callbacks when the workbench starts. register: adds the callbacks to an
-    app that shows a source.
+    app that shows a source. figures: what its charts show as JSON, by the address below `/api/v1/`, each a function of
+    the source and the query that raises `InputError` for a query it cannot answer.
     """
 
     path: str
@@ -66,6 +67,7 @@ class Page:
     build: Callable[[Any, str], Any]
     outline: Callable[[], Any] = html.Div
     register: Callable[[Any, Any], None] = lambda app, source: None
+    figures: Mapping[str, Callable[[Any, Mapping[str, str]], dict[str, Any]]] = field(default_factory=dict)
 
 
 def shell() -> html.Div:

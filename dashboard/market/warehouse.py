@@ -24,6 +24,8 @@ import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
 from dashboard.market.drivers import AssetMap
+from dashboard.market.series import Closes, known_series, load_closes
+from data.prices.assets import COLUMNS, mapped_reserves
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,12 @@ class Source(Protocol):
     def run(self, snapshot: rc.Snapshot) -> Run | None:
         """The newest stored run on a snapshot, None before the first."""
 
+    def series(self) -> tuple[str, ...]:
+        """Names of the price series that are served, none without prices. Raises `Unavailable`."""
+
+    def closes(self, symbol: str, step: int) -> Closes:
+        """Prices of a series every `step` seconds. Raises `Unavailable`."""
+
 
 class Warehouse:
     """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
@@ -151,6 +159,17 @@ class Warehouse:
                     while len(self._runs) > KEPT:
                         self._runs.popitem(last=False)
                 return self._runs[stored.run_id]
+
+    def series(self) -> tuple[str, ...]:
+        with translated("The prices cannot be shown"):
+            try:
+                return known_series(synthetic=self.status().synthetic, path=self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No snapshot yet", str(error), FILL) from error
+
+    def closes(self, symbol: str, step: int) -> Closes:
+        with translated("The prices cannot be shown"):
+            return load_closes(symbol, step, synthetic=self.status().synthetic, path=self._path)
 
     def _load(self, wanted: str) -> Book:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dashboard.pages.about import page as about
+from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
 from dashboard.pages.what_if import page as what_if
 
 PAGES = (
     overview.PAGE,
     what_if.PAGE,
+    market_risk.PAGE,
     about.PAGE,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.drivers import AssetMap
+from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
+from data.sample.fill import fill
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
@@ -123,6 +126,26 @@ class MemorySource:
 
     def run(self, snapshot: rc.Snapshot) -> Run | None:
         return self._run
+
+    def series(self) -> tuple[str, ...]:
+        return ("ETHUSDT",) if self._book is not None else ()
+
+    def closes(self, symbol: str, step: int) -> Closes:
+        """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
+        steps = 200 * 86_400 // step
+        signs = np.where(np.random.default_rng(1).random(steps) < 0.5, -1, 1)
+        price = 2000 * np.exp(np.cumsum(0.03 * np.sqrt(step / 86_400) * signs))
+        return Closes(
+            symbol=symbol, step=step, ts=np.arange(steps) * step, price=price, source="memory", synthetic=True
+        )
+
+
+@pytest.fixture(scope="session")
+def sample_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with a sample of 300 accounts; tests that change it copy it first."""
+    path = tmp_path_factory.mktemp("sample") / "risk.sqlite"
+    fill(300, 7, db=path)
+    return path
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""Price series as pages use them: plain arrays at even steps, and whose they are.
+
+No pandas here, for the reason told in `dashboard.market.warehouse`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import data
+
+DAY, HOUR = 86_400, 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closes:
+    """Prices in USD at even steps. ts (n,): UTC seconds, multiples of `step`, rising, perhaps with gaps; price (n,)."""
+
+    symbol: str
+    step: int
+    ts: np.ndarray
+    price: np.ndarray
+    source: str
+    synthetic: bool
+
+    @property
+    def gaps(self) -> int:
+        """How many steps between the first and the last price have none."""
+        return int((self.ts[-1] - self.ts[0]) // self.step + 1 - len(self.ts)) if len(self.ts) else 0
+
+    def whole(self) -> Closes:
+        """The newest stretch without a gap."""
+        breaks = np.flatnonzero(np.diff(self.ts) != self.step)
+        first = int(breaks[-1]) + 1 if len(breaks) else 0
+        return Closes(
+            symbol=self.symbol, step=self.step, ts=self.ts[first:], price=self.price[first:], source=self.source,
+            synthetic=self.synthetic,
+        )  # fmt: skip
+
+    def returns(self) -> np.ndarray:
+        """Simple returns, (n - 1,); the stretch has to be whole."""
+        return self.price[1:] / self.price[:-1] - 1
+
+
+def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | None) -> Closes:
+    """Served prices of a series whose time is a multiple of `step` seconds; none gives arrays of length 0."""
+    source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
+    sql = (
+        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
+        "AND ts % ? = 0 ORDER BY ts"
+    )
+    with data.store.Store.open(path, readonly=True) as store:
+        rows = store.rows(sql, (symbol, int(synthetic), source, step))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return Closes(
+        symbol=symbol, step=step, ts=table[:, 0].astype(np.int64), price=table[:, 1], source=source,
+        synthetic=synthetic,
+    )  # fmt: skip
+
+
+def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]:
+    """Names of the served series, in alphabetical order, ETH and BTC first."""
+    source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
+    with data.store.Store.open(path, readonly=True) as store:
+        rows = store.rows(
+            "SELECT DISTINCT symbol FROM dim_prices WHERE interval = '1h' AND is_synthetic = ? AND source = ?",
+            (int(synthetic), source),
+        )
+    first = ("ETHUSDT", "BTCUSDT")
+    return tuple(
+        sorted((str(row[0]) for row in rows), key=lambda s: (s not in first, first.index(s) if s in first else 0, s))
+    )

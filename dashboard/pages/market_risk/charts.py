@@ -1,0 +1,153 @@
+"""Charts of the Market page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dashboard.look import formatting as fmt
+from dashboard.look import theme as themes
+from dashboard.look.axes import STANDOFF, Figure, label, layout, spread
+from dashboard.pages.market_risk.answers import Curve, Method, Rolling, Volatility
+
+
+def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
+    """The result of each day as bars; below them what was forecast the day before, and where that did not hold."""
+    c = themes.colours(theme)
+    days = [_day(t) for t in answer.ts]
+    shown = np.isfinite(method.var)
+    first = int(np.argmax(shown)) if shown.any() else 0
+    ahead = [*days[first:], _day(int(answer.ts[-1]) + 86_400)]  # the last forecast is for the day to come
+    size = float(np.nanmax(np.abs(np.concatenate([answer.result_usd[first:], method.shortfall[first:]])), initial=1.0))
+    data = [
+        {
+            "type": "bar", "x": days[first:], "y": answer.result_usd[first:].tolist(), "name": "result of the day",
+            "marker": {"color": c["cat-other"]},
+            "customdata": [fmt.money_change(v) for v in answer.result_usd[first:]],
+            "hovertemplate": "result <b>%{customdata}</b><extra></extra>",
+        },
+        _line(ahead, -np.append(method.shortfall[first:], method.today_shortfall), "shortfall", c["text"], 1.25),
+        _line(ahead, -np.append(method.var[first:], method.today), "value-at-risk", c["scenario"], 2.0),
+        {
+            "type": "scatter", "mode": "markers", "name": "exception",
+            "x": [day for day, over in zip(days, method.exceeded, strict=True) if over],
+            "y": answer.result_usd[method.exceeded].tolist(), "hoverinfo": "skip",
+            "marker": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": c["crit"]}},
+        },
+    ]  # fmt: skip
+    ends = [-method.today, -method.today_shortfall]
+    places = spread([(v + size) / (2 * size) for v in ends[::-1]], 0.12)[::-1]
+    notes = [
+        label(
+            f"<b>{name}</b><br>{fmt.money_change(end)}", 1.0, place * 2 * size - size, c["text-2"], xref="paper",
+            xanchor="left", yanchor="middle", xshift=8, align="left",
+        )
+        for name, end, place in zip(("VaR", "ES"), ends, places, strict=True)
+    ]  # fmt: skip
+    step = _round_step(size)
+    ticks = [i * step for i in range(-int(size // step), int(size // step) + 1)]
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 300, bargap=0.25, annotations=notes, margin={"l": 56, "r": 76, "t": 8, "b": 26},
+            xaxis={"type": "date", "fixedrange": True, "nticks": 6, **STANDOFF},
+            yaxis={
+                "range": [-size * 1.06, size * 1.06], "tickvals": ticks,
+                "ticktext": ["0" if t == 0 else fmt.money_change(t) for t in ticks], "fixedrange": True, **STANDOFF,
+            },
+        ),
+    }  # fmt: skip
+
+
+def impermanent(curve: Curve, theme: str | None) -> Figure:
+    """Loss against holding by price move; the range is the tinted band."""
+    c = themes.colours(theme)
+    floor = -0.3
+    moves = (curve.moves * 100).tolist()
+    lines = (("constant product (v2)", curve.constant_product, c["text-2"], "dash"),
+             ("this range (v3)", curve.concentrated, c["scenario"], "solid"))  # fmt: skip
+    data = [
+        {
+            "type": "scatter", "mode": "lines", "x": moves, "y": (values * 100).tolist(), "name": name,
+            "line": {"color": colour, "dash": dash, "width": 2},
+            "hovertemplate": f"{name} <b>%{{y:.2f}} %</b><extra></extra>",
+        }
+        for name, values, colour, dash in lines
+    ]  # fmt: skip
+    edges = [curve.low * 100, curve.high * 100]
+    shapes = [
+        {"type": "rect", "x0": edges[0], "x1": edges[1], "y0": 0, "y1": 1, "yref": "paper", "fillcolor": c["band"],
+         "line": {"width": 0}, "layer": "below"},
+        {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper",
+         "line": {"color": c["text-3"], "width": 1, "dash": "3px,3px"}},
+    ]  # fmt: skip
+    ticks = [-50, -25, 0, 25, 50]
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 260, shapes=shapes, margin={"l": 52, "r": 14, "t": 10, "b": 28},
+            xaxis={
+                "range": [-50, 50], "tickvals": ticks, "fixedrange": True, **STANDOFF,
+                "ticktext": ["now" if t == 0 else fmt.move(t / 100) for t in ticks],
+                "unifiedhovertitle": {"text": "price %{x:+.1f} %"},
+            },
+            yaxis={
+                "range": [floor * 100, 1], "tickvals": [0, -10, -20, -30], "fixedrange": True, **STANDOFF,
+                "ticktext": ["0", *(fmt.move(-t / 100) for t in (10, 20, 30))],
+            },
+        ),
+    }  # fmt: skip
+
+
+def restlessness(answer: Volatility, theme: str | None) -> Figure:
+    """Annualised volatility by horizon, with the interval that the length of the history allows."""
+    c = themes.colours(theme)
+    x = list(range(len(answer.hours)))
+    per_cent = answer.whole * 100
+    data = [
+        {"type": "scatter", "mode": "lines", "x": x + x[::-1], "y": [*(answer.high * 100), *(answer.low * 100)[::-1]],
+         "fill": "toself", "fillcolor": c["band"], "line": {"width": 0}, "hoverinfo": "skip", "name": "95 % interval"},
+        {"type": "scatter", "mode": "lines", "x": x, "y": per_cent.tolist(), "name": f"{answer.days} days",
+         "line": {"color": c["scenario"], "width": 2},
+         "hovertemplate": f"{answer.days} days <b>%{{y:.0f}} %</b><extra></extra>"},
+        {"type": "scatter", "mode": "markers", "x": x[: len(answer.recent)], "y": (answer.recent * 100).tolist(),
+         "name": "last 30 days", "marker": {"size": 7, "color": c["text"]},
+         "hovertemplate": "last 30 days <b>%{y:.0f} %</b><extra></extra>"},
+    ]  # fmt: skip
+    top = float(max((answer.high * 100).max(), (answer.recent * 100).max(initial=0.0))) * 1.08
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 260, margin={"l": 52, "r": 14, "t": 10, "b": 28},
+            xaxis={
+                "tickvals": x, "ticktext": [fmt.hours(float(h)) for h in answer.hours], "fixedrange": True, **STANDOFF,
+            },
+            yaxis={"range": [0, top], "ticksuffix": "\u202f%", "nticks": 5, "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+def nothing(theme: str | None, height: int, says: str = "") -> Figure:
+    """An empty chart with the reason in it."""
+    c = themes.colours(theme)
+    notes = [label(says, 0.5, 0.5, c["text-3"], xref="paper", yref="paper")] if says else []
+    hidden = {"visible": False, "fixedrange": True}
+    return {"data": [], "layout": layout(theme, height, annotations=notes, xaxis=hidden, yaxis=hidden)}
+
+
+def _line(x: list[str], y: np.ndarray, name: str, colour: str, width: float) -> dict:
+    return {
+        "type": "scatter", "mode": "lines", "x": x, "name": name,
+        "y": [v if np.isfinite(v) else None for v in y.tolist()],
+        "line": {"color": colour, "width": width}, "customdata": [fmt.money_change(v) for v in y],
+        "hovertemplate": f"{name} <b>%{{customdata}}</b><extra></extra>",
+    }  # fmt: skip
+
+
+def _day(seconds: int) -> str:
+    return str(np.datetime64(int(seconds), "s"))[:10]
+
+
+def _round_step(size: float) -> float:
+    raw = size / 2
+    power = 10.0 ** np.floor(np.log10(raw))
+    return float(max(m * power for m in (1, 2, 2.5, 5) if m * power <= raw))

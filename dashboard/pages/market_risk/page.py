@@ -1,0 +1,292 @@
+"""Market: what can a position lose in a day? Rolling value-at-risk with its record, and what liquidity costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import numpy as np
+from dash import Dash, Input, Output, dcc, html
+
+import risk_core as rc
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import banner, card, graph, legend, pill, row, segmented, table
+from dashboard.look.shell import Page
+from dashboard.market.series import DAY, HOUR, Closes
+from dashboard.market.warehouse import Source, Unavailable
+from dashboard.pages.market_risk import charts
+from dashboard.pages.market_risk.answers import (
+    LEVELS,
+    NAMES,
+    POSITION_USD,
+    Method,
+    Rolling,
+    as_json,
+    loss_curve,
+    rolling,
+    volatility,
+)  # fmt: skip
+
+DEFAULT = "ETHUSDT"
+RANGE = (-25, 25)
+FILL = "python -m flows market-prices"
+TONE = {"holds": "ok", "too many": "crit", "too few": "watch", "in a row": "warn", "too short": "flat"}
+SAYS = {
+    "holds": "The number of exceptions is one that a right method gives, and they do not follow each other",
+    "too many": "More exceptions than a right method gives in 95 of 100 such histories",
+    "too few": "Fewer exceptions than a right method gives: it asks for too much",
+    "in a row": "The number is right, but exceptions follow each other",
+    "too short": "Too few days to tell",
+}
+
+
+def build(source: Source, _search: str) -> html.Div:
+    """The page; its charts are filled by the callbacks."""
+    known = source.series()
+    if not known:
+        raise Unavailable("No price series yet", "The page needs hourly prices of at least one asset.", FILL)
+    start = DEFAULT if DEFAULT in known else known[0]
+    controls = html.Div(
+        [
+            dbc.Select([{"label": asset(s), "value": s} for s in known], start, id=ids.MARKET_ASSET, className="pick"),
+            segmented(ids.MARKET_METHOD, [(NAMES[key], key) for key in NAMES], "historical", "Method"),
+            segmented(ids.MARKET_LEVEL, [(fmt.share(level, 0), str(level)) for level in LEVELS], "0.95", "Level"),
+        ],
+        className="bar",
+    )  # fmt: skip
+    marks = [("cat-other", "result", "block"), ("scenario", "VaR", "solid"), ("text", "ES", "solid")]
+    size = fmt.money_full(POSITION_USD)
+    left = card(
+        f"Loss of a {size} position in one day",
+        [controls, graph(ids.MARKET_LOSSES, 300, "Results by day against what was forecast the day before")],
+        html.Span(id=ids.MARKET_PASSPORT),
+        "each line knows only the days before it",
+        legend(marks),
+        source="/api/v1/rolling-var",
+    )
+    right = card(
+        "Does each method hold?",
+        html.Div(id=ids.MARKET_METHODS),
+        "Kupiec: how many; Christoffersen: whether they follow each other; both at 5\u202f%",
+        "exceptions, expected",
+        flush=True,
+        source="/api/v1/rolling-var",
+    )
+    handles = html.Div(
+        dcc.RangeSlider(-50, 50, 1, value=list(RANGE), id=ids.MARKET_RANGE, marks=None, allow_direct_input=False,
+                        pushable=2),
+        className="rw-slider range",
+    )  # fmt: skip
+    liquidity = card(
+        "Providing liquidity against holding",
+        [
+            html.Div(id=ids.MARKET_RANGE_SAYS, className="t2 micro"),
+            graph(ids.MARKET_IL, 260, "Impermanent loss"),
+            handles,
+        ],
+        "Share of the value of holding · before fees · v2: the whole range; v3: the range of the handles",
+        "impermanent loss",
+        legend([("text-2", "v2", "dashed"), ("scenario", "v3", "solid")]),
+        source="/api/v1/il-curve",
+    )
+    restless = card(
+        "How restless, and for how long?",
+        graph(ids.MARKET_VOLATILITY, 260, "Annualised volatility by horizon"),
+        "Annualised · overlapping sums of hourly log returns · band: 95\u202f%, from as many windows as fit",
+        "a year, by horizon",
+        legend([("scenario", "whole history", "solid"), ("text", "last 30 days", "block")]),
+        source="/api/v1/market/volatility",
+    )
+    return html.Div(
+        [
+            html.Div(id=ids.MARKET_VERDICT),
+            row([(left, {"xl": 8}), (right, {"xl": 4})]),
+            row([(liquidity, {"xl": 6}), (restless, {"xl": 6})]),
+        ],
+        className="page",
+    )
+
+
+def asset(series: str) -> str:
+    """A series by its asset: ETHUSDT is ETH."""
+    return series.removesuffix("USDT") or series
+
+
+def verdict(answer: Rolling, method: Method) -> html.Section:
+    """The first sentence: what is lost one day in so many, and whether the method has held."""
+    often = {0.95: "One day in twenty", 0.99: "One day in a hundred"}.get(answer.level, fmt.share(1 - answer.level))
+    tail = f", the mean of {method.tail_draws} days" if method.tail_draws else ""
+    words = [
+        f"{often}, a {fmt.money_full(answer.position_usd)} {asset(answer.symbol)} position loses ",
+        html.B(f"{fmt.money(max(method.today, 0.0))} or more"),
+        ", and on such days ",
+        html.B(fmt.money(max(method.today_shortfall, 0.0))),
+        f" on average{tail}. ",
+    ]
+    told = method.coverage
+    if told is not None:
+        words.append(
+            f"Over {fmt.count(told.n)} days the loss was above its forecast {told.exceptions} times, "
+            f"{told.expected:.1f} were expected."
+        )
+    return html.Section(
+        [pill(TONE[method.verdict], method.verdict, SAYS[method.verdict]), html.P(words)], className="verdict"
+    )
+
+
+def methods_table(answer: Rolling, chosen: str) -> Any:
+    """One row a method: figure, exceptions, what the tests say."""
+    head = (("Method", False), ("VaR", True), ("ES", True), ("Exceptions", True))
+    rows = []
+    for method in answer.methods:
+        told = method.coverage
+        name = html.Div([html.B(method.name) if method.key == chosen else method.name, html.Br(),
+                         pill(TONE[method.verdict], method.verdict, SAYS[method.verdict])])  # fmt: skip
+        few = f"{method.tail_draws} draws only" if 0 < method.tail_draws < 30 else ""
+        seen = [
+            f"{told.exceptions} of {told.expected:.1f}", html.Div(f"P {_p(told.kupiec.p_value)}", className="t2 micro"),
+        ] if told else [fmt.MISSING]  # fmt: skip
+        shortfall = [fmt.money(method.today_shortfall), html.Div(few, className="t2 micro")]
+        rows.append((name, fmt.money(method.today), html.Div(shortfall), html.Div(seen)))
+    return table(head, rows, tight=True)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2f}"
+
+
+def passport(answer: Rolling) -> str:
+    """Unit, closes, window and source of the rolling figures."""
+    kind = "synthetic prices" if answer.synthetic else answer.source
+    until = fmt.utc(float(answer.ts[-1]))
+    days = f"window {answer.window} days · {fmt.count(len(answer.ts))} days to {until}"
+    return f"USD · close to close, 00:00 UTC · {days} · {kind}"
+
+
+def register(app: Dash, source: Source) -> None:
+    """Charts follow the asset, method, level, range and theme."""
+
+    @app.callback(
+        Output(ids.MARKET_LOSSES, "figure"),
+        Output(ids.MARKET_METHODS, "children"),
+        Output(ids.MARKET_VERDICT, "children"),
+        Output(ids.MARKET_PASSPORT, "children"),
+        Input(ids.MARKET_ASSET, "value"),
+        Input(ids.MARKET_METHOD, "value"),
+        Input(ids.MARKET_LEVEL, "value"),
+        Input(ids.THEME, "data"),
+    )
+    def show_losses(series: str, method: str, level: str, theme: str | None) -> tuple[Any, ...]:
+        try:
+            answer = rolling(daily(source, series), float(level))
+        except rc.InputError as short:
+            words = banner("watch", "too short", str(short))
+            return charts.nothing(theme, 300), words, words, ""
+        chosen = answer.method(method)
+        return (
+            charts.losses(answer, chosen, theme),
+            methods_table(answer, method),
+            verdict(answer, chosen),
+            passport(answer),
+        )
+
+    @app.callback(
+        Output(ids.MARKET_IL, "figure"),
+        Output(ids.MARKET_RANGE_SAYS, "children"),
+        Input(ids.MARKET_ASSET, "value"),
+        Input(ids.MARKET_RANGE, "value"),
+        Input(ids.THEME, "data"),
+    )
+    def show_liquidity(series: str, ends: list[int], theme: str | None) -> tuple[Any, ...]:
+        low, high = held_range(ends)
+        curve = loss_curve(low, high, source.closes(series, HOUR))
+        return charts.impermanent(curve, theme), range_says(curve, source.closes(series, HOUR))
+
+    @app.callback(Output(ids.MARKET_VOLATILITY, "figure"), Input(ids.MARKET_ASSET, "value"), Input(ids.THEME, "data"))
+    def show_volatility(series: str, theme: str | None) -> dict:
+        try:
+            return charts.restlessness(volatility(source.closes(series, HOUR)), theme)
+        except rc.InputError as short:
+            return charts.nothing(theme, 260, str(short))
+
+
+def held_range(ends: list[int]) -> tuple[float, float]:
+    """The handles as moves; a range holds the price of now."""
+    low, high = min(ends), max(ends)
+    return min(low, -1) / 100, max(high, 1) / 100
+
+
+def range_says(curve: Any, closes: Closes) -> list[Any]:
+    """The range in dollars, and how much of the last days was inside."""
+    now = float(closes.price[-1]) if len(closes.price) else float("nan")
+    words: list[Any] = [
+        "Range ", html.B(f"{fmt.money_full(now * (1 + curve.low))} to {fmt.money_full(now * (1 + curve.high))}")
+    ]  # fmt: skip
+    if curve.in_range is not None:
+        words += ["  ·  inside it for ", html.B(fmt.share(curve.in_range, 0)), f" of the last {curve.days} days"]
+    return words
+
+
+def daily(source: Source, series: str) -> Closes:
+    """Closes at midnight UTC."""
+    return source.closes(series, DAY)
+
+
+def rolling_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/rolling-var?series=ETHUSDT&level=0.95`."""
+    level = query.get("level", "0.95")
+    if level not in {str(known) for known in LEVELS}:
+        raise rc.InputError(f"level: expected one of {', '.join(map(str, LEVELS))}, found {level[:40]!r}")
+    return as_json(rolling(daily(source, _series(source, query)), float(level)))
+
+
+def curve_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/il-curve?low=-0.25&high=0.25`: the ends of the range as moves of the price."""
+    ends = []
+    for name, default in (("low", "-0.25"), ("high", "0.25")):
+        try:
+            ends.append(float(query.get(name, default)))
+        except ValueError:
+            raise rc.InputError(f"{name}: expected a number such as {default}, found {query[name][:40]!r}") from None
+    if not -1 < ends[0] < 0 < ends[1] < np.inf:
+        raise rc.InputError(f"low and high: expected -1 < low < 0 < high, found {ends[0]} and {ends[1]}")
+    return as_json(loss_curve(*ends, source.closes(_series(source, query), HOUR)))
+
+
+def volatility_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/volatility?series=ETHUSDT`."""
+    return as_json(volatility(source.closes(_series(source, query), HOUR)))
+
+
+def _series(source: Source, query: Mapping[str, str]) -> str:
+    known = source.series()
+    series = query.get("series", DEFAULT)
+    if series not in known:
+        raise rc.InputError(
+            f"series: expected one of {', '.join(known) or 'none, there are no prices'}, found {series[:40]!r}"
+        )
+    return series
+
+
+def outline() -> html.Div:
+    """The parts that the callbacks fill."""
+    charted = (ids.MARKET_LOSSES, ids.MARKET_IL, ids.MARKET_VOLATILITY)
+    inner = (ids.MARKET_METHODS, ids.MARKET_VERDICT, ids.MARKET_PASSPORT, ids.MARKET_RANGE_SAYS)
+    return html.Div(
+        [
+            *[graph(chart, 260, "") for chart in charted],
+            *[html.Div(id=part) for part in inner],
+            dbc.Select(id=ids.MARKET_ASSET),
+            dbc.RadioItems(id=ids.MARKET_METHOD),
+            dbc.RadioItems(id=ids.MARKET_LEVEL),
+            dcc.RangeSlider(id=ids.MARKET_RANGE, min=-50, max=50),
+        ]
+    )
+
+
+PAGE = Page(
+    "/market", "Market", "What can a position lose in a day?", "market", "Markets", build, outline, register,
+    {"rolling-var": rolling_json, "il-curve": curve_json, "market/volatility": volatility_json},
+)  # fmt: skip
