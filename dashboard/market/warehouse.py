@@ -25,7 +25,6 @@ from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
 from dashboard.market.drivers import AssetMap
 from dashboard.market.series import Closes, known_series, load_closes
-from data.prices.assets import COLUMNS, mapped_reserves
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
