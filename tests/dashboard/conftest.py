@@ -15,7 +15,7 @@ from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.drivers import AssetMap
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
-from data.sample.fill import fill
+from data.sample.filling import fill
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
