@@ -8,24 +8,21 @@ the position belongs to `onBehalfOf`. Pairs with a balance of zero today are har
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from flows.clients import abis
 from flows.clients.abis import BALANCE_TRANSFER, BORROW, COLLATERAL_ENABLED, SUPPLY, TRANSFER
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
-from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
+from flows.clients.log_ranges import RangeSize, log_ranges
+from flows.errors import MalformedAnswer, SourceUnavailable
 
 Pair = tuple[str, str]
 """(token, account), lower case."""
 
 NOBODY = "0x" + "00" * 20
 FIRST_RANGE = 10_000
-LONGEST_RANGE = 1_000_000
 LAG_ATTEMPTS, LAG_PAUSE = 5, 1.0
-AGAIN_AFTER = 256
-"""Answers after which a range that was refused is asked for again."""
 
 BORROWS = (BORROW, abis.BORROW_V2)
 HOLDINGS = (TRANSFER, BALANCE_TRANSFER, SUPPLY, abis.DEPOSIT_V2, *BORROWS, COLLATERAL_ENABLED)
@@ -83,89 +80,16 @@ def scan(
 ) -> Iterator[ScannedRange]:
     """Ranges that together cover `first` to `last`, in order, each complete when it is yielded.
 
-    `concurrency` ranges are asked for at once. One that the node refuses is halved down to one block. Raises
+    `concurrency` ranges are asked for at once; refusals go down the ladder of `flows.clients.log_ranges`. Raises
     `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the wrong shape.
     """
+
+    def get(start: int, until: int) -> list[dict[str, Any]]:
+        return _get_logs(rpc, tokens, events, start, until, newest=until == last)
+
     size = RangeSize(first_range)
-    with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        while first <= last:
-            step = size.now
-            starts = range(first, min(last, first + concurrency * step - 1) + 1, step)
-            wave = [(start, min(start + step - 1, last)) for start in starts]
-            for (start, until), logs in zip(wave, pool.map(_attempt(rpc, tokens, events, last), wave), strict=True):
-                if isinstance(logs, RpcError):
-                    yield from _in_parts(rpc, tokens, _attempt(rpc, tokens, events, last), start, until, logs, size)
-                else:
-                    size.answered(until - start + 1)
-                    yield _scanned(start, until, logs, tokens)
-            first = wave[-1][1] + 1
-
-
-class RangeSize:
-    """How many blocks to ask for at once: doubles until the node refuses, then closes in on the largest it takes.
-
-    Logs are denser in some years than in others, so what was refused is tried again after a while.
-    """
-
-    def __init__(self, first: int) -> None:
-        self.now = first
-        self.best = 0
-        """Largest range that was answered since the last refusal below it."""
-        self._refused = LONGEST_RANGE + 1
-        self._answers = 0
-
-    def answered(self, blocks: int) -> None:
-        self.best = max(self.best, blocks)
-        self._answers += 1
-        if self._answers > AGAIN_AFTER:
-            self._refused, self._answers = LONGEST_RANGE + 1, 0
-        if self._refused > LONGEST_RANGE:
-            self.now = min(LONGEST_RANGE, max(self.now, 2 * self.best))
-        elif self._refused - self.best > 1 + self.best // 8:
-            self.now = (self.best + self._refused) // 2
-        else:
-            self.now = self.best
-
-    def refused(self, blocks: int) -> None:
-        self._refused, self._answers = min(self._refused, blocks), 0
-        if self.best >= blocks:
-            self.best = 0
-        self.now = max(1, self.best or blocks // 2)
-
-
-def _attempt(rpc: JsonRpc, tokens: Tokens, events: Sequence[str], end: int) -> Any:
-    def get(span: tuple[int, int]) -> list[dict[str, Any]] | RpcError:
-        try:
-            return _get_logs(rpc, tokens, events, *span, newest=span[1] == end)
-        except RpcError as exc:
-            return exc
-
-    return get
-
-
-def _in_parts(
-    rpc: JsonRpc, tokens: Tokens, get: Any, first: int, last: int, refusal: RpcError, size: RangeSize
-) -> Iterator[ScannedRange]:
-    """`first` to `last`, which the node refused as a whole, in pieces that it does not refuse."""
-    until, logs = last, refusal
-    while first <= last:
-        if isinstance(logs, RpcError):
-            if until == first:
-                raise SourceRefused(
-                    f"{rpc} refuses the logs of the single block {first}: {logs.reason}. "
-                    "The scan up to that block is kept; a re-run goes on from there"
-                ) from logs
-            # The same code says "too large" and "too many": it is the latter where as much has been answered before.
-            if logs.is_busy and until - first + 1 <= size.best:
-                rpc.rest(0.5)
-            size.refused(until - first + 1)
-        else:
-            size.answered(until - first + 1)
-            yield _scanned(first, until, logs, tokens)
-            first = until + 1
-        until = min(first + size.now - 1, last)
-        if first <= last:
-            logs = get((first, until))
+    for start, until, logs in log_ranges(rpc, get, first, last, size, concurrency=concurrency):
+        yield _scanned(start, until, logs, tokens)
 
 
 def _scanned(first: int, last: int, logs: list[dict[str, Any]], tokens: Tokens) -> ScannedRange:

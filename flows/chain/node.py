@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.clients.log_ranges import RangeSize, log_ranges
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 
 TAGS = ("latest", "safe", "finalized", "earliest")
@@ -70,6 +71,7 @@ class ChainNode:
         self._rpc = rpc
         self._receipts_by_block = True
         self._lists_logs = True
+        self._log_blocks = 2**62
 
     def __str__(self) -> str:
         return str(self._rpc)
@@ -148,20 +150,20 @@ class ChainNode:
             return None
 
     def logs(self, first: int, last: int) -> list[dict[str, Any]]:
-        """Logs of blocks `first` to `last` by `eth_getLogs`, in order; a range that the node refuses is halved.
+        """Logs of blocks `first` to `last` by `eth_getLogs`, in order; see `flows.clients.log_ranges` for refusals.
 
         Raises `MalformedAnswer` for logs of other blocks, `RpcError` when a single block is refused.
         """
-        try:
-            found = self._rpc.call("eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
-        except RpcError as refusal:
-            if first == last or refusal.is_unknown_method:
-                raise
-            if refusal.is_busy:  # may be either: a range too large, or too many requests
-                self._rpc.rest(0.5)
-            middle = (first + last) // 2
-            return self.logs(first, middle) + self.logs(middle + 1, last)
-        return logs_of(found, first, last, str(self))
+
+        def get(start: int, until: int) -> list[dict[str, Any]]:
+            found = self._rpc.call("eth_getLogs", {"fromBlock": hex(start), "toBlock": hex(until)})
+            return logs_of(found, start, until, str(self))
+
+        size = RangeSize(min(last - first + 1, self._log_blocks), last - first + 1)
+        parts = [logs for _, _, logs in log_ranges(self._rpc, get, first, last, size)]
+        if len(parts) > 1:
+            self._log_blocks = size.now  # the next range is cut alike from the beginning
+        return [log for part in parts for log in part]
 
     def _read(self, first: int, last: int) -> list[WholeBlock]:
         numbers = range(first, last + 1)

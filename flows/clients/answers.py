@@ -7,12 +7,17 @@
 | refusal | given up at once with the node's own words |
 | malformed | empty, cut, HTML: asked again, since a proxy in between may mend itself, then given up |
 
-`LIMIT` and `PASSING` are wordings of nodes and providers (geth, erigon, nethermind, reth, proxyd, and hosted ones).
+A node that fails (5xx, no answer in time, an answer that is cut) may have been asked for too much: what can be made
+smaller is, after a second try. `LIMIT` and `PASSING` are wordings of nodes and providers (geth, erigon, nethermind,
+reth, proxyd, erpc, graph-node, and hosted ones); tests/flows/clients/test_answers.py has them in full with their codes.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+TRIES_BEFORE_LESS = 2
+"""Failures (5xx, time-outs, cut answers) of a request that can be made smaller, before it is."""
 
 
 class Kind(StrEnum):
@@ -33,18 +38,27 @@ LIMIT = (
     "block range", "range too large", "range is too large", "range too wide", "range is too wide", "range limit",
     "is limited to a", "limited to 0 -", "ranges over", "too many blocks", "too many results", "too many logs",
     "exceed max", "exceeds max", "exceeds the limit", "exceeds the range", "query timeout exceeded",
-    "logs matched by query exceeds",
+    "logs matched by query exceeds", "exceeds limit of", "exceeds range", "range exceeds", "max allowed range",
+    "bigger than range", "larger than max", "narrow your filter", "narrow the block", "returns too many",
+    "returned more than", "logs over more", "response size should not", "too large, max is", "query exceeds limit",
+    "limit the query to", "blocks distance", "try paginating", "log response", "logs range",
 )  # fmt: skip
 """More was asked for than one answer may hold. Asking for less helps, waiting does not."""
 PASSING = (
     "rate limit", "rate-limit", "rate exceeded", "too many requests", "throughput", "compute units per second",
     "capacity exceeded", "try again", "timed out", "timeout", "temporarily", "unavailable", "overloaded",
     "not healthy", "no backend", "bad gateway", "server is busy", "too busy", "daily request count",
+    "deadline exceeded", "deadline has elapsed", "execution aborted", "canceled due to", "temporary error",
+    "upstreams exhausted", "bad indexers", "no indexers", "list of indexers", "store error",
 )  # fmt: skip
 """The node cannot now. Waiting helps."""
+OUT_OF_TIME = ("timeout", "timed out", "deadline", "execution aborted")
+"""What came to an end before it was done: waiting helps, and so does asking for less."""
 PASSING_CODES = frozenset({429, -32005, -32011, -32016, -32090, -32097})
-LIMIT_CODES = frozenset({413, -32003, -32014, -32020, -32047, -32614})
+LIMIT_CODES = frozenset({413, -32003, -32012, -32014, -32020, -32047, -32062, -32614})
 """geth's -32003 is "response too large" of a batch; proxyd's -32014 too many calls, -32020 too large an answer."""
+NEVER = ("invalid block range",)
+"""Begins like a limit and is a mistake of the one who asks: a range that ends before it begins, or above the head."""
 REVERT = ("revert", "invalid opcode", "out of gas", "stack underflow", "evm error", "vm execution error")
 
 
@@ -54,7 +68,7 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
     Words decide before codes: nodes give -32005 to "too many requests" and to "more than 10000 results" alike.
     """
     said = reason.lower()
-    if any(words in said for words in REVERT):
+    if any(words in said for words in (*REVERT, *NEVER)):
         return Kind.REFUSAL
     if status == 413 or any(words in said for words in LIMIT):
         return Kind.LIMIT
@@ -67,6 +81,12 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
     if status in (408, 425, 429) or status >= 500:
         return Kind.PASSING
     return Kind.REFUSAL if status >= 300 else Kind.MALFORMED
+
+
+def is_out_of_time(reason: str) -> bool:
+    """The words say that the node, or what stands before it, did not come to an end in time."""
+    said = reason.lower()
+    return any(words in said for words in OUT_OF_TIME)
 
 
 def is_batch_limit(reason: str) -> bool:

@@ -223,7 +223,11 @@ class BlockReader:
         data = aggregate3_data([(c.to, c.function.encode(*c.args)) for c in calls])
         started = time.perf_counter()
         try:
-            answer = self.rpc.call("eth_call", {"to": self._multicall, "data": data}, self._at)
+            asked = ({"to": self._multicall, "data": data}, self._at)
+            # A node that fails at many calls together, or cuts their answer, may give it for fewer.
+            answer = self.rpc.batch([Request("eth_call", asked, divisible=len(calls) > 1)])[0]
+            if isinstance(answer, RpcError):
+                raise answer
         except RpcError as exc:
             if exc.is_missing_state:
                 raise self._refused(exc, "aggregate3") from exc

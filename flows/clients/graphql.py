@@ -3,7 +3,8 @@
 | what comes back | what happens |
 |---|---|
 | 429, 5xx, time-outs, no connection | `http_retry` waits and repeats |
-| `errors` in a 200: the gateway's indexers were away | repeated with doubling pauses, then `SourceUnavailable` |
+| `errors` in a 200: what may pass (`flows.clients.answers`) | repeated with doubling pauses, then `SourceUnavailable` |
+| `errors` in a 200: a limit, or twice out of time | a page is asked for with half the rows, down to one |
 | `errors` in a 200: block beyond the subgraph's head | `SubgraphBehind`, which knows that head |
 | `errors` in a 200: a field or type that is not there | `SchemaDrift` with the server's words, which name it |
 | `errors` in a 200: the key | `ConfigurationError`, without the key |
@@ -30,6 +31,7 @@ from gql.transport.exceptions import TransportQueryError
 from graphql import ExecutionResult, GraphQLSyntaxError
 
 from flows import settings
+from flows.clients.answers import TRIES_BEFORE_LESS, Kind, classify, is_out_of_time
 from flows.clients.http_retry import HttpRefused, JsonSource
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 
@@ -37,9 +39,6 @@ GATEWAY = "https://gateway.thegraph.com/api/subgraphs/id/{SUBGRAPH_ID}"
 PLACE_OF_ID = "{SUBGRAPH_ID}"
 PAGE = 1000
 """Most rows that a subgraph gives in one answer."""
-PASSING = ("bad indexers", "no indexers", "timed out", "timeout", "unavailable", "try again", "rate limit",
-           "too many requests", "store error", "too busy")  # fmt: skip
-"""Words of errors that another indexer, or the same one later, need not repeat."""
 BEYOND_HEAD = re.compile(r"only indexed up to block number (\d+)")
 MISSING_BLOCK = re.compile(r"missing block: (\d+), latest: (\d+)")
 """What a gateway says of each indexer that cannot answer at a block: too far ahead of it, or pruned away behind it."""
@@ -56,6 +55,10 @@ class SubgraphBehind(SourceRefused):
     def __init__(self, message: str, head: int) -> None:
         super().__init__(message)
         self.head = head
+
+
+class TooMuch(SourceUnavailable):
+    """The other side did not come to an end in time, or refuses so long an answer: a shorter one may be had."""
 
 
 class SchemaDrift(MalformedAnswer):
@@ -128,8 +131,18 @@ class GraphQL:
     def close(self) -> None:
         self._http.close()
 
-    def ask(self, query: str, variables: Mapping[str, Any] | None = None, about: str = "the query") -> Answer:
-        """Answer to `query`. `about` names it in messages. Raises what the module's table says."""
+    def ask(
+        self,
+        query: str,
+        variables: Mapping[str, Any] | None = None,
+        about: str = "the query",
+        *,
+        divisible: bool = False,
+    ) -> Answer:
+        """Answer to `query`. `about` names it in messages. Raises what the module's table says.
+
+        `divisible`: the caller can ask for less, and is told by `TooMuch` when it should.
+        """
         try:
             request = GraphQLRequest(query, variable_values=dict(variables or {}))
         except GraphQLSyntaxError as exc:
@@ -142,8 +155,12 @@ class GraphQL:
             except TransportQueryError as exc:
                 failures += 1
                 said = "; ".join(_message(error) for error in exc.errors or [])
+                kind = classify(200, 0, said)
+                late = failures >= TRIES_BEFORE_LESS and is_out_of_time(said)
+                if divisible and (kind is Kind.LIMIT or (kind is Kind.PASSING and late)):
+                    raise TooMuch(f"{self} answers {about} with {said[:200]!r}") from None
                 if (
-                    not any(word in said.lower() for word in PASSING)
+                    kind is not Kind.PASSING  # what another indexer, or this one later, need not repeat
                     or BEYOND_HEAD.search(said)
                     or MISSING_BLOCK.search(said)
                 ):
@@ -230,15 +247,20 @@ class Subgraph(GraphQL):
         """
         conditions = "".join(f", {name}: {json.dumps(value)}" for name, value in (where or {}).items())
         at = ", block: {number: $block}" if block is not None else ""
-        query = (
-            f"query Page($last: {id_type}!{', $block: Int!' if at else ''}) {{ "
-            "_meta { block { number timestamp } hasIndexingErrors } "
-            f"{entity}(first: {PAGE}, orderBy: id, orderDirection: asc{at}, where: {{id_gt: $last{conditions}}}) "
-            f"{{ {fields} }} }}"
-        )
-        last = after
+        last, size = after, PAGE
         while True:
-            answer = self.ask(query, {"last": last} | ({"block": block} if at else {}), about=entity)
+            query = (
+                f"query Page($last: {id_type}!{', $block: Int!' if at else ''}) {{ "
+                "_meta { block { number timestamp } hasIndexingErrors } "
+                f"{entity}(first: {size}, orderBy: id, orderDirection: asc{at}, where: {{id_gt: $last{conditions}}}) "
+                f"{{ {fields} }} }}"
+            )
+            variables = {"last": last} | ({"block": block} if at else {})
+            try:
+                answer = self.ask(query, variables, about=entity, divisible=size > 1)
+            except TooMuch:
+                size //= 2
+                continue
             head = self._checked_head(answer.data)
             if block is not None and head.block < block:
                 raise SubgraphBehind(f"{self} answers {entity} of block {block} but has come to {head.block} only; "

@@ -3,7 +3,7 @@
 | answer | what happens |
 |---|---|
 | 429, 418 | waits `Retry-After`, as long as all waiting together stays inside `max_wait` |
-| 5xx, no connection, time-out | repeated with doubling pauses and jitter, `attempts` times in all |
+| 5xx, 408, 425, no connection, time-out | repeated with doubling pauses and jitter, `attempts` times in all |
 | other 4xx | `HttpRefused` at once: repeating a refused request only brings the ban nearer |
 | 3xx | `HttpRefused` at once: a redirect is not followed, its target was not chosen by anybody here |
 | 200 without JSON (empty, cut, HTML) | repeated like a 5xx, then `MalformedAnswer` |
@@ -26,6 +26,7 @@ from typing import Any
 import requests
 
 from flows.clients import bounded
+from flows.clients.answers import Kind, classify
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.settings import redacted
 
@@ -137,7 +138,7 @@ class JsonSource:
                 continue
             if response.status in RATE_LIMITED:
                 self._wait_as_told(response)
-            elif response.status >= 500:
+            elif classify(response.status, None, "") is Kind.PASSING:
                 failures += 1
                 self._pause_or_give_up(failures, f"answers HTTP {response.status} to {path}")
             elif response.status >= 300:

@@ -18,12 +18,10 @@ import orjson
 import requests
 
 from flows.clients import bounded
-from flows.clients.answers import Kind, classify, is_batch_limit
+from flows.clients.answers import TRIES_BEFORE_LESS, Kind, classify, is_batch_limit, is_out_of_time
 from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.settings import redacted
 
-TRIES_BEFORE_LESS = 2
-"""Failures (5xx, time-outs) of a request that can be made smaller, before it is."""
 REVERT_WORDS = ("revert", "invalid opcode", "out of gas", "stack underflow", "evm error", "vm execution error")
 NO_STATE_WORDS = ("header not found", "unknown block", "missing trie node", "block not found", "out of range",
                   "outofrange", "not available", "pruned", "historical state", "archive")  # fmt: skip
@@ -75,10 +73,11 @@ class RpcError(SourceRefused):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One method call; `params` are JSON values."""
+    """One method call; `params` are JSON values. `divisible`: whoever asks can ask for less where the node fails."""
 
     method: str
     params: tuple[Any, ...]
+    divisible: bool = False
 
 
 class JsonRpc:
@@ -146,6 +145,8 @@ class JsonRpc:
             try:
                 answers = self._post(part)
             except MalformedAnswer as failure:
+                if attempt >= TRIES_BEFORE_LESS and _divisible(part):  # long answers are what is cut
+                    raise RpcError(f"{failure}; asked for less", 0, f"{failure}") from failure
                 if attempt == self._attempts:
                     raise MalformedAnswer(f"{failure} Tried {attempt} times") from failure
             except SourceUnavailable as failure:
@@ -163,6 +164,9 @@ class JsonRpc:
                     return answers
                 errors = [answer for answer in answers if isinstance(answer, RpcError)]
                 busy = next((error for error in errors if error.is_busy), None)
+                late = attempt >= TRIES_BEFORE_LESS and busy is not None and is_out_of_time(busy.reason)
+                if late and len(part) == 1 and _divisible(part):
+                    return answers
                 # Behind a balancer, the next node may not have the newest block yet.
                 behind = any(error.is_missing_state for error in errors)
                 if busy is None and (not behind or attempt == self._attempts):
@@ -254,6 +258,10 @@ class JsonRpc:
         if not isinstance(error, dict):
             error = {"message": str(error)}
         reason = " ".join(str(error.get("message", "no reason given")).split())[:300]
+        if isinstance(error.get("data"), dict):  # "invalid params", and only behind it what is wrong with them
+            more = next((error["data"][key] for key in ("payload", "message", "reason") if key in error["data"]), "")
+            if isinstance(more, str) and more.strip() and more not in reason:
+                reason = f"{reason}: {' '.join(more.split())}"[:300]
         code = error["code"] if isinstance(error.get("code"), int) else 0
         data = error.get("data") if isinstance(error.get("data"), str) else None
         return RpcError(f"{self} refuses {what}: {reason} (code {code})", code, reason, data)
@@ -283,8 +291,8 @@ def _what(part: Sequence[Request]) -> str:
 
 
 def _divisible(part: Sequence[Request]) -> bool:
-    """Whether the caller can ask for less: a batch of several, or the logs of more than one block."""
-    if len(part) > 1:
+    """Whether less can be asked for: a batch of several, what its caller can divide, logs of more than one block."""
+    if len(part) > 1 or part[0].divisible:
         return True
     wanted = part[0].params[0] if part[0].method == "eth_getLogs" and part[0].params else None
     return isinstance(wanted, dict) and "fromBlock" in wanted and wanted["fromBlock"] != wanted.get("toBlock")

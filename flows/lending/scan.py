@@ -6,18 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flows.clients import log_ranges as ladder
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
+from flows.clients.log_ranges import RangeSize
 from flows.errors import MalformedAnswer, SourceRefused
 from flows.lending.logs import LendingEvent, LendingMarket, decode
 
 FIRST_RANGE = 2_000
 LONGEST_RANGE = 100_000
-PATIENCE = 50
-"""Ranges in a row that must succeed before one longer than what was refused is tried again."""
-TOO_MUCH = ("range", "result", "size", "more than")
-"""Words of refusals that a shorter range can answer."""
-PLENTY = 20_000
-"""Logs in one answer above which the next range is made no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +51,14 @@ def log_ranges(
 ) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:  # fmt: skip
     """(first block, last block, logs) of ranges that together cover `first` to `last`.
 
-    A range that the node refuses is halved down to one block. Ranges grow again after each success, up to what was
-    refused, and beyond it after `PATIENCE` successes. Raises `SourceRefused` when a single block is refused.
+    What the node refuses goes down the ladder of `flows.clients.log_ranges`. Raises `SourceRefused` when a single block
+    is refused.
     """
-    size, ceiling, calm = first_range, LONGEST_RANGE, 0
-    while first <= last:
-        until = min(first + size - 1, last)
-        try:
-            logs = _get_logs(rpc, addresses, topics, first, until)
-        except RpcError as exc:
-            if until == first:
-                raise SourceRefused(
-                    f"{rpc} refuses the logs of the single block {first}: {exc.reason}. "
-                    "The scan up to that block is kept; a re-run goes on from there"
-                ) from exc
-            # The code for "too many requests" is also that for "too long a range", and then waiting does not help.
-            if exc.is_busy and not any(word in exc.reason.lower() for word in TOO_MUCH):
-                rpc.rest(0.5)
-            size, ceiling, calm = (until - first + 1) // 2, until - first, 0
-            continue
-        yield first, until, logs
-        first, calm = until + 1, calm + 1
-        if calm % PATIENCE == 0:
-            ceiling = min(2 * ceiling, LONGEST_RANGE)
-        if len(logs) < PLENTY:
-            size = min(2 * size, max(1, ceiling))
+
+    def get(start: int, until: int) -> list[dict[str, Any]]:
+        return _get_logs(rpc, addresses, topics, start, until)
+
+    return ladder.log_ranges(rpc, get, first, last, RangeSize(first_range, LONGEST_RANGE))
 
 
 def with_times(rpc: JsonRpc, events: Sequence[LendingEvent]) -> list[LendingEvent]:

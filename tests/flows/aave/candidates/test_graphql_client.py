@@ -5,6 +5,7 @@ Client and gateway were written from the same fact sheet, so these tests prove o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +204,20 @@ def test_a_storm_of_refusals_passes(gateway: Gateway, client: Client, no_waiting
 
     assert len(ids(client)) == 2_500
     assert no_waiting[0] == 7.0
+
+
+@pytest.mark.parametrize("words", ["bad indexers: {0xab: Timeout}", "Query timed out", "response too large"])
+def test_a_page_that_is_too_much_is_asked_for_in_part(
+    gateway: Gateway, client: Client, no_waiting: list[float], words: str
+):
+    def refuse(request: dict) -> tuple | None:
+        rows = int(re.search(r"first: (\d+)", str(request["query"])).group(1))
+        body = json.dumps({"errors": [{"message": words}]}).encode()
+        return (200, body, {}) if rows > 300 else None
+
+    gateway.answer_instead = refuse
+
+    assert len(ids(client)) == 2_500
 
 
 @pytest.mark.parametrize(
