@@ -1,8 +1,8 @@
-"""The drivers of a what-if, and which oracle price each of them moves.
+"""The drivers of a what-if, and which feed each of them moves.
 
-A driver acts through the oracle model of each reserve, as the protocol sees prices: a liquid-staking token is its
-base asset times the ratio its oracle reports, a Bitcoin wrapper follows BTC, USDe and its relatives are priced by
-USDT, GHO is fixed. A discount on a market that no oracle reads is not a driver here.
+A liquid-staking token is its base asset times the ratio its oracle reports, a Bitcoin wrapper follows BTC, USDe and its
+relatives are priced by USDT, GHO is fixed. A discount on a market that no oracle reads is not a driver here. What the
+oracles make of the moves, such as the cap of a stablecoin, is the market's own (`Market.oracle_prices`).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ DRIVERS: tuple[Driver, ...] = (
     Driver("eth", "ETH", "%", -60, 20, 1, 0, "WETH, and staked ETH at the ratio its oracle reports"),
     Driver("btc", "BTC", "%", -60, 20, 1, 0, "WBTC, cbBTC, tBTC and other Bitcoin tokens"),
     Driver("lst", "Staked ETH ratio", "%", -15, 0, 0.25, 0, "at the oracle; a market discount does not reach Aave"),
-    Driver("usdc", "USDC", "%", -20, 2, 0.25, 0, "its oracle is capped above $1.04, with no floor"),
-    Driver("usdt", "USDT", "%", -20, 2, 0.25, 0, "also USDe, sUSDe and their PTs, priced by USDT"),
-    Driver("stable", "Other stablecoins", "%", -20, 2, 0.25, 0, "DAI, USDS, PYUSD, EURC …, capped above only"),
+    Driver("usdc", "USDC", "%", -20, 12, 0.25, 0, "its dollar peg, with no floor"),
+    Driver("usdt", "USDT", "%", -20, 12, 0.25, 0, "also USDe, sUSDe and their PTs, priced by USDT"),
+    Driver("stable", "Other stablecoins", "%", -20, 12, 0.25, 0, "DAI, USDS, PYUSD, EURC …"),
     Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve"),
     Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "of every factor; moves the Monte Carlo table only", "Market"),
 )
@@ -104,7 +104,10 @@ class AssetMap:
         return self.is_lst if key == "lst" else np.array([d == key for d in self.driver], dtype=bool)
 
     def moves(self, by_driver: Mapping[str, float]) -> NDArray[np.float64]:
-        """(R,) relative moves of the oracle prices; a staked token moves by its base and its ratio together."""
+        """(R,) relative moves of the feeds, before what oracles make of them.
+
+        A staked token moves by its base and its ratio together.
+        """
         move = np.array([by_driver.get(d, 0.0) for d in self.driver])
         return np.where(self.is_lst, (1 + move) * (1 + by_driver.get("lst", 0.0)) - 1, move)
 

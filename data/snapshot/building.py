@@ -140,8 +140,11 @@ def _with_prices(label: str, reserve: Columns, position: Columns) -> tuple[Colum
                          f"collateral ({len(held)} positions in all)")  # fmt: skip
     left = _without(reserve, unpriced)
     gone = {*reserve["asset"]} - {*left["asset"]}
-    # A price that was a ratio of one that is gone stands for itself.
+    # A price that was a ratio of one that is gone, or a link to it, stands for itself.
     links = {name: [None if asset in gone else asset for asset in left[name]] for name in ("ratio_of", "linked_to")}
+    links["ratio_cap"] = [
+        None if base is None else cap for base, cap in zip(links["ratio_of"], left["ratio_cap"], strict=True)
+    ]
     return {**left, **links}, _without(position, unpriced)
 
 

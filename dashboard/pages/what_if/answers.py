@@ -145,6 +145,13 @@ def driver_notes(book: Book) -> dict[str, str]:
         if driver.unit != "%":
             notes[key] = driver.note
             continue
-        named = [s for s, hit in zip(book.assets.symbol, book.assets.moved_by(key), strict=True) if hit]
-        notes[key] = driver.note if named else "No reserve of this market follows it."
+        moved = book.assets.moved_by(key)
+        notes[key] = driver.note + _capped(book, moved) if moved.any() else "No reserve of this market follows it."
     return notes
+
+
+def _capped(book: Book, moved: np.ndarray) -> str:
+    """Where the oracles of the reserves `moved` hold a rise, in words; empty where none is known to."""
+    caps = book.market.reserves.price_cap[moved]
+    highest = sorted({f"${cap:,.4g}" for cap in caps[np.isfinite(caps)].tolist()})
+    return f"; oracles say {' or '.join(highest)} at most" if highest else ""

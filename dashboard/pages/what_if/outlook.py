@@ -166,7 +166,10 @@ def baseline(book: Book, scenario: rc.Scenario, n_paths: int, seed: int, progres
 
 
 def world(book: Book, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:
-    """The market at the shocked prices, and the scenario from there with its volatility multiplied."""
+    """The market at the shocked prices, and the scenario from there with its volatility multiplied.
+
+    Where an oracle's cap holds a shocked price, the feed is taken to stand at the cap.
+    """
     market = replace(book.market, price=book.market.shocked(book.assets.moves(state.moves)))
     return market, replace(scenario, name="what-if", volatility=scenario.volatility * state.vol)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import risk_core as rc
+from dashboard.market.book import repaid_as_eth_falls
 from dashboard.market.drivers import DRIVERS, FIXED, AssetMap, driver_of
 from dashboard.market.state import PRESETS, WhatIf, preset_of
 
@@ -29,6 +34,18 @@ def test_a_staked_token_moves_by_its_base_and_its_ratio_and_a_fixed_oracle_by_no
         {"WETH": -0.20, "wstETH": 0.8 * 0.95 - 1, "USDC": -0.10, "GHO": 0.0}
     )
     assert assets.fixed == ("GHO",)
+
+
+def test_the_cap_of_an_oracle_is_the_markets_own(market: rc.Market, assets: AssetMap) -> None:
+    """+12 % of USDC is a move of its feed; what the protocol sees of it stops at the cap."""
+    moves = assets.moves(WhatIf(usdc=0.12).moves)
+    capped = replace(market, reserves=replace(market.reserves, price_cap=[np.inf, np.inf, 1.04, np.inf]))
+
+    assert market.shocked(moves)[2] == pytest.approx(1.12)
+    assert rc.what_if(capped, moves).price[2] == 1.04
+    assert repaid_as_eth_falls(capped, assets, WhatIf(usdc=0.12)).sum() < repaid_as_eth_falls(
+        market, assets, WhatIf(usdc=0.12)
+    ).sum()  # fmt: skip
 
 
 def test_a_driver_has_a_history_only_where_its_own_series_is_stored(assets: AssetMap) -> None:

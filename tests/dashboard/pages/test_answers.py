@@ -232,5 +232,11 @@ def test_horizon_is_the_scenarios(book: Book, scenario: rc.Scenario) -> None:
 
 def test_a_driver_says_when_this_market_has_nothing_for_it(book: Book) -> None:
     notes = shocks.driver_notes(book)
+    reserves = replace(book.market.reserves, price_cap=[np.inf, np.inf, 1.04, np.inf])
+    capped = Book.build(replace(book.market, reserves=reserves), book.assets, {})
+    assert shocks.driver_notes(capped)["usdc"] == notes["usdc"] + "; oracles say $1.04 at most"
+    assert {k: v for k, v in shocks.driver_notes(capped).items() if k != "usdc"} == {
+        k: v for k, v in notes.items() if k != "usdc"
+    }
     assert notes["btc"] == "No reserve of this market follows it."
     assert "ratio" in notes["eth"]
