@@ -6,6 +6,7 @@ quarantine   batches that were refused, with the reason: list, show, replay, dro
 refresh      bring the tables that SQL makes of others (data/marts) up to date
 lineage      where a row came from: write, run, received rows
 freshness    how old each table is, and which are late
+find         accounts, tokens, markets and price series by a part of their names
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from data import lineage, marts
+from data import lineage, look_up, marts
 from data.environment import read_env_file
 from data.errors import DataError
 from data.quarantine import commands as quarantine_commands
 from data.schemas.tables import tables
 from data.schemas.views import views
 from data.store.layout import SCHEMA_VERSION
+from data.store.shape import database, key_of
 from data.store.store import Store
 
 
@@ -41,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     origin.add_argument("table")
     origin.add_argument("key", nargs="*", help="values in the order of the table's key; the last may be left out")
     commands.add_parser("freshness", help="how old each table is, and which are late")
+    looked_for = commands.add_parser("find", help="accounts, tokens, markets and price series by a part of their names")
+    looked_for.add_argument("text", nargs="+", help="beginnings of words: 0xabc, weth, sample")
+    looked_for.add_argument("--kind", choices=look_up.KINDS, help="of this kind alone")
+    looked_for.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "migrate":
@@ -53,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _lineage(arguments.table, arguments.key)
         elif arguments.command == "freshness":
             _freshness()
+        elif arguments.command == "find":
+            _find(" ".join(arguments.text), arguments.kind, arguments.limit)
         else:
             quarantine_commands.run(arguments)
     except DataError as error:
@@ -67,10 +75,10 @@ def _migrate() -> None:
 
 
 def _tables() -> None:
-    with Store.open(readonly=True) as store:
+    with Store.open(readonly=True) as store, store.one_state() as connection:
+        db = database(connection)
         for table in tables().values():
-            rows = store.rows(f'SELECT count(*) FROM "{table.name}"')[0][0]
-            print(f"\n{table.name}: {rows:,} rows, key {', '.join(table.key)}")
+            print(f"\n{table.name}: {db.table(table.name).count:,} rows, key {', '.join(key_of(db, table.name))}")
             for column in table.columns:
                 empty = ", may be empty" if column.nullable else ""
                 print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
@@ -121,6 +129,16 @@ def _freshness() -> None:
         print(f"{table:36} {speaks}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
     if not rows:
         print("nothing was written yet")
+
+
+def _find(text: str, kind: str | None, limit: int) -> None:
+    with Store.open() as store:
+        found = look_up.find(store, text, kind=kind, limit=limit)
+    for one in found:
+        name = f"{one.name} {one.address}".strip()
+        print(f"{one.kind:8} {name}  {one.place}" + (f", {_moment(one.newest_at)}" if one.newest_at else ""))
+    if not found:
+        print(f"nothing has a word that begins with {text}")
 
 
 def _moment(seconds: int) -> str:

@@ -71,10 +71,14 @@ class Table:
     @property
     def index_ddl(self) -> tuple[str, ...]:
         return tuple(
-            f'CREATE INDEX IF NOT EXISTS "{self.name}_by_{"_".join(index)}" ON "{self.name}" '
+            f'CREATE INDEX IF NOT EXISTS "{self.index_name(index)}" ON "{self.name}" '
             f"({', '.join(f'{chr(34)}{name}{chr(34)}' for name in index)})"
             for index in self.indexes
         )
+
+    def index_name(self, columns: Iterable[str]) -> str:
+        """Name of the index over these columns."""
+        return f"{self.name}_by_{'_'.join(columns)}"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ APPLICATION_ID = 0x4C615221
 SCHEMA_VERSION = 5
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
-STEPS = ("layout.py", "migrations.py")
+STEPS = ("layout.py", "migrations.py", "shape.py")
 """Files of this folder that have a part in the layout."""
 
 

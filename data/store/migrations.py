@@ -14,9 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlite_utils import Database
+
 from data.errors import MigrationFailed
 from data.schemas.tables import BATCH, CONTENT_SHA256, Table, fingerprint, tables
 from data.schemas.views import views
+from data.store import shape
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.content import digests
 from data.store.layout import APPLICATION_ID, SCHEMA_VERSION, applied, definitions_digest, identify, is_current
@@ -27,7 +30,7 @@ BEFORE_BATCHES = "before writes were numbered"
 
 def _holders_by_token(connection: sqlite3.Connection) -> None:
     """Holders gained the token in their key. The log can be scanned again, so the old rows and their marks go."""
-    connection.execute("DROP TABLE IF EXISTS raw_aave_holders")
+    shape.database(connection).table("raw_aave_holders").drop(ignore=True)
     connection.execute("DELETE FROM ingest_checkpoint WHERE source = 'aave_rpc'")
 
 
@@ -38,15 +41,14 @@ def _klines_append_only(connection: sqlite3.Connection) -> None:
 
 def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
     """Rows in quarantine gained their batch and a state; the good rows of older refused batches were never kept."""
-    present = {row[1] for row in connection.execute("PRAGMA table_info(quarantine)")}
+    db = shape.database(connection)
+    present = shape.columns_of(db, "quarantine")
     if not present:
         return
-    for column in ("batch_id TEXT", "row_number INTEGER", "state TEXT", "settled_by TEXT"):
-        name = column.split()[0]
-        if name in present:
-            continue
-        default = {"row_number": "0", "state": "'open'"}.get(name, "''")
-        connection.execute(f"ALTER TABLE quarantine ADD COLUMN {column} NOT NULL DEFAULT {default}")
+    filled_with = {"batch_id": "", "row_number": 0, "state": "open", "settled_by": ""}
+    for name, value in filled_with.items():
+        if name not in present:
+            shape.add_column(db, "quarantine", tables()["quarantine"].column(name), filled_with=value)
 
 
 def _undecided_dollars(connection: sqlite3.Connection) -> None:
@@ -55,13 +57,14 @@ def _undecided_dollars(connection: sqlite3.Connection) -> None:
     The traded price stands beside each of them, or in its candle. Prices taken at one USDT for one USD are right
     already, and the mart of candles is made anew by its next refresh.
     """
-    present = {row[1] for row in connection.execute("PRAGMA table_info(dim_prices)")}
-    if not {"price_usdt", "usd_proxy"} <= present:
+    db = shape.database(connection)
+    present = shape.columns_of(db, "dim_prices")
+    if not {"price_usdt", "usd_proxy"} <= set(present):
         return
     for name in ("fact_batch", "fact_batch_rows"):
-        connection.execute(tables()[name].ddl)
+        shape.create_table(db, tables()[name])
     if "usd_decided_by" not in present:
-        connection.execute("ALTER TABLE dim_prices ADD COLUMN usd_decided_by TEXT")
+        shape.add_column(db, "dim_prices", tables()["dim_prices"].column("usd_decided_by"))
     wrong = connection.execute(
         "SELECT symbol, interval, ts, price_usdt FROM dim_prices "
         "WHERE source = 'binance' AND is_synthetic = 0 AND usd_proxy = 'USDC'"
@@ -91,7 +94,7 @@ def _undecided_dollars(connection: sqlite3.Connection) -> None:
 
 def _close(connection: sqlite3.Connection, symbol: str, interval: str, ts: int) -> float | None:
     """Newest close of the candle that ends at a time, exactly; None where it is not kept."""
-    if not connection.execute("PRAGMA table_info(raw_binance_klines)").fetchall():
+    if not shape.columns_of(shape.database(connection), "raw_binance_klines"):
         return None
     found = connection.execute(
         "SELECT close FROM raw_binance_klines WHERE symbol = ? AND interval = ? AND close_time = ? "
@@ -112,7 +115,6 @@ STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
 
 def has_layout(connection: sqlite3.Connection, version: int) -> bool:
     """True for a file that has had this layout, whichever files defined it."""
-
     return version == SCHEMA_VERSION and fingerprint() in applied(connection)
 
 
@@ -131,7 +133,6 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     version = identify(connection, path)
     if is_current(connection, version):
         return False
-
     if has_layout(connection, version):
         with contextlib.suppress(sqlite3.OperationalError):  # another process is writing: noted another time
             _note_layout(connection)
@@ -140,18 +141,17 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     try:
         version = identify(connection, path)  # again: another process may have been faster
         # Views first: a table that a view reads could not be renamed.
-        for (view,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'").fetchall():
-            connection.execute(f'DROP VIEW "{view}"')
+        db = shape.database(connection)
+        shape.drop_views(db)
         for step in range(version + 1, SCHEMA_VERSION + 1):
             if version and step in STEPS:
                 STEPS[step](connection)
         for table in tables().values():
-            connection.execute(table.ddl)
-            _add_columns(connection, table, path)
-            for index in table.index_ddl:
-                connection.execute(index)
+            shape.create_table(db, table)
+            _add_columns(db, table, path)
+            shape.create_indexes(db, table)
         for view in views().values():
-            connection.execute(view.ddl)
+            shape.create_view(db, view)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _note_layout(connection)
@@ -169,9 +169,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
 
 def _first_batch(connection: sqlite3.Connection) -> int:
     """The number under which rows go that were written before writes were numbered; noted when first asked for."""
-
+    db = shape.database(connection)
     for name in ("fact_batch", "fact_batch_rows"):
-        connection.execute(tables()[name].ddl)
+        shape.create_table(db, tables()[name])
     found = connection.execute("SELECT batch FROM fact_batch WHERE source = ?", (BEFORE_BATCHES,)).fetchone()
     if found:
         return found[0]
@@ -182,13 +182,12 @@ def _first_batch(connection: sqlite3.Connection) -> int:
 
 def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[str, Any]) -> None:
     """Give an old table the layout of an append-only one; `filled_in` has values for columns that it lacks."""
-
-    info = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
-    if not info:
+    db = shape.database(connection)
+    layout, present = tables()[name], shape.columns_of(db, name)
+    if not present:
         return
-    layout, present = tables()[name], [row[1] for row in info]
-    connection.execute(f'ALTER TABLE "{name}" RENAME TO "{name}_before"')
-    connection.execute(layout.ddl)
+    db.rename_table(name, f"{name}_before")
+    shape.create_table(db, layout)
     given = {BATCH: _first_batch(connection)} | filled_in
     taken = [f'"{column}"' if column in present else "?" for column in layout.names if column != CONTENT_SHA256]
     values = [given.get(column) for column in layout.names if column not in (*present, CONTENT_SHA256)]
@@ -202,7 +201,7 @@ def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[s
             f'INSERT INTO "{name}" VALUES ({marks})',
             [(*row[:place], digest, *row[place:]) for row, digest in zip(some, sha256, strict=True)],
         )
-    connection.execute(f'DROP TABLE "{name}_before"')
+    db.table(f"{name}_before").drop()
     _count_as_written(connection, given[BATCH], name)
 
 
@@ -215,11 +214,10 @@ def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -
     )
 
 
-def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> None:
+def _add_columns(db: Database, table: Table, path: Path) -> None:
     """Add the nullable columns that an older file lacks; let be empty what may be from now on."""
-    info = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
-    present = {row[1] for row in info}
-    key = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
+    present, filled = shape.columns_of(db, table.name), shape.never_empty(db, table.name)
+    key = shape.key_of(db, table.name)
     if key != table.key:
         raise MigrationFailed(
             f"{path}: table {table.name} has the key {', '.join(key)}, expected {', '.join(table.key)}, and there is "
@@ -228,22 +226,16 @@ def _add_columns(connection: sqlite3.Connection, table: Table, path: Path) -> No
     for column in table.columns:
         if column.name in present:
             continue
-        if column.name == "batch":
-            first = _first_batch(connection)
-            connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql} DEFAULT {first}')
-            _count_as_written(connection, first, table.name)
+        if column.name == BATCH:
+            first = _first_batch(db.conn)
+            shape.add_column(db, table.name, column, filled_with=first)
+            _count_as_written(db.conn, first, table.name)
             continue
         if not column.nullable:
             raise MigrationFailed(
                 f"{path}: table {table.name} lacks column {column.name}, which may not be empty and has no upgrade "
                 f"step; nothing changed. Keep the file for its old version and start a new one"
             )
-        connection.execute(f'ALTER TABLE "{table.name}" ADD COLUMN {column.sql}')
-    filled = {row[1] for row in info if row[3]}
+        shape.add_column(db, table.name, column)
     if any(column.nullable and column.name in filled for column in table.columns):
-        # SQLite cannot take NOT NULL off a column; its indexes go with the table, and are made again by the caller.
-        names = ", ".join(f'"{name}"' for name in table.names)
-        connection.execute(f'ALTER TABLE "{table.name}" RENAME TO "{table.name}_before"')
-        connection.execute(table.ddl)
-        connection.execute(f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM "{table.name}_before"')
-        connection.execute(f'DROP TABLE "{table.name}_before"')
+        shape.replace_table(db, table)  # SQLite cannot take NOT NULL off a column
