@@ -20,6 +20,9 @@ PEG = "USDCUSDT"
 PEG_TOLERANCE = 0.002
 PLAUSIBLE_PEG = (0.5, 2.0)
 """USDCUSDT outside this is no dollar pair at all (a test server, a relisted name): then nothing is corrected by it."""
+QUOTE_ERROR = 0.0025
+"""Relative distance from the truth at which a quote may stand: the threshold below which Chainlink's feeds of the two
+do not update."""
 NOT_DECIDED = "not decided"
 """`usd_decided_by` of a price whose moment has two readings and no quote that tells them apart."""
 USDT_HELD, USDC_HELD = "USDT", "USDC"
@@ -55,15 +58,20 @@ def verdict(ratio: float, quote: Quote) -> str | None:
     """Which dollar held by one quote, USDT or USDC; None where the quote fits neither reading.
 
     A quote implies what one USDT is worth. On a logarithmic scale that has 0 where USDT held and 1 where USDC did, it
-    decides for the nearer of the two, if it is within a half of it.
+    decides for the nearer of the two, if it is within a half of it, and if the other is out of reach of its error.
 
+    >>> verdict(1.003, Quote("x", "USDT", 0.9985)) is None  # half-way
+    True
     >>> verdict(0.8726, Quote("chainlink USDC/USD", "USDC", 0.88)), verdict(0.8726, Quote("x", "USDC", 0.999))
     ('USDT', 'USDC')
     """
     if not (math.isfinite(quote.price) and quote.price > 0):
         return None
     usdt = quote.price if quote.of == "USDT" else quote.price / ratio
-    place = math.log(usdt) / -math.log(ratio)
+    apart = -math.log(ratio)
+    place = math.log(usdt) / apart
+    if max(abs(place), abs(place - 1.0)) * abs(apart) <= QUOTE_ERROR:
+        return None
     if abs(place) < 0.5:
         return USDT_HELD
     return USDC_HELD if abs(place - 1.0) < 0.5 else None

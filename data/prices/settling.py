@@ -9,7 +9,7 @@ again by each run; what comes out is kept in `dim_dollar`, and the prices of tho
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -117,37 +117,45 @@ def _decisions(store: Store, apart: Mapping[tuple[str, int], float]) -> Iterator
     times = [ts for _, ts in apart]
     window = min(times) - 2 * feeds.DAY, max(times) + SOON
     histories = {of: feeds.history(store, f"{of}/USD", *window) for of in ("USDC", "USDT")}
+    beside = _quotes_beside(store, min(times) - NEAR, max(times) + NEAR)
     for (interval, ts), ratio in apart.items():
         quotes = [
             Quote(f"chainlink {of}/USD", of, price)
             for of, found in histories.items()
             if found and (price := found.at(ts, after=SOON)) is not None
         ]
-        quotes += _quotes_beside(store, interval, ts)
+        quotes += _at(beside.get(interval, {}), ts, NEAR if interval == LATEST else 0)
         yield (interval, ts), decide(ratio, quotes)
 
 
-def _quotes_beside(store: Store, interval: str, ts: int) -> Iterable[Quote]:
-    """Quotes among the prices of the same time: other sources' of the two dollars, and other dollars' pairs."""
-    marks, near = ", ".join("?" * len(OTHER_DOLLARS)), NEAR if interval == LATEST else 0
+def _quotes_beside(store: Store, first: int, last: int) -> dict[str, dict[int, list[Quote]]]:
+    """Quotes among the stored prices, by interval and time: other sources' of the two, and other dollars' pairs."""
+    marks = ", ".join("?" * len(OTHER_DOLLARS))
     rows = store.rows(
-        "SELECT symbol, source, price_usd, price_usdt FROM dim_prices "
-        f"WHERE symbol IN ('USDCUSDT', 'USDT/USD', {marks}) AND interval = ? AND ts BETWEEN ? AND ? "
-        "AND is_synthetic = 0 ORDER BY symbol, source, abs(ts - ?)",
-        (*OTHER_DOLLARS, interval, ts - near, ts + near, ts),
+        "SELECT interval, ts, symbol, source, price_usd, price_usdt FROM dim_prices "
+        f"WHERE symbol IN ('USDCUSDT', 'USDT/USD', {marks}) AND ts BETWEEN ? AND ? AND is_synthetic = 0 "
+        "AND (source = ?) = (symbol NOT IN ('USDCUSDT', 'USDT/USD')) ORDER BY symbol, source",
+        (*OTHER_DOLLARS, first, last, SERVED),
     )
-    beside = [
-        Quote(f"{source} {'USDC' if symbol == PEG else 'USDT'}/USD", "USDC" if symbol == PEG else "USDT", usd)
-        for symbol, source, usd, _ in rows
-        if source != SERVED and symbol not in OTHER_DOLLARS
-    ]
-    # A further dollar counts as 1 USD: one USDT is then worth the inverse of its price in USDT.
-    pairs = [
-        Quote(f"{source} {symbol}", "USDT", 1 / usdt)
-        for symbol, source, _, usdt in rows
-        if symbol in OTHER_DOLLARS and source == SERVED and usdt
-    ]
-    return [*beside, *pairs]
+    found: dict[str, dict[int, list[Quote]]] = {}
+    for interval, ts, symbol, source, usd, usdt in rows:
+        if source != SERVED:
+            of = "USDC" if symbol == PEG else "USDT"
+            quote = Quote(f"{source} {of}/USD", of, usd)
+        elif usdt:  # a further dollar counts as 1 USD: one USDT is then worth the inverse of its price in USDT
+            quote = Quote(f"{source} {symbol}", "USDT", 1 / usdt)
+        else:
+            continue
+        found.setdefault(interval, {}).setdefault(ts, []).append(quote)
+    return found
+
+
+def _at(beside: Mapping[int, list[Quote]], ts: int, near: int) -> list[Quote]:
+    """Those of a time; of last prices, the nearest of each name within `near` seconds."""
+    if not near:
+        return beside.get(ts, [])
+    some = sorted((abs(at - ts), quote) for at, quotes in beside.items() if abs(at - ts) <= near for quote in quotes)
+    return list({quote.name: quote for _, quote in reversed(some)}.values())
 
 
 def _withdrawn(

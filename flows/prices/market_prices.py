@@ -46,10 +46,10 @@ Window = tuple[str, int, int]
 def series_of(mapping: pd.DataFrame) -> list[str]:
     """Trading pairs that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none.
 
-    Pegs such as USDT/USD are no pairs: the exchange's part in them is made of USDCUSDT, which is always read.
+    Pegs such as USDT/USD are no pairs: the exchange's part in them is made of USDCUSDT.
     """
     followed = set(mapping.loc[mapping["kind"] != "fixed", "series"])
-    return sorted(followed.difference(PAIRS)) or ([PEG] if followed else [])
+    return sorted({PEG if series in PAIRS else series for series in followed})
 
 
 def windows(arguments: Namespace, now: float) -> list[Window]:
@@ -115,18 +115,18 @@ def collect(arguments: Namespace) -> str:
             done.changed += report.changed["dim_prices"]
         if mapping is not None:
             assets.save_map(store, mapping, run.id)
-        agreement = second_prices.cross_check(
-            run, symbols, coins, asked,
-            read=second_prices.SOURCE in arguments.sources, latest=arguments.latest,
-        )  # fmt: skip
-        # After every source has spoken: a price of this very run may tell which dollar had moved.
+        said = ""
+        if second_prices.SOURCE in arguments.sources:
+            said = second_prices.collected(run, symbols, coins, asked, latest=arguments.latest)
+        # Between the two: a price just read may tell which dollar had moved, and what is compared are dollars.
         dollar = settle(store, run.id)
+        said += second_prices.cross_check(run, symbols, asked, latest=arguments.latest)
         run.refresh(["stg_prices"])
         skew = binance.clock_ahead
     return (
         f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
         f"{done.changed:,} new or changed; 1 USDT = 1 USD{dollar}"
-        + agreement
+        + said
         + states
         + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
     )

@@ -64,43 +64,46 @@ def coins_of(
     return {symbol: known[symbol] for symbol in symbols if symbol in known}
 
 
-def cross_check(
+def collected(
     run: Run,
     symbols: Sequence[str],
     coins: dict[str, str],
     windows: Sequence[tuple[str, int, int]],
     *,
-    read: bool,
     latest: bool,
 ) -> str:
-    """Collect DefiLlama's prices (`read`), then hold all sources against each other; what to add to the run's line.
+    """Collect DefiLlama's prices; what to add to the run's line.
 
     A DefiLlama that is away or refuses is named and leaves the other prices as they are. Raises `MalformedAnswer`.
     """
-    from data.prices import agreement as price_agreement
     from flows.prices.binance_shapes import INTERVAL_SECONDS
     from flows.prices.rows import LATEST
     from flows.protocols.defillama import DefiLlama
 
-    widest, said = band(), ""
-    comparable = [each for each in windows if INTERVAL_SECONDS[each[0]] >= LEAST_STEP]
-    if read:
-        try:
-            with DefiLlama.from_environment() as source:
-                taken = sum(
-                    collect_bars(run, source, coins, interval, INTERVAL_SECONDS[interval], start, end)
-                    for interval, start, end in comparable
-                    if coins
-                )
-                if latest and coins:
-                    taken += collect_latest(run, source, coins, LATEST)
-            said = f"; {taken:,} prices of {len(coins)} series by DefiLlama"
-            without = [symbol for symbol in symbols if symbol not in coins]
-            said += f", no coin for {', '.join(without)} (--coins)" if without else ""
-        except (SourceUnavailable, SourceRefused) as exc:
-            said = f"; DefiLlama not read ({' '.join(str(exc).split())[:160]})"
+    try:
+        with DefiLlama.from_environment() as source:
+            taken = sum(
+                collect_bars(run, source, coins, interval, INTERVAL_SECONDS[interval], start, end)
+                for interval, start, end in _comparable(windows)
+                if coins
+            )
+            if latest and coins:
+                taken += collect_latest(run, source, coins, LATEST)
+    except (SourceUnavailable, SourceRefused) as exc:
+        return f"; DefiLlama not read ({' '.join(str(exc).split())[:160]})"
+    without = [symbol for symbol in symbols if symbol not in coins]
+    said = f", no coin for {', '.join(without)} (--coins)" if without else ""
+    return f"; {taken:,} prices of {len(coins)} series by DefiLlama{said}"
+
+
+def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, int, int]], *, latest: bool) -> str:
+    """Hold all sources against each other; what to add to the run's line."""
+    from data.prices import agreement as price_agreement
+    from flows.prices.rows import LATEST
+
+    widest = band()
     found = []
-    for interval, start, end in comparable:
+    for interval, start, end in _comparable(windows):
         found += price_agreement.compared(run.store, symbols, interval, start, end, widest)
     if latest:
         now = int(time.time())
@@ -108,11 +111,15 @@ def cross_check(
     price_agreement.note(run.store, found, widest, run.id)
     wrong = [one for one in found if one.failed]
     if wrong:
-        return said + (
-            f"; SOURCES DISAGREE by more than {widest:.1%}: {'; '.join(map(str, wrong))}; {SERVED}'s are served"
-        )
+        return f"; SOURCES DISAGREE by more than {widest:.1%}: {'; '.join(map(str, wrong))}; {SERVED}'s are served"
     n = sum(one.compared for one in found)
-    return said + (f"; {n:,} prices of two sources agree within {widest:.1%}" if n else "")
+    return f"; {n:,} prices of two sources agree within {widest:.1%}" if n else ""
+
+
+def _comparable(windows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    from flows.prices.binance_shapes import INTERVAL_SECONDS
+
+    return [each for each in windows if INTERVAL_SECONDS[each[0]] >= LEAST_STEP]
 
 
 def collect_bars(

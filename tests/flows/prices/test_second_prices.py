@@ -104,6 +104,25 @@ def test_a_seeded_disagreement_is_caught_named_and_noted_and_binance_stays_serve
     assert rows("SELECT state FROM fact_run") == [("completed",)]
 
 
+def test_a_second_source_tells_which_dollar_had_moved_before_it_is_compared(binance, llama):
+    """USDT at 0.9 for all three days: what is stored in USD agrees with the other source, and needs no warning."""
+    binance.prices = {
+        "ETHUSDT": lambda at: wave(2600)(at) / 0.9, "LINKUSDT": lambda at: wave(14, 2.0)(at) / 0.9,
+        "USDCUSDT": lambda at: 1 / 0.9,
+    }  # fmt: skip
+    llama.prices = {
+        "coingecko:ethereum": wave(2600), "coingecko:chainlink": wave(14, 2.0), "coingecko:usd-coin": lambda at: 1.0003,
+    }  # fmt: skip
+
+    said = FLOW.run(registry.parser(FLOW).parse_args([*WORDS[:3], "USDCUSDT", *WORDS[3:]]))
+
+    assert "216 prices of two sources agree within 2.0%" in said
+    assert "except for 216 prices at which USDT had moved" in said
+    by = "SELECT DISTINCT usd_proxy, usd_decided_by FROM dim_prices WHERE source = 'binance'"
+    assert rows(by) == [("USDC", "defillama USDC/USD")]
+    assert validations() == []
+
+
 def test_the_band_is_a_setting(binance, llama, monkeypatch):
     monkeypatch.setenv("PRICE_AGREEMENT_BAND", "0.0005")
     assert "SOURCES DISAGREE by more than 0.1%" in run()
