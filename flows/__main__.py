@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from data.environment import read_env_file
 from flows import registry
-from flows.errors import ConfigurationError, FlowError
+from flows.errors import ConfigurationError, FlowError, WrongOption
 
 USAGE = """\
 usage: python -m flows NAME [parameters]     run a flow here and now, without a server
@@ -24,7 +24,7 @@ def listing() -> str:
     """The flows that exist, each with its summary."""
     names = registry.available()
     width = max(map(len, names), default=0)
-    lines = [f"  {name:<{width}}  {registry.load(name).summary}" for name in names]
+    lines = [f"  {name:<{width}}  {registry.NAMES[name].summary}" for name in names]
     return "\n".join([USAGE, "flows:", *lines])
 
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbose:
             traceback.print_exc()
         print(explained(exc), file=sys.stderr)
-        return 1
+        return 2 if isinstance(exc, WrongOption) else 1
     return 0
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flows.errors import SourceUnavailable
 
@@ -41,15 +41,7 @@ class Stop:
         return self._asked.wait(max(seconds, 0.0))
 
 
-def add_every(parser: ArgumentParser) -> None:
-    """Declare `--every`."""
-    parser.add_argument(
-        "--every", type=_seconds, metavar="SECONDS",
-        help="go on collecting: a round at every multiple of SECONDS, until Ctrl-C or SIGTERM (default: run once)",
-    )  # fmt: skip
-
-
-def run_as_asked(once: Callable[[Namespace], str], arguments: Namespace) -> str:
+def run_as_asked(once: Callable[[Any], str], arguments: Any) -> str:
     """What a flow's `run` does: one round, or rounds until stopped where `arguments.every` is given."""
     if not arguments.every:
         return once(arguments)
@@ -121,13 +113,3 @@ def stop_on_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 7 * 86_400:
-        raise ArgumentTypeError(f"expected seconds between 1 and 604,800 (a week), found {text!r}")
-    return seconds

@@ -16,12 +16,22 @@ else. It runs for a live market where DEFILLAMA_URL is set, and is skipped, with
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from flows import registry, settings
+from flows.options import Options, Whole
 from flows.pipeline import FlowSpec
+from flows.risk.options import LAST_SEED, MOST_PATHS
+
+
+class Day(Options):
+    """What a day may be told."""
+
+    paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
+    seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the simulation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +39,6 @@ class Stage:
     """One flow of the day with its `parameters`; `skipped` is why it does not run, empty when it does."""
 
     flow: str
-    reads_network: bool
     parameters: dict[str, Any] = field(default_factory=dict)
     skipped: str = ""
 
@@ -45,11 +54,11 @@ def stages(paths: int, seed: int) -> list[Stage]:
 
         market = {"market": aave_market()}
         return [
-            Stage(flow="aave-market", reads_network=True),
-            Stage(flow="market-prices", reads_network=True, parameters=market),
-            Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
+            Stage(flow="aave-market"),
+            Stage(flow="market-prices", parameters=market),
+            Stage(flow="risk-scenarios", parameters=risk | market),
             # After the figures: none is made of it, so a feed that misbehaves costs the day none.
-            Stage(flow="oracle-prices", reads_network=True, parameters=market),
+            Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
         ]
     from data.snapshot import loading as snapshot
@@ -59,12 +68,12 @@ def stages(paths: int, seed: int) -> list[Stage]:
     sample = f"{newest.market} is synthetic, and so are its prices; live prices never mix into it"
     market = {"market": newest.market}
     return [
-        Stage(flow="aave-market", reads_network=True, skipped=no_node),
+        Stage(flow="aave-market", skipped=no_node),
         Stage(
-            flow="market-prices", reads_network=True, parameters=market, skipped=sample if newest.synthetic else ""
+            flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""
         ),
-        Stage(flow="risk-scenarios", reads_network=False, parameters=risk | market),
-        Stage(flow="oracle-prices", reads_network=True, skipped="ETH_RPC_URL is not set; feeds are read from a node"),
+        Stage(flow="risk-scenarios", parameters=risk | market),
+        Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]  # fmt: skip
 
@@ -73,21 +82,19 @@ def _protocols(skipped: str) -> Stage:
     # Read only where DEFILLAMA_URL is set: no other stage needs it.
     if not skipped and not settings.get("DEFILLAMA_URL"):
         skipped = "DEFILLAMA_URL is not set; https://api.llama.fi is the public address"
-    return Stage(flow="protocol-snapshot", reads_network=True, skipped=skipped)
+    return Stage(flow="protocol-snapshot", skipped=skipped)
 
 
 def execute(name: str, parameters: dict[str, Any]) -> str:
-    """Run flow `name` with `parameters`, named as its command line names them, the others at their defaults."""
+    """Run flow `name` with `parameters`, named as its command line names them, the others at their defaults.
+
+    Raises `flows.errors.WrongOption` before anything runs, and what the flow raises.
+    """
     spec = registry.load(name)
-    arguments = registry.parser(spec).parse_args([])
-    unknown = parameters.keys() - vars(arguments).keys()
-    if unknown:
-        raise TypeError(f"{name} has no parameter {', '.join(sorted(unknown))}; known: {', '.join(vars(arguments))}")
-    vars(arguments).update(parameters)
-    return spec.run(arguments)
+    return spec.run(spec.options.of(name, parameters))
 
 
-def run(arguments: Namespace) -> str:
+def run(arguments: Day) -> str:
     """Run the stages one after another; the first refusal ends the day."""
     for stage in stages(arguments.paths, arguments.seed):
         said = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
@@ -95,15 +102,8 @@ def run(arguments: Namespace) -> str:
     return "daily: done"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument("--paths", type=int, default=10_000, help="simulated paths (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="seed of the simulation (default: %(default)s)")
-
-
 FLOW = FlowSpec(
     name="daily",
-    summary="The market, its prices and its risk, in order: what runs at 00:00 UTC",
-    add_arguments=add_arguments,
+    options=Day,
     run=run,
 )

@@ -1,6 +1,6 @@
 """What a flow says when it refuses: expected, found, where, what to do.
 
-Each ends in exit code 1, with no half-written rows.
+Each ends in exit code 1 (`WrongOption` in 2), with no half-written rows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ class FlowError(Exception):
 
 class ConfigurationError(FlowError):
     """An environment variable or an argument is missing or cannot be used."""
+
+
+class WrongOption(ConfigurationError, TypeError):
+    """An option is unknown, missing, of the wrong kind or out of its bounds; nothing has begun. Exit code 2."""
 
 
 class SourceUnavailable(FlowError):

@@ -1,18 +1,23 @@
 """The same flows under Prefect, for schedules, retries and the record of runs. prefect.yaml points here.
 
-Nothing is decided in this module: `python -m flows NAME` and a Prefect run execute the same functions. Only what
-reads a network is retried, and only when the other side was away; a refusal stays a refusal.
+Nothing is decided in this module: `python -m flows NAME` and a Prefect run execute the same functions. Every flow of
+`flows.registry` is an attribute of this module under its name with underscores, and its options are the parameters,
+with their types and bounds; what does not fit them fails before anything runs. Only what reads a network is retried,
+and only when the other side was away; a refusal stays a refusal.
 """
 
 from __future__ import annotations
 
 import asyncio
+from inspect import Parameter
 from typing import Any
 
 from prefect import flow, task
 
+from flows import registry
 from flows.daily import execute, stages
 from flows.errors import SourceUnavailable
+from flows.options import Options, signature
 
 
 async def _source_was_away(task: Any, task_run: Any, state: Any) -> bool:
@@ -34,58 +39,47 @@ async def compute(name: str, parameters: dict[str, Any]) -> str:
     return await asyncio.to_thread(execute, name, parameters)
 
 
-# Asynchronous: a synchronous flow waits a second at its end for Prefect's heartbeat thread.
-@flow(name="market-prices", log_prints=True)
-async def market_prices(parameters: dict[str, Any] | None = None) -> str:
-    """Binance klines for every price series of the market."""
-    return await read_source("market-prices", parameters or {})
+async def _one(name: str, parameters: dict[str, Any]) -> str:
+    return await (read_source if registry.NAMES[name].reads_network else compute)(name, parameters)
 
 
-@flow(name="protocol-snapshot", log_prints=True)
-async def protocol_snapshot(parameters: dict[str, Any] | None = None) -> str:
-    """What lending protocols hold and have lent, by DefiLlama."""
-    return await read_source("protocol-snapshot", parameters or {})
-
-
-@flow(name="aave-market", log_prints=True)
-async def aave_market(parameters: dict[str, Any] | None = None) -> str:
-    """Every account of an Aave market at one block."""
-    return await read_source("aave-market", parameters or {})
-
-
-@flow(name="compound-market", log_prints=True)
-async def compound_market(parameters: dict[str, Any] | None = None) -> str:
-    """Markets and accounts of Compound at one block."""
-    return await read_source("compound-market", parameters or {})
-
-
-@flow(name="lending-events", log_prints=True)
-async def lending_events(parameters: dict[str, Any] | None = None) -> str:
-    """Borrows, deposits, repayments, withdrawals, liquidations and deficits."""
-    return await read_source("lending-events", parameters or {})
-
-
-@flow(name="oracle-prices", log_prints=True)
-async def oracle_prices(parameters: dict[str, Any] | None = None) -> str:
-    """Chainlink rounds, how stale each feed is, and the market's price adapters."""
-    return await read_source("oracle-prices", parameters or {})
-
-
-@flow(name="risk-scenarios", log_prints=True)
-async def risk_scenarios(parameters: dict[str, Any] | None = None) -> str:
-    """Liquidation risk of the newest snapshot."""
-    return await compute("risk-scenarios", parameters or {})
-
-
-@flow(name="daily", log_prints=True)
-async def daily(paths: int = 10_000, seed: int = 7) -> str:
-    """Everything in order, on the newest state of the market; see `flows.daily`."""
+async def _day(name: str, parameters: dict[str, Any]) -> str:
+    """Everything in order, on the newest state of the market, a task for each stage; see `flows.daily`."""
+    asked = registry.load(name).options.of(name, parameters)
     lines = []
-    for stage in await asyncio.to_thread(stages, paths, seed):
-        if stage.skipped:
-            lines.append(f"{stage.flow}: skipped, {stage.skipped}")
-        else:
-            run = read_source if stage.reads_network else compute
-            lines.append(f"{stage.flow}: {await run(stage.flow, stage.parameters)}")
+    for stage in await asyncio.to_thread(stages, asked.paths, asked.seed):
+        said = f"skipped, {stage.skipped}" if stage.skipped else await _one(stage.flow, stage.parameters)
+        lines.append(f"{stage.flow}: {said}")
         print(lines[-1])
     return "\n".join(lines)
+
+
+def deployable(name: str) -> Any:
+    """The Prefect flow of a registered flow: its options as parameters, and its summary.
+
+    `parameters`, a mapping of options by name, is the older form of the same; what it names wins.
+    """
+    options: type[Options] = registry.load(name).options
+
+    # Asynchronous: a synchronous flow waits a second at its end for Prefect's heartbeat thread.
+    async def asked(*, parameters: dict[str, Any] | None = None, **given: Any) -> str:
+        chosen = options.of(name, given | (parameters or {})).chosen()
+        return await (_day if name == "daily" else _one)(name, chosen)
+
+    older = Parameter("parameters", Parameter.KEYWORD_ONLY, default=None, annotation=dict[str, Any] | None)
+    about = {field: options.model_fields[field].description or "" for field in options.model_fields}
+    about["parameters"] = "the same options by name, the older form; what it names wins"
+    lines = "\n".join(f"    {field}: {said}" for field, said in about.items())
+    asked.__name__ = asked.__qualname__ = attribute(name)
+    asked.__doc__ = f"{registry.NAMES[name].summary}\n\nArgs:\n{lines}\n"
+    asked.__signature__ = signature(options, parameters=older)  # type: ignore[attr-defined]
+    return flow(name=name, log_prints=True)(asked)
+
+
+def attribute(name: str) -> str:
+    """What the flow is called in this module: the last part of its entrypoint in prefect.yaml."""
+    return name.replace("-", "_")
+
+
+# A loop, so that the registry stays the one place where a flow is registered.
+globals().update({attribute(name): deployable(name) for name in registry.available()})

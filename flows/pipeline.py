@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,27 +18,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from data.store.store import Store, WriteReport
+    from flows.options import Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSpec:
-    """How a flow module presents itself to `python -m flows`; each flow module has one, named `FLOW`.
+    """How a flow module presents itself; each flow module has one, named `FLOW`, and `flows.registry` knows it.
 
-    `add_arguments` declares the parameters; `run` executes the flow in-process from the parsed arguments and
-    returns one line for the user. It raises `flows.errors.FlowError` (or an error of `data`) when it refuses. What
-    it raises, and every cause of that, holds no secret that was read from settings.
+    `options` declares the parameters; `run` executes the flow in-process from them and returns one line for the user.
+    It raises `flows.errors.FlowError` (or an error of `data`) when it refuses. What it raises, and every cause of
+    that, holds no secret that was read from settings.
     """
 
     name: str
-    summary: str
-    add_arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], str]
+    options: type[Options]
+    run: Callable[[Any], str]
 
     def __post_init__(self) -> None:
         run = self.run
 
         @wraps(run)
-        def guarded(arguments: Namespace) -> str:
+        def guarded(arguments: Any) -> str:
             quiet_libraries()
             try:
                 return run(arguments)

@@ -1,30 +1,66 @@
-"""Which flows there are, in the order of the design, and how to get at one of them."""
+"""Which flows there are, in the order of a day: the one place where a flow is registered.
+
+`python -m flows`, `daily`, and the flows and deployments of Prefect (`flows.orchestration`, prefect.yaml) follow it.
+"""
 
 from __future__ import annotations
 
 import difflib
-from argparse import ArgumentParser
 from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
 from flows.errors import ConfigurationError
-from flows.pipeline import FlowSpec
+
+if TYPE_CHECKING:
+    from flows.options import OptionParser
+    from flows.pipeline import FlowSpec
+
+
+class Registered(NamedTuple):
+    """A flow: the module that has its `FLOW`, what it does in one line, and whether it reads a network.
+
+    What reads a network is tried again under Prefect when the other side was away.
+    """
+
+    module: str
+    summary: str
+    reads_network: bool = True
+
 
 NAMES = {
-    "market-prices": "flows.prices.market_prices",
-    "protocol-snapshot": "flows.protocols.protocol_snapshot",
-    "aave-market": "flows.aave.aave_market",
-    "compound-market": "flows.compound.compound_market",
-    "lending-events": "flows.lending.lending_events",
-    "chain-activity": "flows.chain.chain_activity",
-    "oracle-prices": "flows.oracles.oracle_prices",
-    "risk-scenarios": "flows.risk.risk_scenarios",
-    "daily": "flows.daily",
-}
-"""Every flow by name, in the order of a day, and the module that has it."""
-
-
-def module_name(name: str) -> str:
-    return NAMES[name]
+    "market-prices": Registered(
+        "flows.prices.market_prices", "Binance prices of every series that the market's reserves follow"
+    ),
+    "protocol-snapshot": Registered(
+        "flows.protocols.protocol_snapshot", "What lending protocols hold and have lent, by DefiLlama"
+    ),
+    "aave-market": Registered(
+        "flows.aave.aave_market", "Reserves, e-modes and every account of an Aave market at one block, from a node"
+    ),
+    "compound-market": Registered(
+        "flows.compound.compound_market",
+        "Markets and every account of Compound v2 and v3 at one block, from a node",
+    ),
+    "lending-events": Registered(
+        "flows.lending.lending_events",
+        "Borrows, deposits, repayments, withdrawals, liquidations and deficits of Aave and Compound",
+    ),
+    "chain-activity": Registered(
+        "flows.chain.chain_activity",
+        "Blocks, transactions, receipts and logs of a chain; token transfers and DeFi actions decoded",
+    ),
+    "oracle-prices": Registered(
+        "flows.oracles.oracle_prices",
+        "Chainlink rounds of every feed the market uses, how stale they are, and its price adapters",
+    ),
+    "risk-scenarios": Registered(
+        "flows.risk.risk_scenarios",
+        "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
+        reads_network=False,
+    ),
+    "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
+}  # fmt: skip
+"""Every flow by name, in the order of a day."""
 
 
 def available() -> list[str]:
@@ -39,11 +75,12 @@ def load(name: str) -> FlowSpec:
         near = difflib.get_close_matches(name.replace("_", "-"), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ConfigurationError(f"no flow is called {name!r}{hint}; known: {', '.join(names)}")
-    return import_module(module_name(name)).FLOW
+    return import_module(NAMES[name].module).FLOW
 
 
-def parser(spec: FlowSpec) -> ArgumentParser:
-    """Command line of one flow; also gives the default of each of its parameters."""
-    made = ArgumentParser(prog=f"python -m flows {spec.name}", description=spec.summary)
-    spec.add_arguments(made)
-    return made
+def parser(spec: FlowSpec) -> OptionParser:
+    """Command line of one flow: its `parse_args` gives the options that `spec.run` takes."""
+    from flows.options import OptionParser
+
+    described = NAMES[spec.name].summary if spec.name in NAMES else ""
+    return OptionParser(spec.options, f"python -m flows {spec.name}", described)

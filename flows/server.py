@@ -5,7 +5,6 @@ The worker is stopped before the server: a worker whose server is gone waits for
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
@@ -17,9 +16,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from data.environment import read_env_file
 from flows.errors import FlowError, SourceUnavailable
+from flows.options import OptionParser, Options, Whole
 
 POOL = "local"
 START_TIMEOUT = 120
@@ -34,13 +37,18 @@ QUIET = {
 """Nothing is reported to anybody: DO_NOT_TRACK alone does not stop the server's own heartbeat."""
 
 
+class Served(Options):
+    """Where the server listens."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Annotated[int, Whole(1, 65_535)] = Field(4200, description="port to listen on")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until interrupted; returns the exit code."""
     read_env_file()
-    parser = argparse.ArgumentParser(prog="python -m flows.server", description=__doc__.split("\n")[0])
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=4200, help="port to listen on (default: %(default)s)")
-    arguments = parser.parse_args(argv)
+    arguments = OptionParser(Served, "python -m flows.server", __doc__.split("\n")[0]).parse_args(argv)
+    assert isinstance(arguments, Served)
     # SIGTERM (systemd, docker stop, kill) takes the same way out as Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     try:

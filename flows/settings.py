@@ -47,7 +47,7 @@ def whole_number(name: str, default: int, least: int, most: int) -> int:
     value = get(name)
     if value is None:
         return default
-    if not value.isdigit() or not least <= int(value) <= most:
+    if not (value.isascii() and value.isdecimal()) or not least <= int(value) <= most:
         raise ConfigurationError(f"{name}: expected a whole number from {least} to {most}, found {value!r:.40}")
     return int(value)
 

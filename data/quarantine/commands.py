@@ -147,7 +147,7 @@ def _renaming(text: str) -> tuple[str, str, str]:
 
 
 def _moment(text: str) -> int:
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

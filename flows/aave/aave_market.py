@@ -9,14 +9,12 @@ After the first snapshot, accounts that no event has touched are carried forward
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from flows import arguments as block_arguments
 from flows import settings
 from flows.aave import address_book
-from flows.aave.candidates.route import add_arguments as add_candidates
+from flows.aave.options import Asked
 from flows.aave.place import Place, locate, node_url, require_one_chain
 from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
 from flows.errors import CrossCheckFailed
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from flows.clients.json_rpc import JsonRpc
 
 
-def run(arguments: Namespace) -> str:
+def run(arguments: Asked) -> str:
     """Read the market at `arguments.block` and store it; returns what was stored, in one line."""
     from data.settings import aave_market
     from data.store.store import Store
@@ -125,38 +123,8 @@ def _full_is_due(store: Store, key: str, now: int, hours: float) -> bool:
     return last is None or now - last["time"] >= hours * 3600
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument("--market", help="name in the Aave address book (default: AAVE_MARKET)")
-    parser.add_argument(
-        "--block", type=block_arguments.block, default="latest",
-        help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
-    )  # fmt: skip
-    parser.add_argument(
-        "--from-block", type=block_arguments.number,
-        help="where the scan of the log begins (default: the market's first block)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--incremental", action="store_false", dest="full", default=False,
-        help="read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--full", action="store_true", default=False,
-        help="read every account, and compare with what carrying forward gives",
-    )  # fmt: skip
-    parser.add_argument(
-        "--full-every", type=float, default=24.0, metavar="HOURS",
-        help="read every account when the last such run is this old, by the blocks' times (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
-    )
-    add_candidates(parser)
-
-
 FLOW = FlowSpec(
     name="aave-market",
-    summary="Reserves, e-modes and every account of an Aave market at one block, from a node",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

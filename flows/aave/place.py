@@ -34,7 +34,7 @@ def node_url(market: str) -> str:
     listed = {}
     for place, entry in enumerate((settings.get("RPC_URLS") or "").split(), start=1):
         chain, separator, url = entry.partition("=")
-        if not separator or not chain.isdigit():
+        if not separator or not (chain.isascii() and chain.isdecimal()):
             # Nothing of it is shown: what stands there may be a key.
             raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks; entry "
                                      f"{place} has no chain id before a first =")  # fmt: skip

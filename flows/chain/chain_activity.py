@@ -7,13 +7,12 @@ does not hold yet, so a run that was ended is repeated as it was.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.chain import live_session
-from flows.errors import ConfigurationError
+from flows.chain.options import Asked
+from flows.errors import ConfigurationError, WrongOption
 from flows.pipeline import FlowSpec, recorded
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
 """Tables that SQL makes of what this flow writes."""
 
 
-def run(arguments: Namespace) -> str:
+def run(arguments: Asked) -> str:
     """Fill a range of blocks; returns what was written, in one line.
 
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused` (a block above the head), `MalformedAnswer`,
@@ -40,7 +39,7 @@ def run(arguments: Namespace) -> str:
     if arguments.live:
         return live_session.run(arguments, FLOW.name, DERIVED)
     if arguments.start_block is None:
-        raise ConfigurationError("--start-block is missing: give the first block to read, or --live to follow the head")
+        raise WrongOption("--start-block is missing: give the first block to read, or --live to follow the head")
     chain_id = networks.chain_id(arguments.network)
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     node = ChainNode(JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request))
@@ -71,7 +70,7 @@ def run(arguments: Namespace) -> str:
     return described(first, last, total)
 
 
-def to_parquet(node: ChainNode, chain_id: int, arguments: Namespace) -> str:
+def to_parquet(node: ChainNode, chain_id: int, arguments: Asked) -> str:
     """Write one dataset of the range into Parquet files; returns what was written, in one line."""
     from tqdm import tqdm
 
@@ -98,60 +97,8 @@ def described(first: int, last: int, written: object) -> str:
     return said + written.remarks()
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument(
-        "--start-block", type=_number, help="first block; with --live the newest stored one, else the head, by default"
-    )
-    parser.add_argument(
-        "--end-block", type=_end, default="finalized",
-        help="last block: a number, finalized, safe or latest (default: %(default)s, which no reorganisation reaches)",
-    )  # fmt: skip
-    parser.add_argument("--network", default="mainnet", help="network by name, or its chain id (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=_positive, default=4, help="requests under way at once (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--blocks-per-request",
-        type=_positive,
-        default=20,
-        help="blocks asked for in one request (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--reread", action="store_true", help="read blocks again that are stored, and replace what differs"
-    )
-    parser.add_argument(
-        "--attempts", type=_positive, default=5, help="tries when the node is away (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--parquet", type=Path, metavar="FOLDER", help="write Parquet files into this folder instead of the warehouse"
-    )
-    parser.add_argument("--dataset", choices=("logs", "transfers"), default="logs",
-                        help="what --parquet writes (default: %(default)s)")  # fmt: skip
-    live_session.add_arguments(parser)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ArgumentTypeError(f"expected a block number, found {text!r}")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if _number(text) == 0:
-        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
-    return int(text)
-
-
-def _end(text: str) -> str:
-    if text not in ("latest", "safe", "finalized"):
-        _number(text)
-    return text
-
-
 FLOW = FlowSpec(
     name="chain-activity",
-    summary="Blocks, transactions, receipts and logs of a chain; token transfers and DeFi actions decoded",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from flows import event_relay, settings
 from flows.chain.backfill import Written
-from flows.errors import ConfigurationError
+from flows.chain.options import Asked
+from flows.errors import WrongOption
 from flows.pipeline import recorded
 from flows.redaction import hidden
 
@@ -19,31 +19,7 @@ if TYPE_CHECKING:
     from flows.aave.live_refresh import MarketRefresh
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of `--live`."""
-    live = parser.add_argument_group("live")
-    live.add_argument(
-        "--live", action="store_true",
-        help="follow the chain's head until Ctrl-C or SIGTERM, from the newest stored block on, or from --start-block",
-    )  # fmt: skip
-    live.add_argument("--confirmations", type=_count, default=0, metavar="N",
-                      help="stay N blocks behind the head (default: %(default)s)")  # fmt: skip
-    live.add_argument("--max-reorg", type=_count, default=1_000, metavar="N",
-                      help="stored blocks that a reorganisation may replace (default: %(default)s)")  # fmt: skip
-    live.add_argument("--most-missed", type=_count, default=10_000, metavar="N",
-                      help="blocks that may have been missed since the last run (default: %(default)s)")  # fmt: skip
-    live.add_argument("--marts-every", type=_seconds, default=10.0, metavar="SECONDS",
-                      help="bring hourly and address tables up to date this often; after a reorganisation at once "
-                           "(default: %(default)s)")  # fmt: skip
-    live.add_argument("--poll", type=_seconds, default=15.0, metavar="SECONDS",
-                      help="look for blocks this often when nothing is announced (default: %(default)s)")  # fmt: skip
-    live.add_argument("--patience", type=_seconds, default=120.0, metavar="SECONDS",
-                      help="ask a node that contradicts itself again for so long (default: %(default)s)")  # fmt: skip
-    live.add_argument("--refresh-market", action="store_true",
-                      help="read the market AAVE_MARKET again, incrementally, when blocks touched it")  # fmt: skip
-
-
-def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
+def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
     """Follow the chain until a signal; returns what was written, in one line. `derived`: tables made of the blocks."""
     from data.settings import aave_market
     from data.store.store import Store
@@ -56,9 +32,7 @@ def run(arguments: Namespace, flow: str, derived: Sequence[str]) -> str:
     from flows.continuous import stop_on_signals
 
     if arguments.parquet or arguments.reread:
-        raise ConfigurationError(
-            "--live writes into the warehouse as the chain grows; leave out --parquet and --reread"
-        )
+        raise WrongOption("--live writes into the warehouse as the chain grows; leave out --parquet and --reread")
     chain_id = networks.chain_id(arguments.network)
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     ws_url = settings.require("ETH_WS_URL", "give the WebSocket address of a node of the network")
@@ -132,23 +106,3 @@ class Rounds:
 def say(line: str) -> None:
     """Print a line; a server may repeat a secret that it was sent."""
     print(hidden(line), flush=True)
-
-
-def _count(text: str) -> int:
-    from argparse import ArgumentTypeError
-
-    if not (text.isascii() and text.isdigit()):
-        raise ArgumentTypeError(f"expected a whole number, found {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    from argparse import ArgumentTypeError
-
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 86_400:
-        raise ArgumentTypeError(f"expected seconds from 0 to 86,400, found {text!r}")
-    return seconds

@@ -6,13 +6,14 @@ the engine's, so `data.load_market` does not take it. What plays which part is t
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from flows import arguments as block_arguments
+from pydantic import Field
+
 from flows import settings
 from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.options import AnyBlock, Attempts, Flag, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
@@ -23,7 +24,23 @@ if TYPE_CHECKING:
 SOURCE = "compound_rpc"
 
 
-def run(arguments: Namespace) -> str:
+class Asked(Options):
+    """What the flow may be told."""
+
+    markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
+        None, description="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
+        "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
+    )  # fmt: skip
+    block: AnyBlock = Field(
+        "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
+    )
+    from_block: Annotated[int, Whole()] | None = Field(
+        None, description="where the scan of the log begins (default: the contract's first block)"
+    )
+    attempts: Attempts = 5
+
+
+def run(arguments: Asked) -> str:
     """Read each market at `arguments.block` and store it; one line for each."""
     from data.store.store import Store
     from flows.clients.block_reader import BlockReader, get_block
@@ -109,30 +126,8 @@ def described(name: str, block: Block, state: CompoundState) -> str:
     )
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument(
-        "--markets", nargs="+", metavar="MARKET",
-        help="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
-        "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--block", type=block_arguments.block, default="latest",
-        help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
-    )  # fmt: skip
-    parser.add_argument(
-        "--from-block",
-        type=block_arguments.number,
-        help="where the scan of the log begins (default: the contract's first block)",
-    )
-    parser.add_argument(
-        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
-    )
-
-
 FLOW = FlowSpec(
     name="compound-market",
-    summary="Markets and every account of Compound v2 and v3 at one block, from a node",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

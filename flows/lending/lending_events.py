@@ -8,12 +8,13 @@ where none was, the value stays NULL.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from flows import arguments as block_arguments
+from pydantic import Field
+
 from flows import settings
-from flows.errors import ConfigurationError
+from flows.errors import WrongOption
+from flows.options import AnyBlock, Attempts, Flag, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
@@ -27,13 +28,32 @@ TARGETS = ("fact_lending_borrow_events", "fact_lending_deposit_events", "fact_le
            "fact_lending_repay_events", "fact_lending_withdraw_events", "fact_lending_deficit_events")  # fmt: skip
 
 
-def run(arguments: Namespace) -> str:
+class Asked(Options):
+    """What the flow may be told."""
+
+    markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
+        None, description="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, "
+        "or PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
+    )  # fmt: skip
+    route: Literal["logs", "messari", "vendor"] = Field(
+        "logs", description="a node's logs, a Messari subgraph, or an outside vendor's connector"
+    )
+    block: AnyBlock = Field("latest", description="read up to this block: latest, safe, finalized, or a number")
+    from_block: Annotated[int, Whole()] | None = Field(None, description="first block (default: the market's first)")
+    oracle_prices: bool = Field(
+        False,
+        description="ask the market's oracle for its price at the block of each event; old blocks need an archive node",
+    )
+    attempts: Attempts = 5
+
+
+def run(arguments: Asked) -> str:
     """Store the events up to `arguments.block`; returns what was stored, one line for each market."""
     route = {"logs": run_logs, "messari": run_messari, "vendor": run_vendor}[arguments.route]
     return route(arguments)
 
 
-def run_logs(arguments: Namespace) -> str:
+def run_logs(arguments: Asked) -> str:
     """From a node's logs, for each market in turn; what one market has stored stays when a later one fails."""
     from data.settings import aave_market
     from data.store.store import Store
@@ -78,7 +98,7 @@ def scan(run: Run, rpc: JsonRpc, market: LendingMarket, block: Block, first_bloc
         return LendingIngest(run, rpc, market).until(block, first_block, progress=bar)
 
 
-def run_messari(arguments: Namespace) -> str:
+def run_messari(arguments: Asked) -> str:
     """From a Messari subgraph: one deployment for each market that is named."""
     from data.settings import aave_market
     from data.store.store import Store
@@ -95,7 +115,7 @@ def run_messari(arguments: Namespace) -> str:
     return "\n".join(lines)
 
 
-def run_vendor(arguments: Namespace) -> str:
+def run_vendor(arguments: Asked) -> str:
     """From the outside vendor that is configured, if one is."""
     from data.settings import aave_market
     from data.store.store import Store
@@ -104,7 +124,7 @@ def run_vendor(arguments: Namespace) -> str:
 
     vendor = connector()
     if not isinstance(arguments.block, int) or arguments.from_block is None:
-        raise ConfigurationError("--route vendor needs a closed window: --from-block N --block M")
+        raise WrongOption("--route vendor needs a closed window: --from-block N --block M")
     lines = []
     for name in arguments.markets or [aave_market()]:
         first, last = arguments.from_block, arguments.block
@@ -124,32 +144,7 @@ def described(name: str, block: int, done: Ingested) -> str:
     )
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument(
-        "--markets", nargs="+", metavar="MARKET",
-        help="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, or "
-        "PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--route", choices=("logs", "messari", "vendor"), default="logs",
-        help="a node's logs, a Messari subgraph, or an outside vendor's connector (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--block", type=block_arguments.block, default="latest",
-        help="read up to this block: latest, safe, finalized, or a number (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--from-block", type=block_arguments.number, help="first block (default: the market's first)")
-    parser.add_argument(
-        "--oracle-prices", action="store_true",
-        help="ask the market's oracle for its price at the block of each event; old blocks need an archive node",
-    )  # fmt: skip
-    parser.add_argument(
-        "--attempts", type=block_arguments.number, default=5, help="tries of each request (default: %(default)s)"
-    )
-
-
-def _first_block(arguments: Namespace, rpc: JsonRpc, source: Source, block: Block) -> int:
+def _first_block(arguments: Asked, rpc: JsonRpc, source: Source, block: Block) -> int:
     from flows.aave.holder_scan import first_block_of
 
     if arguments.from_block is not None:
@@ -159,7 +154,6 @@ def _first_block(arguments: Namespace, rpc: JsonRpc, source: Source, block: Bloc
 
 FLOW = FlowSpec(
     name="lending-events",
-    summary="Borrows, deposits, repayments, withdrawals, liquidations and deficits of Aave and Compound",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

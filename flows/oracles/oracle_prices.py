@@ -7,16 +7,18 @@ was, against the feed's own heartbeat, is made of that by SQL (`mart_feed_stalen
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from flows import settings
 from flows.aave import address_book
 from flows.aave.place import locate, node_url
-from flows.arguments import block as block_argument
-from flows.continuous import add_every, run_as_asked
+from flows.arguments import Unreadable, number
+from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from flows.options import AnyBlock, Attempts, Every, Flag, Options
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
@@ -30,12 +32,41 @@ TARGETS = ("stg_chainlink_prices", "fact_feed_update", "mart_feed_staleness")
 DEFAULT_ROUNDS = 500
 
 
-def run(arguments: Namespace) -> str:
+def read_rounds(value: Any) -> int | None:
+    """A number of rounds, None for all. Raises `Unreadable`."""
+    if value is None or value == "all":
+        return None
+    try:
+        return number(value)
+    except Unreadable:
+        raise Unreadable(f"expected a whole number or all, found {value!r:.60}") from None
+
+
+class Asked(Options):
+    """What the flow may be told."""
+
+    feeds: Annotated[list[str] | None, Flag(metavar="FEED")] = Field(
+        None, description="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and "
+        "those of the built-in list whose heartbeat is known)",
+    )  # fmt: skip
+    rounds: Annotated[
+        int | None, BeforeValidator(read_rounds), WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "all"}]})
+    ] = Field(DEFAULT_ROUNDS, description="newest rounds of each feed to have, or all; across phases")
+    block: AnyBlock = Field(
+        "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
+    )
+    market: str | None = Field(None, description="market whose sources are read (default: AAVE_MARKET)")
+    no_market: bool = Field(False, description="feeds only, no Aave market")
+    attempts: Attempts = 5
+    every: Every = None
+
+
+def run(arguments: Asked) -> str:
     """One round, or rounds until stopped where `--every` is given; see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Namespace) -> str:
+def collect(arguments: Asked) -> str:
     """Read feeds and the market's sources at `arguments.block`, store them, extend the histories; returns one line.
 
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
@@ -188,48 +219,18 @@ def described(
     if sources:
         parts.append(f"sources of {len(sources)} reserves")
     parts.append(f"{progress.read:,} rounds read, {progress.changed:,} new or changed")
-    for number, what in ((progress.missing, "round numbers that the aggregators left out"),
+    for count, what in ((progress.missing, "round numbers that the aggregators left out"),
                          (progress.unfinished, "unfinished rounds skipped"),
                          (progress.bad_answers, "answers that are no price"),
                          (len(refused), "feeds that do not answer"),
                          (disagreements, "pairs on which Chainlink and Binance disagree")):  # fmt: skip
-        if number:
-            parts.append(f"{number:,} {what}")
+        if count:
+            parts.append(f"{count:,} {what}")
     return "; ".join(parts)
-
-
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument(
-        "--feeds", nargs="+", metavar="FEED",
-        help="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and those of the "
-        "built-in list whose heartbeat is known)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--rounds", type=_rounds, default=DEFAULT_ROUNDS,
-        help="newest rounds of each feed to have, or all; across phases (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--block", type=block_argument, default="latest",
-        help="latest, safe, finalized, or a number (default: %(default)s); an old one needs an archive node",
-    )  # fmt: skip
-    parser.add_argument("--market", help="market whose sources are read (default: AAVE_MARKET)")
-    parser.add_argument("--no-market", action="store_true", help="feeds only, no Aave market")
-    parser.add_argument("--attempts", type=int, default=5, help="tries of each request (default: %(default)s)")
-    add_every(parser)
-
-
-def _rounds(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdigit():
-        raise ArgumentTypeError(f"expected a whole number or all, found {text!r}")
-    return int(text)
 
 
 FLOW = FlowSpec(
     name="oracle-prices",
-    summary="Chainlink rounds of every feed the market uses, how stale they are, and its price adapters",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

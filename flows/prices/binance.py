@@ -156,7 +156,7 @@ class Binance:
 
     def _pause_for_weight(self, answer: JsonAnswer) -> None:
         used = next((answer.headers[name] for name in WEIGHT_HEADERS if name in answer.headers), "")
-        if used.isdigit() and int(used) >= self._weight_limit * WEIGHT_MARGIN:
+        if used.isascii() and used.isdecimal() and int(used) >= self._weight_limit * WEIGHT_MARGIN:
             self._sleep(60 - self.now() % 60)
 
 

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import re
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from data.prices.dollar import PEG
 from data.prices.pegs import PAIRS
-from flows.continuous import add_every, run_as_asked
+from flows.arguments import Unreadable
+from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
+from flows.options import Every, Flag, Moment, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
 from flows.prices.rows import SOURCE, exchange_info_frame, latest_frames, to_frames
 
@@ -43,6 +46,57 @@ Window = tuple[str, int, int]
 """Interval, and the opening times [start, end) in UTC seconds on its grid."""
 
 
+def symbol(value: Any) -> str:
+    """A Binance pair in capitals. Raises `Unreadable`."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z0-9]{2,20}", value.upper()):
+        raise Unreadable(f"expected a Binance pair such as ETHUSDT, found {value!r:.60}")
+    return value.upper()
+
+
+def coin(value: Any) -> tuple[str, str]:
+    """A pair, and what DefiLlama calls its coin. Raises `Unreadable`."""
+    pair, _, called = "=".join(value).partition("=") if isinstance(value, list | tuple) else str(value).partition("=")
+    if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", called):
+        raise Unreadable(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {value!r:.60}")
+    return symbol(pair), called
+
+
+Symbol = Annotated[str, BeforeValidator(symbol)]
+Coin = Annotated[tuple[str, str], BeforeValidator(coin), WithJsonSchema({"type": "string"})]
+
+
+class Asked(Options):
+    """What the flow may be told. `since` is `--from` on the command line."""
+
+    excluding = (("days", "since"),)
+
+    days: Annotated[int, Whole(1, 36_500)] | None = Field(None, description=f"length of the window (default: {DAYS})")
+    since: Annotated[Moment | None, Flag(names=("--from",), metavar="DATE")] = Field(
+        None, description="start of the window, UTC, such as 2021-01-01"
+    )
+    until: Annotated[Moment | None, Flag(metavar="DATE")] = Field(
+        None, description="end of the window, UTC (default: now)"
+    )
+    # In step with `flows.prices.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
+    interval: list[Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]] = Field(["1h"], description="lengths of a bar")
+    symbols: Annotated[list[Symbol] | None, Flag(metavar="SYMBOL")] = Field(
+        None,
+        description="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
+    )
+    sources: list[Literal["binance", "defillama"]] = Field(
+        ["binance"], description="whose prices to collect; Binance's are always read, and served"
+    )
+    coins: Annotated[list[Coin], Flag(metavar="SYMBOL=COIN")] = Field(
+        [], description="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum"
+    )
+    market: str | None = Field(None, description="market whose reserves are meant (default: the newest snapshot's)")
+    allow_gaps: bool = Field(False, description="let holes and bars off the grid pass (after a halt)")
+    again: bool = Field(False, description="read bars again that are stored already")
+    latest: bool = Field(False, description="store the last traded price of each series too")
+    exchange_info: bool = Field(False, description="store what Binance says of each pair too")
+    every: Every = None
+
+
 def series_of(mapping: pd.DataFrame) -> list[str]:
     """Trading pairs that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none.
 
@@ -52,16 +106,14 @@ def series_of(mapping: pd.DataFrame) -> list[str]:
     return sorted({PEG if series in PAIRS else series for series in followed})
 
 
-def windows(arguments: Namespace, now: float) -> list[Window]:
+def windows(arguments: Asked, now: float) -> list[Window]:
     """One window for each interval. Raises `ConfigurationError` for one that holds no bar."""
     from flows.prices.binance import INTERVAL_SECONDS
 
-    given = vars(arguments)
-    end = given["until"] if given["until"] is not None else int(now)
-    start = given["from"] if given["from"] is not None else end - (given["days"] or DAYS) * 86_400
-    intervals = [given["interval"]] if isinstance(given["interval"], str) else given["interval"]
+    end = arguments.until if arguments.until is not None else int(now)
+    start = arguments.since if arguments.since is not None else end - (arguments.days or DAYS) * 86_400
     found = []
-    for interval in dict.fromkeys(intervals):
+    for interval in dict.fromkeys(arguments.interval):
         # On the grid of the bars, so that a re-run within the same bar asks for the same window.
         step = INTERVAL_SECONDS[interval]
         found.append((interval, start // step * step, end // step * step))
@@ -72,12 +124,12 @@ def windows(arguments: Namespace, now: float) -> list[Window]:
     return found
 
 
-def run(arguments: Namespace) -> str:
+def run(arguments: Asked) -> str:
     """Collect once, or every so many seconds until stopped (`--every`); see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Namespace) -> str:
+def collect(arguments: Asked) -> str:
     """Fetch, validate and store the windows; of one batch (50,000 bars) nothing is stored when anything is refused.
 
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
@@ -141,7 +193,7 @@ def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
 
 
 def backfill(
-    run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: Namespace
+    run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: Asked
 ) -> tuple[Progress, bool]:
     """Bring every series of every window into the warehouse; also whether Binance has the peg pair.
 
@@ -219,73 +271,12 @@ def _require_up_to_date(filler: Backfill, now: float, symbol: str, interval: str
         )
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    # In step with `flows.prices.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
-    intervals = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
-    begin = parser.add_mutually_exclusive_group()
-    begin.add_argument("--days", type=_positive, help=f"length of the window (default: {DAYS})")
-    begin.add_argument("--from", type=_moment, metavar="DATE", help="start of the window, UTC, such as 2021-01-01")
-    parser.add_argument("--until", type=_moment, metavar="DATE", help="end of the window, UTC (default: now)")
-    parser.add_argument(
-        "--interval", nargs="+", choices=intervals, default=["1h"], help="lengths of a bar (default: 1h)"
-    )
-    parser.add_argument(
-        "--symbols", nargs="+", type=_symbol, metavar="SYMBOL",
-        help="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--sources", nargs="+", choices=("binance", "defillama"), default=["binance"],
-        help="whose prices to collect; Binance's are always read, and served (default: binance)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--coins", nargs="+", type=_coin, default=[], metavar="SYMBOL=COIN",
-        help="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum",
-    )  # fmt: skip
-    parser.add_argument("--market", help="market whose reserves are meant (default: the newest snapshot's)")
-    parser.add_argument("--allow-gaps", action="store_true", help="let holes and bars off the grid pass (after a halt)")
-    parser.add_argument("--again", action="store_true", help="read bars again that are stored already")
-    parser.add_argument("--latest", action="store_true", help="store the last traded price of each series too")
-    parser.add_argument("--exchange-info", action="store_true", help="store what Binance says of each pair too")
-    add_every(parser)
-
-
 def _day(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
-    return int(text)
-
-
-def _moment(text: str) -> int:
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"expected a date such as 2026-03-01 or UTC seconds, found {text!r}") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-
-
-def _symbol(text: str) -> str:
-    if not re.fullmatch(r"[A-Z0-9]{2,20}", text.upper()):
-        raise ArgumentTypeError(f"expected a Binance pair such as ETHUSDT, found {text!r}")
-    return text.upper()
-
-
-def _coin(text: str) -> tuple[str, str]:
-    symbol, _, coin = text.partition("=")
-    if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", coin):
-        raise ArgumentTypeError(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {text!r}")
-    return _symbol(symbol), coin
-
-
 FLOW = FlowSpec(
     name="market-prices",
-    summary="Binance prices of every series that the market's reserves follow",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

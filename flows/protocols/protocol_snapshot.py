@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from flows.continuous import add_every, run_as_asked
+from pydantic import BeforeValidator, Field
+
+from flows.arguments import Unreadable
+from flows.continuous import run_as_asked
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
+from flows.options import Every, Flag, Options
 from flows.pipeline import Finding, FlowSpec, Run, recorded
 from flows.protocols.defillama_shapes import ALL_CHAINS
 
@@ -38,6 +41,25 @@ LISTS: dict[str, tuple[str, Callable[[DefiLlama], Answer[Any]], bool]] = {
 """What else is read: the table it goes to, how it is read, and whether its rows hold at the time of reading only."""
 
 
+def slug(value: Any) -> str:
+    """A protocol as DefiLlama calls it. Raises `Unreadable`."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,80}", value):
+        raise Unreadable(f"expected a slug such as aave-v3, found {value!r:.60}")
+    return value
+
+
+class Asked(Options):
+    """What the flow may be told."""
+
+    slugs: Annotated[list[Annotated[str, BeforeValidator(slug)]], Flag(metavar="SLUG")] = Field(
+        list(SLUGS), description="protocols as DefiLlama calls them"
+    )
+    lists: Annotated[list[Literal["protocols", "chains", "stablecoins", "yields"]], Flag(empty=True)] = Field(
+        list(LISTS), description="lists to store beside (default: all; none when given without a name)"
+    )
+    every: Every = None
+
+
 def to_frame(answer: Answer[Any], **more: Any) -> pd.DataFrame:
     """Rows of an answer as they go to their raw table; `more`: columns with one value for all."""
     import pandas as pd
@@ -46,12 +68,12 @@ def to_frame(answer: Answer[Any], **more: Any) -> pd.DataFrame:
     return frame.assign(payload_sha256=answer.payload_sha256)
 
 
-def run(arguments: Namespace) -> str:
+def run(arguments: Asked) -> str:
     """Read once, or every so many seconds until stopped (`--every`); see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Namespace) -> str:
+def collect(arguments: Asked) -> str:
     """Store the history of each protocol, then the lists, then bring `fact_protocol_snapshot` up to date.
 
     Raises `SourceUnavailable`, `SourceRefused` (a slug that is unknown), `MalformedAnswer`, `data.errors.BatchRefused`.
@@ -143,28 +165,8 @@ def _newest(store: Any, slug: str) -> str:
     return f"{slug}: {tvl:,.0f} USD locked{lent}{used} at {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(ts))}"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument(
-        "--slugs", nargs="+", type=_slug, default=list(SLUGS), metavar="SLUG",
-        help=f"protocols as DefiLlama calls them (default: {' '.join(SLUGS)})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--lists", nargs="*", choices=list(LISTS), default=list(LISTS),
-        help="lists to store beside (default: all; none when given without a name)",
-    )  # fmt: skip
-    add_every(parser)
-
-
-def _slug(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,80}", text):
-        raise ArgumentTypeError(f"expected a slug such as aave-v3, found {text!r}")
-    return text
-
-
 FLOW = FlowSpec(
     name="protocol-snapshot",
-    summary="What lending protocols hold and have lent, by DefiLlama",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

@@ -6,12 +6,12 @@ policy and engine.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.pipeline import FlowSpec, Run, recorded
+from flows.risk.options import Asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from flows.risk.calibration import Calibration
     from risk_core import Market, Result, Scenario
 
-POLICIES = ("largest_legs", "most_profitable")
 
-
-def run(arguments: Namespace) -> str:
+def run(arguments: Asked) -> str:
     """Calibrate, simulate, measure and store; returns the table of figures.
 
     Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`, and
@@ -50,7 +48,7 @@ def run(arguments: Namespace) -> str:
     # Not before there is something to write: the writer loads the validation library, which a skip does not need.
     from data.store import Store
 
-    parameters = vars(arguments) | {"scenario": name}
+    parameters = dict(arguments) | {"scenario": name}
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         save_calibration(run, calibration, market)
         result = simulated(market, scenario, arguments)
@@ -97,7 +95,7 @@ def price_reader(synthetic: bool) -> Any:
     return load
 
 
-def simulated(market: Market, scenario: Scenario, arguments: Namespace) -> Result:
+def simulated(market: Market, scenario: Scenario, arguments: Asked) -> Result:
     """The simulation, with a progress bar on stderr."""
     from tqdm import tqdm
 
@@ -110,43 +108,8 @@ def simulated(market: Market, scenario: Scenario, arguments: Namespace) -> Resul
         )  # fmt: skip
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of the flow."""
-    parser.add_argument("--market", help="market to simulate (default: the newest snapshot's)")
-    parser.add_argument("--block", type=int, help="block of a stored snapshot (default: the newest)")
-    parser.add_argument("--paths", type=_positive, default=10_000, help="simulated paths (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="seed of the random numbers (default: %(default)s)")
-    parser.add_argument("--steps", type=_positive, default=24, help="steps of a path (default: %(default)s)")
-    parser.add_argument("--horizon-hours", type=_hours, default=24.0, help="length of a path (default: %(default)g)")
-    parser.add_argument(
-        "--policy", choices=POLICIES, default=POLICIES[0], help="which legs liquidators choose (default: %(default)s)"
-    )
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--force", action="store_true", help="compute even if the same figures are stored")
-    again.add_argument(
-        "--skip-if-stored", action="store_true", help="do not compute stored figures again (the default)"
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
-    return int(text)
-
-
-def _hours(text: str) -> float:
-    try:
-        hours = float(text)
-    except ValueError:
-        hours = 0.0
-    if not 0 < hours <= 24 * 365:
-        raise ArgumentTypeError(f"expected hours above 0 and up to a year, found {text!r}")
-    return hours
-
-
 FLOW = FlowSpec(
     name="risk-scenarios",
-    summary="Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
-    add_arguments=add_arguments,
+    options=Asked,
     run=run,
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import WarehouseLocked
-from flows.continuous import LONGEST_PAUSE, Stop, add_every, pause_until_next, repeat, run_as_asked, stop_on_signals
+from flows import registry
+from flows.continuous import LONGEST_PAUSE, Stop, pause_until_next, repeat, run_as_asked, stop_on_signals
 from flows.errors import MalformedAnswer, SourceUnavailable
 
 
@@ -139,8 +140,8 @@ def test_without_every_it_runs_once():
 
 
 @pytest.mark.parametrize("word", ["0", "-5", "soon", "inf", "nan", "604801"])
-def test_a_senseless_interval_is_a_usage_error(word):
-    parser = ArgumentParser()
-    add_every(parser)
+@pytest.mark.parametrize("name", ["market-prices", "protocol-snapshot", "oracle-prices"])
+def test_a_senseless_interval_is_a_usage_error(name, word, capsys):
     with pytest.raises(SystemExit):
-        parser.parse_args(["--every", word])
+        registry.parser(registry.load(name)).parse_args(["--every", word])
+    assert f"--every: expected seconds from 1 to 604,800, found {word!r}" in capsys.readouterr().err

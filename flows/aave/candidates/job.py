@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from argparse import Namespace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.aave.address_book import V2
+from flows.aave.options import Asked
 from flows.aave.place import Place, locate
 from flows.errors import SourceRefused
 
@@ -31,7 +31,7 @@ class Job:
     place: Place
     which: KnownSubgraph | None
     listed: list[str]
-    arguments: Namespace
+    arguments: Asked
 
     def open_subgraph(self) -> Subgraph:
         """A connection of its own: one thread's."""
@@ -41,7 +41,7 @@ class Job:
         return Subgraph.from_environment(self.which.id)
 
 
-def job_of(arguments: Namespace, market: str, url: str) -> Job:
+def job_of(arguments: Asked, market: str, url: str) -> Job:
     """The job that the parameters describe. Raises `ConfigurationError`: no such file, market or subgraph."""
     from flows.aave.candidates import subgraph as aave_subgraph
     from flows.aave.candidates.names import from_file

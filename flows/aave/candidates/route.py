@@ -9,7 +9,6 @@ and the differences are kept in `fact_validation`.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,9 @@ from flows import settings
 from flows.aave import storing
 from flows.aave.address_book import V2
 from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
+from flows.aave.options import Asked
 from flows.aave.place import require_one_chain
-from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.errors import CrossCheckFailed, WrongOption
 from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
@@ -32,33 +32,7 @@ if TYPE_CHECKING:
 MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the parameters of this way of reading."""
-    fast = parser.add_argument_group("the fast verified path")
-    fast.add_argument(
-        "--candidates", metavar="subgraph|FILE",
-        help="who the accounts are: the market's official subgraph, or a file with one address a line; every figure "
-        "is then read from the chain",
-    )  # fmt: skip
-    fast.add_argument("--estimate", "--dry-run", action="store_true",
-                      help="say how many requests that takes and how long, and stop")  # fmt: skip
-    fast.add_argument(
-        "--max-missing", type=_share, default=0.001, metavar="SHARE",
-        help="share of a token's scaled supply that accounts nobody named may hold (default: %(default)s)",
-    )  # fmt: skip
-    fast.add_argument("--scan-when-short", action="store_true",
-                      help="scan the whole log when more than that is missing, instead of refusing")  # fmt: skip
-    fast.add_argument(
-        "--max-disagreement", type=_share, default=0.01, metavar="SHARE",
-        help="share of rows in which the subgraph may differ from the chain (default: %(default)s)",
-    )  # fmt: skip
-    fast.add_argument("--spot-check", type=int, default=0, metavar="N",
-                      help="compare parameters and N health factors with Aave's API (default: none)")  # fmt: skip
-    fast.add_argument("--max-lag", type=int, default=100, metavar="BLOCKS",
-                      help="blocks that the subgraph may be behind the node (default: %(default)s)")  # fmt: skip
-
-
-def run(arguments: Namespace, market: str, url: str) -> str | None:
+def run(arguments: Asked, market: str, url: str) -> str | None:
     """Read, check and store the market of the accounts that `--candidates` names; returns one line.
 
     None when too many accounts were not named and the log is to be scanned instead (`--scan-when-short`).
@@ -70,7 +44,7 @@ def run(arguments: Namespace, market: str, url: str) -> str | None:
     from flows.aave.candidates.resume import refuse, unfinished
 
     if not arguments.candidates:
-        raise ConfigurationError("--estimate: say of what, with --candidates subgraph or --candidates FILE")
+        raise WrongOption("--estimate: say of what, with --candidates subgraph or --candidates FILE")
     job = job_of(arguments, market, url)
     if arguments.estimate:
         block = choose_block(job)
@@ -213,13 +187,3 @@ def _note(
 def _key(at: MarketAt) -> str:
     """As `HolderScan.key`: what an incremental read looks for."""
     return f"{at.place.market}:{at.place.chain_id}:{at.contracts.pool}"
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"expected a share between 0 and 1, found {text!r}")
-    return value

@@ -1,0 +1,56 @@
+"""What the flow that reads an Aave market may be told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flows.options import AnyBlock, Attempts, Flag, Number, Options, Whole
+
+FAST = "the fast verified path"
+Share = Annotated[float, Number(0, 1, "a share"), Flag(metavar="SHARE", group=FAST)]
+
+
+class Asked(Options):
+    """Options of `aave-market`."""
+
+    market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
+    block: AnyBlock = Field(
+        "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
+    )
+    from_block: Annotated[int, Whole()] | None = Field(
+        None, description="where the scan of the log begins (default: the market's first block)"
+    )
+    full: Annotated[
+        bool,
+        Flag(off=(
+            "--incremental",
+            "read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
+        )),
+    ] = Field(False, description="read every account, and compare with what carrying forward gives")  # fmt: skip
+    full_every: Annotated[float, Number(0, 1e6, "hours"), Flag(metavar="HOURS")] = Field(
+        24.0, description="read every account when the last such run is this old, by the blocks' times"
+    )
+    attempts: Attempts = 5
+
+    candidates: Annotated[str | None, Flag(metavar="subgraph|FILE", group=FAST)] = Field(
+        None, description="who the accounts are: the market's official subgraph, or a file with one address a line; "
+        "every figure is then read from the chain",
+    )  # fmt: skip
+    estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"), group=FAST)] = Field(
+        False, description="say how many requests that takes and how long, and stop"
+    )
+    max_missing: Share = Field(
+        0.001, description="share of a token's scaled supply that accounts nobody named may hold"
+    )
+    scan_when_short: Annotated[bool, Flag(group=FAST)] = Field(
+        False, description="scan the whole log when more than that is missing, instead of refusing"
+    )
+    max_disagreement: Share = Field(0.01, description="share of rows in which the subgraph may differ from the chain")
+    spot_check: Annotated[int, Whole(0, 100_000), Flag(metavar="N", group=FAST)] = Field(
+        0, description="compare parameters and N health factors with Aave's API (default: none)"
+    )
+    max_lag: Annotated[int, Whole(0), Flag(metavar="BLOCKS", group=FAST)] = Field(
+        100, description="blocks that the subgraph may be behind the node"
+    )

@@ -1,0 +1,33 @@
+"""What the flow of the risk figures may be told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flows.options import Number, Options, Whole
+
+MOST_PATHS = 100_000_000
+"""More would run for days; the error of a figure falls with the root of the paths."""
+LAST_SEED = 2**64 - 1
+
+
+class Asked(Options):
+    """Options of `risk-scenarios`."""
+
+    excluding = (("force", "skip_if_stored"),)
+
+    market: str | None = Field(None, description="market to simulate (default: the newest snapshot's)")
+    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
+    paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
+    seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the random numbers")
+    steps: Annotated[int, Whole(1, 1_000_000)] = Field(24, description="steps of a path")
+    horizon_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
+        24.0, description="length of a path"
+    )
+    policy: Literal["largest_legs", "most_profitable"] = Field(
+        "largest_legs", description="which legs liquidators choose"
+    )
+    force: bool = Field(False, description="compute even if the same figures are stored")
+    skip_if_stored: bool = Field(False, description="do not compute stored figures again (the default)")
