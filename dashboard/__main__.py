@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dashboard.guard import Names
 from dashboard.serving import Server, address, open_notice, open_socket
 from data.environment import read_env_file
+from data.foreign_text import PlainFormatter, safe_print
 
 if TYPE_CHECKING:
     from dashboard.market.warehouse import Source
@@ -18,15 +19,19 @@ if TYPE_CHECKING:
 def main() -> int:
     """Serve until interrupted. Returns the exit code."""
     read_env_file()
+    # Before Flask gives its logger a handler of its own: what a damaged row or an error quotes is anybody's text.
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     try:
         host, port = address()
         names = Names.of_environment()
         sock = open_socket(host, port)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        safe_print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(
+        safe_print(
             f"Cannot listen on {host}:{port}: {error.strerror}. Another workbench may be running there; "
             f"stop it, or choose another port: PORT={port + 1} python -m dashboard",
             file=sys.stderr,
@@ -41,14 +46,14 @@ def main() -> int:
     server = Server(create_app(source, names).server, sock)
     threading.Thread(target=warm_up, args=(source,), daemon=True, name="warm-up").start()
     shown = f"[{host}]" if ":" in host else host
-    print(f"Workbench on http://{shown}:{port}", flush=True)
+    safe_print(f"Workbench on http://{shown}:{port}", flush=True)
     notice = open_notice(host, port)
     if notice:
-        print(notice, file=sys.stderr, flush=True)
+        safe_print(notice, file=sys.stderr, flush=True)
     try:
         server.run()
     except KeyboardInterrupt:
-        print()
+        safe_print()
     return 0
 
 

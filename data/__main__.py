@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from data import lineage, look_up, marts
 from data.environment import read_env_file
 from data.errors import DataError
+from data.foreign_text import safe_print
 from data.quarantine import commands as quarantine_commands
 from data.schemas.tables import tables
 from data.schemas.views import views
@@ -64,33 +65,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             quarantine_commands.run(arguments)
     except DataError as error:
-        print(f"data: {error}", file=sys.stderr)
+        safe_print(f"data: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 def _migrate() -> None:
     with Store.open() as store:
-        print(f"{store.path}: layout {SCHEMA_VERSION}")
+        safe_print(f"{store.path}: layout {SCHEMA_VERSION}")
 
 
 def _tables() -> None:
     with Store.open(readonly=True) as store, store.one_state() as connection:
         db = database(connection)
         for table in tables().values():
-            print(f"\n{table.name}: {db.table(table.name).count:,} rows, key {', '.join(key_of(db, table.name))}")
+            safe_print(f"\n{table.name}: {db.table(table.name).count:,} rows, key {', '.join(key_of(db, table.name))}")
             for column in table.columns:
                 empty = ", may be empty" if column.nullable else ""
-                print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
+                safe_print(f"  {column.name:28} {column.type:8} {column.description} [{column.unit}]{empty}")
     for view in views().values():
-        print(f"\n{view.name}: a view of {', '.join(view.reads)}\n  {view.about}")
+        safe_print(f"\n{view.name}: a view of {', '.join(view.reads)}\n  {view.about}")
 
 
 def _refresh(names: Sequence[str] | None, full: bool) -> None:
     with Store.open() as store:
         for report in marts.refresh(store, names, full).values():
             how = "built anew" if report.rebuilt else "up to date" if not report.selected else "brought up to date"
-            print(
+            safe_print(
                 f"{report.target}: {how}, {report.changed:,} new or changed, {report.removed:,} removed, "
                 f"{report.checked:,} checked, up to batch {report.watermark}, {report.seconds:.2f} s"
             )
@@ -99,21 +100,23 @@ def _refresh(names: Sequence[str] | None, full: bool) -> None:
 def _lineage(table: str, key: Sequence[str]) -> None:
     with Store.open(readonly=True) as store:
         for found in lineage.of(store, table, key):
-            print(f"\n{table}: " + ", ".join(f"{name} {value}" for name, value in found.row.items()))
+            safe_print(f"\n{table}: " + ", ".join(f"{name} {value}" for name, value in found.row.items()))
             if found.write:
                 write = found.write
-                print(f"  write {write.batch}: {write.source} {write.key}, {_moment(write.written_at)}")
-                print(f"  run {write.run_id}" + (f": {write.flow} {write.params}" if write.flow else ""))
+                safe_print(f"  write {write.batch}: {write.source} {write.key}, {_moment(write.written_at)}")
+                safe_print(f"  run {write.run_id}" + (f": {write.flow} {write.params}" if write.flow else ""))
                 if write.payload_sha256:
-                    print(f"  answer {write.payload_sha256}")
+                    safe_print(f"  answer {write.payload_sha256}")
             if found.made_by:
-                print(f"  made by {' > '.join(found.made_by)}")
+                safe_print(f"  made by {' > '.join(found.made_by)}")
             for rows in found.received:
                 agree = ", ".join(f"{name} {value}" for name, value in rows.agree_in.items())
                 came = f"; write {rows.write.batch}: {rows.write.source} {rows.write.key}" if rows.write else ""
-                print(f"  {rows.table}: {rows.n_rows:,} {'row' if rows.n_rows == 1 else 'rows'} with {agree}{came}")
+                safe_print(
+                    f"  {rows.table}: {rows.n_rows:,} {'row' if rows.n_rows == 1 else 'rows'} with {agree}{came}"
+                )
                 for sha256 in rows.payload_sha256:
-                    print(f"    of answer {sha256}")
+                    safe_print(f"    of answer {sha256}")
 
 
 def _freshness() -> None:
@@ -126,9 +129,9 @@ def _freshness() -> None:
     for table, newest, written, age, written_age, every, late in rows:
         speaks = f"newest row {_moment(newest)} ({_age(age)} old), " if newest is not None else ""
         verdict = f"; LATE, expected within {_age(every)}" if late else ""
-        print(f"{table:36} {speaks}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
+        safe_print(f"{table:36} {speaks}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
     if not rows:
-        print("nothing was written yet")
+        safe_print("nothing was written yet")
 
 
 def _find(text: str, kind: str | None, limit: int) -> None:
@@ -136,9 +139,9 @@ def _find(text: str, kind: str | None, limit: int) -> None:
         found = look_up.find(store, text, kind=kind, limit=limit)
     for one in found:
         name = f"{one.name} {one.address}".strip()
-        print(f"{one.kind:8} {name}  {one.place}" + (f", {_moment(one.newest_at)}" if one.newest_at else ""))
+        safe_print(f"{one.kind:8} {name}  {one.place}" + (f", {_moment(one.newest_at)}" if one.newest_at else ""))
     if not found:
-        print(f"nothing has a word that begins with {text}")
+        safe_print(f"nothing has a word that begins with {text}")
 
 
 def _moment(seconds: int) -> str:

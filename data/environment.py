@@ -10,6 +10,8 @@ from typing import NoReturn
 
 from dotenv.parser import parse_stream
 
+from data.foreign_text import safe_print
+
 PROJECT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages: the repository, where this is a copy of it."""
 
@@ -67,5 +69,5 @@ def _settings(path: Path) -> dict[str, str]:
 
 
 def _refuse(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
+    safe_print(message, file=sys.stderr)
     raise SystemExit(2)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from data.environment import read_env_file
+from data.foreign_text import safe_print
 from flows import registry
 from flows.errors import ConfigurationError, FlowError, WrongOption
 
@@ -35,23 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbose = "--verbose" in words
     words = [word for word in words if word != "--verbose"]
     if not words or words[0] in ("-h", "--help", "list"):
-        print(listing())
+        safe_print(listing())
         return 0
     try:
         spec = registry.load(words[0])
     except ConfigurationError as exc:
-        print(exc, file=sys.stderr)
+        safe_print(exc, file=sys.stderr)
         return 2
     arguments = registry.parser(spec).parse_args(words[1:])
     try:
-        print(spec.run(arguments))
+        safe_print(spec.run(arguments))
     except KeyboardInterrupt:
-        print(f"{spec.name}: interrupted; what was not finished was not written", file=sys.stderr)
+        safe_print(f"{spec.name}: interrupted; what was not finished was not written", file=sys.stderr)
         return 130
     except Exception as exc:
         if verbose:
-            traceback.print_exc()
-        print(explained(exc), file=sys.stderr)
+            safe_print(traceback.format_exc(), file=sys.stderr)
+        safe_print(explained(exc), file=sys.stderr)
         return 2 if isinstance(exc, WrongOption) else 1
     return 0
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from data.foreign_text import safe_print
 from flows.errors import SourceUnavailable
 
 LONGEST_PAUSE = 3600.0
@@ -55,7 +56,7 @@ def repeat(
     stop: Stop,
     *,
     clock: Callable[[], float] = time.time,
-    say: Callable[[str], None] = lambda line: print(line, flush=True),
+    say: Callable[[str], None] = lambda line: safe_print(line, flush=True),
 ) -> str:
     """Call `once` now and then at every multiple of `every` seconds, until `stop` is asked; returns one line.
 

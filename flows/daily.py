@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from data.foreign_text import safe_print
 from flows import registry, settings
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec
@@ -98,7 +99,7 @@ def run(arguments: Day) -> str:
     """Run the stages one after another; the first refusal ends the day."""
     for stage in stages(arguments.paths, arguments.seed):
         said = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
-        print(f"{stage.flow}: {said}", flush=True)
+        safe_print(f"{stage.flow}: {said}", flush=True)
     return "daily: done"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect import flow, task
 
+from data.foreign_text import safe_print
 from flows import registry
 from flows.daily import execute, stages
 from flows.errors import SourceUnavailable
@@ -50,7 +51,7 @@ async def _day(name: str, parameters: dict[str, Any]) -> str:
     for stage in await asyncio.to_thread(stages, asked.paths, asked.seed):
         said = f"skipped, {stage.skipped}" if stage.skipped else await _one(stage.flow, stage.parameters)
         lines.append(f"{stage.flow}: {said}")
-        print(lines[-1])
+        safe_print(lines[-1])
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
 """Cut secrets out of what is said: errors and their causes, run parameters, lines of the network libraries' logs.
+In errors and logs, what would steer a terminal is shown as what it is (`data.foreign_text`): Prefect prints both.
 
 Sources show only the host of an address. This is the net below: servers repeat what they were sent, libraries put whole
 addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each value it reads.
@@ -11,6 +12,8 @@ import logging
 import re
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+from data.foreign_text import printed
 
 HIDDEN = "…"
 SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -62,8 +65,13 @@ def hidden_values(values: Any) -> Any:
     return values
 
 
+def _harmless(text: str) -> str:
+    return printed(hidden(text))
+
+
 def clean(error: BaseException) -> None:
-    """Cut secrets out of an exception and of everything that led to it, in place: tracebacks print all of them."""
+    """Cut secrets, and what would steer a terminal, out of an exception and of everything that led to it, in place:
+    tracebacks print all of them."""
     waiting, done = [error], set()
     while waiting:
         one = waiting.pop()
@@ -71,12 +79,12 @@ def clean(error: BaseException) -> None:
             continue
         done.add(id(one))
         said = str(one)
-        if hidden(said) != said or any(hidden(str(part)) != str(part) for part in one.args):
-            one.args = tuple(part if isinstance(part, int) else hidden(str(part)) for part in one.args)
-            if hidden(str(one)) != str(one):  # what it says does not come from its arguments
-                one.args = (hidden(said),)
+        if _harmless(said) != said or any(_harmless(str(part)) != str(part) for part in one.args):
+            one.args = tuple(part if isinstance(part, int) else _harmless(str(part)) for part in one.args)
+            if _harmless(str(one)) != str(one):  # what it says does not come from its arguments
+                one.args = (_harmless(said),)
         if notes := getattr(one, "__notes__", None):
-            one.__notes__ = [hidden(note) for note in notes]
+            one.__notes__ = [_harmless(note) for note in notes]
         waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions
@@ -84,7 +92,7 @@ def clean(error: BaseException) -> None:
 
 class _Hiding(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = hidden(record.getMessage()), ()
+        record.msg, record.args = _harmless(record.getMessage()), ()
         if record.exc_info and record.exc_info[1] is not None:
             clean(record.exc_info[1])
         return True

@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import Field
 
 from data.environment import read_env_file
+from data.foreign_text import safe_print
 from flows.errors import FlowError, SourceUnavailable
 from flows.options import OptionParser, Options, Whole
 
@@ -54,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         serve(arguments.host, arguments.port)
     except KeyboardInterrupt:
-        print("Stopped: first the worker, then the server.", flush=True)
+        safe_print("Stopped: first the worker, then the server.", flush=True)
         return 0
     except FlowError as exc:
-        print(exc, file=sys.stderr)
+        safe_print(exc, file=sys.stderr)
         return 1
     return 0
 
@@ -71,7 +72,7 @@ def serve(host: str, port: int) -> None:
         _wait_until_healthy(f"{api}/health", server)
         _ensure_pool(api, environment)
         with _child("worker", ["worker", "start", "--pool", POOL, "--type", "process"], environment) as worker:
-            print(_instructions(api, is_default=(host, port) == ("127.0.0.1", 4200)), flush=True)
+            safe_print(_instructions(api, is_default=(host, port) == ("127.0.0.1", 4200)), flush=True)
             while server.poll() is None and worker.poll() is None:
                 time.sleep(0.5)
             name, ended = ("worker", worker) if server.poll() is None else ("server", server)
@@ -146,7 +147,7 @@ def _stop(name: str, process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_TIMEOUT)
     if process.poll() is None:
-        print(f"the Prefect {name} does not stop; killing it", file=sys.stderr)
+        safe_print(f"the Prefect {name} does not stop; killing it", file=sys.stderr)
     # Whatever it started (the server's web process, a flow run) belongs to its session and goes with it.
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):

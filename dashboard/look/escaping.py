@@ -8,31 +8,14 @@ The browser itself is safe from tags: Dash sets text, never HTML.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any
+
+from data.foreign_text import marked
+
+__all__ = ["NAME_LENGTH", "charted", "marked", "named", "shown"]
 
 NAME_LENGTH = 32
 """Characters of a symbol that are shown; real ones have up to about 25."""
-TEXT_LENGTH = 2_000
-_KEPT = "\u200d\u200c"  # joiners: without them some scripts are misspelt
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
-
-
-def marked(text: str, limit: int = TEXT_LENGTH) -> str:
-    r"""Text for a page: control, direction and other unseen marks as escapes, at most `limit` characters and a sign.
-
-    >>> marked("US\u202eDC\x1b[31m")
-    'US\\u202eDC\\x1b[31m'
-    """
-    short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return short if short.isprintable() else "".join(map(_seen, short))
-
-
-def _seen(char: str) -> str:
-    if char in _KEPT or unicodedata.category(char) not in _HIDDEN:
-        return char
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def named(symbol: str) -> str:

@@ -17,6 +17,7 @@ from data.errors import DataError, ExportFailed
 from data.export import export
 from data.export.failures import require_packages
 from data.export.targets import target
+from data.foreign_text import safe_print
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _export(arguments)
     except DataError as error:
-        print(f"data.export: {error}", file=sys.stderr)
+        safe_print(f"data.export: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -67,8 +68,8 @@ def _export(arguments: argparse.Namespace) -> None:
         raise ExportFailed("--tables and --all exclude each other")
     done = export(to, arguments.tables, arguments.all, content=arguments.content, progress=True)
     for table in done.tables:
-        print(f"{table.name:36} {table.n_rows:12,} rows  {table.checksum[:16]}")
-    print(f"{sum(t.n_rows for t in done.tables):,} rows of {len(done.tables)} tables in {target(to).name}")
+        safe_print(f"{table.name:36} {table.n_rows:12,} rows  {table.checksum[:16]}")
+    safe_print(f"{sum(t.n_rows for t in done.tables):,} rows of {len(done.tables)} tables in {target(to).name}")
 
 
 def _ddl(dialect: str, out: Path | None) -> None:
@@ -78,12 +79,12 @@ def _ddl(dialect: str, out: Path | None) -> None:
 
     for name, text in scripts(dialect).items():
         if out is None:
-            print(f"-- {name}\n{text}")
+            safe_print(f"-- {name}\n{text}")
         else:
             path = out / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            print(path)
+            safe_print(path)
 
 
 if __name__ == "__main__":

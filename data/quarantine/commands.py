@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.foreign_text import safe_print
 from data.quarantine.replay import content, drop, find, replay
 from data.store.store import Store
 
@@ -79,16 +80,16 @@ def _list(arguments: Namespace) -> None:
         older = store.rows("SELECT count(*) FROM quarantine WHERE batch_id = ''")[0][0]
     for batch_id, when, source, key, refused, n_rows, n_bad, state, reason, note, since in batches:
         what = f"refused, {n_rows:,} rows wait, {n_bad:,} are bad" if refused else f"{n_rows:,} bad rows wait"
-        print(f"{batch_id[:SHORT]}  {when} UTC  {source} {key}  {state if state != 'open' else what}")
-        print(f"  {reason}")
+        safe_print(f"{batch_id[:SHORT]}  {when} UTC  {source} {key}  {state if state != 'open' else what}")
+        safe_print(f"  {reason}")
         if note:
-            print(f"  {note}")
+            safe_print(f"  {note}")
         if since and state == "open" and refused:
-            print(f"  written since, by batch {since}: drop it")
+            safe_print(f"  written since, by batch {since}: drop it")
     if not batches:
-        print("nothing is in quarantine")
+        safe_print("nothing is in quarantine")
     if older:
-        print(f"{older:,} more rows were kept by an older version, without their batches: run their flows again")
+        safe_print(f"{older:,} more rows were kept by an older version, without their batches: run their flows again")
 
 
 def _show(batch_id: str, last: int) -> None:
@@ -102,19 +103,21 @@ def _show(batch_id: str, last: int) -> None:
         reason = store.rows("SELECT reason FROM quarantine_batch WHERE batch_id = ?", (kept.batch_id,))[0][0]
         frames = content(store, kept.batch_id)
     batch = kept.batch
-    print(f"batch    {kept.batch_id}")
-    print(f"state    {kept.state}" + (f": {kept.note}" if kept.note else ""))
-    print(f"from     {batch.source} {batch.key}, run {batch.run_id}, {datetime.fromtimestamp(batch.at, UTC):%F %T} UTC")
-    print(
+    safe_print(f"batch    {kept.batch_id}")
+    safe_print(f"state    {kept.state}" + (f": {kept.note}" if kept.note else ""))
+    safe_print(
+        f"from     {batch.source} {batch.key}, run {batch.run_id}, {datetime.fromtimestamp(batch.at, UTC):%F %T} UTC"
+    )
+    safe_print(
         f"terms    at most {batch.max_bad_share:.1%} bad rows"
         + (f", all of {dict(batch.scope)}" if batch.scope else "")
     )
-    print(f"payload  {batch.payload_sha256 or 'no digest'}")
-    print(f"reason   {reason}")
+    safe_print(f"payload  {batch.payload_sha256 or 'no digest'}")
+    safe_print(f"reason   {reason}")
     for table, frame in frames.items():
-        print(f"kept     {len(frame):,} rows of {table}: {', '.join(map(str, frame.columns))}")
+        safe_print(f"kept     {len(frame):,} rows of {table}: {', '.join(map(str, frame.columns))}")
     for table, number, state, why, row in rows:
-        print(f"\n{table} row {number}, {state}\n  {why}\n  {row}")
+        safe_print(f"\n{table} row {number}, {state}\n  {why}\n  {row}")
 
 
 def _replay(batch_id: str, renamings: list[tuple[str, str, str]]) -> None:
@@ -125,7 +128,7 @@ def _replay(batch_id: str, renamings: list[tuple[str, str, str]]) -> None:
     with Store.open() as store:
         done = replay(store, batch_id, mend=mend if renamings else None, params=params)
     rows = ", ".join(f"{count:,} of {table}" for table, count in done.rows.items()) or "none"
-    print(
+    safe_print(
         f"{done.batch_id[:SHORT]}: rows written: {rows}; {sum(done.changed.values()):,} new or changed"
         + (f"; {done.superseded:,} left out, later batches have them" if done.superseded else "")
         + (f"; {done.still_bad:,} still bad and kept" if done.still_bad else "")
@@ -135,7 +138,7 @@ def _replay(batch_id: str, renamings: list[tuple[str, str, str]]) -> None:
 def _drop(batch_id: str, reason: str) -> None:
     with Store.open() as store:
         kept = drop(store, batch_id, reason)
-    print(f"{kept.batch_id[:SHORT]}: dropped; its rows stay in quarantine_content")
+    safe_print(f"{kept.batch_id[:SHORT]}: dropped; its rows stay in quarantine_content")
 
 
 def _renaming(text: str) -> tuple[str, str, str]:

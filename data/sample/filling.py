@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
+from data.foreign_text import safe_print
 from data.prices import assets
 from data.sample import frames, prices
 from data.sample.book import book, holdings
@@ -135,12 +136,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         if arguments.statistics:
-            print("\n".join(statistics(book(arguments.accounts, arguments.seed)).lines()))
+            safe_print("\n".join(statistics(book(arguments.accounts, arguments.seed)).lines()))
         elif arguments.if_empty and is_filled():
-            print(renew_prices() if lacks_series() else f"{risk_db()} has a snapshot: nothing to do")
+            safe_print(renew_prices() if lacks_series() else f"{risk_db()} has a snapshot: nothing to do")
         else:
-            print(fill(arguments.accounts, arguments.seed))
+            safe_print(fill(arguments.accounts, arguments.seed))
     except (DataError, RiskCoreError, ValueError) as error:
-        print(f"data.sample: {error}", file=sys.stderr)
+        safe_print(f"data.sample: {error}", file=sys.stderr)
         return 1
     return 0

@@ -25,6 +25,7 @@ from data.schemas.fields import (
     name,
     real,
     seconds,
+    signed,
     text,
     uint,
 )
@@ -316,7 +317,7 @@ class DexSwaps(
     amount1: Series[str] = _signed("change of the pool's balance of token 1", "raw")
     sqrt_price_x96: Series[str] = uint("root of the price after the swap, times 2**96 (v3)", "Q64.96", nullable=True)
     liquidity: Series[str] = uint("liquidity in range after the swap (v3)", "raw", nullable=True)
-    tick: Series[pd.Int64Dtype] = text(
+    tick: Series[pd.Int64Dtype] = signed(
         "log base 1.0001 of the price after the swap (v3)", "tick", nullable=True,
         in_range={"min_value": -887_272, "max_value": 887_272},
     )  # fmt: skip

@@ -22,6 +22,12 @@ UINT = r"[0-9]{1,78}"
 """uint256 in decimal: 2**256 - 1 has 78 digits."""
 
 
+LONGEST_NAME = 200
+"""Characters of a name. A token may call itself anything; the longest that are in use have under a hundred."""
+LONGEST_TEXT = 2_000
+"""Characters of other text that comes from outside."""
+
+
 @extensions.register_check_method(statistics=["pattern"])
 def whole_text_matches(series: pd.Series, *, pattern: str) -> pd.Series:
     """The whole text matches, final line feeds included."""
@@ -47,14 +53,16 @@ def _field(description: str, unit: str, *, provenance: bool = False, **checks: A
     return pa.Field(description=description, metadata={"unit": unit, "provenance": provenance}, **checks)
 
 
-def text(description: str, unit: str = "text", **checks: Any) -> Any:
-    """Free text."""
+def text(description: str, unit: str = "text", *, longest: int | None = LONGEST_TEXT, **checks: Any) -> Any:
+    """Free text of at most `longest` characters; None for what this project writes itself."""
+    if longest is not None and "isin" not in checks and "whole_text_matches" not in checks:
+        checks["str_length"] = {"max_value": longest}
     return _field(description, unit, **checks)
 
 
-def name(description: str, unit: str = "name", **checks: Any) -> Any:
-    """Non-empty text that is part of a key."""
-    return _field(description, unit, str_length={"min_value": 1}, **checks)
+def name(description: str, unit: str = "name", *, longest: int | None = LONGEST_NAME, **checks: Any) -> Any:
+    """Non-empty text that names something, often as part of a key: a symbol, a source, a slug."""
+    return _field(description, unit, str_length={"min_value": 1, "max_value": longest}, **checks)
 
 
 def document(description: str, **checks: Any) -> Any:
@@ -85,6 +93,11 @@ def uint(description: str, unit: str, **checks: Any) -> Any:
 def integer(description: str, unit: str, **checks: Any) -> Any:
     """A 64-bit integer that is not negative."""
     return _field(description, unit, ge=0, **checks)
+
+
+def signed(description: str, unit: str, **checks: Any) -> Any:
+    """A 64-bit integer of either sign."""
+    return _field(description, unit, **checks)
 
 
 def seconds(description: str, **checks: Any) -> Any:

@@ -21,7 +21,7 @@ class Runs(TableModel, key=["run_id"]):
     state: Series[str] = text(
         "running, completed, failed or skipped", isin=["running", "completed", "failed", "skipped"]
     )
-    message: Series[str] = text("what came of it, in one line")
+    message: Series[str] = text("what came of it, in one line", longest=None)
     code_version: Series[str] = text("version of the code that ran")
 
 
@@ -30,7 +30,7 @@ class Batches(TableModel, key=["batch"]):
 
     batch: Series[np.int64] = integer("number of the write, rising with time, from 1", "id")
     source: Series[str] = name("source of the rows")
-    key: Series[str] = text("block or window of the rows")
+    key: Series[str] = text("block or window of the rows", longest=None)
     run_id: Series[str] = text("run that wrote them (fact_run), or manual", "id")
     payload_sha256: Series[str] = text("digest of the raw answer they were read from, where there is one", "sha256")
     written_at: Series[np.int64] = seconds("when they were written")
@@ -64,13 +64,13 @@ class Validations(TableModel, key=["run_id", "source", "batch_key", "table_name"
 
     run_id: Series[str] = text("the run", "id")
     source: Series[str] = name("source of the batch")
-    batch_key: Series[str] = text("block or window of the batch")
+    batch_key: Series[str] = text("block or window of the batch", longest=None)
     table_name: Series[str] = name("table the rows were meant for")
     check_name: Series[str] = name("the check")
     column_name: Series[str] = text("column, empty for a check of whole rows")
     n_failed: Series[np.int64] = integer("rows that failed it", "rows")
     n_rows: Series[np.int64] = integer("rows of the batch for this table", "rows")
-    example: Series[str] = text("one value that failed")
+    example: Series[str] = text("one value that failed", longest=None)
     checked_at: Series[np.int64] = seconds("when it was checked")
 
 

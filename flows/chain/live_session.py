@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from data.foreign_text import safe_print
 from flows import event_relay, settings
 from flows.chain.backfill import Written
 from flows.chain.options import Asked
@@ -105,4 +106,4 @@ class Rounds:
 
 def say(line: str) -> None:
     """Print a line; a server may repeat a secret that it was sent."""
-    print(hidden(line), flush=True)
+    safe_print(hidden(line), flush=True)

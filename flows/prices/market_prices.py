@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from data.foreign_text import safe_print
 from data.prices.dollar import PEG
 from data.prices.pegs import PAIRS
 from flows.arguments import Unreadable
@@ -229,7 +230,7 @@ def backfill(
         except BaseException:
             # The refusal speaks of what it refuses; of a long window, what came before stays.
             if filler.done.stored:
-                print(
+                safe_print(
                     f"{filler.done.stored:,} bars of this run are stored; the next run goes on after them", flush=True
                 )
             raise

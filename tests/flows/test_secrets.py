@@ -220,3 +220,19 @@ def test_words_of_an_address_that_are_no_secret_stay(monkeypatch):
         "node at https://eth.node.example, v3 … ……"
     )
     assert redaction.hidden("0123 is a number") == "0123 is a number"
+
+
+STEERING = "\x1b[2J\x9b31m\u202eUSDC\u2066"
+
+
+@pytest.mark.parametrize("answer", ["rpc revert", "a text", "403", "404 in JSON"])
+def test_a_node_steers_no_terminal(answer, httpserver: HTTPServer, plant, monkeypatch, capfd, caplog, own_warehouse):
+    monkeypatch.setitem(globals(), "echo", lambda request: f"no {STEERING}")
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(ANSWERS[answer])
+    plant(httpserver.url_for("").removeprefix("http://").rstrip("/"))
+
+    said = run_all(capfd, caplog, own_warehouse)
+
+    stored = {name for name in said if name.startswith(own_warehouse.name)}
+    assert httpserver.log
+    assert [name for name in said if name not in stored and set(said[name]) & set("\x1b\x9b\u202e\u2066")] == []

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data.foreign_text import safe_print
 from flows import settings
 from flows.aave import storing
 from flows.aave.address_book import V2
@@ -52,11 +53,13 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
     with Store.open() as store:
         block = unfinished(store, job.rpc, job.place, arguments.candidates, arguments.block)
         if go_on := block is not None:
-            print(f"{market}: going on at block {block.number:,}, where an earlier run was interrupted", flush=True)
+            safe_print(
+                f"{market}: going on at block {block.number:,}, where an earlier run was interrupted", flush=True
+            )
         else:
             block = choose_block(job)
         takes = estimated(job, block)
-        print(said_first(job, block, takes), flush=True)
+        safe_print(said_first(job, block, takes), flush=True)
         parameters = {
             "market": market, "block": block.number, "provider": job.place.provider, "chain_id": job.place.chain_id,
             "candidates": job.which.id if job.which else f"{len(job.listed)} accounts of a file",
@@ -73,7 +76,7 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
         except AccountsMissing as missing:
             if not arguments.scan_when_short:
                 raise
-            print(f"{missing} The log is scanned instead", flush=True)
+            safe_print(f"{missing} The log is scanned instead", flush=True)
             return None
 
 
