@@ -28,7 +28,7 @@ from flows.clients import abis
 from flows.clients.abis import Function, WrongShape
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
-from flows.lending.compound_book import CHAIN_OWN_COIN
+from flows.lending.compound_book import CHAIN_OWN_COIN, says_dollars
 from flows.lending.markets import BASE_TOKEN, GET_ALL_MARKETS, UNDERLYING, Source
 
 WAD = 10**18
@@ -118,6 +118,10 @@ class CompoundState:
     """Assets that nobody holds and of which the oracle has no price, each with the reason; they are left out."""
 
 
+DOLLARS = ("USDC", "USDT", "DAI", "TUSD", "USDP")
+"""Stablecoins by whose price a currency is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Value of what backs the debt with and without thresholds, and of the debt; 1e-18 USD at v2, 1e-8 at a Comet."""
@@ -199,7 +203,17 @@ def read_v2(reader: BlockReader, source: Source) -> CompoundState:
             reserve_factor=factor, exchange_rate=rate, accrual_block=accrual, payload_sha256=digest,
         ))  # fmt: skip
     return CompoundState(protocol="compound_v2", entry=comptroller, oracle=oracle, reserves=reserves,
-                         close_factor=close, usd=True, unpriced=unpriced)  # fmt: skip
+                         close_factor=close, usd=_counts_in_dollars(reserves), unpriced=unpriced)  # fmt: skip
+
+
+def _counts_in_dollars(reserves: Sequence[CompoundReserve]) -> bool:
+    """Whether the oracle of a Comptroller counts in dollars: a stablecoin costs about one.
+
+    No getter says it. Compound's own oracle counted in ether until 2020, and so do those of forks on other chains; an
+    oracle that prices no dollar stablecoin proves nothing, and its prices are not read as dollars.
+    """
+    worth = [r.price * 10**r.decimals / 10**36 for r in reserves if r.symbol in DOLLARS]
+    return any(0.8 < value < 1.2 for value in worth)
 
 
 def read_v3(reader: BlockReader, source: Source) -> CompoundState:
@@ -245,7 +259,7 @@ def read_v3(reader: BlockReader, source: Source) -> CompoundState:
             **factors,
         ))  # fmt: skip
     return CompoundState(protocol="compound_v3", entry=comet, oracle=comet, reserves=reserves, close_factor=None,
-                         usd=about[0].rstrip().endswith("USD"), unpriced=unpriced)  # fmt: skip
+                         usd=says_dollars(about[0]), unpriced=unpriced)  # fmt: skip
 
 
 def accounts_v2(

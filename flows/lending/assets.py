@@ -10,6 +10,7 @@ from flows.clients.abis import Function, WrongShape
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.clients.json_rpc import JsonRpc, Request, RpcError
 from flows.lending.compound_book import CHAIN_OWN_COIN
+from risk_core.units import USD
 
 if TYPE_CHECKING:
     from flows.lending.markets import Source
@@ -58,7 +59,8 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Sour
     """Ask the oracle of an Aave v3 market for the price of each event's asset at its block; returns how many it told.
 
     Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored.
-    Other protocols have no oracle in USD at hand and are passed over.
+    Other protocols have no oracle in USD at hand and are passed over, and so is an oracle that does not say that it
+    counts in USD with 8 decimals.
     """
     import pandas as pd
 
@@ -66,6 +68,9 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Sour
         return 0
     oracle = reader.one(Call(source.entry, abis.GET_PRICE_ORACLE, about=source.name))
     pool = reader.one(Call(source.entry, abis.GET_POOL, about=source.name))
+    [unit] = reader.read([Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle")], may_fail=True)
+    if unit != USD:  # another currency, or none that is told: nothing of it may be stored as dollars
+        return 0
     weth = _weth(reader, pool)
     events = " UNION ".join(
         f"SELECT chain_id, block_number, block_timestamp, asset FROM {table} WHERE market = :market"

@@ -7,6 +7,7 @@ collateral factors, caps and the list of v2 markets change, so they are asked fr
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 CHAIN_OWN_COIN = "0x" + "00" * 20
@@ -31,6 +32,15 @@ class KnownComptroller:
     chain_id: int
     comptroller: str
     coin_market: str
+
+
+IN_DOLLARS = re.compile(r"(^|[^A-Za-z0-9])USD\s*$")
+"""How the description of a feed ends that says dollars; one in PYUSD or LUSD says another currency."""
+
+
+def says_dollars(description: str) -> bool:
+    """Whether a price feed describes itself as one in US dollars, as in "USDC / USD"."""
+    return IN_DOLLARS.search(description) is not None
 
 
 COMPTROLLERS = (

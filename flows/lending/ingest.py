@@ -9,7 +9,7 @@ from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused
 from flows.lending.logs import LendingMarket
-from flows.lending.rows import EVER, LOGS, blocks_of, frames_of
+from flows.lending.rows import EVER, LOGS, blocks_of, frames_of, with_withdrawn
 from flows.lending.scan import FIRST_RANGE, ScannedRange, scan
 from flows.pipeline import Mark, Run
 
@@ -79,6 +79,7 @@ class LendingIngest:
         frames = frames_of(part.events, LOGS)
         blocks = blocks_of(self.run.store, part.events, LOGS, at.name, at.chain_id, part.first, until)
         if blocks:
+            frames = with_withdrawn(self.run.store, frames, blocks, LOGS, at.name)
             frames["raw_lending_blocks"] = pd.DataFrame(blocks)
         marks: list[Mark] = []
         last = min(part.last, settled)

@@ -109,13 +109,13 @@ def resolve(reader: BlockReader, source: Source, chain_id: int) -> LendingMarket
 
 
 def _states_usd(reader: BlockReader, source: Source) -> bool:
-    """Whether a Comet states values in dollars: its base token's feed says so. One without such a feed has no other
-    currency to state them in."""
+    """Whether a Comet states values in dollars: the feed of its base token says so. Where nothing says it, it is not
+    taken for granted, and values stay unknown until they are priced."""
     [feed] = reader.read([Call(source.entry, BASE_FEED, about=source.name)], may_fail=True)
     if isinstance(feed, Failure):
-        return True
+        return False
     [description] = reader.read([Call(feed, abis.DESCRIPTION, about=f"base feed of {source.name}")], may_fail=True)
-    return not isinstance(description, Failure) and abis.text(description).rstrip().endswith("USD")
+    return not isinstance(description, Failure) and compound_book.says_dollars(abis.text(description))
 
 
 def _ctokens(reader: BlockReader, source: Source) -> dict[str, str]:

@@ -47,6 +47,15 @@ class Deployment:
     subgraph_id: str
     first_block: int
 
+    @property
+    def usd(self) -> bool:
+        """`amountUSD` is in dollars: it is made with the market's own oracle, and that of every Aave v3 market is.
+
+        Those of Aave v2 count in ether on some chains, and so do Comets that lend ether, which one deployment holds
+        together with others; what becomes of their prices on the way is not proven.
+        """
+        return self.protocol == "aave_v3"
+
 
 _DEPLOYMENTS = """
 AaveV2Avalanche 9nh6Ums63wFcoZpmegyPcAFtY3CAzQc3S6cuERALYMqa
@@ -110,7 +119,7 @@ def event_of(entity: str, row: Mapping[str, Any], at: Deployment) -> LendingEven
         chain_id=at.chain_id, contract="", block_number=_integer(entity, row, "blockNumber"), block_hash="",
         block_timestamp=_integer(entity, row, "timestamp"), log_index=_integer(entity, row, "logIndex"),
         tx_hash=_hash(entity, row), owner=owner, initiator=actor, counterparty=actor if liquidation else None,
-        asset=_address(entity, row, "asset"), amount=amount, usd_e8=_usd(entity, row, amount),
+        asset=_address(entity, row, "asset"), amount=amount, usd_e8=_usd(entity, row, amount) if at.usd else None,
         payload_sha256=hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":")).encode()).hexdigest(),
     )  # fmt: skip
 

@@ -84,6 +84,10 @@ def _events(
                 WHERE b.n_events > 0 AND NOT EXISTS (
                     SELECT 1 FROM raw_lending_blocks AS n WHERE n.source = b.source AND n.market = b.market
                        AND n.chain_id = b.chain_id AND n.block_number = b.block_number AND n.batch > b.batch)
+                  AND NOT EXISTS (
+                    SELECT 1 FROM {table} AS later WHERE later.source = e.source AND later.market = e.market
+                       AND later.chain_id = e.chain_id AND later.block_number = e.block_number
+                       AND later.log_index = e.log_index AND later.batch > e.batch)
                   AND e.source = ? AND e.chain_id = ? AND e.protocol = ? AND e.block_number BETWEEN ? AND ?
                   AND e.market IN ({", ".join("?" * len(markets))})
                 ORDER BY e.batch""",

@@ -47,6 +47,49 @@ def frames_of(events: Iterable[LendingEvent], source: str) -> dict[str, pd.DataF
     return {table: pd.DataFrame(found) for table, found in rows.items()}
 
 
+def with_withdrawn(
+    store: Store, frames: dict[str, pd.DataFrame], blocks: Sequence[dict[str, Any]], source: str, market: str
+) -> dict[str, pd.DataFrame]:
+    """`frames` of a complete reading, and for each stored event of its blocks that it does not have, that it is gone.
+
+    A block of the same hash may be read otherwise a second time: a node numbered its logs in another way, or a log was
+    taken for what it is not. The tables of events are only added to, so such an event gets a further row without a
+    hash, which counts no more. `blocks`: the rows of `raw_lending_blocks` of the same reading.
+    """
+    import pandas as pd
+
+    hashes = {(row["chain_id"], row["block_number"]): row["block_hash"] for row in blocks if row["block_hash"]}
+    if not hashes:
+        return frames
+    first, last = (pick(number for _, number in hashes) for pick in (min, max))
+    found = dict(frames)
+    for table in RECEIVED.values():
+        frame = frames.get(table)
+        said = (
+            set()
+            if frame is None
+            else set(zip(frame["chain_id"], frame["block_number"], frame["log_index"], strict=True))
+        )
+        stored = store.read(
+            f"SELECT e.* FROM {table} AS e WHERE source = ? AND market = ? AND block_number BETWEEN ? AND ? "
+            "AND block_hash IS NOT NULL AND batch = (SELECT max(n.batch) FROM "
+            f"{table} AS n WHERE n.source = e.source AND n.market = e.market AND n.chain_id = e.chain_id "
+            "AND n.block_number = e.block_number AND n.log_index = e.log_index)",
+            (source, market, first, last),
+        )
+        gone = [
+            hashes.get((chain, number)) == block and (chain, number, index) not in said
+            for chain, number, index, block in zip(
+                stored["chain_id"], stored["block_number"], stored["log_index"], stored["block_hash"], strict=True
+            )
+        ]
+        if any(gone):
+            arrival = [name for name in ("ingested_at", "run_id", "content_sha256", "batch") if name in stored]
+            rows = stored[gone].drop(columns=arrival).astype(object).assign(block_hash=None)
+            found[table] = rows if frame is None else pd.concat([frame.astype(object), rows], ignore_index=True)
+    return found
+
+
 def blocks_of(
     store: Store, events: Sequence[LendingEvent], source: str, market: str, chain_id: int, first: int, last: int
 ) -> list[dict[str, Any]]:
@@ -117,6 +160,7 @@ def store_events(run: Run, events: Sequence[LendingEvent], source: str, market: 
     ]
     if not blocks:
         return 0
+    frames = with_withdrawn(run.store, frames, blocks, source, market)
     frames["raw_lending_blocks"] = pd.DataFrame(blocks)
     report = run.write(source, f"{market}:{first}-{last}", frames)
     return sum(n for table, n in report.changed.items() if table.endswith("_events"))

@@ -20,7 +20,8 @@ def _hash(number: int, fork: int) -> str:
 
 
 def lending_events(store: Store, random: np.random.Generator) -> None:
-    """Events of some blocks; a block may be replaced, with other events or none, and a token may become known."""
+    """Events of some blocks; a block may be replaced, with other events or none, an event taken back, and a token
+    may become known."""
     frames: dict[str, list[dict]] = {}
     for number in random.choice(np.arange(1, 15), size=3, replace=False):
         fork, n_events = int(random.integers(0, 2)), int(random.choice([0, 3, 6]))
@@ -45,6 +46,12 @@ def lending_events(store: Store, random: np.random.Generator) -> None:
                  "price_usd": float(random.integers(1_000, 1_003))}  # fmt: skip
         frames["dim_prices"] = [price]
     store.write_batch("logs", "window", {table: made_up(table, rows) for table, rows in frames.items()})
+    if random.random() < 0.4:  # a second reading of a block takes an event back, and changes nothing else of it
+        table = f"raw_lending_{random.choice(EVENT_KINDS)}_events"
+        told = store.read(f"SELECT * FROM {table} WHERE block_hash IS NOT NULL ORDER BY batch DESC LIMIT 1")
+        if len(told):
+            told = told.drop(columns=["batch", "content_sha256"]).astype(object).assign(block_hash=None)
+            store.write_batch("logs", "again", {table: told})
 
 
 def chain_blocks(store: Store, random: np.random.Generator) -> None:

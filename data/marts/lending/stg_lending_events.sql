@@ -1,7 +1,7 @@
 -- target: stg_lending_events
 -- reads: raw_lending_blocks, raw_lending_{kind}_events, raw_lending_prices, dim_lending_asset, raw_aave_reserves, fact_snapshot, dim_prices
 -- each: kind in borrow, deposit, liquidation, repay, withdraw, deficit
--- scope: chain_id, block_number from raw_lending_blocks
+-- scope: chain_id, block_number from (SELECT chain_id, block_number, batch FROM raw_lending_blocks UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_borrow_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_deposit_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_liquidation_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_repay_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_withdraw_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_deficit_events)
 -- One row for each lending event that is part of the chain, typed, valued at the newest price known when it happened.
 -- Of one log the newest reading counts; of several routes the chain's own log counts before a subgraph's word. Values,
 -- in this order: what the source itself states, the market's oracle at the event's block, then the newer of the
@@ -36,12 +36,12 @@ alive AS MATERIALIZED (
 ),
 received AS (
     -- each kind, joined by UNION ALL
-    SELECT r.*, '{kind}' AS event_type, b.batch AS block_batch FROM alive AS b CROSS JOIN raw_lending_{kind}_events AS r
+    SELECT r.*, '{kind}' AS event_type, b.batch AS block_batch, b.block_hash AS hash_now
+      FROM alive AS b CROSS JOIN raw_lending_{kind}_events AS r
      WHERE r.source = b.source AND r.market = b.market AND r.chain_id = b.chain_id AND r.block_number = b.block_number
-       AND r.block_hash IS b.block_hash
     -- end
 ),
-newest AS (
+newest AS (  -- the newest reading of a log may be that it is not there: then its row has another hash, or none
     SELECT *, row_number() OVER (PARTITION BY event_type, source, market, chain_id, block_number, log_index
                                  ORDER BY batch DESC) AS reading
     FROM received
@@ -49,7 +49,7 @@ newest AS (
 chosen AS (
     SELECT *, row_number() OVER (PARTITION BY chain_id, block_number, log_index
                                  ORDER BY source = 'logs' DESC, source, batch DESC, event_type) AS choice
-    FROM newest WHERE reading = 1
+    FROM newest WHERE reading = 1 AND block_hash IS hash_now
 ),
 known AS MATERIALIZED (  -- or every use of a column repeats the look-up behind it
     SELECT e.*, a.symbol, a.decimals, a.series, d.decimals AS debt_decimals,

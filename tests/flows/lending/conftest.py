@@ -17,6 +17,7 @@ from tests.flows.lending.node import LendingNode
 PROVIDER, POOL, ORACLE = address(0x10), address(0xA), address(0x11)
 COMET, COMPTROLLER, CUSDC, CETH = address(0xB), address(0xE), address(0xC), address(0xD)
 USDC, WETH, LINK, ODD = address(0x51), address(0x52), address(0x53), address(0x54)
+BASE_FEED = address(0x76)
 MARKET = f"aave_v3:{PROVIDER}"
 COMET_MARKET = f"compound_v3:{COMET}"
 COMPOUND_MARKET = f"compound_v2:{COMPTROLLER}"
@@ -30,6 +31,9 @@ def node() -> LendingNode:
     made.say(PROVIDER, "getPriceOracle()", answer=as_address(ORACLE))
     made.say(POOL, "getReservesList()", answer=encode(["address[]"], [[USDC, WETH]]))
     made.say(COMET, "baseToken()", answer=as_address(USDC))
+    made.say(COMET, "baseTokenPriceFeed()", answer=as_address(BASE_FEED))
+    made.say(BASE_FEED, "description()", answer=encode(["string"], ["USDC / USD"]))
+    made.say(ORACLE, "BASE_CURRENCY_UNIT()", answer=encode(["uint256"], [10**8]))
     made.say(COMPTROLLER, "getAllMarkets()", answer=encode(["address[]"], [[CUSDC, CETH]]))
     made.say(CUSDC, "underlying()", answer=as_address(USDC))
     for token, symbol, decimals in ((USDC, "USDC", 6), (WETH, "WETH", 18), (LINK, "LINK", 18), (CUSDC, "cUSDC", 8),

@@ -16,6 +16,7 @@ from data.errors import SnapshotRefused
 from flows import registry
 from flows.compound.state import WAD
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from tests.flows.aave.fake_node import call_data
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
 
@@ -188,6 +189,39 @@ def test_a_comet_that_counts_in_ether_is_not_taken_for_dollars(v3, read, rows):
     read(at.COMET_MARKET)
 
     assert rows("SELECT base_currency_unit FROM fact_snapshot") == [("0",)]
+
+
+@pytest.mark.parametrize(("usdc", "unit"), [(10**30, "100000000"), (93 * 10**28, "100000000"), (10**30 // 2_000, "0")])
+def test_a_comptroller_counts_in_dollars_where_a_stablecoin_costs_about_one(v2, read, rows, usdc, unit):
+    """Compound's own oracle counted in ether until 2020, and no getter says what one counts in."""
+    v2.say(ORACLE, "getUnderlyingPrice(address)", at.CUSDC, answer=words(usdc))
+    for account in V2_BOOK:  # without debt every margin holds, whatever the price
+        v2.say(at.COMPTROLLER, "getAssetsIn(address)", account, answer=encode(["address[]"], [[]]))
+        v2.say(at.COMPTROLLER, "getAccountLiquidity(address)", account, answer=words(0, 0, 0))
+        for ctoken, rate in ((at.CUSDC, USDC_RATE), (at.CETH, ETHER)):
+            tokens, _ = V2_BOOK[account][0].get(ctoken, (0, 0))
+            v2.say(ctoken, "getAccountSnapshot(address)", account, answer=words(0, tokens, 0, rate))
+
+    read(at.COMPOUND_MARKET)
+
+    assert rows("SELECT base_currency_unit FROM fact_snapshot") == [(unit,)]
+
+
+def test_a_dead_feed_of_a_collateral_that_nobody_has_leaves_it_out_and_is_said(v3, read, rows):
+    v3.answers = {(to, call): answer for (to, call), answer in v3.answers.items()
+                  if call != call_data("getPrice(address)", FEED[WBTC])}  # fmt: skip
+    with pytest.raises(CrossCheckFailed, match=r"of WBTC has no price .* and it is held"):
+        read(at.COMET_MARKET)
+    v3.say(WBTC, "balanceOf(address)", at.COMET, answer=words(0))
+    for account in V3_BOOK:
+        v3.say(at.COMET, "collateralBalanceOf(address,address)", account, WBTC, answer=words(0))
+    v3.logs = [log for log in v3.logs if WBTC[2:] not in str(log["topics"])]
+    v3.say(at.COMET, "isLiquidatable(address)", SOLVENT, answer=words(1))  # 17,900 for 20,000 without it
+
+    said = read(at.COMET_MARKET)
+
+    assert "left out, since nobody holds it and it has no price: WBTC (its feed has no price" in said
+    assert rows("SELECT symbol FROM raw_aave_reserves ORDER BY reserve_id") == [("USDC",), ("WETH",)]
 
 
 @pytest.mark.parametrize("market", [at.COMPOUND_MARKET, at.COMET_MARKET])

@@ -12,6 +12,7 @@ from data import marts
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.store import Store
 from flows.errors import ConfigurationError, SourceRefused
+from tests.flows.aave.fake_node import call_data
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
 from tests.flows.lending.node import LendingNode, time_of
@@ -246,7 +247,10 @@ def test_an_absorption_is_valued_by_its_own_log(node, run, rows):
     ) == [("liquidation", 48.0, 12.0, "log", 0, 40.0)]
 
 
-@pytest.mark.parametrize(("description", "usd"), [("USDC / USD", 48.0), ("Constant price feed", None), (None, None)])
+@pytest.mark.parametrize(
+    ("description", "usd"),
+    [("USDC / USD", 48.0), ("Constant price feed", None), (None, None), ("ETH / PYUSD", None), ("USD", 48.0)],
+)
 def test_the_currency_of_a_stated_value_is_that_of_the_base_feed(node, run, rows, description, usd):
     feed = address(0x77)
     node.say(at.COMET, "baseTokenPriceFeed()", answer=encode(["address"], [feed]))
@@ -258,6 +262,51 @@ def test_the_currency_of_a_stated_value_is_that_of_the_base_feed(node, run, rows
     run("--markets", at.COMET_MARKET)
 
     assert rows("SELECT amount_usd FROM stg_lending_events") == [(usd,)]
+
+
+def test_a_comet_that_does_not_name_its_feed_states_no_dollars(node, run, rows):
+    del node.answers[at.COMET, call_data("baseTokenPriceFeed()")]
+    absorb = "AbsorbCollateral(address*,address*,address*,uint256,uint256)"
+    node.logs = [log(at.COMET, absorb, (PAYER, OWNER, at.LINK), (4 * 10**18, 48_00000000), block=8)]
+
+    run("--markets", at.COMET_MARKET)
+
+    assert rows("SELECT amount_raw, amount_usd FROM stg_lending_events") == [(str(4 * 10**18), None)]
+
+
+@pytest.mark.parametrize(("unit", "stored"), [(10**8, 1), (10**18, 0), (None, 0)])
+def test_an_oracle_that_does_not_count_in_dollars_prices_nothing(node, run, rows, unit, stored):
+    node.logs = [supply(7, 5_000000)]
+    node.say(at.ORACLE, "getAssetPrice(address)", at.USDC, answer=encode(["uint256"], [99_000000]))
+    del node.answers[at.ORACLE, call_data("BASE_CURRENCY_UNIT()")]
+    if unit is not None:
+        node.say(at.ORACLE, "BASE_CURRENCY_UNIT()", answer=encode(["uint256"], [unit]))
+
+    run("--oracle-prices")
+
+    assert rows("SELECT count(*) FROM raw_lending_prices") == [(stored,)]
+
+
+# Readings
+
+
+def test_a_second_reading_of_the_same_block_replaces_the_first(node, run, rows):
+    """The node numbered a log of block 190 otherwise, and took another for one of another kind."""
+    right = [supply(190, 6, index=0), borrow(190, 7, index=1)]
+    node.logs = [supply(190, 6, index=284), supply(190, 9, index=1), supply(191, 5)]
+    run()
+    assert rows("SELECT count(*) FROM stg_lending_events") == [(3,)]
+    node.logs = [*right, supply(191, 5)]
+    run()
+
+    found = "SELECT block_number, log_index, event_type, amount_raw FROM stg_lending_events ORDER BY 1, 2"
+    assert rows(found) == [(190, 0, "deposit", "6"), (190, 1, "borrow", "7"), (191, 0, "deposit", "5")]
+    with Store.open() as store:
+        marts.refresh(store, ["stg_lending_events", *FACTS], full=True)
+    assert len(rows(found)) == 3
+    before = rows("SELECT max(batch) FROM fact_batch")
+    run()
+    assert rows("SELECT max(batch) FROM fact_batch") == before
 
 
 # Refusals

@@ -228,6 +228,18 @@ def test_an_entity_of_the_wrong_shape_is_refused_by_name(field, value):
         lending_messari.event_of("deposits", row, lending_messari.deployment("AaveV3Ethereum"))
 
 
+@pytest.mark.parametrize(
+    ("market", "usd_e8"),
+    [("AaveV3Ethereum", 250_000_000), ("AaveV2Ethereum", None), ("AaveV2Polygon", None), ("CompoundV3Ethereum", None)],
+)
+def test_a_value_is_in_dollars_only_where_the_markets_oracle_counts_in_them(market, usd_e8):
+    (entry, *_) = logs_of_a_day()
+    _, row = entity_of(entry, "Deposit", OWNER, at.USDC, 70)
+    row |= {"asset": {"id": at.USDC}, "account": {"id": OWNER}}
+
+    assert lending_messari.event_of("deposits", row, lending_messari.deployment(market)).usd_e8 == usd_e8
+
+
 def test_markets_without_a_usable_subgraph_are_named():
     for name in ("CompoundV2Ethereum", "CompoundV3Base", "AaveV3Plasma"):
         with pytest.raises(ConfigurationError, match=r"no Messari subgraph of .* is known that can be used"):
