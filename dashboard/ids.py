@@ -69,6 +69,12 @@ MARKET_RANGE = "market-range"
 MARKET_RANGE_SAYS = "market-range-says"
 MARKET_VOLATILITY = "market-volatility"
 
+PEGS_DAYS = "pegs-days"
+PEGS_TOKEN = "pegs-token"
+PEGS_DEVIATION = "pegs-deviation"
+PEGS_HEAT = "pegs-heat"
+PEGS_BAND = "pegs-band"
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

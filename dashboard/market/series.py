@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import data
+from data.prices.pegs import peg_prices
 
 DAY, HOUR = 86_400, 3_600
 
@@ -73,3 +74,32 @@ def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]
     return tuple(
         sorted((str(row[0]) for row in rows), key=lambda s: (s not in first, first.index(s) if s in first else 0, s))
     )
+
+
+def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[Closes, ...]:
+    """Hourly prices of a stablecoin in USD, one series for each source that has any, the served one first.
+
+    An exchange's pair in USDT (USDCUSDT) stands in USD in `dim_prices`; Chainlink's rounds are taken at the end of
+    each hour.
+    """
+    names = (f"{token}/USD", f"{token}USDT")
+    served = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
+    found = []
+    with data.store.Store.open(path, readonly=True) as store:
+        rows = store.rows(
+            "SELECT source, symbol, ts, price_usd FROM dim_prices WHERE symbol IN (?, ?) AND interval = '1h' "
+            "AND is_synthetic = ? AND ts % ? = 0 ORDER BY source, symbol, ts",
+            (*names, int(synthetic), HOUR),
+        )
+        rounds = None if synthetic else peg_prices(store, names[0], "1h", None, None, "chainlink", served)
+    for source, symbol in dict.fromkeys((row[0], row[1]) for row in rows):
+        table = np.array([row[2:] for row in rows if row[:2] == (source, symbol)], dtype=np.float64)
+        found.append((source, symbol, table))
+    if rounds is not None and rounds.rows:
+        found.append(("chainlink", names[0], np.array(rounds.rows, dtype=np.float64)))
+    found.sort(key=lambda part: part[0] != served)
+    return tuple(
+        Closes(symbol=symbol, step=HOUR, ts=table[:, 0].astype(np.int64), price=table[:, 1], source=source,
+               synthetic=synthetic)
+        for source, symbol, table in found
+    )  # fmt: skip

@@ -24,7 +24,7 @@ import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
 from dashboard.market.drivers import AssetMap
-from dashboard.market.series import Closes, known_series, load_closes
+from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
@@ -110,6 +110,9 @@ class Source(Protocol):
     def closes(self, symbol: str, step: int) -> Closes:
         """Prices of a series every `step` seconds. Raises `Unavailable`."""
 
+    def peg(self, token: str) -> tuple[Closes, ...]:
+        """Hourly prices of a stablecoin by every source, the served one first. Raises `Unavailable`."""
+
 
 class Warehouse:
     """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
@@ -169,6 +172,10 @@ class Warehouse:
     def closes(self, symbol: str, step: int) -> Closes:
         with translated("The prices cannot be shown"):
             return load_closes(symbol, step, synthetic=self.status().synthetic, path=self._path)
+
+    def peg(self, token: str) -> tuple[Closes, ...]:
+        with translated("The prices cannot be shown"):
+            return load_peg(token, synthetic=self.status().synthetic, path=self._path)
 
     def _load(self, wanted: str) -> Book:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

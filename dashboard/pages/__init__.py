@@ -5,11 +5,13 @@ from __future__ import annotations
 from dashboard.pages.about import page as about
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
+from dashboard.pages.pegs import page as pegs
 from dashboard.pages.what_if import page as what_if
 
 PAGES = (
     overview.PAGE,
     what_if.PAGE,
+    pegs.PAGE,
     market_risk.PAGE,
     about.PAGE,
 )

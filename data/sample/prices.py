@@ -48,6 +48,9 @@ MOTIONS = {
 REVERTING = {"USDCUSDT": 0.97, "USDT/USD": 0.97, "DAI/USD": 0.97}
 """Share of a deviation from 1 USD that is left after an hour."""
 
+DEPEG = {"DAI/USD": (80 * 24, -0.035, 9.0)}
+"""A planted time away from the peg: hours before the end at which it begins, depth, and hours in which it halves."""
+
 
 def correlation(first: str, second: str) -> float:
     """Correlation of the returns of two synthetic series."""
@@ -80,6 +83,10 @@ def frame(seed: int = 7, days: int = DAYS) -> pd.DataFrame:
         # Built from the end backwards, so that the last price is the snapshot's; both processes are reversible.
         back = _reverting(last, noise, REVERTING[symbol]) if symbol in REVERTING else last - np.cumsum(noise)
         levels = np.exp(np.concatenate([[last], back])[::-1])
+        if symbol in DEPEG:
+            began, depth, half_life = DEPEG[symbol]
+            since = np.arange(hours + 1) - (hours - began)
+            levels = levels * np.where(since >= 0, 1 + depth * 0.5 ** (np.maximum(since, 0) / half_life), 1.0)
         levels[-1] = price[index(motion.reserve)]
         parts.append(
             pd.DataFrame(

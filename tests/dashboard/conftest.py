@@ -130,6 +130,13 @@ class MemorySource:
     def series(self) -> tuple[str, ...]:
         return ("ETHUSDT",) if self._book is not None else ()
 
+    def peg(self, token: str) -> tuple[Closes, ...]:
+        """Ten days around 1 USD by one source; only for USDC."""
+        ts = np.arange(240) * 3600
+        price = 1 + 2e-4 * np.sin(np.arange(240) / 5)
+        found = Closes(symbol="USDC/USD", step=3600, ts=ts, price=price, source="memory", synthetic=True)
+        return (found,) if token == "USDC" and self._book is not None else ()
+
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
         steps = 200 * 86_400 // step

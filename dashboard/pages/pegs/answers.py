@@ -1,0 +1,177 @@
+"""Figures of the Pegs page: distance from the peg, how unusual it is, episodes, and which reserves follow each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboard.market.book import Book
+from dashboard.market.series import DAY, HOUR, Closes
+from risk_core.analytics import pegs
+from risk_core.analytics.pegs import CRITICAL, HEALTHY, WARNING, Episode, Rolling
+from risk_core.oracles import oracle_prices
+
+WARNING_BPS, CRITICAL_BPS = 50.0, 200.0
+UNUSUAL, OUTLIER = 1.0, 2.0
+"""|z| above which a price is unusual, and an outlier."""
+LEAST_UPDATES = 12
+"""Updates in 24 hours below which a series has no z-score."""
+LIFT = 1e6
+"""Rise of every feed at which only caps keep an oracle's price where it is."""
+FACTORS = {"USDC": "USDC", "USDT": "USDT", "USD": "DAI"}
+"""Peg factor of the reserves to the token whose price is followed."""
+SEVERITY = {HEALTHY: "ok", WARNING: "watch", CRITICAL: "crit"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peg:
+    """One token by one source. ts, price (n,): hours; `status` of the newest; `second` agrees where there is one.
+
+    `debt_usd`, `collateral_usd`: of all reserves whose price follows the token. `apart_bps`: the largest distance
+    between two sources now, None with one source.
+    """
+
+    token: str
+    closes: Closes
+    others: tuple[Closes, ...]
+    rolling: Rolling
+    status: str
+    episodes: tuple[Episode, ...]
+    apart_bps: float | None
+    debt_usd: float
+    collateral_usd: float
+    followers: tuple[str, ...]
+
+    @property
+    def deviation_bps(self) -> float:
+        """Distance of the newest price from 1 USD, basis points, negative below."""
+        return float((self.closes.price[-1] - 1) * 1e4)
+
+    @property
+    def z(self) -> float:
+        return float(self.rolling.z[-1])
+
+    @property
+    def word(self) -> str:
+        """How unusual the newest price is beside the 24 hours before it."""
+        size = abs(self.z)
+        if not np.isfinite(size):
+            return "no 24 h score"
+        return "outlier" if size > OUTLIER else "unusual" if size > UNUSUAL else "usual"
+
+
+def peg(token: str, sources: tuple[Closes, ...], book: Book | None = None) -> Peg | None:
+    """The state of a token from its sources, the served one first; None without prices."""
+    sources = tuple(series for series in sources if len(series.ts))
+    if not sources:
+        return None
+    served, others = sources[0], sources[1:]
+    rolling = pegs.rolling(served.ts, served.price, least_updates=LEAST_UPDATES)
+    agreed = _agreed(served, others)
+    states = pegs.status(served.ts, served.price, warning_bps=WARNING_BPS, critical_bps=CRITICAL_BPS, confirmed=agreed)
+    debt, collateral, followers = _exposure(token, book)
+    return Peg(
+        token=token, closes=served, others=others, rolling=rolling, status=states[-1],
+        episodes=tuple(pegs.episodes(served.ts, served.price, threshold_bps=WARNING_BPS, calm=6 * HOUR)),
+        apart_bps=_apart(served, others), debt_usd=debt, collateral_usd=collateral, followers=followers,
+    )  # fmt: skip
+
+
+def _agreed(served: Closes, others: tuple[Closes, ...]) -> np.ndarray:
+    """Where another source is at least `CRITICAL_BPS` away on the same side at the same hour."""
+    said = np.zeros(len(served.ts), bool)
+    side = np.sign(served.price - 1)
+    for other in others:
+        at = np.searchsorted(other.ts, served.ts)
+        inside = at < len(other.ts)
+        same = np.zeros(len(served.ts), bool)
+        same[inside] = other.ts[at[inside]] == served.ts[inside]
+        far = np.zeros(len(served.ts), bool)
+        far[same] = side[same] * (other.price[at[same]] - 1) * 1e4 >= CRITICAL_BPS
+        said |= far
+    return said
+
+
+def _apart(served: Closes, others: tuple[Closes, ...]) -> float | None:
+    now = [served.price[-1], *(o.price[-1] for o in others if abs(int(o.ts[-1]) - int(served.ts[-1])) <= DAY)]
+    return float((max(now) - min(now)) * 1e4) if len(now) > 1 else None
+
+
+def _exposure(token: str, book: Book | None) -> tuple[float, float, tuple[str, ...]]:
+    if book is None:
+        return 0.0, 0.0, ()
+    market = book.market
+    factor = next((f for f, t in FACTORS.items() if t == token), None)
+    follows = np.array([f == factor for f in book.assets.factor], bool)
+    usd = [
+        float((side.amount * market.price[side.reserve])[follows[side.reserve]].sum())
+        for side in (market.debt, market.collateral)
+    ]
+    return usd[0], usd[1], tuple(s for s, f in zip(market.reserves.symbol, follows, strict=True) if f)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follower:
+    """A reserve whose oracle follows a peg. `cap_usd`: the highest price that its oracle says, inf for no cap."""
+
+    symbol: str
+    token: str
+    kind: str
+    price_usd: float
+    cap_usd: float
+    collateral_usd: float
+    debt_usd: float
+
+
+def followers(book: Book) -> tuple[Follower, ...]:
+    """Every reserve that follows a stablecoin or has a constant price, largest debt first."""
+    market, r = book.market, book.market.reserves
+    debt, collateral = np.zeros(market.n_reserves), np.zeros(market.n_reserves)
+    np.add.at(debt, market.debt.reserve, market.debt.amount)
+    np.add.at(collateral, market.collateral.reserve, market.collateral.amount)
+    # What the oracle says where every feed rises without end: a cap of its own, or of what it is priced by.
+    most = oracle_prices(r.oracle, market.price, market.price * LIFT)
+    found = []
+    for i, (symbol, factor) in enumerate(zip(r.symbol, book.assets.factor, strict=True)):
+        constant = bool(r.fixed_price[i])
+        if factor not in FACTORS and not constant:
+            continue
+        kind = (
+            "constant" if constant
+            else f"priced by {r.symbol[r.linked_to[i]]}" if r.linked_to[i] >= 0
+            else f"ratio to {r.symbol[r.ratio_of[i]]}" if r.ratio_of[i] >= 0
+            else "capped above" if np.isfinite(r.price_cap[i])
+            else "its feed"
+        )  # fmt: skip
+        found.append(
+            Follower(
+                symbol=symbol, token=FACTORS.get(factor, "none"), kind=kind, price_usd=float(market.price[i]),
+                cap_usd=float(most[i]) if most[i] < LIFT / 2 * market.price[i] else np.inf,
+                collateral_usd=float(collateral[i] * market.price[i]),
+                debt_usd=float(debt[i] * market.price[i]),
+            )
+        )  # fmt: skip
+    return tuple(sorted(found, key=lambda f: (-f.debt_usd, -f.collateral_usd)))
+
+
+def as_json(found: Peg) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "token": found.token, "source": found.closes.source, "is_synthetic": found.closes.synthetic,
+        "ts": found.closes.ts.tolist(), "price_usd": found.closes.price.tolist(),
+        "mean_24h": _plain(found.rolling.mean), "deviation_24h": _plain(found.rolling.deviation),
+        "z_24h": _plain(found.rolling.z), "status": found.status, "deviation_bps": found.deviation_bps,
+        "other_sources": {o.source: {"ts": int(o.ts[-1]), "price_usd": float(o.price[-1])} for o in found.others},
+        "episodes": [_episode(e) for e in found.episodes], "followers": list(found.followers),
+    }  # fmt: skip
+
+
+def _episode(episode: Episode) -> Mapping[str, Any]:
+    return {name: getattr(episode, name) for name in episode.__slots__}
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    return [v if np.isfinite(v) else None for v in values.tolist()]
