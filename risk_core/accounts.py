@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.kernels import health as kernels
+from risk_core.oracles import kinks, leaders
 from risk_core.types import FloatArray, IntArray, Market, _require, checked_kind
 
 
@@ -35,6 +37,11 @@ def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:
     ok = np.isfinite(array) & (array > 0)
     _require("prices", array, ok, "prices must be positive", market.reserves.symbol)
     return array
+
+
+CURVED_END, CURVED_STEPS = 1e6, 513
+"""Where a search for a crossing ends and how fine it looks, in the one case that has no closed form: a ratio that parts
+from a base at its cap."""
 
 
 def health_factor(market: Market, prices: ArrayLike | None = None) -> FloatArray:
@@ -73,30 +80,74 @@ def distance_to_liquidation(market: Market, direction: Mapping[str, float] | Arr
     """How far prices may move along `direction` until each account's health factor is exactly 1; (n_accounts,).
 
     direction: {symbol: weight} or (R,) weights; a reserve moves by weight times the distance, so that with weights of
-    -1 a distance of 0.2 is a fall by 20 %. Exact: collateral times threshold and debt are both linear in the move.
-    0 for an account that is at 1 or below already, `inf` for one that no move along the direction brings there, with
-    every price above nothing; NaN for one without debt. An account with debt and no collateral: 0.
+    -1 a distance of 0.2 is a fall by 20 %. The moves are of the feeds; an oracle's cap stops a rise, and what is linked
+    follows. Exact: collateral times threshold and debt are linear in the move between two points at which a cap begins
+    or ends to hold (but for a ratio that parts from a base at its cap, which is searched). 0 for an account that is at
+    1 or below already, `inf` for one that no move along the direction brings there, with every price above nothing;
+    NaN for one without debt. An account with debt and no collateral: 0.
     """
     checked_kind("market", market, Market)
     weights = weights_of(market, direction)
     threshold, _ = account_terms(market)
-    worth = market.collateral.amount * market.price[market.collateral.reserve]
+    held, due = market.collateral.reserve, market.debt.reserve
     owner = np.repeat(np.arange(market.n_accounts), np.diff(market.collateral.indptr))
-    backing = worth * threshold[market.emode[owner], market.collateral.reserve]
-    owed = market.debt.amount * market.price[market.debt.reserve]
+    backing = market.collateral.amount * market.price[held] * threshold[market.emode[owner], held]
+    owed = market.debt.amount * market.price[due]
     owing = np.repeat(np.arange(market.n_accounts), np.diff(market.debt.indptr))
 
     def sums(at: IntArray, values: FloatArray) -> FloatArray:
         return np.bincount(at, weights=values, minlength=market.n_accounts)
 
-    excess = sums(owner, backing) - sums(owing, owed)
-    slope = sums(owner, backing * weights[market.collateral.reserve]) - sums(owing, owed * weights[market.debt.reserve])
+    def excess(x: FloatArray) -> FloatArray:
+        """Collateral x threshold less debt at relative prices x, (R,) or of each account (n_accounts, R)."""
+        if x.ndim == 1:
+            return sums(owner, backing * x[held]) - sums(owing, owed * x[due])
+        return sums(owner, backing * x[owner, held]) - sums(owing, owed * x[owing, due])
+
+    def relative(at: float | FloatArray) -> FloatArray:
+        return market.oracle_prices(market.price * (1.0 + at * weights)) / market.price
+
     # A price that falls is nothing at 1 / -weight, where the same asset on both sides would seem to reach 1.
     farthest = (1.0 - 1e-9) / -weights.min() if weights.min() < 0 else np.inf
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.where(slope < 0, -excess / slope, np.inf)
-    distance = np.where(excess <= 0, 0.0, np.where(distance < farthest, distance, np.inf))
+    edges = [0.0, *kinks(market.reserves.oracle, market.price, weights, farthest), farthest]
+    now = excess(np.ones(market.n_reserves))
+    distance = np.full(market.n_accounts, np.inf)
+    for begin, end in pairwise(edges):
+        before, along, curved = now, weights, False
+        if market.reserves.oracle.any:
+            probe = end if end < np.inf else begin + 1.0
+            start, half, stop = (relative(at) for at in (begin, 0.5 * (begin + probe), probe))
+            before, along = excess(start) if begin else now, (stop - start) / (probe - begin)
+            curved = not np.allclose(half, 0.5 * (start + stop), rtol=1e-12, atol=0.0)
+        slope = excess(along)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reached = np.where(slope < 0, begin - before / slope, np.inf)
+        reached = np.where(before <= 0, begin, np.where(reached < end, reached, np.inf))
+        if curved:
+            reached = _first_below(before, begin, min(end, CURVED_END), relative, excess)
+        distance = np.where(np.isinf(distance), reached, distance)
     return np.where(sums(owing, owed) > 0, distance, np.nan)
+
+
+def _first_below(
+    before: FloatArray,
+    begin: float,
+    end: float,
+    relative: Callable[[float | FloatArray], FloatArray],
+    excess: Callable[[FloatArray], FloatArray],
+) -> FloatArray:
+    """Where in [begin, end] each account's `excess` first comes to nothing, seen at `CURVED_STEPS` points; else inf."""
+    low, high = np.full(len(before), begin), np.full(len(before), np.inf)
+    for at in begin + np.expm1(np.linspace(0.0, np.log1p(end - begin), CURVED_STEPS))[1:]:
+        above = excess(relative(at)) > 0
+        high = np.where(np.isinf(high) & ~above, at, high)
+        low = np.where(np.isinf(high), at, low)
+    found = np.isfinite(high)
+    for _ in range(80):
+        middle = np.where(found, 0.5 * (low + high), begin)
+        above = excess(relative(middle[:, None])) > 0
+        low, high = np.where(found & above, middle, low), np.where(found & ~above, middle, high)
+    return np.where(before <= 0, begin, high)
 
 
 def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
@@ -112,8 +163,10 @@ def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> Fl
 def liquidation_prices(market: Market, account: int | str) -> FloatArray:
     """Price of each reserve at which the account's health factor is exactly 1, all other prices fixed; (R,) USD.
 
-    NaN where no positive price does it (a reserve that the account does not hold, or one that cannot matter enough).
-    For a collateral it lies below today's price while the account is healthy, for a debt above.
+    What is linked moves together: the price of USDT that does it counts USDe as well, and the other way round. NaN
+    where no price does it that the oracle can say: a reserve that does not matter to the account, or not enough; a
+    price above the oracle's cap; a fixed price. For a collateral it lies below today's price while the account is
+    healthy, for a debt above.
     """
     checked_kind("market", market, Market)
     row = market.index(account)
@@ -124,8 +177,10 @@ def liquidation_prices(market: Market, account: int | str) -> FloatArray:
         terms = threshold[market.emode[row]][side.reserve[entries]] if sign > 0 else 1.0
         weight[side.reserve[entries]] += sign * side.amount[entries] * terms
     worth = weight * market.price
+    leader, most = leaders(market.reserves.oracle, market.price)
     # Summed without the reserve itself: subtracting it from the whole would leave rounding where there is nothing.
-    others = np.array([worth[:r].sum() + worth[r + 1 :].sum() for r in range(market.n_reserves)])
+    others = np.array([worth[leader != r].sum() for r in leader])
+    group = np.bincount(leader, weights=worth, minlength=market.n_reserves)[leader]
     with np.errstate(divide="ignore", invalid="ignore"):
-        price = -others / weight
-    return np.where((weight != 0) & (price > 0), price, np.nan)
+        move = -others / group
+    return np.where((group != 0) & (move > 0) & (move <= most), move * market.price, np.nan)

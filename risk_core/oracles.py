@@ -23,6 +23,10 @@ NO_RESERVE = -1
 """Entry of `ratio_of` and `linked_to` of a reserve that depends on no other."""
 
 
+FARTHEST_MOVE = 1e9
+"""No cap is looked for beyond a price that is so many times higher."""
+
+
 class OracleModels(NamedTuple):
     """The oracle model of each of R reserves, as `Reserves` holds it."""
 
@@ -164,6 +168,55 @@ def _resolved(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> 
             said = np.minimum(feed[..., r] * (oracle[..., base] / feed[..., base]), most * oracle[..., base])
             oracle[..., r] = np.minimum(said, cap[r])
     return feed, oracle
+
+
+def leaders(models: OracleModels, snapshot: FloatArray) -> tuple[IntArray, FloatArray]:
+    """(reserve whose price each one follows in the end, or itself; most that its price can rise to, relative), (R,)."""
+    has = models.ratio_of >= 0
+    most = np.where(has, models.ratio_cap * snapshot[models.ratio_of], np.inf)
+    most = np.maximum(np.minimum(models.price_cap, most) / snapshot, 1.0)
+    most = np.where(models.fixed_price, 0.0, most)
+    leader = np.arange(len(snapshot))
+    for r in _order(models):
+        if models.linked_to[r] >= 0:
+            leader[r] = leader[models.linked_to[r]]
+    return leader, most[leader]
+
+
+def kinks(models: OracleModels, snapshot: FloatArray, weights: FloatArray, farthest: float) -> list[float]:
+    """Where in (0, farthest) a cap begins or ends to hold along feeds `snapshot * (1 + s * weights)`, rising.
+
+    Found by bisection, to the last bits of s: where the same caps hold at both ends of a stretch they hold all along
+    it, since each price is the least of a few that are linear in s (or, where a ratio parts from a base at its cap,
+    linear over linear).
+    """
+    if not models.any:
+        return []
+
+    def holding(at: float) -> bytes:
+        feed, oracle = _resolved(models, snapshot, snapshot * (1.0 + at * weights))
+        base = np.maximum(models.ratio_of, 0)
+        most = np.maximum(models.ratio_cap, snapshot / snapshot[base]) * oracle[base]
+        own = models.linked_to < 0
+        return np.concatenate([
+            own & (oracle == np.maximum(models.price_cap, snapshot)), (models.ratio_of >= 0) & (oracle == most),
+            own & (oracle == feed),
+        ]).tobytes()  # fmt: skip
+
+    found: list[float] = []
+    least, most = 1e-14, min(farthest, FARTHEST_MOVE)
+    stretches = [(least, most, holding(least), holding(most))]
+    while stretches:
+        begin, end, first, last = stretches.pop()
+        middle = 0.5 * (begin + end)
+        if first == last:
+            continue
+        if end - begin <= 4e-16 * end or not begin < middle < end:
+            found.append(end)
+            continue
+        between = holding(middle)
+        stretches += [(begin, middle, first, between), (middle, end, between, last)]
+    return sorted(found)
 
 
 def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_factors: int) -> OracleRows:

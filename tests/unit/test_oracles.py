@@ -121,3 +121,22 @@ def test_results_of_different_oracles_do_not_add_up():
     with pytest.raises(rc.InputError, match=r"different oracles cannot be added: oracle\.price_cap differs"):
         first + second
     assert (first + rc.simulate(plain, plan, paths=(4, 8))).n_paths == 8
+
+
+def test_liquidation_prices_are_prices_that_the_oracle_can_say():
+    """10 wstETH at 2,400 with threshold 0.83 against 16,000 USDC: USDC would have to be 1.245, above its cap."""
+    book = six()
+    prices = rc.liquidation_prices(book, 0)
+    assert prices[WSTETH] == pytest.approx(16_000 / 8.3)
+    assert np.isnan(prices[USDC])
+    near = rc.liquidation_prices(market(book.reserves, PRICE, [{WSTETH: 8.2}], [{USDC: 16_000.0}]), 0)
+    assert near[USDC] == pytest.approx(8.2 * 2_400 * 0.83 / 16_000)
+
+
+def test_what_is_linked_is_liquidated_together():
+    """6,000 USDT and 4,000 USDe back 7,000 GHO: both at 0.8434. GHO is fixed, so that no price of it does."""
+    book = market(six().reserves, PRICE, [{USDT: 6_000.0, USDE: 4_000.0}], [{GHO: 7_000.0}])
+    prices = rc.liquidation_prices(book, 0)
+    assert prices[[USDT, USDE]] == pytest.approx(7_000 / 8_300)
+    assert np.isnan(prices[GHO])
+    assert rc.health_factor(book, book.shocked({"USDT": 7_000 / 8_300 - 1})) == pytest.approx(1.0)
