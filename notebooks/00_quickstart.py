@@ -108,8 +108,8 @@ lar = rc.measures.lar(result, level=0.99)
 tail = rc.measures.expected_shortfall(result, level=0.99)
 loss = rc.measures.probability_of_loss(result)
 print(f"LaR 99 %, 24 h: ${lar.value / 1e6:.1f}M (95 % interval ${lar.low / 1e6:.1f}M to ${lar.high / 1e6:.1f}M)")
-print(f"expected shortfall 99 % of the deficit: ${tail.value / 1e3:.1f}k ± {1.96 * tail.se / 1e3:.1f}k"
-      + (" - few draws" if tail.few_draws else ""))  # fmt: skip
+interval = tail.no_interval or f"95 % interval ${tail.low / 1e3:.1f}k to ${tail.high / 1e3:.1f}k"
+print(f"expected shortfall 99 % of the deficit: ${tail.value / 1e3:.1f}k ({interval})")
 print(f"P(any deficit): {loss.value:.1%} ({loss.low:.1%} to {loss.high:.1%})")
 
 # %%

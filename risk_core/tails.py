@@ -12,6 +12,7 @@ the case in hand.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from risk_core.engine import path_range, simulate
 from risk_core.errors import InputError
-from risk_core.measures import FEW_DRAWS, Z95, Estimate, losses
+from risk_core.measures import FEW_DRAWS, Estimate, Groups, losses, unknown
 from risk_core.price_models import Scenario
 from risk_core.tilt_search import check_request, find_tilt
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
@@ -71,34 +72,34 @@ class TailSample:
         """P(loss > above). Raises `InputError`."""
         above = checked_number("above", above, rule="USD, a finite number")
         event = self.loss_usd > above
-        estimate = self._mean(np.where(event, self.weight, 0.0))
-        p, se = estimate.value, estimate.se
-        return replace(
-            estimate, high=min(estimate.high, 1.0), n_positive=int(event.sum()),
-            effective_draws=effective_draws(self.weight[event]) if event.any() else 0.0,
-            variance_reduction=float(p * (1 - p) / self.n_paths / se**2) if se > 0 else float("nan"),
-        )  # fmt: skip
+        weight = np.where(event, self.weight, 0.0)
+        return self._mean(weight, event, lambda p: p * (1 - p), 1.0)
 
     def mean(self, above: float = 0.0) -> TailEstimate:
         """E[loss; loss > above], USD: what such losses cost on average over all paths. Raises `InputError`."""
         above = checked_number("above", above, rule="USD, a finite number")
         event = self.loss_usd > above
         paid = np.where(event, self.loss_usd, 0.0)
-        estimate = self._mean(self.weight * paid)
-        plain = float((self.weight * paid**2).mean() - estimate.value**2)
-        return replace(
-            estimate, n_positive=int(event.sum()),
-            effective_draws=effective_draws((self.weight * paid)[event]) if event.any() else 0.0,
-            variance_reduction=float(plain / self.n_paths / estimate.se**2) if estimate.se > 0 else float("nan"),
-        )  # fmt: skip
+        square = float((self.weight * paid**2).mean())
+        return self._mean(self.weight * paid, event, lambda mean: square - mean**2, np.inf)
 
-    def _mean(self, values: FloatArray) -> TailEstimate:
-        n = self.n_paths
-        value = float(values.mean())
-        se = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+    def _mean(
+        self, values: FloatArray, event: np.ndarray, plain: Callable[[float], float], most: float
+    ) -> TailEstimate:
+        """The mean of `values`. plain: variance of one plain path, from the mean. most: that the mean can be."""
+        n, value = self.n_paths, float(values.mean())
+        groups = Groups(n, None)
+        se = groups.error(values)
+        draws = effective_draws(values[event]) if event.any() else 0.0
+        reason = groups.no_interval
+        if draws < FEW_DRAWS and not reason:
+            reason = f"the paths with a loss weigh as much as {draws:.3g} equal ones, {FEW_DRAWS} are needed"
+        low, high = (0.0, most) if reason else groups.interval(values)
+        known = unknown(reason) if reason else dict(low=max(min(low, value), 0.0), high=max(high, value), se=se)
         return TailEstimate(
-            value=value, low=max(value - Z95 * se, 0.0), high=value + Z95 * se, se=se, level=0.0, n_paths=n,
-            n_positive=0, effective_draws=0.0, variance_reduction=float("nan"),
+            value=value, level=0.0, n_paths=n, n_positive=int(event.sum()), effective_draws=draws,
+            variance_reduction=float(plain(value) / n / se**2) if 0 < se < np.inf else float("nan"),
+            **known | dict(high=min(known["high"], most)),
         )  # fmt: skip
 
     def __add__(self, other: TailSample) -> TailSample:

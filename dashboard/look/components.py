@@ -79,11 +79,13 @@ def graph(component_id: str, height: int, label: str, figure: dict | None = None
 
 
 def error_text(estimate: Shown) -> str:
-    """What stands beside a figure: its 95 % interval, or that too few draws carry one."""
+    """What stands beside a figure: its 95 % interval, or that there is none. `why_none` has the reason."""
     if estimate.n_positive == 0:
         return ""  # nothing was drawn that could carry an error; the note says so
     if estimate.few_draws:
         return "few draws"
+    if estimate.no_interval:
+        return "no interval"
     if estimate.low is None or estimate.high is None:
         return ""
     below, above = estimate.value - estimate.low, estimate.high - estimate.value
@@ -96,8 +98,13 @@ def money_value(estimate: Shown) -> list[Children]:
     """A figure in dollars with its error beside it, smaller."""
     return [
         html.Span(fmt.money(estimate.value), title=fmt.money_full(estimate.value)),
-        html.Span(error_text(estimate), className="err"),
+        html.Span(error_text(estimate), className="err", title=why_none(estimate)),
     ]
+
+
+def why_none(estimate: Shown) -> str | None:
+    """Why a figure has no interval, as a sentence to show; None where it has one."""
+    return f"No 95\u202f% interval: {marked(estimate.no_interval)}" if estimate.no_interval else None
 
 
 def kpi(

@@ -19,6 +19,10 @@ class Shown(Protocol):
     @property
     def few_draws(self) -> bool: ...
     @property
+    def no_interval(self) -> str:
+        """Why there is no interval, in words; empty where there is one."""
+
+    @property
     def half_width(self) -> float: ...
 
 

@@ -35,7 +35,10 @@ def repaid_as_eth_falls(market: rc.Market, assets: AssetMap, state: WhatIf) -> A
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with its error. `low` to `high` is the 95 % interval; few draws make it a hint, not a figure."""
+    """A figure with its error. `low` to `high` is the 95 % interval; few draws make it a hint, not a figure.
+
+    no_interval: why there is no interval, in words; empty where there is one.
+    """
 
     value: float
     low: float | None = None
@@ -43,10 +46,16 @@ class Estimate:
     se: float | None = None
     n_positive: int | None = None
     few_draws: bool = False
+    no_interval: str = ""
 
     @classmethod
     def of(cls, estimate: Any) -> Estimate:
         """From the engine's own estimate."""
+        if estimate.no_interval:
+            return cls(
+                float(estimate.value), n_positive=int(estimate.n_positive), few_draws=bool(estimate.few_draws),
+                no_interval=estimate.no_interval,
+            )  # fmt: skip
         return cls(
             float(estimate.value), float(estimate.low), float(estimate.high), float(estimate.se),
             int(estimate.n_positive), bool(estimate.few_draws),

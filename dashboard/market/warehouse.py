@@ -189,7 +189,9 @@ class Warehouse:
 def _run(stored: data.results.RiskRun) -> Run:
     """The stored run as pages show it."""
     estimates = {
-        (measure, round(level, 6)): Estimate(f.value, f.low, f.high, f.se, f.n_positive, f.few_draws)
+        (measure, round(level, 6)): Estimate(
+            f.value, f.low, f.high, f.se, f.n_positive, f.few_draws, f.no_interval or ""
+        )
         for (measure, level), f in stored.figures.items()
     }
     return Run(

@@ -21,7 +21,10 @@ ACCOUNTS_KEPT = 200
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One stored figure: value with its 95 % interval and standard error, in `unit`; None where not known."""
+    """One stored figure: value with its 95 % interval and standard error, in `unit`; None where not known.
+
+    no_interval: why there is no interval, in words; None where there is one, and in figures of older versions.
+    """
 
     measure: str
     level: float
@@ -33,6 +36,7 @@ class Figure:
     n_paths: int
     n_positive: int | None
     few_draws: bool
+    no_interval: str | None = None
 
 
 def figures(result: Result) -> Iterator[Figure]:
@@ -48,23 +52,16 @@ def figures(result: Result) -> Iterator[Figure]:
     yield _figure("p_deficit", "fraction", measures.probability_of_loss(result))
     yield _figure("p_repaid", "fraction", measures.probability_of_loss(result, of="repaid"))
     for name, count in (("liquidations", result.n_liquidations), ("accounts", result.n_accounts_liquidated)):
-        yield _mean_count(f"mean_{name}", count)
+        yield _figure(f"mean_{name}", "count", measures.average(count, result.cluster))
 
 
 def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
     return Figure(
-        measure=measure, level=estimate.level, value=estimate.value, low=_known(estimate.low),
-        high=_known(estimate.high), se=_known(estimate.se), unit=unit, n_paths=estimate.n_paths,
-        n_positive=estimate.n_positive, few_draws=estimate.few_draws,
+        measure=measure, level=estimate.level, value=estimate.value,
+        low=None if estimate.no_interval else _known(estimate.low), high=_known(estimate.high),
+        se=_known(estimate.se), unit=unit, n_paths=estimate.n_paths, n_positive=estimate.n_positive,
+        few_draws=estimate.few_draws, no_interval=estimate.no_interval or None,
     )  # fmt: skip
-
-
-def _mean_count(measure: str, count: np.ndarray) -> Figure:
-    n, positive = len(count), int((count > 0).sum())
-    se = float(count.std(ddof=1) / math.sqrt(n)) if n > 1 else None
-    value = float(count.mean())
-    low, high = (None, None) if se is None else (max(value - measures.Z95 * se, 0.0), value + measures.Z95 * se)
-    return Figure(measure, 0.0, value, low, high, se, "count", n, positive, positive < measures.FEW_DRAWS)
 
 
 def _known(value: float) -> float | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -30,9 +30,11 @@ _PASSPORT = (
     "scenario_hash", "seed", "n_paths", "n_steps", "horizon_seconds", "policy", "code_version", "n_accounts",
     "is_synthetic", "created_at", "seal_sha256",
 )  # fmt: skip
+LATER = ("no_interval",)
+"""Fields of a figure that older versions did not store. Empty, they have no part in the seal."""
 SEALED = (
-    *Figure.__slots__, "run_id", "scenario_id", "market", "block", "block_time", "snapshot_hash", "params_hash", "seed",
-    "horizon_seconds", "policy", "code_version", "is_synthetic",
+    *(name for name in Figure.__slots__ if name not in LATER), "run_id", "scenario_id", "market", "block", "block_time",
+    "snapshot_hash", "params_hash", "seed", "horizon_seconds", "policy", "code_version", "is_synthetic", *LATER,
 )  # fmt: skip
 """What is sealed of a row of `fact_risk_scenarios`: all but when it was stored."""
 
@@ -136,6 +138,11 @@ def latest(
         return read(store, found[0][0])
 
 
+def sealed(row: Sequence[Any]) -> Sequence[Any]:
+    """What is sealed of a row of the columns `SEALED`."""
+    return row if row[-1] is not None else row[: -len(LATER)]
+
+
 def read(store: Reader, run_id: str) -> RiskRun:
     """A stored run, by its id. Raises `ResultRefused` where it is not as it was written."""
     head = dict(
@@ -149,11 +156,16 @@ def read(store: Reader, run_id: str) -> RiskRun:
         f"SELECT {', '.join(SEALED)} FROM fact_risk_scenarios WHERE run_id = ? ORDER BY measure, level",
         (run_id,),
     )
-    width = len(Figure.__slots__)
-    found = {(row[0], row[1]): Figure(*row[: width - 1], few_draws=bool(row[width - 1])) for row in rows}
+    kept = [dict(zip(SEALED, row, strict=True)) for row in rows]
+    found = {
+        (row["measure"], row["level"]): Figure(
+            **{name: row[name] for name in Figure.__slots__} | {"few_draws": bool(row["few_draws"])}
+        )
+        for row in kept
+    }
     series = dict(store.rows("SELECT series, value FROM fact_risk_series WHERE run_id = ?", (run_id,)))
     passport = {name: value for name, value in head.items() if name not in ("created_at", "seal_sha256")}
-    found_seal = seal_of_run(passport, rows, series, seals(store, run_id).values())
+    found_seal = seal_of_run(passport, map(sealed, rows), series, seals(store, run_id).values())
     require_sealed(run_id, found_seal, head.pop("seal_sha256"))
     require_sound(run_id, found.values())
     record = json.loads(head.pop("scenario"))

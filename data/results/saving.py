@@ -12,7 +12,7 @@ import pandas as pd
 from data.quarantine.aside import put_aside
 from data.results.figures import Figure, curves, figures
 from data.results.forecasts import LEDGER, forecast, stored
-from data.results.runs import SEALED, RiskRun, read, run_id_of
+from data.results.runs import SEALED, RiskRun, read, run_id_of, sealed
 from data.results.scenario import scenario_hash, scenario_record
 from data.results.seal import require_sound, seal_of_run
 from data.store.store import Store
@@ -60,7 +60,7 @@ def save_result(
         store, head["run_id"]
     )
     head["seal_sha256"] = seal_of_run(
-        head, ([row[name] for name in SEALED] for row in rows), {row["series"]: row["value"] for row in drawn},
+        head, (sealed([row[name] for name in SEALED]) for row in rows), {row["series"]: row["value"] for row in drawn},
         kept.values(),
     )  # fmt: skip
     frames = {

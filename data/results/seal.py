@@ -50,6 +50,11 @@ def require_sound(run_id: str, figures: Iterable[Figure]) -> None:
         numbers = [figure.value, *(n for n in (figure.low, figure.high, figure.se) if n is not None)]
         low = figure.value if figure.low is None else figure.low
         high = figure.value if figure.high is None else figure.high
+        if figure.no_interval and (figure.low, figure.high, figure.se) != (None, None, None):
+            raise ResultRefused(
+                f"risk run {run_id[:12]}: {figure.measure} at level {figure.level:g} has the interval [{figure.low}, "
+                f"{figure.high}] and says why there is none ({figure.no_interval}); {AGAIN}"
+            )
         if not (all(map(math.isfinite, numbers)) and low <= figure.value <= high and (figure.se or 0.0) >= 0):
             raise ResultRefused(
                 f"risk run {run_id[:12]}: {figure.measure} at level {figure.level:g} is {figure.value} in "

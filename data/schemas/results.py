@@ -53,7 +53,7 @@ class RiskRuns(TableModel, key=["run_id"], optional=["seal_sha256"]):
 class RiskScenarios(
     TableModel,
     key=["run_id", "scenario_id", "measure", "level"],
-    optional=["low", "high", "se", "n_positive"],
+    optional=["low", "high", "se", "n_positive", "no_interval"],
     late_after=2 * DAY,
 ):
     """`fact_risk_scenarios`: one figure a row. The passport's main columns are repeated, so one SELECT answers."""
@@ -70,6 +70,7 @@ class RiskScenarios(
     n_paths: Series[np.int64] = integer("paths the figure rests on", "paths")
     n_positive: Series[pd.Int64Dtype] = integer("paths with a positive amount", "paths", nullable=True)
     few_draws: Series[np.int64] = flag("1 when too few paths lie beyond the level for a firm figure")
+    no_interval: Series[pd.StringDtype] = text("why there is no interval, in words", "text", nullable=True)
     market: Series[str] = name("market name")
     block: Series[np.int64] = integer("block of the snapshot", "block")
     block_time: Series[np.int64] = seconds("time of that block")

@@ -47,6 +47,8 @@ def report(run: RiskRun, notes: Sequence[str], ending: str) -> str:
 def _shown(figure: Figure) -> str:
     value = amount(figure.value, figure.unit)
     mark = " *" if figure.few_draws else ""
+    if figure.no_interval:
+        return f"{value:>14}{mark}  no interval: {figure.no_interval}"
     if figure.low is None or figure.high is None or figure.se is None:
         return f"{value:>14}{mark}"
     error = amount(figure.se, figure.unit)

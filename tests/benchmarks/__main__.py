@@ -21,6 +21,7 @@ PARTS = (
     "chain",
     "live",
     "commands",
+    "coverage",
 )
 
 

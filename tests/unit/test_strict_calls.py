@@ -46,6 +46,8 @@ CALLS: dict[str, Call] = {
     "losses": (measures.losses, dict(result=RESULT, of="repaid")),
     "quantile": (measures.quantile, dict(sample=USD, level=0.9, cluster=None)),
     "tail_mean": (measures.tail_mean, dict(sample=USD, level=0.9, cluster=None)),
+    "average": (measures.average, dict(sample=USD, cluster=None)),
+    "share": (measures.share, dict(sample=USD, above=0.0, cluster=None)),
     "fan_usd": (RESULT.fan_usd, dict(levels=(0.5, 0.9))),
     "find_tilt": (tails.find_tilt, dict(market=MARKET, scenario=SCENARIO, above=0.0, seed=7, n_paths=8, of="deficit")),
     "sample": (tails.sample, dict(market=MARKET, scenario=SCENARIO, tilt=TILT, n_paths=8, seed=7, paths=(0, 8),
@@ -71,13 +73,15 @@ BAD: dict[str, Any] = {
 }  # fmt: skip
 MEANT: set[tuple[str, str, str]] = {
     # What looks odd and is legal: a loss above any number, a name of any text.
-    ("probability_of_loss", "above", "negative"), ("probability", "above", "negative"),
+    ("probability_of_loss", "above", "negative"), ("share", "above", "negative"),
+    ("probability", "above", "negative"),
     ("mean of a tail", "above", "negative"), ("one_step", "name", "text"), ("simulate", "brute_force", "truth"),
 }  # fmt: skip
 OPTIONAL = {
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
-    ("tail_mean", "cluster"), ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
+    ("tail_mean", "cluster"), ("average", "cluster"), ("share", "cluster"),
+    ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
 }  # fmt: skip
 
 

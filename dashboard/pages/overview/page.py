@@ -25,6 +25,7 @@ from dashboard.look.components import (
     strip,
     table,
     token,
+    why_none,
 )  # fmt: skip
 from dashboard.look.shell import Page
 from dashboard.market.book import Book, Estimate, Run
@@ -113,6 +114,8 @@ def _tail_card(run: Run) -> dbc.Card:
         note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
     elif tail.few_draws:
         note = f"{tail.n_positive} paths carry it, 30 are needed for an error"
+    elif tail.no_interval:
+        note = why_none(tail)
     else:
         note = f"VaR 99\u202f%: {fmt.money(var.value)} {'' if var.few_draws else error_text(var)}"
     return kpi(

@@ -9,7 +9,7 @@ from dash import html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import address, compare, empty, error_text, table, token
+from dashboard.look.components import address, compare, empty, error_text, table, token, why_none
 from dashboard.look.escaping import marked
 from dashboard.market.book import Estimate
 from dashboard.market.lane import State
@@ -139,5 +139,7 @@ def _value(estimate: Estimate, unit: str) -> Any:
     text = fmt.money(estimate.value) if unit == "USD" else fmt.share(estimate.value)
     if estimate.few_draws and estimate.value > 0:
         return html.Span([text, html.Span(" few draws", className="t3 micro")], title="Fewer than 30 paths carry it")
+    if estimate.no_interval and estimate.value > 0:
+        return html.Span(text, title=why_none(estimate))
     interval = f"95\u202f%: {error_text(estimate)}" if unit == "USD" and estimate.value > 0 else None
     return html.Span(text, title=interval)

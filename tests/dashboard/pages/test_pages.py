@@ -61,6 +61,21 @@ def test_few_draws_are_said_instead_of_an_error(book: Book, run: Run) -> None:
     assert error_text(few) == "few draws"
 
 
+def test_a_figure_without_an_interval_says_why(book: Book, run: Run) -> None:
+    reason = "40 of 4,000 paths lie beyond the level, 100 are needed for an interval"
+    bare = Estimate(5e4, n_positive=40, no_interval=reason)
+    page = overview.build(MemorySource(book, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): bare})), "")
+    assert f"No 95\u202f% interval: {reason}" in words(page)
+    assert error_text(bare) == "no interval"
+    assert parts._value(bare, "USD").title == f"No 95\u202f% interval: {reason}"
+
+
+def test_the_engine_s_reason_reaches_the_page() -> None:
+    estimate = Estimate.of(rc.measures.tail_mean(range(1_000), 0.99))
+    assert (estimate.low, estimate.high, estimate.se) == (None, None, None)
+    assert estimate.no_interval.startswith("10 of 1,000 paths lie beyond the level")
+
+
 def test_a_skewed_interval_is_a_range() -> None:
     assert error_text(Estimate(180e6, 171e6, 214e6, 10e6, 100)) == "$171.0M to $214.0M"
 

@@ -14,6 +14,7 @@ from data import results
 from data.errors import DamagedValue, ResultRefused
 from data.results.figures import Figure
 from data.results.forecasts import seal_of
+from data.results.runs import SEALED, sealed
 from data.results.seal import require_sound
 from data.store.store import Store
 from tests.data.conftest import ACCOUNTS, SEED, execute
@@ -44,14 +45,16 @@ def saved(store: Store, simulated: tuple[rc.Market, rc.Result]) -> results.RiskR
         "UPDATE fact_risk_scenarios SET low = low - 1 WHERE measure = 'lar_repaid'",
         "UPDATE fact_risk_scenarios SET se = -se WHERE se > 0",
         "UPDATE fact_risk_scenarios SET n_positive = 0",
+        "UPDATE fact_risk_scenarios SET no_interval = NULL WHERE no_interval IS NOT NULL",
+        "UPDATE fact_risk_scenarios SET no_interval = 'why not' WHERE measure = 'es_deficit' AND level = 0.99",
         "UPDATE fact_risk_scenarios SET unit = 'ETH' WHERE measure = 'mean_repaid'",
         "UPDATE fact_risk_scenarios SET block = block + 1",
         "UPDATE fact_risk_scenarios SET level = 0.999 WHERE level = 0.99",
         "DELETE FROM fact_risk_scenarios WHERE measure = 'p_deficit'",
         "DELETE FROM fact_risk_scenarios",
         "INSERT INTO fact_risk_scenarios SELECT run_id, scenario_id, 'lar_moon', level, value, low, high, se, unit, "
-        "n_paths, n_positive, few_draws, market, block, block_time, snapshot_hash, params_hash, seed, horizon_seconds, "
-        "policy, code_version, is_synthetic, created_at FROM fact_risk_scenarios LIMIT 1",
+        "n_paths, n_positive, few_draws, no_interval, market, block, block_time, snapshot_hash, params_hash, seed, "
+        "horizon_seconds, policy, code_version, is_synthetic, created_at FROM fact_risk_scenarios LIMIT 1",
         "UPDATE fact_risk_series SET value = replace(value, '1', '2') WHERE series = 'fan'",
         "UPDATE fact_risk_series SET value = '{' WHERE series = 'histogram'",
         "DELETE FROM fact_risk_series WHERE series = 'accounts'",
@@ -93,6 +96,24 @@ def test_a_figure_that_none_can_be_is_not_stored(change):
     require_sound("run", [Figure(**good)])
     with pytest.raises(ResultRefused, match="expected low <= value <= high"):
         require_sound("run", [Figure(**good | change)])
+
+
+def test_a_figure_without_an_interval_says_why_and_shows_none(saved: results.RiskRun) -> None:
+    """200 paths: two of them lie beyond 99 %."""
+    figure = saved.figure("es_repaid", 0.99)
+    assert (figure.low, figure.high, figure.se) == (None, None, None)
+    assert figure.no_interval == "2 of 200 paths lie beyond the level, 100 are needed for an interval"
+    assert saved.figure("lar_repaid", 0.99).no_interval is None
+    with pytest.raises(ResultRefused, match=r"has the interval .* and says why there is none"):
+        require_sound("run", [replace(figure, low=0.0, high=2 * figure.value)])
+
+
+def test_a_reason_that_is_not_there_has_no_part_in_the_seal() -> None:
+    """So that runs which an older version sealed, before there were reasons, are still whole."""
+    assert SEALED[-1] == "no_interval"
+    row = tuple(range(len(SEALED)))
+    assert sealed((*row[:-1], None)) == row[:-1]
+    assert sealed(row) == row
 
 
 def test_a_changed_forecast_is_kept_in_quarantine_when_the_run_is_computed_again(

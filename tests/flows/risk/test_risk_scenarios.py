@@ -45,6 +45,7 @@ def test_the_table_names_sample_block_seed_unit_and_error(sample):
     passport = ("SAMPLE: synthetic", "block 1 of 2025-07-01", "300 accounts", "256 paths of 24 h", "seed 7")
     for part in (*passport, "USD  ±", "95 % interval"):
         assert part in text, part
+    assert "no interval: no path has a loss" in text  # of the deficit, on a calm day of 300 accounts
 
 
 def test_the_figures_are_those_of_the_engine_on_the_stored_scenario(sample):
