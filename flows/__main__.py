@@ -30,7 +30,7 @@ def listing() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (without the program's name); returns the exit code."""
+    """Run the command line `argv` (without the program's name); returns the exit code. Wrong options: `SystemExit`."""
     read_env_file()
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verbose:
             safe_print(traceback.format_exc(), file=sys.stderr)
         safe_print(explained(exc), file=sys.stderr)
-        return 2 if isinstance(exc, WrongOption) else 1
+        if isinstance(exc, WrongOption):  # as for a wrong option that the command line itself notices
+            raise SystemExit(2) from None
+        return 1
     return 0
 
 

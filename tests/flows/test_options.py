@@ -89,7 +89,9 @@ def test_a_setting_with_digits_of_another_script_is_refused_in_our_words(monkeyp
     ],
 )
 def test_what_is_missing_or_does_not_go_together_is_one_line_and_code_2_too(command, said, capsys):
-    assert main(command.split()) == 2
+    with pytest.raises(SystemExit) as exit_:
+        main(command.split())
+    assert exit_.value.code == 2
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1

@@ -31,6 +31,7 @@ SECRETS = {
 WORDS = {
     "market-prices": ["--symbols", "ETHUSDT", "--days", "1"],
     "aave-market": ["--attempts", "2", "--block", "7"],
+    "chain-activity": ["--attempts", "2", "--start-block", "7"],
 }
 """Parameters without which a flow would stop before it asks anybody."""
 
