@@ -237,7 +237,10 @@ def _with_stand_ins(mapping: pd.DataFrame, block_time: int, load: LoadPrices) ->
         if other and own < pegs.ENOUGH * other:
             changed = {"series": series, "factor": factor, "kind": "proxy"}
             mapping = mapping.assign(**{name: mapping[name].mask(mine, value) for name, value in changed.items()})
-            notes.append(f"too few prices of {peg} are stored: its reserves follow {factor} ({series})")
+            notes.append(
+                f"too few prices of {peg} are stored: its reserves follow {factor} ({series}); `oracle-prices --rounds "
+                "3000` or `market-prices --sources binance defillama` brings them"
+            )
     return mapping, tuple(notes)
 
 
