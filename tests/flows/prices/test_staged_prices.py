@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from data import marts
 from data.prices.dollar import Decision
+from data.prices.settling import decisions, settle
 from data.store.store import Store
 from flows.prices.binance_shapes import Kline
 from flows.prices.rows import PEG, to_frames
@@ -54,3 +56,48 @@ def test_both_give_the_same_prices(own_warehouse):
     assert 300 < sum(row[6] == "USDC" for row in staged) < 1_000
     assert 300 < sum(row[7] == "not decided" for row in staged) < 1_000
     assert staged == direct
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_arrives_in_whatever_order_both_tell_the_same_prices(own_warehouse, seed):
+    """Candles, corrected candles and quotes at random: what is served, what SQL makes step by step, and made anew."""
+    random = np.random.default_rng(seed)
+    columns = "symbol, interval, ts, price_usd, price_usdt, usd_proxy, usd_decided_by"
+    names = ["ETHUSDT", PEG, "FDUSDUSDT"]
+    seen = set()
+
+    with Store.open() as store:
+        for _ in range(30):
+            if random.random() < 0.7:
+                name = str(random.choice(names))
+                level = 2_000.0 if name == "ETHUSDT" else random.choice([0.87, 0.9995, 1.0, 1.06, 3.0])
+                hours = random.choice(10, size=4, replace=False)
+                some = {name: [bars(name, [f"{level:.8f}"] * 10)[hour] for hour in sorted(hours)]}
+                peg = store.rows(
+                    "SELECT close_time, close FROM raw_binance_klines WHERE symbol = ? ORDER BY open_time, batch", [PEG]
+                )
+                known = decisions(store, "1h", 0, 2**40)
+                store.write_batch("binance", name, to_frames(some, [name], "1h", peg, known))
+            else:
+                quotes = [
+                    {
+                        "symbol": str(random.choice([PEG, "USDT/USD"])), "interval": "1h",
+                        "ts": 3_600 * (int(hour) + 1),
+                        "source": "defillama", "price_usd": float(random.choice([0.87, 1.0, 1.06])), "usd_proxy": "",
+                        "is_synthetic": 0,
+                    }
+                    for hour in random.choice(10, size=5, replace=False)
+                ]  # fmt: skip
+                store.write_batch("defillama", "q", {"dim_prices": pd.DataFrame(quotes)})
+            settle(store, "manual")
+            marts.refresh(store, ["stg_prices"])
+
+            staged = store.rows(f"SELECT {columns} FROM stg_prices ORDER BY 1, 2, 3")
+            served = store.rows(f"SELECT {columns} FROM dim_prices WHERE source = 'binance' ORDER BY 1, 2, 3")
+            assert served == staged
+            seen |= {row[5:] for row in staged}
+        changed = settle(store, "manual").changed
+        marts.refresh(store, ["stg_prices"], full=True)
+        assert store.rows(f"SELECT {columns} FROM stg_prices ORDER BY 1, 2, 3") == staged
+    assert changed == 0
+    assert len(seen) > 2
