@@ -83,6 +83,12 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
     return Kind.REFUSAL if status >= 300 else Kind.MALFORMED
 
 
+def says_passing(reason: str) -> bool:
+    """The words themselves say that waiting helps; a code such as -32005 may mean a limit as well."""
+    said = reason.lower()
+    return any(words in said for words in PASSING)
+
+
 def is_out_of_time(reason: str) -> bool:
     """The words say that the node, or what stands before it, did not come to an end in time."""
     said = reason.lower()

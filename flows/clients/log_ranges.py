@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from flows.clients.answers import says_passing
 from flows.clients.json_rpc import JsonRpc, RpcError
 from flows.errors import SourceUnavailable
 
@@ -112,13 +113,14 @@ def _in_parts(
             blocks = until - first + 1
             if answer.is_unknown_method:
                 raise RpcError(f"{rpc} does not give logs: {answer.reason}", answer.code, answer.reason) from answer
-            if blocks == 1 and not answer.is_busy:
+            in_vain = waited >= TRIES - 1
+            if blocks == 1 and (not answer.is_busy or (in_vain and not says_passing(answer.reason))):
                 raise RpcError(
                     f"{rpc} refuses the logs of the single block {first}: {answer.reason}. "
                     "The scan up to that block is kept; a re-run goes on from there",
                     answer.code, answer.reason, answer.data,
                 ) from answer  # fmt: skip
-            if blocks == 1 and waited >= TRIES - 1:
+            if blocks == 1 and in_vain:
                 raise SourceUnavailable(
                     f"{rpc} keeps refusing the logs of block {first} for its load ({answer.reason}); tried "
                     f"{waited + 1} times. The scan up to that block is kept; run again later"

@@ -187,6 +187,8 @@ def test_one_ladder_narrows_waits_and_gives_up_with_the_nodes_own_words():
         blocks(refusing("no such wording", -1, 1))
     with pytest.raises(SourceUnavailable, match=r"block 5 for its load \(over rate limit\); tried 5 times"):
         blocks(refusing("over rate limit", -32016, 1))
+    with pytest.raises(RpcError, match="refuses the logs of the single block 5: limit exceeded"):
+        blocks(refusing("limit exceeded", -32005, 1))  # waited for and narrowed; the words say neither
     with pytest.raises(RpcError, match="does not give logs: not here"):
         blocks(refusing("not here", -32601, 1))
 
