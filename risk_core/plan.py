@@ -91,10 +91,11 @@ class Plan:
         used, pair = np.unique(pair_code, return_inverse=True)
         pair_at = np.zeros(self.n_groups + 1, dtype=np.int64)
         np.cumsum(np.bincount(pair_group, minlength=self.n_groups), out=pair_at[1:])
+        # Copies of the legs: to numba a read-only array is another type, and `settle` reads writable ones, too.
         return Book(
             first=self.first, leg=self.leg, n_collateral=self.n_collateral, value_at=self.value_at,
-            value=self.value, health=self.health, factor=leg_factor.astype(np.int64), reserve=self.reserve,
-            terms=self.terms, pair_at=pair_at, pair=pair.astype(np.int64).ravel(),
+            value=self.value, health=self.health, factor=leg_factor.astype(np.int64), reserve=self.reserve.copy(),
+            terms=self.terms.copy(), pair_at=pair_at, pair=pair.astype(np.int64).ravel(),
             pair_collateral=(used // width).astype(np.int64), pair_debt=(used % width).astype(np.int64),
             open_from=open_from.astype(np.int64),
         )  # fmt: skip

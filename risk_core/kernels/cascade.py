@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, merged
+from risk_core.kernels._jit import inner, kernel, merged
 from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.book import LANES, SLACK
 from risk_core.kernels.paths import price_block
@@ -227,11 +227,11 @@ def begin_path(book, sleepers, sales, pool):
     pool.at[0] = 0
 
 
-@kernel
+@inner
 def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, pool, work, row, totals, multiplier, unsettled):
     """One path. Not `pruned`: everybody is awake from the start and looked at in every round, the twin."""
     begin_path(book, sleepers, sales, pool)
-    n_awake = 0
+    n_awake = np.int64(0)
     if not pruned:
         for n in range(sleepers.group.shape[0]):
             rouse(book, sleepers, pool, n, n_awake)
@@ -242,7 +242,7 @@ def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, pool, wor
         begin_step(sales, pool, totals.by_step, t)
         quote(sales, pool, x, q, t)
         if pruned:
-            n_active = call_up(pool, t, 0)
+            n_active = call_up(pool, t, np.int64(0))
         fallen = 1.0
         moved = True
         for _ in range(MAX_ROUNDS):

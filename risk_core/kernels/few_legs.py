@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, merged
+from risk_core.kernels._jit import inner, merged
 from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.book import HIT_BUCKETS, SLACK
 from risk_core.kernels.settle import (
@@ -62,7 +62,7 @@ def first_step(x, s, padded, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):
     return s
 
 
-@kernel
+@inner
 def follow_one(
     first, end, first_record, weakest, bounds, n_paths, record, factor, reserve, terms, x, path_size, padded, n_steps,
     policy, first_row, n_reserves, path, by_step, step_repaid, hits,
@@ -138,7 +138,7 @@ def follow_one(
             n += 1
 
 
-@kernel
+@inner
 def follow_few(
     first, end, first_record, n_collateral, n_debt, weakest, bounds, n_paths, record, factor, reserve, terms, x,
     path_size, padded, n_steps, policy, first_row, n_reserves, path, by_step, step_repaid, hits,

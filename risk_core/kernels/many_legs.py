@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, merged
+from risk_core.kernels._jit import inner, merged
 from risk_core.kernels._vector import SPAN, lowest_bit, span_below
 from risk_core.kernels.book import HIT_BUCKETS, SLACK
 from risk_core.kernels.settle import (
@@ -51,7 +51,7 @@ def first_step_of(x, s, padded, offset, weight, n_collateral, n_legs):
     return s
 
 
-@kernel
+@inner
 def follow_many(
     first, end, first_record, n_collateral, n_debt, weakest, bounds, n_paths, record, factor, reserve, terms, x,
     path_size, padded, n_steps, policy, first_row, n_reserves, path, by_step, step_repaid, hits, value, now, weight,

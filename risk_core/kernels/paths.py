@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner, kernel
 from risk_core.kernels.draw import ANTITHETIC, QUASI, REPLICATES
 from risk_core.kernels.laws import dispatch
 from risk_core.kernels.randomness import exp, log, normals, sobol_normal, uniform
@@ -14,7 +14,7 @@ FARTHEST = 20.0
 a volatility of several hundred, gets so far, and money stays within int64 in any market short of that."""
 
 
-@kernel
+@inner
 def correlate(cholesky, z, n_factors, n_steps):
     """z <- cholesky @ z in place; rows from the last to the first, because row f needs only rows <= f."""
     for f in range(n_factors - 1, -1, -1):
@@ -28,7 +28,7 @@ def correlate(cholesky, z, n_factors, n_steps):
                     z[f, t] += weight * z[g, t]
 
 
-@kernel
+@inner
 def steer(directions, seed, path, n_factors, n_steps, z):
     """Replace each factor's sum over the path, and its first half against its second, by quasi-random normals.
 
@@ -59,18 +59,18 @@ def steer(directions, seed, path, n_factors, n_steps, z):
                 z[f, t] -= late * move
 
 
-@kernel
+@inner
 def component(share, seed, path):
     """Which component of an importance sample path `path` is drawn from."""
     k = 0
     if share.shape[0] > 1:
-        u = uniform(seed, path, 0)
+        u = uniform(seed, path, np.int64(0))
         while k < share.shape[0] - 1 and u >= share[k]:
             k += 1
     return k
 
 
-@kernel
+@inner
 def independent(draw, seed, path, k, n_steps, z):
     """Independent normals of one path, by the sampling in force and shifted as component k says."""
     n_factors = draw.drift.shape[0]
@@ -86,7 +86,7 @@ def independent(draw, seed, path, k, n_steps, z):
             steer(draw.directions, seed, path, n_factors, n_steps, z)
     if k == 0:
         return
-    at = min(int(uniform(seed, path, 1) * n_steps), n_steps - 1)
+    at = min(int(uniform(seed, path, np.int64(1)) * n_steps), n_steps - 1)
     for f in range(n_factors):
         shift = draw.shift[k, f]
         for t in range(n_steps):
@@ -94,7 +94,7 @@ def independent(draw, seed, path, k, n_steps, z):
         z[f, at] += draw.burst[k, f]
 
 
-@kernel
+@inner
 def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
     """Random prices of `n_paths` consecutive paths.
 
@@ -124,7 +124,7 @@ def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
             out[q, n_factors, t] = 1.0
 
 
-@kernel
+@inner
 def given_block(given, first_path, n_paths, n_steps, out):
     """Copy explicit relative prices `given` (P, F, n_steps) into the layout of `random_block`."""
     n_factors = given.shape[1]
@@ -163,7 +163,7 @@ def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
         capped_rows(draw.own, draw.base, draw.feed, draw.most, draw.drift.shape[0], n_paths, out)
 
 
-@kernel
+@inner
 def log_ratio(shift, burst, n_factors, n_steps, z):
     """Log density of the independent normals `z` under a shift and a burst over that under neither.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import inlined, kernel
+from risk_core.kernels._jit import inlined, inner, kernel
 
 LOW = np.uint64(0xFFFFFFFF)
 SHIFT = np.uint64(32)
@@ -232,7 +232,7 @@ def poisson_moves(seed, path, rate, mean, deviation, n_steps, out):
     return total
 
 
-@kernel
+@inner
 def sobol_normal(directions, seed, copy, point, dimension):
     """Normal quantile of one coordinate of Sobol point `point` (Gray code order) under the digital shift of `copy`."""
     gray = np.uint64(point) ^ (np.uint64(point) >> np.uint64(1))
@@ -250,7 +250,7 @@ def sobol_normal(directions, seed, copy, point, dimension):
     return inverse_normal(open_unit((bits << SHIFT) ^ word(a, b)))
 
 
-@kernel
+@inner
 def uniform(seed, path, number):
     """A number in (0, 1) for a path, apart from all its other draws."""
     a, b, _, _ = philox(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, lowest
+from risk_core.kernels._jit import inner, kernel, lowest
 from risk_core.kernels.book import BINS_PER_OCTAVE, SLACK
 from risk_core.kernels.few_legs import follow_few, follow_one
 from risk_core.kernels.many_legs import follow_many
@@ -25,7 +25,7 @@ BRUTE = 2
 """the twin: every account, `settle` on arrays"""
 
 
-@kernel
+@inner
 def log_bin(amount):
     """Bin of a non-negative integer: 0 for 0, else 32 bins an octave (a bin is 1.5 % either side of its middle)."""
     if amount <= 0:
@@ -34,7 +34,7 @@ def log_bin(amount):
     return np.int64(1) + (bits >> np.int64(47)) - np.int64(1023 * BINS_PER_OCTAVE)
 
 
-@kernel
+@inner
 def add_to_fan(step_repaid, n_paths, n_steps, fan):
     """Add each path's cumulative repaid micro-USD at each step to `fan` (n_steps, N_BINS); clears `step_repaid`."""
     for q in range(n_paths):
@@ -45,7 +45,7 @@ def add_to_fan(step_repaid, n_paths, n_steps, fan):
             fan[t, log_bin(total)] += 1
 
 
-@kernel
+@inner
 def follow(
     n_collateral, n_legs, value, now, leg, factor, reserve, terms, open_from, x, q, n_steps, policy, bound, sums,
     path, row, by_step, step_repaid, hits, account,
@@ -81,7 +81,7 @@ def follow(
         t += 1
 
 
-@kernel
+@inner
 def brute_block(book, x, n_paths, n_steps, policy, work, first_row, totals):
     """Every account on every path, no bound: the twin that the pruned engine must equal bit for bit."""
     first, leg_at, group_collateral, value_at = book.first, book.leg, book.n_collateral, book.value_at
@@ -142,7 +142,7 @@ def group_bound(pair, begin, end, low, bound):
             bound[q] = low[p, q] if low[p, q] < bound[q] else bound[q]
 
 
-@kernel
+@inner
 def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row, totals):
     """Only the accounts that the bound cannot clear; all of them without `prune`. Same results as `brute_block`."""
     weakest, shape, record, kind = walk.weakest, walk.shape, walk.record, walk.kind
@@ -205,7 +205,7 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
                 for k in range(n_legs):
                     value[k] = record[np.uint64(at + 1 + k)]
                 follow(
-                    n_collateral, n_legs, value, now, 0, factor, reserve, terms, open_from, x, q, n_steps,
+                    n_collateral, n_legs, value, now, np.int64(0), factor, reserve, terms, open_from, x, q, n_steps,
                     policy, bound[q], sums, path, first_row + q, by_step, step_repaid, hits, n,
                 )  # fmt: skip
                 at += n_legs + 1

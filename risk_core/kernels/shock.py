@@ -67,6 +67,8 @@ def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, ac
     shape, record, kind, kind_factor = walk.shape, walk.record, walk.kind, walk.factor
     value, now, reserve, terms = work.value, work.now, work.reserve, work.terms
     count = 0
+    # Typed, because a literal is a type of its own to numba, and would compile `settle` once more.
+    none, one, two = np.int64(0), np.int64(1), np.int64(2)
     for i in range(first.shape[0]):
         g = first[i]
         n_collateral, n_legs, at, leg = shape[g, 2], shape[g, 3], shape[g, 4], shape[g, 5]
@@ -92,9 +94,11 @@ def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, ac
             found[0, count] = margin / owed
             found[1, count] = owed
             if n_legs == 2:  # two of three accounts: constants, so that the loops over legs fall away
-                settle(1, 2, value, now, 0, reserve, terms, open_from, 0, policy, row, 0, by_step)
+                settle(one, two, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step)
             else:
-                settle(n_collateral, n_legs, value, now, 0, reserve, terms, open_from, 0, policy, row, 0, by_step)
+                settle(
+                    n_collateral, n_legs, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step
+                )
             found[2, count] = row[0, REPAID] * MICRO_USD
             found[3, count] = row[0, SEIZED] * MICRO_USD
             found[4, count] = row[0, PROTOCOL_FEE] * MICRO_USD

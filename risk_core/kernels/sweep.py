@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel, lowest, merged
+from risk_core.kernels._jit import inner, kernel, lowest, merged
 from risk_core.kernels.book import SLACK
 from risk_core.kernels.settle import (
     FACTOR,
@@ -98,7 +98,7 @@ def settle_block(
     return count
 
 
-@kernel
+@inner
 def add_tails(tail, n_collateral, n_legs, leg, factor, reserve, terms, x, n_factors, total, seized):
     """Accounts stripped from some block on, as sums of a group: tail[b] is what joins there; emptied."""
     for b in range(1, tail.shape[0] - 1):

@@ -54,6 +54,15 @@ scenario = rc.Scenario(
 rc.simulate(market, scenario, 64, threads=1)
 print(json.dumps(time.perf_counter() - start))
 """
+COMPILE = """
+import contextlib, io, json, os, tempfile, time
+with tempfile.TemporaryDirectory() as empty:
+    os.environ["NUMBA_CACHE_DIR"] = empty
+    from risk_core import warmup
+    with contextlib.redirect_stdout(io.StringIO()):
+        warmup.main([])
+print(json.dumps(time.process_time()))
+"""
 
 
 def run(table: Table) -> None:
@@ -69,6 +78,8 @@ def run(table: Table) -> None:
     alone(COLD_START)
     cold = sorted(alone(COLD_START) for _ in range(5))[2]
     table.add("cold_cached_s", cold, "s", "import and first run, kernels in the cache", 1.0, True)
+    what = "every kernel from nothing: processor time, start of the process included"
+    table.add("compile_cpu_s", alone(COMPILE), "s", what, 40, True)
     table.add("plan_mb_1m", alone(PLAN_MEMORY), "MB", "1,000,000 accounts prepared", 500, True)
     table.add("peak_mb", peak_of(PEAK_MEMORY), "MB", "100,000 paths x 288 steps, whole process", 1500, True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import N_EXTRA
 from risk_core.kernels.laws import gbm, jumps, ornstein_uhlenbeck, student_t
 
@@ -12,7 +12,7 @@ JUMPS = 2
 ORNSTEIN_UHLENBECK = 3
 
 
-@kernel
+@inner
 def levels(draw, seed, path, k, n_steps, z):
     """Correlated normals of one path in `z` (F rows, and one free) <- log prices relative to the start."""
     if draw.drift.shape[0] == 0:
@@ -27,7 +27,7 @@ def levels(draw, seed, path, k, n_steps, z):
         gbm.levels(draw, n_steps, z)
 
 
-@kernel
+@inner
 def statistics(draw, seed, path, k, n_steps, z, extra):
     """extra (N_EXTRA,) <- what the weight of a tilted path depends on beside its normals, drawn again; else zeros."""
     for c in range(N_EXTRA):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner
 
 
-@kernel
+@inner
 def levels(draw, n_steps, z):
     """Moves in `z` and the drift of a step, added up in place."""
     for f in range(draw.drift.shape[0]):

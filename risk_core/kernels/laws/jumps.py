@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import ANTITHETIC, JUMP_SCORE, N_JUMPS
 from risk_core.kernels.laws import gbm
 from risk_core.kernels.randomness import poisson_moves
@@ -13,7 +13,7 @@ DEVIATION = 2
 BETA = 3
 
 
-@kernel
+@inner
 def common_jumps(draw, seed, path, k, n_steps, row):
     """Log move of the common jumps of each step into `row`; returns how many. A twin's spread the other way."""
     antithetic = draw.sampling == ANTITHETIC
@@ -24,7 +24,7 @@ def common_jumps(draw, seed, path, k, n_steps, row):
     return poisson_moves(seed, twin, draw.parameters[RATE, 0] * draw.surge[k], mean, sign * deviation, n_steps, row)
 
 
-@kernel
+@inner
 def levels(draw, seed, path, k, n_steps, z):
     """Normal moves and each factor's part in the jumps, added up."""
     n_factors = draw.drift.shape[0]
@@ -36,7 +36,7 @@ def levels(draw, seed, path, k, n_steps, z):
     gbm.levels(draw, n_steps, z)
 
 
-@kernel
+@inner
 def statistics(draw, seed, path, k, n_steps, z, extra):
     """The number of jumps, and how many deviations they sum to beyond their mean."""
     n_factors = draw.drift.shape[0]

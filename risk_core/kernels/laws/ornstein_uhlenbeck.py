@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner
 
 DECAY = 0
 
 
-@kernel
+@inner
 def levels(draw, n_steps, z):
     """Each step keeps a part of the level; the drift pulls to the mean, and the normal move in `z` comes on top."""
     for f in range(draw.drift.shape[0]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.kernels._jit import kernel
+from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import ANTITHETIC, CHI_SQUARE
 from risk_core.kernels.laws import gbm
 from risk_core.kernels.randomness import chi_square
@@ -12,7 +12,7 @@ from risk_core.kernels.randomness import chi_square
 NU = 0
 
 
-@kernel
+@inner
 def widening(draw, seed, path, k):
     """(chi-square of the path, factor that it puts on every move): Student-t moves with the variance of normal ones."""
     nu = draw.parameters[NU, 0]
@@ -21,7 +21,7 @@ def widening(draw, seed, path, k):
     return chi, np.sqrt((nu - 2.0) / chi)
 
 
-@kernel
+@inner
 def levels(draw, seed, path, k, n_steps, z):
     """Normal moves times the path's factor, added up."""
     _, wider = widening(draw, seed, path, k)
@@ -31,7 +31,7 @@ def levels(draw, seed, path, k, n_steps, z):
     gbm.levels(draw, n_steps, z)
 
 
-@kernel
+@inner
 def statistics(draw, seed, path, k, extra):
     """The chi-square."""
     extra[CHI_SQUARE], _ = widening(draw, seed, path, k)
