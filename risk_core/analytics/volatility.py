@@ -1,0 +1,125 @@
+"""Volatility of hourly log returns that remembers at two speeds, and knows that weekends are quiet.
+
+With r_t the log return of hour t, s its weekday's variance factor, x_t = r_t / sqrt(s_t), and for each half-life
+v_t = lambda v_(t-1) + (1 - lambda) x_t^2 with lambda = 2^(-1 / half-life). The variance of an hour is the weighted sum
+of the two v, times the factor of that hour's weekday. The recursion of one speed is that of RiskMetrics (J.P. Morgan/
+Reuters, Technical Document, 4th ed. 1996, section 5.2); two speeds are a short form of the heterogeneous memory of F.
+Corsi, "A simple approximate long-memory model of realized volatility", J. Financial Econometrics 7 (2009).
+
+What comes after an hour never has a part in its variance: row t of every answer is made of rows up to t.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from risk_core.errors import InputError
+from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
+
+HOUR, DAY = 3600, 86_400
+HOURS_A_YEAR = 365 * 24
+FLAT_WEEK = (1.0,) * 7
+CRYPTO_WEEK = (1.11, 1.11, 1.11, 1.11, 1.11, 0.65, 0.79)
+"""Variance factor of Monday to Sunday, UTC: fitted on hourly ETH, BTC, LINK, AAVE and UNI of 2021 and 2022. Their mean
+is 0.9986, so a week's variance stays what it was within 0.2 %."""
+
+
+class Memory(NamedTuple):
+    """How a volatility forgets: half-lives in hours, the weight of each, variance factors of Monday to Sunday."""
+
+    half_lives: tuple[float, ...]
+    weights: tuple[float, ...]
+    week: tuple[float, ...] = FLAT_WEEK
+
+
+TWO_SPEED = Memory(half_lives=(24.0, 2160.0), weights=(0.6, 0.4), week=CRYPTO_WEEK)
+"""60 % forgets half in a day, 40 % in 90 days; weekends are quieter."""
+START_HOURS = 240
+"""Each speed starts at the mean square of the first ten days."""
+
+
+def weekday_factor(ends: ArrayLike, week: ArrayLike = CRYPTO_WEEK) -> FloatArray:
+    """Variance factor of the hours that end at `ends`, (n,), UTC seconds; the hour from 23:00 is of the old day."""
+    times = checked_array("ends", ends, np.int64, (None,))
+    return _week(week)[_weekday(times - 1)]
+
+
+def mean_weekday_factor(begin: int, seconds: float, week: ArrayLike = CRYPTO_WEEK) -> float:
+    """Mean variance factor over `seconds` from `begin`, UTC seconds: parts of a day count by their length."""
+    begin = checked_int("begin", begin, 0)
+    length = checked_number("seconds", seconds, SMALLEST, rule="a positive number of seconds")
+    factors = _week(week)
+    # Whole weeks are alike, so only what is left of one has to be walked through.
+    weeks, rest = divmod(length, 7 * DAY)
+    total, at = weeks * DAY * float(factors.sum()), float(begin)
+    while rest > 0:
+        part = min(rest, DAY - at % DAY)
+        total += part * float(factors[int(at // DAY + 3) % 7])
+        at, rest = at + part, rest - part
+    return total / length
+
+
+def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_SPEED) -> FloatArray:
+    """Variance of an hour of weekday factor 1 as known after each return, (n, F).
+
+    log_returns: (n, F) hourly, oldest first, mean taken as zero. ends: (n,) UTC seconds at which each hour ends. The
+    first `START_HOURS` rows know only the mean square so far. Raises `InputError`.
+    """
+    returns = _returns(log_returns)
+    times = checked_array("ends", ends, np.int64, (len(returns),))
+    if len(memory.half_lives) != len(memory.weights) or not len(memory.weights):
+        raise InputError(f"memory: expected one weight for each half-life, found {memory}")
+    # Here, not at the top: importing it takes longer than the filter.
+    from scipy.signal import lfilter
+
+    squares = returns**2 / weekday_factor(times, memory.week)[:, None]
+    begin = min(START_HOURS, len(squares))
+    early = np.cumsum(squares[:begin], axis=0) / np.arange(1, begin + 1)[:, None]
+    answer = np.zeros_like(squares)
+    for half_life, weight in zip(memory.half_lives, memory.weights, strict=True):
+        decay = 2.0 ** (-1.0 / checked_number("memory.half_lives", half_life, SMALLEST, rule="a positive number"))
+        later, _ = lfilter([1.0 - decay], [1.0, -decay], squares[begin:], axis=0, zi=decay * early[-1:])
+        answer += weight * np.vstack([early, later])
+    return answer
+
+
+def standardised(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_SPEED) -> FloatArray:
+    """Each return over the deviation that was known before it came, (n - 1, F); 0 where none was known."""
+    returns = _returns(log_returns)
+    known = variance_path(returns, ends, memory)[:-1]
+    known = known * weekday_factor(ends, memory.week)[1:, None]
+    return np.divide(returns[1:], np.sqrt(known), out=np.zeros_like(known), where=known > 0)
+
+
+def annual_volatility(variance_of_an_hour: ArrayLike, factor: float = 1.0, floor: float = 0.0) -> FloatArray:
+    """Annualised volatility, (F,), of an hour's variance (F,) times a weekday factor, at least `floor`."""
+    variance = checked_array("variance_of_an_hour", variance_of_an_hour, np.float64, (None,))
+    if not (np.isfinite(variance) & (variance >= 0)).all():
+        raise InputError(f"variance_of_an_hour: expected finite numbers that are not negative, found {variance}")
+    factor = checked_number("factor", factor, SMALLEST, rule="a positive number")
+    return np.maximum(np.sqrt(HOURS_A_YEAR * factor * variance), checked_number("floor", floor, 0.0))
+
+
+def _weekday(times: IntArray) -> IntArray:
+    # 1 January 1970 was a Thursday.
+    return (times // DAY + 3) % 7
+
+
+def _week(week: ArrayLike) -> FloatArray:
+    factors = checked_array("week", week, np.float64, (7,))
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise InputError(f"week: expected seven positive variance factors, Monday to Sunday, found {factors.tolist()}")
+    return factors
+
+
+def _returns(log_returns: ArrayLike) -> FloatArray:
+    returns = checked_array("log_returns", log_returns, np.float64, (None, None))
+    if len(returns) < 2:
+        raise InputError(f"log_returns: expected at least 2 rows, found {len(returns)}")
+    if not np.isfinite(returns).all():
+        row, column = np.argwhere(~np.isfinite(returns))[0]
+        raise InputError(f"log_returns: row {row}, column {column} is {returns[row, column]}; returns must be finite")
+    return returns
