@@ -29,7 +29,7 @@ class Asked(Options):
             "read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
         )),
     ] = Field(False, description="read every account, and compare with what carrying forward gives")  # fmt: skip
-    full_every: Annotated[float, Number(0, 1e6, "hours"), Flag(metavar="HOURS")] = Field(
+    full_every: Annotated[float, Number(0, 1e9, "hours"), Flag(metavar="HOURS")] = Field(
         24.0, description="read every account when the last such run is this old, by the blocks' times"
     )
     attempts: Attempts = 5
