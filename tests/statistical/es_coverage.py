@@ -58,7 +58,7 @@ OTHERS = tuple(
     for n_paths in (1_024, 10_000)
 )  # fmt: skip
 TILTS = tuple(
-    Case("rare deficits", "deficit", measure, 0.0, n) for measure in ("share", "mean") for n in (1_024, 4_096)
+    Case("rare deficits", "deficit", measure, 0.0, n) for measure in ("share", "mean") for n in (4_096, 10_000)
 )
 
 
