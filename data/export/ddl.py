@@ -23,7 +23,7 @@ def create_table(name: str, columns: Sequence[tuple[str, str]], key: Sequence[st
     """CREATE TABLE of columns with the warehouse's types (`TEXT`, `INTEGER NOT NULL`, ...) and a key, if any."""
     if dialect not in DIALECTS:
         raise ValueError(f"expected one of {', '.join(DIALECTS)}, found {dialect!r}")
-    parts = [_column(column, *kind.split(" ", 1), dialect=dialect) for column, kind in columns]
+    parts: list[exp.Expr] = [_column(column, *kind.split(" ", 1), dialect=dialect) for column, kind in columns]
     names = [exp.to_identifier(column, quoted=True) for column in key]
     properties = None
     if dialect == "clickhouse":
@@ -41,10 +41,12 @@ def create_table(name: str, columns: Sequence[tuple[str, str]], key: Sequence[st
     return exp.Create(this=table, kind="TABLE", properties=properties).sql(dialect, pretty=True, identify=True)
 
 
-def _column(name: str, kind: str, constraint: str = "", *, dialect: str):
+def _column(name: str, kind: str, constraint: str = "", *, dialect: str) -> exp.ColumnDef:
     required = constraint == "NOT NULL"
     # ClickHouse says in the type whether NULL is allowed.
-    data_type = exp.DataType.build(_TYPES[kind], nullable=not required if dialect == "clickhouse" else None)
+    data_type = exp.DataType.build(_TYPES[kind])
+    if dialect == "clickhouse":
+        data_type.set("nullable", not required)
     constraints = []
     if required and dialect != "clickhouse":
         constraints = [exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())]

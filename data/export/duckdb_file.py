@@ -65,9 +65,9 @@ def _require_ours(path: Path) -> None:
         raise ExportFailed(f"{path}: is a folder, expected a file; nothing was exported")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
-            ours = connection.execute(
-                "SELECT count(*) FROM information_schema.tables WHERE table_name = ?", [TABLE]
-            ).fetchone()[0]
+            ours = len(
+                connection.execute("SELECT 1 FROM information_schema.tables WHERE table_name = ?", [TABLE]).fetchall()
+            )
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise ExportFailed(f"{path}: is open in another process; close it there, then run again") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.errors import ExportFailed
+from data.export import sqlite_file
 from data.export.failures import of_files, require_packages
 from data.export.manifest import Manifest
 from data.export.selection import content as without_arrival
@@ -48,7 +49,7 @@ def export(
         source.tick = bar.update
         try:
             return _write(where, source, tables, 0 if content else source.newest_batch)
-        except (OSError, *_engine_errors(where)) as error:
+        except _errors(where) as error:
             raise of_files(where, error) from error
 
 
@@ -59,21 +60,21 @@ def _write(where: Target, source: Source, tables: Sequence[Table], newest_batch:
 
         return postgres.write(where, source, tables)
     if where.kind == "parquet":
-        from data.export.parquet import write
+        from data.export import parquet
 
-        return write(where.path, source, tables, newest_batch)
+        return parquet.write(where.path, source, tables, newest_batch)
     if where.kind == "duckdb":
-        from data.export.duckdb_file import write
-    else:
-        from data.export.sqlite_file import write
-    return write(where.path, source, tables)
+        from data.export import duckdb_file
+
+        return duckdb_file.write(where.path, source, tables)
+    return sqlite_file.write(where.path, source, tables)
 
 
-def _engine_errors(where: Target) -> tuple[type[Exception], ...]:
+def _errors(where: Target) -> tuple[type[Exception], ...]:
     if where.kind == "sqlite":
-        return (sqlite3.Error,)
+        return (OSError, sqlite3.Error)
     if where.kind == "duckdb":
         import duckdb  # here, for the same reason
 
-        return (duckdb.Error,)
-    return ()
+        return (OSError, duckdb.Error)
+    return (OSError,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
@@ -61,7 +62,7 @@ class Manifest:
         return [(t.name, t.n_rows, t.checksum, self.layout, self.newest_batch) for t in self.tables]
 
 
-def verified(table: Table, read: Checksum, written: Checksum, where: str, **more: object) -> Exported:
+def verified(table: Table, read: Checksum, written: Checksum, where: str, **more: Any) -> Exported:
     """The entry of a table whose target gives back what was read. Raises `ExportFailed` where it does not."""
     if (read.n_rows, read.text) != (written.n_rows, written.text):
         raise ExportFailed(

@@ -26,7 +26,7 @@ FILTERLESS = ("bigquery", "snowflake", "clickhouse")
 
 
 @cache
-def columns() -> dict[str, dict[str, str]]:
+def columns() -> dict[str, object]:
     """Type of every column of every table, in words that each dialect translates."""
     return {name: {c.name: _TYPES[c.type] for c in table.columns} for name, table in tables().items()}
 
@@ -69,10 +69,11 @@ def select(sql: str, dialect: str) -> exp.Query:
         _without_filter(tree)
     if dialect == "bigquery":
         _without_tuples(tree)
+    assert isinstance(tree, exp.Query)
     return tree
 
 
-def _spell_out(tree: exp.Expression) -> None:
+def _spell_out(tree: exp.Expr) -> None:
     """Words that mean something else elsewhere, or nothing."""
     for node in reversed(list(tree.walk())):  # from the inside: what is replaced takes its parts along
         if isinstance(node, exp.CTE):
@@ -101,16 +102,16 @@ def _spell_out(tree: exp.Expression) -> None:
             node.replace(exp.cast(exp.Anonymous(this=name, expressions=arguments) if name else arguments[0], kind))
 
 
-def _total(node: exp.Expression) -> None:
+def _total(node: exp.Expr) -> None:
     """`total` is a sum that is 0.0 where there is nothing to sum up."""
-    summed = exp.Sum(this=node.expressions[0])
+    summed: exp.Expr = exp.Sum(this=node.expressions[0])
     node.replace(summed)
     while isinstance(summed.parent, (exp.Filter, exp.Window)) and summed.arg_key == "this":
         summed = summed.parent
     summed.replace(exp.Coalesce(this=summed.copy(), expressions=[exp.cast(exp.Literal.number(0), "DOUBLE")]))
 
 
-def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | None:
+def _called(node: exp.Expr) -> tuple[str, list[exp.Expr], str] | None:
     """Name in `data.export.functions` ("" for none), arguments and type of a call that others do not have."""
     if isinstance(node, exp.Anonymous):
         name = str(node.this).lower()
@@ -125,14 +126,14 @@ def _called(node: exp.Expression) -> tuple[str, list[exp.Expression], str] | Non
     return None
 
 
-def _whole_numbers(tree: exp.Expression) -> None:
+def _whole_numbers(tree: exp.Expr) -> None:
     """A cast to an integer cuts off what is behind the point; elsewhere it rounds."""
     for node in list(tree.find_all(exp.Cast)):
         if node.is_type(*exp.DataType.INTEGER_TYPES) and node.this.is_type(*exp.DataType.REAL_TYPES):
             node.set("this", exp.Anonymous(this="trunc", expressions=[node.this]))
 
 
-def _texts(tree: exp.Expression) -> None:
+def _texts(tree: exp.Expr) -> None:
     """Only texts are joined with `||`."""
     for node in list(tree.find_all(exp.DPipe)):
         for side in (node.left, node.right):
@@ -140,7 +141,7 @@ def _texts(tree: exp.Expression) -> None:
                 side.replace(exp.cast(side.copy(), "TEXT"))
 
 
-def _grouped(tree: exp.Expression) -> None:
+def _grouped(tree: exp.Expr) -> None:
     """A column that is neither grouped nor summed up has one value in its group, so its greatest is it."""
     for query in tree.find_all(exp.Select):
         if group := query.args.get("group"):
@@ -149,7 +150,7 @@ def _grouped(tree: exp.Expression) -> None:
                     column.replace(exp.Max(this=column.copy()))
 
 
-def _bare(node: exp.Expression, grouped: list[exp.Expression]) -> Iterator[exp.Expression]:
+def _bare(node: exp.Expr, grouped: list[exp.Expr]) -> Iterator[exp.Expr]:
     if node in grouped or isinstance(node, (exp.AggFunc, exp.Filter, exp.Window, exp.Query)):
         return
     if isinstance(node, exp.Column):
@@ -159,7 +160,7 @@ def _bare(node: exp.Expression, grouped: list[exp.Expression]) -> Iterator[exp.E
         yield from _bare(child, grouped)
 
 
-def _greatest(tree: exp.Expression) -> None:
+def _greatest(tree: exp.Expr) -> None:
     """The greatest (least) of values of which one is missing is missing; elsewhere the missing one is left out."""
     for node in reversed(list(tree.find_all(exp.Greatest, exp.Least))):
         sure = (exp.Literal, exp.Coalesce)
@@ -170,7 +171,7 @@ def _greatest(tree: exp.Expression) -> None:
             node.replace(exp.case().when(exp.not_(exp.paren(missing)), node.copy()))
 
 
-def _truth(tree: exp.Expression) -> None:
+def _truth(tree: exp.Expr) -> None:
     """Truth values only where one is asked for, and nothing but truth values there."""
     said = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
     for node in reversed(list(tree.walk())):
@@ -184,7 +185,7 @@ def _truth(tree: exp.Expression) -> None:
             node.replace(exp.paren(number) if isinstance(node.parent, exp.Binary) else number)
 
 
-def _is_asked(node: exp.Expression) -> bool:
+def _is_asked(node: exp.Expr) -> bool:
     """Whether the place of `node` takes a truth value; brackets around it have no part in it."""
     parent = node.parent
     while isinstance(parent, exp.Paren):
@@ -197,7 +198,7 @@ def _is_asked(node: exp.Expression) -> bool:
     return isinstance(parent, exp.Join) and node.arg_key == "on"
 
 
-def _without_filter(tree: exp.Expression) -> None:
+def _without_filter(tree: exp.Expr) -> None:
     """What an aggregate is told to leave out is NULL to it."""
     for node in reversed(list(tree.find_all(exp.Filter))):
         aggregate, condition = node.this, node.expression.this
@@ -208,7 +209,7 @@ def _without_filter(tree: exp.Expression) -> None:
         node.replace(aggregate)
 
 
-def _without_tuples(tree: exp.Expression) -> None:
+def _without_tuples(tree: exp.Expr) -> None:
     """`(a, b) IN (SELECT ...)` as EXISTS, for engines that compare one column."""
     for n, node in enumerate(list(tree.find_all(exp.In))):
         query = node.args.get("query")

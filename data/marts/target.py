@@ -51,7 +51,7 @@ class Target:
 
 def targets(folder: Path = FOLDER) -> dict[str, Target]:
     """Every target by name, inputs before what reads them. Raises `MartFailed` for a file that says too little."""
-    found = {}
+    found: dict[str, Target] = {}
     for path in sorted(folder.glob("*/*.sql"), key=lambda path: path.name):
         if path.parent.name == "views":
             continue

@@ -84,7 +84,8 @@ def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> 
                 (at.market,),
             )
         }
-    found, unmapped = [], []
+    found: list[tuple[str, ...]] = []
+    unmapped = []
     for asset, symbol, description in reserves:
         rule = by_hand.get(asset) or rule_for(symbol, description)
         if rule is None:

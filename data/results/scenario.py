@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, Law):
+    if isinstance(value, Law) and is_dataclass(value):
         return {"name": type(value).__name__} | {name: _plain(number) for name, number in asdict(value).items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

@@ -7,6 +7,7 @@ health factor 1; and a few hundred large accounts that hold most of the money.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -22,8 +23,8 @@ class Shape:
     name: str
     share: float
     emode: int = 0
-    collateral: dict[str, float]
-    debt: dict[str, float]
+    collateral: Mapping[str, float]
+    debt: Mapping[str, float]
     n_collateral: tuple[float, ...]
     n_debt: tuple[float, ...]
     health_factor: tuple[float, float]

@@ -13,6 +13,8 @@ and have no index by batch, which would cost a log table a tenth of its speed an
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandera.typing import Series
@@ -37,23 +39,23 @@ STANDARDS = ["ERC20", "ERC721", "ERC1155"]
 PRIMITIVES = ["swap", "mint", "burn", "deposit", "withdraw", "borrow", "repay", "liquidation", "flash_loan"]
 
 
-def _bytes(description: str, **checks: object):
+def _bytes(description: str, **checks: Any) -> Any:
     return text(description, "hex", whole_text_matches=HEX, **checks)
 
 
-def _signed(description: str, unit: str, **checks: object):
+def _signed(description: str, unit: str, **checks: Any) -> Any:
     return text(description, unit, whole_text_matches=SIGNED, **checks)
 
 
-def _chain_id():
+def _chain_id() -> Any:
     return integer("chain id, 1 for Ethereum", "id")
 
 
-def _number():
+def _number() -> Any:
     return integer("block number", "block")
 
 
-def _orphaned():
+def _orphaned() -> Any:
     return flag("1 when the block is no longer part of the chain")
 
 

@@ -67,7 +67,7 @@ class TableModel(pa.DataFrameModel):
         }
         if key is not None:
             said["unique"] = list(key)
-        cls.Config = type("Config", (cls.Config,), {"name": cls.__name__, **said})  # type: ignore[misc]
+        cls.Config = type("Config", (cls.Config,), {"name": cls.__name__, **said})  # type: ignore[misc,assignment]
         super().__init_subclass__()
 
     @classmethod

@@ -25,11 +25,11 @@ DECIMAL = r"\d{1,40}(\.\d{1,40})?"
 INTERVALS = ["1m", "5m", "15m", "30m", "1h", "4h", "1d"]
 
 
-def _decimal(description: str, unit: str):
+def _decimal(description: str, unit: str) -> Any:
     return text(description, unit, whole_text_matches=DECIMAL)
 
 
-def _positive_decimal(description: str, unit: str):
+def _positive_decimal(description: str, unit: str) -> Any:
     return text(description, unit, whole_text_matches=r"(?=.*[1-9])" + DECIMAL)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
@@ -11,14 +13,14 @@ from data.schemas.fields import document, flag, integer, name, real, seconds, sh
 from data.schemas.model import DAY, TableModel
 
 
-def _created_at():
+def _created_at() -> Any:
     return pa.Field(
         description="when the run was stored", metadata={"unit": "unix seconds UTC", "provenance": True},
         in_range={"min_value": 0, "max_value": 99_999_999_999},
     )  # fmt: skip
 
 
-def _level():
+def _level() -> Any:
     return real("level of a quantile or a shortfall, 0.99 is 99 %; 0 where the measure has none", "fraction", ge=0)
 
 

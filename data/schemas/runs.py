@@ -70,7 +70,8 @@ class Validations(TableModel, key=["run_id", "source", "batch_key", "table_name"
     column_name: Series[str] = text("column, empty for a check of whole rows")
     n_failed: Series[np.int64] = integer("rows that failed it", "rows")
     n_rows: Series[np.int64] = integer("rows of the batch for this table", "rows")
-    example: Series[str] = text("one value that failed", longest=None)
+    # The type checker knows a method of pandera by this name.
+    example: Series[str] = text("one value that failed", longest=None)  # type: ignore[assignment]
     checked_at: Series[np.int64] = seconds("when it was checked")
 
 

@@ -120,7 +120,7 @@ def tables() -> dict[str, Table]:
     found = {}
     for name, model in SCHEMAS.items():
         schema = model.to_schema()
-        said = model.__config__.metadata or {}
+        said = getattr(model.Config, "metadata", {})
         optional = set(said.get("optional", ()))
         columns = tuple(
             Column(

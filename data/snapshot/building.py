@@ -99,11 +99,10 @@ def _oracle_models(reserve: Columns) -> dict[str, Any]:
     row_of_asset = {asset: row for row, asset in enumerate(reserve["asset"])}
 
     def rows(name: str) -> list[int]:
-        found = [-1 if asset is None else row_of_asset.get(asset) for asset in reserve[name]]
-        if None in found:
-            asset = reserve[name][found.index(None)]
-            raise InputError(f"raw_aave_reserves.{name}: expected an asset of this market, found {asset}")
-        return found
+        unknown = [asset for asset in reserve[name] if asset is not None and asset not in row_of_asset]
+        if unknown:
+            raise InputError(f"raw_aave_reserves.{name}: expected an asset of this market, found {unknown[0]}")
+        return [-1 if asset is None else row_of_asset[asset] for asset in reserve[name]]
 
     return {
         "price_cap": [np.inf if raw is None else units.price_usd(raw) for raw in reserve["price_cap_raw"]],

@@ -142,7 +142,8 @@ ENGINE = f"(protocol IS NULL OR protocol = '{OF_THE_ENGINE}')"
 
 
 def _stored(store: Reader, market: str | None, block: int | None, kinds: str = ENGINE) -> list[Stored]:
-    where, params = kinds, []
+    where = kinds
+    params: list[str | int] = []
     if market is not None:
         where, params = where + " AND market = ?", [*params, market]
     if block is not None:

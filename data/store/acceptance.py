@@ -172,7 +172,7 @@ def _numbers_pass(values: np.ndarray, checks: Sequence[pa.Check]) -> bool:
         return True
     low, high = values.min(), values.max()
     for check in checks:
-        said = check.statistics
+        said: dict[str, Any] = check.statistics or {}
         match check.name:
             case "greater_than_or_equal_to":
                 passed = low >= said["min_value"]
@@ -229,7 +229,7 @@ def mostly_repeated(values: Sequence[Any]) -> bool:
 def _texts_pass(values: list[str], check: pa.Check) -> bool:
     if not values:
         return True
-    said = check.statistics
+    said: dict[str, Any] = check.statistics or {}
     match check.name:
         case "whole_text_matches":
             quick = QUICK.get(said["pattern"])

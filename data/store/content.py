@@ -20,6 +20,7 @@ def digests(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 def column_digests(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]:
     """The same from whole columns: each is written out at once, which half a million rows notice."""
     written = [_written(f"{name}=", values) for name, values in zip(names, columns, strict=True)]
+    lines: Iterable[str]
     if any(None in texts for texts in written):
         lines = ("\x1f".join([text for text in row if text is not None]) for row in zip(*written, strict=True))
     else:

@@ -45,7 +45,7 @@ def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
     present = shape.columns_of(db, "quarantine")
     if not present:
         return
-    filled_with = {"batch_id": "", "row_number": 0, "state": "open", "settled_by": ""}
+    filled_with: dict[str, str | int] = {"batch_id": "", "row_number": 0, "state": "open", "settled_by": ""}
     for name, value in filled_with.items():
         if name not in present:
             shape.add_column(db, "quarantine", tables()["quarantine"].column(name), filled_with=value)
