@@ -30,8 +30,8 @@ leaders AS MATERIALIZED (
     CASE
       WHEN r.price_is_fixed = 1 THEN 0.0
       ELSE max(1.0, min(
-        coalesce(r.price_cap_raw / (r.price_raw * 1.0), 9e99),
-        coalesce(r.ratio_cap * 1e-27 * b.price_raw / r.price_raw, 9e99)
+        coalesce(to_real(r.price_cap_raw) / to_real(r.price_raw), 9e99),
+        coalesce(to_real(r.ratio_cap) * 1e-27 * to_real(b.price_raw) / to_real(r.price_raw), 9e99)
       ))
     END AS most
   FROM newest AS n
