@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench notebooks server clean
+.PHONY: help run test lint bench notebooks lock server clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(DEV_STAMP) ## print the table of speeds and write build/bench.json
 
 notebooks: $(DEV_STAMP) ## run the notebooks and renew the .ipynb beside them; ARGS=--measure measures the speeds anew
 	@$(PY) -m tests.notebooks $(ARGS)
+
+lock: | $(PY) ## write requirements*.txt anew from requirements*.in, with digests; needs uv
+	@$(PY) -m tests.lock
 
 server: $(RUNTIME_STAMP) ## local Prefect server on 127.0.0.1:4200, the work pool "local" and a process worker
 	@exec $(PY) -m flows.server

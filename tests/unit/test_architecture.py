@@ -108,16 +108,34 @@ settings.get("A_FOUR"), settings.require("A_FIVE", "why"), get("A_SIX"), frame.r
     assert set(variables_read(ast.parse(source))) == {"A_ONE", "A_TWO", "A_THREE", "A_FOUR", "A_FIVE", "A_SIX"}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
-def test_a_lock_names_exact_versions_and_no_host(name):
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-export.txt"])
+def test_a_lock_names_exact_versions_with_their_digests_and_no_host(name):
     text = (REPOSITORY / name).read_text(encoding="utf-8")
-    # With hashes a pin goes on over several lines: `name==1.0` and a backslash, then `--hash=sha256:...` for each file.
-    text = re.sub(r"\s*\\\n\s*--hash=sha256:[0-9a-f]{64}(?=\s)", "", text)
-    lines = [line.split(" ;")[0].rstrip() for line in text.splitlines()]
+    # A pin goes on over several lines: `name==1.0` and a backslash, then `--hash=sha256:...` for each file.
+    found = re.sub(r"\s*\\\n\s*--hash=sha256:[0-9a-f]{64}(?=\s)", " HASHED", text)
+    lines = [re.sub(r" ;.*?(?= HASHED)", "", line).rstrip() for line in found.splitlines()]
     pins = [line for line in lines if line and not line.lstrip().startswith("#")]
 
-    assert [line for line in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9][\w.!+]*", line)] == []
+    form = r"([a-z0-9-]+)(\[[a-z0-9, -]+\])?==[0-9][\w.!+]*( HASHED)+"
+    assert [line for line in pins if not re.fullmatch(form, line)] == []
     assert len(pins) > 100
+    # To an older pip the two are different requirements, and each of them must be pinned.
+    with_extras = {match[1] for line in pins if (match := re.fullmatch(form, line)) and match[2]}
+    plain = {match[1] for line in pins if (match := re.fullmatch(form, line)) and not match[2]}
+    assert "sqlalchemy" in with_extras
+    assert with_extras <= plain
+
+
+def test_a_pin_with_extras_is_followed_by_the_plain_one():
+    from tests.lock import with_plain_pins
+
+    digests = "    --hash=sha256:1 \\\n    --hash=sha256:2\n"
+    text = f"a==1 \\\n{digests}    # via b\nb[x, y]==2 \\\n{digests}    # via\n    #   c\n"
+
+    after = with_plain_pins(text)
+
+    assert after == f"{text}b==2 \\\n{digests}    # the same without its extras (tests/lock.py)\n"
+    assert with_plain_pins(after) == after
 
 
 def test_the_development_lock_holds_every_runtime_pin():
