@@ -101,16 +101,19 @@ def simulate(
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step)
-    book, walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
+    # Where no cap acts the same prices stand in fewer rows.
+    capped, capped_walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
+    fewer = cascade is None and draw.n_rows > draw.n_factors
+    book, walk = plan.bind(draw.oracle.feed_row, draw.n_factors, opening) if fewer else (capped, capped_walk)
     if memory_mb is not None:
         sizes = memory.Sizes(
             paths=stop - first, steps=n_steps, workers=workers, accounts=market.n_accounts, engaged=plan.n_accounts,
             reserves=market.n_reserves, factors=draw.n_factors, rows=draw.n_rows + 1,
-            pairs=len(book.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
+            pairs=len(capped.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.pool_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
-    parts = [_Worker(book, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
+    parts = [_Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     block = len(parts[0].scratch.x)
     chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
@@ -119,7 +122,7 @@ def simulate(
         totals = worker.totals(path_totals[a - first : b - first])
         how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code)
         if cascade is None:
-            run_shard(book, walk, *how, method, worker.scratch, totals)
+            run_shard(book, walk, capped, capped_walk, *how, method, worker.scratch, totals)
         else:
             run_cascade(
                 book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.pool, worker.scratch, totals,
@@ -180,7 +183,7 @@ class _Draw:
         self.factor, self.n_rows = self.oracle.row, self.oracle.n_rows
         draw = scenario.draw(market) if isinstance(scenario, PricePaths) else scenario.draw()
         rows = self.oracle
-        self.kernel = draw._replace(own=rows.own, base=rows.base, feed=rows.feed, most=rows.most)
+        self.kernel = draw._replace(own=rows.own, base=rows.base, feed=rows.feed, plain=rows.plain, most=rows.most)
 
     def highest(self) -> np.ndarray:
         """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones.

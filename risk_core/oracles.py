@@ -55,7 +55,7 @@ class OracleRows(NamedTuple):
 
     Rows 0 to F - 1 are the factors, row F is constant 1, row F + 1 + k is
 
-        min(x[own] * (x[base] / x[feed]), most * x[base])        for entry k of the four (K,) arrays.
+        min(x[own] * (x[base] / x[feed]), most * x[base])        for entry k of the (K,) arrays.
 
     Of each of R reserves, all (R,):
     """
@@ -77,6 +77,8 @@ class OracleRows(NamedTuple):
     own: IntArray
     base: IntArray
     feed: IntArray
+    plain: IntArray
+    """(K,) row that each of these is where no cap acts"""
     most: FloatArray
 
 
@@ -225,7 +227,7 @@ def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_
     unlimited = np.full(n, np.inf)
     if not models.any:
         return OracleRows(
-            factor, n_factors, factor, factor, unlimited, np.arange(n), factor, none, none, none, np.zeros(0)
+            factor, n_factors, factor, factor, unlimited, np.arange(n), factor, none, none, none, none, np.zeros(0)
         )
     source = np.where(models.fixed_price, -1, np.arange(n))
     feed = np.where((factor < 0) | models.fixed_price, n_factors, factor)
@@ -251,8 +253,12 @@ def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_
             row[r], cap[r] = limited(int(row[r]), n_factors, n_factors, most), most
     own, base, of = (np.array([key[i] for key in made], dtype=np.int64) for i in range(3))
     most = np.array([key[3] for key in made], dtype=np.float64)
+    before: list[int] = []
+    for key in made:
+        before.append(key[0] if key[0] <= n_factors else before[key[0] - n_factors - 1])
+    plain = np.array(before, dtype=np.int64)
     follows = np.where(source < 0, -1, factor[source])
-    return OracleRows(row, n_factors + len(made), feed, uncapped, cap, source, follows, own, base, of, most)
+    return OracleRows(row, n_factors + len(made), feed, uncapped, cap, source, follows, own, base, of, plain, most)
 
 
 def _order(models: OracleModels, symbols: tuple[str, ...] | None = None) -> list[int]:

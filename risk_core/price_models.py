@@ -43,6 +43,7 @@ matters most of a path comes from 16 independently shifted copies of a Sobol seq
 
 NO_CAPS = {
     "own": np.zeros(0, dtype=np.int64), "base": np.zeros(0, dtype=np.int64), "feed": np.zeros(0, dtype=np.int64),
+    "plain": np.zeros(0, dtype=np.int64),
     "most": np.zeros(0),
 }  # fmt: skip
 """Rows of prices that a market's oracles cap, before a market is known."""

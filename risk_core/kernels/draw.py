@@ -46,4 +46,5 @@ class Draw(NamedTuple):
     own: np.ndarray  # (C,) int64; rows F + 1 on are min(x[own] * (x[base] / x[feed]), most * x[base])
     base: np.ndarray  # (C,) int64
     feed: np.ndarray  # (C,) int64
+    plain: np.ndarray  # (C,) int64; the row that each is where no cap acts
     most: np.ndarray  # (C,) highest ratio to the base; the base of a cap in USD is the constant row F

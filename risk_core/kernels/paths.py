@@ -140,27 +140,45 @@ def given_block(given, first_path, n_paths, n_steps, out):
 
 
 @kernel
-def capped_rows(own, base, feed, most, n_factors, n_paths, out):
-    """Rows F + 1 on of `out`: prices under a cap, made of rows before them (see `risk_core.oracles.OracleRows`)."""
+def capped_rows(own, base, feed, most, plain, n_factors, n_paths, out):
+    """Rows F + 1 on of `out`: prices under a cap, made of rows before them (see `risk_core.oracles.OracleRows`).
+
+    Returns whether one of them differs anywhere from its row `plain`, the price without caps.
+    """
+    acts = False
     for q in range(n_paths):
         for k in range(most.shape[0]):
             row = n_factors + 1 + k
-            o, b, f, limit = own[k], base[k], feed[k], most[k]
-            for t in range(out.shape[2]):
-                at = out[q, b, t]
-                kept = out[q, o, t] * (at / out[q, f, t])
-                out[q, row, t] = min(kept, limit * at)
+            o, b, f, p, limit = own[k], base[k], feed[k], plain[k], most[k]
+            differ = 0
+            if b == f:
+                for t in range(out.shape[2]):
+                    price = min(out[q, o, t], limit * out[q, b, t])
+                    differ += 1 if price != out[q, p, t] else 0
+                    out[q, row, t] = price
+            else:
+                for t in range(out.shape[2]):
+                    at = out[q, b, t]
+                    price = min(out[q, o, t] * (at / out[q, f, t]), limit * at)
+                    differ += 1 if price != out[q, p, t] else 0
+                    out[q, row, t] = price
+            acts = acts or differ > 0
+    return acts
 
 
 @kernel
 def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
-    """Relative prices of consecutive paths, given or drawn, and rows of those that an oracle caps."""
+    """Relative prices of consecutive paths, given or drawn, and rows of those that an oracle caps.
+
+    Returns whether a cap acts on one of them.
+    """
     if draw.given.shape[0] > 0:
         given_block(draw.given, first_path, n_paths, n_steps, out)
     else:
         random_block(draw, seed, first_path, n_paths, n_steps, z, out)
-    if draw.most.shape[0] > 0:
-        capped_rows(draw.own, draw.base, draw.feed, draw.most, draw.drift.shape[0], n_paths, out)
+    if draw.most.shape[0] == 0:
+        return False
+    return capped_rows(draw.own, draw.base, draw.feed, draw.most, draw.plain, draw.drift.shape[0], n_paths, out)
 
 
 @inner

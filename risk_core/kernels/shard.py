@@ -110,8 +110,11 @@ def pair_minima(pair_collateral, pair_debt, x, n_paths, inverse, low, lowest):
 
     lowest[k]: the least of a pair over the lanes.
     """
+    rows = 0
+    for k in range(pair_debt.shape[0]):
+        rows = max(rows, pair_debt[k] + 1)
     for q in range(n_paths):
-        for f in range(x.shape[1]):
+        for f in range(rows):
             for t in range(x.shape[2]):
                 inverse[f, t] = 1.0 / x[q, f, t]
         for k in range(pair_collateral.shape[0]):
@@ -213,14 +216,20 @@ def pruned_block(book, walk, x, n_paths, n_steps, policy, prune, work, first_row
 
 
 @kernel
-def run_shard(book, walk, draw, seed, first_path, n_paths, n_steps, policy, method, work, totals):
-    """Paths [first_path, first_path + n_paths) into `totals`, whose path row 0 is `first_path`; prices from `draw`."""
+def run_shard(book, walk, capped, capped_walk, draw, seed, first_path, n_paths, n_steps, policy, method, work, totals):
+    """Paths [first_path, first_path + n_paths) into `totals`, whose path row 0 is `first_path`; prices from `draw`.
+
+    Two layouts of one market: without the rows of prices under an oracle's cap, and with them. Both give the same bits
+    on paths on which no cap acts, and there are most of those; fewer rows and pairs are faster.
+    """
     block = work.x.shape[0]
     for done in range(0, n_paths, block):
         lanes = min(block, n_paths - done)
-        price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
-        if method != BRUTE:
-            pruned_block(book, walk, work.x, lanes, n_steps, policy, method == PRUNED, work, done, totals)
+        acts = price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
+        if method == BRUTE:
+            brute_block(capped, work.x, lanes, n_steps, policy, work, done, totals)
+        elif acts:
+            pruned_block(capped, capped_walk, work.x, lanes, n_steps, policy, method == PRUNED, work, done, totals)
         else:
-            brute_block(book, work.x, lanes, n_steps, policy, work, done, totals)
+            pruned_block(book, walk, work.x, lanes, n_steps, policy, method == PRUNED, work, done, totals)
         add_to_fan(work.step_repaid, lanes, n_steps, totals.fan)
