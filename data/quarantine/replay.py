@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.chain import RAW, STAGED
 from data.errors import NotInQuarantine, ReplayRefused
 from data.schemas.tables import tables
 from data.snapshot.saving import save_snapshot
@@ -22,6 +23,8 @@ from data.store.validation import Judgement
 FLOW = "quarantine-replay"
 """Name under which `fact_run` has replays."""
 
+WHOLE_BLOCKS = {*RAW, *STAGED}
+"""Tables in which a block of a chain is replaced as a whole."""
 MADE_BY_SQL = "data.marts"
 """Source of rows that `data.marts` made: they are made anew, not replayed."""
 
@@ -247,9 +250,13 @@ def _written_later(store: Store, table: str, rows: pd.DataFrame, newest_batch: i
     names = layout.natural_key
     if not any(column.name == "batch" for column in layout.columns) or not set(names) <= set(rows.columns):
         return set()
+    held = table
+    if table in WHOLE_BLOCKS:
+        # A block is replaced as a whole: a row that its later reading does not have is as old as one that it has.
+        held, names = "stg_chain_blocks", ("chain_id", "block_number", "block_hash")
     where = " AND ".join(f'"{name}" = ?' for name in names)
-    sql = f'SELECT 1 FROM "{table}" WHERE {where} AND batch > ? LIMIT 1'
-    if not store.rows(f'SELECT 1 FROM "{table}" WHERE batch > ? LIMIT 1', (newest_batch,)):
+    sql = f'SELECT 1 FROM "{held}" WHERE {where} AND batch > ? LIMIT 1'
+    if not store.rows(f'SELECT 1 FROM "{held}" WHERE batch > ? LIMIT 1', (newest_batch,)):
         return set()
     found = set()
     for number, key in enumerate(rows[list(names)].itertuples(index=False, name=None)):

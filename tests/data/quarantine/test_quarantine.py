@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from data import schemas
 from data.__main__ import main
+from data.chain import whole_blocks
 from data.errors import BatchRefused, NotInQuarantine, ReplayRefused
 from data.quarantine.aside import put_aside
 from data.quarantine.replay import content, drop, find, replay
@@ -25,6 +26,7 @@ from data.store.packed import pack, unpack
 from data.store.refused import MAX_ROWS_PER_TABLE
 from data.store.store import Store
 from tests.data.conftest import execute, price_rows
+from tests.data.made_up_rows import made_up
 
 BOOKS = {"fact_run", "fact_validation", "quarantine", "quarantine_batch", "quarantine_content", "schema_version"}
 HOLDER = {"market": "m", "token": "0x" + "b" * 40, "account": "0x" + "a" * 40, "first_seen_block": 1}
@@ -334,3 +336,24 @@ def test_what_a_source_could_not_read_waits_as_it_came_and_can_only_be_dropped(s
     assert find(store, batch_id).state == state == "open"
     drop(store, batch_id, "a contract that only looks like a token")
     assert store.rows("SELECT state FROM quarantine") == [("dropped",)]
+
+
+def test_a_block_that_was_read_again_is_not_mixed_with_the_older_reading(store):
+    """A later reading of the block, under another range, has fewer transfers; those of the refused one stay out."""
+    block_hash = "0x" + "ab" * 32
+    at = {"chain_id": 1, "block_number": 7, "block_hash": block_hash}
+
+    def reading(n: int, *, bad: bool) -> dict[str, pd.DataFrame]:
+        moved = [{**at, "log_index": i, "standard": "ERC20", "amount": "-1" if bad else "5"} for i in range(n)]
+        return {"stg_chain_blocks": made_up("stg_chain_blocks", [at]),
+                "stg_token_transfers": made_up("stg_token_transfers", moved)}  # fmt: skip
+
+    with pytest.raises(BatchRefused):
+        store.write_batch("chain", "1:5-9", reading(3, bad=True), parts=whole_blocks([tuple(at.values())]))
+    store.write_batch("chain", "1:7-7", reading(1, bad=False), parts=whole_blocks([tuple(at.values())]))
+    (batch_id,) = store.rows("SELECT batch_id FROM quarantine_batch")[0]
+
+    done = replay(store, batch_id, mend=lambda table, rows: rows.assign(amount="5") if "amount" in rows else rows)
+
+    assert done.superseded == 4
+    assert store.rows("SELECT log_index FROM stg_token_transfers") == [(0,)]
