@@ -20,7 +20,7 @@ import numpy as np
 
 from risk_core.engine import path_range, simulate
 from risk_core.errors import InputError
-from risk_core.measures import FEW_DRAWS, Estimate, Groups, losses, unknown
+from risk_core.measures import FEW_DRAWS, Estimate, Groups, few_positive, losses, unknown
 from risk_core.price_models import Scenario
 from risk_core.tilt_search import check_request, find_tilt
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
@@ -91,7 +91,7 @@ class TailSample:
         groups = Groups(n, None)
         se = groups.error(values)
         draws = effective_draws(values[event]) if event.any() else 0.0
-        reason = groups.no_interval
+        reason = groups.no_interval or ("" if event.any() else few_positive(0, ""))
         if draws < FEW_DRAWS and not reason:
             reason = f"the paths with a loss weigh as much as {draws:.3g} equal ones, {FEW_DRAWS} are needed"
         low, high = (0.0, most) if reason else groups.interval(values)

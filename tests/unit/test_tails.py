@@ -93,6 +93,8 @@ def test_where_no_loss_can_be_it_says_plain_and_zero():
     assert tilt.n_pilot == 100 * len(tilt_search.WIDENINGS)
     estimate = tails.probability_of_deficit(market, scenario(2), n_paths=100)
     assert (estimate.value, estimate.n_positive, estimate.few_draws) == (0.0, 0, True)
+    assert estimate.no_interval.startswith("no path has a loss")
+    assert (estimate.low, estimate.high) == (0.0, 1.0)  # a chance is never above 1
 
 
 def test_the_same_call_gives_the_same_figure_and_seeds_matter():

@@ -125,7 +125,8 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
     else:
         difference = html.Span("≈ 0", className="t2", title="No clear difference")
     # Where nobody loses anything there is no error to state; where few do, it would be false.
-    known = not (row.baseline.few_draws and row.scenario.few_draws)
+    both = (row.baseline, row.scenario)
+    known = not (all(one.few_draws for one in both) or all(one.no_interval for one in both))
     return (
         row.label,
         html.Span(_value(row.baseline, row.unit), className="t2"),

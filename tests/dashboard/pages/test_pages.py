@@ -198,6 +198,14 @@ def test_a_difference_inside_its_error_has_no_colour() -> None:
     assert words(error) == "±\u00a050k"
 
 
+def test_a_difference_of_two_figures_without_intervals_has_no_error() -> None:
+    bare = Estimate(1e6, n_positive=40, no_interval="40 of 4,000 paths lie beyond the level")
+    known = Estimate(1e6, 0.9e6, 1.1e6, 5e4, 100)
+    row = outlook.Comparison("Debt", "USD", bare, bare, change=2e4, error=5e4)
+    assert words(parts._comparison(row)[-1]) != "±\u00a050k"
+    assert words(parts._comparison(replace(row, scenario=known))[-1]) == "±\u00a050k"
+
+
 def test_about_states_the_rule_behind_calm() -> None:
     assert "Calm: 0\u202f% to 1\u202f%" in words(about.build(None, ""))
 
