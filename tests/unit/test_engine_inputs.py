@@ -46,7 +46,7 @@ def test_a_correlation_matrix_that_is_not_positive_semi_definite_is_refused():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        (dict(n_paths=0), "n_paths: expected a positive integer, found 0"),
+        (dict(n_paths=0), "n_paths: expected a positive integer, at most 2.40, found 0"),
         (dict(n_paths=1.5), "n_paths"),
         (dict(n_paths=True), "n_paths"),
         (dict(seed="7"), "seed: expected an integer"),

@@ -140,3 +140,17 @@ def test_what_is_linked_is_liquidated_together():
     assert prices[[USDT, USDE]] == pytest.approx(7_000 / 8_300)
     assert np.isnan(prices[GHO])
     assert rc.health_factor(book, book.shocked({"USDT": 7_000 / 8_300 - 1})) == pytest.approx(1.0)
+
+
+def test_a_sweep_looks_again_where_a_cap_bends_the_curve():
+    """Stripped of collateral at rises of 0 and of 0.9, not between: a debt stops at its cap, then the collateral."""
+    book = reserves(3, price_cap=[1.5, 1.16, np.inf], protocol_fee=np.zeros(3))
+    account = market(book, [1.0, 1.0, 1.0], [{0: 105_000.0}], [{1: 100_000.0, 2: 10_000.0}])
+    direction = [1.0, 2.0, 4.0]
+    curve = rc.sweep(account, direction)
+    answers = [rc.what_if(account, s * np.array(direction)) for s in curve.shock]
+    deficits = np.array([answer.deficit_usd for answer in answers])
+    assert (deficits[[0, 90]] > 0).all()
+    assert (deficits[49:55] == 0).all()
+    np.testing.assert_allclose(curve.deficit_usd, deficits, atol=1e-3)
+    np.testing.assert_allclose(curve.repaid_usd, [answer.repaid_usd for answer in answers], rtol=1e-9)
