@@ -132,8 +132,8 @@ def tail_mean(sample: ArrayLike, level: float, cluster: ArrayLike | None = None)
     """Mean of the worst 1 - level share of a sample; the boundary draw counts with its fraction.
 
     cluster: (n,) numbers of what was drawn together. The interval needs 100 draws beyond the level, 30 of them
-    positive, and covers 93 to 97 % on the books of `tests/statistical/es_coverage.py`; without them there is none, and
-    `no_interval` says why. Raises `InputError`.
+    positive (100 where they come in fewer than 100 clusters), and covers 93 to 97 % on the books of
+    `tests/statistical/es_coverage.py`; without them there is none, and `no_interval` says why. Raises `InputError`.
     """
     level = _checked_level(level)
     sample, cluster = _checked_sample(sample, cluster)
@@ -147,7 +147,7 @@ def tail_mean(sample: ArrayLike, level: float, cluster: ArrayLike | None = None)
     value = float((tail.sum() + rest * boundary) / share)
     shape = dict(level=level, n_paths=n, n_positive=int((tail > 0).sum()))
     groups = Groups(n, cluster)
-    reason = groups.no_interval or few_positive(shape["n_positive"], "lie in the tail")
+    reason = groups.no_interval or few_positive(shape["n_positive"], "lie in the tail", groups.least)
     if share < TAIL_DRAWS - 1e-9 and shape["n_positive"]:
         reason = f"{share:.4g} of {n:,} paths lie beyond the level, {TAIL_DRAWS} are needed for an interval"
     if reason:
@@ -173,7 +173,7 @@ def average(sample: ArrayLike, cluster: ArrayLike | None = None) -> Estimate:
     value, n = float(sample.mean()), len(sample)
     groups = Groups(n, cluster)
     shape = dict(level=0.0, n_paths=n, n_positive=int((sample > 0).sum()))
-    reason = groups.no_interval or few_positive(shape["n_positive"], "have any")
+    reason = groups.no_interval or few_positive(shape["n_positive"], "were drawn", groups.least)
     if reason:
         return Estimate(value=value, **unknown(reason), **shape)
     low, high = groups.interval(sample)
@@ -241,6 +241,11 @@ class Groups:
         self.few = self.count < FEW_CLUSTERS
 
     @property
+    def least(self) -> int:
+        """Draws with a loss that an interval needs; more where they fall into few groups, a handful into each."""
+        return TAIL_DRAWS if self.few and self.which is not None else FEW_DRAWS
+
+    @property
     def no_interval(self) -> str:
         if self.count >= LEAST_CLUSTERS:
             return ""
@@ -290,15 +295,11 @@ class Groups:
         return float(t.ppf(0.975, self.count - 1))
 
 
-def few_positive(n_positive: int, where: str) -> str:
+def few_positive(n_positive: int, where: str, least: int = FEW_DRAWS) -> str:
     """Why amounts of which so few are positive have no interval; empty where they are enough."""
     if n_positive == 0:
         return "no path has a loss, which bounds how often one comes and not how large it is"
-    return (
-        f"{n_positive} paths with a loss {where}, {FEW_DRAWS} are needed for an interval"
-        if n_positive < FEW_DRAWS
-        else ""
-    )
+    return f"{n_positive} paths with a loss {where}, {least} are needed for an interval" if n_positive < least else ""
 
 
 def unknown(reason: str) -> dict[str, Any]:

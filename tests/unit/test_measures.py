@@ -196,3 +196,19 @@ def test_skewness_of_few_groups_is_not_believed_beyond_one():
     z = 2.131449545559323  # Student-t, 15 degrees of freedom
     studentised = [12 * (np.cbrt(1 + 0.25 * (x - 0.25 / 6)) - 1) for x in (z, -z)]
     assert [low, high] == pytest.approx([1.0 - t for t in studentised])
+
+
+def test_losses_in_few_groups_must_be_more():
+    """99 losses are enough for 10,000 paths by themselves, and too few for 16 copies of them: six in each."""
+    sample = np.where(np.arange(10_000) % 101 == 0, 1e6 + np.arange(10_000.0), 0.0)
+    sample[0] = 1e6
+    copies = np.arange(10_000) % 16
+    n = int((sample > 0).sum())
+    assert n == 100
+    assert not average(sample, copies).no_interval
+    sample[0] = 0.0
+    assert not average(sample).no_interval
+    assert average(sample, copies).no_interval == "99 paths with a loss were drawn, 100 are needed for an interval"
+    assert tail_mean(sample, 0.99, copies).no_interval.startswith(
+        "99 paths with a loss lie in the tail, 100 are needed"
+    )
