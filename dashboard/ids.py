@@ -75,6 +75,11 @@ PEGS_DEVIATION = "pegs-deviation"
 PEGS_HEAT = "pegs-heat"
 PEGS_BAND = "pegs-band"
 
+CLUSTERS_DAYS = "clusters-days"
+CLUSTERS_CHANCE = "clusters-chance"
+CLUSTERS_INTENSITY = "clusters-intensity"
+CLUSTERS_RESIDUALS = "clusters-residuals"
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

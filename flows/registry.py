@@ -58,6 +58,11 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "liquidation-clusters": Registered(
+        "flows.clusters.liquidation_clusters",
+        "Whether liquidations come in clusters: a fitted process, and the chance of the next cluster",
+        reads_network=False,
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }  # fmt: skip
 """Every flow by name, in the order of a day."""

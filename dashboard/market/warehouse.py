@@ -23,6 +23,7 @@ import data
 import risk_core as rc
 from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
+from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from data.prices.rules import COLUMNS, mapped_reserves
@@ -113,6 +114,9 @@ class Source(Protocol):
     def peg(self, token: str) -> tuple[Closes, ...]:
         """Hourly prices of a stablecoin by every source, the served one first. Raises `Unavailable`."""
 
+    def clusters(self) -> ClusterFit | None:
+        """The newest fit of the market's liquidations, None before the first. Raises `Unavailable`."""
+
 
 class Warehouse:
     """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
@@ -176,6 +180,10 @@ class Warehouse:
     def peg(self, token: str) -> tuple[Closes, ...]:
         with translated("The prices cannot be shown"):
             return load_peg(token, synthetic=self.status().synthetic, path=self._path)
+
+    def clusters(self) -> ClusterFit | None:
+        with translated("The clusters cannot be shown"):
+            return load_clusters(self.status().market, self._path)
 
     def _load(self, wanted: str) -> Book:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from data import marts
 from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import frames, prices
+from data.sample import frames, liquidations, prices
 from data.sample.book import book, holdings
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_MARKET, risk_db
@@ -47,9 +49,10 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
         with _failure_noted(store, run):
             report = save_snapshot(store, SOURCE, frames.frames(held), run)
             n_prices = _write_prices(store, seed, run)
+            n_events = _write_liquidations(store, held.addresses, seed, run)
         done = (
-            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions and {n_prices:,} "
-            f"synthetic prices in {store.path}"
+            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions, {n_prices:,} "
+            f"synthetic prices and {n_events:,} synthetic liquidations in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
@@ -95,6 +98,15 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
     )  # fmt: skip
     assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
     return len(series)
+
+
+def _write_liquidations(store: Store, addresses: list[str], seed: int, run: str) -> int:
+    """The synthetic liquidations and what SQL makes of them; how many they were."""
+    tables = liquidations.frames(addresses, seed)
+    made = hashlib.sha256(f"sample:liquidations:{seed}:{len(addresses)}".encode()).hexdigest()
+    store.write_batch(SOURCE, f"liquidations:{seed}", tables, run, payload_sha256=made)
+    marts.refresh(store, ["stg_lending_events", "fact_lending_liquidation_events"], run_id=run)
+    return len(tables["raw_lending_liquidation_events"])
 
 
 def lacks_series(db: Path | str | None = None) -> bool:

@@ -301,6 +301,20 @@ def fit(
     )  # fmt: skip
 
 
+def intensity(model: Hawkes, events: Events, at: ArrayLike) -> FloatArray:
+    """Events per unit of time of each kind, (m, D), just before each of the times `at` (m,), which do not fall."""
+    _same_kinds(model, events)
+    when = checked_array("at", at, np.float64, (None,))
+    if len(when) and (not np.isfinite(when).all() or when[0] < 0 or (np.diff(when) < 0).any()):
+        raise InputError("at: expected finite times from 0 on that do not fall")
+    out = np.empty((len(when), len(model.mu)))
+    kernels.intensities(
+        events.times, events.kinds, when, model.mu, _bins(model, when), model.alpha, model.beta,
+        np.zeros_like(model.alpha), np.zeros(len(model.mu)), out,
+    )  # fmt: skip
+    return out
+
+
 def residuals(model: Hawkes, events: Events) -> FloatArray:
     """Gaps in the time that the intensity makes, (n,): independent exponentials of mean 1 under the right model.
 
@@ -398,17 +412,54 @@ def chance_of(
                 times, found = np.empty(8 * len(times)), np.empty(8 * len(times), np.int64)
                 count = _thin(model, start, begun.copy(), horizon, seed, path, times, found)
             hits += int(np.isin(found[:count], list(some)).sum()) >= wanted
-    share = hits / paths
-    middle = (share + Z95**2 / (2 * paths)) / (1 + Z95**2 / paths)
-    half = Z95 / (1 + Z95**2 / paths) * np.sqrt(share * (1 - share) / paths + Z95**2 / (4 * paths**2))
+    low, high = wilson(hits, paths)
     lower, upper = 0.0, 1.0
     if some is None:
         lower = float(poisson.sf(wanted - 1, _quiet_mean(model, begun, start, horizon)))
         upper = min(1.0, float(expected_counts(model, horizon, history=history).sum()) / wanted)
     return Chance(
-        value=share, low=max(float(middle - half), 0.0), high=min(float(middle + half), 1.0), paths=paths,
-        lower_bound=lower, upper_bound=upper,
+        value=hits / paths, low=low, high=high, paths=paths, lower_bound=lower, upper_bound=upper,
     )  # fmt: skip
+
+
+def chance_of_cluster(
+    model: Hawkes,
+    horizon: float,
+    *,
+    at_least: int,
+    within: float,
+    history: Events | None = None,
+    paths: int = 10_000,
+    seed: int = 1,
+) -> Chance:
+    """Probability of a cluster within `horizon` after the history: `at_least` events no further apart than `within`.
+
+    Events before the horizon count for none. Bounds: no more likely than `at_least` events in the whole horizon.
+    """
+    horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
+    within = checked_number("within", within, SMALLEST, rule="a positive time")
+    wanted, paths = checked_int("at_least", at_least, 1), checked_int("paths", paths, 1)
+    start = history.end if history is not None else 0.0
+    begun = state(model, history) if history is not None else np.zeros_like(model.beta)
+    times, kinds = np.empty(max(4096, 8 * wanted)), np.empty(max(4096, 8 * wanted), np.int64)
+    hits = 0
+    for path in range(paths):
+        count = _thin(model, start, begun.copy(), horizon, seed, path, times, kinds)
+        # A full buffer is a path of thousands of events: what is in it decides, later events could only add clusters.
+        held = times[: count if count >= 0 else len(times)]
+        hits += bool(len(held) >= wanted and (held[wanted - 1 :] - held[: len(held) - wanted + 1] <= within).any())
+    low, high = wilson(hits, paths)
+    upper = min(1.0, float(expected_counts(model, horizon, history=history).sum()) / wanted)
+    return Chance(value=hits / paths, low=low, high=high, paths=paths, lower_bound=0.0, upper_bound=upper)
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share, never empty at 0 or 1. (Wilson, J. American Statistical Association 22, 1927.)"""
+    share = hits / n
+    middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    # Exactly at the ends: the two formulas meet there but for rounding.
+    return 0.0 if hits == 0 else max(float(middle - half), 0.0), 1.0 if hits == n else min(float(middle + half), 1.0)
 
 
 def expected_counts(model: Hawkes, horizon: float, *, history: Events | None = None) -> FloatArray:

@@ -124,6 +124,39 @@ def excitation(times, kinds, at, beta, out):
 
 
 @kernel
+def intensities(times, kinds, at, mu, bin_of, alpha, beta, r, waiting, out):
+    """Intensity of each kind at rising times `at` (m,), from the events before them: out (m, D).
+
+    bin_of (m,): the part of the period of each time. Scratch, zeroed: r (D, D, U), waiting (D,).
+    """
+    d_n, u_n = alpha.shape[0], alpha.shape[2]
+    now, n = 0.0, 0
+    for m in range(at.shape[0]):
+        while True:
+            event = n < times.shape[0] and times[n] < at[m]
+            until = times[n] if event else at[m]
+            dt = until - now
+            if dt > 0.0:
+                for i in range(d_n):
+                    for j in range(d_n):
+                        for u in range(u_n):
+                            r[i, j, u] = exp(-min(beta[i, j, u] * dt, 690.0)) * (r[i, j, u] + waiting[j])
+                for j in range(d_n):
+                    waiting[j] = 0.0
+                now = until
+            if not event:
+                break
+            waiting[kinds[n]] += 1.0
+            n += 1
+        for i in range(d_n):
+            total = mu[i, bin_of[m]]
+            for j in range(d_n):
+                for u in range(u_n):
+                    total += alpha[i, j, u] * r[i, j, u]
+            out[m, i] = total
+
+
+@kernel
 def thin(mu, start, per_bin, bin_length, alpha, beta, r, horizon, seed, path, intensity, times, kinds):
     """One path on (start, start + horizon] by Ogata's thinning; returns the number of events, or -1 where `times` is
     too short for them.

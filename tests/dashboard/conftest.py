@@ -137,6 +137,10 @@ class MemorySource:
         found = Closes(symbol="USDC/USD", step=3600, ts=ts, price=price, source="memory", synthetic=True)
         return (found,) if token == "USDC" and self._book is not None else ()
 
+    def clusters(self) -> None:
+        """No fit is stored."""
+        return
+
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
         steps = 200 * 86_400 // step

@@ -68,6 +68,31 @@ def test_the_gradient_is_the_slope_in_every_parameter():
             assert found[place] == pytest.approx(slope, rel=1e-6, abs=1e-6), (name, place)
 
 
+def test_the_intensity_is_its_definition_and_does_not_see_the_event_of_its_moment():
+    events = h.Events(times=[1.0, 2.0, 2.0], kinds=[0, 1, 0], end=5.0, n_kinds=2)
+    at = [0.5, 2.0, 2.5, 2.5]
+    found = h.intensity(MODEL, events, at)
+    for m, t in enumerate(at):
+        for i in range(2):
+            slow = MODEL.mu[i, 0] + sum(
+                MODEL.alpha[i, j, 0] * np.exp(-MODEL.beta[i, j, 0] * (t - s))
+                for s, j in zip(events.times, events.kinds, strict=True)
+                if s < t
+            )
+            assert found[m, i] == pytest.approx(slow)
+
+
+def test_a_cluster_is_rarer_than_its_events_and_surer_with_more_time():
+    history = h.simulate(MODEL, 50.0, seed=2)
+    asked = {"at_least": 4, "history": history, "paths": 2000}
+    short = h.chance_of_cluster(MODEL, 10.0, within=0.5, **asked)
+    wide = h.chance_of_cluster(MODEL, 10.0, within=10.0, **asked)
+    assert short.value < wide.value == h.chance_of(MODEL, 10.0, **asked).value
+    assert wide.low <= wide.value <= wide.high <= 1
+    assert h.wilson(0, 100)[0] == 0.0
+    assert h.wilson(0, 100)[1] == pytest.approx(0.037, abs=1e-3)
+
+
 def test_mean_rates_and_radius_are_the_recomputed_ones():
     assert MODEL.spectral_radius == pytest.approx(0.5415624641680696)
     np.testing.assert_allclose(MODEL.mean_rates, [0.66164978, 0.42981187], atol=5e-9)

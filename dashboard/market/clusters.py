@@ -1,0 +1,112 @@
+"""The newest stored fit of liquidation clusters, with the events it was made of and the chances computed from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import data
+from risk_core.analytics.hawkes import Events, Hawkes, spread_ties
+
+HOUR = 3_600
+BLOCK_SECONDS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
+    """The chance of a cluster in the `horizon` after each `ts` (n,); `seen` is 1, 0, or -1 while it is not over."""
+
+    ts: np.ndarray
+    probability: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    poisson: np.ndarray
+    seen: np.ndarray
+    horizon_seconds: int
+    within_seconds: int
+    at_least: int
+    n_paths: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterFit:
+    """A stored calibration: names of the kinds, the process per hour, its events in hours from `first_ts`."""
+
+    market: str
+    kinds: tuple[str, ...]
+    model: Hawkes
+    parameters: Mapping[str, Any]
+    events: Events
+    usd: np.ndarray
+    first_ts: int
+    last_ts: int
+    fitted_at: int
+    calibration_id: str
+    spectral_radius: float
+    gain_in_sample: float
+    gain_out_of_sample: float
+    ks_statistic: float
+    ks_p: float
+    chances: Chances
+
+
+def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
+    """The newest fit of a market that has chances, None for none."""
+    columns = (
+        "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
+        "gain_out_of_sample, ks_statistic, ks_p"
+    )
+    with data.store.Store.open(path, readonly=True) as store, store.one_state():
+        rows = store.rows(
+            f"SELECT {columns} FROM fact_cluster_calibration WHERE market = ? "
+            "ORDER BY last_ts DESC, fitted_at DESC LIMIT 1",
+            (market,),
+        )
+        if not rows:
+            return None
+        row = dict(zip(columns.split(", "), rows[0], strict=True))
+        chances = store.rows(
+            "SELECT ts, probability, low, high, poisson, coalesce(seen, -1), horizon_seconds, within_seconds, "
+            "at_least, n_paths FROM mart_cluster_probability WHERE calibration_id = ? "
+            "ORDER BY at_least, within_seconds, ts",
+            (row["calibration_id"],),
+        )
+        events = store.rows(
+            "SELECT e.block_timestamp, coalesce(a.factor, ''), coalesce(e.amount_usd, 0.0) "
+            "FROM stg_lending_events AS e LEFT JOIN dim_asset AS a ON a.market = e.market AND a.asset = e.asset "
+            "WHERE e.market = ? "
+            "AND e.event_type = 'liquidation' AND e.part = 0 AND e.block_timestamp > ? AND e.block_timestamp <= ? "
+            "ORDER BY e.block_timestamp, e.block_number, e.log_index",
+            (market, row["first_ts"], row["last_ts"]),
+        )
+    if not chances:
+        return None
+    kinds = tuple(json.loads(row.pop("kinds")))
+    parameters = json.loads(row.pop("parameters"))
+    place = {kind: i for i, kind in enumerate(kinds)}
+    seconds = np.array([event[0] for event in events], dtype=np.float64)
+    end = (row["last_ts"] - row["first_ts"]) / HOUR
+    times = np.clip((spread_ties(seconds, BLOCK_SECONDS) - row["first_ts"]) / HOUR, 0.0, end)
+    shape = [tuple(chance[6:]) for chance in chances]
+    asked = shape[-1]  # one question is shown: the last of those that were asked of this fit
+    held = np.array([chance[:6] for chance in chances if tuple(chance[6:]) == asked], dtype=np.float64)
+    return ClusterFit(
+        market=market, kinds=kinds, parameters=parameters,
+        model=Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")}),
+        events=Events(
+            times=times, kinds=[place.get(factor, place.get("other", 0)) for _, factor, _ in events], end=end,
+            n_kinds=len(kinds),
+        ),
+        usd=np.array([event[2] for event in events], dtype=np.float64),
+        chances=Chances(
+            ts=held[:, 0].astype(np.int64), probability=held[:, 1], low=held[:, 2], high=held[:, 3], poisson=held[:, 4],
+            seen=held[:, 5].astype(np.int64), horizon_seconds=int(asked[0]), within_seconds=int(asked[1]),
+            at_least=int(asked[2]), n_paths=int(asked[3]),
+        ),
+        **row,
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""Charts of the Clusters page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dashboard.look import formatting as fmt
+from dashboard.look import theme as themes
+from dashboard.look.axes import STANDOFF, Figure, layout
+from dashboard.look.escaping import charted
+from dashboard.market.clusters import HOUR, ClusterFit
+from risk_core.analytics import hawkes
+
+STEPS = 900
+"""Points of the intensity line."""
+
+
+def chance(fit: ClusterFit, theme: str | None) -> Figure:
+    """The chance of a burst day by day, the days it came marked above, and what Poisson says."""
+    c = themes.colours(theme)
+    told = fit.chances
+    x = [str(t) for t in told.ts.astype("datetime64[s]")]
+    per_cent = told.probability * 100
+    came = told.seen == 1
+    top = max(float((told.high * 100).max()), 1.0) * 1.25
+    data = [
+        {"type": "scatter", "mode": "lines", "x": x + x[::-1], "y": [*(told.high * 100), *(told.low * 100)[::-1]],
+         "fill": "toself", "fillcolor": c["band"], "line": {"width": 0}, "hoverinfo": "skip"},
+        {"type": "scatter", "mode": "lines", "x": x, "y": per_cent.tolist(), "name": "fitted process",
+         "line": {"color": c["scenario"], "width": 2}, "customdata": [fmt.share(v) for v in told.probability],
+         "hovertemplate": "fitted <b>%{customdata}</b><extra></extra>"},
+        {"type": "scatter", "mode": "lines", "x": x, "y": (told.poisson * 100).tolist(), "name": "Poisson",
+         "line": {"color": c["text-3"], "width": 1.5, "dash": "dash"},
+         "customdata": [fmt.share(v) for v in told.poisson],
+         "hovertemplate": "Poisson <b>%{customdata}</b><extra></extra>"},
+        {"type": "scatter", "mode": "markers", "x": [day for day, yes in zip(x, came, strict=True) if yes],
+         "y": [top * 0.94] * int(came.sum()), "name": "a burst came", "hoverinfo": "skip",
+         "marker": {"symbol": "x-thin", "size": 9, "line": {"width": 2, "color": c["crit"]}}},
+    ]  # fmt: skip
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 240, margin={"l": 52, "r": 14, "t": 8, "b": 26},
+            xaxis={"type": "date", "fixedrange": True, "nticks": 6, **STANDOFF},
+            yaxis={"range": [0, top], "ticksuffix": "\u202f%", "nticks": 5, "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+def intensity(fit: ClusterFit, theme: str | None, days: int) -> Figure:
+    """Expected liquidations per hour of all kinds, and below each kind's events as ticks on the same time."""
+    c = themes.colours(theme)
+    start = max(fit.events.end - days * 24, 0.0)
+    at = np.linspace(start, fit.events.end, STEPS)
+    # A line that is drawn between the grid would miss the peaks: the moments just after events are added.
+    after = fit.events.times[fit.events.times >= start] + 1e-6
+    at = np.unique(np.concatenate([at, after[after <= fit.events.end]]))
+    total = hawkes.intensity(fit.model, fit.events, at).sum(axis=1)
+    base = float(fit.model.mu.mean(axis=1).sum())
+    data = [
+        {"type": "scatter", "mode": "lines", "x": _times(fit, at), "y": total.tolist(), "name": "expected per hour",
+         "line": {"color": c["scenario"], "width": 1.25},
+         "hovertemplate": "expected <b>%{y:.2f}</b> per hour<extra></extra>"}
+    ]  # fmt: skip
+    recent = fit.events.times >= start
+    for i, kind in enumerate(fit.kinds):
+        mine = recent & (fit.events.kinds == i)
+        size = np.clip(5 + 2.2 * np.log10(np.maximum(fit.usd[mine], 1.0) / 1_000), 5, 16)
+        data.append(
+            {"type": "scatter", "mode": "markers", "x": _times(fit, fit.events.times[mine]),
+             "y": [i] * int(mine.sum()), "yaxis": "y2", "name": charted(kind),
+             "customdata": [fmt.money(v) for v in fit.usd[mine]],
+             "marker": {"symbol": "line-ns", "size": size.tolist(), "line": {"width": 1, "color": c["text-2"]}},
+             "hovertemplate": f"{charted(kind)} <b>%{{customdata}}</b><extra></extra>"}
+        )  # fmt: skip
+    n = len(fit.kinds)
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 320, margin={"l": 52, "r": 14, "t": 8, "b": 26}, hovermode="closest",
+            shapes=[{"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": base, "y1": base,
+                     "line": {"color": c["text-3"], "width": 1, "dash": "4px,3px"}}],
+            xaxis={"type": "date", "fixedrange": True, "nticks": 7, "anchor": "y2", **STANDOFF,
+                   "range": _times(fit, np.array([start, fit.events.end]))},
+            yaxis={"domain": [0.34, 1], "rangemode": "tozero", "nticks": 4, "fixedrange": True, **STANDOFF},
+            yaxis2={"domain": [0, 0.24], "range": [-0.6, n - 0.4], "tickvals": list(range(n)), "showgrid": False,
+                    "ticktext": [charted(kind) for kind in fit.kinds], "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+def residuals(fit: ClusterFit, theme: str | None) -> Figure:
+    """Quantiles of the rescaled waiting times against Exp(1), the 95 % band of a right model, and Poisson's."""
+    c = themes.colours(theme)
+    n = len(fit.events)
+    rates = np.bincount(fit.events.kinds, minlength=len(fit.kinds)) / fit.events.end
+    flat = hawkes.Hawkes(mu=rates, alpha=np.zeros((len(rates),) * 2), beta=np.ones((len(rates),) * 2))
+    expected = -np.log1p(-(np.arange(1, n + 1) - 0.5) / n)
+    ours, theirs = (np.sort(hawkes.residuals(model, fit.events)) for model in (fit.model, flat))
+    share = (np.arange(1, n + 1) - 0.5) / n
+    half = 1.36 / np.sqrt(n)  # Kolmogorov-Smirnov at 5 %
+    low, high = (-np.log1p(-np.clip(share + sign * half, 0, 1 - 0.2 / n)) for sign in (-1, 1))
+    top = float(expected[-1]) * 1.02
+    some = np.unique(np.concatenate([np.linspace(0, n - 1, 300).astype(int), np.arange(max(n - 40, 0), n)]))
+    data = [
+        {"type": "scatter", "mode": "lines", "x": [*expected[some], *expected[some][::-1]],
+         "y": [*high[some], *low[some][::-1]], "fill": "toself", "fillcolor": c["band-base"], "line": {"width": 0},
+         "hoverinfo": "skip"},
+        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": theirs[some].tolist(),
+         "name": "Poisson", "line": {"color": c["text-3"], "width": 1.5, "dash": "dash"}, "hoverinfo": "skip"},
+        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": ours[some].tolist(), "name": "fitted",
+         "line": {"color": c["scenario"], "width": 2}, "hoverinfo": "skip"},
+    ]  # fmt: skip
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 240, margin={"l": 44, "r": 14, "t": 8, "b": 40}, hovermode=False,
+            xaxis={"range": [0, top], "nticks": 5, "fixedrange": True, "title": {"text": "expected of a right model"},
+                   **STANDOFF},
+            yaxis={"range": [0, top * 1.25], "nticks": 5, "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+def _times(fit: ClusterFit, hours: np.ndarray) -> list[str]:
+    return [str(t) for t in (fit.first_ts + hours * HOUR).astype("datetime64[s]")]

@@ -1,0 +1,216 @@
+"""Clusters: do liquidations come in bursts, and how likely is one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import numpy as np
+from dash import Dash, Input, Output, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import card, graph, legend, pill, row, segmented, strip, table
+from dashboard.look.escaping import named
+from dashboard.look.shell import Page
+from dashboard.market.clusters import HOUR, ClusterFit
+from dashboard.market.warehouse import Source, Unavailable
+from dashboard.pages.clusters import charts
+
+FILL = "python -m flows liquidation-clusters"
+DAYS = {"7": "7 d", "30": "30 d", "90": "90 d"}
+
+
+def build(source: Source, _search: str) -> html.Div:
+    """The page of the newest fit; its charts are filled by the callbacks."""
+    fit = stored(source)
+    told = fit.chances
+    days = html.Div(
+        [segmented(ids.CLUSTERS_DAYS, [(text, key) for key, text in DAYS.items()], "30", "Time shown")], className="bar"
+    )
+    chance = card(
+        "Chance of a burst",
+        graph(ids.CLUSTERS_CHANCE, 240, "Chance of a burst in the day after each midnight"),
+        f"{fmt.count(told.n_paths)} paths each · band: 95\u202f% of the simulation · parameters of the whole window: "
+        f"the past is no forecast made at the time",
+        burst(fit),
+        legend([("scenario", "fitted", "solid"), ("text-3", "Poisson", "dashed")]),
+        source="/api/v1/clusters/chances",
+    )
+    models = card(
+        "Better than a simpler model?", models_table(fit),
+        "log-likelihood per event above Poisson · the last quarter is judged by a fit to the rest",
+        "nats per event", flush=True, source="/api/v1/clusters/fit",
+    )  # fmt: skip
+    seen = card(
+        "Expected per hour, and seen",
+        [days, graph(ids.CLUSTERS_INTENSITY, 320, "Expected liquidations per hour, and each liquidation as a tick")],
+        f"a tick is a liquidation, its height by amount · dashed: what comes without any before it · {window(fit)}",
+        "all kinds, UTC",
+        source="/api/v1/clusters/fit",
+    )
+    matrix = card(
+        "What sets off what", branching_table(fit),
+        "followers that one of a column brings of each row · 95\u202f% interval · ≈ 0: it reaches below 0.01",
+        "direct followers", flush=True, source="/api/v1/clusters/fit",
+    )  # fmt: skip
+    check = card(
+        "Does the model fit?",
+        graph(ids.CLUSTERS_RESIDUALS, 240, "Rescaled waiting times against those of a right model"),
+        f"grey: 95\u202f% band of a right model · KS distance {fit.ks_statistic:.3f}, P {fit.ks_p:.2f}, too large "
+        "for a model fitted to the same events",
+        "rescaled waiting times",
+        legend([("scenario", "fitted", "solid"), ("text-3", "Poisson", "dashed")]),
+        source="/api/v1/clusters/fit",
+    )
+    return html.Div(
+        [
+            verdict(fit),
+            strip(facts(fit)),
+            row([(chance, {"xl": 8}), (models, {"xl": 4})]),
+            row([(seen, {})]),
+            row([(matrix, {"xl": 6}), (check, {"xl": 6})]),
+        ],
+        className="page",
+    )
+
+
+def stored(source: Source) -> ClusterFit:
+    """The newest fit. Raises `Unavailable` that names the command."""
+    fit = source.clusters()
+    if fit is None:
+        text = "No process is fitted to this market's liquidations yet; it needs at least 200 of them. This fits one:"
+        raise Unavailable("Liquidations are not fitted yet", text, FILL)
+    return fit
+
+
+def burst(fit: ClusterFit) -> str:
+    """What counts as a burst, in words."""
+    told = fit.chances
+    within, ahead = fmt.hours(told.within_seconds / HOUR), fmt.hours(told.horizon_seconds / HOUR)
+    return f"{told.at_least} or more within {within}, in the next {ahead}"
+
+
+def verdict(fit: ClusterFit) -> html.Section:
+    """How likely the next burst is, beside the usual level and beside independence."""
+    told = fit.chances
+    now, usual = float(told.probability[-1]), float(np.median(told.probability))
+    severity, word = ("watch", "raised") if told.low[-1] > usual else ("ok", "usual")
+    words: list[Any] = [
+        f"A burst ({burst(fit)}) has a chance of ", html.B(chance_text(now)),
+        f" [{fmt.share(float(told.low[-1]))} to {fmt.share(float(told.high[-1]))}], the usual level is ",
+        html.B(chance_text(usual)), ". If liquidations came one by one it would be ",
+        html.B(chance_text(float(told.poisson[-1]), told.n_paths)), ".",
+    ]  # fmt: skip
+    return html.Section([pill(severity, word, "Raised: the whole interval lies above the median of the days shown"),
+                         html.P(words)], className="verdict")  # fmt: skip
+
+
+def chance_text(value: float, paths: int = 0) -> str:
+    """A share; none of so many paths is "below 1 in so many"."""
+    return f"below {fmt.share(3 / paths, 2)}" if value == 0 and paths else fmt.share(value)
+
+
+def facts(fit: ClusterFit) -> list[tuple[str, Any, str]]:
+    """The calibration in six figures."""
+    half = np.log(2) / float(fit.model.beta[0, 0, 0]) * 60
+    over = (fit.chances.seen == 1).sum(), (fit.chances.seen >= 0).sum()
+    expected = float(fit.chances.probability[fit.chances.seen >= 0].sum())
+    stable = "stationary" if fit.spectral_radius < 1 else "explosive: no mean rate"
+    return [
+        ("Liquidations fitted", fmt.count(len(fit.events)), window(fit)),
+        ("Spectral radius", f"{fit.spectral_radius:.2f}", stable),
+        ("Half-life of excitement", f"{half:.0f}\u00a0min", "shared by all pairs"),
+        ("Bursts seen", f"{over[0]} of {over[1]} days", f"{expected:.1f} expected"),
+        ("Fitted", fmt.utc(fit.fitted_at), f"version {fit.calibration_id[:8]}"),
+    ]
+
+
+def window(fit: ClusterFit) -> str:
+    return f"{(fit.last_ts - fit.first_ts) / 86_400:.0f} days to {fmt.utc(fit.last_ts)}"
+
+
+def models_table(fit: ClusterFit) -> Any:
+    """The fitted process beside Poisson, in the window and after it."""
+    head = (("Model", False), ("In the window", True), ("Days not seen", True))
+    better = pill("ok", "better") if fit.gain_out_of_sample > 0 else pill("crit", "no better")
+    rows = [
+        (
+            html.Div(["Hawkes, one exponential", html.Br(), better]), f"{fit.gain_in_sample:+.2f}",
+            f"{fit.gain_out_of_sample:+.2f}",
+        ),
+        ("Poisson, constant rates", "0", "0"),
+    ]  # fmt: skip
+    return table(head, rows, tight=True)
+
+
+def branching_table(fit: ClusterFit) -> Any:
+    """Followers of kind i (row) that one event of kind j (column) brings."""
+    value = fit.model.branching
+    low, high = (np.array(fit.parameters[f"branching_{end}"], dtype=float) for end in ("low", "high"))
+    head = (("brings of", False), *((f"one {kind}", True) for kind in fit.kinds))
+    rows = []
+    for i, kind in enumerate(fit.kinds):
+        cells: list[Any] = [named(kind)]
+        for j in range(len(fit.kinds)):
+            if not np.isfinite(low[i, j]) or low[i, j] < 0.01:
+                most = f"up to {high[i, j]:.2f}" if high[i, j] < 1 else "not determined"
+                cells.append(html.Div(["≈ 0", html.Div(most, className="t2 micro")]))
+            else:
+                interval = html.Div(f"{low[i, j]:.2f} to {high[i, j]:.2f}", className="t2 micro")
+                cells.append(html.Div([html.B(f"{value[i, j]:.2f}"), interval]))
+        rows.append(cells)
+    return table(head, rows, tight=True)
+
+
+def register(app: Dash, source: Source) -> None:
+    """Charts follow the time shown and the theme."""
+
+    @app.callback(
+        Output(ids.CLUSTERS_CHANCE, "figure"), Output(ids.CLUSTERS_RESIDUALS, "figure"), Input(ids.THEME, "data")
+    )
+    def show_fit(theme: str | None) -> tuple[dict, dict]:
+        fit = stored(source)
+        return charts.chance(fit, theme), charts.residuals(fit, theme)
+
+    @app.callback(Output(ids.CLUSTERS_INTENSITY, "figure"), Input(ids.CLUSTERS_DAYS, "value"), Input(ids.THEME, "data"))
+    def show_intensity(days: str, theme: str | None) -> dict:
+        return charts.intensity(stored(source), theme, int(days))
+
+
+def chances_json(source: Source, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/clusters/chances`."""
+    told = stored(source).chances
+    return {
+        name: value.tolist() if isinstance(value := getattr(told, name), np.ndarray) else value
+        for name in told.__slots__
+    }
+
+
+def fit_json(source: Source, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/clusters/fit`."""
+    fit = stored(source)
+    plain = (
+        "market", "kinds", "first_ts", "last_ts", "fitted_at", "calibration_id", "spectral_radius", "gain_in_sample",
+        "gain_out_of_sample", "ks_statistic", "ks_p",
+    )  # fmt: skip
+    return {name: getattr(fit, name) for name in plain} | {
+        "parameters": dict(fit.parameters), "n_events": len(fit.events), "rates_per_hour": _rates(fit)
+    }  # fmt: skip
+
+
+def _rates(fit: ClusterFit) -> list[float]:
+    return (np.bincount(fit.events.kinds, minlength=len(fit.kinds)) / fit.events.end).tolist()
+
+
+def outline() -> html.Div:
+    """The parts that the callbacks fill."""
+    charted = (ids.CLUSTERS_CHANCE, ids.CLUSTERS_INTENSITY, ids.CLUSTERS_RESIDUALS)
+    return html.Div([*[graph(chart, 240, "") for chart in charted], dbc.RadioItems(id=ids.CLUSTERS_DAYS)])
+
+
+PAGE = Page(
+    "/clusters", "Clusters", "Do liquidations come in bursts?", "clusters", "Markets", build, outline, register,
+    {"clusters/chances": chances_json, "clusters/fit": fit_json},
+)  # fmt: skip

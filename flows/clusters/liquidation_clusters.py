@@ -1,0 +1,110 @@
+"""Flow `liquidation-clusters`: fit a Hawkes process to stored liquidations, keep it and the chance of a cluster."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from tqdm import tqdm
+
+from data.snapshot.loading import newest
+from data.store.store import Store
+from flows.clusters.fitting import HOUR, LEAST, METHOD, Liquidations, calibration_row, fitted, probability_rows
+from flows.options import Options, Whole
+from flows.pipeline import FlowSpec, recorded
+
+if TYPE_CHECKING:
+    from data.store.reader import Reader
+
+SOURCE = "clusters"
+DAY = 86_400
+
+
+class Asked(Options):
+    """What the flow may be told."""
+
+    market: str | None = Field(None, description="market to fit (default: the newest snapshot's)")
+    days: Annotated[int, Whole(7, 3_650)] = Field(90, description="days of liquidations before the newest")
+    horizon_hours: Annotated[int, Whole(1, 24 * 30)] = Field(24, description="hours that are forecast")
+    within_hours: Annotated[int, Whole(1, 24 * 30)] = Field(1, description="hours within which a cluster's events come")
+    at_least: Annotated[int, Whole(2, 10_000)] = Field(8, description="liquidations that make a cluster")
+    past_days: Annotated[int, Whole(0, 365)] = Field(30, description="days before the newest to compute as well")
+    paths: Annotated[int, Whole(100, 10_000_000)] = Field(4_000, description="simulated paths of each forecast")
+    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
+    or_nothing: bool = Field(False, description="say so, and end well, where the liquidations are too few to fit")
+    skip_if_stored: bool = Field(False, description="do nothing where the newest liquidations are fitted already")
+
+
+def run(arguments: Asked) -> str:
+    """Fit, simulate and store; returns one line. Raises `TooFewEvents`, `data.errors.NoSnapshot`."""
+    with Store.open() as store:
+        at = newest(arguments.market)
+        found = read(store, at.market, at.block_time, arguments.days)
+        if arguments.skip_if_stored and _is_stored(store, at.market, found):
+            return f"{at.market}: the newest liquidations are fitted already: nothing to do"
+        if arguments.or_nothing and len(found.seconds) < LEAST:
+            return (
+                f"{at.market}: {len(found.seconds)} liquidations are stored, {LEAST} are needed to fit: nothing to do"
+            )
+        with recorded(store, FLOW.name, arguments.model_dump()) as run:
+            done = fitted(found)
+            starts = [found.last - day * DAY for day in range(arguments.past_days, -1, -1)]
+            starts = [start for start in starts if start >= found.first]
+            rows = []
+            for start in tqdm(starts, desc="forecasts", unit="day", disable=None):
+                rows += probability_rows(
+                    at.market, found, done, [start], horizon=arguments.horizon_hours * HOUR,
+                    within=arguments.within_hours * HOUR, at_least=arguments.at_least, paths=arguments.paths,
+                    seed=arguments.seed,
+                )  # fmt: skip
+            row = calibration_row(at.market, found, done, int(time.time()))
+            frames = {
+                "fact_cluster_calibration": pd.DataFrame([row]), "mart_cluster_probability": pd.DataFrame(rows),
+            }  # fmt: skip
+            run.write(SOURCE, f"{at.market}:{found.last}", frames)
+    now = rows[-1]
+    stable = "stationary" if done.fit.model.is_stationary else "EXPLOSIVE, no mean rate"
+    return (
+        f"{at.market}: {len(done.events):,} liquidations fitted ({', '.join(done.names)}), spectral radius "
+        f"{done.fit.model.spectral_radius:.2f}, {stable}; {done.gain_out_of_sample:+.2f} nats per event above Poisson "
+        f"on days not seen; P({arguments.at_least} within {arguments.within_hours} h, {arguments.horizon_hours} h) "
+        f"{now['probability']:.1%} [{now['low']:.1%}, {now['high']:.1%}], Poisson {now['poisson']:.1%}"
+    )
+
+
+def read(store: Reader, market: str, snapshot_time: int, days: int) -> Liquidations:
+    """Liquidations of the market in the `days` before the snapshot, by class of collateral, in order of time."""
+    last = snapshot_time
+    first = last - days * DAY
+    rows = store.rows(
+        "SELECT e.block_timestamp, coalesce(a.factor, '') FROM stg_lending_events AS e LEFT JOIN dim_asset AS a "
+        "ON a.market = e.market AND a.asset = e.asset WHERE e.market = ? AND e.event_type = 'liquidation' "
+        "AND e.part = 0 AND e.block_timestamp > ? AND e.block_timestamp <= ? "
+        "ORDER BY e.block_timestamp, e.block_number, e.log_index",
+        (market, first, last),
+    )
+    seconds = np.array([row[0] for row in rows], dtype=np.int64)
+    if len(seconds):
+        # The stored history may begin later than the days asked for: a silence before it says nothing.
+        [(begun,)] = store.rows(
+            "SELECT min(block_timestamp) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation'",
+            (market,),
+        )
+        first = max(first, int(begun) - 1)
+    kinds = tuple(factor if factor in ("ETH", "BTC") else "other" for _, factor in rows)
+    return Liquidations(seconds, kinds, first, last)
+
+
+def _is_stored(store: Reader, market: str, found: Liquidations) -> bool:
+    sql = (
+        "SELECT count(*) FROM fact_cluster_calibration WHERE market = ? AND first_ts = ? AND last_ts = ? "
+        "AND n_events = ? AND method = ?"
+    )
+    return bool(store.rows(sql, (market, found.first, found.last, len(found.seconds), json.dumps(METHOD)))[0][0])
+
+
+FLOW = FlowSpec(name="liquidation-clusters", options=Asked, run=run)

@@ -1,0 +1,94 @@
+"""`liquidation-clusters` on the sample: the stated process comes back, is stored once; too little is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from data.sample import liquidations
+from data.store.store import Store
+from flows import registry
+from flows.clusters import fitting
+from flows.clusters.fitting import LEAST, Liquidations, TooFewEvents
+from flows.clusters.liquidation_clusters import FLOW
+
+
+def run(*words: str) -> str:
+    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "3", *words]))
+
+
+def rows(sql: str) -> list[tuple]:
+    with Store.open() as store:
+        return store.rows(sql)
+
+
+def test_the_fit_of_the_sample_is_stored_with_its_judgement_and_changes_nothing_twice(sample):
+    said = run()
+    assert "stationary" in said
+    [(kinds, parameters, radius, seen, unseen, ks)] = rows(
+        "SELECT kinds, parameters, spectral_radius, gain_in_sample, gain_out_of_sample, ks_p "
+        "FROM fact_cluster_calibration"
+    )
+    assert json.loads(kinds) == ["ETH", "BTC", "other"]
+    branching = np.array(json.loads(parameters)["branching"])
+    true = (liquidations.MODEL.alpha / liquidations.MODEL.beta).sum(axis=2)
+    low, high = (json.loads(parameters)[f"branching_{end}"][0][0] for end in ("low", "high"))
+    assert low <= true[0, 0] <= high
+    assert branching[0, 0] == pytest.approx(true[0, 0], abs=0.15)
+    assert 0.5 < radius < 0.9
+    assert seen > 0.3
+    assert unseen > 0.3
+    assert ks > 0.01
+    told = rows("SELECT ts, probability, low, high, poisson, seen FROM mart_cluster_probability ORDER BY ts")
+    assert len(told) == 4
+    assert all(low <= p <= high for _, p, low, high, _, _ in told)
+    assert all(p > poisson for _, p, _, _, poisson, _ in told)
+    assert [came is None for *_, came in told] == [False, False, False, True]
+
+    before = rows("SELECT max(batch) FROM fact_batch WHERE source = 'clusters'")
+    assert "nothing to do" in run("--skip-if-stored")
+    run()
+    assert len(rows("SELECT 1 FROM fact_cluster_calibration")) == 1
+    assert rows("SELECT count(*) FROM mart_cluster_probability") == [(4,)]
+    assert rows("SELECT max(batch) FROM fact_batch WHERE source = 'clusters'")[0][0] >= before[0][0]
+
+
+def test_too_few_liquidations_are_refused_or_said(sample):
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("DELETE FROM stg_lending_events WHERE block_number > 20000")
+    with pytest.raises(TooFewEvents, match=f"at least {LEAST}.*lending-events"):
+        run()
+    assert "nothing to do" in run("--or-nothing")
+    assert rows("SELECT count(*) FROM fact_cluster_calibration") == [(0,)]
+
+
+def events(n: int, kinds: tuple[str, ...] = ("ETH",)) -> Liquidations:
+    seconds = np.sort(np.random.default_rng(3).integers(0, 90 * 86_400, n))
+    return Liquidations(seconds, tuple(kinds[i % len(kinds)] for i in range(n)), 0, 90 * 86_400)
+
+
+def test_rare_kinds_are_counted_among_the_others():
+    names, found = fitting.events_of(events(400, ("ETH",) * 7 + ("BTC",)))
+    assert names == ("ETH", "other")
+    assert np.bincount(found.kinds).tolist() == [350, 50]
+
+
+def test_liquidations_of_one_block_are_spread_over_its_seconds():
+    found = Liquidations(np.array([1200] * LEAST), ("ETH",) * LEAST, 0, 2400)
+    _, spread = fitting.events_of(found)
+    assert spread.times[0] * 3600 == pytest.approx(1188 + 6 / LEAST)
+    assert (np.diff(spread.times) > 0).all()
+
+
+def test_independent_liquidations_gain_nothing_from_the_fit():
+    done = fitting.fitted(events(600))
+    assert done.fit.model.branching[0, 0] < 0.15
+    assert done.gain_out_of_sample < 0.05
+
+
+@pytest.mark.parametrize(("times", "came"), [([10.1, 10.2, 10.3], 1), ([10.1, 10.9, 12.5], 0), ([9.9, 10.1, 10.2], 0)])
+def test_a_burst_is_seen_where_enough_come_within_the_time(times, came):
+    assert fitting._seen(np.array(times), 10.0, 20.0, 0.5, 3, 100.0) == came
+    assert fitting._seen(np.array([1.0]), 90.0, 114.0, 0.5, 3, 100.0) is None
