@@ -19,7 +19,7 @@ from risk_core.analytics.hawkes import Hawkes, simulate
 SLOT = 12
 """Seconds between two blocks."""
 DAYS = 60
-MODEL = Hawkes(mu=[0.07, 0.05], alpha=[[0.9, 0.2], [0.15, 0.6]], beta=[[1.5, 1.5], [1.5, 1.5]])
+MODEL = Hawkes(mu=np.array([0.07, 0.05]), alpha=np.array([[0.9, 0.2], [0.15, 0.6]]), beta=np.full((2, 2), 1.5))
 """Rates per hour: liquidations of ETH collateral, and of other collateral."""
 COLLATERAL = (("WETH", "wstETH", "weETH"), ("WBTC", "cbBTC", "LINK", "AAVE"))
 """Collateral of each kind, the first most often."""
