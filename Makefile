@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench notebooks lock server clean
+.PHONY: help run test coverage lint bench notebooks lock server clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 
 test: $(DEV_STAMP) ## install, run every test on all cores; ARGS="-m browser" or ARGS=tests/unit runs a part
 	@$(PY) -m pytest --timeout 600 --numprocesses auto --dist loadfile $(ARGS)
+
+coverage: $(DEV_STAMP) ## lines of the engine that no test runs, kernels as plain Python (hours); ARGS=tests/unit/laws runs a part
+	@NUMBA_DISABLE_JIT=1 COVERAGE_FILE=build/.coverage $(PY) -m pytest --timeout 3600 --numprocesses auto --dist loadfile \
+	  -W ignore::RuntimeWarning -m "not statistical and not slow" --cov risk_core --cov-report term-missing:skip-covered \
+	  --cov-report html:build/coverage $(or $(ARGS),tests/unit tests/property)
 
 lint: $(DEV_STAMP) ## style, formatting, the import rules, and the types of risk_core and data
 	@$(PY) -m ruff check .

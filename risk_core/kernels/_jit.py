@@ -15,7 +15,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 from numba.core.caching import IndexDataCacheFile
 from numba.core.registry import CPUDispatcher
 
@@ -35,6 +35,9 @@ _DIGEST = _sources()
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
+        # `make coverage`: plain Python, slow, the same figures
+        return function
     settings: dict[str, Any] = dict(nogil=True, _nrt=False, error_model="numpy", cache=True, no_cfunc_wrapper=True)
     dispatcher = njit(**settings, **options)(function)
     # numba keys its on-disk cache by the file that a kernel stands in, not by the files of the kernels it calls: after
@@ -56,7 +59,8 @@ class _Inner(CPUDispatcher):
 
 def _inner(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     dispatcher = _compiled(function, no_cpython_wrapper=True, **options)
-    dispatcher.__class__ = _Inner
+    if dispatcher is not function:
+        dispatcher.__class__ = _Inner
     return dispatcher
 
 

@@ -7,8 +7,9 @@ IEEE, unfused and in the order of the scalar code, so the bits are those of `set
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -115,3 +116,24 @@ def lowest_bit(_typing_context, bits):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), generate
+
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    # `make coverage`: the same three in plain Python, which numba's intrinsics do not run in.
+
+    def steps_below(x, s, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):  # type: ignore[misc]
+        flat = x.reshape(-1)
+        row = [flat[f + s : f + s + WIDTH] for f in (f0, f1, f2, g0, g1)]
+        below = w0 * row[0] + w1 * row[1] + w2 * row[2] < d0 * row[3] + d1 * row[4]
+        return sum(1 << i for i in range(WIDTH) if below[i])
+
+    def span_below(x, s, padded, offset, weight, n_collateral, n_legs):  # type: ignore[misc]
+        length = min(padded - s, SPAN)
+        margin, owed = np.zeros(length), np.zeros(length)
+        for k in range(n_legs):
+            side = margin if k < n_collateral else owed
+            side += weight[k] * x[offset[k] + s : offset[k] + s + length]
+        return sum(1 << i for i in range(length) if margin[i] < owed[i])
+
+    def lowest_bit(bits):  # type: ignore[misc]
+        return (int(bits) & -int(bits)).bit_length() - 1

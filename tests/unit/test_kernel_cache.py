@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from numba import config
+
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT")
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = """
 import risk_core as rc

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba import config
 
 from risk_core import warmup
 from risk_core.kernels.settle import settle
 
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled with NUMBA_DISABLE_JIT")
 REPOSITORY = Path(__file__).resolve().parents[2]
 USE = """
 from dataclasses import replace
