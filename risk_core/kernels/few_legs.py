@@ -63,11 +63,15 @@ def first_step(x, s, padded, f0, f1, f2, g0, g1, w0, w1, w2, d0, d1):
 
 
 @inner
-def follow_one(
-    first, end, first_record, weakest, bounds, n_paths, record, factor, reserve, terms, x, path_size, padded, n_steps,
-    policy, first_row, n_reserves, path, by_step, step_repaid, hits,
-):  # fmt: skip
+def follow_one(walk, g, n_paths, n_steps, policy, work, first_row, totals):
     """`follow_few` for one collateral and one debt, which half of all touched accounts have."""
+    first, end, first_record, weakest = walk.shape[g, 0], walk.shape[g, 1], walk.shape[g, 4], walk.weakest[g]
+    factor, reserve, terms = work.factor, work.reserve, work.terms
+    record, bounds, x = walk.record, work.bound, work.flat_x
+    padded, n_reserves = np.int64(work.x.shape[2]), np.int64(totals.by_step.shape[1])
+    path_size = np.int64(work.x.shape[1]) * padded
+    path, by_step, hits = totals.flat_path, totals.flat_by_step, totals.flat_hits
+    step_repaid = work.flat_step_repaid
     threshold, bonus, inverse, fee_rate = terms[0, THRESHOLD], terms[0, FACTOR], terms[0, INVERSE], terms[0, FEE_RATE]
     leftover = MIN_LEFTOVER_USD + (HELPER_MARGIN_USD if policy == PROTOCOL_HELPER else 0.0)
     for q in range(n_paths):
@@ -139,18 +143,22 @@ def follow_one(
 
 
 @inner
-def follow_few(
-    first, end, first_record, n_collateral, n_debt, weakest, bounds, n_paths, record, factor, reserve, terms, x,
-    path_size, padded, n_steps, policy, first_row, n_reserves, path, by_step, step_repaid, hits,
-):  # fmt: skip
-    """The touched accounts of one group on a block's paths: up to three collaterals and two debts, in registers.
+def follow_few(walk, g, n_paths, n_steps, policy, work, first_row, totals):
+    """The touched accounts of group g on a block's paths: up to three collaterals and two debts, in registers.
 
     The rule is that of `settle` for a pair of largest legs and every reserve open, leg by leg; absent legs have
-    value 0. Arrays are flat. first, end, first_record: the group's accounts and where their records begin. weakest:
-    its lowest health factor. bounds: (B,) lower bound of (health at any step) / (health at the snapshot) on each
-    path. x: the block's prices, `path_size` elements a path. The property tests hold this against `settle`, bit for
-    bit. The loop over paths is in here because a call with this many arrays costs as much as an account.
+    value 0. `work` holds the block's prices, each path's bound and the legs of the group; totals' row `first_row` is
+    the block's first path. The property tests hold this against `settle`, bit for bit. The loop over paths is in here
+    because a call with this many arrays costs as much as an account.
     """
+    first, end, first_record, weakest = walk.shape[g, 0], walk.shape[g, 1], walk.shape[g, 4], walk.weakest[g]
+    n_collateral, n_debt = walk.shape[g, 2], walk.shape[g, 3] - walk.shape[g, 2]
+    factor, reserve, terms = work.factor, work.reserve, work.terms
+    record, bounds, x = walk.record, work.bound, work.flat_x
+    padded, n_reserves = np.int64(work.x.shape[2]), np.int64(totals.by_step.shape[1])
+    path_size = np.int64(work.x.shape[1]) * padded
+    path, by_step, hits = totals.flat_path, totals.flat_by_step, totals.flat_hits
+    step_repaid = work.flat_step_repaid
     two, three, both = n_collateral > 1, n_collateral > 2, n_debt > 1
     k = np.uint64(n_collateral)
     l0 = terms[0, THRESHOLD]

@@ -52,17 +52,17 @@ def first_step_of(x, s, padded, offset, weight, n_collateral, n_legs):
 
 
 @inner
-def follow_many(
-    first, end, first_record, n_collateral, n_debt, weakest, bounds, n_paths, record, factor, reserve, terms, x,
-    path_size, padded, n_steps, policy, first_row, n_reserves, path, by_step, step_repaid, hits, value, now, weight,
-    offset,
-):  # fmt: skip
-    """The touched accounts of one group on a block's paths; arguments as in `follow_few`.
-
-    Work space, one element a leg: value (snapshot dollars), now (relative prices at the step in hand), weight (value
-    x threshold for collateral, value for debt) and offset (int64, where the leg's prices begin in x).
-    """
-    n_legs = n_collateral + n_debt
+def follow_many(walk, g, n_paths, n_steps, policy, work, first_row, totals):
+    """The touched accounts of group g on a block's paths; arguments as in `follow_few`."""
+    first, end, first_record, weakest = walk.shape[g, 0], walk.shape[g, 1], walk.shape[g, 4], walk.weakest[g]
+    n_collateral, n_legs = walk.shape[g, 2], walk.shape[g, 3]
+    factor, reserve, terms = work.factor, work.reserve, work.terms
+    record, bounds, x = walk.record, work.bound, work.flat_x
+    value, now, weight, offset = work.value, work.now, work.weight, work.offset
+    padded, n_reserves = np.int64(work.x.shape[2]), np.int64(totals.by_step.shape[1])
+    path_size = np.int64(work.x.shape[1]) * padded
+    path, by_step, hits = totals.flat_path, totals.flat_by_step, totals.flat_hits
+    step_repaid = work.flat_step_repaid
     leftover = MIN_LEFTOVER_USD + (HELPER_MARGIN_USD if policy == PROTOCOL_HELPER else 0.0)
     for q in range(n_paths):
         if weakest * bounds[q] >= SLACK:

@@ -64,11 +64,12 @@ def pair_lows(pair_collateral, pair_debt, x, n_factors, low):
 
 
 @merged
-def settle_block(
-    n_collateral, n_legs, record, at, now, value, leg, factor, reserve, terms, open_from, x, b, n_factors, n_steps,
-    policy, stripping, total, row, state, seized, exact, by_step,
-):  # fmt: skip
+def settle_block(book, g, at, now, value, x, b, n_steps, policy, stripping, total, row, seized, exact, by_step):
     """Eight steps of an account of any shape, under any policy, one by one. Returns the lanes stripped."""
+    leg, n_collateral = book.leg[g], book.n_collateral[g]
+    n_legs = book.leg[g + 1] - leg
+    factor, reserve, terms, open_from, record = book.factor, book.reserve, book.terms, book.open_from, book.value
+    n_factors = x.shape[0] // (seized.shape[0] * LANES)
     count = np.int64(0)
     for q in range(LANES):
         margin, owed, pays = 0.0, 0.0, 0.0
@@ -274,9 +275,8 @@ def sweep(book, x, n_steps, linear, policy, low, least, own, total, state, tail,
                         calls += 1
                 else:
                     stripped = settle_block(
-                        n_collateral, n_legs, record, at, now, value, leg, factor, reserve, terms, open_from, x, b,
-                        n_factors, n_steps, policy, stripping, total, row, state, seized, exact, by_step,
-                    )  # fmt: skip
+                        book, g, at, now, value, x, b, n_steps, policy, stripping, total, row, seized, exact, by_step
+                    )
                 if stripped == LANES and ends_stripped:
                     tailed = True
                     for k in range(n_legs):
