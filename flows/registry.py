@@ -63,6 +63,11 @@ NAMES = {
         "Whether liquidations come in clusters: a fitted process, and the chance of the next cluster",
         reads_network=False,
     ),
+    "backtest": Registered(
+        "flows.risk.backtest",
+        "Every price law's value-at-risk on past days against what came, with the tests of coverage",
+        reads_network=False,
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }  # fmt: skip
 """Every flow by name, in the order of a day."""

@@ -1,10 +1,12 @@
 """Volatility of hourly log returns that remembers at two speeds, and knows that weekends are quiet.
 
 With r_t the log return of hour t, s its weekday's variance factor, x_t = r_t / sqrt(s_t), and for each half-life
-v_t = lambda v_(t-1) + (1 - lambda) x_t^2 with lambda = 2^(-1 / half-life). The variance of an hour is the weighted sum
-of the two v, times the factor of that hour's weekday. The recursion of one speed is that of RiskMetrics (J.P. Morgan/
-Reuters, Technical Document, 4th ed. 1996, section 5.2); two speeds are a short form of the heterogeneous memory of F.
-Corsi, "A simple approximate long-memory model of realized volatility", J. Financial Econometrics 7 (2009).
+lambda = 2^(-1 / half-life), v_t is the mean of x_t^2, x_(t-1)^2, ... with weights 1, lambda, lambda^2, ... over the
+hours that there are. The variance of an hour is the weighted sum of the two v, times the factor of its weekday.
+
+One v is RiskMetrics' volatility (J.P. Morgan/Reuters, Technical Document, 4th ed. 1996, section 5.2); two speeds are a
+short form of the long memory of F. Corsi, "A simple approximate long-memory model of realized volatility", J. Financial
+Econometrics 7 (2009).
 
 What comes after an hour never has a part in its variance: row t of every answer is made of rows up to t.
 """
@@ -37,8 +39,6 @@ class Memory(NamedTuple):
 
 TWO_SPEED = Memory(half_lives=(24.0, 2160.0), weights=(0.6, 0.4), week=CRYPTO_WEEK)
 """60 % forgets half in a day, 40 % in 90 days; weekends are quieter."""
-START_HOURS = 240
-"""Each speed starts at the mean square of the first ten days."""
 
 
 def weekday_factor(ends: ArrayLike, week: ArrayLike = CRYPTO_WEEK) -> FloatArray:
@@ -65,8 +65,8 @@ def mean_weekday_factor(begin: int, seconds: float, week: ArrayLike = CRYPTO_WEE
 def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_SPEED) -> FloatArray:
     """Variance of an hour of weekday factor 1 as known after each return, (n, F).
 
-    log_returns: (n, F) hourly, oldest first, mean taken as zero. ends: (n,) UTC seconds at which each hour ends. The
-    first `START_HOURS` rows know only the mean square so far. Raises `InputError`.
+    log_returns: (n, F) hourly, oldest first, mean taken as zero. ends: (n,) UTC seconds at which each hour ends.
+    Raises `InputError`.
     """
     returns = _returns(log_returns)
     times = checked_array("ends", ends, np.int64, (len(returns),))
@@ -76,13 +76,12 @@ def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_
     from scipy.signal import lfilter
 
     squares = returns**2 / weekday_factor(times, memory.week)[:, None]
-    begin = min(START_HOURS, len(squares))
-    early = np.cumsum(squares[:begin], axis=0) / np.arange(1, begin + 1)[:, None]
     answer = np.zeros_like(squares)
+    # Weights that sum to one from the first hour on: a start at a guess would be half of a 90-day memory for 90 days.
+    seen = np.arange(1, len(squares) + 1)[:, None]
     for half_life, weight in zip(memory.half_lives, memory.weights, strict=True):
         decay = 2.0 ** (-1.0 / checked_number("memory.half_lives", half_life, SMALLEST, rule="a positive number"))
-        later, _ = lfilter([1.0 - decay], [1.0, -decay], squares[begin:], axis=0, zi=decay * early[-1:])
-        answer += weight * np.vstack([early, later])
+        answer += weight * lfilter([1.0 - decay], [1.0, -decay], squares, axis=0) / (1.0 - decay**seen)
     return answer
 
 

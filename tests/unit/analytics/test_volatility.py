@@ -42,28 +42,27 @@ def test_the_mean_over_a_window_is_the_mean_over_its_hours():
 
 
 def test_a_shock_after_calm_decays_by_half_in_a_half_life():
-    returns = np.full((v.START_HOURS + 25, 1), 0.01)
-    returns[v.START_HOURS] = 0.11
+    calm = 24 * 40  # 40 half-lives: what came before the calm is forgotten
+    returns = np.full((calm + 25, 1), 0.01)
+    returns[calm] = 0.11
     path = v.variance_path(returns, hours(len(returns)), ONE_SPEED)[:, 0]
     excess = path - 1e-4
-    assert np.abs(excess[: v.START_HOURS]).max() < 1e-12
-    decay = 2 ** (-1 / 24)
-    assert excess[v.START_HOURS] == pytest.approx((1 - decay) * (0.0121 - 1e-4))
-    assert excess[v.START_HOURS + 24] == pytest.approx(excess[v.START_HOURS] / 2)
+    assert np.abs(excess[:calm]).max() < 1e-12
+    assert excess[calm] == pytest.approx((1 - 2 ** (-1 / 24)) * (0.0121 - 1e-4))
+    assert excess[calm + 24] == pytest.approx(excess[calm] / 2)
 
 
 def test_two_speeds_add_by_their_weights_over_the_weekday_factor():
-    """The recursion of the module's head, step by step."""
+    """The definition of the module's head, term by term."""
     returns = np.random.default_rng(3).normal(0, 0.01, (300, 2))
     ends = hours(300)
     s = np.array([0.65 if (end - 1 - MONDAY) // v.DAY % 7 == 5 else 0.79 if (end - 1 - MONDAY) // v.DAY % 7 == 6
                   else 1.11 for end in ends])  # fmt: skip
     x = returns / np.sqrt(s)[:, None]
-    fast = slow = (x[:240] ** 2).mean(axis=0)
-    for row in x[240:]:
-        fast = 2 ** (-1 / 24) * fast + (1 - 2 ** (-1 / 24)) * row**2
-        slow = 2 ** (-1 / 2160) * slow + (1 - 2 ** (-1 / 2160)) * row**2
-    assert v.variance_path(returns, ends)[-1] == pytest.approx(0.6 * fast + 0.4 * slow)
+    for last in (0, 1, 299):
+        age = last - np.arange(last + 1)
+        fast, slow = (np.average(x[: last + 1] ** 2, axis=0, weights=0.5 ** (age / half)) for half in (24, 2160))
+        assert v.variance_path(returns, ends)[last] == pytest.approx(0.6 * fast + 0.4 * slow)
 
 
 @given(st.integers(2, 400), st.integers(0, 399), st.sampled_from([v.TWO_SPEED, ONE_SPEED]))

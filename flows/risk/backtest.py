@@ -1,0 +1,206 @@
+"""Flow `backtest`: what each price law would have forecast on every past day, against what came.
+
+For ETH, BTC and both in equal parts: the 1-day value-at-risk at 95 and 99 % of each law, from the prices before the day
+alone, its coverage (Kupiec), whether exceptions come together (Christoffersen), Basel's traffic light and the pinball
+loss. Every law is shown, and the last line says which of them hold everywhere and whether the default does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from flows.options import Flag, Options, Whole
+from flows.pipeline import FlowSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+OUT = Path("build/backtest.json")
+LEAST_DAYS = 100
+"""With fewer days than this, the tests tell no law from another."""
+WARM_UP, LEAST_WARM_UP = 180, 10
+SIGNIFICANCE = 0.05
+STORED = {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
+"""What the warehouse calls a symbol that nobody named otherwise."""
+
+
+class Asked(Options):
+    """Options of `backtest`."""
+
+    prices: Annotated[Path | None, Flag(metavar="FILE")] = Field(
+        None,
+        description="Parquet or CSV with symbol, ts (seconds UTC) and close (USD), hourly (default: those stored)",
+    )
+    symbols: Annotated[list[str], Flag(metavar="SYMBOL")] = Field(
+        ["ETH", "BTC"], description="series to forecast, each alone and all in equal parts"
+    )
+    warm_up: Annotated[int, Whole(10, 3650)] | None = Field(
+        None,
+        description="days of prices before the first forecast (default: 180, which the slow part of a volatility "
+        "needs, or fewer where that leaves under 100 days)",
+    )
+    longest_gap: Annotated[int, Whole(0, 48)] = Field(6, description="hours without a price that are bridged")
+    out: Annotated[Path, Flag(metavar="FILE")] = Field(OUT, description="where the figures go, as JSON")
+
+
+class Prices(NamedTuple):
+    """Hourly USD on every hour, one column a symbol; hours bridged in each; whose they are; whether generated."""
+
+    frame: pd.DataFrame
+    bridged: dict[str, int]
+    source: str
+    synthetic: bool
+
+
+def run(arguments: Asked) -> str:
+    """Forecast, compare, write `out`; returns the table. Raises `flows.risk.price_file.BadPrices`, `NoPrices`."""
+    from risk_core.laws.calibrated import DEFAULT
+
+    symbols = list(dict.fromkeys(arguments.symbols))
+    prices = _from_file(arguments, symbols) if arguments.prices else _from_warehouse(arguments, symbols)
+    found = backtest(prices, arguments.warm_up)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return f"{table(found)}\n{ending(found, DEFAULT)}\nwritten to {arguments.out}"
+
+
+def _from_file(arguments: Asked, symbols: Sequence[str]) -> Prices:
+    from flows.risk import price_file
+
+    assert arguments.prices is not None
+    frame, bridged = price_file.read(arguments.prices, symbols, arguments.longest_gap)
+    return Prices(frame, bridged, str(arguments.prices), False)
+
+
+def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
+    from data import snapshot
+    from data.prices.series import load_prices
+    from flows.risk import price_file
+
+    synthetic = snapshot.newest().synthetic
+    parts = {}
+    for symbol in symbols:
+        name = STORED.get(symbol.upper(), symbol)
+        frame = load_prices([name], synthetic=synthetic)
+        grid = frame.index.to_numpy() % price_file.HOUR == frame.index[-1] % price_file.HOUR
+        parts[symbol] = frame.loc[grid, name]
+    frame, bridged = price_file.on_the_hour(parts, "dim_prices", arguments.longest_gap)
+    return Prices(frame, bridged, "the warehouse", synthetic)
+
+
+def backtest(prices: Prices, warm_up: int | None = None) -> dict[str, Any]:
+    """Every law on every series, JSON-ready. Raises `BadPrices` where too few days are left after the warm-up."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from flows.risk.price_file import BadPrices
+    from risk_core import backtest as past
+    from risk_core.laws.calibrated import CALIBRATED
+
+    frame = prices.frame
+    ends = frame.index.to_numpy(dtype=np.int64)[1:]
+    returns = np.diff(np.log(frame.to_numpy(dtype=float)), axis=0)
+    for symbol, column in zip(frame.columns, returns.T, strict=True):
+        if not column.any():
+            raise BadPrices(f"{prices.source}: {symbol} never moves; there is nothing to forecast")
+    if warm_up is None:
+        warm_up = min(WARM_UP, max(LEAST_WARM_UP, (len(frame) - 1) // 24 - LEAST_DAYS - 1))
+    days = past.starts(ends, warm_up * 24)
+    if len(days) < LEAST_DAYS:
+        raise BadPrices(
+            f"{prices.source}: {len(frame) / 24:,.0f} days of prices leave {len(days)} to forecast after a warm-up of "
+            f"{warm_up}; at least {LEAST_DAYS} are needed. Give more prices, or a shorter --warm-up"
+        )
+    n = len(frame.columns)
+    portfolios = {symbol: np.eye(n)[i] for i, symbol in enumerate(frame.columns)}
+    if n > 1:
+        portfolios["mix"] = np.full(n, 1 / n)
+    weights = np.array(list(portfolios.values()))
+    lost = past.losses(returns, weights, days)
+    laws = {}
+    with tqdm(total=len(CALIBRATED) * len(days), desc="forecasting", unit="day", mininterval=0.5) as bar:
+        for name, law in CALIBRATED.items():
+            bar.set_postfix_str(name)
+            said = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
+            scores = {
+                portfolio: [_held(lost[:, p], said[:, p, i], level) for i, level in enumerate(past.LEVELS)]
+                for p, portfolio in enumerate(portfolios)
+            }
+            holds = all(score["holds"] for by_level in scores.values() for score in by_level)
+            laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
+            laws[name]["forecasts"] = {p: said[:, i].tolist() for i, p in enumerate(portfolios)}
+    return {
+        "source": prices.source, "is_synthetic": prices.synthetic, "bridged_hours": prices.bridged,
+        "first_price": int(frame.index[0]), "last_price": int(frame.index[-1]), "warm_up_days": warm_up,
+        "levels": list(past.LEVELS), "significance": SIGNIFICANCE,
+        "portfolios": {name: dict(zip(frame.columns, w.tolist(), strict=True)) for name, w in portfolios.items()},
+        "day_begins": ends[days].tolist(),
+        "losses": {name: lost[:, i].tolist() for i, name in enumerate(portfolios)},
+        "laws": laws,
+    }  # fmt: skip
+
+
+def _held(lost: np.ndarray, said: np.ndarray, level: float) -> dict[str, Any]:
+    """How one forecast held: counts, p-values, zone, scores."""
+    from risk_core.analytics import backtests
+
+    cover = backtests.coverage(backtests.exceptions(lost, said), level)
+    values = (cover.kupiec.p_value, cover.independence.p_value, cover.conditional.p_value)
+    return {
+        "level": level, "days": cover.n, "exceptions": cover.exceptions, "expected": cover.expected,
+        "kupiec_p": values[0], "independence_p": values[1], "conditional_p": values[2], "zone": cover.zone,
+        "pinball": float(backtests.pinball_loss(lost, said, level).mean()), "mean_var": float(said.mean()),
+        "holds": min(values) >= SIGNIFICANCE,
+    }  # fmt: skip
+
+
+def table(found: dict[str, Any]) -> str:
+    """Every law, series and level in one line each."""
+    from flows.risk.price_file import utc
+
+    begins = found["day_begins"]
+    bridged = ", ".join(f"{hours} of {symbol}" for symbol, hours in found["bridged_hours"].items())
+    head = [
+        "SAMPLE: generated prices; what they say of a law is how it fits the generator"
+        if found["is_synthetic"]
+        else "",
+        f"{len(begins):,} days from {utc(begins[0])} to {utc(begins[-1] + 86_400)} UTC of {found['source']}; "
+        f"hours bridged: {bridged}",
+        f"warm-up of {found['warm_up_days']} days"
+        + (f"; {WARM_UP} are better for volatility of two speeds" if found["warm_up_days"] < WARM_UP else ""),
+        "value-at-risk of the 24 h after each midnight UTC, from earlier prices alone; p: Kupiec, Christoffersen's "
+        "independence and conditional coverage; pinball in 0.01 % of the position, smaller is better",
+        "",
+        f"{'law':<17}{'series':<7}{'level':>6}{'exceptions':>11}{'expected':>9}{'kupiec':>8}{'indep.':>8}{'cond.':>8}"
+        f"  {'light':<7}{'pinball':>8}{'mean VaR':>9}  holds",
+    ]
+    rows = []
+    for name, law in found["laws"].items():
+        for series, scores in law["series"].items():
+            rows += [
+                f"{name:<17}{series:<7}{s['level']:>6.0%}{s['exceptions']:>11}{s['expected']:>9.1f}{s['kupiec_p']:>8.3f}"
+                f"{s['independence_p']:>8.3f}{s['conditional_p']:>8.3f}  {s['zone']:<7}{s['pinball'] * 1e4:>8.2f}"
+                f"{s['mean_var']:>9.2%}  {'yes' if s['holds'] else 'no'}"
+                for s in scores
+            ]
+    return "\n".join([*head[1 - bool(head[0]) :], *rows, ""])
+
+
+def ending(found: dict[str, Any], default: str) -> str:
+    """Which laws hold at both levels on all series, and whether the default is one of them."""
+    holding = [name for name, law in found["laws"].items() if law["holds"]]
+    every = f"every test at both levels on {', '.join(found['portfolios'])} (p of at least {SIGNIFICANCE:g})"
+    if not holding:
+        return f"No law holds {every}; neither does the default, {default}."
+    verb = "holds" if len(holding) == 1 else "hold"
+    said = "does not" if default not in holding else "is it" if len(holding) == 1 else "is one of them"
+    return f"{' and '.join(holding)} {verb} {every}; the default, {default}, {said}."
+
+
+FLOW = FlowSpec(name="backtest", options=Asked, run=run)

@@ -1,0 +1,148 @@
+"""Hourly closing prices out of a Parquet or CSV file, or the reason why they cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows.errors import ConfigurationError, FlowError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("symbol", "ts", "close")
+HOUR = 3600
+LONGEST_GAP = 6
+"""Hours without a price that are bridged with the price before them; exchanges have halted for 5."""
+LATEST = 10_000_000_000
+"""Seconds of the year 2286: a greater time is in milliseconds."""
+QUOTES = ("USDT", "USDC", "USD")
+
+
+class BadPrices(FlowError):
+    """A price file, or stored series, cannot be backtested: the message says which row or series, and why."""
+
+
+def read(path: Path, symbols: Sequence[str], longest_gap: int = LONGEST_GAP) -> tuple[pd.DataFrame, dict[str, int]]:
+    """(prices, bridged hours of each symbol) of `symbols` in the file.
+
+    prices: one column a symbol, an index of every hour that all of them span, UTC seconds, USD. A symbol is found by
+    its own name, or as a pair against a dollar (ETHUSDT, ETH/USD) where the file has one such. Raises `BadPrices`,
+    `ConfigurationError`.
+    """
+    table = _table(path)
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise BadPrices(
+            f"{path}: has no column {', '.join(missing)}; expected symbol, ts (whole seconds UTC) and close (USD), "
+            f"found {', '.join(map(repr, table.columns))}"
+        )
+    table = table[list(COLUMNS)]
+    if not len(table):
+        raise BadPrices(f"{path}: holds no row")
+    names = {symbol: _name_of(symbol, table["symbol"], path) for symbol in symbols}
+    parts = {}
+    for symbol, name in names.items():
+        rows = table.loc[table["symbol"] == name, ["ts", "close"]]
+        parts[symbol] = _series(rows, f"{path}: {name}")
+    return on_the_hour(parts, str(path), longest_gap)
+
+
+def on_the_hour(
+    parts: dict[str, pd.Series], where: str, longest_gap: int = LONGEST_GAP
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Series of rising times (index, UTC seconds) on the hours that all of them span. Raises `BadPrices`."""
+    import pandas as pd
+
+    first, last = max(part.index[0] for part in parts.values()), min(part.index[-1] for part in parts.values())
+    if first >= last:
+        raise BadPrices(f"{where}: {', '.join(parts)} have no time in common")
+    grid = range(int(first), int(last) + 1, HOUR)
+    bridged = {}
+    for symbol, part in parts.items():
+        inside = part.loc[first:last]
+        steps = pd.Series(inside.index).diff()
+        longest = int(steps.max()) // HOUR - 1
+        if longest > longest_gap:
+            at = int(inside.index[int(steps.argmax()) - 1])
+            raise BadPrices(
+                f"{where}: {symbol} has no price for {longest:,} hours after {at} ({utc(at)}); up to {longest_gap} are "
+                "bridged. Give a file without the hole, a part of it, or another --longest-gap"
+            )
+        bridged[symbol] = len(grid) - len(inside)
+    frame = pd.DataFrame({symbol: part.reindex(grid) for symbol, part in parts.items()}).ffill()
+    return frame, bridged
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise ConfigurationError(f"--prices: there is no file {path}")
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv"):
+        raise ConfigurationError(f"--prices: expected a .parquet or .csv file, found {path.name}")
+    try:
+        return pd.read_parquet(path) if kind == ".parquet" else pd.read_csv(path)
+    except ImportError:
+        raise ConfigurationError(
+            f"--prices: {path.name} needs pyarrow: `pip install -r requirements-export.txt`, or give a .csv file"
+        ) from None
+    except Exception as exc:  # each library has errors of its own for a file that is none
+        raise BadPrices(f"{path}: cannot be read as {kind[1:]}: {exc}") from None
+
+
+def _name_of(symbol: str, found: pd.Series, path: Path) -> str:
+    """What the file calls a symbol."""
+    names = sorted({str(name) for name in found.unique()})
+    forms = {symbol.upper()} | {f"{symbol.upper()}{between}{quote}" for quote in QUOTES for between in ("", "/", "-")}
+    fitting = [name for name in names if name.upper() == symbol.upper()] or [
+        name for name in names if name.upper() in forms
+    ]
+    if len(fitting) != 1:
+        said = f"several: {', '.join(map(repr, fitting))}" if fitting else f"{', '.join(map(repr, names[:12]))}"
+        raise BadPrices(f"{path}: expected one symbol {symbol}, found {said}; name others with --symbols")
+    return fitting[0]
+
+
+def _series(rows: pd.DataFrame, where: str) -> pd.Series:
+    """Prices by time, rising, each hour once."""
+    import numpy as np
+    import pandas as pd
+
+    ts, close = rows["ts"], pd.to_numeric(rows["close"], errors="coerce")
+    if not pd.api.types.is_integer_dtype(ts):
+        whole = pd.to_numeric(ts, errors="coerce") if not pd.api.types.is_datetime64_any_dtype(ts) else None
+        if whole is None or not (np.isfinite(whole) & (whole % 1 == 0)).all():
+            raise BadPrices(f"{where}: ts is of type {ts.dtype}; expected whole seconds since 1970, UTC")
+        ts = whole.astype("int64")
+    bad = ~(ts.between(0, LATEST))
+    if bad.any():
+        raise BadPrices(f"{where}: ts {ts[bad].iloc[0]} is no time in seconds (milliseconds?)")
+    wrong = ~(np.isfinite(close) & (close > 0))
+    if wrong.any():
+        at = int(ts[wrong].iloc[0])
+        raise BadPrices(
+            f"{where}: close is {rows['close'][wrong].iloc[0]!r} at {at} ({utc(at)}); expected a positive price in USD"
+        )
+    prices = pd.Series(close.to_numpy(dtype=float), index=ts.to_numpy()).sort_index()
+    twice = prices.index.duplicated()
+    if twice.any():
+        at = int(prices.index[twice][0])
+        raise BadPrices(f"{where}: {int(twice.sum()):,} times come twice, first {at} ({utc(at)}); expected each once")
+    off = np.flatnonzero((prices.index.to_numpy() - prices.index[0]) % HOUR)
+    if len(off):
+        at = int(prices.index[off[0]])
+        raise BadPrices(
+            f"{where}: {len(off):,} rows are not whole hours after the first ({int(prices.index[0])}), such as {at} "
+            f"({utc(at)}); expected hourly closes"
+        )
+    # Some files say 00:59:59 where they mean 01:00.
+    return prices.set_axis((prices.index + HOUR // 2) // HOUR * HOUR)
+
+
+def utc(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,156 @@
+"""Forecasts that laws would have made on each past day, from the prices before it alone, against what came.
+
+A day is the 24 hours from one midnight UTC to the next. The loss of a portfolio is what it loses of its value if held
+through the day at fixed weights at its start: - sum of w_i (exp(R_i) - 1), R_i the log return of asset i over the day.
+Every law is given the volatility that its memory knows at the day's start, and the Ledoit-Wolf correlation of the last
+`CORRELATION_HOURS` returns, each over the deviation known before it: the same numbers that a risk run is calibrated on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import cache
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from risk_core.analytics.dependence import shrunk_correlation
+from risk_core.analytics.volatility import DAY, annual_volatility, mean_weekday_factor, standardised, variance_path
+from risk_core.errors import InputError
+from risk_core.laws.calibrated import Calibrated
+from risk_core.laws.gbm import GBM
+from risk_core.laws.jumps import Jumps
+from risk_core.laws.law import Law
+from risk_core.laws.student_t import StudentT
+from risk_core.price_models import Scenario
+from risk_core.types import FloatArray, IntArray, checked_array, checked_int
+
+HOURS = 24
+LEVELS = (0.95, 0.99)
+CORRELATION_HOURS = 90 * HOURS
+DRAWS_LOG2 = 15
+"""Each day is 2^15 points of one scrambled Sobol sequence, the same for every day and law: common random numbers."""
+SEED = 7
+
+
+def starts(ends: ArrayLike, warm_up_hours: int) -> IntArray:
+    """Rows (D,) of the hours that end at a midnight UTC with `warm_up_hours` rows up to it, and 24 after it."""
+    times = checked_array("ends", ends, np.int64, (None,))
+    warm_up = checked_int("warm_up_hours", warm_up_hours, 2)
+    if len(times) > 1 and (np.diff(times) != 3600).any():
+        row = int(np.argmax(np.diff(times) != 3600))
+        raise InputError(f"ends: expected one row an hour, found {times[row]} followed by {times[row + 1]}")
+    rows = np.flatnonzero(times % DAY == 0)
+    return rows[(rows + 1 >= warm_up) & (rows + HOURS < len(times))]
+
+
+def losses(log_returns: ArrayLike, weights: ArrayLike, days: ArrayLike) -> FloatArray:
+    """What each portfolio lost in each day, (D, P), a fraction of its value. log_returns: (n, F); weights: (P, F)."""
+    returns, shares, rows = _checked(log_returns, weights, days)
+    total = np.concatenate([np.zeros((1, returns.shape[1])), np.cumsum(returns, axis=0)])
+    return -np.expm1(total[rows + 1 + HOURS] - total[rows + 1]) @ shares.T
+
+
+def value_at_risk(
+    log_returns: ArrayLike,
+    ends: ArrayLike,
+    weights: ArrayLike,
+    days: ArrayLike,
+    law: Calibrated,
+    levels: Sequence[float] = LEVELS,
+    progress: Callable[[], object] = lambda: None,
+) -> FloatArray:
+    """Value-at-risk of each portfolio for the 24 hours after each row of `days`, (D, P, L), a fraction of its value.
+
+    log_returns: (n, F) hourly; ends: (n,) UTC seconds; weights: (P, F). Entry d rests on rows up to days[d] alone.
+    The quantile of rank ceil((N + 1) level) of N draws. `progress` is called after each day. Raises `InputError`.
+    """
+    returns, shares, rows = _checked(log_returns, weights, days)
+    times = checked_array("ends", ends, np.int64, (len(returns),))
+    n = 1 << DRAWS_LOG2
+    ranks = [min(ceil((n + 1) * level) - 1, n - 1) for level in levels]
+    variance = variance_path(returns, times, law.memory)
+    standard = standardised(returns, times, law.memory)
+    answer = np.empty((len(rows), len(shares), len(ranks)))
+    for d, row in enumerate(rows.tolist()):
+        factor = mean_weekday_factor(int(times[row]), DAY, law.memory.week)
+        normal, shape = law.shape(annual_volatility(variance[row], factor))
+        # Row k of `standard` is return k + 1, so this ends with return `row`.
+        correlation = shrunk_correlation(standard[max(row - CORRELATION_HOURS, 0) : row])
+        value = np.expm1(day_moves(normal, correlation, shape)) @ shares.T
+        worst = np.partition(-value, ranks, axis=0)
+        answer[d] = worst[ranks].T
+        progress()
+    return answer
+
+
+def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
+    """(2^DRAWS_LOG2, F) log moves over 24 hours as the engine's one-step scenario of `law` has them.
+
+    Normal, Student-t and jump moves over a horizon have the same law however many steps they are made of, so one step
+    is enough. Raises `InputError` for a law that is not one of those.
+    """
+    names = tuple(str(i) for i in range(len(volatility)))
+    day = Scenario(
+        name="a day", horizon=timedelta(hours=HOURS), n_steps=1, factors=names, volatility=volatility,
+        correlation=correlation, factor=np.arange(len(names)), law=law,
+    )  # fmt: skip
+    drift, lower, _ = day.of_one_step()
+    moves = _normals(len(names)) @ lower.T
+    if isinstance(law, StudentT):
+        moves *= _mixture(len(names), law.nu)[:, None]
+    elif isinstance(law, Jumps):
+        jump = _jump(len(names), law.expected(1 / 365), law.mean, law.deviation)
+        moves += jump[:, None] * law.loadings(len(names))
+    elif not isinstance(law, GBM):
+        raise InputError(f"law: no one-day moves are known of {type(law).__name__}")
+    return moves + drift
+
+
+@cache
+def _points(n_factors: int) -> FloatArray:
+    # Here, not at the top: half a second of processor time.
+    from scipy.stats.qmc import Sobol
+
+    found = Sobol(n_factors + 2, scramble=True, seed=SEED).random_base2(DRAWS_LOG2)
+    return np.clip(found, 1e-12, 1 - 1e-12)
+
+
+@cache
+def _normals(n_factors: int) -> FloatArray:
+    from scipy.special import ndtri
+
+    return ndtri(_points(n_factors)[:, :n_factors])
+
+
+@cache
+def _mixture(n_factors: int, nu: float) -> FloatArray:
+    """sqrt((nu - 2) / chi-square) of each draw: one for all assets, so extremes come together."""
+    from scipy.special import gammaincinv
+
+    return np.sqrt((nu - 2) / (2 * gammaincinv(nu / 2, _points(n_factors)[:, n_factors])))
+
+
+@cache
+def _jump(n_factors: int, expected: float, mean: float, deviation: float) -> FloatArray:
+    """Sum of a Poisson number of normal jumps."""
+    from scipy.special import ndtri
+    from scipy.stats import poisson
+
+    count = poisson.ppf(_points(n_factors)[:, n_factors], expected)
+    return count * mean + np.sqrt(count) * deviation * ndtri(_points(n_factors)[:, n_factors + 1])
+
+
+def _checked(log_returns: ArrayLike, weights: ArrayLike, days: ArrayLike) -> tuple[FloatArray, FloatArray, IntArray]:
+    returns = checked_array("log_returns", log_returns, np.float64, (None, None))
+    shares = checked_array("weights", weights, np.float64, (None, returns.shape[1]))
+    rows = checked_array("days", days, np.int64, (None,))
+    if not np.isfinite(returns).all():
+        raise InputError("log_returns: must be finite")
+    if len(rows) and not (rows.min() >= 2 and rows.max() + HOURS < len(returns)):
+        raise InputError(
+            f"days: expected rows from 2 to {len(returns) - HOURS - 1}, found {rows.min()} to {rows.max()}"
+        )
+    return returns, shares, rows

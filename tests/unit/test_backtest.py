@@ -1,0 +1,93 @@
+"""A day's forecast is the law's own quantile, and knows nothing of the day."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from risk_core import InputError, backtest
+from risk_core.laws import calibrated as laws
+
+MIDNIGHT = 1_609_718_400  # Monday 2021-01-04 00:00 UTC
+WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
+
+
+def hours(n: int) -> np.ndarray:
+    return MIDNIGHT + 3600 * np.arange(1, n + 1, dtype=np.int64)
+
+
+def moves(n: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.006, (n, 2))
+
+
+def test_days_begin_at_midnight_after_the_warm_up_and_end_within_the_prices():
+    assert backtest.starts(hours(24 * 5), 48).tolist() == [47, 71, 95]
+    assert backtest.starts(hours(24 * 5 - 1), 48).tolist() == [47, 71]
+    assert backtest.starts(hours(24), 2).tolist() == []
+    with pytest.raises(InputError, match="one row an hour"):
+        backtest.starts([3600, 7200, 14_400], 2)
+
+
+def test_a_loss_is_that_of_the_weights_held_through_the_day():
+    returns = np.zeros((72, 2))
+    returns[24, 0], returns[47, 0], returns[30, 1] = np.log(0.9), np.log(0.5), np.log(1.2)
+    returns[23, 0] = returns[48, 0] = 1.0
+    assert backtest.losses(returns, WEIGHTS, [23]) == pytest.approx(np.array([[0.55, -0.2, 0.175]]))
+
+
+@pytest.mark.parametrize("name", laws.CALIBRATED)
+def test_what_comes_after_a_day_began_changes_no_forecast_of_it(name):
+    n = 24 * 40
+    returns, ends = moves(n), hours(n)
+    days = backtest.starts(ends, 24 * 20)
+    at = 7
+    other = returns.copy()
+    other[days[at] + 1 :] *= 5
+    law = laws.CALIBRATED[name]
+    before, after = (backtest.value_at_risk(r, ends, WEIGHTS, days, law) for r in (returns, other))
+    assert (before[: at + 1] == after[: at + 1]).all()
+    assert (after[at + 1 :, :2] > before[at + 1 :, :2]).all()
+
+
+def test_one_asset_has_the_closed_form_of_its_law():
+    """exp(drift + sigma q) - 1 at the quantile q of a unit-variance law, sigma that of the weekday ahead."""
+    n = 24 * 30
+    ends = hours(n)
+    returns = 0.01 * np.where(np.arange(n) % 2, 1.0, -1.0)[:, None]
+    days = backtest.starts(ends, 24 * 28)[:1]
+    for name, unit in (("normal", norm.ppf), ("t4", lambda p: t.ppf(p, 4) / np.sqrt(2))):
+        found = backtest.value_at_risk(returns, ends, [[1.0]], days, laws.CALIBRATED[name])[0, 0]
+        sigma = 0.01 * np.sqrt(24)
+        expected = [-np.expm1(-(sigma**2) / 2 + sigma * unit(1 - level)) for level in (0.95, 0.99)]
+        assert found == pytest.approx(expected, rel=0.003)
+
+
+def test_weekends_are_forecast_quieter():
+    n = 24 * 30
+    ends, returns = hours(n), np.full((n, 1), 0.01)
+    days = backtest.starts(ends, 24 * 21)
+    law = laws.CALIBRATED["two-speed-normal"]
+    level = backtest.value_at_risk(returns, ends, [[1.0]], days, law)[:, 0, 1]
+    weekday = [int((at - MIDNIGHT) // 86_400) % 7 for at in ends[days]]
+    friday, saturday = weekday.index(4), weekday.index(5)
+    assert level[saturday] / level[friday] == pytest.approx(np.sqrt(0.65 / 1.11), rel=0.02)
+
+
+def test_jumps_leave_the_total_variance_as_it_was():
+    volatility = np.array([0.8, 0.4])
+    normal, law = laws.CALIBRATED["two-speed-jumps"].shape(volatility)
+    drawn = backtest.day_moves(normal, np.eye(2), law)
+    assert drawn.std(axis=0) == pytest.approx(volatility / np.sqrt(365), rel=0.01)
+    assert normal == pytest.approx(volatility * np.sqrt(0.7))
+
+
+def test_every_law_says_all_its_numbers():
+    assert laws.calibrated("two-speed-t5").record() == {
+        "name": "two-speed-t5", "law": "StudentT", "nu": 5.0, "half_lives_hours": [24.0, 2160.0],
+        "weights": [0.6, 0.4], "week": [1.11, 1.11, 1.11, 1.11, 1.11, 0.65, 0.79],
+    }  # fmt: skip
+    assert laws.calibrated("normal").record()["half_lives_hours"] == pytest.approx([268.85], abs=0.01)
+    assert laws.calibrated("two-speed-jumps").record()["intensity"] == 36.5
+    with pytest.raises(InputError, match=r"expected one of normal, t4, .* found .gauss."):
+        laws.calibrated("gauss")
