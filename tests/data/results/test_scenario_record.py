@@ -18,6 +18,7 @@ from tests.markets import scenario
         dict(law=rc.StudentT(4.5)),
         dict(law=rc.Jumps(12.0, -0.1, 0.05)),
         dict(law=rc.Jumps(12.0, -0.1, 0.05, beta=(1.0, 0.5)), sampling="quasi"),
+        dict(law=rc.OrnsteinUhlenbeck([253.0, 0.0], mean=[0.01, 0.0])),
         dict(sampling="antithetic"),
     ],
 )
