@@ -43,7 +43,7 @@ coverage: $(DEV_STAMP) ## lines of the engine that no test runs, kernels as plai
 	  -W ignore::RuntimeWarning -m "not statistical and not slow" --cov risk_core --cov-report term-missing:skip-covered \
 	  --cov-report html:build/coverage $(or $(ARGS),tests/unit tests/property)
 
-lint: $(DEV_STAMP) ## style, formatting, the import rules, and the types of risk_core and data
+lint: $(DEV_STAMP) ## style, formatting, the import rules and the types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(VENV)/bin/lint-imports --no-logo

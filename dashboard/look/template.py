@@ -53,7 +53,7 @@ def template_of(tokens: Mapping[str, str], families: str) -> dict[str, Any]:
         "uirevision": "keep",
         "transition": {"duration": 0},
     }  # fmt: skip
-    data = {
+    data: dict[str, dict[str, Any]] = {
         "heatmap": {"colorscale": scale, "colorbar": bar, "xgap": 2, "ygap": 2},
         "scatter": {"line": {"width": 2}},
         "scattergl": {"line": {"width": 2}},

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from gql import Client, GraphQLRequest
 from gql.transport import Transport
@@ -120,7 +120,7 @@ class GraphQL:
     def __str__(self) -> str:
         return str(self._http)
 
-    def __enter__(self) -> GraphQL:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -252,7 +252,7 @@ def curve_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
             raise rc.InputError(f"{name}: expected a number such as {default}, found {query[name][:40]!r}") from None
     if not -1 < ends[0] < 0 < ends[1] < np.inf:
         raise rc.InputError(f"low and high: expected -1 < low < 0 < high, found {ends[0]} and {ends[1]}")
-    return as_json(loss_curve(*ends, source.closes(_series(source, query), HOUR)))
+    return as_json(loss_curve(ends[0], ends[1], source.closes(_series(source, query), HOUR)))
 
 
 def volatility_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:

@@ -272,16 +272,24 @@ def register(app: Dash, source: Source) -> None:
         State(ids.SNAPSHOT, "data"),
     )
     def show_run(theme: str | None, snapshot: str) -> tuple[dict, dict]:
-        run = source.run(source.book(snapshot).market.snapshot)
+        run = _run(source, snapshot)
         return figures.lar_fan(run, theme), figures.seized_bars(run.seized_by_reserve, theme)
 
     @app.callback(Output(ids.OVERVIEW_DISTRIBUTION, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_distribution(theme: str | None, snapshot: str) -> dict:
-        return repaid_distribution(source.run(source.book(snapshot).market.snapshot), theme)
+        return repaid_distribution(_run(source, snapshot), theme)
 
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:
         return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)
+
+
+def _run(source: Source, snapshot: str) -> Run:
+    """The stored run of a snapshot. Raises `Unavailable` where it went away while the page was open."""
+    run = source.run(source.book(snapshot).market.snapshot)
+    if run is None:
+        raise Unavailable("No run yet", "The run that this page showed is not stored any more.", NO_RUN)
+    return run
 
 
 def outline() -> html.Div:
