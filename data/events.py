@@ -30,8 +30,8 @@ __all__ = [
     "NEW_BLOCK",
     "NEW_RAW_DATASET",
     "UPDATED_AGGREGATED_DATASET",
-    "Event",
     "News",
+    "PipelineEvent",
     "announce",
     "commit_offset",
     "newest",
@@ -46,7 +46,7 @@ EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PipelineEvent:
     """A row of `fact_pipeline_event`; `created_at` in unix seconds UTC."""
 
     id: int
@@ -62,7 +62,7 @@ def offset(store: Store, consumer: str, topic: str = EVERYTHING) -> int | None:
     return found[0][0] if found else None
 
 
-def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int = 100) -> list[Event]:
+def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int = 100) -> list[PipelineEvent]:
     """The next events after the consumer's offset, oldest first, at most `limit`; all topics for `*`.
 
     Reading moves nothing: until `commit_offset` the same events are given again.
@@ -75,7 +75,7 @@ def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int
         "WHERE event_id > :after ORDER BY event_id LIMIT :limit",
         {"after": offset(store, consumer, topic) or 0, "topic": topic, "limit": limit},
     )
-    return [Event(number, about, kind, json.loads(payload), at) for number, about, kind, payload, at in rows]
+    return [PipelineEvent(number, about, kind, json.loads(payload), at) for number, about, kind, payload, at in rows]
 
 
 def commit_offset(store: Store, consumer: str, topic: str, last_id: int) -> None:

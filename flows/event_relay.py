@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from flows import settings
 
 if TYPE_CHECKING:
-    from data.events import Event
+    from data.events import PipelineEvent
     from data.store.store import Store
 
 CONSUMER = "prefect"
@@ -61,7 +61,7 @@ def relay(store: Store) -> str:
     return ""
 
 
-async def _send(waiting: Sequence[Event]) -> None:
+async def _send(waiting: Sequence[PipelineEvent]) -> None:
     from prefect.events import Event as PrefectEvent
     from prefect.events import Resource
     from prefect.events.clients import get_events_client

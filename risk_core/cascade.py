@@ -8,7 +8,7 @@ import numpy as np
 
 from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
-from risk_core.kernels.sales import Pool, Sales, Sleepers
+from risk_core.kernels.sales import PathState, Sales, Sleepers
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.oracles import OracleRows
 from risk_core.plan import Plan
@@ -62,18 +62,18 @@ class Cascade:
         )  # fmt: skip
 
     @property
-    def pool_bytes(self) -> int:
-        """Of one worker's pool, and of this book, which no plan keeps."""
+    def path_state_bytes(self) -> int:
+        """Of one worker's path state, and of this book, which no plan keeps."""
         return sum(
-            array.nbytes for array in (*self.book, *self.sleepers, *self.pool(0)) if isinstance(array, np.ndarray)
+            array.nbytes for array in (*self.book, *self.sleepers, *self.path_state(0)) if isinstance(array, np.ndarray)
         )
 
-    def pool(self, padded_steps: int) -> Pool:
+    def path_state(self, padded_steps: int) -> PathState:
         """One worker's state; sized by accounts, so left untouched by the system until somebody wakes there."""
         n_accounts, n_columns = len(self.sleepers.group), len(self.sales.factor)
         padded = self.sleepers.trigger.shape[1]
         n_reserves = len(self.market_of)
-        return Pool(
+        return PathState(
             price=np.empty(n_columns), inverse=np.zeros(padded), multiplier=np.empty(self.n_markets + 1),
             floor=np.empty(self.n_markets + 1), fall=np.empty(self.n_markets + 1), sold=np.empty(n_reserves),
             counted=np.empty(n_reserves, dtype=np.int64), trigger=np.empty_like(self.sleepers.trigger),

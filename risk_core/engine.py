@@ -111,7 +111,7 @@ def simulate(
             reserves=market.n_reserves, factors=draw.n_factors, rows=draw.n_rows + 1,
             pairs=len(capped.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
         )  # fmt: skip
-        memory.check(memory_mb, sizes, 0 if cascade is None else cascade.pool_bytes)
+        memory.check(memory_mb, sizes, 0 if cascade is None else cascade.path_state_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
     parts = [_Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     block = len(parts[0].scratch.x)
@@ -125,8 +125,8 @@ def simulate(
             run_shard(book, walk, capped, capped_walk, *how, method, worker.scratch, totals)
         else:
             run_cascade(
-                book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.pool, worker.scratch, totals,
-                worker.multiplier, worker.unsettled,
+                book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.path_state, worker.scratch,
+                totals, worker.multiplier, worker.unsettled,
             )  # fmt: skip
         return b - a
 
@@ -237,7 +237,7 @@ class _Worker:
         self.fan = np.zeros((n_steps, N_BINS), dtype=np.int64)
         self.hits = np.zeros((n_accounts, HIT_BUCKETS), dtype=np.int32)
         if cascade is not None:
-            self.pool = cascade.pool(padded)
+            self.path_state = cascade.path_state(padded)
             self.multiplier = np.zeros((n_steps, cascade.n_markets + 1), dtype=np.int64)
             self.unsettled = np.zeros(n_steps, dtype=np.int64)
 

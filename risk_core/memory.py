@@ -52,23 +52,23 @@ def worker_bytes(sizes: Sizes) -> int:
     return 8 * (scratch + totals) + HITS * sizes.engaged
 
 
-def run_bytes(sizes: Sizes, pool: int = 0) -> int:
-    """Of the whole run. pool: bytes of one worker's balances, where sales move prices."""
-    workers = sizes.workers * (worker_bytes(sizes) + pool)
+def run_bytes(sizes: Sizes, path_state: int = 0) -> int:
+    """Of the whole run. path_state: bytes of one worker's balances, where sales move prices."""
+    workers = sizes.workers * (worker_bytes(sizes) + path_state)
     # At the end the workers' totals are added up, two sums at a time, and first passages put in the market's order.
     sums = min(sizes.workers, 2)
     ending = HITS * (sizes.accounts + sums * sizes.engaged) + sums * 8 * sizes.steps * (sizes.reserves * 4 + N_BINS)
     return sizes.book + 8 * N_TOTALS * sizes.paths + workers + ending
 
 
-def check(memory_mb: float, sizes: Sizes, pool: int = 0) -> None:
+def check(memory_mb: float, sizes: Sizes, path_state: int = 0) -> None:
     """Raise `InputError` where a run of these sizes does not fit into `memory_mb`."""
     memory_mb = checked_number(
         "memory_mb", memory_mb, SMALLEST, rule="a positive number of megabytes, or None for no limit"
     )
-    needed = run_bytes(sizes, pool)
+    needed = run_bytes(sizes, path_state)
     if needed > memory_mb * MB:
-        one = worker_bytes(sizes) + pool
+        one = worker_bytes(sizes) + path_state
         raise InputError(
             f"memory_mb: this run needs {needed / MB:,.1f} MB, given {memory_mb:,.1f}: the book {sizes.book / MB:,.1f},"
             f" {sizes.paths:,} paths {8 * N_TOTALS * sizes.paths / MB:,.1f}, and {one / MB:,.1f} for each of "

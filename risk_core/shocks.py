@@ -107,7 +107,7 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     x = np.append(price / market.price, 1.0)
     require_countable("shock", plan.most_usd(x[:-1]) / MICRO_USD)
     first, stop = np.empty((2, plan.n_groups), dtype=np.int64)
-    groups, most = kernels.candidates(book, walk, x, np.empty(len(book.pair_collateral)), first, stop)
+    groups, most = kernels.groups_at_risk(book, walk, x, np.empty(len(book.pair_collateral)), first, stop)
     account = np.empty(most, dtype=np.int64)
     found = np.empty((6, most))
     by_step = np.zeros((1, market.n_reserves, 4), dtype=np.int64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import data
-from risk_core.analytics.hawkes import Events, Hawkes, spread_ties
+from risk_core.analytics.hawkes import EventTimes, Hawkes, spread_ties
 
 HOUR = 3_600
 BLOCK_SECONDS = 12
@@ -41,7 +41,7 @@ class ClusterFit:
     kinds: tuple[str, ...]
     model: Hawkes
     parameters: Mapping[str, Any]
-    events: Events
+    events: EventTimes
     usd: np.ndarray
     first_ts: int
     last_ts: int
@@ -98,7 +98,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
     return ClusterFit(
         market=market, kinds=kinds, parameters=parameters,
         model=Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")}),
-        events=Events(
+        events=EventTimes(
             times=times, kinds=[place.get(factor, place.get("other", 0)) for _, factor, _ in events], end=end,
             n_kinds=len(kinds),
         ),

@@ -12,7 +12,7 @@ exported twice changes nothing: the same Parquet bytes, no row of a database tou
 
 Types: TEXT, INTEGER and REAL become text, 64-bit integers and doubles; uint256 stays decimal text; NULL stays NULL.
 
-`targets` says where, `selection` what, `source` reads, one module for each kind of target writes, and `exporting` ties
+`targets` says where, `selection` what, `state` reads, one module for each kind of target writes, and `exporting` ties
 them together. `ddl` and `marts` translate the SQL with SQLGlot.
 """
 

@@ -12,12 +12,12 @@ from data.export.checksum import Checksum
 from data.export.ddl import create_table
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
 from data.export.parquet import record_batch, schema
-from data.export.source import CHUNK, Source
+from data.export.state import CHUNK, WarehouseState
 from data.schemas.tables import Table, fingerprint
 from data.store.upserts import quoted
 
 
-def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
+def write(path: Path, state: WarehouseState, tables: Sequence[Table]) -> Manifest:
     """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export, in use."""
     _require_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,8 @@ def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
         left_over.unlink(missing_ok=True)
     try:
         with duckdb.connect(str(beside)) as connection:
-            entries = tuple(_table(connection, source, table) for table in tables)
-            manifest = Manifest(fingerprint(), source.newest_batch, entries)
+            entries = tuple(_table(connection, state, table) for table in tables)
+            manifest = Manifest(fingerprint(), state.newest_batch, entries)
             connection.execute(create_table(TABLE, COLUMNS, (), "duckdb"))
             if entries:
                 connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?)", manifest.rows())
@@ -41,12 +41,12 @@ def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
     return manifest
 
 
-def _table(connection: duckdb.DuckDBPyConnection, source: Source, table: Table) -> Exported:
+def _table(connection: duckdb.DuckDBPyConnection, state: WarehouseState, table: Table) -> Exported:
     # No primary key: DuckDB keeps its index in memory as a whole, and the keys were checked where the rows come from.
     columns = [(c.name, c.type + ("" if c.nullable else " NOT NULL")) for c in table.columns]
     connection.execute(create_table(table.name, columns, (), "duckdb"))
     layout = schema(table)
-    for rows in source.chunks(table):
+    for rows in state.chunks(table):
         batch = record_batch(rows, layout)
         connection.register("chunk_of_rows", batch)
         connection.execute(f'INSERT INTO "{table.name}" SELECT * FROM chunk_of_rows')
@@ -55,7 +55,7 @@ def _table(connection: duckdb.DuckDBPyConnection, source: Source, table: Table) 
     cursor = connection.execute(f'SELECT {quoted(table.names)} FROM "{table.name}"')
     while rows := cursor.fetchmany(CHUNK):
         written.add(rows)
-    return verified(table, source.seen[table.name], written, "duckdb")
+    return verified(table, state.seen[table.name], written, "duckdb")
 
 
 def _require_ours(path: Path) -> None:

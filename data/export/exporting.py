@@ -14,7 +14,7 @@ from data.export.failures import of_files, require_packages
 from data.export.manifest import Manifest
 from data.export.selection import content as without_arrival
 from data.export.selection import selected
-from data.export.source import Source, one_state
+from data.export.state import WarehouseState, one_state
 from data.export.targets import Target, target
 from data.schemas.tables import Table
 
@@ -42,32 +42,32 @@ def export(
             raise ExportFailed(f"--content: expected a folder, found {where.name}; nothing was exported")
         tables = without_arrival(tables)
     require_packages(where.kind)
-    with one_state(path) as source, tqdm(
-        total=source.n_rows(tables), desc=where.name[-40:], unit=" rows", unit_scale=True,
+    with one_state(path) as state, tqdm(
+        total=state.n_rows(tables), desc=where.name[-40:], unit=" rows", unit_scale=True,
         disable=None if progress else True,
     ) as bar:  # fmt: skip
-        source.tick = bar.update
+        state.tick = bar.update
         try:
-            return _write(where, source, tables, 0 if content else source.newest_batch)
+            return _write(where, state, tables, 0 if content else state.newest_batch)
         except _errors(where) as error:
             raise of_files(where, error) from error
 
 
-def _write(where: Target, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
+def _write(where: Target, state: WarehouseState, tables: Sequence[Table], newest_batch: int) -> Manifest:
     # Each beside its use: only the packages of the asked target need to be installed (requirements-export.txt).
     if where.kind == "postgres":
         from data.export import postgres
 
-        return postgres.write(where, source, tables)
+        return postgres.write(where, state, tables)
     if where.kind == "parquet":
         from data.export import parquet
 
-        return parquet.write(where.path, source, tables, newest_batch)
+        return parquet.write(where.path, state, tables, newest_batch)
     if where.kind == "duckdb":
         from data.export import duckdb_file
 
-        return duckdb_file.write(where.path, source, tables)
-    return sqlite_file.write(where.path, source, tables)
+        return duckdb_file.write(where.path, state, tables)
+    return sqlite_file.write(where.path, state, tables)
 
 
 def _errors(where: Target) -> tuple[type[Exception], ...]:

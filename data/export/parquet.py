@@ -21,13 +21,13 @@ from data.errors import ExportFailed
 from data.export.checksum import Checksum
 from data.export.manifest import FORMAT, Exported, File, Manifest, verified
 from data.export.selection import partitioned_by
-from data.export.source import CHUNK, Source
+from data.export.state import CHUNK, WarehouseState
 from data.schemas.tables import Table, fingerprint
 
 MANIFEST = "manifest.json"
 
 
-def write(folder: Path, source: Source, tables: Sequence[Table], newest_batch: int) -> Manifest:
+def write(folder: Path, state: WarehouseState, tables: Sequence[Table], newest_batch: int) -> Manifest:
     """Write the folder anew and put it in the place of an earlier export. Raises `ExportFailed`: not an export."""
     beside = folder.with_name(f".{folder.name}.exporting")
     before = folder.with_name(f".{folder.name}.before")
@@ -38,7 +38,7 @@ def write(folder: Path, source: Source, tables: Sequence[Table], newest_batch: i
         shutil.rmtree(left_over, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        entries = tuple(_table(beside, source, table) for table in tables)
+        entries = tuple(_table(beside, state, table) for table in tables)
         manifest = Manifest(fingerprint(), newest_batch, entries)
         (beside / MANIFEST).write_text(manifest.as_json(), encoding="utf-8")
     except BaseException:
@@ -90,7 +90,7 @@ def read(path: Path) -> Iterator[list[tuple]]:
             yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
-def _table(root: Path, source: Source, table: Table) -> Exported:
+def _table(root: Path, state: WarehouseState, table: Table) -> Exported:
     by, layout = partitioned_by(table), schema(table)
     place = table.names.index(by) if by else None
     paths: list[Path] = []
@@ -102,7 +102,7 @@ def _table(root: Path, source: Source, table: Table) -> Exported:
         return parquet.ParquetWriter(path, layout, compression="zstd")
 
     try:
-        for rows in source.chunks(table, by):
+        for rows in state.chunks(table, by):
             for value, group in groupby(rows, key=lambda row: None if place is None else row[place]):
                 path = root / table.name / _folder(by, value) / "part-0.parquet"
                 if writer is None or path != paths[-1]:
@@ -124,7 +124,7 @@ def _table(root: Path, source: Source, table: Table) -> Exported:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         files.append(File(path.relative_to(root).as_posix(), written.n_rows - n_before, sha256))
     return verified(
-        table, source.seen[table.name], written, f"{root.name}/{table.name}", partitioned_by=by, files=tuple(files)
+        table, state.seen[table.name], written, f"{root.name}/{table.name}", partitioned_by=by, files=tuple(files)
     )
 
 

@@ -15,7 +15,7 @@ from data.errors import ExportFailed
 from data.export.checksum import Checksum
 from data.export.ddl import create_table, ddl
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
-from data.export.source import CHUNK, Source
+from data.export.state import CHUNK, WarehouseState
 from data.export.targets import Target
 from data.schemas.tables import Table, fingerprint
 from data.store.upserts import quoted
@@ -23,8 +23,8 @@ from data.store.upserts import quoted
 _TYPES = {"TEXT": "text", "INTEGER": "bigint", "REAL": "double precision"}
 
 
-def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
-    """Bring the database to the state of `source`, in the first schema of its search path. Raises `ExportFailed`."""
+def write(target: Target, state: WarehouseState, tables: Sequence[Table]) -> Manifest:
+    """Bring the database to a warehouse's state, in the first schema of its search path. Raises `ExportFailed`."""
     try:
         with psycopg.connect(target.url, connect_timeout=15) as connection, connection.transaction():
             _require_utf8(connection, target)
@@ -33,8 +33,8 @@ def write(target: Target, source: Source, tables: Sequence[Table]) -> Manifest:
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s || current_schema(), 0))", ["data.export "]
             )
             known = _manifest_tables(connection, target)
-            entries = tuple(_table(connection, source, table, target, table.name in known) for table in tables)
-            manifest = Manifest(fingerprint(), source.newest_batch, entries)
+            entries = tuple(_table(connection, state, table, target, table.name in known) for table in tables)
+            manifest = Manifest(fingerprint(), state.newest_batch, entries)
             for row in manifest.rows():
                 connection.execute(
                     _upsert(TABLE, [name for name, _ in COLUMNS], ["table_name"], "VALUES (%s, %s, %s, %s, %s)"), row
@@ -75,10 +75,10 @@ def _manifest_tables(connection: psycopg.Connection, target: Target) -> set[str]
     return {name for (name,) in connection.execute(f"SELECT table_name FROM {TABLE}")}
 
 
-def _table(connection: psycopg.Connection, source: Source, table: Table, target: Target, ours: bool) -> Exported:
+def _table(connection: psycopg.Connection, state: WarehouseState, table: Table, target: Target, ours: bool) -> Exported:
     _prepare(connection, table, target, ours)
     _run(connection, f'CREATE TEMP TABLE "staged_rows" (LIKE "{table.name}") ON COMMIT DROP')
-    _copy(connection, source, table, target)
+    _copy(connection, state, table, target)
     _run(connection, 'ANALYZE "staged_rows"')
     same = " AND ".join(f's."{name}" = t."{name}"' for name in table.key)
     gone = f'NOT EXISTS (SELECT 1 FROM "staged_rows" AS s WHERE {same})'
@@ -90,7 +90,7 @@ def _table(connection: psycopg.Connection, source: Source, table: Table, target:
         cursor.execute(cast(LiteralString, f'SELECT {quoted(table.names)} FROM "{table.name}"'))
         while rows := cursor.fetchmany(CHUNK):
             written.add(rows)
-    return verified(table, source.seen[table.name], written, target.name)
+    return verified(table, state.seen[table.name], written, target.name)
 
 
 def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours: bool) -> None:
@@ -115,12 +115,12 @@ def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours:
     _run(connection, ddl(table, "postgres"))
 
 
-def _copy(connection: psycopg.Connection, source: Source, table: Table, target: Target) -> None:
+def _copy(connection: psycopg.Connection, state: WarehouseState, table: Table, target: Target) -> None:
     """Bring all rows to the staging table. Raises `ExportFailed` for a value that PostgreSQL cannot hold."""
     into = cast(LiteralString, f'COPY "staged_rows" ({quoted(table.names)}) FROM STDIN')
     try:
         with connection.cursor() as cursor, cursor.copy(into) as copy:
-            for rows in source.chunks(table):
+            for rows in state.chunks(table):
                 for row in rows:
                     copy.write_row(row)
     except psycopg.DataError as error:

@@ -10,12 +10,12 @@ from pathlib import Path
 from data.errors import ExportFailed
 from data.export.checksum import Checksum
 from data.export.manifest import COLUMNS, TABLE, Exported, Manifest, verified
-from data.export.source import CHUNK, Source
+from data.export.state import CHUNK, WarehouseState
 from data.schemas.tables import Table, fingerprint
 from data.store.upserts import quoted
 
 
-def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
+def write(path: Path, state: WarehouseState, tables: Sequence[Table]) -> Manifest:
     """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export."""
     _require_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +26,8 @@ def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
             # Nobody reads it yet, and a file that was not finished is thrown away.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("BEGIN")
-            entries = tuple(_table(connection, source, table) for table in tables)
-            manifest = Manifest(fingerprint(), source.newest_batch, entries)
+            entries = tuple(_table(connection, state, table) for table in tables)
+            manifest = Manifest(fingerprint(), state.newest_batch, entries)
             connection.execute(f"CREATE TABLE {TABLE} ({', '.join(f'{n} {t} NOT NULL' for n, t in COLUMNS)}) STRICT")
             connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?)", manifest.rows())
             connection.execute("COMMIT")
@@ -38,10 +38,10 @@ def write(path: Path, source: Source, tables: Sequence[Table]) -> Manifest:
     return manifest
 
 
-def _table(connection: sqlite3.Connection, source: Source, table: Table) -> Exported:
+def _table(connection: sqlite3.Connection, state: WarehouseState, table: Table) -> Exported:
     connection.execute(table.ddl)
     marks = ", ".join("?" * len(table.columns))
-    for rows in source.chunks(table):
+    for rows in state.chunks(table):
         connection.executemany(f'INSERT INTO "{table.name}" ({quoted(table.names)}) VALUES ({marks})', rows)
     for index in table.index_ddl:
         connection.execute(index)
@@ -49,7 +49,7 @@ def _table(connection: sqlite3.Connection, source: Source, table: Table) -> Expo
     cursor = connection.execute(f'SELECT {quoted(table.names)} FROM "{table.name}"')
     while rows := cursor.fetchmany(CHUNK):
         written.add(rows)
-    return verified(table, source.seen[table.name], written, "sqlite")
+    return verified(table, state.seen[table.name], written, "sqlite")
 
 
 def _require_ours(path: Path) -> None:

@@ -45,7 +45,7 @@ class Fitted(NamedTuple):
 
     id: str
     names: tuple[str, ...]
-    events: hawkes.Events
+    events: hawkes.EventTimes
     fit: hawkes.Fit
     poisson: float
     gain_in_sample: float
@@ -54,7 +54,7 @@ class Fitted(NamedTuple):
     ks_p: float
 
 
-def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.Events]:
+def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.EventTimes]:
     """Names of the kinds, most frequent first, and the events in hours from the start of the window."""
     if len(found.seconds) < LEAST:
         raise TooFewEvents(
@@ -72,7 +72,7 @@ def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.Events]:
     end = (found.last - found.first) / HOUR
     times = np.clip((spread - found.first) / HOUR, 0.0, end)
     kinds = np.array([place.get(kind, place.get("other", 0)) for kind in found.kinds], dtype=np.int64)
-    return tuple(named), hawkes.Events(times=times, kinds=kinds, end=end, n_kinds=len(named))
+    return tuple(named), hawkes.EventTimes(times=times, kinds=kinds, end=end, n_kinds=len(named))
 
 
 def fitted(found: Liquidations) -> Fitted:

@@ -33,7 +33,7 @@ Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Events:
+class EventTimes:
     """Times (n,), not falling, in (0, end]; kinds (n,), integers in [0, n_kinds). Raises `InputError`."""
 
     times: FloatArray
@@ -43,21 +43,23 @@ class Events:
 
     def __post_init__(self) -> None:
         """Check, and keep read-only copies."""
-        times = checked_array("Events.times", self.times, np.float64, (None,))
-        kinds = checked_array("Events.kinds", self.kinds, np.int64, (len(times),))
-        n_kinds = checked_int("Events.n_kinds", self.n_kinds, 1)
-        end = checked_number("Events.end", self.end, SMALLEST, rule="a positive time")
+        times = checked_array("EventTimes.times", self.times, np.float64, (None,))
+        kinds = checked_array("EventTimes.kinds", self.kinds, np.int64, (len(times),))
+        n_kinds = checked_int("EventTimes.n_kinds", self.n_kinds, 1)
+        end = checked_number("EventTimes.end", self.end, SMALLEST, rule="a positive time")
         if len(times) and not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= end):
             wrong = int(np.argmax(~((times >= 0) & (times <= end))))
-            raise InputError(f"Events.times: expected times in [0, {end:g}], found {times[wrong]} at entry {wrong}")
+            raise InputError(f"EventTimes.times: expected times in [0, {end:g}], found {times[wrong]} at entry {wrong}")
         if len(times) > 1 and (np.diff(times) < 0).any():
             wrong = int(np.argmax(np.diff(times) < 0)) + 1
             raise InputError(
-                f"Events.times: expected times that do not fall, found {times[wrong]} after {times[wrong - 1]} "
+                f"EventTimes.times: expected times that do not fall, found {times[wrong]} after {times[wrong - 1]} "
                 f"at entry {wrong}"
             )
         if len(kinds) and not (kinds.min() >= 0 and kinds.max() < n_kinds):
-            raise InputError(f"Events.kinds: expected integers in [0, {n_kinds}), found {kinds.min()} to {kinds.max()}")
+            raise InputError(
+                f"EventTimes.kinds: expected integers in [0, {n_kinds}), found {kinds.min()} to {kinds.max()}"
+            )
         for name, value in (("times", times), ("kinds", kinds), ("end", end), ("n_kinds", n_kinds)):
             object.__setattr__(self, name, value)
 
@@ -65,10 +67,10 @@ class Events:
         """Number of events."""
         return len(self.times)
 
-    def until(self, end: float) -> Events:
+    def until(self, end: float) -> EventTimes:
         """The events up to and including `end`."""
         kept = self.times <= end
-        return Events(times=self.times[kept], kinds=self.kinds[kept], end=end, n_kinds=self.n_kinds)
+        return EventTimes(times=self.times[kept], kinds=self.kinds[kept], end=end, n_kinds=self.n_kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,7 @@ class Chance:
     upper_bound: float
 
 
-def log_likelihood(model: Hawkes, events: Events) -> tuple[float, Gradient]:
+def log_likelihood(model: Hawkes, events: EventTimes) -> tuple[float, Gradient]:
     """Log-likelihood of the events on [0, end] and its gradient in every parameter. -inf where an event falls on an
     intensity of 0. (Daley and Vere-Jones, An Introduction to the Theory of Point Processes, 2nd ed. 2003, eq. 7.2.1.)
     """
@@ -186,7 +188,7 @@ def log_likelihood(model: Hawkes, events: Events) -> tuple[float, Gradient]:
     return float(value), Gradient(mu=grad[0], alpha=grad[1], beta=grad[2])
 
 
-def poisson_log_likelihood(events: Events, bins: int = 1, period: float = 1.0) -> float:
+def poisson_log_likelihood(events: EventTimes, bins: int = 1, period: float = 1.0) -> float:
     """The largest log-likelihood of independent Poisson processes with a rate for each of `bins` parts of `period`."""
     base = Hawkes(mu=np.ones((events.n_kinds, bins)), alpha=np.zeros((events.n_kinds,) * 2),
                   beta=np.ones((events.n_kinds,) * 2), period=period)  # fmt: skip
@@ -202,7 +204,7 @@ def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
 
     times: (n,) strictly rising in (0, end]. A shape below 1 says that events come in bursts.
     """
-    t = Events(times=np.asarray(times), kinds=np.zeros(len(np.asarray(times)), np.int64), end=end, n_kinds=1).times
+    t = EventTimes(times=np.asarray(times), kinds=np.zeros(len(np.asarray(times)), np.int64), end=end, n_kinds=1).times
     gaps = np.diff(t, prepend=0.0)
     if len(gaps) < LEAST_EVENTS or not (gaps > 0).all():
         raise InputError(f"times: expected at least {LEAST_EVENTS} strictly rising times, found {len(gaps)}")
@@ -220,7 +222,7 @@ def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
 
 
 def fit(
-    events: Events,
+    events: EventTimes,
     *,
     exponentials: int = 1,
     bins: int = 1,
@@ -301,7 +303,7 @@ def fit(
     )  # fmt: skip
 
 
-def intensity(model: Hawkes, events: Events, at: ArrayLike) -> FloatArray:
+def intensity(model: Hawkes, events: EventTimes, at: ArrayLike) -> FloatArray:
     """Events per unit of time of each kind, (m, D), just before each of the times `at` (m,), which do not fall."""
     _same_kinds(model, events)
     when = checked_array("at", at, np.float64, (None,))
@@ -315,7 +317,7 @@ def intensity(model: Hawkes, events: Events, at: ArrayLike) -> FloatArray:
     return out
 
 
-def residuals(model: Hawkes, events: Events) -> FloatArray:
+def residuals(model: Hawkes, events: EventTimes) -> FloatArray:
     """Gaps in the time that the intensity makes, (n,): independent exponentials of mean 1 under the right model.
 
     (Ogata, "Statistical models for earthquake occurrences", J. American Statistical Association 83, 1988.)
@@ -330,19 +332,19 @@ def residuals(model: Hawkes, events: Events) -> FloatArray:
     return out
 
 
-def residual_test(model: Hawkes, events: Events) -> tuple[float, float]:
+def residual_test(model: Hawkes, events: EventTimes) -> tuple[float, float]:
     """Kolmogorov-Smirnov distance of the residuals from Exp(1), and its p-value. Of a model fitted to the same events
     the p-value is too large: hold it against later events, or take it as a rough guide."""
     found = kstest(residuals(model, events), "expon")
     return float(found.statistic), float(found.pvalue)
 
 
-def out_of_sample(model: Hawkes, events: Events, split: float) -> float:
+def out_of_sample(model: Hawkes, events: EventTimes, split: float) -> float:
     """Log-likelihood of the events after `split`, given those before, under parameters that did not see them."""
     return log_likelihood(model, events)[0] - log_likelihood(model, events.until(split))[0]
 
 
-def state(model: Hawkes, events: Events) -> FloatArray:
+def state(model: Hawkes, events: EventTimes) -> FloatArray:
     """What is left of past excitation at the end of the events, (D, D, U): sums of exp(-beta (end - t))."""
     _same_kinds(model, events)
     out = np.zeros_like(model.beta)
@@ -351,8 +353,8 @@ def state(model: Hawkes, events: Events) -> FloatArray:
 
 
 def simulate(
-    model: Hawkes, horizon: float, *, seed: int, path: int = 0, history: Events | None = None, most: int = 1_000_000
-) -> Events:
+    model: Hawkes, horizon: float, *, seed: int, path: int = 0, history: EventTimes | None = None, most: int = 1_000_000
+) -> EventTimes:
     """One path over `horizon` after the history (or from rest at time 0): events with times counted from its end.
 
     A pure function of (model, history, seed, path). Raises `InputError` beyond `most` events: the model explodes, or
@@ -373,7 +375,7 @@ def simulate(
                 f"simulate: more than {most} events within {horizon:g}; the model explodes or the horizon is long"
             )
         size = min(most, 8 * size)
-    return Events(
+    return EventTimes(
         times=np.minimum(times[:count] - start, horizon), kinds=kinds[:count], end=horizon, n_kinds=len(model.mu)
     )
 
@@ -383,7 +385,7 @@ def chance_of(
     horizon: float,
     *,
     at_least: int,
-    history: Events | None = None,
+    history: EventTimes | None = None,
     kinds: ArrayLike | None = None,
     paths: int = 10_000,
     seed: int = 1,
@@ -428,7 +430,7 @@ def chance_of_cluster(
     *,
     at_least: int,
     within: float,
-    history: Events | None = None,
+    history: EventTimes | None = None,
     paths: int = 10_000,
     seed: int = 1,
 ) -> Chance:
@@ -462,7 +464,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return 0.0 if hits == 0 else max(float(middle - half), 0.0), 1.0 if hits == n else min(float(middle + half), 1.0)
 
 
-def expected_counts(model: Hawkes, horizon: float, *, history: Events | None = None) -> FloatArray:
+def expected_counts(model: Hawkes, horizon: float, *, history: EventTimes | None = None) -> FloatArray:
     """Exact mean number of events of each kind within `horizon`, (D,), from the state after the history.
 
     The mean excitation follows a linear equation, solved by a matrix exponential for each part of the period.
@@ -606,6 +608,6 @@ def _errors(negative, x: FloatArray, bounds: list[tuple[float, float]]) -> Float
     return error
 
 
-def _same_kinds(model: Hawkes, events: Events) -> None:
+def _same_kinds(model: Hawkes, events: EventTimes) -> None:
     if len(model.mu) != events.n_kinds:
         raise InputError(f"the model has {len(model.mu)} kinds of events, the events have {events.n_kinds}")

@@ -43,122 +43,122 @@ ALWAYS = 2.0
 
 
 @merged
-def rouse(book, sleepers, pool, account, n_awake):
+def rouse(book, sleepers, state, account, n_awake):
     """Give an account its slot."""
     g = np.uint64(sleepers.group[account])
     n_legs = book.leg[g + np.uint64(1)] - book.leg[g]
     source = np.uint64(book.value_at[g] + (account - book.first[g]) * n_legs)
-    target = np.uint64(pool.at[n_awake])
+    target = np.uint64(state.at[n_awake])
     for k in range(n_legs):
-        pool.balance[target + np.uint64(k)] = book.value[source + np.uint64(k)]
-    pool.account[n_awake] = account
-    pool.at[n_awake + 1] = pool.at[n_awake] + n_legs
-    pool.liquidated[n_awake] = False
-    pool.limit[n_awake] = ALWAYS
+        state.balance[target + np.uint64(k)] = book.value[source + np.uint64(k)]
+    state.account[n_awake] = account
+    state.at[n_awake + 1] = state.at[n_awake] + n_legs
+    state.liquidated[n_awake] = False
+    state.limit[n_awake] = ALWAYS
 
 
 @merged
-def wake(book, sleepers, pool, n_active, n_awake):
+def wake(book, sleepers, state, n_active, n_awake):
     """Rouse whom current prices could have brought below 1; returns (active, awake)."""
-    number = pool.woken[pool.woken.shape[0] - 1]
-    width = pool.inverse.shape[0]
-    for c in range(pool.price.shape[0]):
-        price = pool.price[c]
+    number = state.woken[state.woken.shape[0] - 1]
+    width = state.inverse.shape[0]
+    for c in range(state.price.shape[0]):
+        price = state.price[c]
         below = 0
         for d in range(width):
-            below += 1 if price * pool.inverse[d] < pool.trigger[c, d] else 0
+            below += 1 if price * state.inverse[d] < state.trigger[c, d] else 0
         if below == 0:
             continue
         for d in range(width):
-            ratio = price * pool.inverse[d]
-            if ratio < pool.trigger[c, d]:
+            ratio = price * state.inverse[d]
+            if ratio < state.trigger[c, d]:
                 pair = np.uint64(sleepers.pair[c, d])
-                i = pool.cursor[pair]
+                i = state.cursor[pair]
                 end = sleepers.first[pair + np.uint64(1)]
                 while i < end and sleepers.health[np.uint64(i)] * ratio < SLACK:
                     account = sleepers.account[np.uint64(i)]
-                    if pool.woken[np.uint64(account)] != number:
-                        pool.woken[np.uint64(account)] = number
-                        rouse(book, sleepers, pool, account, n_awake)
-                        pool.active[n_active] = n_awake
+                    if state.woken[np.uint64(account)] != number:
+                        state.woken[np.uint64(account)] = number
+                        rouse(book, sleepers, state, account, n_awake)
+                        state.active[n_active] = n_awake
                         n_awake += 1
                         n_active += 1
                     i += 1
-                pool.cursor[pair] = i
-                pool.trigger[c, d] = SLACK / sleepers.health[i] if i < end else 0.0
+                state.cursor[pair] = i
+                state.trigger[c, d] = SLACK / sleepers.health[i] if i < end else 0.0
     return n_active, n_awake
 
 
 @merged
-def visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals, fallen):
+def visit(book, sleepers, state, work, slot, q, t, n_steps, policy, row, totals, fallen):
     """Liquidate the account of a slot at current prices, if it is below 1.
 
     fallen: product over the rounds of the step of the least ratio of a multiplier to the one before.
     """
-    account = pool.account[slot]
+    account = state.account[slot]
     g = np.uint64(sleepers.group[account])
     leg = book.leg[g]
     n_legs = book.leg[g + np.uint64(1)] - leg
     n_collateral = book.n_collateral[g]
-    at = pool.at[slot]
+    at = state.at[slot]
     margin = 0.0
     owed = 0.0
     for k in range(n_collateral):
-        weight = pool.balance[np.uint64(at + k)] * book.terms[np.uint64(leg + k), THRESHOLD]
-        margin += weight * pool.price[np.uint64(book.factor[np.uint64(leg + k)])]
+        weight = state.balance[np.uint64(at + k)] * book.terms[np.uint64(leg + k), THRESHOLD]
+        margin += weight * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
     for k in range(n_collateral, n_legs):
-        owed += pool.balance[np.uint64(at + k)] * pool.price[np.uint64(book.factor[np.uint64(leg + k)])]
+        owed += state.balance[np.uint64(at + k)] * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
     if not margin < owed:
-        pool.limit[slot] = SLACK * fallen * owed / margin if margin > 0.0 else ALWAYS
+        state.limit[slot] = SLACK * fallen * owed / margin if margin > 0.0 else ALWAYS
         return
-    pool.limit[slot] = ALWAYS
+    state.limit[slot] = ALWAYS
     for k in range(n_legs):
-        work.value[k] = pool.balance[np.uint64(at + k)]
-        work.now[k] = pool.price[np.uint64(book.factor[np.uint64(leg + k)])]
+        work.value[k] = state.balance[np.uint64(at + k)]
+        work.now[k] = state.price[np.uint64(book.factor[np.uint64(leg + k)])]
     repaid = settle(
         n_collateral, n_legs, work.value, work.now, leg, book.reserve, book.terms, book.open_from, t, policy,
         totals.path, row, totals.by_step,
     )  # fmt: skip
     if repaid >= 0:
         for k in range(n_legs):
-            pool.balance[np.uint64(at + k)] = work.value[k]
+            state.balance[np.uint64(at + k)] = work.value[k]
         work.step_repaid[q, t] += repaid
-        if not pool.liquidated[slot]:
-            pool.liquidated[slot] = True
+        if not state.liquidated[slot]:
+            state.liquidated[slot] = True
             totals.path[row, ACCOUNTS] += 1
             totals.hits[account, t * totals.hits.shape[1] // n_steps] += 1
 
 
 @merged
-def floored(book, sales, pool, leg, at):
+def floored(book, sales, state, leg, at):
     """(factor, snapshot dollars x threshold x floor) of a collateral leg."""
     c = np.uint64(book.factor[np.uint64(leg)])
-    weight = pool.balance[np.uint64(at)] * book.terms[np.uint64(leg), THRESHOLD]
-    return sales.factor[c], weight * pool.floor[np.uint64(sales.market[c])]
+    weight = state.balance[np.uint64(at)] * book.terms[np.uint64(leg), THRESHOLD]
+    return sales.factor[c], weight * state.floor[np.uint64(sales.market[c])]
 
 
 @merged
-def next_step(book, sleepers, sales, pool, slot, x, q, start):
+def next_step(book, sleepers, sales, state, slot, x, q, start):
     """First step from `start` on at which the account of a slot could be below 1 above the floors, else the padded end.
 
     Collateral bears the floor of its market, debt no multiplier at all.
     """
-    g = np.uint64(sleepers.group[pool.account[slot]])
+    g = np.uint64(sleepers.group[state.account[slot]])
     leg = book.leg[g]
     n_legs = book.leg[g + np.uint64(1)] - leg
-    at = pool.at[slot]
+    at = state.at[slot]
     n_collateral = book.n_collateral[g]
     n_steps = np.int64(x.shape[2])
     if n_collateral <= 3 and n_legs - n_collateral <= 2:
         path = np.int64(q) * np.int64(x.shape[1])
         d = leg + n_collateral
-        f0, w0 = floored(book, sales, pool, leg, at)
-        f1, w1 = floored(book, sales, pool, leg + 1, at + 1) if n_collateral > 1 else (f0, 0.0)
-        f2, w2 = floored(book, sales, pool, leg + 2, at + 2) if n_collateral > 2 else (f0, 0.0)
+        f0, w0 = floored(book, sales, state, leg, at)
+        f1, w1 = floored(book, sales, state, leg + 1, at + 1) if n_collateral > 1 else (f0, 0.0)
+        f2, w2 = floored(book, sales, state, leg + 2, at + 2) if n_collateral > 2 else (f0, 0.0)
         g0 = sales.factor[np.uint64(book.factor[np.uint64(d)])]
         g1 = sales.factor[np.uint64(book.factor[np.uint64(d + 1)])] if d + 1 < leg + n_legs else g0
-        d0 = SLACK * pool.balance[np.uint64(at + n_collateral)]
-        d1 = SLACK * pool.balance[np.uint64(at + n_collateral + 1)] if d + 1 < leg + n_legs else 0.0
+        d0 = SLACK * state.balance[np.uint64(at + n_collateral)]
+        d1 = SLACK * state.balance[np.uint64(at + n_collateral + 1)] if d + 1 < leg + n_legs else 0.0
         f0, f1, f2 = (path + f0) * n_steps, (path + f1) * n_steps, (path + f2) * n_steps
         g0, g1 = (path + g0) * n_steps, (path + g1) * n_steps
         s = start & ~np.int64(WIDTH - 1)
@@ -174,106 +174,106 @@ def next_step(book, sleepers, sales, pool, slot, x, q, start):
         margin = 0.0
         owed = 0.0
         for k in range(n_collateral):
-            f, weight = floored(book, sales, pool, leg + k, at + k)
+            f, weight = floored(book, sales, state, leg + k, at + k)
             margin += weight * x[q, np.uint64(f), s]
         for k in range(n_collateral, n_legs):
             f = sales.factor[np.uint64(book.factor[np.uint64(leg + k)])]
-            owed += pool.balance[np.uint64(at + k)] * x[q, np.uint64(f), s]
+            owed += state.balance[np.uint64(at + k)] * x[q, np.uint64(f), s]
         if margin < SLACK * owed:
             return np.int64(s)
     return n_steps
 
 
 @merged
-def call_up(pool, step, n_active):
+def call_up(state, step, n_active):
     """Everybody who waits for a step becomes active; returns how many are."""
-    slot = pool.queue[step]
-    pool.queue[step] = NOBODY
+    slot = state.queue[step]
+    state.queue[step] = NOBODY
     while slot != NOBODY:
-        pool.active[n_active] = slot
-        pool.limit[slot] = ALWAYS
+        state.active[n_active] = slot
+        state.limit[slot] = ALWAYS
         n_active += 1
-        slot = pool.next[slot]
+        slot = state.next[slot]
     return n_active
 
 
 @merged
-def lower_floors(pool):
+def lower_floors(state):
     """Says whether a multiplier has fallen below its floor; such a floor goes twice as far (in logarithms)."""
     lowered = False
-    for m in range(pool.floor.shape[0] - 1):
-        if pool.multiplier[m] < pool.floor[m]:
-            pool.floor[m] = pool.multiplier[m] * pool.multiplier[m]
+    for m in range(state.floor.shape[0] - 1):
+        if state.multiplier[m] < state.floor[m]:
+            state.floor[m] = state.multiplier[m] * state.multiplier[m]
             lowered = True
     return lowered
 
 
 @merged
-def begin_path(book, sleepers, sales, pool):
+def begin_path(book, sleepers, sales, state):
     """Everybody asleep, nothing sold."""
-    for m in range(pool.multiplier.shape[0]):
-        pool.multiplier[m] = 1.0
-        pool.floor[m] = sales.floor[m]
-    for r in range(pool.sold.shape[0]):
-        pool.sold[r] = 0.0
-    for c in range(pool.trigger.shape[0]):
-        for d in range(pool.trigger.shape[1]):
-            pool.trigger[c, d] = sleepers.trigger[c, d]
-    for k in range(pool.cursor.shape[0]):
-        pool.cursor[k] = sleepers.first[k]
-    for t in range(pool.queue.shape[0]):
-        pool.queue[t] = NOBODY
-    pool.woken[pool.woken.shape[0] - 1] += 1
-    pool.at[0] = 0
+    for m in range(state.multiplier.shape[0]):
+        state.multiplier[m] = 1.0
+        state.floor[m] = sales.floor[m]
+    for r in range(state.sold.shape[0]):
+        state.sold[r] = 0.0
+    for c in range(state.trigger.shape[0]):
+        for d in range(state.trigger.shape[1]):
+            state.trigger[c, d] = sleepers.trigger[c, d]
+    for k in range(state.cursor.shape[0]):
+        state.cursor[k] = sleepers.first[k]
+    for t in range(state.queue.shape[0]):
+        state.queue[t] = NOBODY
+    state.woken[state.woken.shape[0] - 1] += 1
+    state.at[0] = 0
 
 
 @inner
-def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, pool, work, row, totals, multiplier, unsettled):
+def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, work, row, totals, multiplier, unsettled):
     """One path. Not `pruned`: everybody is awake from the start and looked at in every round, the twin."""
-    begin_path(book, sleepers, sales, pool)
+    begin_path(book, sleepers, sales, state)
     n_awake = np.int64(0)
     if not pruned:
         for n in range(sleepers.group.shape[0]):
-            rouse(book, sleepers, pool, n, n_awake)
-            pool.active[n] = n
+            rouse(book, sleepers, state, n, n_awake)
+            state.active[n] = n
             n_awake += 1
     n_active = n_awake
     for t in range(n_steps):
-        begin_step(sales, pool, totals.by_step, t)
-        quote(sales, pool, x, q, t)
+        begin_step(sales, state, totals.by_step, t)
+        quote(sales, state, x, q, t)
         if pruned:
-            n_active = call_up(pool, t, np.int64(0))
+            n_active = call_up(state, t, np.int64(0))
         fallen = 1.0
         moved = True
         for _ in range(MAX_ROUNDS):
             if pruned:
-                n_active, n_awake = wake(book, sleepers, pool, n_active, n_awake)
+                n_active, n_awake = wake(book, sleepers, state, n_active, n_awake)
             for i in range(n_active):
-                slot = pool.active[i]
-                if not pruned or fallen < pool.limit[slot]:
-                    visit(book, sleepers, pool, work, slot, q, t, n_steps, policy, row, totals, fallen)
-            moved, least = sell(sales, pool, totals.by_step, t)
+                slot = state.active[i]
+                if not pruned or fallen < state.limit[slot]:
+                    visit(book, sleepers, state, work, slot, q, t, n_steps, policy, row, totals, fallen)
+            moved, least = sell(sales, state, totals.by_step, t)
             if not moved:
                 break
             fallen *= least
-            quote(sales, pool, x, q, t)
-            if pruned and lower_floors(pool):
-                for s in range(t + 1, pool.queue.shape[0]):
-                    n_active = call_up(pool, s, n_active)
+            quote(sales, state, x, q, t)
+            if pruned and lower_floors(state):
+                for s in range(t + 1, state.queue.shape[0]):
+                    n_active = call_up(state, s, n_active)
         unsettled[t] += 1 if moved else 0
         if pruned:
             for i in range(n_active):
-                slot = pool.active[i]
-                due = next_step(book, sleepers, sales, pool, slot, x, q, np.int64(t + 1))
-                pool.next[slot] = pool.queue[due]
-                pool.queue[due] = slot
-        for m in range(pool.multiplier.shape[0]):
-            multiplier[t, m] += np.int64(np.rint(pool.multiplier[m] * NANO))
+                slot = state.active[i]
+                due = next_step(book, sleepers, sales, state, slot, x, q, np.int64(t + 1))
+                state.next[slot] = state.queue[due]
+                state.queue[due] = slot
+        for m in range(state.multiplier.shape[0]):
+            multiplier[t, m] += np.int64(np.rint(state.multiplier[m] * NANO))
 
 
 @kernel
 def run_cascade(
-    book, sleepers, sales, draw, seed, first_path, n_paths, n_steps, policy, pruned, pool,
+    book, sleepers, sales, draw, seed, first_path, n_paths, n_steps, policy, pruned, state,
     work, totals, multiplier, unsettled,
 ):  # fmt: skip
     """`run_shard` with impact. multiplier (steps, M + 1) int64: sums over paths at the end of a step, in 1e-9;
@@ -284,7 +284,7 @@ def run_cascade(
         price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
         for q in range(lanes):
             cascade_path(
-                book, sleepers, sales, work.x, q, n_steps, policy, pruned, pool, work, done + q, totals, multiplier,
+                book, sleepers, sales, work.x, q, n_steps, policy, pruned, state, work, done + q, totals, multiplier,
                 unsettled,
             )  # fmt: skip
         add_to_fan(work.step_repaid, lanes, n_steps, totals.fan)

@@ -39,7 +39,7 @@ class Sales(NamedTuple):
     kept: float  # share of what was sold that still weighs one step later
 
 
-class Pool(NamedTuple):
+class PathState(NamedTuple):
     """State of one path, reused by the next: what is sized by accounts is written only where somebody wakes."""
 
     price: np.ndarray  # (C,) effective relative prices of the moment
@@ -63,61 +63,61 @@ class Pool(NamedTuple):
 
 
 @merged
-def quote(sales, pool, x, q, t):
+def quote(sales, state, x, q, t):
     """Effective prices of step t under the multipliers of the moment: what a feed says, then the oracle's cap."""
-    for c in range(pool.price.shape[0]):
-        price = x[q, np.uint64(sales.uncapped[c]), t] * pool.multiplier[np.uint64(sales.market[c])]
+    for c in range(state.price.shape[0]):
+        price = x[q, np.uint64(sales.uncapped[c]), t] * state.multiplier[np.uint64(sales.market[c])]
         price = min(price, sales.cap[c])
-        pool.price[c] = price
-        pool.inverse[c] = 1.0 / price
+        state.price[c] = price
+        state.inverse[c] = 1.0 / price
 
 
 @merged
-def weigh(sales, pool):
+def weigh(sales, state):
     """Multipliers from what has been sold; returns (whether one of them changed, the least of new over old)."""
-    n_markets = pool.multiplier.shape[0]
+    n_markets = state.multiplier.shape[0]
     for m in range(n_markets):
-        pool.fall[m] = 0.0
+        state.fall[m] = 0.0
     last = sales.sold.shape[1] - 2
-    for r in range(pool.sold.shape[0]):
-        quantity = pool.sold[r]
+    for r in range(state.sold.shape[0]):
+        quantity = state.sold[r]
         if quantity > 0.0:
             k = 0
             while k < last and quantity >= sales.sold[r, k + 1]:
                 k += 1
             slope = (sales.fall[r, k + 1] - sales.fall[r, k]) / (sales.sold[r, k + 1] - sales.sold[r, k])
-            pool.fall[sales.market_of[r]] += sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
+            state.fall[sales.market_of[r]] += sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
     changed = False
     least = 1.0
     for m in range(n_markets - 1):
-        multiplier = exp(-min(pool.fall[m], MAX_FALL))
-        changed = changed or multiplier != pool.multiplier[m]
-        least = min(least, multiplier / pool.multiplier[m])
-        pool.multiplier[m] = multiplier
+        multiplier = exp(-min(state.fall[m], MAX_FALL))
+        changed = changed or multiplier != state.multiplier[m]
+        least = min(least, multiplier / state.multiplier[m])
+        state.multiplier[m] = multiplier
     return changed, least
 
 
 @merged
-def sell(sales, pool, by_step, t):
+def sell(sales, state, by_step, t):
     """Sell what liquidators received since the last sale; returns what `weigh` does."""
     any_sold = False
-    for r in range(pool.sold.shape[0]):
-        received = by_step[t, r, SEIZED] - pool.counted[r]
+    for r in range(state.sold.shape[0]):
+        received = by_step[t, r, SEIZED] - state.counted[r]
         if received > 0:
             any_sold = True
-            pool.counted[r] += received
+            state.counted[r] += received
             # counted at path prices: the impact depends on the tokens sold, not on what they still fetched
-            pool.sold[r] += received / (MILLI * pool.multiplier[sales.market_of[r]])
-    return weigh(sales, pool) if any_sold else (False, 1.0)
+            state.sold[r] += received / (MILLI * state.multiplier[sales.market_of[r]])
+    return weigh(sales, state) if any_sold else (False, 1.0)
 
 
 @merged
-def begin_step(sales, pool, by_step, t):
+def begin_step(sales, state, by_step, t):
     """Time has absorbed part of what was sold."""
     any_left = False
-    for r in range(pool.sold.shape[0]):
-        pool.counted[r] = by_step[t, r, SEIZED]
-        pool.sold[r] *= sales.kept
-        any_left = any_left or pool.sold[r] > 0.0
+    for r in range(state.sold.shape[0]):
+        state.counted[r] = by_step[t, r, SEIZED]
+        state.sold[r] *= sales.kept
+        any_left = any_left or state.sold[r] > 0.0
     if any_left:
-        weigh(sales, pool)
+        weigh(sales, state)

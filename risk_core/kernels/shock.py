@@ -23,7 +23,7 @@ class Work(NamedTuple):
 
 
 @kernel
-def candidates(book, walk, x, low, first, stop):
+def groups_at_risk(book, walk, x, low, first, stop):
     """The groups with an account that may be below 1 at the relative prices x (F + 1,): how many, and accounts in them.
 
     Written for each such group: first (groups,) int64, its number; stop (groups,) int64, the account from which on all

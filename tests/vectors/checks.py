@@ -44,9 +44,9 @@ class Tally:
 Check = Callable[[Mapping[str, Any], Path, Tally], None]
 
 
-def _events(group: Mapping[str, Any], end: float, *, second: bool = True) -> hawkes.Events:
+def _events(group: Mapping[str, Any], end: float, *, second: bool = True) -> hawkes.EventTimes:
     marked = sorted([(t, 0) for t in group["t0"]] + ([(t, 1) for t in group["t1"]] if second else []))
-    return hawkes.Events(times=[t for t, _ in marked], kinds=[k for _, k in marked], end=end, n_kinds=2)
+    return hawkes.EventTimes(times=[t for t, _ in marked], kinds=[k for _, k in marked], end=end, n_kinds=2)
 
 
 def _tick_loss(value: float, end: float, n: int, n_kinds: int = 2) -> float:
@@ -85,7 +85,7 @@ def hawkes_vectors(groups: Mapping[str, Any], folder: Path, tally: Tally) -> Non
 
 def _hawkespylib(group: Mapping[str, Any], folder: Path, tally: Tally) -> None:
     times = np.loadtxt(folder / "hawkes_timestamps.csv")
-    events = hawkes.Events(times=times, kinds=np.zeros(len(times), np.int64), end=50.0, n_kinds=1)
+    events = hawkes.EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=50.0, n_kinds=1)
     for name, row in group.items():
         found = re.search(r"\[(?:mu )?([.\d]+),(?:eta )?([.\d]+),(?:theta )?([.\d]+)\]", name)
         if not name.startswith("p=") or not found:

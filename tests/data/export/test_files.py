@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 
 from data.errors import ExportFailed, WarehouseMissing
-from data.export import export, source
+from data.export import export, state
 from data.export.__main__ import main
 from data.export.selection import partitioned_by
 from data.export.targets import target
@@ -152,7 +152,7 @@ def test_the_manifest_says_what_each_file_holds(world, tmp_path):
 def test_all_tables_are_of_one_state_whatever_is_written_meanwhile(world, tmp_path, monkeypatch):
     with Store.open(readonly=True) as store:
         expected = dict(store.rows("SELECT symbol, count(*) FROM dim_prices GROUP BY symbol"))
-    original, written = source.Source.chunks, []
+    original, written = state.WarehouseState.chunks, []
 
     def chunks(self, table, first_by=None):
         if not written:  # after the export began to read
@@ -161,7 +161,7 @@ def test_all_tables_are_of_one_state_whatever_is_written_meanwhile(world, tmp_pa
                 other.write_batch("binance", "meanwhile", {"dim_prices": price_rows(5, symbol="LATEUSDT")})
         return original(self, table, first_by)
 
-    monkeypatch.setattr(source.Source, "chunks", chunks)
+    monkeypatch.setattr(state.WarehouseState, "chunks", chunks)
     done = export(str(tmp_path / "x.duckdb"))
 
     with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as duck:
@@ -175,14 +175,14 @@ def test_all_tables_are_of_one_state_whatever_is_written_meanwhile(world, tmp_pa
 def test_a_failure_in_the_middle_leaves_the_earlier_export(world, tmp_path, monkeypatch, to):
     export(str(tmp_path / to))
     before = tree(tmp_path)
-    original = source.Source.chunks
+    original = state.WarehouseState.chunks
 
     def chunks(self, table, first_by=None):
         yield from original(self, table, first_by)
         if table.name == "dim_prices":
             raise OSError(5, "the cable was pulled")
 
-    monkeypatch.setattr(source.Source, "chunks", chunks)
+    monkeypatch.setattr(state.WarehouseState, "chunks", chunks)
     with pytest.raises(ExportFailed, match=r"cannot be written.*cable.*left as it was"):
         export(str(tmp_path / to))
 
@@ -193,13 +193,13 @@ def test_a_failure_in_the_middle_leaves_the_earlier_export(world, tmp_path, monk
 
 @pytest.mark.parametrize("to", ["out", "x.duckdb", "x.sqlite"])
 def test_what_reads_back_differently_is_refused(world, tmp_path, monkeypatch, to):
-    original = source.Source.chunks
+    original = state.WarehouseState.chunks
 
     def chunks(self, table, first_by=None):
         for rows in original(self, table, first_by):
             yield rows[1:] if table.name == "dim_prices" else rows
 
-    monkeypatch.setattr(source.Source, "chunks", chunks)
+    monkeypatch.setattr(state.WarehouseState, "chunks", chunks)
     with pytest.raises(ExportFailed, match=r"dim_prices reads back as .* rows with checksum"):
         export(str(tmp_path / to))
 
@@ -325,7 +325,7 @@ def test_memory_does_not_grow_with_the_rows(own_warehouse, tmp_path, monkeypatch
     """Never more than one chunk of rows is held: each is gone when the next one is read."""
     with Store.open() as store:
         store.write_batch("binance", "many", {"dim_prices": price_rows(10_000)})
-    monkeypatch.setattr(source, "CHUNK", 500)
+    monkeypatch.setattr(state, "CHUNK", 500)
     import data.export.parquet as parquet
 
     sizes, original = [], parquet.record_batch

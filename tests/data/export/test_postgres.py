@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from data.errors import ExportFailed
-from data.export import export, source
+from data.export import export, state
 from data.export.__main__ import main
 from data.export.checksum import Checksum
 from data.export.targets import target
@@ -113,14 +113,14 @@ def test_a_failure_in_the_middle_changes_nothing(world, database, monkeypatch):
     export(database)
     before = versions(database)
     execute(world, "UPDATE dim_prices SET price_usd = price_usd + 1")
-    original = source.Source.chunks
+    original = state.WarehouseState.chunks
 
     def chunks(self, table, first_by=None):
         rows = original(self, table, first_by)
         yield from ([] if table.name == "fact_risk_run" else rows)
         list(rows)
 
-    monkeypatch.setattr(source.Source, "chunks", chunks)
+    monkeypatch.setattr(state.WarehouseState, "chunks", chunks)
     with pytest.raises(ExportFailed, match=r"fact_risk_run reads back as 0 rows"):
         export(database)
 

@@ -13,7 +13,7 @@ from risk_core.analytics import hawkes as h
 MODEL = h.Hawkes(mu=[0.3, 0.2], alpha=[[0.5, 0.2], [0.1, 0.4]], beta=[[1.2, 1.0], [0.9, 1.1]])
 
 
-def slow_likelihood(model: h.Hawkes, events: h.Events) -> float:
+def slow_likelihood(model: h.Hawkes, events: h.EventTimes) -> float:
     """By the definition, O(n^2): sums over pairs of events."""
     bins = model.mu.shape[1]
 
@@ -40,7 +40,9 @@ def slow_likelihood(model: h.Hawkes, events: h.Events) -> float:
 @settings(max_examples=40)
 def test_the_recursion_equals_the_definition_ties_included(marked: list[tuple[float, int]]):
     marked = [*marked, max(marked)]  # at least one pair at the same time
-    events = h.Events(times=[t for t, _ in sorted(marked)], kinds=[k for _, k in sorted(marked)], end=10.0, n_kinds=2)
+    events = h.EventTimes(
+        times=[t for t, _ in sorted(marked)], kinds=[k for _, k in sorted(marked)], end=10.0, n_kinds=2
+    )
     assert h.log_likelihood(MODEL, events)[0] == pytest.approx(slow_likelihood(MODEL, events), rel=1e-10, abs=1e-10)
 
 
@@ -51,7 +53,7 @@ def test_the_gradient_is_the_slope_in_every_parameter():
         period=4.0,
     )  # fmt: skip
     times = np.sort(rng.uniform(0, 30, 40)).round(1)  # some at one time
-    events = h.Events(times=times, kinds=rng.integers(0, 2, 40), end=30.0, n_kinds=2)
+    events = h.EventTimes(times=times, kinds=rng.integers(0, 2, 40), end=30.0, n_kinds=2)
     value, grad = h.log_likelihood(model, events)
     assert value == pytest.approx(slow_likelihood(model, events), rel=1e-3)
     for name in ("mu", "alpha", "beta"):
@@ -69,7 +71,7 @@ def test_the_gradient_is_the_slope_in_every_parameter():
 
 
 def test_the_intensity_is_its_definition_and_does_not_see_the_event_of_its_moment():
-    events = h.Events(times=[1.0, 2.0, 2.0], kinds=[0, 1, 0], end=5.0, n_kinds=2)
+    events = h.EventTimes(times=[1.0, 2.0, 2.0], kinds=[0, 1, 0], end=5.0, n_kinds=2)
     at = [0.5, 2.0, 2.5, 2.5]
     found = h.intensity(MODEL, events, at)
     for m, t in enumerate(at):
@@ -170,7 +172,7 @@ def test_a_fit_finds_the_parameters_and_beats_poisson_out_of_sample():
 
 def test_a_poisson_process_is_fitted_without_followers():
     times = np.sort(np.random.default_rng(1).uniform(0, 1000, 1000))
-    events = h.Events(times=times, kinds=np.zeros(1000, np.int64), end=1000.0, n_kinds=1)
+    events = h.EventTimes(times=times, kinds=np.zeros(1000, np.int64), end=1000.0, n_kinds=1)
     found = h.fit(events)
     assert found.model.branching[0, 0] < 0.1
     assert found.aic > 2 - 2 * h.poisson_log_likelihood(events) - 2
@@ -181,7 +183,7 @@ def test_a_renewal_process_of_bursts_has_a_shape_below_one():
     shape, scale, value = h.weibull_renewal(times, float(times[-1]) + 1)
     assert shape == pytest.approx(0.6, rel=0.05)
     assert scale == pytest.approx(2.0, rel=0.1)
-    events = h.Events(times=times, kinds=np.zeros(len(times), np.int64), end=float(times[-1]) + 1, n_kinds=1)
+    events = h.EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=float(times[-1]) + 1, n_kinds=1)
     assert value > h.poisson_log_likelihood(events)
 
 
@@ -196,12 +198,12 @@ def test_ties_are_spread_evenly_over_the_clock():
 )  # fmt: skip
 def test_events_that_none_can_be_are_refused(times, kinds, words):
     with pytest.raises(rc.InputError, match=words):
-        h.Events(times=times, kinds=kinds, end=10.0, n_kinds=2)
+        h.EventTimes(times=times, kinds=kinds, end=10.0, n_kinds=2)
 
 
 def test_too_few_events_and_an_explosive_model_are_refused():
     with pytest.raises(rc.InputError, match="at least 10"):
-        h.fit(h.Events(times=[1.0, 2.0], kinds=[0, 0], end=3.0, n_kinds=1))
+        h.fit(h.EventTimes(times=[1.0, 2.0], kinds=[0, 0], end=3.0, n_kinds=1))
     explosive = h.Hawkes(mu=[1.0], alpha=[[3.0]], beta=[[1.0]])
     assert not explosive.is_stationary
     with pytest.raises(rc.InputError, match="no mean rate"):

@@ -17,7 +17,7 @@ CHUNK = 20_000
 """Rows held at once, and rows of a Parquet row group at most."""
 
 
-class Source:
+class WarehouseState:
     """Rows of one state of a warehouse; `seen` has the checksum of each table that was read to its end."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -51,7 +51,7 @@ class Source:
 
 
 @contextmanager
-def one_state(path: Path | None) -> Iterator[Source]:
+def one_state(path: Path | None) -> Iterator[WarehouseState]:
     """The state that the warehouse `path` (`RISK_DB` when None) has now."""
     with Store.open(path, readonly=True) as store, store.one_state() as connection:
-        yield Source(connection, store.path)
+        yield WarehouseState(connection, store.path)
