@@ -22,6 +22,7 @@ PARTS = (
     "live",
     "commands",
     "coverage",
+    "analytics",
 )
 
 
