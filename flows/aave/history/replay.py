@@ -48,6 +48,8 @@ from risk_core.units import RAY
 
 NOBODY = "0x" + "0" * 40
 WHOLE = 10_000
+NOWHERE = Happening(-1, 0, -1, -1, "nothing", "nobody", ())
+"""The place before the first log."""
 MANY = 1 << 30
 """Stands for updates that no event told: the reserve was touched in its second by something else."""
 TOGGLES = {
@@ -123,7 +125,7 @@ class Replay:
         self._rates: dict[str, tuple[int, ...]] = {}
         self._sources: dict[str, str] = {}
         self._answers: dict[str, int] = {}
-        self._here: Happening | None = None
+        self._here = NOWHERE
         # Reserves that ReserveDataUpdated named since the last call of this transaction ended.
         self._told: list[ReserveState] = []
         # Supply index that rose by more than interest: the next log of the pool must be the premium that lifted it.
@@ -164,7 +166,7 @@ class Replay:
                     if emitter != expected:
                         self._stop(f"{kind} of {emitter}, expected of {expected}; is this another market's log?")
                     if self._lifted is not None and kind not in ("FlashLoan", "BackUnbacked"):
-                        self._refuse_lift()
+                        self._refuse_lift(self._lifted)
                     if not self.revision:
                         self._stop("the pool's revision is unknown; the logs must start with the provider's first")
                 handlers[kind](emitter, here.values)
@@ -173,7 +175,7 @@ class Replay:
     def book(self, block: int | None = None, time: int | None = None) -> MarketBook:
         """The market now. `block` and `time` name the moment; None: those of the last log."""
         if self._lifted is not None:
-            self._refuse_lift()
+            self._refuse_lift(self._lifted)
         here = self._here
         rows: dict[str, dict[int, tuple[int, int]]] = {}
         for reserve in self.reserves.values():
@@ -184,8 +186,8 @@ class Replay:
                         supply, debt = held.get(reserve.id, (0, 0))
                         held[reserve.id] = (supply, scaled) if token.debt else (scaled, debt)
         return MarketBook(
-            block=block if block is not None else here.block if here else 0,
-            time=time if time is not None else here.time if here else 0,
+            block=here.block if block is None else block,
+            time=here.time if time is None else time,
             revision=self.revision,
             flash_premium=self.flash_premium,
             flash_premium_to_protocol=WHOLE if self.revision >= V3_4 else self.flash_to_protocol,
@@ -229,13 +231,9 @@ class Replay:
 
     def _stop(self, reason: str) -> NoReturn:
         here = self._here
-        where = (
-            f"block {here.block}, log {here.log_index} ({here.kind} of {here.emitter})" if here else "before any log"
-        )
-        raise HistoryError(f"{where}: {reason}")
+        raise HistoryError(f"block {here.block}, log {here.log_index} ({here.kind} of {here.emitter}): {reason}")
 
-    def _refuse_lift(self) -> NoReturn:
-        reserve = self._lifted
+    def _refuse_lift(self, reserve: ReserveState) -> NoReturn:
         self._stop(
             f"the supply index of {reserve.asset} rose to {reserve.liquidity_index}, interest alone gives "
             f"{reserve.computed_index}, and no flash loan or bridge fee follows; a log is missing"
@@ -243,16 +241,16 @@ class Replay:
 
     def _settle_transaction(self, upcoming: Happening) -> None:
         here = self._here
-        if here and (upcoming.block, upcoming.log_index) <= (here.block, here.log_index):
+        if (upcoming.block, upcoming.log_index) <= (here.block, here.log_index):
             self._here = upcoming
             self._stop(f"comes after log {here.log_index} of block {here.block}; logs must be in order")
-        if here and upcoming.time < here.time:
+        if upcoming.time < here.time:
             self._here = upcoming
             self._stop(f"its block's time {upcoming.time} is before {here.time} of block {here.block}")
-        if here and (upcoming.block, upcoming.transaction) == (here.block, here.transaction):
+        if (upcoming.block, upcoming.transaction) == (here.block, here.transaction):
             return
         if self._lifted is not None:
-            self._refuse_lift()
+            self._refuse_lift(self._lifted)
         self._told.clear()
         self._transfer = None
 
@@ -462,7 +460,7 @@ class Replay:
             r.accrued += half_div(premium, r.liquidity_index)
             return
         if self._lifted is not None and self._lifted is not r:
-            self._refuse_lift()
+            self._refuse_lift(self._lifted)
         own = share(premium, to_protocol)
         before = r.computed_index
         supplied = half_mul(r.atoken.total, before)
@@ -568,7 +566,7 @@ class Replay:
             self._premium(r, premium, self.flash_to_protocol)
             self._add_virtual(r, premium)
         elif self._lifted is not None:
-            self._refuse_lift()
+            self._refuse_lift(self._lifted)
         self._told.clear()
 
     def _on_MintUnbacked(self, emitter: str, values: tuple[Any, ...]) -> None:
