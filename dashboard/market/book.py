@@ -86,6 +86,8 @@ class Run:
     created_at: int
     synthetic: bool
     estimates: Mapping[tuple[str, float], Estimate]
+    law: str = ""
+    """Which law of price moves made the figures, in words; empty for a run that did not note it."""
     fan: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """`hours` (T + 1,), `levels`, and `usd` (T + 1, len(levels)): cumulative debt repaid; empty when not stored."""
     histogram: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

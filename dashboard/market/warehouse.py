@@ -216,6 +216,7 @@ def _run(stored: data.results.RiskRun) -> Run:
         created_at=stored.created_at,
         synthetic=stored.is_synthetic,
         estimates=MappingProxyType(estimates),
+        law=stored.law[1],
         fan=MappingProxyType(stored.series.get("fan", {})),
         histogram=MappingProxyType(stored.series.get("histogram", {})),
         seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),

@@ -77,6 +77,12 @@ class RiskRun:
             raise KeyError(f"run {self.run_id[:12]} holds no {measure} at level {level:g}; it holds {known}")
         return self.figures[measure, level]
 
+    @property
+    def law(self) -> tuple[str, str]:
+        """The law of the price moves: its name, and what it is in words. ("", "") of runs that did not note it."""
+        record = self.series.get("calibration", {})
+        return str(record.get("law", "")), str(record.get("law_in_words", ""))
+
     def scenario(self) -> Scenario:
         """The scenario that was simulated."""
         return scenario_from_record(self.scenario_record)

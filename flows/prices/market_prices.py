@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOW", "to_frames"]
 
-DAYS = 90
-"""Length of the window where neither --from nor --days says otherwise."""
+DAYS = 365
+"""Length of the window where neither --from nor --days says otherwise: what a volatility of two speeds remembers."""
 WAIT, LONG_WAIT = 180.0, 1800.0
 """Seconds that a run may spend waiting because Binance said so; a backfill of years meets more than one 429."""
 NOTABLE_SKEW = 30.0

@@ -1,9 +1,9 @@
 """From stored prices to the scenario of a market: which factor moves each reserve, how much, and together with which.
 
-Volatility is exponentially weighted over hourly log returns with RiskMetrics' daily decay of 0.94 (0.94^(1/24) an
-hour); correlation is Ledoit-Wolf over the same window. Prices up to the snapshot's block are used. Where there are
-not enough of them, the next ones are, and the calibration says that it looks ahead: good for a what-if, useless as
-evidence in a backtest.
+Each law has a memory of its own for volatility (`risk_core.laws.calibrated`), which a year of hourly prices of each
+series feeds; correlation is Ledoit-Wolf over the last 90 days that all series share, on returns over the deviation
+known before them. Prices up to the snapshot's block are used. Where there are not enough of them, the next ones are,
+and the calibration says that it looks ahead: good for a what-if, useless as evidence in a backtest.
 """
 
 from __future__ import annotations
@@ -23,20 +23,30 @@ from data.prices import pegs
 from data.prices.dollar import PEG, PEG_TOLERANCE
 from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
-from risk_core import InputError, Market, Scenario, calibrate
-from risk_core.analytics.dependence import DECAY, hourly_decay
+from risk_core import InputError, Market, Scenario
+from risk_core.analytics.dependence import shrunk_correlation
+from risk_core.analytics.volatility import annual_volatility, mean_weekday_factor, standardised, variance_path
+from risk_core.laws.calibrated import DEFAULT, Calibrated, calibrated
 from risk_core.price_models import FIXED
 
 INTERVAL = "1h"
 HOUR = 3600
 DAY = 86_400
 WINDOW_DAYS = 90
+"""Days that all series share: what correlation is estimated on."""
+HISTORY_DAYS = 365
+"""Days of each series' own prices, up to the same end: what its volatility remembers."""
+LONG_MEMORY_DAYS = 180
+"""With a shorter history, the slow half of a two-speed volatility is a guess, and a note says so."""
 LEAST_DAYS = 14
 """With less history than this a volatility is a guess."""
 FLOOR = 0.005
 """Least annual volatility: a stable pair that did not move in the window is not riskless."""
-METHOD = {"version": 2, "volatility": "ewma", "decay_a_day": DECAY, "floor": FLOOR, "correlation": "ledoit-wolf"}
-"""Part of every calibration's id: raise the version when the same prices may give other numbers."""
+METHOD = {
+    "version": 3, "history_days": HISTORY_DAYS, "floor": FLOOR, "correlation": "ledoit-wolf of standardised returns",
+    "correlation_days": WINDOW_DAYS,
+}  # fmt: skip
+"""With the law's numbers, part of every calibration's id: raise the version when the same prices may give others."""
 STALE_DAYS = 2
 """Prices that end this long before the block are used, and said to be old."""
 
@@ -64,38 +74,51 @@ class Inputs:
     """What a calibration depends on, and nothing else; `id` is its digest.
 
     series: factor -> price series, in order of the factors' first reserve. factor: (R,) factor of each reserve, -1
-    for a fixed oracle price. prices: hourly USD, one column a distinct series. `notes`: what a reader must be told.
+    for a fixed oracle price. prices: hourly USD at the times that all series share, one column a distinct series.
+    history: the hourly prices of each series alone, up to the same end, over `HISTORY_DAYS`. law: what is fitted.
+    `notes`: what a reader must be told.
     """
 
     series: dict[str, str]
     factor: np.ndarray
     prices: pd.DataFrame
+    history: Mapping[str, pd.Series]
+    law: Calibrated
     looks_ahead: bool
     notes: tuple[str, ...]
 
     @property
+    def method(self) -> dict[str, Any]:
+        """Estimators with all their numbers."""
+        return METHOD | {"law": self.law.record()}
+
+    @property
     def id(self) -> str:
-        digest = hashlib.sha256(json.dumps([METHOD, self.series, self.looks_ahead]).encode())
+        digest = hashlib.sha256(json.dumps([self.method, self.series, self.looks_ahead]).encode())
         if self.series:
-            prices = self.prices[list(dict.fromkeys(self.series.values()))]
-            digest.update(prices.index.to_numpy(dtype="<i8").tobytes())
-            digest.update(prices.to_numpy(dtype="<f8").tobytes())
+            names = list(dict.fromkeys(self.series.values()))
+            for prices in (self.prices[names], *(self.history[name] for name in names)):
+                digest.update(prices.index.to_numpy(dtype="<i8").tobytes())
+                digest.update(prices.to_numpy(dtype="<f8").tobytes())
         return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """Annual volatility (F,) and correlation (F, F) of the factors of `inputs`."""
+    """Annual volatility (F,), on a day of weekday factor 1, and correlation (F, F) of the factors of `inputs`."""
 
     inputs: Inputs
     volatility: np.ndarray
     correlation: np.ndarray
 
-    def scenario(self, name: str, horizon: timedelta, n_steps: int) -> Scenario:
-        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps."""
+    def scenario(self, name: str, horizon: timedelta, n_steps: int, begins_at: int) -> Scenario:
+        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps, from `begins_at`, UTC seconds:
+        a weekend ahead is as quiet as the law's week says."""
+        ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
+        volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
         return Scenario(
-            name=name, horizon=horizon, n_steps=n_steps, factors=tuple(self.inputs.series),
-            volatility=self.volatility, correlation=self.correlation, factor=self.inputs.factor,
+            name=name, horizon=horizon, n_steps=n_steps, factors=tuple(self.inputs.series), volatility=volatility,
+            correlation=self.correlation, factor=self.inputs.factor, law=law,
         )  # fmt: skip
 
     def row(self, market: str) -> dict[str, Any]:
@@ -104,7 +127,7 @@ class Calibration:
         return {
             "calibration_id": self.inputs.id,
             "market": market,
-            "method": json.dumps(METHOD),
+            "method": json.dumps(self.inputs.method),
             "factors": json.dumps(self.inputs.series),
             "first_ts": int(times.min()) if len(times) else 0,
             "last_ts": int(times.max()) if len(times) else 0,
@@ -169,16 +192,22 @@ def refuse_shared(series: Mapping[str, str]) -> None:
             )
 
 
-def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices) -> Inputs:
-    """What `market` is to be calibrated on. Raises `InsufficientHistory` (names the series), `InconsistentMapping`.
+def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices, law: str = DEFAULT) -> Inputs:
+    """What `market` is to be calibrated on, for the law of that name.
+
+    Raises `InsufficientHistory` (names the series), `InconsistentMapping`, `InputError` for a law that there is not.
 
     A peg without enough prices of its own follows its stand-in (`data.prices.pegs.STAND_INS`), and the notes say so.
     """
     mapping, stood_in = _with_stand_ins(mapping, market.snapshot.block_time, load)
     series, factor = factors_of(market, mapping)
     prices, looks_ahead = _window(list(series.values()), market.snapshot.block_time, load)
-    notes = (*_notes(market, prices, looks_ahead), *stood_in) if series else ()
-    return Inputs(series=series, factor=factor, prices=prices, looks_ahead=looks_ahead, notes=notes)
+    chosen, history = calibrated(law), _history(series, prices, load)
+    short = _short_history(market, chosen, history)
+    notes = (*_notes(market, prices, looks_ahead), *stood_in, *short) if series else ()
+    return Inputs(
+        series=series, factor=factor, prices=prices, history=history, law=chosen, looks_ahead=looks_ahead, notes=notes
+    )
 
 
 def fit(inputs: Inputs) -> Calibration:
@@ -186,9 +215,41 @@ def fit(inputs: Inputs) -> Calibration:
     if not inputs.series:
         return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
     refuse_shared(inputs.series)
-    returns = _log_returns(inputs.prices)[list(inputs.series.values())].to_numpy()
-    volatility, correlation = calibrate(returns, 365 * 24, decay=hourly_decay(DECAY), floor=FLOOR)
-    return Calibration(inputs=inputs, volatility=volatility, correlation=correlation)
+    memory = inputs.law.memory
+    variance, moves = {}, {}
+    for name in dict.fromkeys(inputs.series.values()):
+        returns = _log_returns(inputs.history[name].to_frame())[name]
+        ends = returns.index.to_numpy(dtype=np.int64)
+        column = returns.to_numpy(dtype=np.float64)[:, None]
+        variance[name] = variance_path(column, ends, memory)[-1, 0]
+        moves[name] = pd.Series(standardised(column, ends, memory)[:, 0], index=ends[1:])
+    volatility = annual_volatility([variance[name] for name in inputs.series.values()], floor=FLOOR)
+    shared = _log_returns(inputs.prices).index.intersection(pd.DataFrame(moves).dropna().index)
+    together = np.column_stack([moves[name].loc[shared] for name in inputs.series.values()])
+    return Calibration(inputs=inputs, volatility=volatility, correlation=shrunk_correlation(together))
+
+
+def _history(series: Mapping[str, str], prices: pd.DataFrame, load: LoadPrices) -> dict[str, pd.Series]:
+    """Each series' own prices up to the window's end; over the window itself at least."""
+    found = {}
+    for name in dict.fromkeys(series.values()):
+        last = int(prices.index.max())
+        own = load([name], min(last - HISTORY_DAYS * DAY, int(prices.index.min())), last)
+        found[name] = own[name]
+    return found
+
+
+def _short_history(market: Market, law: Calibrated, history: Mapping[str, pd.Series]) -> tuple[str, ...]:
+    days = {name: len(prices) / 24 for name, prices in history.items()}
+    if market.snapshot.synthetic or len(law.memory.half_lives) == 1 or not days:
+        return ()
+    name = min(days, key=lambda one: days[one])
+    if days[name] >= LONG_MEMORY_DAYS:
+        return ()
+    return (
+        f"the slow part of the volatility needs {LONG_MEMORY_DAYS} days of prices, {name} has {days[name]:.0f}; "
+        f"`market-prices --days {HISTORY_DAYS}` reads more",
+    )
 
 
 def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, bool]:
@@ -217,7 +278,7 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
     longest = max(len(_log_returns(frame)) for frame in (before, onwards, earlier))
     raise InsufficientHistory(
         f"{longest / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
-        f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {WINDOW_DAYS}`"
+        f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {HISTORY_DAYS}`"
     )
 
 

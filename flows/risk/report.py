@@ -29,6 +29,7 @@ def report(run: RiskRun, notes: Sequence[str], ending: str) -> str:
         f"{run.market}, block {run.block:,} of {block_time}, {run.n_accounts:,} accounts",
         f"{run.n_paths:,} paths of {hours:g} h in {run.n_steps} steps, scenario {run.scenario_id}, seed {run.seed}, "
         f"policy {run.policy}, engine {run.code_version}",
+        f"law {run.law[0]}: {run.law[1]}" if run.law[0] else "law not noted",
         "",
     ]
     labels = [

@@ -34,9 +34,10 @@ def run(arguments: Asked) -> str:
 
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
-        calibration = calibrated(store, market)
+        calibration = calibrated(store, market, arguments.law)
     name = f"baseline-{arguments.horizon_hours:g}h"
-    scenario = calibration.scenario(name, timedelta(hours=arguments.horizon_hours), arguments.steps)
+    horizon = timedelta(hours=arguments.horizon_hours)
+    scenario = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
     notes = (*market.notes, *calibration.inputs.notes)
     if not arguments.force:
         stored = results.find(
@@ -52,18 +53,22 @@ def run(arguments: Asked) -> str:
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         save_calibration(run, calibration, market)
         result = simulated(market, scenario, arguments)
-        record = {"calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead}
+        record = {
+            "calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead,
+            "law": calibration.inputs.law.name, "law_in_words": calibration.inputs.law.words,
+        }  # fmt: skip
         stored = results.save_result(store, result, market, calibration=record, run_id=run.id)
     return report(stored, notes, "Stored in fact_risk_scenarios.")
 
 
-def calibrated(store: Reader, market: Market) -> Calibration:
-    """The calibration of `market` on the stored prices: read back where the same one was fitted before."""
+def calibrated(store: Reader, market: Market, law: str) -> Calibration:
+    """The calibration of `market` on the stored prices for the law of that name; read back if it was fitted
+    before."""
     from data.prices import assets
     from flows.risk.calibration import Calibration, fit, inputs_of
 
     mapping = assets.asset_map(market.snapshot.market)
-    inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic))
+    inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic), law)
     known = store.rows("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
     if not known:
         return fit(inputs)

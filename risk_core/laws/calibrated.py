@@ -95,8 +95,9 @@ CALIBRATED = MappingProxyType({
     )
 })  # fmt: skip
 """Every law that can be asked for, by name."""
-DEFAULT = "normal"
-"""What a risk run uses where nobody asks for another."""
+DEFAULT = "two-speed-t5"
+"""What a risk run uses where nobody asks for another. On hourly ETH and BTC of April 2021 to December 2022, where it
+was chosen, it held at 95 and 99 % on both and on their mix; `normal` was exceeded 2.5 to 3 times too often at 99 %."""
 
 
 def calibrated(name: str) -> Calibrated:

@@ -46,8 +46,11 @@ _TERMS = (
 _LIMITS = (
     "Aave v4 is not read and is in no total. Aave v2 and Compound are read into the warehouse, and are in no figure of "
     "this workbench: their liquidations follow other rules.",
-    "Prices follow correlated random walks without drift, with volatility and correlation from the warehouse's price "
-    "history. Jumps beyond that are not modelled.",
+    "Stored figures use Student-t moves with 5 degrees, without drift: heavy tails that come to all assets together. "
+    "Volatility remembers a day and 90 days of hourly prices and knows quiet weekends. On ETH and BTC of 2021 and "
+    "2022, where it was chosen, this law was exceeded about as often as it said at 95\u202f% and at 99\u202f%; "
+    "`python -m flows backtest` repeats that on other prices. A shock out of a long calm is still seen too small. "
+    "Under the Overview stands the law of its figures.",
     "Liquidators always act, at oracle prices, at the end of each step. Depth of markets and gas are not limits yet.",
     "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "

@@ -68,11 +68,12 @@ def build(source: Source, _search: str) -> html.Div:
 
 
 def passport(run: Run) -> str:
-    """Scenario, paths, seed, block, time of the run and code: what makes the figures reproducible."""
+    """Scenario, law of prices, paths, seed, block, time of the run and code: what makes the figures reproducible."""
     return " · ".join(
         [
             "USD",
             run.scenario_id,
+            run.law or "law not noted",
             f"{fmt.count(run.n_paths)} paths",
             f"seed {run.seed}",
             f"block {fmt.count(run.block)}",

@@ -78,6 +78,25 @@ def test_another_question_is_computed_and_kept_beside_the_first(sample, change):
     assert rows("SELECT count(*) FROM fact_risk_run") == [(2,)]
 
 
+def test_the_law_is_an_option_that_the_calibration_the_report_and_the_run_name(sample):
+    for name, words in (("t4", "Student-t moves with 4 degrees"), ("two-speed-jumps", "normal moves and common jumps")):
+        said = run("--law", name)
+        assert f"law {name}: {words}" in said
+        assert rows(f"SELECT count(*) FROM fact_calibration WHERE method LIKE '%\"{name}\"%'") == [(1,)]
+    kept = [
+        json.loads(value)["law"] for (value,) in rows("SELECT value FROM fact_risk_series WHERE series = 'calibration'")
+    ]
+    assert sorted(kept) == ["t4", "two-speed-jumps"]
+    with pytest.raises(SystemExit):
+        run("--law", "gauss")
+
+
+def test_unless_another_is_asked_for_the_law_is_the_one_that_held_in_the_backtest(sample):
+    assert "law two-speed-t5: Student-t moves with 5 degrees, volatility of two speeds" in run()
+    assert results.latest().law[0] == "two-speed-t5"
+    assert results.latest().scenario().law == risk_core.StudentT(5.0)
+
+
 def test_force_computes_again_and_changes_nothing(sample):
     run()
     before = rows("SELECT * FROM fact_risk_scenarios ORDER BY measure, level")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 from data.store.store import Store
 from flows.prices.binance_shapes import Kline
 from flows.prices.rows import to_frames
+from flows.risk import options
 from flows.risk.calibration import (
     DAY,
     FLOOR,
@@ -24,6 +27,7 @@ from flows.risk.calibration import (
     inputs_of,
 )
 from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot
+from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
 BLOCK_TIME = 1_763_640_000
 SYMBOLS = ("WETH", "wstETH", "WBTC", "GHO")
@@ -174,7 +178,7 @@ def test_ten_days_weigh_46_percent(market, mapping):
     index = [BLOCK_TIME - HOUR * (90 * 24 - i) for i in range(90 * 24 + 1)]
     prices = pd.DataFrame({"ETHUSDT": 2600 * walk, "BTCUSDT": 104_000 * walk}, index=index)
 
-    found = calibration_of(market, mapping, prices)
+    found = fitted(market, mapping, prices, "normal")
 
     remembered = (0.94**10 - 0.94**90) / (1 - 0.94**90)
     assert found.volatility[0] == pytest.approx(0.01 * np.sqrt(365 * 24 * remembered), rel=1e-9)
@@ -188,11 +192,11 @@ def test_prices_after_the_block_are_not_used_when_those_before_suffice(market, m
     quiet, wild = history(30), history(30, end=BLOCK_TIME + 30 * DAY, volatility=(9.0, 9.0))
     both = pd.concat([quiet, wild.loc[wild.index > BLOCK_TIME]])
 
-    inputs = inputs_of(market, mapping, reader(both))
+    inputs = inputs_of(market, mapping, reader(both), "normal")
 
     assert inputs.prices.index.max() == BLOCK_TIME
     assert (inputs.looks_ahead, inputs.notes) == (False, ())
-    assert inputs.id == inputs_of(market, mapping, reader(quiet)).id
+    assert inputs.id == inputs_of(market, mapping, reader(quiet), "normal").id
 
 
 def test_prices_later_than_the_block_are_used_when_there_are_no_others_and_said_so(market, mapping):
@@ -275,6 +279,68 @@ def test_a_reserve_that_the_mapping_lacks_is_refused_by_name(market, mapping):
 def test_a_market_of_fixed_prices_has_a_scenario_without_factors(market, mapping):
     mapping[["series", "factor"]] = ""
     mapping["kind"] = "fixed"
-    scenario = calibration_of(market, mapping, history(1)).scenario("fixed", timedelta(hours=24), 24)
+    scenario = calibration_of(market, mapping, history(1)).scenario("fixed", timedelta(hours=24), 24, BLOCK_TIME)
     assert scenario.factors == ()
     assert scenario.factor.tolist() == [-1] * 4
+
+
+def fitted(market: Market, mapping: pd.DataFrame, prices: pd.DataFrame, law: str) -> Calibration:
+    return fit(inputs_of(market, mapping, reader(prices), law))
+
+
+def test_a_year_of_an_old_volatility_is_remembered_by_the_slow_speed_alone(market, mapping):
+    """80 % a year until 20 days ago, 20 % since: one speed has nearly forgotten, two speeds have not."""
+    prices = history(400, volatility=(0.8, 0.8))
+    logs = np.log(prices.to_numpy())
+    moves = np.diff(logs, axis=0)
+    moves[-20 * 24 :] /= 4
+    prices = pd.DataFrame(
+        np.exp(np.vstack([logs[:1], logs[:1] + np.cumsum(moves, axis=0)])), prices.index, prices.columns
+    )
+    one, two = (fitted(market, mapping, prices, law).volatility for law in ("normal", "two-speed-t5"))
+    left = 0.94**20
+    assert one == pytest.approx(np.full(2, np.sqrt(0.64 * left + 0.04 * (1 - left))), rel=0.1)
+    old = (0.5 ** (20 / 90) - 0.5 ** (365 / 90)) / (1 - 0.5 ** (365 / 90))
+    assert two == pytest.approx(np.full(2, np.sqrt(0.6 * 0.04 + 0.4 * (0.64 * old + 0.04 * (1 - old)))), rel=0.1)
+
+
+def test_the_weekend_ahead_is_quiet_and_the_stored_volatility_is_not_of_a_weekday(market, mapping):
+    saturday = BLOCK_TIME // DAY * DAY + (2 * DAY)  # the block is of Thursday, 20 November 2025
+    found = fitted(market, mapping, history(200), "two-speed-t5")
+    day = timedelta(days=1)
+    quiet, busy = (found.scenario("s", day, 24, at).volatility for at in (saturday, saturday - DAY))
+    assert quiet == pytest.approx(found.volatility * np.sqrt(0.65))
+    assert busy == pytest.approx(found.volatility * np.sqrt(1.11))
+    flat = fitted(market, mapping, history(200), "t5")
+    assert flat.scenario("s", day, 24, saturday).volatility.tolist() == flat.volatility.tolist()
+
+
+def test_every_law_is_a_calibration_of_its_own_with_its_law_in_the_scenario(market, mapping):
+    scenarios = {}
+    for name in CALIBRATED:
+        found = fitted(market, mapping, history(100), name)
+        scenarios[found.inputs.id] = found.scenario("s", timedelta(days=1), 24, BLOCK_TIME)
+        assert json.loads(found.row("Test")["method"])["law"]["name"] == name
+    assert [type(s.law).__name__ for s in scenarios.values()] == [
+        "GBM", "StudentT", "StudentT", "GBM", "StudentT", "Jumps",
+    ]  # fmt: skip
+
+
+def test_volatility_rests_on_a_year_of_each_series_own_prices_and_correlation_on_what_they_share(market, mapping):
+    """A series that came late shortens no other's memory."""
+    prices = history(400)
+    late = prices.assign(BTCUSDT=prices["BTCUSDT"].where(prices.index > BLOCK_TIME - 100 * DAY))
+    inputs = inputs_of(market, mapping, lambda s, a, b: late.loc[a:b, list(dict.fromkeys(s))].dropna(), "two-speed-t5")
+    assert {name: len(own) for name, own in inputs.history.items()} == {"ETHUSDT": 365 * 24 + 1, "BTCUSDT": 100 * 24}
+    assert len(inputs.prices) == 90 * 24 + 1
+    assert fit(inputs).volatility[0] == fitted(market, mapping, prices, "two-speed-t5").volatility[0]
+    (note,) = (note for note in inputs.notes if "slow part" in note)
+    assert "BTCUSDT has 100" in note
+    other = late.copy()
+    other.iloc[100 * 24 : 100 * 24 + 1, 0] *= 1.01
+    assert inputs_of(market, mapping, reader(other), "two-speed-t5").id != inputs.id
+
+
+def test_the_options_know_every_law_and_the_default():
+    assert get_args(options.LawName) == tuple(CALIBRATED)
+    assert options.DEFAULT == DEFAULT
