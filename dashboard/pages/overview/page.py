@@ -33,6 +33,7 @@ from dashboard.market.warehouse import Source, Unavailable
 from dashboard.pages.overview import charts as figures
 from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
+from dashboard.pages.overview.watched import watched
 
 NO_RUN = "python -m flows risk-scenarios"
 FEW = "Fewer than 30 simulated paths carry this figure, so no error is shown"
@@ -64,7 +65,7 @@ def build(source: Source, _search: str) -> html.Div:
             strip(_position_items(today) + _run_items(run)),
             _risk_cards(run),
         ]
-    return html.Div([*parts, _exact_cards(today, book)], className="page")
+    return html.Div([*parts, _exact_cards(today, book), watched(source)], className="page")
 
 
 def passport(run: Run) -> str:

@@ -102,10 +102,15 @@ def every(source: Source) -> list[Peg]:
     return [one for one in found if one is not None]
 
 
+def worst_of(found: list[Peg]) -> Peg:
+    """The token in the worst state, the furthest from 1 USD among equals."""
+    order = (CRITICAL, WARNING, HEALTHY)
+    return min(found, key=lambda peg: (order.index(peg.status), -abs(peg.deviation_bps)))
+
+
 def verdict(found: list[Peg]) -> html.Section:
     """The worst state first, in a sentence."""
-    order = (CRITICAL, WARNING, HEALTHY)
-    worst = min(found, key=lambda one: (order.index(one.status), -abs(one.deviation_bps)))
+    worst = worst_of(found)
     if worst.status == HEALTHY:
         words: list[Any] = [
             "All ", html.B(f"{len(found)} stablecoins"), " stand at their peg. Furthest is ", html.B(worst.token), ", ",

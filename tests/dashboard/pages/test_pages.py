@@ -265,3 +265,11 @@ def test_a_stop_asked_for_by_the_progress_ends_the_run(source: MemorySource, sce
     fresh = Book.build(source.book().market, source.book().assets)
     with pytest.raises(Abandoned):
         outlook.simulate(fresh, scenario, WhatIf(eth=-0.1), progress=stop)
+
+
+def test_the_overview_tells_the_other_pages_and_what_is_missing_by_its_command(source: MemorySource) -> None:
+    said = words(overview.build(source, ""))
+    assert "USDC +" in said or "USDC −" in said
+    assert "Liquidations are not fitted yet" in said
+    assert "python -m flows liquidation-clusters" in said
+    assert "lost by 1,000,000 USD of ETH" in said
