@@ -68,6 +68,11 @@ NAMES = {
         "Every price law's value-at-risk on past days against what came, with the tests of coverage",
         reads_network=False,
     ),
+    "wallet-features": Registered(
+        "flows.wallets.wallet_features",
+        "26 features of every wallet over all stored markets: risk, size, borrowing, repaying, liquidations",
+        reads_network=False,
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }  # fmt: skip
 """Every flow by name, in the order of a day."""

@@ -15,8 +15,8 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import frames, liquidations, prices
-from data.sample.book import book, holdings
+from data.sample import frames, liquidations, prices, wallet_events
+from data.sample.book import Holdings, book, holdings
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_MARKET, risk_db
 from data.snapshot.loading import newest
@@ -49,10 +49,10 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
         with _failure_noted(store, run):
             report = save_snapshot(store, SOURCE, frames.frames(held), run)
             n_prices = _write_prices(store, seed, run)
-            n_events = _write_liquidations(store, held.addresses, seed, run)
+            n_liquidations, n_others = _write_events(store, held, seed, run)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions, {n_prices:,} "
-            f"synthetic prices and {n_events:,} synthetic liquidations in {store.path}"
+            f"synthetic prices, {n_liquidations:,} synthetic liquidations and {n_others:,} other events in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
@@ -100,13 +100,15 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
     return len(series)
 
 
-def _write_liquidations(store: Store, addresses: list[str], seed: int, run: str) -> int:
-    """The synthetic liquidations and what SQL makes of them; how many they were."""
-    tables = liquidations.frames(addresses, seed)
-    made = hashlib.sha256(f"sample:liquidations:{seed}:{len(addresses)}".encode()).hexdigest()
-    store.write_batch(SOURCE, f"liquidations:{seed}", tables, run, payload_sha256=made)
+def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[int, int]:
+    """The synthetic lending events and what SQL makes of them; how many liquidations and others they were."""
+    tables = liquidations.frames(held.addresses, seed) | wallet_events.frames(held, seed)
+    n_events = [len(table) for table in tables.values()]
+    made = hashlib.sha256(f"sample:events:{seed}:{len(held.addresses)}".encode()).hexdigest()
+    tables |= liquidations.blocks_and_assets(tables)
+    store.write_batch(SOURCE, f"events:{seed}", tables, run, payload_sha256=made)
     marts.refresh(store, ["stg_lending_events", "fact_lending_liquidation_events"], run_id=run)
-    return len(tables["raw_lending_liquidation_events"])
+    return n_events[0], sum(n_events[1:])
 
 
 def lacks_series(db: Path | str | None = None) -> bool:

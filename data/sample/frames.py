@@ -27,7 +27,8 @@ def frames(held: Holdings) -> dict[str, pd.DataFrame]:
     }
 
 
-def _synthetic_address(name: str) -> str:
+def synthetic_address(name: str) -> str:
+    """An address that begins with the letters SAMPLE in ASCII."""
     return "0x53414d504c45" + hashlib.sha256(f"sample:{name}".encode()).hexdigest()[:28]
 
 
@@ -37,10 +38,10 @@ def _head() -> dict[str, object]:
         "block_hash": "0x" + hashlib.sha256(b"sample:block").hexdigest(),
         "block_time": configuration.BLOCK_TIME,
         "pool_revision": configuration.REVISION,
-        "provider": _synthetic_address("provider"),
-        "pool": _synthetic_address("pool"),
-        "oracle": _synthetic_address("oracle"),
-        "data_provider": _synthetic_address("data provider"),
+        "provider": synthetic_address("provider"),
+        "pool": synthetic_address("pool"),
+        "oracle": synthetic_address("oracle"),
+        "data_provider": synthetic_address("data provider"),
         "base_currency_unit": "100000000",
         "hf_checked": 0,
         "below_one_confirmed": 0,
@@ -81,8 +82,8 @@ def _reserves(held: Holdings) -> list[dict[str, object]]:
             | {"price_is_fixed": 1 if row["price_is_fixed"] else None}
             | _PLACE
             | {
-                "atoken": _synthetic_address("atoken " + row["asset"]),
-                "vtoken": _synthetic_address("vtoken " + row["asset"]),
+                "atoken": synthetic_address("atoken " + row["asset"]),
+                "vtoken": synthetic_address("vtoken " + row["asset"]),
                 "grace_until": 0,
                 "liquidity_index": str(RAY),
                 "variable_borrow_index": str(RAY),

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from data.sample import configuration
+from data.sample.frames import synthetic_address
 from data.settings import SAMPLE_MARKET
 from risk_core.analytics.hawkes import Hawkes, simulate
 
@@ -30,7 +31,7 @@ PROTOCOL = "aave_v3"
 
 
 def frames(accounts: Sequence[str], seed: int = 7, days: int = DAYS) -> dict[str, pd.DataFrame]:
-    """Rows of `raw_lending_liquidation_events`, `raw_lending_blocks` and `dim_lending_asset`.
+    """Rows of `raw_lending_liquidation_events`.
 
     accounts: addresses of the sample, who are liquidated. The newest event is before the sample's block time.
     """
@@ -48,9 +49,9 @@ def frames(accounts: Sequence[str], seed: int = 7, days: int = DAYS) -> dict[str
         {
             "source": "sample", "chain_id": configuration.CHAIN_ID, "block_number": int(s) + 1, "log_index": int(k),
             "market": SAMPLE_MARKET, "protocol": PROTOCOL, "event": "LiquidationCall", "contract": None,
-            "initiator": None, "block_hash": _digest("block", s),
-            "block_timestamp": start + int(s) * SLOT, "tx_hash": _digest("tx", s, k), "owner": str(wallet),
-            "counterparty": _digest("liquidator", int(rng.integers(12)))[:42], "asset": reserves[symbol]["asset"],
+            "initiator": None, "block_hash": digest("block", s),
+            "block_timestamp": start + int(s) * SLOT, "tx_hash": digest("tx", s, k), "owner": str(wallet),
+            "counterparty": digest("liquidator", int(rng.integers(12)))[:42], "asset": reserves[symbol]["asset"],
             "amount_raw": str(int(amount / price[symbol] * 10 ** int(reserves[symbol]["decimals"]))),
             "debt_asset": reserves["USDC"]["asset"],
             "debt_amount_raw": str(int(amount / BONUS / price["USDC"] * 10**6)),
@@ -59,27 +60,42 @@ def frames(accounts: Sequence[str], seed: int = 7, days: int = DAYS) -> dict[str
         for s, k, symbol, wallet, amount in zip(slot.tolist(), place, symbols, wallets, usd.tolist(), strict=True)
     ]  # fmt: skip
     events = pd.DataFrame(rows)
-    counts = events.groupby(["block_number", "block_hash", "block_timestamp"], as_index=False).size()
-    blocks = counts.rename(columns={"size": "n_events"}).assign(
-        source="sample", market=SAMPLE_MARKET, chain_id=configuration.CHAIN_ID
-    )
+    return {"raw_lending_liquidation_events": events}
+
+
+def blocks_and_assets(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """What goes with the events of all kinds: `raw_lending_blocks`, `dim_lending_asset` and `raw_lending_prices`.
+
+    An asset's price is that of the snapshot, whenever its event was: what was liquidated at another price says so.
+    """
+    events = pd.concat(tables.values(), ignore_index=True)
+    place = ["block_number", "block_hash", "block_timestamp"]
+    blocks = events.groupby(place, as_index=False).size().rename(columns={"size": "n_events"})
+    reserves = {row["asset"]: row for row in configuration.reserve_rows()}
+    ether = next(row["price_raw"] for row in reserves.values() if row["symbol"] == "WETH")
+    used = sorted({*events["asset"], *events["debt_asset"].dropna()})
     assets = [
         {
-            "chain_id": configuration.CHAIN_ID, "asset": reserves[symbol]["asset"], "symbol": symbol,
-            "decimals": int(reserves[symbol]["decimals"]),
+            "chain_id": configuration.CHAIN_ID, "asset": asset, "symbol": reserves[asset]["symbol"],
+            "decimals": int(reserves[asset]["decimals"]),
         }
-        for symbol in sorted({*symbols, "USDC"})
+        for asset in used
     ]  # fmt: skip
+    prices = events[["block_number", "block_timestamp", "asset"]].drop_duplicates()
     return {
-        "raw_lending_liquidation_events": events,
-        "raw_lending_blocks": blocks,
+        "raw_lending_blocks": blocks.assign(source="sample", market=SAMPLE_MARKET, chain_id=configuration.CHAIN_ID),
         "dim_lending_asset": pd.DataFrame(assets),
-    }
+        "raw_lending_prices": prices.assign(
+            chain_id=configuration.CHAIN_ID, market=SAMPLE_MARKET, oracle=synthetic_address("oracle"),
+            price_raw=[reserves[asset]["price_raw"] for asset in prices["asset"]], eth_usd_raw=ether,
+        ),
+    }  # fmt: skip
 
 
 def _pick(symbols: tuple[str, ...], rng: np.random.Generator) -> str:
     return symbols[min(int(rng.geometric(0.6)) - 1, len(symbols) - 1)]
 
 
-def _digest(*parts: object) -> str:
+def digest(*parts: object) -> str:
+    """A made-up hash."""
     return "0x" + hashlib.sha256(f"sample:liquidation:{parts}".encode()).hexdigest()

@@ -27,6 +27,7 @@ from data.schemas import (
     quarantine,
     results,
     runs,
+    wallets,
 )
 from data.schemas.model import TableModel
 
@@ -90,6 +91,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "fact_calibration": calibrations.Calibrations,
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
+    "mart_wallet_features": wallets.WalletFeatures,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,

@@ -126,8 +126,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert known.count(place) == 1, f"{name}: {place!r}"
         at = known.index(place) + (len(place) if place.endswith("\n") else 0)
         (copy / name).write_text(known[:at] + line + known[at:], encoding="utf-8")
-    replaced(copy / "data/schemas/__init__.py", "    runs,\n)", "    runs,\n    weather,\n)")
-    replaced(copy / "pyproject.toml", 'oracles | prices | risk"', 'oracles | prices | risk | weather"')
+    replaced(copy / "data/schemas/__init__.py", "    wallets,\n)", "    wallets,\n    weather,\n)")
+    replaced(
+        copy / "pyproject.toml", 'oracles | prices | risk | wallets"', 'oracles | prices | risk | wallets | weather"'
+    )
     return copy
 
 

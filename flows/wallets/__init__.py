@@ -1,0 +1,1 @@
+"""From stored states and events of wallets to their features."""
