@@ -61,7 +61,8 @@ class FakeSocket:
     def say(self, message: str | bytes) -> None:
         with self._lock:
             for connection in self._open:
-                connection.send(message)
+                with suppress(ConnectionClosed):  # the other side left
+                    connection.send(message)
 
     def cut(self, half_a_message: bool = False) -> None:
         """End every connection without a farewell, if wanted in the middle of a message of 100 bytes."""
