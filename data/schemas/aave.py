@@ -64,8 +64,9 @@ class Snapshots(
         isin=["aave_v3", "aave_v2", "compound_v2", "compound_v3"],
     )  # fmt: skip
     read_mode: Series[pd.StringDtype] = pa.Field(
-        description="full: every account was read; incremental: those untouched since base_block were carried forward",
-        metadata={"unit": "text", "provenance": True}, nullable=True, isin=["full", "incremental"],
+        description="full: every account was read; incremental: those untouched since base_block were carried forward; "
+        "borrowers: accounts with debt alone, their debts and their collateral",
+        metadata={"unit": "text", "provenance": True}, nullable=True, isin=["full", "incremental", "borrowers"],
     )  # fmt: skip
     base_block: Series[pd.Int64Dtype] = pa.Field(
         description="block of the snapshot that was carried forward; empty where all was read",
@@ -205,10 +206,10 @@ class Positions(Numbered, key=["market", "block", "account", "asset"]):
 
 
 class Holders(TableModel, key=["market", "token", "account"]):
-    """`raw_aave_holders`: every account that ever received an aToken or debt token, as the log scan found it."""
+    """`raw_aave_holders`: every account that ever received an aToken or debt token, or borrowed, by the log."""
 
     market: Series[str] = name("market name")
-    token: Series[str] = address("aToken or debt token it received")
+    token: Series[str] = address("aToken or debt token it received; the pool for an account that borrowed")
     account: Series[str] = address("the account")
     # Provenance: a later scan that meets the account again leaves the first block standing.
     first_seen_block: Series[np.int64] = pa.Field(

@@ -27,6 +27,7 @@ from data.snapshot.building import (
 from data.snapshot.identity import snapshot_hash
 from data.store.reader import Reader
 from risk_core import InputError, Market, Snapshot, UnknownRevision, health_factor, units
+from risk_core.interest import normalized_income, supply_balance
 
 MAX_SHARE_BELOW_ONE = 0.005
 """Share of the debt below health factor 1 that passes without the chain's own word for it. Liquidators leave less."""
@@ -85,7 +86,11 @@ def load_market(
             _columns(store, "raw_aave_user_accounts", ACCOUNT, stored, "account"),
             _columns(store, "stg_positions", POSITION, stored, "account, asset"),
         )
-        note = [*_unpriced(store, stored), *_require_believable(store, stored, found)]
+        note = [
+            *_only_debtors(store, stored, found),
+            *_unpriced(store, stored),
+            *_require_believable(store, stored, found),
+        ]
     if verify:
         digest = snapshot_hash(found)
         if digest != stored.snapshot.hash:
@@ -220,6 +225,29 @@ def _require_young(stored: Stored, max_age: timedelta) -> None:
             f"{stored.label} is of {stored.snapshot.time:%Y-%m-%d %H:%M} UTC, {age} old, and at most {max_age} was "
             "asked for; run `python -m flows aave-market` for a newer one"
         )
+
+
+def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
+    """A note on a snapshot that has the accounts with debt alone: what everybody supplies, by the reserves' totals."""
+    at = (stored.snapshot.market, stored.snapshot.block)
+    mode = store.rows("SELECT read_mode FROM fact_snapshot WHERE market = ? AND block = ?", at)[0][0]
+    if mode != "borrowers":
+        return []
+    rows = store.rows(
+        "SELECT scaled_atoken_supply, liquidity_index, liquidity_rate, last_update_timestamp, price_raw, decimals "
+        "FROM raw_aave_reserves WHERE market = ? AND block = ? AND price_raw IS NOT NULL", at,
+    )  # fmt: skip
+    supplied = sum(
+        supply_balance(int(scaled), normalized_income(int(index), int(rate), updated, stored.snapshot.block_time))
+        * int(price) / 10**decimals
+        for scaled, index, rate, updated, price, decimals in rows
+    ) / units.USD  # fmt: skip
+    theirs = float((market.collateral.amount * market.price[market.collateral.reserve]).sum())
+    return [
+        f"Only accounts with debt were read ({market.n_accounts:,}; they owe every debt token's whole supply). "
+        f"{supplied:,.0f} USD is supplied by everybody, as the reserves tell it; {theirs:,.0f} USD of it is the "
+        "collateral of these accounts, the rest (other accounts, supplies not enabled) is in no figure by account"
+    ]
 
 
 def _unpriced(store: Reader, stored: Stored) -> list[str]:

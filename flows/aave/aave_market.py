@@ -36,6 +36,10 @@ def run(arguments: Asked) -> str:
 
     market = arguments.market or aave_market()
     url = node_url(market)
+    if arguments.borrowers:
+        from flows.aave.candidates import debt_route
+
+        return debt_route.run(arguments, market, url)
     if arguments.candidates or arguments.estimate:
         from flows.aave.candidates import route as verified_path
 

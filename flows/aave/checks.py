@@ -15,7 +15,7 @@ from flows.aave.contracts import EMode, Reserve
 from flows.aave.holders import Pair
 from flows.errors import CrossCheckFailed
 from risk_core.interest import debt_balance, normalized_debt, normalized_income, supply_balance
-from risk_core.units import BPS, NO_DEBT_HEALTH_FACTOR, WAD
+from risk_core.units import BPS, NO_DEBT_HEALTH_FACTOR, RAY, WAD
 
 SMALL_MARKET = 2_000
 """Up to this many accounts with debt, every account is compared with the pool."""
@@ -69,6 +69,33 @@ def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], fir
             debt[reserve_id] += scaled
     sums = {r.atoken: supply[i] for i, r in by_id.items()} | {r.vtoken: debt[i] for i, r in by_id.items()}
     check_sums(reserves, sums, first_block)
+
+
+def check_debts(reserves: Iterable[Reserve], accounts: Iterable[Account], first_block: int) -> None:
+    """What the accounts owe together is each debt token's scaledTotalSupply: no debtor was missed.
+
+    `first_block`: where the log that names them begins. Raises `CrossCheckFailed` that names each token and what is
+    missing of it.
+    """
+    sums: dict[int, int] = {}
+    for account in accounts:
+        for reserve_id, scaled in account.debt.items():
+            sums[reserve_id] = sums.get(reserve_id, 0) + scaled
+    wrong = [(r, r.scaled_debt_supply - sums.get(r.id, 0)) for r in reserves]
+    said = [
+        f"{r.symbol} ({r.vtoken}): scaledTotalSupply is {r.scaled_debt_supply}, the accounts owe "
+        f"{r.scaled_debt_supply - missing}, {abs(missing)} {'are missing' if missing > 0 else 'too many'} "
+        f"(worth {abs(missing) * r.normalized_debt / RAY / 10**r.decimals:,.6g} {r.symbol})"
+        for r, missing in wrong
+        if missing
+    ]
+    if said:
+        raise CrossCheckFailed(
+            f"debt token of {'; of '.join(said[:5])}"
+            + (f"; and of {len(said) - 5} more" if len(said) > 5 else "")
+            + f". An account with debt is missing: the Borrow events were read from block {first_block} on, is that "
+            f"early enough (--from-block), and does the node keep the whole log? {NOTHING_WRITTEN}"
+        )
 
 
 def check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block: int) -> None:

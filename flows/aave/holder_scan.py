@@ -30,6 +30,8 @@ class HolderScan:
     chain_id: int
     tokens: Tokens
     concurrency: int = 1
+    source: str = SOURCE
+    """Of the mark that says how far it has come; one for each set of events that is read."""
 
     @property
     def key(self) -> str:
@@ -43,12 +45,16 @@ class HolderScan:
         Goes on where an earlier scan stopped, unless the last block of that scan is no longer part of the chain (a
         reorganisation, or another local chain): then everything is read again. `progress` is a tqdm bar.
         """
-        begun, start = self._resume(first_block, block.number)
+        begun, start = self.resume(first_block, block.number)
         progress.reset(total=block.number - start + 1)
-        ranges = scan(self.rpc, self.tokens, start, block.number, first_range=first_range, concurrency=self.concurrency)
+        ranges = self.ranges(start, block.number, first_range)
         for part in gathered(ranges, progress):
             self._keep(part, begun, settled=block.number - REORG_WINDOW)
         return self.pairs()
+
+    def ranges(self, first: int, last: int, first_range: int) -> Iterator[ScannedRange]:
+        """What the log of blocks `first` to `last` names, range by range."""
+        return scan(self.rpc, self.tokens, first, last, first_range=first_range, concurrency=self.concurrency)
 
     def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
         """Accounts that any event of the blocks after `after` up to `block` is about, and the pairs these events name.
@@ -74,9 +80,9 @@ class HolderScan:
         # Rows of a former chain under the same name are left out here; their tokens are not this market's.
         return {(token, account) for token, account in rows if token in self.tokens.all}
 
-    def _resume(self, first_block: int, newest: int) -> tuple[int, int]:
+    def resume(self, first_block: int, newest: int) -> tuple[int, int]:
         """First block that stored and new ranges cover together, and the first block still to be read."""
-        state = self.run.store.checkpoint(SOURCE, self.key)
+        state = self.run.store.checkpoint(self.source, self.key)
         if not state or state["first"] > first_block:
             return first_block, first_block
         try:
@@ -102,9 +108,9 @@ class HolderScan:
         last = min(part.last, settled)
         if begun is not None and last >= part.first:
             state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
-            marks.append(Mark(SOURCE, self.key, state))
+            marks.append(Mark(self.source, self.key, state))
         if frames or marks:
-            self.run.write(SOURCE, f"{self.key}:{part.first}-{part.last}", frames, marks=marks)
+            self.run.write(self.source, f"{self.key}:{part.first}-{part.last}", frames, marks=marks)
 
 
 def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedRange]:

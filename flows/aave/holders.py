@@ -85,7 +85,7 @@ def scan(
     """
 
     def get(start: int, until: int) -> list[dict[str, Any]]:
-        return _get_logs(rpc, tokens, events, start, until, newest=until == last)
+        return get_logs(rpc, [tokens.pool, *sorted(tokens.all)], events, start, until, newest=until == last)
 
     size = RangeSize(first_range)
     for start, until, logs in log_ranges(rpc, get, first, last, size, concurrency=concurrency):
@@ -105,7 +105,7 @@ def touched_by(logs: list[dict[str, Any]]) -> frozenset[str]:
             for place in _OWNERS.get(topics[0].lower(), ()):
                 touched.add("0x" + topics[place][-40:].lower())
         except (KeyError, IndexError, TypeError, AttributeError) as exc:
-            raise _malformed(log) from exc
+            raise malformed(log) from exc
     touched.discard(NOBODY)
     return frozenset(touched)
 
@@ -128,21 +128,26 @@ def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
                 continue
             owner = "0x" + topics[2][-40:]
         except (KeyError, IndexError, TypeError, AttributeError) as exc:
-            raise _malformed(log) from exc
+            raise malformed(log) from exc
         if token and owner != NOBODY:
             pairs[token, owner] = min(block, pairs.get((token, owner), block))
     return pairs
 
 
-def _malformed(log: Any) -> MalformedAnswer:
+def malformed(log: Any) -> MalformedAnswer:
+    """What to raise for a log that lacks what every log has."""
     return MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and topics, found {log!r:.120}")
 
 
-def _get_logs(
-    rpc: JsonRpc, tokens: Tokens, events: Sequence[str], first: int, last: int, newest: bool
+def get_logs(
+    rpc: JsonRpc, addresses: Sequence[str], events: Sequence[str], first: int, last: int, *, newest: bool
 ) -> list[dict[str, Any]]:
+    """Logs of `events` (first topics) at `addresses` from block `first` to `last`, in one request.
+
+    `newest`: the node may have come to `last` only now; see `_settled`. Raises `RpcError` where it refuses.
+    """
     wanted = {
-        "address": [tokens.pool, *sorted(tokens.all)],
+        "address": list(addresses),
         "topics": [list(events)],
         "fromBlock": hex(first),
         "toBlock": hex(last),

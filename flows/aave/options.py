@@ -15,6 +15,11 @@ Share = Annotated[float, Number(0, 1, "a share"), Flag(metavar="SHARE", group=FA
 class Asked(Options):
     """Options of `aave-market`."""
 
+    excluding = tuple(
+        ("borrowers", other) for other in ("candidates", "full", "full_every", "max_missing", "scan_when_short",
+                                           "max_disagreement", "spot_check", "max_lag")
+    )  # fmt: skip
+
     market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
     block: AnyBlock = Field(
         "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
@@ -34,6 +39,10 @@ class Asked(Options):
     )
     attempts: Attempts = 5
 
+    borrowers: Annotated[bool, Flag(group=FAST)] = Field(
+        False, description="read accounts with debt only: the pool's Borrow events name each of them, and their debts "
+        "must be every debt token's whole supply; nobody else can be liquidated",
+    )  # fmt: skip
     candidates: Annotated[str | None, Flag(metavar="subgraph|FILE", group=FAST)] = Field(
         None, description="who the accounts are: the market's official subgraph, or a file with one address a line; "
         "every figure is then read from the chain",

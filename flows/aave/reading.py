@@ -81,16 +81,21 @@ def checked(
     accounts: Sequence[Account],
     *,
     complete: bool = True,
+    debtors_only: bool = False,
     first_block: int = 0,
 ) -> MarketState:
     """The state that may be stored, or a refusal: `CrossCheckFailed`.
 
-    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies. In the end the
-    block's hash must be what it was.
+    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies.
+    `debtors_only`: they are all that owe anything, so their debts must.
+    In the end the block's hash must be what it was.
     """
     if at.contracts.protocol == V2:
-        return _checked_v2(at, accounts, first_block)
-    if complete:
+        return _checked_v2(at, accounts, first_block, debtors_only)
+    if debtors_only:
+        cross_checks.check_debts(at.reserves, accounts, first_block)
+        _check_flags(at, accounts)
+    elif complete:
         check_accounts(at, accounts, first_block)
     else:
         _check_flags(at, accounts)
@@ -104,15 +109,21 @@ def checked(
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=accounts, account_data=said, checked=found,
+        accounts=accounts, account_data=said, checked=found, debtors_only=debtors_only,
     )  # fmt: skip
 
 
-def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> MarketState:
+def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, debtors_only: bool = False) -> MarketState:
     """Sums, a sample of balances against the tokens, and valuations against the pool within rounding."""
-    cross_checks.check_holdings(at.reserves, accounts, first_block)
+    if debtors_only:
+        cross_checks.check_debts(at.reserves, accounts, first_block)
+    else:
+        cross_checks.check_holdings(at.reserves, accounts, first_block)
     with progress_bar("stable debt", "read") as bar:
         accounts = aave_v2.with_stable_debt(at.reader, accounts, at.stable, bar.update)
+    if debtors_only:
+        accounts = [account for account in accounts if account.debt or account.stable_debt]
+        aave_v2.check_stable_debt(accounts, at.reserves, at.stable)
     cross_checks.check_prices(at.reserves, accounts, at.block.number)
     aave_v2.check_balances(at.reader, accounts, at.reserves)
     ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
@@ -124,6 +135,7 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int) -> 
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
         accounts=accounts, account_data=said, checked=cross_checks.Checked(len(said), below),
+        debtors_only=debtors_only,
     )  # fmt: skip
 
 

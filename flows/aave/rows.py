@@ -23,6 +23,7 @@ class MarketState:
     """One market at one block, checked: everything that `to_frames` writes down.
 
     `base_block`: block of the snapshot that the accounts of `book` were carried from; None where all were read.
+    `debtors_only`: accounts without debt are not among them, and what they supply is in the reserves' totals alone.
     `accounts` are those that were read; `book_positions`: rows of the others, where they are made already.
     """
 
@@ -37,6 +38,14 @@ class MarketState:
     base_block: int | None = None
     book: Book | None = None
     book_positions: Mapping[str, Sequence] | None = None
+    debtors_only: bool = False
+
+    @property
+    def read_mode(self) -> str:
+        """How the accounts came, in the words of `fact_snapshot`."""
+        if self.debtors_only:
+            return "borrowers"
+        return "full" if self.base_block is None else "incremental"
 
     @property
     def n_accounts(self) -> int:
@@ -70,8 +79,7 @@ def _snapshot(state: MarketState) -> dict[str, object]:
         "oracle": contracts.oracle, "data_provider": contracts.data_provider,
         "base_currency_unit": str(contracts.base_currency_unit), "hf_checked": state.checked.hf_checked,
         "below_one_confirmed": state.checked.below_one_confirmed, "is_synthetic": 0,
-        "protocol": contracts.protocol, "read_mode": "full" if state.base_block is None else "incremental",
-        "base_block": state.base_block,
+        "protocol": contracts.protocol, "read_mode": state.read_mode, "base_block": state.base_block,
     }  # fmt: skip
 
 

@@ -57,7 +57,8 @@ def write(run: Run, reading: Reading) -> WriteReport:
         Finding("raw_aave_reserves", "the oracle has a price", "price_raw", len(unpriced), len(state.reserves),
                 f"{unpriced[0].symbol}: {unpriced[0].no_price}", f"{state.market}:{state.block.number}")
     ] if unpriced else []  # fmt: skip
-    is_new = state.base_block is None and run.store.checkpoint(FULL_READ, reading.key) != full.state
+    is_full = state.read_mode == "full"
+    is_new = is_full and run.store.checkpoint(FULL_READ, reading.key) != full.state
     return run.snapshot(SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found,
                         carried=carried_columns(state))  # fmt: skip
 
@@ -97,9 +98,11 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
     state = reading.state
     changed = sum(report.changed.values())
     below = state.checked.below_one_confirmed
-    how = (
-        "" if state.base_block is None else f" ({reading.n_read:,} read, the others carried from {state.base_block:,})"
-    )
+    how = ""
+    if state.debtors_only:
+        how = " with debt"
+    elif state.base_block is not None:
+        how = f" ({reading.n_read:,} read, the others carried from {state.base_block:,})"
     return (
         f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
         f"{state.n_accounts:,} accounts{how}, {report.rows['stg_positions']:,} positions; "

@@ -31,6 +31,9 @@ SAMPLE = 200
 """Balances that are compared with `balanceOf`, drawn with the block number as seed."""
 TOLERANCE = 1e-6
 """Relative difference of an account's value that rounding may make, and dust beside it."""
+STABLE_TOLERANCE = 0.01
+"""Share of a stable debt token's supply that its holders' balances may differ by: the token grows its total at the
+average of their rates, and each debt at its own."""
 HF_TOLERANCE = 1e-3
 """v2 cuts the average threshold to basis points before it computes the health factor."""
 
@@ -150,6 +153,23 @@ def with_stable_debt(
         if value:
             owed.setdefault(who, {})[token.reserve_id] = value
     return [replace(a, stable_debt=owed[a.address]) if a.address in owed else a for a in accounts]
+
+
+def check_stable_debt(accounts: Iterable[Account], reserves: Iterable[Reserve], stable: Iterable[StableToken]) -> None:
+    """The accounts owe at stable rates what there is of each stable debt token, within `STABLE_TOLERANCE`. Raises."""
+    symbols = {r.id: r.symbol for r in reserves}
+    owed: dict[int, int] = {}
+    for account in accounts:
+        for reserve_id, amount in account.stable_debt.items():
+            owed[reserve_id] = owed.get(reserve_id, 0) + amount
+    for token in stable:
+        found = owed.get(token.reserve_id, 0)
+        if abs(token.total - found) > STABLE_TOLERANCE * token.total:
+            raise CrossCheckFailed(
+                f"stable debt token of {symbols[token.reserve_id]} ({token.token}): totalSupply is {token.total}, the "
+                f"accounts owe {found} (difference {token.total - found}, at most {STABLE_TOLERANCE:.0%} of it is "
+                "rounding). An account with debt is missing. Nothing was written"
+            )
 
 
 def check_balances(reader: BlockReader, accounts: Sequence[Account], reserves: Sequence[Reserve]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from flows.aave.accounts import Account, fetch_balances, fetch_flags
 from flows.aave.contracts import Reserve
-from flows.clients.block_reader import BlockReader
+from flows.clients import abis
+from flows.clients.block_reader import BlockReader, Call, calls_for
 
 if TYPE_CHECKING:
     from data.store.store import Store
@@ -20,6 +21,8 @@ TABLE = "ingest_aave_accounts"
 PART = 4_000
 """Accounts that are read and stored at a time: about 50 requests."""
 COLUMNS = ("market", "block", "account", "flags", "emode_id", "supply", "debt", "n_unlisted")
+BORROWING = int("01" * 128, 2)
+"""The bits of a configuration bitmap that say that a reserve is borrowed."""
 Candidates = Mapping[str, Set[str] | None]
 """Account -> tokens it is said to hold; None where its tokens are not known."""
 
@@ -42,23 +45,30 @@ def read_accounts(
     progress: Callable[[int], None],
     *,
     emodes: bool = True,
+    debtors_only: bool = False,
 ) -> Read:
     """Flags, e-mode and balances of every candidate at the reader's block; parts stored by an earlier run are kept.
 
     Balances are asked for the tokens that the candidates name and for those that the chain's own flags name: every
     debt has its flag, so no debt of a known account can be missed, and no collateral. `emodes`: False for v2.
+    `debtors_only`: accounts whose flags name no debt are asked nothing more, and are not among those that come back.
     """
     done = _stored(run.store, market, reader.block.number)
     left = sorted(candidates.keys() - done.keys())
     progress(len(candidates) - len(left))
     for start in range(0, len(left), PART):
         part = left[start : start + PART]
-        rows = _read_part(reader, pool, reserves, {account: candidates[account] for account in part}, emodes)
+        wanted = {account: candidates[account] for account in part}
+        if debtors_only:
+            rows = [(account, 0) for account in _read_debtors(reader, pool, reserves, part, emodes)]
+        else:
+            rows = _read_part(reader, pool, reserves, wanted, emodes)
         _keep(run, market, reader.block.number, rows)
         done |= {account.address: (account, unlisted) for account, unlisted in rows}
         progress(len(part))
     found = [done[address] for address in sorted(candidates)]
-    holding = [account for account, _ in found if account.supply or account.debt]
+    # Whoever borrows at a stable rate alone (v2) may have neither: the flag says so.
+    holding = [a for a, _ in found if (owes(a.flags) if debtors_only else a.supply or a.debt)]
     return Read(holding, sum(unlisted for _, unlisted in found))
 
 
@@ -96,6 +106,37 @@ def _read_part(
             debt[vtokens[token]] = scaled
         unlisted[address] += part[address] is not None and (token, address) not in listed
     return [(Account(address, *flags[address], *held[address]), unlisted[address]) for address in addresses]
+
+
+def owes(flags: int) -> bool:
+    """Whether a configuration bitmap names any debt: an even bit, for each reserve id the lower of its two."""
+    return bool(flags & BORROWING)
+
+
+def _read_debtors(
+    reader: BlockReader, pool: str, reserves: list[Reserve], addresses: list[str], emodes: bool
+) -> list[Account]:
+    """Each address with its flags; those that owe with their e-mode, their debts and their collateral as well."""
+    flags = fetch_flags(reader, pool, addresses, lambda done: None, emodes=False)
+    indebted = [address for address in addresses if owes(flags[address][0])]
+    pairs = [
+        (token, address, side, r.id)
+        for address in indebted
+        for r in reserves
+        for side, (token, bit) in enumerate(((r.atoken, 2 * r.id + 1), (r.vtoken, 2 * r.id)))
+        if flags[address][0] >> bit & 1
+    ]
+    # Balances and e-modes travel together: each round of requests costs the distance to the node once more.
+    calls = [Call(token, abis.SCALED_BALANCE_OF, (address,), address) for token, address, _, _ in pairs]
+    if emodes:
+        calls += calls_for([(address, address) for address in indebted], pool, abis.GET_USER_EMODE)
+    answers = reader.read(calls)
+    held: dict[str, tuple[dict[int, int], dict[int, int]]] = {address: ({}, {}) for address in addresses}
+    for (_, address, side, reserve_id), scaled in zip(pairs, answers, strict=False):
+        if scaled:
+            held[address][side][reserve_id] = scaled
+    chosen = dict(zip(indebted, answers[len(pairs) :], strict=True)) if emodes else {}
+    return [Account(a, flags[a][0], chosen.get(a, 0), *held[a]) for a in addresses]
 
 
 def _keep(run: Run, market: str, block: int, rows: list[tuple[Account, int]]) -> None:

@@ -45,7 +45,7 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
     from flows.aave.candidates.resume import refuse, unfinished
 
     if not arguments.candidates:
-        raise WrongOption("--estimate: say of what, with --candidates subgraph or --candidates FILE")
+        raise WrongOption("--estimate: say of what, with --borrowers, --candidates subgraph or --candidates FILE")
     job = job_of(arguments, market, url)
     if arguments.estimate:
         block = choose_block(job)
