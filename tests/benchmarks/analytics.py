@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.analytics import wallets
+from risk_core.analytics import mev, wallets
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median
 
@@ -19,6 +19,27 @@ def run(table: Table) -> None:
         taken = median(lambda asked=asked: wallets.features(*asked), 3)  # type: ignore[misc]
         floor = 30 if key == "wallet_features_s" else None
         table.add(key, taken, "s", f"26 features of {n:,} wallets over {10 * n:,} events and days", floor, lower=True)
+    for n, key in ((10_000, "mev_tx_1e4_s"), (100_000, "mev_tx_1e5_s"), (1_000_000, "mev_tx_s")):
+        blocks, swaps, paid = trades(n)
+        taken = median(lambda b=blocks, s=swaps, p=paid: mev.scores(b, s, **p), 3)  # type: ignore[misc]
+        floor = 20_000 if key == "mev_tx_s" else None
+        table.add(key, n / taken, "tx/s", f"MEV labels and scores of {n:,} transactions, one swap each", floor)
+
+
+def trades(n: int) -> tuple[np.ndarray, mev.Swaps, dict[str, np.ndarray]]:
+    """Arguments of `mev.scores`: n transactions, 200 a block, one swap each, in 20 pools by 150 accounts."""
+    rng = np.random.default_rng(7)
+    block, place = np.divmod(np.arange(n), 200)
+    amount = rng.lognormal(size=n) * rng.choice([-1.0, 1.0], n)
+    swaps = mev.Swaps(
+        block=block, transaction=place, log=place, pool=rng.integers(0, 20, n), sender=rng.integers(0, 150, n),
+        contract=rng.integers(0, 50, n), token0=np.zeros(n, int), token1=np.ones(n, int), amount0=amount,
+        amount1=-2_000 * amount,
+    )  # fmt: skip
+    blocks = np.unique(block)
+    price = rng.lognormal(size=n)
+    paid = {"tx_block": block, "gas_price": price, "priority_fee": price / 10, "liquidations": np.zeros_like(blocks)}
+    return blocks, swaps, paid
 
 
 def made_up(n: int) -> tuple[int, wallets.States, wallets.States, wallets.Events, int]:
