@@ -13,6 +13,9 @@ DEFAULT_MARKET = "AaveV3Ethereum"
 SAMPLE_MARKET = "SampleAaveV3Ethereum"
 """Market name of the built-in sample."""
 
+SAMPLE_CHAIN = 0
+"""Chain id of the sample's made-up blocks: no network has it, so they never mix with those of a real one."""
+
 _HERE = Path(__file__).resolve().parent
 
 

@@ -15,10 +15,10 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import frames, liquidations, prices, wallet_events
+from data.sample import activity, frames, liquidations, prices, wallet_events
 from data.sample.book import Holdings, book, holdings
 from data.sample.statistics import statistics
-from data.settings import SAMPLE_MARKET, risk_db
+from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET, risk_db
 from data.snapshot.loading import newest
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
@@ -50,9 +50,11 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             report = save_snapshot(store, SOURCE, frames.frames(held), run)
             n_prices = _write_prices(store, seed, run)
             n_liquidations, n_others = _write_events(store, held, seed, run)
+            n_blocks = _write_activity(store, seed, run)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions, {n_prices:,} "
-            f"synthetic prices, {n_liquidations:,} synthetic liquidations and {n_others:,} other events in {store.path}"
+            f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events and "
+            f"{n_blocks:,} synthetic blocks in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
@@ -109,6 +111,16 @@ def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[in
     store.write_batch(SOURCE, f"events:{seed}", tables, run, payload_sha256=made)
     marts.refresh(store, ["stg_lending_events", "fact_lending_liquidation_events"], run_id=run)
     return n_events[0], sum(n_events[1:])
+
+
+def _write_activity(store: Store, seed: int, run: str) -> int:
+    """The blocks of the made-up chain and what SQL makes of them; how many they were."""
+    tables = activity.frames(seed)
+    made = hashlib.sha256(f"sample:activity:{seed}".encode()).hexdigest()
+    # Another seed has other blocks: what an older sample left of the chain goes.
+    store.write_batch(SOURCE, f"activity:{seed}", tables, run, payload_sha256=made, scope={"chain_id": SAMPLE_CHAIN})
+    marts.refresh(store, ["mart_token_transfer_hourly", "mart_address_activity"], run_id=run)
+    return len(tables["stg_chain_blocks"])
 
 
 def lacks_series(db: Path | str | None = None) -> bool:
