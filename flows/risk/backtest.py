@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from risk_core import Market
+
 OUT = Path("build/backtest.json")
 LEAST_DAYS = 100
 """With fewer days than this, the tests tell no law from another."""
 WARM_UP, LEAST_WARM_UP = 180, 10
 SIGNIFICANCE = 0.05
+STILL = ("USDC", "USDT", "USD", "EUR", "XAU")
+"""Factors whose prices stand still where a book is held through past days of other assets."""
 STORED = {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
 """What the warehouse calls a symbol that nobody named otherwise."""
 
@@ -45,6 +49,7 @@ class Asked(Options):
         description="days of prices before the first forecast (default: 180, which the slow part of a volatility "
         "needs, or fewer where that leaves under 100 days)",
     )
+    book: bool = Field(False, description="also the liquidations at risk of the newest snapshot's book; takes minutes")
     longest_gap: Annotated[int, Whole(0, 48)] = Field(6, description="hours without a price that are bridged")
     out: Annotated[Path, Flag(metavar="FILE")] = Field(OUT, description="where the figures go, as JSON")
 
@@ -64,7 +69,8 @@ def run(arguments: Asked) -> str:
 
     symbols = list(dict.fromkeys(arguments.symbols))
     prices = _from_file(arguments, symbols) if arguments.prices else _from_warehouse(arguments, symbols)
-    found = backtest(prices, arguments.warm_up)
+    book = _book(symbols) if arguments.book else None
+    found = backtest(prices, arguments.warm_up, book)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return f"{table(found)}\n{ending(found, DEFAULT)}\nwritten to {arguments.out}"
@@ -94,7 +100,51 @@ def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
     return Prices(frame, bridged, "the warehouse", synthetic)
 
 
-def backtest(prices: Prices, warm_up: int | None = None) -> dict[str, Any]:
+class Book(NamedTuple):
+    """A market held as it is, the column of prices that each reserve follows, (R,), and what follows what."""
+
+    market: Market
+    factor: np.ndarray
+    follows: dict[str, list[str]]
+
+    @property
+    def debt_usd(self) -> float:
+        """All debt at the market's prices."""
+        import numpy as np
+
+        amount = np.bincount(self.market.debt.reserve, self.market.debt.amount, self.market.n_reserves)
+        return float(amount @ self.market.price)
+
+    def record(self) -> dict[str, Any]:
+        """Which book it is, JSON-ready."""
+        at = self.market.snapshot
+        return {
+            "market": at.market, "block": at.block, "hash": at.hash, "is_synthetic": at.synthetic,
+            "debt_usd": self.debt_usd, "follows": self.follows,
+        }  # fmt: skip
+
+
+def _book(symbols: Sequence[str]) -> Book:
+    """The newest snapshot's: an asset follows the symbol of its name, pegs stand still, any other the first symbol."""
+    import numpy as np
+
+    from data import load_market
+    from data.prices import assets
+
+    market = load_market()
+    rows = assets.asset_map(market.snapshot.market).set_index("asset")
+    columns = [symbol.upper() for symbol in symbols]
+    factor, follows = np.empty(market.n_reserves, dtype=np.int64), {}
+    for i, asset in enumerate(market.reserves.asset):
+        row = rows.loc[asset]
+        own = str(row["factor"]).upper()
+        still = row["kind"] == "fixed" or own in STILL
+        factor[i] = -1 if still else columns.index(own) if own in columns else 0
+        follows.setdefault("stands still" if still else symbols[factor[i]], []).append(str(market.reserves.symbol[i]))
+    return Book(market, factor, follows)
+
+
+def backtest(prices: Prices, warm_up: int | None = None, book: Book | None = None) -> dict[str, Any]:
     """Every law on every series, JSON-ready. Raises `BadPrices` where too few days are left after the warm-up."""
     import numpy as np
     from tqdm import tqdm
@@ -123,25 +173,36 @@ def backtest(prices: Prices, warm_up: int | None = None) -> dict[str, Any]:
         portfolios["mix"] = np.full(n, 1 / n)
     weights = np.array(list(portfolios.values()))
     lost = past.losses(returns, weights, days)
+    happened = dict(zip(portfolios, lost.T, strict=True))
+    if book is not None:
+        happened["book"] = past.liquidated(book.market, book.factor, returns, days) / book.debt_usd
     laws = {}
-    with tqdm(total=len(CALIBRATED) * len(days), desc="forecasting", unit="day", mininterval=0.5) as bar:
+    rounds = len(CALIBRATED) * (1 if book is None else 2)
+    with tqdm(total=rounds * len(days), desc="forecasting", unit="day", mininterval=0.5) as bar:
         for name, law in CALIBRATED.items():
             bar.set_postfix_str(name)
             said = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
+            forecasts = {portfolio: said[:, p] for p, portfolio in enumerate(portfolios)}
+            if book is not None:
+                usd = past.liquidations_at_risk(
+                    book.market, book.factor, returns, ends, days, law, progress=bar.update
+                )  # fmt: skip
+                forecasts["book"] = usd / book.debt_usd
             scores = {
-                portfolio: [_held(lost[:, p], said[:, p, i], level) for i, level in enumerate(past.LEVELS)]
-                for p, portfolio in enumerate(portfolios)
+                series: [_held(happened[series], told[:, i], level) for i, level in enumerate(past.LEVELS)]
+                for series, told in forecasts.items()
             }
             holds = all(score["holds"] for by_level in scores.values() for score in by_level)
             laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
-            laws[name]["forecasts"] = {p: said[:, i].tolist() for i, p in enumerate(portfolios)}
+            laws[name]["forecasts"] = {series: told.tolist() for series, told in forecasts.items()}
     return {
         "source": prices.source, "is_synthetic": prices.synthetic, "bridged_hours": prices.bridged,
         "first_price": int(frame.index[0]), "last_price": int(frame.index[-1]), "warm_up_days": warm_up,
         "levels": list(past.LEVELS), "significance": SIGNIFICANCE,
         "portfolios": {name: dict(zip(frame.columns, w.tolist(), strict=True)) for name, w in portfolios.items()},
         "day_begins": ends[days].tolist(),
-        "losses": {name: lost[:, i].tolist() for i, name in enumerate(portfolios)},
+        "losses": {name: values.tolist() for name, values in happened.items()},
+        "book": None if book is None else book.record(),
         "laws": laws,
     }  # fmt: skip
 
@@ -174,6 +235,7 @@ def table(found: dict[str, Any]) -> str:
         f"hours bridged: {bridged}",
         f"warm-up of {found['warm_up_days']} days"
         + (f"; {WARM_UP} are better for volatility of two speeds" if found["warm_up_days"] < WARM_UP else ""),
+        *_of_the_book(found["book"]),
         "value-at-risk of the 24 h after each midnight UTC, from earlier prices alone; p: Kupiec, Christoffersen's "
         "independence and conditional coverage; pinball in 0.01 % of the position, smaller is better",
         "",
@@ -192,10 +254,21 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join([*head[1 - bool(head[0]) :], *rows, ""])
 
 
+def _of_the_book(book: dict[str, Any] | None) -> list[str]:
+    if book is None:
+        return []
+    kind = "sample " if book["is_synthetic"] else ""
+    who = "; ".join(f"{name}: {len(reserves)} reserves" for name, reserves in book["follows"].items())
+    return [
+        f"book: {kind}{book['market']}, block {book['block']:,}, held as it is through every day; liquidations at risk "
+        f"as a share of its debt, 2,000 quasi-random paths of 24 hourly steps a day; who follows what: {who}"
+    ]
+
+
 def ending(found: dict[str, Any], default: str) -> str:
     """Which laws hold at both levels on all series, and whether the default is one of them."""
     holding = [name for name, law in found["laws"].items() if law["holds"]]
-    every = f"every test at both levels on {', '.join(found['portfolios'])} (p of at least {SIGNIFICANCE:g})"
+    every = f"every test at both levels on {', '.join(found['losses'])} (p of at least {SIGNIFICANCE:g})"
     if not holding:
         return f"No law holds {every}; neither does the default, {default}."
     verb = "holds" if len(holding) == 1 else "hold"

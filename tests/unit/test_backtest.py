@@ -8,6 +8,7 @@ from scipy.stats import norm, t
 
 from risk_core import InputError, backtest
 from risk_core.laws import calibrated as laws
+from tests.markets import one_account
 
 MIDNIGHT = 1_609_718_400  # Monday 2021-01-04 00:00 UTC
 WEIGHTS = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
@@ -91,3 +92,32 @@ def test_every_law_says_all_its_numbers():
     assert laws.calibrated("two-speed-jumps").record()["intensity"] == 36.5
     with pytest.raises(InputError, match=r"expected one of normal, t4, .* found .gauss."):
         laws.calibrated("gauss")
+
+
+def test_a_held_book_repays_what_the_rules_say_when_the_day_brought_the_fall():
+    """10 ETH at 2,000 against 16,000 USDC: 3.6 % down is health 1; at 1,900 a call repays half, 8,000."""
+    returns = np.zeros((96, 1))
+    returns[30, 0], returns[31, 0] = np.log(0.95), -np.log(0.95)
+    returns[60, 0] = np.log(0.97)
+    book = one_account(price=2_000.0)
+    assert backtest.liquidated(book, [0, -1], returns, [23, 47]) == pytest.approx([8_000.0, 0.0])
+    assert backtest.liquidated(book, [-1, 0], returns, [23]).tolist() == [0.0]  # the debt's price alone moved, and fell
+
+
+@pytest.mark.parametrize("name", ["normal", "two-speed-t5"])
+def test_liquidations_at_risk_are_those_of_a_run_and_know_nothing_of_the_day(name):
+    """Wild days put LaR where the position is closed half; calm days leave nothing to repay."""
+    n = 24 * 30
+    calm, wild = moves(n)[:, :1] / 100, moves(n)[:, :1] * 3
+    ends, book, law = hours(n), one_account(price=2_000.0), laws.CALIBRATED[name]
+    days = backtest.starts(ends, 24 * 20)
+
+    def at_risk(returns: np.ndarray) -> np.ndarray:
+        return backtest.liquidations_at_risk(book, [0, -1], returns, ends, days, law, n_paths=256)
+
+    assert (at_risk(calm) == 0).all()
+    assert (at_risk(wild) >= 8_000).all()
+    other = calm.copy()
+    other[days[3] + 1 :] = wild[days[3] + 1 :]
+    assert (at_risk(other)[:4] == 0).all()
+    assert (at_risk(other)[4:, 1] > 0).any()

@@ -141,9 +141,27 @@ def test_without_a_file_the_warehouse_is_tested_and_a_sample_says_so(sample, tmp
 
 def test_the_ending_names_the_laws_that_hold_and_what_the_default_does():
     def found(*holding: str) -> dict:
-        return {"portfolios": {"ETH": {}}, "laws": {n: {"holds": n in holding} for n in ("normal", "t4", "t5")}}
+        return {"losses": {"ETH": []}, "laws": {n: {"holds": n in holding} for n in ("normal", "t4", "t5")}}
 
     assert backtest.ending(found(), "normal").startswith("No law holds every test at both levels on ETH (p of at least")
     assert backtest.ending(found("t4"), "t5").endswith("the default, t5, does not.")
     assert backtest.ending(found("t4"), "t4").endswith("the default, t4, is it.")
     assert backtest.ending(found("t4", "t5"), "t4").startswith("t4 and t5 hold every test")
+
+
+def test_with_a_book_its_liquidations_are_one_more_series(sample, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(backtest, "LEAST_DAYS", 5)
+    path, out = stored(prices(30), tmp_path), tmp_path / "b.json"
+    assert main(["backtest", "--prices", str(path), "--warm-up", "20", "--book", "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert list(found["losses"]) == ["ETH", "BTC", "mix", "book"]
+    assert max(found["losses"]["book"]) > 0
+    follows = found["book"]["follows"]
+    assert {"WETH", "wstETH", "LINK"} <= set(follows["ETH"])
+    assert {"WBTC", "cbBTC"} <= set(follows["BTC"])
+    assert {"USDC", "USDT", "GHO", "EURC"} <= set(follows["stands still"])
+    assert "book: sample SampleAaveV3Ethereum" in capsys.readouterr().out
+    for law in found["laws"].values():
+        told = np.array(law["forecasts"]["book"])
+        assert ((told[:, 1] >= told[:, 0]) & (told[:, 0] > 0)).all()
+        assert told.max() < 1
