@@ -13,7 +13,7 @@ from data.environment import read_env_file
 from data.foreign_text import PlainFormatter, safe_print
 
 if TYPE_CHECKING:
-    from dashboard.market.warehouse import Source
+    from dashboard.market.warehouse import PageData
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def warm_up(source: Source) -> None:
+def warm_up(source: PageData) -> None:
     """Load the newest snapshot and compile what the first page, what-if and simulation need.
 
     The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
@@ -71,17 +71,17 @@ def warm_up(source: Source) -> None:
 
     state = WhatIf(eth=-0.1)
     try:
-        book = source.book()
-        today.position(book)
-        shocks.answer(book, state)
-        run = source.run(book.market.snapshot)
+        loaded = source.loaded()
+        today.position(loaded)
+        shocks.outcome(loaded, state)
+        run = source.run(loaded.market.snapshot)
         if run is not None:
-            outlook.simulate(book, run.scenario, state)
+            outlook.simulate(loaded, run.scenario, state)
     except Unavailable:
         return  # the pages say what is missing
     except Exception:
         # Nobody waits for this thread: without a word in the log its end would be seen by no one.
-        logging.getLogger(__name__).exception("the first book could not be prepared; pages will try again")
+        logging.getLogger(__name__).exception("the first market could not be prepared; pages will try again")
 
 
 if __name__ == "__main__":

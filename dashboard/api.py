@@ -9,18 +9,18 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 
 import risk_core as rc
-from dashboard.market.book import Estimate
-from dashboard.market.warehouse import Source, Status, Unavailable
+from dashboard.market.loaded import ShownFigure
+from dashboard.market.warehouse import PageData, Status, Unavailable
 from dashboard.pages import PAGES
 from dashboard.pages.overview.answers import position
 
 log = logging.getLogger(__name__)
 
 
-def summary(source: Source) -> dict[str, Any]:
+def summary(source: PageData) -> dict[str, Any]:
     """The newest snapshot and its newest run, unrounded. Raises `Unavailable`."""
-    book = source.book()
-    run, today, at = source.run(book.market.snapshot), position(book), book.market.snapshot
+    loaded = source.loaded()
+    run, today, at = source.run(loaded.market.snapshot), position(loaded), loaded.market.snapshot
     out: dict[str, Any] = {
         "snapshot": {
             "market": at.market,
@@ -30,7 +30,7 @@ def summary(source: Source) -> dict[str, Any]:
             "pool_revision": at.revision,
             "hash": at.hash,
             "is_synthetic": at.synthetic,
-            "notes": list(book.market.notes),
+            "notes": list(loaded.market.notes),
         },
         "position": {
             "collateral_usd": today.collateral_usd,
@@ -59,8 +59,8 @@ def summary(source: Source) -> dict[str, Any]:
     return out
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    return {name: getattr(estimate, name) for name in Estimate.__slots__}
+def _estimate(estimate: ShownFigure) -> dict[str, Any]:
+    return {name: getattr(estimate, name) for name in ShownFigure.__slots__}
 
 
 def finite(value: Any) -> Any:
@@ -72,7 +72,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def register(server: Flask, source: Source) -> None:
+def register(server: Flask, source: PageData) -> None:
     """`/health` says that the server answers; `/api/v1/summary` needs data, and says 503 without."""
 
     @server.get("/health")
@@ -95,14 +95,14 @@ def register(server: Flask, source: Source) -> None:
             log.exception("the summary failed")
             return jsonify(error="The figures cannot be shown", detail=f"{type(error).__name__}: {error}"), 503
 
-    figures = {name: answer for page in PAGES for name, answer in page.figures.items()}
+    charts = {name: chart for page in PAGES for name, chart in page.charts.items()}
 
     @server.get("/api/v1/<path:name>")
     def show_figure(name: str) -> tuple[Response, int]:
-        if name not in figures:
+        if name not in charts:
             return unknown(f"v1/{name}")
         try:
-            return jsonify(finite(figures[name](source, request.args))), 200
+            return jsonify(finite(charts[name](source, request.args))), 200
         except rc.InputError as wrong:
             return jsonify(error="the query cannot be answered", detail=str(wrong)), 400
         except Unavailable as missing:
@@ -116,5 +116,5 @@ def register(server: Flask, source: Source) -> None:
         return jsonify(
             error="not found",
             path=f"/api/{rest}",
-            known=["/api/v1/summary", *(f"/api/v1/{name}" for name in sorted(figures))],
+            known=["/api/v1/summary", *(f"/api/v1/{name}" for name in sorted(charts))],
         ), 404

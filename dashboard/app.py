@@ -18,7 +18,7 @@ from dashboard.look import shell as layout
 from dashboard.look.components import banner, empty, missing
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
-from dashboard.market.warehouse import AGE_LIMIT, Source, Unavailable, Warehouse
+from dashboard.market.warehouse import AGE_LIMIT, PageData, Unavailable, Warehouse
 from dashboard.pages import PAGES
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has 
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 
 
-def create_app(source: Source | None = None, names: guard.Names | None = None) -> Dash:
+def create_app(source: PageData | None = None, names: guard.Names | None = None) -> Dash:
     """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks.
 
     names: what the server is called, None is from `HOST` and `DASHBOARD_HOSTS`; any other `Host` gets no answer.
@@ -58,7 +58,7 @@ def create_app(source: Source | None = None, names: guard.Names | None = None) -
     return app
 
 
-def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
+def open_page(source: PageData, path: str, search: str) -> tuple[Any, ...]:
     """Content, title, question, both navigations and the snapshot of a page."""
     page = next((p for p in PAGES if p.path == path), None)
     if page is None:
@@ -70,7 +70,7 @@ def open_page(source: Source, path: str, search: str) -> tuple[Any, ...]:
     return content, title, question, *links, source.status().snapshot_hash
 
 
-def build(page: Page, source: Source, search: str) -> Any:
+def build(page: Page, source: PageData, search: str) -> Any:
     """The content of a page; where it fails, the reason in words, so that the other pages stay in reach."""
     try:
         return page.build(source, search)
@@ -81,7 +81,7 @@ def build(page: Page, source: Source, search: str) -> Any:
         return missing("This page cannot be shown", f"{WHAT_A_BUG_SAYS} ({type(error).__name__}: {error}).")
 
 
-def show_status(source: Source, shown: str | None) -> tuple[Any, ...]:
+def show_status(source: PageData, shown: str | None) -> tuple[Any, ...]:
     """Badge, its class, foot of the navigation, and a banner when a newer snapshot arrived or this one is old."""
     status = source.status()
     arrived = None
@@ -109,7 +109,7 @@ def say_what_failed(error: Exception) -> None:
     set_props(ids.BANNER, {"children": banner("crit", "failed", words, html.A("Reload", href=""))})
 
 
-def _register_shell(app: Dash, source: Source) -> None:
+def _register_shell(app: Dash, source: PageData) -> None:
     @app.callback(
         Output(ids.PAGE, "children"),
         Output(ids.TITLE, "children"),

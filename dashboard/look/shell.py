@@ -55,7 +55,7 @@ class Page:
 
     build: content from a source and the address' query. outline: the same without data, with every component that a
     callback names, so that Dash checks the callbacks when the workbench starts. register: adds the callbacks to an
-    app that shows a source. figures: what its charts show as JSON, by the address below `/api/v1/`, each a function of
+    app that shows a source. charts: what its charts show as JSON, by the address below `/api/v1/`, each a function of
     the source and the query that raises `InputError` for a query it cannot answer.
     """
 
@@ -67,7 +67,7 @@ class Page:
     build: Callable[[Any, str], Any]
     outline: Callable[[], Any] = html.Div
     register: Callable[[Any, Any], None] = lambda app, source: None
-    figures: Mapping[str, Callable[[Any, Mapping[str, str]], dict[str, Any]]] = field(default_factory=dict)
+    charts: Mapping[str, Callable[[Any, Mapping[str, str]], dict[str, Any]]] = field(default_factory=dict)
 
 
 def shell() -> html.Div:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.market.book import Estimate, Run
+from dashboard.market.loaded import ShownFigure, ShownRun
 
 NEEDED = (("lar_repaid", 0.99), ("lar_seized", 0.99), ("var_deficit", 0.99), ("es_deficit", 0.99))
 """(measure, level) without which the Overview has no figures."""
@@ -17,7 +17,7 @@ class Damaged(ValueError):
     """A stored value is not what its place asks for; says which, and what was found."""
 
 
-def check_run(run: Run) -> Run:
+def check_run(run: ShownRun) -> ShownRun:
     """The run itself when every figure in it can be shown. Raises `Damaged`."""
     for (measure, level), estimate in run.estimates.items():
         _estimate(f"{measure} at {level:g}", estimate)
@@ -47,7 +47,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def _estimate(name: str, e: Estimate) -> None:
+def _estimate(name: str, e: ShownFigure) -> None:
     for field in ("value", "low", "high", "se"):
         found = getattr(e, field)
         if not (_is_number(found) or (found is None and field != "value")):

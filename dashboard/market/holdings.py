@@ -1,4 +1,4 @@
-"""Accounts of a book: what they hold, which are loops, and how far prices may fall before each is liquidated."""
+"""Accounts of a market: what they hold, which are loops, and how far prices may fall before each is liquidated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import risk_core as rc
-from dashboard.market.book import Book
+from dashboard.market.loaded import LoadedMarket
 
 Array = NDArray[np.float64]
 
@@ -41,14 +41,14 @@ def largest_reserve(market: rc.Market, side: rc.Positions, rows: NDArray[np.int6
     return names
 
 
-def same_asset_loops(book: Book) -> NDArray[np.bool_]:
+def same_asset_loops(loaded: LoadedMarket) -> NDArray[np.bool_]:
     """(n_accounts,) true where collateral and debt are worth the same thing (staked ETH against ETH, USD against USD).
 
     Such an account has a low health factor by design and little of it can fall against its debt.
     """
-    market = book.market
-    names = sorted(set(book.assets.family))
-    family = np.array([names.index(f) for f in book.assets.family])
+    market = loaded.market
+    names = sorted(set(loaded.assets.family))
+    family = np.array([names.index(f) for f in loaded.assets.family])
     worth_by_family = []
     for side in (market.collateral, market.debt):
         rows = np.repeat(np.arange(market.n_accounts), np.diff(side.indptr))
@@ -59,17 +59,17 @@ def same_asset_loops(book: Book) -> NDArray[np.bool_]:
     return np.logical_and(*mostly).any(axis=1)
 
 
-def fall_to_liquidation(book: Book, keys: tuple[str, ...] = CRYPTO) -> Array:
+def fall_to_liquidation(loaded: LoadedMarket, keys: tuple[str, ...] = CRYPTO) -> Array:
     """(n_accounts,) by how much the named drivers must fall together until health factor is 1; inf when never.
 
     Collateral x threshold and debt are both linear in such a fall x, so two health factors give the exact answer:
     weighted(0) - x a = debt(0) - x b. An account below 1 already gets 0.
     """
-    market = book.market
-    shocked = market.shocked(book.assets.moves(dict.fromkeys(keys, -0.5)))
-    debt = (book.debt_usd, by_account(market.debt, side_worth(market.debt, shocked)))
-    factor = (book.health_factor, rc.health_factor(market, shocked))
-    has_debt = book.debt_usd > 0
+    market = loaded.market
+    shocked = market.shocked(loaded.assets.moves(dict.fromkeys(keys, -0.5)))
+    debt = (loaded.debt_usd, by_account(market.debt, side_worth(market.debt, shocked)))
+    factor = (loaded.health_factor, rc.health_factor(market, shocked))
+    has_debt = loaded.debt_usd > 0
     weighted = [np.where(has_debt, np.where(has_debt, h, 0) * d, 0.0) for h, d in zip(factor, debt, strict=True)]
     slope = 2 * ((weighted[0] - weighted[1]) - (debt[0] - debt[1]))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,6 +1,6 @@
 """Where pages get their data: the newest snapshot and its newest run, loaded once for each snapshot.
 
-The cache is keyed by the snapshot's hash and holds immutable books, so a page keeps the snapshot it was built from
+The cache is keyed by the snapshot's hash and holds immutable markets, so a page keeps the snapshot it was built from
 while a newer one arrives, and readers share nothing that changes.
 """
 
@@ -21,10 +21,10 @@ import numpy as np
 
 import data
 import risk_core as rc
-from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from data.prices.rules import COLUMNS, mapped_reserves
 
@@ -93,16 +93,16 @@ def translated(title: str, command: str = "") -> Iterator[None]:
         raise Unavailable(title, text, command) from error
 
 
-class Source(Protocol):
+class PageData(Protocol):
     """What pages ask for. `Warehouse` answers from the database; tests answer from memory."""
 
     def status(self) -> Status:
         """Identity and age of the newest snapshot; never raises."""
 
-    def book(self, snapshot_hash: str | None = None) -> Book:
-        """The book of a snapshot, None is the newest. Raises `Unavailable`."""
+    def loaded(self, snapshot_hash: str | None = None) -> LoadedMarket:
+        """The market of a snapshot, None is the newest. Raises `Unavailable`."""
 
-    def run(self, snapshot: rc.Snapshot) -> Run | None:
+    def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
         """The newest stored run on a snapshot, None before the first."""
 
     def series(self) -> tuple[str, ...]:
@@ -123,8 +123,8 @@ class Warehouse:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self._path = path
-        self._books: OrderedDict[str, Book] = OrderedDict()
-        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._loaded: OrderedDict[str, LoadedMarket] = OrderedDict()
+        self._runs: OrderedDict[str, ShownRun] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self) -> Status:
@@ -138,22 +138,22 @@ class Warehouse:
                 return Status()
             return Status(fault=str(unreadable))
 
-    def book(self, snapshot_hash: str | None = None) -> Book:
+    def loaded(self, snapshot_hash: str | None = None) -> LoadedMarket:
         with translated("The snapshot cannot be shown"):
             try:
-                # One load at a time: a burst of first readers shares one book instead of building it many times.
+                # One load at a time: a burst of first readers shares one market instead of building it many times.
                 with self._lock:
                     wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
-                    if wanted not in self._books:
-                        self._books[wanted] = self._load(wanted)
-                        while len(self._books) > KEPT:
-                            self._books.popitem(last=False)
-                    self._books.move_to_end(wanted)
-                    return self._books[wanted]
+                    if wanted not in self._loaded:
+                        self._loaded[wanted] = self._load(wanted)
+                        while len(self._loaded) > KEPT:
+                            self._loaded.popitem(last=False)
+                    self._loaded.move_to_end(wanted)
+                    return self._loaded[wanted]
             except NOTHING_YET as error:
                 raise Unavailable("No snapshot yet", str(error), FILL) from error
 
-    def run(self, snapshot: rc.Snapshot) -> Run | None:
+    def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
         with translated("The risk run cannot be shown", AGAIN):
             try:
                 stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
@@ -185,24 +185,24 @@ class Warehouse:
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
 
-    def _load(self, wanted: str) -> Book:
+    def _load(self, wanted: str) -> LoadedMarket:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)
         if at is None:
             raise data.errors.NoSnapshot(f"snapshot {wanted[:16]} is not in the warehouse any more; reload the page")
         market = data.load_market(block=at.block, market=at.market, db=self._path)
         assets = _assets(market, self._path)
-        return Book.build(market, assets, _daily_moves(market, assets, self._path))
+        return LoadedMarket.build(market, assets, _daily_moves(market, assets, self._path))
 
 
-def _run(stored: data.results.RiskRun) -> Run:
+def _run(stored: data.results.RiskRun) -> ShownRun:
     """The stored run as pages show it."""
     estimates = {
-        (measure, round(level, 6)): Estimate(
+        (measure, round(level, 6)): ShownFigure(
             f.value, f.low, f.high, f.se, f.n_positive, f.few_draws, f.no_interval or ""
         )
         for (measure, level), f in stored.figures.items()
     }
-    return Run(
+    return ShownRun(
         market=stored.market,
         block=stored.block,
         block_time=stored.block_time,

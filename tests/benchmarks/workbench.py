@@ -55,7 +55,7 @@ def answers(table: Table, db: Path) -> None:
         for entry in browser.get("/_dash-dependencies").json
         if f"{ids.COMPARE}.children" in entry["output"]
     )
-    snapshot = source.book().market.snapshot.hash
+    snapshot = source.loaded().market.snapshot.hash
     taken = []
     for i in range(QUESTIONS + 1):
         state = WhatIf(eth=-0.01 * (i + 1), btc=-0.005 * i, vol=1 + 0.01 * i)  # never the same question twice

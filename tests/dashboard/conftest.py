@@ -1,4 +1,4 @@
-"""A market small enough to check by hand, its book, a stored run, and a source that serves them from memory."""
+"""A market small enough to check by hand, with a stored run, and a source that serves both from memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import risk_core as rc
-from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.drivers import AssetMap
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
 from data.sample.filling import fill
@@ -62,8 +62,8 @@ def assets() -> AssetMap:
 
 
 @pytest.fixture
-def book(market: rc.Market, assets: AssetMap) -> Book:
-    return Book.build(market, assets, {"eth": np.linspace(-0.10, 0.10, 101)})
+def loaded(market: rc.Market, assets: AssetMap) -> LoadedMarket:
+    return LoadedMarket.build(market, assets, {"eth": np.linspace(-0.10, 0.10, 101)})
 
 
 @pytest.fixture
@@ -75,19 +75,19 @@ def scenario() -> rc.Scenario:
 
 
 @pytest.fixture
-def run(market: rc.Market, scenario: rc.Scenario) -> Run:
+def run(market: rc.Market, scenario: rc.Scenario) -> ShownRun:
     at = market.snapshot
     estimates = {
-        ("lar_repaid", 0.95): Estimate(51.0e6, 50.0e6, 52.0e6, 0.5e6, 500),
-        ("lar_repaid", 0.99): Estimate(118.6e6, 114.5e6, 122.7e6, 2.1e6, 100),
-        ("es_repaid", 0.99): Estimate(140.0e6, 133.0e6, 147.0e6, 3.5e6, 100),
-        ("lar_seized", 0.99): Estimate(124.9e6, 120.0e6, 129.0e6, 2.3e6, 100),
-        ("var_deficit", 0.99): Estimate(0.42e6, 0.30e6, 0.55e6, 0.06e6, 100),
-        ("es_deficit", 0.99): Estimate(2.31e6, 1.93e6, 2.69e6, 0.19e6, 100),
-        ("p_deficit", 0.0): Estimate(0.062, 0.0575, 0.0667, 0.0024, 620),
+        ("lar_repaid", 0.95): ShownFigure(51.0e6, 50.0e6, 52.0e6, 0.5e6, 500),
+        ("lar_repaid", 0.99): ShownFigure(118.6e6, 114.5e6, 122.7e6, 2.1e6, 100),
+        ("es_repaid", 0.99): ShownFigure(140.0e6, 133.0e6, 147.0e6, 3.5e6, 100),
+        ("lar_seized", 0.99): ShownFigure(124.9e6, 120.0e6, 129.0e6, 2.3e6, 100),
+        ("var_deficit", 0.99): ShownFigure(0.42e6, 0.30e6, 0.55e6, 0.06e6, 100),
+        ("es_deficit", 0.99): ShownFigure(2.31e6, 1.93e6, 2.69e6, 0.19e6, 100),
+        ("p_deficit", 0.0): ShownFigure(0.062, 0.0575, 0.0667, 0.0024, 620),
     }
     usd = [[0, 0, 0], [1e6, 20e6, 60e6], [3e6, 30e6, 85e6], [5e6, 40e6, 103e6], [7e6, 51e6, 118.6e6]]
-    return Run(
+    return ShownRun(
         market=at.market,
         block=at.block,
         block_time=at.block_time,
@@ -108,34 +108,34 @@ def run(market: rc.Market, scenario: rc.Scenario) -> Run:
 
 
 class MemorySource:
-    """Serves one book and one run; None is an empty warehouse."""
+    """Serves one market and one run; None is an empty warehouse."""
 
-    def __init__(self, book: Book | None, run: Run | None = None) -> None:
-        self._book, self._run = book, run
+    def __init__(self, loaded: LoadedMarket | None, run: ShownRun | None = None) -> None:
+        self._loaded, self._run = loaded, run
 
     def status(self) -> Status:
-        if self._book is None:
+        if self._loaded is None:
             return Status()
-        at = self._book.market.snapshot
+        at = self._loaded.market.snapshot
         return Status(at.market, at.block, at.block_time, at.revision, at.hash, at.synthetic, 3_600.0)
 
-    def book(self, snapshot_hash: str | None = None) -> Book:
-        if self._book is None:
+    def loaded(self, snapshot_hash: str | None = None) -> LoadedMarket:
+        if self._loaded is None:
             raise Unavailable("No snapshot yet", "The warehouse is empty.", "python -m data.sample")
-        return self._book
+        return self._loaded
 
-    def run(self, snapshot: rc.Snapshot) -> Run | None:
+    def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
         return self._run
 
     def series(self) -> tuple[str, ...]:
-        return ("ETHUSDT",) if self._book is not None else ()
+        return ("ETHUSDT",) if self._loaded is not None else ()
 
     def peg(self, token: str) -> tuple[Closes, ...]:
         """Ten days around 1 USD by one source; only for USDC."""
         ts = np.arange(240) * 3600
         price = 1 + 2e-4 * np.sin(np.arange(240) / 5)
         found = Closes(symbol="USDC/USD", step=3600, ts=ts, price=price, source="memory", synthetic=True)
-        return (found,) if token == "USDC" and self._book is not None else ()
+        return (found,) if token == "USDC" and self._loaded is not None else ()
 
     def clusters(self) -> None:
         """No fit is stored."""
@@ -160,14 +160,14 @@ def sample_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def source(book: Book, run: Run) -> MemorySource:
-    return MemorySource(book, run)
+def source(loaded: LoadedMarket, run: ShownRun) -> MemorySource:
+    return MemorySource(loaded, run)
 
 
 @pytest.fixture
-def live_source(book: Book, run: Run) -> MemorySource:
-    market = replace(book.market, snapshot=replace(book.market.snapshot, market="AaveV3Ethereum", synthetic=False))
-    return MemorySource(replace(book, market=market), run)
+def live_source(loaded: LoadedMarket, run: ShownRun) -> MemorySource:
+    market = replace(loaded.market, snapshot=replace(loaded.market.snapshot, market="AaveV3Ethereum", synthetic=False))
+    return MemorySource(replace(loaded, market=market), run)
 
 
 @pytest.fixture

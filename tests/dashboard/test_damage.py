@@ -16,8 +16,8 @@ import data
 import risk_core as rc
 from dashboard import app
 from dashboard.__main__ import warm_up
-from dashboard.market.book import Run
 from dashboard.market.checks import Damaged, check_run
+from dashboard.market.loaded import ShownRun
 from dashboard.market.warehouse import Unavailable, Warehouse
 from data.sample import fill
 from tests.dashboard.conftest import MemorySource, words
@@ -135,7 +135,7 @@ def test_whatever_a_page_raises_the_frame_stays(
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(source, "book", fails)
+    monkeypatch.setattr(source, "loaded", fails)
     content, title, *_ = app.open_page(source, "/", "")
     assert title == "Overview"
     assert "This page cannot be shown" in words(content)
@@ -155,12 +155,12 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"\xff" * 8_192)
     source = Warehouse(path)
     with pytest.raises(Unavailable):
-        source.book()
+        source.loaded()
     assert source.status().fault
     assert all(every_answer(source).values())
 
 
-def test_a_whole_run_passes_the_check_and_a_broken_one_names_its_place(run: Run) -> None:
+def test_a_whole_run_passes_the_check_and_a_broken_one_names_its_place(run: ShownRun) -> None:
     assert check_run(run) is run
     with pytest.raises(Damaged, match="fan: usd: expected the shape"):
         check_run(replace(run, fan={**run.fan, "levels": [0.5]}))

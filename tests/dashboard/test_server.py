@@ -101,7 +101,7 @@ def test_a_warehouse_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
     empty = Warehouse(tmp_path / "none.sqlite")
     assert empty.status().block is None
     with pytest.raises(Unavailable, match="No snapshot yet"):
-        empty.book()
+        empty.loaded()
 
 
 @pytest.mark.parametrize("text", ["http", "0", "70000", "-1"])

@@ -9,7 +9,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import card, row
 from dashboard.look.shell import Page
 from dashboard.market.holdings import LOOP_SHARE
-from dashboard.market.warehouse import Source
+from dashboard.market.warehouse import PageData
 from dashboard.pages.overview.answers import SEVERITY
 from dashboard.pages.what_if.outlook import PATHS
 
@@ -67,7 +67,7 @@ def _severity_words() -> list[str]:
     return words
 
 
-def build(_source: Source, _search: str) -> html.Div:
+def build(_source: PageData, _search: str) -> html.Div:
     """The page; it needs no data."""
     link = html.A("/api/v1/summary", href="/api/v1/summary", target="_blank")
     api = html.P(["The same figures as JSON: ", link, "."])

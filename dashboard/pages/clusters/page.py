@@ -15,14 +15,14 @@ from dashboard.look.components import card, graph, legend, pill, row, segmented,
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.clusters import HOUR, ClusterFit
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.clusters import charts
 
 FILL = "python -m flows liquidation-clusters"
 DAYS = {"7": "7 d", "30": "30 d", "90": "90 d"}
 
 
-def build(source: Source, _search: str) -> html.Div:
+def build(source: PageData, _search: str) -> html.Div:
     """The page of the newest fit; its charts are filled by the callbacks."""
     fit = stored(source)
     told = fit.chances
@@ -76,7 +76,7 @@ def build(source: Source, _search: str) -> html.Div:
     )
 
 
-def stored(source: Source) -> ClusterFit:
+def stored(source: PageData) -> ClusterFit:
     """The newest fit. Raises `Unavailable` that names the command."""
     fit = source.clusters()
     if fit is None:
@@ -164,7 +164,7 @@ def branching_table(fit: ClusterFit) -> Any:
     return table(head, rows, tight=True)
 
 
-def register(app: Dash, source: Source) -> None:
+def register(app: Dash, source: PageData) -> None:
     """Charts follow the time shown and the theme."""
 
     @app.callback(
@@ -179,7 +179,7 @@ def register(app: Dash, source: Source) -> None:
         return charts.intensity(stored(source), theme, int(days))
 
 
-def chances_json(source: Source, _query: Mapping[str, str]) -> dict[str, Any]:
+def chances_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/clusters/chances`."""
     told = stored(source).chances
     return {
@@ -188,7 +188,7 @@ def chances_json(source: Source, _query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def fit_json(source: Source, _query: Mapping[str, str]) -> dict[str, Any]:
+def fit_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/clusters/fit`."""
     fit = stored(source)
     plain = (

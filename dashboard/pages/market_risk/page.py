@@ -15,7 +15,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, graph, legend, pill, row, segmented, table
 from dashboard.look.shell import Page
 from dashboard.market.series import DAY, HOUR, Closes
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.market_risk import charts
 from dashboard.pages.market_risk.answers import (
     LEVELS,
@@ -42,7 +42,7 @@ SAYS = {
 }
 
 
-def build(source: Source, _search: str) -> html.Div:
+def build(source: PageData, _search: str) -> html.Div:
     """The page; its charts are filled by the callbacks."""
     known = source.series()
     if not known:
@@ -165,7 +165,7 @@ def passport(answer: Rolling) -> str:
     return f"USD · close to close, 00:00 UTC · {days} · {kind}"
 
 
-def register(app: Dash, source: Source) -> None:
+def register(app: Dash, source: PageData) -> None:
     """Charts follow the asset, method, level, range and theme."""
 
     @app.callback(
@@ -229,12 +229,12 @@ def range_says(curve: Any, closes: Closes) -> list[Any]:
     return words
 
 
-def daily(source: Source, series: str) -> Closes:
+def daily(source: PageData, series: str) -> Closes:
     """Closes at midnight UTC."""
     return source.closes(series, DAY)
 
 
-def rolling_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+def rolling_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/rolling-var?series=ETHUSDT&level=0.95`."""
     level = query.get("level", "0.95")
     if level not in {str(known) for known in LEVELS}:
@@ -242,7 +242,7 @@ def rolling_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
     return as_json(rolling(daily(source, _series(source, query)), float(level)))
 
 
-def curve_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+def curve_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/il-curve?low=-0.25&high=0.25`: the ends of the range as moves of the price."""
     ends = []
     for name, default in (("low", "-0.25"), ("high", "0.25")):
@@ -255,12 +255,12 @@ def curve_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
     return as_json(loss_curve(ends[0], ends[1], source.closes(_series(source, query), HOUR)))
 
 
-def volatility_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+def volatility_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/market/volatility?series=ETHUSDT`."""
     return as_json(volatility(source.closes(_series(source, query), HOUR)))
 
 
-def _series(source: Source, query: Mapping[str, str]) -> str:
+def _series(source: PageData, query: Mapping[str, str]) -> str:
     known = source.series()
     series = query.get("series", DEFAULT)
     if series not in known:

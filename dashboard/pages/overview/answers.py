@@ -1,4 +1,4 @@
-"""Today: what the book is worth exactly, and what the newest run says about the next day, in one sentence."""
+"""Today: what the market holds and owes, exactly, and what the newest run says about the next day, in one sentence."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dashboard.look import formatting as fmt
 from dashboard.look.escaping import named
-from dashboard.market.book import Book, Run
 from dashboard.market.holdings import TABLE_ROWS, AccountRow, fall_to_liquidation, largest_reserve, same_asset_loops
+from dashboard.market.loaded import LoadedMarket, ShownRun
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What the book is worth today, exactly."""
+    """What the market holds and owes today, exactly."""
 
     collateral_usd: float
     borrowed_usd: float
@@ -52,33 +52,33 @@ class Position:
 
 
 @lru_cache(maxsize=4)
-def position(book: Book) -> Position:
-    """The exact half of the Overview: no sampling, every account. Kept for the books last asked for."""
-    hf, debt = book.health_factor, book.debt_usd
-    loops = same_asset_loops(book)
+def position(loaded: LoadedMarket) -> Position:
+    """The exact half of the Overview: no sampling, every account. Kept for the markets last asked for."""
+    hf, debt = loaded.health_factor, loaded.debt_usd
+    loops = same_asset_loops(loaded)
     has_debt = debt > 0
     bucket = np.clip(np.searchsorted(HF_EDGES, hf, side="right") - 1, 0, len(HF_EDGES) - 2)
     n = len(HF_EDGES) - 1
     sums = [np.bincount(bucket[has_debt & m], weights=debt[has_debt & m], minlength=n) for m in (~loops, loops)]
-    fall = fall_to_liquidation(book)
+    fall = fall_to_liquidation(loaded)
     within = next((w for w in (0.1, 0.2, 0.3, 0.5, 0.9) if np.count_nonzero(fall <= w) >= TABLE_ROWS), 0.9)
     near = np.flatnonzero(fall <= within)
     top = near[np.argsort(-debt[near], kind="stable")][:TABLE_ROWS]
-    names = largest_reserve(book.market, book.market.collateral, top, book.market.price)
+    names = largest_reserve(loaded.market, loaded.market.collateral, top, loaded.market.price)
     watch = has_debt & (hf < WATCH_HF)
     return Position(
-        collateral_usd=float(book.collateral_usd.sum()),
+        collateral_usd=float(loaded.collateral_usd.sum()),
         borrowed_usd=float(debt.sum()),
-        n_accounts=book.market.n_accounts,
+        n_accounts=loaded.market.n_accounts,
         n_with_debt=int(has_debt.sum()),
-        n_reserves=book.market.n_reserves,
+        n_reserves=loaded.market.n_reserves,
         watch_debt_usd=float(debt[watch].sum()),
         watch_exposed_usd=float(debt[watch & ~loops].sum()),
         n_watch=int(watch.sum()),
         n_below_one=int((has_debt & (hf < 1)).sum()),
         buckets=Buckets(_bucket_labels(), *sums),
         largest=tuple(
-            AccountRow(str(book.market.accounts[row]), float(hf[row]), float(debt[row]), name, fall=float(fall[row]))
+            AccountRow(str(loaded.market.accounts[row]), float(hf[row]), float(debt[row]), name, fall=float(fall[row]))
             for row, name in zip(top, names, strict=True)
         ),
         within=within,
@@ -104,7 +104,7 @@ class Verdict:
         return "".join(part for part, _ in self.parts)
 
 
-def verdict(run: Run, today: Position) -> Verdict:
+def verdict(run: ShownRun, today: Position) -> Verdict:
     """The answer of the page in words: how much, how bad, and in which collateral."""
     lar, tail = run.estimate("lar_repaid", 0.99), run.estimate("es_deficit", 0.99)
     severity, word = severity_of(lar.value, today.borrowed_usd)

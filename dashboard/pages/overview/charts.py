@@ -11,7 +11,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis, spread
 from dashboard.look.escaping import charted
-from dashboard.market.book import Run
+from dashboard.market.loaded import ShownRun
 from dashboard.pages.overview.answers import WATCH_HF, Buckets
 
 
@@ -19,7 +19,7 @@ def _level_name(level: float) -> str:
     return "median" if level == 0.5 else f"{level * 100:g}\u202f%"
 
 
-def lar_fan(run: Run, theme: str | None) -> Figure:
+def lar_fan(run: ShownRun, theme: str | None) -> Figure:
     """Cumulative debt repaid over the horizon: a line for each stored level, whiskers for the error at its end."""
     c = themes.colours(theme)
     hours, levels = np.asarray(run.fan["hours"], float), [float(v) for v in run.fan["levels"]]

@@ -9,13 +9,13 @@ import numpy as np
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_ticks
-from dashboard.market.book import Run
+from dashboard.market.loaded import ShownRun
 
 LEVELS = (0.95, 0.99)
 _DECADES = {1.0: "100\u202f%", 0.1: "10\u202f%", 0.01: "1\u202f%", 0.001: "0.1\u202f%", 0.0001: "0.01\u202f%"}
 
 
-def repaid_distribution(run: Run, theme: str | None, height: int = 234) -> Figure:
+def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> Figure:
     """Share of paths by debt repaid, on a log scale: grey below LaR 95 %, lines at the quantiles with their 95 %
     intervals, a triangle at the mean beyond the last.
     """

@@ -28,9 +28,9 @@ from dashboard.look.components import (
     why_none,
 )  # fmt: skip
 from dashboard.look.shell import Page
-from dashboard.market.book import Book, Estimate, Run
-from dashboard.market.warehouse import Source, Unavailable
-from dashboard.pages.overview import charts as figures
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.pages.overview import charts
 from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
 from dashboard.pages.overview.watched import watched
@@ -41,20 +41,20 @@ FEW = "Fewer than 30 simulated paths carry this figure, so no error is shown"
 Item = tuple[str, Any, str]
 
 
-def build(source: Source, _search: str) -> html.Div:
+def build(source: PageData, _search: str) -> html.Div:
     """The page of the newest snapshot, or what is missing and the command that fills it."""
     try:
-        book = source.book()
+        loaded = source.loaded()
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
     text = "The snapshot is here, but no risk run of it is stored. This computes one:"
     instead = empty("No run yet", text, NO_RUN)
     try:
-        run = source.run(book.market.snapshot)
+        run = source.run(loaded.market.snapshot)
     except Unavailable as nothing:  # what is exact does not rest on the run, and stays
         run, instead = None, empty(nothing.title, nothing.text, nothing.command)
-    today = position(book)
-    parts: list[Any] = [banner("watch", "note", text) for text in book.market.notes]
+    today = position(loaded)
+    parts: list[Any] = [banner("watch", "note", text) for text in loaded.market.notes]
     if run is None:
         parts += [dbc.Card(instead), strip(_position_items(today))]
     else:
@@ -65,10 +65,10 @@ def build(source: Source, _search: str) -> html.Div:
             strip(_position_items(today) + _run_items(run)),
             _risk_cards(run),
         ]
-    return html.Div([*parts, _exact_cards(today, book), watched(source)], className="page")
+    return html.Div([*parts, _exact_cards(today, loaded), watched(source)], className="page")
 
 
-def passport(run: Run) -> str:
+def passport(run: ShownRun) -> str:
     """Scenario, law of prices, paths, seed, block, time of the run and code: what makes the figures reproducible."""
     return " · ".join(
         [
@@ -90,12 +90,12 @@ def _verdict(say: Verdict) -> html.Section:
     return html.Section([pill(say.severity, say.word, rule), html.P(words)], className="verdict")
 
 
-def _kpis(run: Run, today: Position, say: Verdict) -> dbc.Row:
+def _kpis(run: ShownRun, today: Position, say: Verdict) -> dbc.Row:
     cards = (_lar_card(run, today, say), _tail_card(run), _watch_card(today))
     return row((one, {"md": 4}) for one in cards)
 
 
-def _lar_card(run: Run, today: Position, say: Verdict) -> dbc.Card:
+def _lar_card(run: ShownRun, today: Position, say: Verdict) -> dbc.Card:
     lar, seized = run.estimate("lar_repaid", 0.99), run.estimate("lar_seized", 0.99)
     part = lar.value / today.borrowed_usd if today.borrowed_usd else 0.0
     state = pill("watch", "few draws", FEW) if lar.few_draws else pill(say.severity, say.word.lower())
@@ -110,7 +110,7 @@ def _lar_card(run: Run, today: Position, say: Verdict) -> dbc.Card:
     )
 
 
-def _tail_card(run: Run) -> dbc.Card:
+def _tail_card(run: ShownRun) -> dbc.Card:
     tail, var = run.estimate("es_deficit", 0.99), run.estimate("var_deficit", 0.99)
     if tail.n_positive == 0:
         note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
@@ -155,7 +155,7 @@ def _position_items(today: Position) -> list[Item]:
     ]
 
 
-def _run_items(run: Run) -> list[Item]:
+def _run_items(run: ShownRun) -> list[Item]:
     seized, chance = run.estimate("lar_seized", 0.99), run.get("p_deficit")
     items: list[Item] = [
         ("Collateral seized, 99\u202f%", fmt.money(seized.value), error_text(seized) or "what liquidators get")
@@ -166,14 +166,14 @@ def _run_items(run: Run) -> list[Item]:
     return items
 
 
-def _chance(chance: Estimate) -> Any:
+def _chance(chance: ShownFigure) -> Any:
     if not chance.n_positive:
         return f"< {fmt.share(chance.high, 2).removeprefix('< ')}" if chance.high else fmt.share(chance.value)
     error = "" if chance.few_draws else f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{chance.half_width * 100:.2g}"
     return [fmt.share(chance.value), html.Span(error, className="err")]
 
 
-def _risk_cards(run: Run) -> dbc.Row:
+def _risk_cards(run: ShownRun) -> dbc.Row:
     lar = run.get("lar_repaid", 0.99)
     says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
     fan = card(
@@ -191,7 +191,7 @@ def _risk_cards(run: Run) -> dbc.Row:
     return row((one, {"xl": 4}) for one in (fan, _distribution_card(run), sold))
 
 
-def _distribution_card(run: Run) -> dbc.Card:
+def _distribution_card(run: ShownRun) -> dbc.Card:
     title = "Distribution of debt repaid"
     if not run.histogram:
         return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
@@ -206,8 +206,8 @@ def _distribution_card(run: Run) -> dbc.Card:
     )
 
 
-def _exact_cards(today: Position, book: Book) -> dbc.Row:
-    snapshot = book.market.snapshot
+def _exact_cards(today: Position, loaded: LoadedMarket) -> dbc.Row:
+    snapshot = loaded.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
     note = (
         f"Below HF {WATCH_HF:g}: {fmt.money(today.watch_debt_usd)}, "
@@ -264,7 +264,7 @@ def _accounts(today: Position) -> Any:
     return table(head, rows, tight=True)
 
 
-def register(app: Dash, source: Source) -> None:
+def register(app: Dash, source: PageData) -> None:
     """Charts follow the theme; they are drawn from the snapshot that the page was built from."""
 
     @app.callback(
@@ -275,7 +275,7 @@ def register(app: Dash, source: Source) -> None:
     )
     def show_run(theme: str | None, snapshot: str) -> tuple[dict, dict]:
         run = _run(source, snapshot)
-        return figures.lar_fan(run, theme), figures.seized_bars(run.seized_by_reserve, theme)
+        return charts.lar_fan(run, theme), charts.seized_bars(run.seized_by_reserve, theme)
 
     @app.callback(Output(ids.OVERVIEW_DISTRIBUTION, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_distribution(theme: str | None, snapshot: str) -> dict:
@@ -283,12 +283,12 @@ def register(app: Dash, source: Source) -> None:
 
     @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_debt(theme: str | None, snapshot: str) -> dict:
-        return figures.debt_by_health_factor(position(source.book(snapshot)).buckets, theme)
+        return charts.debt_by_health_factor(position(source.loaded(snapshot)).buckets, theme)
 
 
-def _run(source: Source, snapshot: str) -> Run:
+def _run(source: PageData, snapshot: str) -> ShownRun:
     """The stored run of a snapshot. Raises `Unavailable` where it went away while the page was open."""
-    run = source.run(source.book(snapshot).market.snapshot)
+    run = source.run(source.loaded(snapshot).market.snapshot)
     if run is None:
         raise Unavailable("No run yet", "The run that this page showed is not stored any more.", NO_RUN)
     return run

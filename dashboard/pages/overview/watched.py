@@ -13,7 +13,7 @@ import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.components import kpi, pill, row
 from dashboard.market.series import DAY
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.clusters import page as clusters
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.market_risk.answers import rolling
@@ -22,13 +22,13 @@ from dashboard.pages.pegs import page as pegs
 from dashboard.pages.pegs.answers import SEVERITY
 
 
-def watched(source: Source) -> dbc.Row:
+def watched(source: PageData) -> dbc.Row:
     """Three cards, each with a link to its page."""
     cards = (_told(source, make, title, path) for make, title, path in _CARDS)
     return row((card, {"md": 4}) for card in cards)
 
 
-def _told(source: Source, make: Callable[[Source], tuple[Any, ...]], title: str, path: str) -> dbc.Card:
+def _told(source: PageData, make: Callable[[PageData], tuple[Any, ...]], title: str, path: str) -> dbc.Card:
     try:
         value, note, meta, state = make(source)
     except (Unavailable, rc.InputError) as nothing:
@@ -38,7 +38,7 @@ def _told(source: Source, make: Callable[[Source], tuple[Any, ...]], title: str,
     return kpi(f"watched{path.replace('/', '-')}", title, value, [note, " ", link], meta, state)
 
 
-def _pegs(source: Source) -> tuple[Any, ...]:
+def _pegs(source: PageData) -> tuple[Any, ...]:
     found = pegs.every(source)
     if not found:
         raise Unavailable("No stablecoin prices yet", "", pegs.FILL)
@@ -52,7 +52,7 @@ def _pegs(source: Source) -> tuple[Any, ...]:
     )
 
 
-def _clusters(source: Source) -> tuple[Any, ...]:
+def _clusters(source: PageData) -> tuple[Any, ...]:
     fit = clusters.stored(source)
     told = fit.chances
     usual = float(np.median(told.probability))
@@ -62,7 +62,7 @@ def _clusters(source: Source) -> tuple[Any, ...]:
     return value, f"usually {fmt.share(usual)}", clusters.burst(fit), state
 
 
-def _market(source: Source) -> tuple[Any, ...]:
+def _market(source: PageData) -> tuple[Any, ...]:
     answer = rolling(source.closes(market_risk.DEFAULT, DAY))
     method = answer.method("ewma")
     note = "or more, lost by 1,000,000 USD of ETH one day in twenty"

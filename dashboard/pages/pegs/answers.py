@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.market.book import Book
+from dashboard.market.loaded import LoadedMarket
 from dashboard.market.series import DAY, HOUR, Closes
 from risk_core.analytics import pegs
 from risk_core.analytics.pegs import CRITICAL, HEALTHY, WARNING, Episode, Rolling
@@ -63,7 +63,7 @@ class Peg:
         return "outlier" if size > OUTLIER else "unusual" if size > UNUSUAL else "usual"
 
 
-def peg(token: str, sources: tuple[Closes, ...], book: Book | None = None) -> Peg | None:
+def peg(token: str, sources: tuple[Closes, ...], loaded: LoadedMarket | None = None) -> Peg | None:
     """The state of a token from its sources, the served one first; None without prices."""
     sources = tuple(series for series in sources if len(series.ts))
     if not sources:
@@ -72,7 +72,7 @@ def peg(token: str, sources: tuple[Closes, ...], book: Book | None = None) -> Pe
     rolling = pegs.rolling(served.ts, served.price, least_updates=LEAST_UPDATES)
     agreed = _agreed(served, others)
     states = pegs.status(served.ts, served.price, warning_bps=WARNING_BPS, critical_bps=CRITICAL_BPS, confirmed=agreed)
-    debt, collateral, followers = _exposure(token, book)
+    debt, collateral, followers = _exposure(token, loaded)
     return Peg(
         token=token, closes=served, others=others, rolling=rolling, status=states[-1],
         episodes=tuple(pegs.episodes(served.ts, served.price, threshold_bps=WARNING_BPS, calm=6 * HOUR)),
@@ -100,12 +100,12 @@ def _apart(served: Closes, others: tuple[Closes, ...]) -> float | None:
     return float((max(now) - min(now)) * 1e4) if len(now) > 1 else None
 
 
-def _exposure(token: str, book: Book | None) -> tuple[float, float, tuple[str, ...]]:
-    if book is None:
+def _exposure(token: str, loaded: LoadedMarket | None) -> tuple[float, float, tuple[str, ...]]:
+    if loaded is None:
         return 0.0, 0.0, ()
-    market = book.market
+    market = loaded.market
     factor = next((f for f, t in FACTORS.items() if t == token), None)
-    follows = np.array([f == factor for f in book.assets.factor], bool)
+    follows = np.array([f == factor for f in loaded.assets.factor], bool)
     usd = [
         float((side.amount * market.price[side.reserve])[follows[side.reserve]].sum())
         for side in (market.debt, market.collateral)
@@ -126,16 +126,16 @@ class Follower:
     debt_usd: float
 
 
-def followers(book: Book) -> tuple[Follower, ...]:
+def followers(loaded: LoadedMarket) -> tuple[Follower, ...]:
     """Every reserve that follows a stablecoin or has a constant price, largest debt first."""
-    market, r = book.market, book.market.reserves
+    market, r = loaded.market, loaded.market.reserves
     debt, collateral = np.zeros(market.n_reserves), np.zeros(market.n_reserves)
     np.add.at(debt, market.debt.reserve, market.debt.amount)
     np.add.at(collateral, market.collateral.reserve, market.collateral.amount)
     # What the oracle says where every feed rises without end: a cap of its own, or of what it is priced by.
     most = oracle_prices(r.oracle, market.price, market.price * LIFT)
     found = []
-    for i, (symbol, factor) in enumerate(zip(r.symbol, book.assets.factor, strict=True)):
+    for i, (symbol, factor) in enumerate(zip(r.symbol, loaded.assets.factor, strict=True)):
         constant = bool(r.fixed_price[i])
         if factor not in FACTORS and not constant:
             continue

@@ -13,7 +13,7 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, graph, kpi, legend, pill, row, segmented, table, token
 from dashboard.look.shell import Page
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.pegs import charts
 from dashboard.pages.pegs.answers import (
     CRITICAL_BPS,
@@ -32,12 +32,12 @@ FILL = "python -m flows market-prices"
 RULE = f"Warning from {WARNING_BPS:g} basis points on, critical from {CRITICAL_BPS:g} on, two hours in a row or by two"
 
 
-def build(source: Source, _search: str) -> html.Div:
+def build(source: PageData, _search: str) -> html.Div:
     """The page; its charts are filled by the callbacks."""
     found = every(source)
     if not found:
         raise Unavailable("No stablecoin prices yet", "The page needs hourly prices of USDC, USDT or DAI in USD.", FILL)
-    book = source.book()
+    loaded = source.loaded()
     chosen = [(one.token, one.token) for one in found]
     picks = html.Div(
         [segmented(ids.PEGS_DAYS, [(text, key) for key, text in DAYS.items()], "120", "Time shown")], className="bar"
@@ -74,7 +74,7 @@ def build(source: Source, _search: str) -> html.Div:
     )  # fmt: skip
     hit = card(
         "Who follows, and through which oracle",
-        followers_table(book),
+        followers_table(loaded),
         "USD at oracle prices · a cap stops a rise, never a fall: below 1 USD the oracle shows what its feed shows",
         "largest debt first",
         flush=True,
@@ -92,13 +92,13 @@ def build(source: Source, _search: str) -> html.Div:
     )
 
 
-def every(source: Source) -> list[Peg]:
+def every(source: PageData) -> list[Peg]:
     """The state of each followed stablecoin that has prices."""
     try:
-        book = source.book()
+        loaded = source.loaded()
     except Unavailable:
-        book = None
-    found = (peg(name, source.peg(name), book) for name in FACTORS.values())
+        loaded = None
+    found = (peg(name, source.peg(name), loaded) for name in FACTORS.values())
     return [one for one in found if one is not None]
 
 
@@ -166,7 +166,7 @@ def lasted(seconds: int) -> str:
     return f"{seconds / 3600:.0f}\u00a0h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.1f}\u00a0d"
 
 
-def followers_table(book: Any) -> Any:
+def followers_table(loaded: Any) -> Any:
     """Reserves by the peg that their oracle follows, and what that oracle can say."""
     head = (
         ("Reserve", False), ("Follows", False), ("Its oracle", False), ("Says now", True), ("Says at most", True),
@@ -178,7 +178,7 @@ def followers_table(book: Any) -> Any:
             f"${f.cap_usd:.4f}" if f.cap_usd < float("inf") else "no cap", fmt.money(f.debt_usd),
             fmt.money(f.collateral_usd),
         )
-        for f in followers(book)
+        for f in followers(loaded)
     ]  # fmt: skip
     return table(head, rows, tight=True)
 
@@ -189,7 +189,7 @@ def passport(one: Peg) -> str:
     return f"USD · hourly · to {fmt.utc(float(one.closes.ts[-1]))} · {kind} · dashed: warning and critical"
 
 
-def register(app: Dash, source: Source) -> None:
+def register(app: Dash, source: PageData) -> None:
     """Charts follow the time shown, the token and the theme."""
 
     @app.callback(
@@ -215,7 +215,7 @@ def register(app: Dash, source: Source) -> None:
         return charts.band(one, theme, min(int(days), 30))
 
 
-def status_json(source: Source, query: Mapping[str, str]) -> dict[str, Any]:
+def status_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/pegs/status`, `?token=USDC` for one."""
     known = {one.token: one for one in every(source)}
     asked = query.get("token")

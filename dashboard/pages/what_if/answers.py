@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 import risk_core as rc
 from dashboard.look import formatting as fmt
-from dashboard.market.book import ETH_FALLS, Book, repaid_as_eth_falls
 from dashboard.market.drivers import BY_KEY, DRIVERS, Driver
 from dashboard.market.holdings import TABLE_ROWS, AccountRow, largest_reserve
+from dashboard.market.loaded import ETH_FALLS, LoadedMarket, repaid_as_eth_falls
 from dashboard.market.state import WhatIf
 
 Array = NDArray[np.float64]
@@ -42,8 +42,8 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The exact answer to a what-if: liquidations executed once, at the shocked prices."""
+class Outcome:
+    """What a what-if comes to, exactly: liquidations executed once, at the shocked prices."""
 
     state: WhatIf
     repaid: Pair
@@ -59,66 +59,68 @@ class Answer:
     captions: Mapping[str, str]
 
 
-def answer(book: Book, state: WhatIf) -> Answer:
+def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
     """What becomes liquidatable at these prices, against the snapshot's own. Deterministic, every account."""
-    moves = book.assets.moves(state.moves)
-    now, then = book.today, rc.what_if(book.market, moves)
-    return Answer(
+    moves = loaded.assets.moves(state.moves)
+    now, then = loaded.today, rc.what_if(loaded.market, moves)
+    return Outcome(
         state=state,
         repaid=Pair(now.repaid_usd, then.repaid_usd),
         seized=Pair(now.seized_usd, then.seized_usd),
         deficit=Pair(now.deficit_usd, then.deficit_usd),
         accounts=Pair(len(now.liquidatable), len(then.liquidatable)),
-        n_with_debt=int((book.debt_usd > 0).sum()),
-        sold=_sold(book, now.seized_by_reserve, then.seized_by_reserve),
-        curve=curve(book, state, then.repaid_usd),
-        first=_largest_liquidations(book, then),
-        nearest=_nearest(book, then) if len(then.liquidatable) == 0 else None,
-        captions={d.key: rarity(d, getattr(state, d.key), book.daily_moves.get(d.key), book.history) for d in DRIVERS},
+        n_with_debt=int((loaded.debt_usd > 0).sum()),
+        sold=_sold(loaded, now.seized_by_reserve, then.seized_by_reserve),
+        curve=curve(loaded, state, then.repaid_usd),
+        first=_largest_liquidations(loaded, then),
+        nearest=_nearest(loaded, then) if len(then.liquidatable) == 0 else None,
+        captions={
+            d.key: rarity(d, getattr(state, d.key), loaded.daily_moves.get(d.key), loaded.history) for d in DRIVERS
+        },
     )
 
 
-def curve(book: Book, state: WhatIf, at_handle: float) -> Curve:
+def curve(loaded: LoadedMarket, state: WhatIf, at_handle: float) -> Curve:
     """ETH from as it is down to -60 %, the other drivers held: the scenario's, and the snapshot's own."""
     if any(key != "eth" for key in state.changed if key != "vol"):
-        scenario = repaid_as_eth_falls(book.market, book.assets, state)
+        scenario = repaid_as_eth_falls(loaded.market, loaded.assets, state)
     else:
-        scenario = book.eth_curve
-    return Curve(ETH_FALLS, book.eth_curve, scenario, (max(-state.eth, 0.0), at_handle))
+        scenario = loaded.eth_curve
+    return Curve(ETH_FALLS, loaded.eth_curve, scenario, (max(-state.eth, 0.0), at_handle))
 
 
-def _sold(book: Book, now: Array, then: Array, rows: int = 7) -> tuple[tuple[str, Pair], ...]:
+def _sold(loaded: LoadedMarket, now: Array, then: Array, rows: int = 7) -> tuple[tuple[str, Pair], ...]:
     """Collateral seized by reserve, largest first; the rest is one line, so that the lines add up."""
     order = np.argsort(-np.maximum(now, then), kind="stable")
     order = order[np.maximum(now, then)[order] > 0]
     head, tail = (order, order[:0]) if len(order) <= rows else (order[: rows - 1], order[rows - 1 :])
-    lines = [(book.market.reserves.symbol[r], Pair(float(now[r]), float(then[r]))) for r in head]
+    lines = [(loaded.market.reserves.symbol[r], Pair(float(now[r]), float(then[r]))) for r in head]
     if len(tail):
         lines.append((f"{len(tail)} others", Pair(float(now[tail].sum()), float(then[tail].sum()))))
     return tuple(lines)
 
 
-def _largest_liquidations(book: Book, then: rc.WhatIf) -> tuple[AccountRow, ...]:
+def _largest_liquidations(loaded: LoadedMarket, then: rc.WhatIf) -> tuple[AccountRow, ...]:
     order = np.argsort(-then.account_repaid_usd, kind="stable")[:TABLE_ROWS]
     rows = then.liquidatable[order]
-    names = largest_reserve(book.market, book.market.collateral, rows, then.price)
+    names = largest_reserve(loaded.market, loaded.market.collateral, rows, then.price)
     return tuple(
         AccountRow(
-            str(book.market.accounts[row]), float(then.liquidatable_health[k]), float(then.account_debt_usd[k]), name,
+            str(loaded.market.accounts[row]), float(then.liquidatable_health[k]), float(then.account_debt_usd[k]), name,
             repaid_usd=float(then.account_repaid_usd[k]), seized_usd=float(then.account_seized_usd[k]),
         )
         for row, k, name in zip(rows, order, names, strict=True)
     )  # fmt: skip
 
 
-def _nearest(book: Book, then: rc.WhatIf) -> AccountRow | None:
+def _nearest(loaded: LoadedMarket, then: rc.WhatIf) -> AccountRow | None:
     health = then.health_factor
-    candidates = np.where((book.debt_usd > 0) & (health > 0), health, np.inf)
+    candidates = np.where((loaded.debt_usd > 0) & (health > 0), health, np.inf)
     row = int(candidates.argmin()) if len(candidates) else -1
     if row < 0 or not np.isfinite(candidates[row]):
         return None
-    name = largest_reserve(book.market, book.market.collateral, np.array([row]), then.price)[0]
-    return AccountRow(str(book.market.accounts[row]), float(candidates[row]), float(book.debt_usd[row]), name)
+    name = largest_reserve(loaded.market, loaded.market.collateral, np.array([row]), then.price)[0]
+    return AccountRow(str(loaded.market.accounts[row]), float(candidates[row]), float(loaded.debt_usd[row]), name)
 
 
 def rarity(driver: Driver, value: float, history: Array | None, of: str = "prices") -> str:
@@ -138,20 +140,20 @@ def rarity(driver: Driver, value: float, history: Array | None, of: str = "price
     return f"1 in {fmt.count(round(days / hits))} days of {of}"
 
 
-def driver_notes(book: Book) -> dict[str, str]:
+def driver_notes(loaded: LoadedMarket) -> dict[str, str]:
     """What each driver moves in this very market: the rule in words, then the reserves it found."""
     notes = {}
     for key, driver in BY_KEY.items():
         if driver.unit != "%":
             notes[key] = driver.note
             continue
-        moved = book.assets.moved_by(key)
-        notes[key] = driver.note + _capped(book, moved) if moved.any() else "No reserve of this market follows it."
+        moved = loaded.assets.moved_by(key)
+        notes[key] = driver.note + _capped(loaded, moved) if moved.any() else "No reserve of this market follows it."
     return notes
 
 
-def _capped(book: Book, moved: np.ndarray) -> str:
+def _capped(loaded: LoadedMarket, moved: np.ndarray) -> str:
     """Where the oracles of the reserves `moved` hold a rise, in words; empty where none is known to."""
-    caps = book.market.reserves.price_cap[moved]
+    caps = loaded.market.reserves.price_cap[moved]
     highest = sorted({f"${cap:,.4g}" for cap in caps[np.isfinite(caps)].tolist()})
     return f"; oracles say {' or '.join(highest)} at most" if highest else ""

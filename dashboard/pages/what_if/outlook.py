@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import risk_core as rc
-from dashboard.market.book import Book, Estimate
+from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.state import WhatIf
 
 Array = NDArray[np.float64]
@@ -30,8 +30,8 @@ class Comparison:
 
     label: str
     unit: str
-    baseline: Estimate
-    scenario: Estimate
+    baseline: ShownFigure
+    scenario: ShownFigure
     change: float
     error: float
 
@@ -103,7 +103,7 @@ MEASURES = (
 
 
 def simulate(
-    book: Book,
+    loaded: LoadedMarket,
     scenario: rc.Scenario,
     state: WhatIf,
     n_paths: int = PATHS,
@@ -119,13 +119,13 @@ def simulate(
     def half(before: int) -> Progress | None:
         return None if progress is None else lambda done, _total: progress(before + done, both)
 
-    base = baseline(book, scenario, n_paths, seed, half(0))
+    base = baseline(loaded, scenario, n_paths, seed, half(0))
     then = base
     if state.changed:
         then = rc.simulate(
-            *world(book, scenario, state), n_paths=n_paths, seed=seed, threads=threads(), progress=half(n_paths)
+            *world(loaded, scenario, state), n_paths=n_paths, seed=seed, threads=threads(), progress=half(n_paths)
         )
-    estimates = [(m, Estimate.of(m.estimate(base)), Estimate.of(m.estimate(then))) for m in MEASURES]
+    estimates = [(m, ShownFigure.of(m.estimate(base)), ShownFigure.of(m.estimate(then))) for m in MEASURES]
     errors = paired_errors(base, then) if state.changed else [0.0] * len(MEASURES)
     return Simulation(
         query=state.to_query(),
@@ -145,19 +145,21 @@ def threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
-_baselines: OrderedDict[tuple[Book, rc.Scenario, int, int], rc.Result] = OrderedDict()
+_baselines: OrderedDict[tuple[LoadedMarket, rc.Scenario, int, int], rc.Result] = OrderedDict()
 _baselines_lock = threading.Lock()
 _BASELINES_KEPT = 4
 
 
-def baseline(book: Book, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None) -> rc.Result:
-    """The run without any change: the same for every reader, so it is kept for the books last asked for."""
-    key = (book, scenario, n_paths, seed)
+def baseline(
+    loaded: LoadedMarket, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None
+) -> rc.Result:
+    """The run without any change: the same for every reader, so it is kept for the markets last asked for."""
+    key = (loaded, scenario, n_paths, seed)
     with _baselines_lock:
         if key in _baselines:
             _baselines.move_to_end(key)
             return _baselines[key]
-    result = rc.simulate(book.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
+    result = rc.simulate(loaded.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
     with _baselines_lock:
         _baselines[key] = result
         while len(_baselines) > _BASELINES_KEPT:
@@ -165,12 +167,12 @@ def baseline(book: Book, scenario: rc.Scenario, n_paths: int, seed: int, progres
     return result
 
 
-def world(book: Book, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:
+def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:
     """The market at the shocked prices, and the scenario from there with its volatility multiplied.
 
     Where an oracle's cap holds a shocked price, the feed is taken to stand at the cap.
     """
-    market = replace(book.market, price=book.market.shocked(book.assets.moves(state.moves)))
+    market = replace(loaded.market, price=loaded.market.shocked(loaded.assets.moves(state.moves)))
     return market, replace(scenario, name="what-if", volatility=scenario.volatility * state.vol)
 
 

@@ -17,26 +17,25 @@ from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.lane import Lane
 from dashboard.market.state import PRESETS, WhatIf
-from dashboard.market.warehouse import Source, Unavailable
+from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts as figures
-from dashboard.pages.what_if import outlook, parts
+from dashboard.pages.what_if import charts, outlook, parts
 
 ASK_AGAIN = 400
 """Milliseconds between two questions after a simulation that is not done."""
 NO_RUN = "python -m flows risk-scenarios"
 
 
-def build(source: Source, search: str) -> html.Div:
+def build(source: PageData, search: str) -> html.Div:
     """The page with the state of the link in its sliders, or what is missing and the command that fills it."""
     try:
-        book = source.book()
+        loaded = source.loaded()
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
     state, problems = WhatIf.from_query(search)
-    at = book.market.snapshot
+    at = loaded.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
-    return _frame(state, shocks.driver_notes(book), book.assets.fixed, stamp, problems)
+    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems)
 
 
 def outline() -> html.Div:
@@ -148,46 +147,46 @@ def _accounts_card(stamp: str) -> dbc.Card:
     )
 
 
-def answer_to(source: Source, data: dict | None, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
+def answer_to(source: PageData, data: dict | None, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
     """Everything exact on the page, for one state of the drivers."""
     state = WhatIf.from_store(data)
-    answer = shocks.answer(source.book(snapshot), state)
+    outcome = shocks.outcome(source.loaded(snapshot), state)
     return (
-        parts.cards(answer),
-        parts.pinned(answer),
+        parts.cards(outcome),
+        parts.pinned(outcome),
         parts.chips(state),
-        figures.sweep(answer.curve, theme),
-        figures.sold(answer.sold, theme),
-        *parts.accounts(answer),
-        [answer.captions[d.key] for d in DRIVERS],
+        charts.sweep(outcome.curve, theme),
+        charts.sold(outcome.sold, theme),
+        *parts.accounts(outcome),
+        [outcome.captions[d.key] for d in DRIVERS],
         state.to_query(),
     )
 
 
-def simulated(source: Source, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
+def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
     """The table of the simulated day and what it was computed for; or why there is none. Waits for the work."""
-    book = source.book(snapshot)
-    run = source.run(book.market.snapshot)
+    loaded = source.loaded(snapshot)
+    run = source.run(loaded.market.snapshot)
     if run is None:
         return _no_scenario(), None
-    return _shown(outlook.simulate(book, run.scenario, WhatIf.from_store(data)))
+    return _shown(outlook.simulate(loaded, run.scenario, WhatIf.from_store(data)))
 
 
-def waited_for(source: Source, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
+def waited_for(source: PageData, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
     """What the lane knows of a reader's question: table, what it is for, words on the wait, bar, is the clock off.
 
     Returns at once. While the work waits or runs the table before it stays on screen, and the clock asks again.
     """
     try:
-        book = source.book(snapshot)
-        run = source.run(book.market.snapshot)
+        loaded = source.loaded(snapshot)
+        run = source.run(loaded.market.snapshot)
     except Unavailable as nothing:
         return empty(nothing.title, nothing.text, nothing.command), None, "", "prog", True
     if run is None:
         return _no_scenario(), None, "", "prog", True
     state = WhatIf.from_store(data)
-    key = (book.market.snapshot.hash, run.scenario.name, run.created_at, state)
-    found = lane.ask(reader, key, lambda progress: outlook.simulate(book, run.scenario, state, progress=progress))
+    key = (loaded.market.snapshot.hash, run.scenario.name, run.created_at, state)
+    found = lane.ask(reader, key, lambda progress: outlook.simulate(loaded, run.scenario, state, progress=progress))
     if found.name == "done":
         return *_shown(found.value), "", "prog", True
     if found.name == "failed":
@@ -204,7 +203,7 @@ def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
     return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
 
 
-def register(app: Dash, source: Source) -> None:
+def register(app: Dash, source: PageData) -> None:
     """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests.
 
     Simulations have a lane of their own, so that no reader of exact answers waits behind one.

@@ -1,4 +1,4 @@
-"""The parts of What-if that change with its answer: chips, comparison cards, tables."""
+"""The parts of What-if that change with its outcome: chips, comparison cards, tables."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, compare, empty, error_text, table, token, why_none
 from dashboard.look.escaping import marked
-from dashboard.market.book import Estimate
 from dashboard.market.lane import State
+from dashboard.market.loaded import ShownFigure
 from dashboard.market.state import PRESETS, WhatIf, preset_of
-from dashboard.pages.what_if.answers import Answer, Pair
+from dashboard.pages.what_if.answers import Outcome, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
 
 
@@ -42,12 +42,12 @@ def _change(pair: Pair, text: str) -> tuple[str, str]:
     return (f"▲ {text}", "worse") if pair.change > 0 else (f"▼ {text}", "better")
 
 
-def cards(answer: Answer) -> list[dbc.Col]:
+def cards(outcome: Outcome) -> list[dbc.Col]:
     """Four comparisons: debt repaid, collateral seized, deficit, accounts."""
     money = (
-        ("cmp-repaid", "Debt repaid now", answer.repaid),
-        ("cmp-seized", "Collateral seized", answer.seized),
-        ("cmp-deficit", "Deficit", answer.deficit),
+        ("cmp-repaid", "Debt repaid now", outcome.repaid),
+        ("cmp-seized", "Collateral seized", outcome.seized),
+        ("cmp-deficit", "Deficit", outcome.deficit),
     )
     out = [
         compare(
@@ -56,13 +56,13 @@ def cards(answer: Answer) -> list[dbc.Col]:
         )
         for component_id, label, pair in money
     ]  # fmt: skip
-    n = answer.accounts
-    words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(answer.n_with_debt)}")
+    n = outcome.accounts
+    words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(outcome.n_with_debt)}")
     out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
     return [dbc.Col(one, width=6, xl=3) for one in out]
 
 
-def pinned(answer: Answer) -> list[html.Div]:
+def pinned(outcome: Outcome) -> list[html.Div]:
     """The two answers that stay in sight on a phone while a thumb is on a slider."""
     return [
         html.Div(
@@ -72,25 +72,25 @@ def pinned(answer: Answer) -> list[html.Div]:
                 html.Div(f"baseline {fmt.money(pair.baseline)}", className="micro t2"),
             ]
         )
-        for label, pair in (("Debt repaid now", answer.repaid), ("Deficit", answer.deficit))
+        for label, pair in (("Debt repaid now", outcome.repaid), ("Deficit", outcome.deficit))
     ]
 
 
-def accounts(answer: Answer) -> tuple[Any, str]:
+def accounts(outcome: Outcome) -> tuple[Any, str]:
     """The accounts that fall, and how many; or how far the closest one is."""
-    if answer.first:
+    if outcome.first:
         head = (("Account", False), ("HF", True), ("Debt", True), ("Repaid", True), ("Sells", False))
         rows = [
             (
                 address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), fmt.money(r.repaid_usd),
                 token(r.collateral),
             )
-            for r in answer.first
+            for r in outcome.first
         ]  # fmt: skip
-        return table(head, rows, tight=True), _some(answer.accounts.scenario, "account")
-    if answer.nearest is None:
+        return table(head, rows, tight=True), _some(outcome.accounts.scenario, "account")
+    if outcome.nearest is None:
         return empty("No account has debt", "Nothing can be liquidated."), ""
-    near = answer.nearest
+    near = outcome.nearest
     words = f", has HF {fmt.health_factor(near.health_factor, 3)} and {fmt.money(near.debt_usd)} of debt."
     text = ["No account falls below HF 1. The closest, ", address(near.address), words]
     return empty("Nothing to liquidate", text), ""
@@ -136,7 +136,7 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
     )
 
 
-def _value(estimate: Estimate, unit: str) -> Any:
+def _value(estimate: ShownFigure, unit: str) -> Any:
     text = fmt.money(estimate.value) if unit == "USD" else fmt.share(estimate.value)
     if estimate.few_draws and estimate.value > 0:
         return html.Span([text, html.Span(" few draws", className="t3 micro")], title="Fewer than 30 paths carry it")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import risk_core as rc
 from dashboard import app
 from dashboard.look.escaping import NAME_LENGTH, charted, marked, named
-from dashboard.market.book import Book, Run
 from dashboard.market.drivers import AssetMap
+from dashboard.market.loaded import LoadedMarket, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.pages.overview import charts as overview
 from dashboard.pages.what_if import answers as shocks
@@ -76,21 +76,25 @@ def texts(value: Any) -> Iterator[str]:
 
 
 @pytest.fixture(params=HOSTILE, ids=range(len(HOSTILE)))
-def hostile(request: pytest.FixtureRequest, market: rc.Market) -> tuple[str, Book]:
-    """The book with a hostile symbol in the place of WETH."""
+def hostile(request: pytest.FixtureRequest, market: rc.Market) -> tuple[str, LoadedMarket]:
+    """The market with a hostile symbol in the place of WETH."""
     symbols = (request.param, *market.reserves.symbol[1:])
     market = replace(market, reserves=replace(market.reserves, symbol=symbols), notes=(f"{request.param} is new",))
     kinds = ("series", "ratio", "series", "fixed")
-    return request.param, Book.build(market, AssetMap.build(symbols, ("ETH", "ETH", "USDC", ""), kinds, [""] * 4))
+    return request.param, LoadedMarket.build(
+        market, AssetMap.build(symbols, ("ETH", "ETH", "USDC", ""), kinds, [""] * 4)
+    )
 
 
-def test_no_figure_of_a_hostile_symbol_has_a_tag_that_is_not_ours(hostile: tuple[str, Book], run: Run) -> None:
-    symbol, book = hostile
-    answer = shocks.answer(book, WhatIf(eth=-0.5))
-    assert symbol in [name for name, _ in answer.sold]
+def test_no_figure_of_a_hostile_symbol_has_a_tag_that_is_not_ours(
+    hostile: tuple[str, LoadedMarket], run: ShownRun
+) -> None:
+    symbol, loaded = hostile
+    outcome = shocks.outcome(loaded, WhatIf(eth=-0.5))
+    assert symbol in [name for name, _ in outcome.sold]
     figures = [
-        what_if.sold(answer.sold, "dark"),
-        what_if.sweep(answer.curve, "dark"),
+        what_if.sold(outcome.sold, "dark"),
+        what_if.sweep(outcome.curve, "dark"),
         overview.seized_bars({symbol: 3.0, "USDC": 1.0}, "dark"),
         overview.lar_fan(run, "dark"),
     ]
@@ -105,13 +109,13 @@ def test_no_figure_of_a_hostile_symbol_has_a_tag_that_is_not_ours(hostile: tuple
         assert marked(text) == text
 
 
-def test_no_page_of_a_hostile_symbol_holds_an_unseen_mark(hostile: tuple[str, Book], run: Run) -> None:
-    symbol, book = hostile
+def test_no_page_of_a_hostile_symbol_holds_an_unseen_mark(hostile: tuple[str, LoadedMarket], run: ShownRun) -> None:
+    symbol, loaded = hostile
     run = replace(run, seized_by_reserve={symbol: 1.0}, scenario_id=f"a\u202eb{symbol}", code_version="1\x1b[2J")
-    source = MemorySource(book, run)
+    source = MemorySource(loaded, run)
     pages = [app.open_page(source, page.path, "?eth=-50") for page in app.PAGES]
-    answer = what_if_page.answer_to(source, {"eth": -50}, "dark", None)
-    said = words(pages) + words([part for part in answer if not isinstance(part, dict)])
+    outcome = what_if_page.answer_to(source, {"eth": -50}, "dark", None)
+    said = words(pages) + words([part for part in outcome if not isinstance(part, dict)])
     assert "Largest accounts at risk" in said
     assert not set(said) & set("\x1b\x9b\u202e")
-    assert "G" * (NAME_LENGTH + 1) not in words(answer[5])
+    assert "G" * (NAME_LENGTH + 1) not in words(outcome[5])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import risk_core as rc
-from dashboard.market.book import repaid_as_eth_falls
 from dashboard.market.drivers import DRIVERS, FIXED, AssetMap, driver_of
+from dashboard.market.loaded import repaid_as_eth_falls
 from dashboard.market.state import PRESETS, WhatIf, preset_of
 
 

@@ -43,28 +43,28 @@ def with_run(filled: Path) -> Path:
 
 
 def test_a_snapshot_becomes_a_book_with_every_reserve_mapped(filled: Path) -> None:
-    book = Warehouse(filled).book()
+    loaded = Warehouse(filled).loaded()
 
-    assert book.market.n_accounts == 300
-    assert len(book.assets.driver) == book.market.n_reserves
-    assert "GHO" in book.assets.fixed
-    assert dict(zip(book.assets.symbol, book.assets.driver, strict=True))["sUSDe"] == "usdt"
-    assert len(book.daily_moves["eth"]) >= 90
-    assert (np.diff(book.daily_moves["eth"]) >= 0).all()
+    assert loaded.market.n_accounts == 300
+    assert len(loaded.assets.driver) == loaded.market.n_reserves
+    assert "GHO" in loaded.assets.fixed
+    assert dict(zip(loaded.assets.symbol, loaded.assets.driver, strict=True))["sUSDe"] == "usdt"
+    assert len(loaded.daily_moves["eth"]) >= 90
+    assert (np.diff(loaded.daily_moves["eth"]) >= 0).all()
 
 
 def test_the_book_is_loaded_once_and_kept_by_its_hash(filled: Path) -> None:
     warehouse = Warehouse(filled)
-    first = warehouse.book()
+    first = warehouse.loaded()
 
-    assert warehouse.book() is first
-    assert warehouse.book(first.market.snapshot.hash) is first
-    assert KEPT >= 2  # an open page keeps its book while the newest is another
+    assert warehouse.loaded() is first
+    assert warehouse.loaded(first.market.snapshot.hash) is first
+    assert KEPT >= 2  # an open page keeps its market while the newest is another
 
 
 def test_a_snapshot_that_is_gone_is_said(filled: Path) -> None:
     with pytest.raises(Unavailable, match="is not in the warehouse any more"):
-        Warehouse(filled).book("0" * 64)
+        Warehouse(filled).loaded("0" * 64)
 
 
 def test_status_is_the_newest_snapshot(filled: Path) -> None:
@@ -77,7 +77,7 @@ def test_status_is_the_newest_snapshot(filled: Path) -> None:
 
 def test_the_run_holds_exactly_what_the_table_holds(with_run: Path) -> None:
     warehouse = Warehouse(with_run)
-    run = warehouse.run(warehouse.book().market.snapshot)
+    run = warehouse.run(warehouse.loaded().market.snapshot)
     with data.store.Store.open(with_run, readonly=True) as store:
         rows = store.rows("SELECT measure, level, value, low, high, se FROM fact_risk_scenarios")
 
@@ -93,7 +93,7 @@ def test_the_run_holds_exactly_what_the_table_holds(with_run: Path) -> None:
 def test_the_stored_scenario_is_the_same_object_each_time(with_run: Path) -> None:
     """The baseline of a what-if is kept by scenario; a new object each time would simulate it again."""
     warehouse = Warehouse(with_run)
-    snapshot = warehouse.book().market.snapshot
+    snapshot = warehouse.loaded().market.snapshot
     one, two = warehouse.run(snapshot), warehouse.run(snapshot)
     assert one is not None
     assert two is not None
@@ -102,7 +102,7 @@ def test_the_stored_scenario_is_the_same_object_each_time(with_run: Path) -> Non
 
 def test_a_measure_that_is_not_stored_is_named(with_run: Path) -> None:
     warehouse = Warehouse(with_run)
-    run = warehouse.run(warehouse.book().market.snapshot)
+    run = warehouse.run(warehouse.loaded().market.snapshot)
     assert run is not None
     with pytest.raises(KeyError, match=r"holds no lar_moon at level 0\.99"):
         run.estimate("lar_moon", 0.99)
@@ -110,7 +110,7 @@ def test_a_measure_that_is_not_stored_is_named(with_run: Path) -> None:
 
 def test_a_snapshot_without_a_run_has_none(with_run: Path) -> None:
     warehouse = Warehouse(with_run)
-    other = replace(warehouse.book().market.snapshot, hash="f" * 64)
+    other = replace(warehouse.loaded().market.snapshot, hash="f" * 64)
     assert warehouse.run(other) is None
 
 

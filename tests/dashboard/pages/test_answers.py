@@ -10,8 +10,8 @@ import pytest
 
 import risk_core as rc
 from dashboard.market import holdings
-from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.drivers import BY_KEY
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.market.warehouse import daily_moves
 from dashboard.pages.overview import answers as today
@@ -20,23 +20,23 @@ from dashboard.pages.what_if import outlook
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK
 
 
-def test_only_staked_eth_against_eth_is_a_loop(book: Book) -> None:
-    assert holdings.same_asset_loops(book).tolist() == [True, False, False, False]
+def test_only_staked_eth_against_eth_is_a_loop(loaded: LoadedMarket) -> None:
+    assert holdings.same_asset_loops(loaded).tolist() == [True, False, False, False]
 
 
 @pytest.mark.parametrize(("weth", "is_loop"), [(0.94, False), (0.96, True)])
-def test_a_loop_holds_95_percent_of_one_kind(book: Book, weth: float, is_loop: bool) -> None:
+def test_a_loop_holds_95_percent_of_one_kind(loaded: LoadedMarket, weth: float, is_loop: bool) -> None:
     """$10,000 of collateral, part WETH and the rest USDC, against WETH."""
     market = replace(
-        book.market,
+        loaded.market,
         collateral=rc.Positions.from_entries([WEAK, WEAK], [0, 2], [10 * weth, 10_000 * (1 - weth)], 4),
         debt=rc.Positions.from_entries([WEAK], [0], [5], 4),
     )
-    assert holdings.same_asset_loops(Book.build(market, book.assets))[WEAK] == is_loop
+    assert holdings.same_asset_loops(LoadedMarket.build(market, loaded.assets))[WEAK] == is_loop
 
 
-def test_how_far_crypto_must_fall_until_each_account_is_liquidatable(book: Book) -> None:
-    fall = holdings.fall_to_liquidation(book)
+def test_how_far_crypto_must_fall_until_each_account_is_liquidatable(loaded: LoadedMarket) -> None:
+    fall = holdings.fall_to_liquidation(loaded)
 
     assert fall[WEAK] == pytest.approx(1 - 7_000 / 8_000)  # collateral x threshold 8,000 falls to 7,000
     assert fall[SAFE] == pytest.approx(0.5)
@@ -44,16 +44,16 @@ def test_how_far_crypto_must_fall_until_each_account_is_liquidatable(book: Book)
     assert np.isinf(fall[SUPPLIER])
 
 
-def test_at_that_fall_the_health_factor_is_one(book: Book) -> None:
-    fall = holdings.fall_to_liquidation(book)
+def test_at_that_fall_the_health_factor_is_one(loaded: LoadedMarket) -> None:
+    fall = holdings.fall_to_liquidation(loaded)
     for row in (SAFE, WEAK):
         move = -float(fall[row])
-        price = book.market.shocked(book.assets.moves(dict.fromkeys(holdings.CRYPTO, move)))
-        assert rc.health_factor(book.market, price)[row] == pytest.approx(1.0)
+        price = loaded.market.shocked(loaded.assets.moves(dict.fromkeys(holdings.CRYPTO, move)))
+        assert rc.health_factor(loaded.market, price)[row] == pytest.approx(1.0)
 
 
-def test_the_position_adds_up(book: Book) -> None:
-    at = today.position(book)
+def test_the_position_adds_up(loaded: LoadedMarket) -> None:
+    at = today.position(loaded)
 
     assert at.collateral_usd == pytest.approx(12_000 + 20_000 + 5_000 + 10_000)
     assert at.borrowed_usd == pytest.approx(9_000 + 8_000 + 7_000)
@@ -67,25 +67,25 @@ def test_the_position_adds_up(book: Book) -> None:
     assert len(at.buckets.labels) == len(at.buckets.exposed)
 
 
-def test_the_largest_accounts_at_risk_come_first(book: Book) -> None:
-    rows = today.position(book).largest
+def test_the_largest_accounts_at_risk_come_first(loaded: LoadedMarket) -> None:
+    rows = today.position(loaded).largest
 
-    assert [r.address for r in rows] == [book.market.accounts[SAFE], book.market.accounts[WEAK]]
+    assert [r.address for r in rows] == [loaded.market.accounts[SAFE], loaded.market.accounts[WEAK]]
     assert rows[1].collateral == "WETH"
 
 
-def test_the_verdict_says_how_much_how_bad_and_in_what(book: Book, run: Run) -> None:
-    say = today.verdict(run, today.position(book))
+def test_the_verdict_says_how_much_how_bad_and_in_what(loaded: LoadedMarket, run: ShownRun) -> None:
+    say = today.verdict(run, today.position(loaded))
 
     assert "One day in a hundred, $118.6M of debt or more would be liquidated." in say.text
     assert "Aave loses $2.31M on average." in say.text
     assert "On average over all paths, 75\u202f% of the collateral sold is WETH." in say.text
 
 
-def test_the_verdict_names_few_draws_and_the_absence_of_a_deficit(book: Book, run: Run) -> None:
-    at = today.position(book)
-    few = replace(run, estimates={**run.estimates, ("es_deficit", 0.99): Estimate(5e4, 0, 1e5, 3e4, 12, True)})
-    none = replace(run, estimates={**run.estimates, ("es_deficit", 0.99): Estimate(0, 0, 0, 0, 0, True)})
+def test_the_verdict_names_few_draws_and_the_absence_of_a_deficit(loaded: LoadedMarket, run: ShownRun) -> None:
+    at = today.position(loaded)
+    few = replace(run, estimates={**run.estimates, ("es_deficit", 0.99): ShownFigure(5e4, 0, 1e5, 3e4, 12, True)})
+    none = replace(run, estimates={**run.estimates, ("es_deficit", 0.99): ShownFigure(0, 0, 0, 0, 0, True)})
 
     assert "only 12 paths carry" in today.verdict(few, at).text
     assert "None of the 10,000 simulated days left Aave with a deficit." in today.verdict(none, at).text
@@ -102,42 +102,42 @@ def test_a_market_without_debt_is_calm() -> None:
     assert today.severity_of(0.0, 0.0) == ("ok", "Calm")
 
 
-def test_eth_20_percent_lower_liquidates_the_weak_account_alone(book: Book) -> None:
-    answer = shocks.answer(book, WhatIf(eth=-0.20))
-    expected = rc.what_if(book.market, {"WETH": -0.20, "wstETH": -0.20})
+def test_eth_20_percent_lower_liquidates_the_weak_account_alone(loaded: LoadedMarket) -> None:
+    outcome = shocks.outcome(loaded, WhatIf(eth=-0.20))
+    expected = rc.what_if(loaded.market, {"WETH": -0.20, "wstETH": -0.20})
 
-    assert answer.accounts == shocks.Pair(0, 1)
-    assert answer.repaid.baseline == 0
-    assert 0 < answer.repaid.scenario == pytest.approx(expected.repaid_usd)
-    assert answer.seized.scenario == pytest.approx(expected.seized_usd)
-    (row,) = answer.first
-    assert row.address == book.market.accounts[WEAK]
+    assert outcome.accounts == shocks.Pair(0, 1)
+    assert outcome.repaid.baseline == 0
+    assert 0 < outcome.repaid.scenario == pytest.approx(expected.repaid_usd)
+    assert outcome.seized.scenario == pytest.approx(expected.seized_usd)
+    (row,) = outcome.first
+    assert row.address == loaded.market.accounts[WEAK]
     assert row.health_factor == pytest.approx(8_000 * 0.8 / 7_000)
     assert row.debt_usd == pytest.approx(7_000)
-    assert sum(pair.scenario for _, pair in answer.sold) == pytest.approx(answer.seized.scenario, abs=0.01)
-    assert answer.curve.handle == (0.20, pytest.approx(answer.repaid.scenario))
-    assert answer.curve.scenario[10] == pytest.approx(answer.repaid.scenario)  # the curve passes through its handle
+    assert sum(pair.scenario for _, pair in outcome.sold) == pytest.approx(outcome.seized.scenario, abs=0.01)
+    assert outcome.curve.handle == (0.20, pytest.approx(outcome.repaid.scenario))
+    assert outcome.curve.scenario[10] == pytest.approx(outcome.repaid.scenario)  # the curve passes through its handle
 
 
-def test_without_a_move_nothing_changes_and_the_closest_account_is_named(book: Book) -> None:
-    answer = shocks.answer(book, WhatIf())
+def test_without_a_move_nothing_changes_and_the_closest_account_is_named(loaded: LoadedMarket) -> None:
+    outcome = shocks.outcome(loaded, WhatIf())
 
-    assert answer.repaid.change == answer.seized.change == answer.deficit.change == answer.accounts.change == 0
-    assert answer.first == ()
-    assert answer.nearest is not None
-    assert answer.nearest.address == book.market.accounts[LOOP]
-    np.testing.assert_array_equal(answer.curve.baseline, answer.curve.scenario)
-
-
-def test_a_lower_staked_ratio_reaches_only_the_loop(book: Book) -> None:
-    answer = shocks.answer(book, WhatIf(lst=-0.10))
-
-    assert [r.address for r in answer.first] == [book.market.accounts[LOOP]]
-    assert answer.first[0].collateral == "wstETH"
+    assert outcome.repaid.change == outcome.seized.change == outcome.deficit.change == outcome.accounts.change == 0
+    assert outcome.first == ()
+    assert outcome.nearest is not None
+    assert outcome.nearest.address == loaded.market.accounts[LOOP]
+    np.testing.assert_array_equal(outcome.curve.baseline, outcome.curve.scenario)
 
 
-def test_volatility_alone_moves_nothing_exact(book: Book) -> None:
-    assert shocks.answer(book, WhatIf(vol=3.0)).accounts.scenario == 0
+def test_a_lower_staked_ratio_reaches_only_the_loop(loaded: LoadedMarket) -> None:
+    outcome = shocks.outcome(loaded, WhatIf(lst=-0.10))
+
+    assert [r.address for r in outcome.first] == [loaded.market.accounts[LOOP]]
+    assert outcome.first[0].collateral == "wstETH"
+
+
+def test_volatility_alone_moves_nothing_exact(loaded: LoadedMarket) -> None:
+    assert shocks.outcome(loaded, WhatIf(vol=3.0)).accounts.scenario == 0
 
 
 def test_lines_beyond_the_seventh_are_added_up() -> None:
@@ -180,18 +180,20 @@ def test_daily_moves_run_from_midnight_to_midnight() -> None:
     assert moves.tolist() == pytest.approx([-0.10, 0.10])  # the day with a missing end is left out
 
 
-def test_the_same_state_twice_is_no_difference(book: Book, scenario: rc.Scenario) -> None:
-    result = outlook.simulate(book, scenario, WhatIf(), n_paths=500)
+def test_the_same_state_twice_is_no_difference(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
+    result = outlook.simulate(loaded, scenario, WhatIf(), n_paths=500)
 
     assert all(row.change == 0 and not row.clear for row in result.rows)
     assert result.horizon_hours == 24
 
 
-def test_a_fall_makes_the_next_day_worse_and_the_rows_are_the_engines_own(book: Book, scenario: rc.Scenario) -> None:
+def test_a_fall_makes_the_next_day_worse_and_the_rows_are_the_engines_own(
+    loaded: LoadedMarket, scenario: rc.Scenario
+) -> None:
     state = WhatIf(eth=-0.10, vol=1.5)
-    result = outlook.simulate(book, scenario, state, n_paths=2_000, seed=3)
-    base = rc.simulate(book.market, scenario, n_paths=2_000, seed=3)
-    shocked = replace(book.market, price=book.market.shocked({"WETH": -0.10, "wstETH": -0.10}))
+    result = outlook.simulate(loaded, scenario, state, n_paths=2_000, seed=3)
+    base = rc.simulate(loaded.market, scenario, n_paths=2_000, seed=3)
+    shocked = replace(loaded.market, price=loaded.market.shocked({"WETH": -0.10, "wstETH": -0.10}))
     then = rc.simulate(shocked, replace(scenario, volatility=scenario.volatility * 1.5), n_paths=2_000, seed=3)
 
     lar = result.rows[0]
@@ -203,14 +205,14 @@ def test_a_fall_makes_the_next_day_worse_and_the_rows_are_the_engines_own(book: 
     assert result.query == "eth=-10&vol=1.5"
 
 
-def test_plain_statistics_are_those_of_the_engine(book: Book, scenario: rc.Scenario) -> None:
+def test_plain_statistics_are_those_of_the_engine(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
     """The bootstrap resamples plain numbers; its statistics must be the engine's."""
-    result = rc.simulate(book.market, scenario, n_paths=1_000, seed=5)
+    result = rc.simulate(loaded.market, scenario, n_paths=1_000, seed=5)
     for measure in outlook.MEASURES:
         assert measure.statistic(getattr(result, measure.column)) == pytest.approx(measure.estimate(result).value)
 
 
-def test_pairing_makes_the_error_of_a_difference_small(book: Book) -> None:
+def test_pairing_makes_the_error_of_a_difference_small(loaded: LoadedMarket) -> None:
     """Two runs that differ by a constant differ by it exactly: the shared sampling error cancels."""
 
     class Fixed:
@@ -225,15 +227,15 @@ def test_pairing_makes_the_error_of_a_difference_small(book: Book) -> None:
     assert max(errors) < 1e-3
 
 
-def test_horizon_is_the_scenarios(book: Book, scenario: rc.Scenario) -> None:
+def test_horizon_is_the_scenarios(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
     week = replace(scenario, horizon=timedelta(days=7))
-    assert outlook.simulate(book, week, WhatIf(), n_paths=50).horizon_hours == 168
+    assert outlook.simulate(loaded, week, WhatIf(), n_paths=50).horizon_hours == 168
 
 
-def test_a_driver_says_when_this_market_has_nothing_for_it(book: Book) -> None:
-    notes = shocks.driver_notes(book)
-    reserves = replace(book.market.reserves, price_cap=[np.inf, np.inf, 1.04, np.inf])
-    capped = Book.build(replace(book.market, reserves=reserves), book.assets, {})
+def test_a_driver_says_when_this_market_has_nothing_for_it(loaded: LoadedMarket) -> None:
+    notes = shocks.driver_notes(loaded)
+    reserves = replace(loaded.market.reserves, price_cap=[np.inf, np.inf, 1.04, np.inf])
+    capped = LoadedMarket.build(replace(loaded.market, reserves=reserves), loaded.assets, {})
     assert shocks.driver_notes(capped)["usdc"] == notes["usdc"] + "; oracles say $1.04 at most"
     assert {k: v for k, v in shocks.driver_notes(capped).items() if k != "usdc"} == {
         k: v for k, v in notes.items() if k != "usdc"

@@ -9,37 +9,37 @@ import pytest
 
 from dashboard.look import axes
 from dashboard.look import theme as themes
-from dashboard.market.book import Book, Estimate, Run
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.pages.overview import charts as today
 from dashboard.pages.overview.answers import position
 from dashboard.pages.overview.distribution import repaid_distribution
 from dashboard.pages.what_if import charts as shocks
-from dashboard.pages.what_if.answers import Pair, answer
+from dashboard.pages.what_if.answers import Pair, outcome
 
 
-def every_figure(book: Book, run: Run, theme: str) -> dict[str, dict]:
-    said = answer(book, WhatIf(eth=-0.20))
+def every_figure(loaded: LoadedMarket, run: ShownRun, theme: str) -> dict[str, dict]:
+    said = outcome(loaded, WhatIf(eth=-0.20))
     return {
         "fan": today.lar_fan(run, theme),
         "seized": today.seized_bars(run.seized_by_reserve, theme),
         "distribution": repaid_distribution(run, theme),
-        "debt": today.debt_by_health_factor(position(book).buckets, theme),
+        "debt": today.debt_by_health_factor(position(loaded).buckets, theme),
         "sweep": shocks.sweep(said.curve, theme),
         "sold": shocks.sold(said.sold, theme),
     }
 
 
 @pytest.mark.parametrize("theme", themes.THEMES)
-def test_plotly_accepts_every_property(book: Book, run: Run, theme: str) -> None:
-    for name, figure in every_figure(book, run, theme).items():
+def test_plotly_accepts_every_property(loaded: LoadedMarket, run: ShownRun, theme: str) -> None:
+    for name, figure in every_figure(loaded, run, theme).items():
         assert go.Figure(figure).layout.height > 0, name
 
 
 @pytest.mark.parametrize("theme", themes.THEMES)
-def test_line_and_text_colours_are_the_themes(book: Book, run: Run, theme: str) -> None:
+def test_line_and_text_colours_are_the_themes(loaded: LoadedMarket, run: ShownRun, theme: str) -> None:
     c = themes.colours(theme)
-    sweep = every_figure(book, run, theme)["sweep"]
+    sweep = every_figure(loaded, run, theme)["sweep"]
     baseline, scenario, _ = sweep["data"]
 
     assert baseline["line"]["color"] == c["baseline"]
@@ -48,33 +48,33 @@ def test_line_and_text_colours_are_the_themes(book: Book, run: Run, theme: str) 
     assert "dash" not in scenario["line"]
 
 
-def test_money_axes_start_at_zero_and_hold_every_point(book: Book, run: Run) -> None:
+def test_money_axes_start_at_zero_and_hold_every_point(loaded: LoadedMarket, run: ShownRun) -> None:
     for name in ("fan", "debt", "sweep"):
-        figure = every_figure(book, run, "dark")[name]
+        figure = every_figure(loaded, run, "dark")[name]
         low, high = figure["layout"]["yaxis"]["range"]
         assert low == 0
         assert all(max(trace["y"]) <= high for trace in figure["data"]), name
 
 
-def test_the_curve_is_drawn_beyond_a_deep_fall(book: Book) -> None:
-    figure = shocks.sweep(answer(book, WhatIf(eth=-0.50)).curve, "dark")
+def test_the_curve_is_drawn_beyond_a_deep_fall(loaded: LoadedMarket) -> None:
+    figure = shocks.sweep(outcome(loaded, WhatIf(eth=-0.50)).curve, "dark")
     assert figure["layout"]["xaxis"]["range"] == [0, -60]
     assert figure["data"][2]["x"] == [pytest.approx(-50)]
 
 
-def test_a_rise_of_eth_leaves_the_handle_at_today(book: Book) -> None:
-    assert shocks.sweep(answer(book, WhatIf(eth=0.10)).curve, "dark")["data"][2]["x"] == [0]
+def test_a_rise_of_eth_leaves_the_handle_at_today(loaded: LoadedMarket) -> None:
+    assert shocks.sweep(outcome(loaded, WhatIf(eth=0.10)).curve, "dark")["data"][2]["x"] == [0]
 
 
-def test_the_whisker_is_the_stored_interval(run: Run) -> None:
+def test_the_whisker_is_the_stored_interval(run: ShownRun) -> None:
     point = today.lar_fan(run, "dark")["data"][-1]
     assert point["y"] == [118.6e6]
     assert point["error_y"]["array"] == [pytest.approx(4.1e6)]
     assert point["error_y"]["arrayminus"] == [pytest.approx(4.1e6)]
 
 
-def test_a_run_without_an_interval_has_no_whisker(run: Run) -> None:
-    bare = replace(run, estimates={**run.estimates, ("lar_repaid", 0.99): Estimate(118.6e6)})
+def test_a_run_without_an_interval_has_no_whisker(run: ShownRun) -> None:
+    bare = replace(run, estimates={**run.estimates, ("lar_repaid", 0.99): ShownFigure(118.6e6)})
     assert all("error_y" not in trace for trace in today.lar_fan(bare, "dark")["data"])
 
 
@@ -118,7 +118,7 @@ def test_no_chart_sends_anything_anywhere() -> None:
     assert axes.CONFIG["plotlyServerURL"] == ""
 
 
-def test_the_distribution_is_shares_of_paths_with_the_tail_marked(run: Run) -> None:
+def test_the_distribution_is_shares_of_paths_with_the_tail_marked(run: ShownRun) -> None:
     figure = repaid_distribution(run, "dark")
     bars, mean = figure["data"]
     c = themes.colours("dark")
@@ -130,8 +130,8 @@ def test_the_distribution_is_shares_of_paths_with_the_tail_marked(run: Run) -> N
     assert [(s["x0"], s["x1"]) for s in figure["layout"]["shapes"] if s["type"] == "rect"][1] == (114.5e6, 122.7e6)
 
 
-def test_a_distribution_without_any_liquidation_is_one_bar_at_zero(run: Run) -> None:
-    nothing = {key: Estimate(0.0, 0.0, 0.0, 0.0, 0, True) for key in run.estimates}
+def test_a_distribution_without_any_liquidation_is_one_bar_at_zero(run: ShownRun) -> None:
+    nothing = {key: ShownFigure(0.0, 0.0, 0.0, 0.0, 0, True) for key in run.estimates}
     figure = repaid_distribution(
         replace(run, estimates=nothing, histogram={"edges": [-0.5, 0.0, 0.5], "count": [0, 400]}), "light"
     )

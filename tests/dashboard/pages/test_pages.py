@@ -15,8 +15,8 @@ from dashboard import app
 from dashboard.api import summary
 from dashboard.look import shell as layout
 from dashboard.look.components import error_text
-from dashboard.market.book import Book, Estimate, Run
 from dashboard.market.lane import Abandoned, Lane
+from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.market.warehouse import Status
 from dashboard.pages.about import page as about
@@ -35,8 +35,8 @@ def test_the_overview_shows_the_figures_of_the_stored_run(source: MemorySource) 
     assert "10,000 paths · seed 7 · block 21,400,000" in text
 
 
-def test_the_overview_without_a_run_says_what_to_do(book: Book) -> None:
-    text = words(overview.build(MemorySource(book), ""))
+def test_the_overview_without_a_run_says_what_to_do(loaded: LoadedMarket) -> None:
+    text = words(overview.build(MemorySource(loaded), ""))
 
     assert "No run yet" in text
     assert "python -m flows risk-scenarios" in text
@@ -50,10 +50,10 @@ def test_an_empty_warehouse_names_the_command(page: SimpleNamespace, empty_sourc
     assert "python -m data.sample" in text
 
 
-def test_few_draws_are_said_instead_of_an_error(book: Book, run: Run) -> None:
-    few = Estimate(5e4, 0, 1e5, 3e4, 12, True)
+def test_few_draws_are_said_instead_of_an_error(loaded: LoadedMarket, run: ShownRun) -> None:
+    few = ShownFigure(5e4, 0, 1e5, 3e4, 12, True)
     text = words(
-        overview.build(MemorySource(book, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): few})), "")
+        overview.build(MemorySource(loaded, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): few})), "")
     )
 
     assert "few draws" in text
@@ -61,27 +61,29 @@ def test_few_draws_are_said_instead_of_an_error(book: Book, run: Run) -> None:
     assert error_text(few) == "few draws"
 
 
-def test_a_figure_without_an_interval_says_why(book: Book, run: Run) -> None:
+def test_a_figure_without_an_interval_says_why(loaded: LoadedMarket, run: ShownRun) -> None:
     reason = "40 of 4,000 paths lie beyond the level, 100 are needed for an interval"
-    bare = Estimate(5e4, n_positive=40, no_interval=reason)
-    page = overview.build(MemorySource(book, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): bare})), "")
+    bare = ShownFigure(5e4, n_positive=40, no_interval=reason)
+    page = overview.build(
+        MemorySource(loaded, replace(run, estimates={**run.estimates, ("es_deficit", 0.99): bare})), ""
+    )
     assert f"No 95\u202f% interval: {reason}" in words(page)
     assert error_text(bare) == "no interval"
     assert parts._value(bare, "USD").title == f"No 95\u202f% interval: {reason}"
 
 
 def test_the_engine_s_reason_reaches_the_page() -> None:
-    estimate = Estimate.of(rc.measures.tail_mean(range(1_000), 0.99))
+    estimate = ShownFigure.of(rc.measures.tail_mean(range(1_000), 0.99))
     assert (estimate.low, estimate.high, estimate.se) == (None, None, None)
     assert estimate.no_interval.startswith("10 of 1,000 paths lie beyond the level")
 
 
 def test_a_skewed_interval_is_a_range() -> None:
-    assert error_text(Estimate(180e6, 171e6, 214e6, 10e6, 100)) == "$171.0M to $214.0M"
+    assert error_text(ShownFigure(180e6, 171e6, 214e6, 10e6, 100)) == "$171.0M to $214.0M"
 
 
-def test_warnings_of_the_market_are_on_the_page(book: Book, run: Run) -> None:
-    noted = replace(book, market=replace(book.market, notes=("2 accounts below HF 1, confirmed by the chain",)))
+def test_warnings_of_the_market_are_on_the_page(loaded: LoadedMarket, run: ShownRun) -> None:
+    noted = replace(loaded, market=replace(loaded.market, notes=("2 accounts below HF 1, confirmed by the chain",)))
     assert "2 accounts below HF 1, confirmed" in words(overview.build(MemorySource(noted, run), ""))
 
 
@@ -110,10 +112,10 @@ def test_an_old_live_snapshot_is_called_stale_with_its_age_and_a_sample_never(li
     assert shown(True, 365 * 86_400.0) == ("badge-s sample", "")
 
 
-def test_a_run_without_a_stored_distribution_says_how_to_get_one(book: Book, run: Run) -> None:
-    page = words(overview.build(MemorySource(book, replace(run, histogram={})), ""))
+def test_a_run_without_a_stored_distribution_says_how_to_get_one(loaded: LoadedMarket, run: ShownRun) -> None:
+    page = words(overview.build(MemorySource(loaded, replace(run, histogram={})), ""))
     assert "python -m flows risk-scenarios --force" in page
-    assert "$140.0M on average beyond 99" in words(overview.build(MemorySource(book, run), ""))
+    assert "$140.0M on average beyond 99" in words(overview.build(MemorySource(loaded, run), ""))
 
 
 def test_the_navigation_holds_only_pages_that_exist_and_marks_the_open_one() -> None:
@@ -128,24 +130,24 @@ def test_an_unknown_address_is_said(source: MemorySource) -> None:
     assert "Nothing is at /nowhere" in words(content)
 
 
-def test_a_page_is_opened_with_its_question_and_its_snapshot(source: MemorySource, book: Book) -> None:
+def test_a_page_is_opened_with_its_question_and_its_snapshot(source: MemorySource, loaded: LoadedMarket) -> None:
     _, title, question, *_, snapshot = app.open_page(source, "/", "")
-    assert (title, question, snapshot) == ("Overview", "How risky is it now?", book.market.snapshot.hash)
+    assert (title, question, snapshot) == ("Overview", "How risky is it now?", loaded.market.snapshot.hash)
 
 
-def test_a_newer_snapshot_is_offered_never_swapped(source: MemorySource, book: Book) -> None:
-    *_, quiet = app.show_status(source, book.market.snapshot.hash)
+def test_a_newer_snapshot_is_offered_never_swapped(source: MemorySource, loaded: LoadedMarket) -> None:
+    *_, quiet = app.show_status(source, loaded.market.snapshot.hash)
     *_, offered = app.show_status(source, "another hash")
 
     assert quiet is None
     assert "A new snapshot arrived" in words(offered)
 
 
-def test_a_what_if_answers_with_cards_charts_accounts_and_its_link(source: MemorySource, book: Book) -> None:
+def test_a_what_if_answers_with_cards_charts_accounts_and_its_link(source: MemorySource, loaded: LoadedMarket) -> None:
     cards, pinned, chips, sweep, sold, table, count, captions, query = what_if.answer_to(
         source, {"eth": -20}, "light", None
     )
-    expected = rc.what_if(book.market, {"WETH": -0.2, "wstETH": -0.2})
+    expected = rc.what_if(loaded.market, {"WETH": -0.2, "wstETH": -0.2})
 
     assert f"${expected.repaid_usd / 1e3:.0f}k" in words(cards)
     assert "▲ 1 of 3" in words(cards)
@@ -160,7 +162,7 @@ def test_a_what_if_answers_with_cards_charts_accounts_and_its_link(source: Memor
 
 
 def test_without_a_move_the_closest_account_is_shown(source: MemorySource) -> None:
-    table, count = parts.accounts(shocks.answer(source.book(), WhatIf()))
+    table, count = parts.accounts(shocks.outcome(source.loaded(), WhatIf()))
     assert "No account falls below HF 1. The closest, 0x00…00a0, has HF 1.067" in words(table)
     assert count == ""
 
@@ -182,14 +184,14 @@ def test_the_simulated_table_shows_difference_and_error(source: MemorySource) ->
     assert "10,000 paths · seed 7" in done_for["note"]
 
 
-def test_no_simulation_without_a_calibrated_scenario(book: Book) -> None:
-    table, done_for = what_if.simulated(MemorySource(book), {}, None)
+def test_no_simulation_without_a_calibrated_scenario(loaded: LoadedMarket) -> None:
+    table, done_for = what_if.simulated(MemorySource(loaded), {}, None)
     assert "python -m flows risk-scenarios" in words(table)
     assert done_for is None
 
 
 def test_a_difference_inside_its_error_has_no_colour() -> None:
-    same = Estimate(1e6, 0.9e6, 1.1e6, 5e4, 100)
+    same = ShownFigure(1e6, 0.9e6, 1.1e6, 5e4, 100)
     row = outlook.Comparison("Debt", "USD", same, same, change=2e4, error=5e4)
     _, _, _, difference, error = parts._comparison(row)
 
@@ -199,8 +201,8 @@ def test_a_difference_inside_its_error_has_no_colour() -> None:
 
 
 def test_a_difference_of_two_figures_without_intervals_has_no_error() -> None:
-    bare = Estimate(1e6, n_positive=40, no_interval="40 of 4,000 paths lie beyond the level")
-    known = Estimate(1e6, 0.9e6, 1.1e6, 5e4, 100)
+    bare = ShownFigure(1e6, n_positive=40, no_interval="40 of 4,000 paths lie beyond the level")
+    known = ShownFigure(1e6, 0.9e6, 1.1e6, 5e4, 100)
     row = outlook.Comparison("Debt", "USD", bare, bare, change=2e4, error=5e4)
     assert words(parts._comparison(row)[-1]) != "±\u00a050k"
     assert words(parts._comparison(replace(row, scenario=known))[-1]) == "±\u00a050k"
@@ -262,7 +264,7 @@ def test_a_stop_asked_for_by_the_progress_ends_the_run(source: MemorySource, sce
     def stop(done: int, total: int) -> None:
         raise Abandoned
 
-    fresh = Book.build(source.book().market, source.book().assets)
+    fresh = LoadedMarket.build(source.loaded().market, source.loaded().assets)
     with pytest.raises(Abandoned):
         outlook.simulate(fresh, scenario, WhatIf(eth=-0.1), progress=stop)
 

@@ -43,7 +43,7 @@ def test_a_feed_that_updates_once_a_day_says_that_it_has_no_score():
 
 
 def test_who_follows_and_what_its_oracle_can_say(sample_warehouse: Path):
-    found = {f.symbol: f for f in followers(Warehouse(sample_warehouse).book())}
+    found = {f.symbol: f for f in followers(Warehouse(sample_warehouse).loaded())}
     assert found["USDC"].cap_usd == pytest.approx(1.04)
     assert found["USDe"].kind == "priced by USDT"
     assert found["USDe"].cap_usd == pytest.approx(1.04 * found["USDe"].price_usd / found["USDT"].price_usd)

@@ -1,7 +1,7 @@
 """What a page needs of the warehouse, loaded once for each snapshot and never changed afterwards.
 
-A `Book` is the market with what follows from it alone; a `Run` is one stored risk run. Both are immutable, so that
-every reader of the workbench can share them.
+A `LoadedMarket` is the market with what follows from it alone; a `ShownRun` is one stored risk run. Both are
+immutable, so that every reader of the workbench can share them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def repaid_as_eth_falls(market: rc.Market, assets: AssetMap, state: WhatIf) -> A
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ShownFigure:
     """A figure with its error. `low` to `high` is the 95 % interval; few draws make it a hint, not a figure.
 
     no_interval: why there is no interval, in words; empty where there is one.
@@ -49,7 +49,7 @@ class Estimate:
     no_interval: str = ""
 
     @classmethod
-    def of(cls, estimate: Any) -> Estimate:
+    def of(cls, estimate: Any) -> ShownFigure:
         """From the engine's own estimate."""
         if estimate.no_interval:
             return cls(
@@ -70,7 +70,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class ShownRun:
     """One stored risk run: its passport and its figures."""
 
     market: str
@@ -85,7 +85,7 @@ class Run:
     code_version: str
     created_at: int
     synthetic: bool
-    estimates: Mapping[tuple[str, float], Estimate]
+    estimates: Mapping[tuple[str, float], ShownFigure]
     law: str = ""
     """Which law of price moves made the figures, in words; empty for a run that did not note it."""
     fan: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -95,19 +95,19 @@ class Run:
     seized_by_reserve: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Mean USD seized per path."""
 
-    def estimate(self, measure: str, level: float = 0.0) -> Estimate:
+    def estimate(self, measure: str, level: float = 0.0) -> ShownFigure:
         """A stored figure. Raises `KeyError` that names what is stored."""
         key = (measure, round(level, 6))
         if key not in self.estimates:
             raise KeyError(f"the run holds no {measure} at level {level:g}; it holds {sorted(self.estimates)}")
         return self.estimates[key]
 
-    def get(self, measure: str, level: float = 0.0) -> Estimate | None:
+    def get(self, measure: str, level: float = 0.0) -> ShownFigure | None:
         return self.estimates.get((measure, round(level, 6)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Book:
+class LoadedMarket:
     """One snapshot, and what follows from it alone. Arrays are (n_accounts,) unless said otherwise."""
 
     market: rc.Market
@@ -128,7 +128,7 @@ class Book:
         return "sample prices" if self.market.snapshot.synthetic else "prices"
 
     @classmethod
-    def build(cls, market: rc.Market, assets: AssetMap, daily_moves: Mapping[str, Array] | None = None) -> Book:
+    def build(cls, market: rc.Market, assets: AssetMap, daily_moves: Mapping[str, Array] | None = None) -> LoadedMarket:
         """Compute what every page needs of a market; this also compiles the engine's kernels."""
         collateral, debt = totals(market)
         return cls(
