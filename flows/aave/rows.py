@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flows.aave import v2 as aave_v2
+from flows.aave.account_columns import AccountColumns
 from flows.aave.accounts import Account, AccountData
 from flows.aave.address_book import V2
-from flows.aave.book import Book
 from flows.aave.checks import Checked
 from flows.aave.contracts import Contracts, EMode, Reserve
 from flows.clients.block_reader import Block
@@ -22,9 +22,9 @@ from risk_core.units import tokens
 class MarketState:
     """One market at one block, checked: everything that `to_frames` writes down.
 
-    `base_block`: block of the snapshot that the accounts of `book` were carried from; None where all were read.
+    `base_block`: block of the snapshot that the accounts `kept` were carried from; None where all were read.
     `debtors_only`: accounts without debt are not among them, and what they supply is in the reserves' totals alone.
-    `accounts` are those that were read; `book_positions`: rows of the others, where they are made already.
+    `accounts` are those that were read; `kept_positions`: rows of the others, where they are made already.
     """
 
     market: str
@@ -36,8 +36,8 @@ class MarketState:
     account_data: Mapping[str, AccountData]
     checked: Checked
     base_block: int | None = None
-    book: Book | None = None
-    book_positions: Mapping[str, Sequence] | None = None
+    kept: AccountColumns | None = None
+    kept_positions: Mapping[str, Sequence] | None = None
     debtors_only: bool = False
 
     @property
@@ -49,7 +49,7 @@ class MarketState:
 
     @property
     def n_accounts(self) -> int:
-        return len(self.accounts) + (len(self.book) if self.book else 0)
+        return len(self.accounts) + (len(self.kept) if self.kept else 0)
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:

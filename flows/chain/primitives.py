@@ -16,7 +16,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.clients.log_columns import Event, LogColumns, Rejected
+from flows.clients.log_columns import EventAbi, LogColumns, Rejected
 
 SELF = "(contract)"
 """A field that is the address of the contract that wrote the log."""
@@ -31,7 +31,7 @@ class Form:
 
     protocol: str
     primitive: str
-    event: Event
+    event: EventAbi
     account: str
     amount: str
     asset: str = ""
@@ -42,18 +42,18 @@ class Form:
 
 
 def _form(protocol: str, primitive: str, declaration: str, account: str, amount: str, **rest: str) -> Form:
-    return Form(protocol, primitive, Event(declaration), account, amount, **rest)
+    return Form(protocol, primitive, EventAbi(declaration), account, amount, **rest)
 
 
-V2_SWAP = Event(
+V2_SWAP = EventAbi(
     "Swap(address indexed sender, uint256 amount0In, uint256 amount1In, uint256 amount0Out, uint256 amount1Out, "
     "address indexed to)"
 )
-V3_SWAP = Event(
+V3_SWAP = EventAbi(
     "Swap(address indexed sender, address indexed recipient, int256 amount0, int256 amount1, uint160 sqrtPriceX96, "
     "uint128 liquidity, int24 tick)"
 )
-SYNC = Event("Sync(uint112 reserve0, uint112 reserve1)")
+SYNC = EventAbi("Sync(uint112 reserve0, uint112 reserve1)")
 
 FORMS = (
     # Aave v2's aTokens have a Mint of the same types with as many indexed arguments; a pair writes Sync just before.
@@ -200,7 +200,9 @@ def _shared_out(
     return [(by_indexed[indexed], found) for indexed, found in at.items() if indexed in by_indexed]
 
 
-def _add_swaps(logs: LogColumns, protocol: str, event: Event, positions: list[int], acts: Found, swaps: Found) -> None:
+def _add_swaps(
+    logs: LogColumns, protocol: str, event: EventAbi, positions: list[int], acts: Found, swaps: Found
+) -> None:
     decoded = event.decode(logs, positions)
     acts.rejected += decoded.rejected
     held = decoded.columns

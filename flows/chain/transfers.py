@@ -18,19 +18,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.clients.log_columns import Decoded, Event, LogColumns, Rejected
+from flows.clients.log_columns import Decoded, EventAbi, LogColumns, Rejected
 
 # By the number of indexed arguments, from none to all three; the first three are read as ERC-20.
 TRANSFERS = (
-    Event("Transfer(address from, address to, uint256 value)"),
-    Event("Transfer(address indexed from, address to, uint256 value)"),
-    Event("Transfer(address indexed from, address indexed to, uint256 value)"),
-    Event("Transfer(address indexed from, address indexed to, uint256 indexed value)"),
+    EventAbi("Transfer(address from, address to, uint256 value)"),
+    EventAbi("Transfer(address indexed from, address to, uint256 value)"),
+    EventAbi("Transfer(address indexed from, address indexed to, uint256 value)"),
+    EventAbi("Transfer(address indexed from, address indexed to, uint256 indexed value)"),
 )
-SINGLE = Event(
+SINGLE = EventAbi(
     "TransferSingle(address indexed operator, address indexed from, address indexed to, uint256 id, uint256 value)"
 )
-BATCH = Event(
+BATCH = EventAbi(
     "TransferBatch(address indexed operator, address indexed from, address indexed to, uint256[] ids, uint256[] values)"
 )
 TRANSFER_TOPIC = TRANSFERS[0].topic0

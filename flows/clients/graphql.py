@@ -66,7 +66,7 @@ class SchemaDrift(MalformedAnswer):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GraphAnswer:
     """`data` of an answer without errors, and the SHA-256 of its bytes as received."""
 
     data: dict[str, Any]
@@ -82,7 +82,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RowPage:
     """Rows in ascending order of their ids, all of one block; `head` is the subgraph's when it answered."""
 
     rows: list[dict[str, Any]]
@@ -138,7 +138,7 @@ class GraphQL:
         about: str = "the query",
         *,
         divisible: bool = False,
-    ) -> Answer:
+    ) -> GraphAnswer:
         """Answer to `query`. `about` names it in messages. Raises what the module's table says.
 
         `divisible`: the caller can ask for less, and is told by `TooMuch` when it should.
@@ -176,7 +176,7 @@ class GraphQL:
                 if exc.status in (401, 403):
                     raise self._bad_key(f"HTTP {exc.status}") from None
                 raise
-            return Answer(data, self._transport.payload_sha256)
+            return GraphAnswer(data, self._transport.payload_sha256)
 
     def _refusal(self, said: str, about: str) -> Exception:
         shown = f"{self} answers {about} with an error: {said[:300]}"
@@ -238,7 +238,7 @@ class Subgraph(GraphQL):
         where: Mapping[str, Any] | None = None,
         after: str = "",
         id_type: str = "ID",
-    ) -> Iterator[Page]:
+    ) -> Iterator[RowPage]:
         """Every row of `entity` (the plural, as queries spell it) that satisfies `where`, after id `after`.
 
         `fields` is the selection, `id` included; `where` maps graph-node's filters to JSON values. With `block` all
@@ -268,7 +268,7 @@ class Subgraph(GraphQL):
             rows = self._checked_rows(answer.data, entity, last)
             if not rows:
                 return
-            yield Page(rows, answer.payload_sha256, head)
+            yield RowPage(rows, answer.payload_sha256, head)
             last = rows[-1]["id"]
 
     def _checked_head(self, data: Mapping[str, Any]) -> Head:

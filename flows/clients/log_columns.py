@@ -103,7 +103,7 @@ class Input(NamedTuple):
     array: bool
 
 
-class Event:
+class EventAbi:
     """An event by its declaration, such as `Transfer(address indexed from, address indexed to, uint256 value)`.
 
     Words only: address, bool, uintN, intN, bytesN, and dynamic arrays of these that are not indexed. Raises
@@ -125,7 +125,7 @@ class Event:
             raise ValueError(f"{self.name}: an indexed array is stored as a hash and has no values")
 
     def __repr__(self) -> str:
-        return f"Event({self.signature!r}, {len(self.indexed)} indexed)"
+        return f"EventAbi({self.signature!r}, {len(self.indexed)} indexed)"
 
     def fits(self, topics: Sequence[str], data: str) -> bool:
         """Whether a log has this event's number of topics and at least its length of data."""

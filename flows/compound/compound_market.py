@@ -19,7 +19,7 @@ from flows.pipeline import FlowSpec, Run, recorded
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block, BlockReader
     from flows.compound.state import CompoundState
-    from flows.lending.markets import Source
+    from flows.lending.markets import MarketEntry
 
 SOURCE = "compound_rpc"
 
@@ -68,7 +68,7 @@ def run(arguments: Asked) -> str:
     return "\n".join(lines)
 
 
-def chosen(names: list[str] | None, chain_id: int) -> list[Source]:
+def chosen(names: list[str] | None, chain_id: int) -> list[MarketEntry]:
     """The markets asked for, by default all of the node's chain. Raises `ConfigurationError`."""
     from flows.lending import markets as lending_markets
 
@@ -88,7 +88,7 @@ def chosen(names: list[str] | None, chain_id: int) -> list[Source]:
     return found
 
 
-def read(run: Run, reader: BlockReader, source: Source, chain_id: int, from_block: int | None) -> CompoundState:
+def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from_block: int | None) -> CompoundState:
     """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
     from tqdm import tqdm
 

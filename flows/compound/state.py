@@ -29,7 +29,7 @@ from flows.clients.abis import Function, WrongShape
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
 from flows.lending.compound_book import CHAIN_OWN_COIN, says_dollars
-from flows.lending.markets import BASE_TOKEN, GET_ALL_MARKETS, UNDERLYING, Source
+from flows.lending.markets import BASE_TOKEN, GET_ALL_MARKETS, UNDERLYING, MarketEntry
 
 WAD = 10**18
 USD = 10**8
@@ -163,7 +163,7 @@ def health_v3(reserves: Mapping[int, CompoundReserve], account: CompoundAccount)
     return Health(collateral, weighted, debt)
 
 
-def read_v2(reader: BlockReader, source: Source) -> CompoundState:
+def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
     """Every cToken that the Comptroller lists. Raises `MalformedAnswer`, `CrossCheckFailed` without a price."""
     comptroller = source.entry
     listed = [ctoken.lower() for ctoken in reader.one(Call(comptroller, GET_ALL_MARKETS, about=source.name))]
@@ -216,7 +216,7 @@ def _counts_in_dollars(reserves: Sequence[CompoundReserve]) -> bool:
     return any(0.8 < value < 1.2 for value in worth)
 
 
-def read_v3(reader: BlockReader, source: Source) -> CompoundState:
+def read_v3(reader: BlockReader, source: MarketEntry) -> CompoundState:
     """The base asset and every collateral of a Comet. Raises `MalformedAnswer`, `CrossCheckFailed` without a price."""
     comet = source.entry
     base, feed, count, supply = reader.read([Call(comet, f, about=source.name) for f in

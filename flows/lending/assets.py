@@ -13,7 +13,7 @@ from flows.lending.compound_book import CHAIN_OWN_COIN
 from risk_core.units import USD
 
 if TYPE_CHECKING:
-    from flows.lending.markets import Source
+    from flows.lending.markets import MarketEntry
     from flows.pipeline import Run
 
 SOURCE = "lending_assets"
@@ -55,7 +55,7 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
     return len(new)
 
 
-def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Source) -> int:
+def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: MarketEntry) -> int:
     """Ask the oracle of an Aave v3 market for the price of each event's asset at its block; returns how many it told.
 
     Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flows.clients.json_rpc import JsonRpc
     from flows.lending.ingest import Ingested
     from flows.lending.logs import LendingMarket
-    from flows.lending.markets import Source
+    from flows.lending.markets import MarketEntry
 
 TARGETS = ("fact_lending_borrow_events", "fact_lending_deposit_events", "fact_lending_liquidation_events",
            "fact_lending_repay_events", "fact_lending_withdraw_events", "fact_lending_deficit_events")  # fmt: skip
@@ -144,7 +144,7 @@ def described(name: str, block: int, done: Ingested) -> str:
     )
 
 
-def _first_block(arguments: Asked, rpc: JsonRpc, source: Source, block: Block) -> int:
+def _first_block(arguments: Asked, rpc: JsonRpc, source: MarketEntry, block: Block) -> int:
     from flows.aave.holder_scan import first_block_of
 
     if arguments.from_block is not None:

@@ -26,7 +26,7 @@ BASE_FEED = Function("baseTokenPriceFeed()", ("address",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class MarketEntry:
     """A market before its contracts are asked: `entry` is the provider (v2: the pool), the Comptroller or the Comet.
 
     `chain_id` None: not known beforehand. `first_block` None: to be searched. `base`: base token a Comet must have.
@@ -42,27 +42,27 @@ class Source:
     coin_market: str = ""
 
 
-def known() -> dict[str, Source]:
+def known() -> dict[str, MarketEntry]:
     """Every market that is known by name."""
     found = [
-        *(Source(name=m.name, protocol=m.protocol, entry=m.pool or m.provider, chain_id=m.chain_id,
+        *(MarketEntry(name=m.name, protocol=m.protocol, entry=m.pool or m.provider, chain_id=m.chain_id,
                  first_block=m.first_block or None) for m in address_book.markets()),
-        *(Source(name=c.name, protocol="compound_v2", entry=c.comptroller, chain_id=c.chain_id,
+        *(MarketEntry(name=c.name, protocol="compound_v2", entry=c.comptroller, chain_id=c.chain_id,
                  coin_market=c.coin_market) for c in compound_book.COMPTROLLERS),
-        *(Source(name=c.name, protocol="compound_v3", entry=c.comet, chain_id=c.chain_id, base=c.base)
+        *(MarketEntry(name=c.name, protocol="compound_v3", entry=c.comet, chain_id=c.chain_id, base=c.base)
           for c in compound_book.COMETS),
     ]  # fmt: skip
     return {source.name: source for source in found}
 
 
-def named(name: str) -> Source:
+def named(name: str) -> MarketEntry:
     """The market called `name`, or a deployment written as `protocol:0xaddress` (its `entry`).
 
     Raises `ConfigurationError` with near names.
     """
     protocol, colon, entry = name.partition(":")
     if colon and protocol in PROTOCOLS and re.fullmatch(r"0x[0-9a-fA-F]{40}", entry):
-        return Source(name=f"{protocol}:{entry.lower()}", protocol=protocol, entry=entry.lower())
+        return MarketEntry(name=f"{protocol}:{entry.lower()}", protocol=protocol, entry=entry.lower())
     markets = known()
     if name in markets:
         return markets[name]
@@ -73,22 +73,22 @@ def named(name: str) -> Source:
     )
 
 
-def configured(name: str) -> Source:
+def configured(name: str) -> MarketEntry:
     """The market of `AAVE_MARKET` (its `name`) and `AAVE_POOL_ADDRESSES_PROVIDER`, which wins over the book."""
     override = (settings.get("AAVE_POOL_ADDRESSES_PROVIDER") or "").lower()
     if not override:
         return named(name)
     if not re.fullmatch(r"0x[0-9a-f]{40}", override):
         raise ConfigurationError(f"AAVE_POOL_ADDRESSES_PROVIDER: expected 0x and 40 hex digits, found {override!r:.60}")
-    return Source(name=name, protocol="aave_v3", entry=override)
+    return MarketEntry(name=name, protocol="aave_v3", entry=override)
 
 
-def on_chain(chain_id: int) -> list[Source]:
+def on_chain(chain_id: int) -> list[MarketEntry]:
     """Every known market of a chain."""
     return [source for source in known().values() if source.chain_id == chain_id]
 
 
-def resolve(reader: BlockReader, source: Source, chain_id: int) -> LendingMarket:
+def resolve(reader: BlockReader, source: MarketEntry, chain_id: int) -> LendingMarket:
     """Ask the chain for the contracts. Raises `ConfigurationError` (another chain), `SourceRefused` (no contract)."""
     if source.chain_id not in (None, chain_id):
         raise ConfigurationError(
@@ -108,7 +108,7 @@ def resolve(reader: BlockReader, source: Source, chain_id: int) -> LendingMarket
     return LendingMarket(name=source.name, protocol=source.protocol, chain_id=chain_id, contracts=contracts, usd=usd)
 
 
-def _states_usd(reader: BlockReader, source: Source) -> bool:
+def _states_usd(reader: BlockReader, source: MarketEntry) -> bool:
     """Whether a Comet states values in dollars: the feed of its base token says so. Where nothing says it, it is not
     taken for granted, and values stay unknown until they are priced."""
     [feed] = reader.read([Call(source.entry, BASE_FEED, about=source.name)], may_fail=True)
@@ -118,7 +118,7 @@ def _states_usd(reader: BlockReader, source: Source) -> bool:
     return not isinstance(description, Failure) and compound_book.says_dollars(abis.text(description))
 
 
-def _ctokens(reader: BlockReader, source: Source) -> dict[str, str]:
+def _ctokens(reader: BlockReader, source: MarketEntry) -> dict[str, str]:
     listed = [a.lower() for a in reader.one(Call(source.entry, GET_ALL_MARKETS, about=source.name))]
     calls = [Call(ctoken, UNDERLYING, about=f"cToken {ctoken}") for ctoken in listed]
     answers = reader.read(calls, may_fail=True)
@@ -131,7 +131,7 @@ def _ctokens(reader: BlockReader, source: Source) -> dict[str, str]:
     return found
 
 
-def _base(reader: BlockReader, source: Source) -> str:
+def _base(reader: BlockReader, source: MarketEntry) -> str:
     base = reader.one(Call(source.entry, BASE_TOKEN, about=source.name))
     if source.base not in (None, base):
         raise ConfigurationError(f"{source.name}: the Comet {source.entry} has base token {base}, expected "

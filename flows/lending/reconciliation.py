@@ -34,7 +34,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Reconciliation:
     """`events`: logs that at least one of the routes has; `differences` in the order of the chain."""
 
     events: int
@@ -49,7 +49,7 @@ def compare(
     theirs: tuple[str, Sequence[str]],
     first: int,
     last: int,
-) -> Comparison:
+) -> Reconciliation:
     """Differences between two routes in blocks `first` to `last`; a route is its `source` and its market names.
 
     Deficits are left out, no subgraph tells them. Of a Comet's movement across zero the logs make two events, under
@@ -65,7 +65,7 @@ def compare(
         for field, one, other in zip(COMPARED, a[key], b[key], strict=True):
             if one != other:
                 found.append(Difference(*key, field, one, other))
-    return Comparison(len(a.keys() | b.keys()), found)
+    return Reconciliation(len(a.keys() | b.keys()), found)
 
 
 def _events(

@@ -14,7 +14,7 @@ from flows.lending.rows import store_events
 
 if TYPE_CHECKING:
     from data.store.store import Store
-    from flows.lending.reconciliation import Comparison
+    from flows.lending.reconciliation import Reconciliation
     from flows.pipeline import Run
 
 CHECKPOINTS = "lending_messari"
@@ -64,16 +64,16 @@ def ingest(run: Run, at: Deployment, *, first: int | None = None, last: int | No
     )
 
 
-def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Comparison:
+def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Reconciliation:
     """Differences with the logs of the same protocol and chain, where both routes have read the blocks."""
     from flows.lending.ingest import CHECKPOINTS as OF_LOGS
-    from flows.lending.reconciliation import Comparison, compare
+    from flows.lending.reconciliation import Reconciliation, compare
     from flows.lending.rows import LOGS
 
     names = [at.market] if at.protocol.startswith("aave") else comets_of(at.chain_id)
     states = [store.checkpoint(OF_LOGS, f"{at.chain_id}:{at.protocol}:{name}") for name in names]
     if not all(states):  # where the log was not read from beginning to end a missing event is no disagreement
-        return Comparison(0, [])
+        return Reconciliation(0, [])
     low = max([first, *(state["first"] for state in states)])
     high = min([last, *(state["last"] for state in states)])
     return compare(store, at.chain_id, at.protocol, (LOGS, names), (source_of(at), [at.market]), low, high)

@@ -18,7 +18,7 @@ from flows.clients.http_retry import HttpRefused, JsonSource
 from flows.clients.shape import Shape
 from flows.errors import SourceRefused
 from flows.protocols import defillama_shapes as shapes
-from flows.protocols.defillama_shapes import ChainPoint, CoinPrice, ListedProtocol, Pool, ProtocolPoint, Stablecoin
+from flows.protocols.defillama_shapes import ChainPoint, CoinPrice, ListedProtocol, ProtocolPoint, Stablecoin, YieldPool
 
 DEFAULT_URL = "https://api.llama.fi"
 COINS_IN_A_REQUEST = 50
@@ -30,7 +30,7 @@ COINGECKO = "coingecko"
 Row = TypeVar("Row")
 
 
-class Answer(NamedTuple, Generic[Row]):
+class Rows(NamedTuple, Generic[Row]):
     """Rows of one answer, and the SHA-256 of its bytes as received."""
 
     rows: list[Row]
@@ -66,7 +66,7 @@ class DefiLlama:
         for host in (self._api, self._coins, self._stablecoins, self._yields):
             host.close()
 
-    def protocol(self, slug: str) -> Answer[ProtocolPoint]:
+    def protocol(self, slug: str) -> Rows[ProtocolPoint]:
         """TVL and borrow history of a protocol. Raises `SourceRefused` for a slug it does not know."""
         try:
             body, digest = self._get(self._api, f"/protocol/{quote(slug, safe='')}")
@@ -77,28 +77,28 @@ class DefiLlama:
                 f"{self._api} does not know the protocol {slug!r} (HTTP {exc.status}). Nothing of it was written; "
                 "correct --slugs: a slug is the last part of the protocol's address on the site"
             ) from exc
-        return Answer(shapes.protocol(body), digest)
+        return Rows(shapes.protocol(body), digest)
 
-    def protocols(self) -> Answer[ListedProtocol]:
+    def protocols(self) -> Rows[ListedProtocol]:
         """Every protocol that is listed, with its TVL now."""
         body, digest = self._get(self._api, "/protocols")
-        return Answer(shapes.protocols(body), digest)
+        return Rows(shapes.protocols(body), digest)
 
-    def chain_tvl(self, chain: str | None = None) -> Answer[ChainPoint]:
+    def chain_tvl(self, chain: str | None = None) -> Rows[ChainPoint]:
         """History of what is locked on a chain (None: on all), without liquid staking and double counts."""
         path = "/v2/historicalChainTvl" + (f"/{quote(chain, safe='')}" if chain else "")
         body, digest = self._get(self._api, path)
-        return Answer(shapes.chain_tvl(body, chain or shapes.ALL_CHAINS), digest)
+        return Rows(shapes.chain_tvl(body, chain or shapes.ALL_CHAINS), digest)
 
-    def current_prices(self, coins: Sequence[str]) -> list[Answer[CoinPrice]]:
+    def current_prices(self, coins: Sequence[str]) -> list[Rows[CoinPrice]]:
         """Newest price of each coin that DefiLlama prices, one answer for every 50 coins."""
         return self._prices("/prices/current", coins)
 
-    def historical_prices(self, coins: Sequence[str], at: int) -> list[Answer[CoinPrice]]:
+    def historical_prices(self, coins: Sequence[str], at: int) -> list[Rows[CoinPrice]]:
         """Price of each coin near `at` (UTC seconds)."""
         return self._prices(f"/prices/historical/{at}", coins)
 
-    def chart(self, coins: Sequence[str], start: int, step: int, points: int) -> Iterator[Answer[CoinPrice]]:
+    def chart(self, coins: Sequence[str], start: int, step: int, points: int) -> Iterator[Rows[CoinPrice]]:
         """Prices of coins from `start` (UTC seconds) on, `points` of them, `step` seconds apart; oldest first.
 
         DefiLlama answers with the price nearest to each of these times that it has.
@@ -109,23 +109,23 @@ class DefiLlama:
                 span = min(POINTS_IN_A_REQUEST, points - first)
                 params: dict[str, str | int] = {"start": start + first * step, "span": span, "period": period}
                 body, digest = self._get(self._coins, f"/chart/{','.join(some)}", params)
-                yield Answer(shapes.coin_charts(body), digest)
+                yield Rows(shapes.coin_charts(body), digest)
 
-    def stablecoins(self) -> Answer[Stablecoin]:
+    def stablecoins(self) -> Rows[Stablecoin]:
         """Every stablecoin now."""
         body, digest = self._get(self._stablecoins, "/stablecoins", {"includePrices": "true"})
-        return Answer(shapes.stablecoins(body), digest)
+        return Rows(shapes.stablecoins(body), digest)
 
-    def pools(self) -> Answer[Pool]:
+    def pools(self) -> Rows[YieldPool]:
         """Every pool whose yield is followed."""
         body, digest = self._get(self._yields, "/pools")
-        return Answer(shapes.pools(body), digest)
+        return Rows(shapes.pools(body), digest)
 
-    def _prices(self, path: str, coins: Sequence[str]) -> list[Answer[CoinPrice]]:
+    def _prices(self, path: str, coins: Sequence[str]) -> list[Rows[CoinPrice]]:
         answers = []
         for some in _parted(coins):
             body, digest = self._get(self._coins, f"{path}/{','.join(some)}")
-            answers.append(Answer(shapes.coin_prices(body), digest))
+            answers.append(Rows(shapes.coin_prices(body), digest))
         return answers
 
     def _get(self, host: JsonSource, path: str, params: dict[str, str | int] | None = None) -> tuple[Shape, str]:

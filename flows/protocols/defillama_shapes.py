@@ -67,7 +67,7 @@ class Stablecoin(NamedTuple):
     document: str
 
 
-class Pool(NamedTuple):
+class YieldPool(NamedTuple):
     """One pool of the yields. Rates in per cent a year, as received."""
 
     pool: str
@@ -161,10 +161,10 @@ def stablecoins(body: Shape) -> list[Stablecoin]:
     return found
 
 
-def pools(body: Shape) -> list[Pool]:
+def pools(body: Shape) -> list[YieldPool]:
     """Every pool of the yields."""
     return [
-        Pool(
+        YieldPool(
             pool=each.field("pool").text(), chain=each.field("chain").text(), project=each.field("project").text(),
             symbol=each.field("symbol").text(), tvl_usd=each.field("tvlUsd").number(), apy=_number(each, "apy"),
             apy_base=_number(each, "apyBase"), apy_reward=_number(each, "apyReward"), document=each.document(),

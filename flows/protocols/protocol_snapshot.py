@@ -24,7 +24,7 @@ from flows.protocols.defillama_shapes import ALL_CHAINS
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.protocols.defillama import Answer, DefiLlama
+    from flows.protocols.defillama import DefiLlama, Rows
     from flows.protocols.defillama_shapes import ProtocolPoint
 
 SOURCE = "defillama"
@@ -32,7 +32,7 @@ SLUGS = ("aave",)
 """The protocol the documentation takes as its example: all versions of Aave together."""
 TOTAL_BAND = 0.01
 """Largest relative difference between our sum over chains and the total that the answer states."""
-LISTS: dict[str, tuple[str, Callable[[DefiLlama], Answer[Any]], bool]] = {
+LISTS: dict[str, tuple[str, Callable[[DefiLlama], Rows[Any]], bool]] = {
     "protocols": ("raw_defillama_protocols", lambda source: source.protocols(), True),
     "chains": ("raw_defillama_chain_tvl", lambda source: source.chain_tvl(), False),
     "stablecoins": ("raw_defillama_stablecoins", lambda source: source.stablecoins(), True),
@@ -60,7 +60,7 @@ class Asked(Options):
     every: Every = None
 
 
-def to_frame(answer: Answer[Any], **more: Any) -> pd.DataFrame:
+def to_frame(answer: Rows[Any], **more: Any) -> pd.DataFrame:
     """Rows of an answer as they go to their raw table; `more`: columns with one value for all."""
     import pandas as pd
 
@@ -138,7 +138,7 @@ def _list(run: Run, source: DefiLlama, name: str) -> str:
     return ""
 
 
-def _distinct(slug: str, history: Answer[ProtocolPoint]) -> Answer[ProtocolPoint]:
+def _distinct(slug: str, history: Rows[ProtocolPoint]) -> Rows[ProtocolPoint]:
     """Each point once, in whatever order they came. One that says two things is refused: which would hold?"""
     found: dict[tuple[str, int], ProtocolPoint] = {}
     for point in history.rows:

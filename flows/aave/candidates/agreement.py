@@ -59,7 +59,7 @@ class Shortfall:
 
 
 @dataclass(slots=True)
-class Comparison:
+class FieldAgreement:
     """How one figure fared over all rows: equal, apart by rounding, or different (with the worst example)."""
 
     name: str
@@ -130,10 +130,10 @@ def require_complete(found: Sequence[Shortfall], most: float) -> None:
 
 def compare_positions(
     indexed: Iterable[GraphPosition], accounts: Iterable[Account], reserves: Iterable[Reserve]
-) -> list[Comparison]:
+) -> list[FieldAgreement]:
     """Each holding as a subgraph has it against the chain's, at one block; those that only one side has count too."""
-    scaled_supply, scaled_debt = Comparison("scaled_supply"), Comparison("scaled_debt")
-    collateral, emode = Comparison("is_collateral"), Comparison("emode_id")
+    scaled_supply, scaled_debt = FieldAgreement("scaled_supply"), FieldAgreement("scaled_debt")
+    collateral, emode = FieldAgreement("is_collateral"), FieldAgreement("emode_id")
     ids = {r.asset: r.id for r in reserves}
     symbols = {r.id: r.symbol for r in reserves}
     theirs: dict[str, dict[int, GraphPosition]] = {}
@@ -155,7 +155,7 @@ def compare_positions(
     return [scaled_supply, scaled_debt, collateral, emode]
 
 
-def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve]) -> list[Comparison]:
+def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve]) -> list[FieldAgreement]:
     """Each reserve as a subgraph has it against the chain's, at one block; one that only one side has counts too."""
     fields = {
         "liquidation_threshold_bps": "liquidation_threshold", "liquidation_bonus_bps": "liquidation_bonus",
@@ -163,7 +163,7 @@ def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve
         "liquidity_rate": "liquidity_rate", "variable_borrow_rate": "variable_borrow_rate",
         "last_update_timestamp": "last_update", "decimals": "decimals",
     }  # fmt: skip
-    compared = {name: Comparison(name) for name in ("asset", *fields, "price_raw")}
+    compared = {name: FieldAgreement(name) for name in ("asset", *fields, "price_raw")}
     theirs = {r.asset: r for r in indexed}
     ours = {r.asset: r for r in reserves}
     for asset in sorted(theirs.keys() | ours.keys()):
@@ -178,7 +178,7 @@ def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve
     return list(compared.values())
 
 
-def require_agreement(compared: Iterable[Comparison], most: float, routes: str) -> None:
+def require_agreement(compared: Iterable[FieldAgreement], most: float, routes: str) -> None:
     """Raises `RoutesDisagree` when more than the share `most` of the rows differ in some figure."""
     apart = [c for c in compared if c.share > most]
     if apart:
@@ -190,7 +190,7 @@ def require_agreement(compared: Iterable[Comparison], most: float, routes: str) 
         )
 
 
-def findings(compared: Mapping[str, Iterable[Comparison]], missing: Iterable[Shortfall]) -> list[Finding]:
+def findings(compared: Mapping[str, Iterable[FieldAgreement]], missing: Iterable[Shortfall]) -> list[Finding]:
     """What to note in `fact_validation`: one for each figure that did not agree, one for each share that is missing."""
     rows: list[Finding] = []
     for table, comparisons in compared.items():

@@ -13,8 +13,8 @@ from flows.aave.place import Place, locate
 from flows.errors import SourceRefused
 
 if TYPE_CHECKING:
-    from flows.aave.candidates.estimate import Estimate
     from flows.aave.candidates.subgraph import KnownSubgraph
+    from flows.aave.candidates.workload import Workload
     from flows.clients.block_reader import Block
     from flows.clients.graphql import Subgraph
     from flows.clients.json_rpc import JsonRpc
@@ -87,12 +87,12 @@ def choose_block(job: Job) -> Block:
     return block
 
 
-def estimated(job: Job, block: Block) -> Estimate:
+def estimated(job: Job, block: Block) -> Workload:
     """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
     from flows.aave import contracts as aave_rpc
     from flows.aave import v2 as aave_v2
     from flows.aave.candidates import subgraph as aave_subgraph
-    from flows.aave.candidates.estimate import READS_A_REQUEST, Estimate, Size, sampled_size
+    from flows.aave.candidates.workload import READS_A_REQUEST, Size, Workload, sampled_size
     from flows.clients import abis
     from flows.clients.block_reader import BlockReader, Call, calls_for
 
@@ -117,7 +117,7 @@ def estimated(job: Job, block: Block) -> Estimate:
     started = time.perf_counter()
     someone = [(place.provider, "anybody")] * (READS_A_REQUEST if reader.uses_multicall else 1)
     reader.read(calls_for(someone, pool, abis.GET_USER_CONFIGURATION), may_fail=True)
-    return Estimate(
+    return Workload(
         size=size, sources=aave_subgraph.sides(job.which) if job.which else 0, subgraph_latency=latency,
         node_latency=time.perf_counter() - started, subgraph_concurrency=aave_subgraph.WORKERS,
         node_concurrency=concurrency(), reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,

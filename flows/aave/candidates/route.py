@@ -23,9 +23,9 @@ from flows.errors import CrossCheckFailed, WrongOption
 from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
-    from flows.aave.candidates.agreement import Comparison, Shortfall
-    from flows.aave.candidates.estimate import Estimate
+    from flows.aave.candidates.agreement import FieldAgreement, Shortfall
     from flows.aave.candidates.names import Indexed
+    from flows.aave.candidates.workload import Workload
     from flows.aave.reading import MarketAt
     from flows.aave.rows import MarketState
     from flows.clients.block_reader import Block
@@ -80,7 +80,7 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
             return None
 
 
-def said_first(job: Job, block: Block, takes: Estimate) -> str:
+def said_first(job: Job, block: Block, takes: Workload) -> str:
     """The line that is printed before anything is read."""
     return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
 
@@ -112,7 +112,7 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
         )  # fmt: skip
 
     missing = route_checks.shortfalls(at.reserves, read.accounts)
-    compared: dict[str, list[Comparison]] = {}
+    compared: dict[str, list[FieldAgreement]] = {}
     if indexed is not None:
         compared = {
             MARKETS: route_checks.compare_reserves(indexed.reserves, at.reserves),
@@ -135,7 +135,7 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 
-def described(n_named: int, missing: list[Shortfall], holdings: list[Comparison], unlisted: int) -> str:
+def described(n_named: int, missing: list[Shortfall], holdings: list[FieldAgreement], unlisted: int) -> str:
     """What the fast way found about itself, in one line."""
     said = [f"{n_named:,} accounts were named"]
     if missing:
@@ -177,7 +177,7 @@ def _note(
     run: Run,
     market: str,
     block: Block,
-    compared: dict[str, list[Comparison]],
+    compared: dict[str, list[FieldAgreement]],
     missing: Iterable[Shortfall],
     routes: str = "verified_path",
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from flows.aave.candidates.agreement import Comparison, RoutesDisagree
+from flows.aave.candidates.agreement import FieldAgreement, RoutesDisagree
 from risk_core.units import WAD
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MOST_APART = 0.1
 """Share of the asked accounts, or of the reserves, that may differ by more; beyond it the routes disagree."""
 
 
-def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, list[Comparison]]:
+def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, list[FieldAgreement]]:
     """Parameters of every reserve and e-mode, and health factors of `n_accounts` indebted accounts, drawn by block."""
     pool, chain_id = state.contracts.pool, state.contracts.chain_id
     indebted = sorted(a for a, data in state.account_data.items() if data.debt)
@@ -37,9 +37,9 @@ def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, l
     }
 
 
-def compare_parameters(api: ApiMarket, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> list[Comparison]:
+def compare_parameters(api: ApiMarket, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> list[FieldAgreement]:
     """Shares, decimals and flags of each reserve and e-mode that the chain has, exactly."""
-    compared = {name: Comparison(name) for name in ("asset", "decimals", "ltv_bps", "liquidation_threshold_bps",
+    compared = {name: FieldAgreement(name) for name in ("asset", "decimals", "ltv_bps", "liquidation_threshold_bps",
                                                     "is_frozen", "is_paused", "emode")}  # fmt: skip
     theirs = {r.asset: r for r in api.reserves}
     for r in reserves:
@@ -59,9 +59,9 @@ def compare_parameters(api: ApiMarket, reserves: Sequence[Reserve], emodes: Sequ
     return list(compared.values())
 
 
-def compare_health(api: Mapping[str, Decimal | None], pools: Mapping[str, AccountData]) -> Comparison:
+def compare_health(api: Mapping[str, Decimal | None], pools: Mapping[str, AccountData]) -> FieldAgreement:
     """Health factors of the accounts that the API was asked about, within `HEALTH_SHARE` of the pool's at the block."""
-    compared = Comparison("health_factor_raw")
+    compared = FieldAgreement("health_factor_raw")
     for account, factor in api.items():
         ours = pools[account].health_factor
         theirs = 0 if factor is None else int(factor * WAD)
@@ -70,7 +70,7 @@ def compare_health(api: Mapping[str, Decimal | None], pools: Mapping[str, Accoun
     return compared
 
 
-def require_second_opinion(compared: Mapping[str, Sequence[Comparison]]) -> None:
+def require_second_opinion(compared: Mapping[str, Sequence[FieldAgreement]]) -> None:
     """Raises `RoutesDisagree` when more than `MOST_APART` of the rows differ in some figure."""
     for c in (c for comparisons in compared.values() for c in comparisons):
         if c.share > MOST_APART:

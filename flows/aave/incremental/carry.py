@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.aave.account_columns import AccountColumns
 from flows.aave.accounts import Account, read_accounts
 from flows.aave.address_book import V3
-from flows.aave.book import Book
 from flows.aave.contracts import Contracts, Reserve
 from flows.aave.holders import Pair
 from flows.aave.place import Place
@@ -36,13 +36,13 @@ class Base:
     """A stored snapshot whose block is still part of the chain, and its accounts."""
 
     block: int
-    book: Book
+    kept: AccountColumns
 
     def pairs_of(self, addresses: Iterable[str], reserves: Iterable[Reserve]) -> set[Pair]:
         """The (token, account) pairs of the given accounts that had a balance."""
         by_id = {r.id: r for r in reserves}
         pairs = set()
-        for account in (self.book.account(a) for a in addresses if a in self.book):
+        for account in (self.kept.account(a) for a in addresses if a in self.kept):
             pairs |= {(by_id[i].atoken, account.address) for i in account.supply}
             pairs |= {(by_id[i].vtoken, account.address) for i in account.debt}
         return pairs
@@ -50,16 +50,16 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The accounts at a new block: `book` as they stood at `base_block`, `read` again those in `touched`."""
+    """The accounts at a new block: `kept` as they stood at `base_block`, `read` again those in `touched`."""
 
     base_block: int
-    book: Book
+    kept: AccountColumns
     read: Sequence[Account]
     touched: frozenset[str]
 
     def accounts(self) -> list[Account]:
         """All of them, by address."""
-        return sorted((*self.book.accounts(), *self.read), key=lambda account: account.address)
+        return sorted((*self.kept.accounts(), *self.read), key=lambda account: account.address)
 
 
 def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
@@ -69,7 +69,7 @@ def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
     pairs |= base.pairs_of(touched, at.reserves)
     with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
         read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
-    return Carried(base.block, base.book.without(touched), read, frozenset(touched))
+    return Carried(base.block, base.kept.without(touched), read, frozenset(touched))
 
 
 def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
@@ -81,7 +81,7 @@ def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
         (place.market, place.chain_id, last, V3),
     )
     try:
-        return Base(rows[0][0], Book.stored(store, place.market, rows[0][0])) if rows else None
+        return Base(rows[0][0], AccountColumns.stored(store, place.market, rows[0][0])) if rows else None
     except KeyError:
         return None
 
@@ -112,15 +112,15 @@ def find_base(
         if not _is_canonical(rpc, number, known_hash, block):
             continue
         try:
-            book = likely.book if likely and likely.block == number else Book.stored(store, market, number)
+            kept = likely.kept if likely and likely.block == number else AccountColumns.stored(store, market, number)
         except KeyError:  # a position whose account is not there: nothing to build on
             continue
-        if _holds_everything(store, market, number, book):
-            return Base(number, book)
+        if _holds_everything(store, market, number, kept):
+            return Base(number, kept)
     return None
 
 
-def _holds_everything(store: Store, market: str, block: int, book: Book) -> bool:
+def _holds_everything(store: Store, market: str, block: int, kept: AccountColumns) -> bool:
     """The accounts hold all that the tokens had issued: other routes may store a snapshot that lacks a few holders."""
     issued = {}
     for reserve_id, atokens, debts in store.rows(
@@ -129,7 +129,7 @@ def _holds_everything(store: Store, market: str, block: int, book: Book) -> bool
         (market, block),
     ):
         issued |= {("supply", reserve_id): int(atokens), ("debt", reserve_id): int(debts)}
-    return book.sums() == {side: total for side, total in issued.items() if total}
+    return kept.sums() == {side: total for side, total in issued.items() if total}
 
 
 def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:

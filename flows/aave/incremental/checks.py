@@ -14,8 +14,8 @@ import numpy as np
 
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
+from flows.aave.account_columns import AccountColumns, holdings
 from flows.aave.accounts import Account
-from flows.aave.book import Book, holdings
 from flows.aave.contracts import EMode, Reserve
 from flows.aave.incremental.rows import position_columns
 from flows.aave.reading import MarketAt, progress_bar, require_unchanged
@@ -33,23 +33,23 @@ DUST = 100_000
 
 def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
     """The state that may be stored, or a refusal: `CrossCheckFailed`. See `flows.aave.reading.checked`."""
-    book, read = carried.book, carried.read
-    _check_prices(at, book, read)
+    kept, read = carried.kept, carried.read
+    _check_prices(at, kept, read)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     fresh = {account.address: account for account in read}
-    asked = accounts_to_check(rules, at.reserves, at.emodes, book, fresh, at.block.number)
-    ours = {a: rules.account_data(fresh[a] if a in fresh else book.account(a)) for a in asked}
+    asked = accounts_to_check(rules, at.reserves, at.emodes, kept, fresh, at.block.number)
+    ours = {a: rules.account_data(fresh[a] if a in fresh else kept.account(a)) for a in asked}
     with progress_bar("health factors", "account", len(asked)) as bar, ThreadPoolExecutor(1) as beside:
         answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, asked, bar.update)
-        _check_sums(at.reserves, book, read)  # what needs no answer, while the node works
-        _check_flags(at, book, read)
-        rows = position_columns(at.place.market, at.block.number, at.reserves, book)
+        _check_sums(at.reserves, kept, read)  # what needs no answer, while the node works
+        _check_flags(at, kept, read)
+        rows = position_columns(at.place.market, at.block.number, at.reserves, kept)
         said = answers.result()
     found = cross_checks.check_account_data(ours, said)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=read, account_data=said, checked=found, base_block=carried.base_block, book=book, book_positions=rows,
+        accounts=read, account_data=said, checked=found, base_block=carried.base_block, kept=kept, kept_positions=rows,
     )  # fmt: skip
 
 
@@ -57,24 +57,24 @@ def accounts_to_check(
     rules: cross_checks.Rules,
     reserves: Sequence[Reserve],
     emodes: Sequence[EMode],
-    book: Book,
+    kept: AccountColumns,
     fresh: Mapping[str, Account],
     block: int,
 ) -> list[str]:
     """Addresses to compare with the pool: all of a small market; else what was read, every account below health
     factor 1, and a sample of the others, which were compared where they were read."""
     priced = {r.id for r in reserves if r.price}
-    owing = {a for a, i, debt in zip(book.holder, book.reserve_id, book.debt, strict=True) if debt and i in priced}
+    owing = {a for a, i, debt in zip(kept.holder, kept.reserve_id, kept.debt, strict=True) if debt and i in priced}
     owing.update(a for a, account in fresh.items() if rules.account_data(account).debt)
     if len(owing) <= cross_checks.SMALL_MARKET:
-        return sorted({*book.address, *fresh})
-    below = {a for a in doubtful(reserves, emodes, book) if rules.account_data(book.account(a)).health_factor < WAD}
+        return sorted({*kept.address, *fresh})
+    below = {a for a in doubtful(reserves, emodes, kept) if rules.account_data(kept.account(a)).health_factor < WAD}
     return sorted({*cross_checks.drawn(owing, block, cross_checks.SAMPLE // 10), *below, *fresh})
 
 
-def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], book: Book) -> list[str]:
-    """Accounts of the book whose health factor may be below 1, as far as floats can tell; none of those is missing."""
-    if not book.holder:
+def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], kept: AccountColumns) -> list[str]:
+    """Kept accounts whose health factor may be below 1, as far as floats can tell; none of those is missing."""
+    if not kept.holder:
         return []
     n_ids = max(r.id for r in reserves) + 1
     worth, owed = np.zeros(n_ids), np.zeros(n_ids)  # base units of one scaled unit
@@ -86,39 +86,39 @@ def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], book: Book) -
         for e in emodes:
             if e.collateral >> r.id & 1:
                 threshold[e.id, r.id] = e.liquidation_threshold / BPS
-    row = {address: number for number, address in enumerate(book.address)}
-    who = np.fromiter(map(row.__getitem__, book.holder), dtype=np.int64, count=len(book.holder))
-    what = np.array(book.reserve_id, dtype=np.int64)
-    enabled = np.array(book.collateral_flags())
-    mode = np.array(book.emode, dtype=np.int64)[who]
-    backing = np.array(book.supply, dtype=np.float64) * worth[what] * threshold[mode, what] * enabled
-    debt = np.bincount(who, np.array(book.debt, dtype=np.float64) * owed[what], len(book))
-    backing = np.bincount(who, backing, len(book))
+    row = {address: number for number, address in enumerate(kept.address)}
+    who = np.fromiter(map(row.__getitem__, kept.holder), dtype=np.int64, count=len(kept.holder))
+    what = np.array(kept.reserve_id, dtype=np.int64)
+    enabled = np.array(kept.collateral_flags())
+    mode = np.array(kept.emode, dtype=np.int64)[who]
+    backing = np.array(kept.supply, dtype=np.float64) * worth[what] * threshold[mode, what] * enabled
+    debt = np.bincount(who, np.array(kept.debt, dtype=np.float64) * owed[what], len(kept))
+    backing = np.bincount(who, backing, len(kept))
     suspects = (debt > 0) & ((backing < DOUBTFUL * debt) | (debt < DUST))
-    return [book.address[i] for i in np.flatnonzero(suspects)]
+    return [kept.address[i] for i in np.flatnonzero(suspects)]
 
 
-def _check_sums(reserves: Sequence[Reserve], book: Book, read: Iterable[Account]) -> None:
+def _check_sums(reserves: Sequence[Reserve], kept: AccountColumns, read: Iterable[Account]) -> None:
     """Carried and read accounts together hold what the tokens have issued."""
-    carried, fresh = book.sums(), holdings(read)
+    carried, fresh = kept.sums(), holdings(read)
     token = {("supply", r.id): r.atoken for r in reserves} | {("debt", r.id): r.vtoken for r in reserves}
     sums = {address: carried.get(side, 0) + fresh.get(side, 0) for side, address in token.items()}
     cross_checks.check_sums(reserves, sums, 0)
 
 
-def _check_prices(at: MarketAt, book: Book, read: Sequence[Account]) -> None:
+def _check_prices(at: MarketAt, kept: AccountColumns, read: Sequence[Account]) -> None:
     """Only accounts with something in a reserve without a price are looked at by themselves."""
     unpriced = {r.id for r in at.reserves if r.no_price}
     if unpriced:
-        concerned = {a for a, i in zip(book.holder, book.reserve_id, strict=True) if i in unpriced}
-        cross_checks.check_prices(at.reserves, (*map(book.account, sorted(concerned)), *read), at.block.number)
+        concerned = {a for a, i in zip(kept.holder, kept.reserve_id, strict=True) if i in unpriced}
+        cross_checks.check_prices(at.reserves, (*map(kept.account, sorted(concerned)), *read), at.block.number)
 
 
-def _check_flags(at: MarketAt, book: Book, read: Sequence[Account]) -> None:
+def _check_flags(at: MarketAt, kept: AccountColumns, read: Sequence[Account]) -> None:
     """Every debt has its flag, every e-mode exists; only what breaks that is looked at by itself, for the message."""
     known = {0, *(emode.id for emode in at.emodes)}
-    odd = {a for a, emode in zip(book.address, book.emode, strict=True) if emode not in known}
-    columns = zip(book.holder, book.reserve_id, book.debt, book.holder_flags, strict=True)
+    odd = {a for a, emode in zip(kept.address, kept.emode, strict=True) if emode not in known}
+    columns = zip(kept.holder, kept.reserve_id, kept.debt, kept.holder_flags, strict=True)
     odd |= {a for a, i, debt, flags in columns if debt and not flags >> 2 * i & 1}
     symbols = {r.id: r.symbol for r in at.reserves}
-    cross_checks.check_flags((*map(book.account, sorted(odd)), *read), symbols, at.emodes)
+    cross_checks.check_flags((*map(kept.account, sorted(odd)), *read), symbols, at.emodes)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.aave import checks as cross_checks
+from flows.aave.account_columns import AccountColumns, holdings
 from flows.aave.accounts import Account, AccountData
-from flows.aave.book import Book, holdings
 from flows.aave.contracts import Contracts, EMode
 from flows.aave.incremental import checks as carried_checks
 from flows.aave.incremental.rows import carried_columns
@@ -36,7 +36,7 @@ BALANCES = st.dictionaries(
 
 
 @st.composite
-def books(draw: st.DrawFn) -> list[Account]:
+def account_lists(draw: st.DrawFn) -> list[Account]:
     """Accounts as a pool may hold them: every debt has its flag, supply may be enabled or not."""
     accounts = []
     for number in draw(st.lists(st.integers(1, 10**6), unique=True, min_size=1, max_size=12)):
@@ -46,21 +46,21 @@ def books(draw: st.DrawFn) -> list[Account]:
     return sorted(accounts, key=lambda account: account.address)
 
 
-def state(accounts: list[Account], book: Book | None, said: dict[str, AccountData]) -> MarketState:
+def state(accounts: list[Account], kept: AccountColumns | None, said: dict[str, AccountData]) -> MarketState:
     zero = "0x" + "00" * 20
     contracts = Contracts(chain_id=1, provider=zero, pool=zero, oracle=zero, data_provider=zero, revision=11,
                           base_currency_unit=10**8)  # fmt: skip
     return MarketState(
         market="M", block=Block(5, "0x" + "00" * 32, 9), contracts=contracts, reserves=RESERVES, emodes=EMODES,
-        accounts=accounts, account_data=said, checked=cross_checks.Checked(0, 0), book=book,
+        accounts=accounts, account_data=said, checked=cross_checks.Checked(0, 0), kept=kept,
     )  # fmt: skip
 
 
-@given(books())
+@given(account_lists())
 def test_carried_rows_are_the_rows_of_the_same_accounts_read(accounts: list[Account]):
     said = {accounts[0].address: AccountData(3, 2, WAD), f"0x{10**9:040x}": AccountData(1, 1, WAD)}
 
-    columns = carried_columns(state([], Book.of(accounts), said))
+    columns = carried_columns(state([], AccountColumns.of(accounts), said))
     frames = to_frames(state(accounts, None, said))
 
     for table, carried in columns.items():
@@ -70,27 +70,27 @@ def test_carried_rows_are_the_rows_of_the_same_accounts_read(accounts: list[Acco
             assert list(values) == frame[name].tolist(), f"{table}.{name}"
 
 
-@given(books(), st.randoms(use_true_random=False))
+@given(account_lists(), st.randoms(use_true_random=False))
 def test_a_book_gives_its_accounts_back(accounts: list[Account], draw: random.Random):
-    book = Book.of(draw.sample(accounts, len(accounts)))
+    kept = AccountColumns.of(draw.sample(accounts, len(accounts)))
     some = {account.address for account in draw.sample(accounts, draw.randrange(len(accounts) + 1))}
     rest = [account for account in accounts if account.address not in some]
 
-    assert list(book.accounts()) == accounts
-    assert list(book.without(some).accounts()) == rest
-    assert book.sums() == holdings(accounts)
-    assert book.without(some).sums() == holdings(rest)
-    assert "0x" not in book
+    assert list(kept.accounts()) == accounts
+    assert list(kept.without(some).accounts()) == rest
+    assert kept.sums() == holdings(accounts)
+    assert kept.without(some).sums() == holdings(rest)
+    assert "0x" not in kept
     with pytest.raises(KeyError):
-        book.account("0x")
+        kept.account("0x")
 
 
-@given(books())
+@given(account_lists())
 def test_floats_miss_nobody_below_one(accounts: list[Account]):
     rules = cross_checks.Rules(RESERVES, EMODES)
     below = {a.address for a in accounts if rules.account_data(a).health_factor < WAD}
 
-    assert below <= set(carried_checks.doubtful(RESERVES, EMODES, Book.of(accounts)))
+    assert below <= set(carried_checks.doubtful(RESERVES, EMODES, AccountColumns.of(accounts)))
 
 
 def at_the_edge(number: int, debt: int, above: bool) -> Account:
@@ -114,10 +114,10 @@ def test_of_a_large_market_everybody_below_one_is_asked_whatever_was_read(monkey
     idle = [Account(f"0x{i:040x}", 0b10, 0, {0: 10**9}, {}) for i in range(300, 320)]
     calm = [Account(f"0x{i:040x}", 0b10 | 1 << 8, 0, {0: 10**9}, {4: 10**8}) for i in range(400, 500)]
     fresh = {account.address: account for account in (idle[0], calm[0])}
-    book = Book.of([*under, *over, *idle[1:], *calm[1:]])
+    kept = AccountColumns.of([*under, *over, *idle[1:], *calm[1:]])
     rules = cross_checks.Rules(RESERVES, EMODES)
 
-    asked = carried_checks.accounts_to_check(rules, RESERVES, EMODES, book, fresh, block=5)
+    asked = carried_checks.accounts_to_check(rules, RESERVES, EMODES, kept, fresh, block=5)
 
     assert {account.address for account in under} | fresh.keys() <= set(asked)
     drawn = cross_checks.drawn({a.address for a in (*under, *over, *calm)}, 5, 3)
@@ -129,7 +129,7 @@ def test_of_a_small_market_everybody_is_asked():
     accounts = [at_the_edge(1, 10**9, above=True), Account(f"0x{2:040x}", 0b10, 0, {0: 1}, {})]
     rules = cross_checks.Rules(RESERVES, EMODES)
 
-    asked = carried_checks.accounts_to_check(rules, RESERVES, EMODES, Book.of(accounts[:1]), {
+    asked = carried_checks.accounts_to_check(rules, RESERVES, EMODES, AccountColumns.of(accounts[:1]), {
         accounts[1].address: accounts[1]}, block=5)  # fmt: skip
 
     assert asked == [account.address for account in accounts]

@@ -11,12 +11,12 @@ from eth_abi import encode
 
 from flows.chain.columns import log_columns
 from flows.chain.primitives import FORMS, SWAPS, SYNC, V2_SWAP, V3_SWAP, primitives
-from flows.clients.log_columns import Event, LogColumns
+from flows.clients.log_columns import EventAbi, LogColumns
 
 POOL, ALICE, BOB, TOKEN = ("0x" + byte * 20 for byte in ("11", "a1", "b0", "70"))
 
 
-def emitted(event: Event, *values: Any) -> tuple[list[str], str]:
+def emitted(event: EventAbi, *values: Any) -> tuple[list[str], str]:
     """Topics and data as a contract writes them."""
     given = dict(zip((i.name for i in event.inputs), values, strict=True))
     topics = [event.topic0, *("0x" + encode([i.type], [given[i.name]]).hex() for i in event.indexed)]
@@ -31,7 +31,7 @@ def rows(found: Any) -> list[dict[str, Any]]:
     return [dict(zip(found.columns, values, strict=True)) for values in zip(*found.columns.values(), strict=True)]
 
 
-def form(protocol: str, primitive: str) -> Event:
+def form(protocol: str, primitive: str) -> EventAbi:
     return next(f.event for f in FORMS if (f.protocol, f.primitive) == (protocol, primitive))
 
 

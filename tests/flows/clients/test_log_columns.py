@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from web3 import Web3
 from web3.datastructures import AttributeDict
 
-from flows.clients.log_columns import Event, LogColumns, decimal_texts
+from flows.clients.log_columns import EventAbi, LogColumns, decimal_texts
 
 DECLARATIONS = (
     "Transfer(address indexed from, address indexed to, uint256 value)",
@@ -28,11 +28,11 @@ DECLARATIONS = (
     "Odd(bytes32 indexed tag, bytes4 selector, int64 small, int72 wide, uint64 long, bool[] flags)",
     "Nothing()",
 )
-EVENTS = {declaration: Event(declaration) for declaration in DECLARATIONS}
+EVENTS = {declaration: EventAbi(declaration) for declaration in DECLARATIONS}
 TOKEN = "0x" + "ab" * 20
 
 
-def _web3_event(event: Event) -> Any:
+def _web3_event(event: EventAbi) -> Any:
     inputs = [{"name": i.name, "type": i.type, "indexed": i.indexed} for i in event.inputs]
     abi = [{"anonymous": False, "type": "event", "name": event.name, "inputs": inputs}]
     return getattr(Web3().eth.contract(abi=abi).events, event.name)()
@@ -177,7 +177,7 @@ def test_reasons_name_what_was_expected_and_what_was_found():
 @pytest.mark.parametrize("base", ["uint", "int"])
 def test_the_last_value_that_fits_is_taken_and_the_next_is_not(base: str, bits: int):
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if base == "int" else (0, (1 << bits) - 1)
-    event = Event(f"Bound({base}{bits} value)")
+    event = EventAbi(f"Bound({base}{bits} value)")
     for value, fits in [(low, True), (high, True), (low - 1, bits == 256), (high + 1, bits == 256)]:
         word = value % 2**256
         decoded = event.decode(LogColumns([TOKEN], [[event.topic0]], [f"0x{word:064x}"]))
@@ -213,7 +213,7 @@ def test_only_the_chosen_positions_are_decoded_and_positions_are_those_of_the_lo
 )
 def test_types_that_are_not_words_are_refused(declaration: str):
     with pytest.raises(ValueError):
-        Event(declaration)
+        EventAbi(declaration)
 
 
 def test_topics_are_those_of_the_published_tables(shared_data):
@@ -226,5 +226,5 @@ def test_topics_are_those_of_the_published_tables(shared_data):
             inputs = [f"{i['type']} {'indexed ' if i['indexed'] else ''}{i['name']}" for i in item["abi"]["inputs"]]
             if any(kind in text for text in inputs for kind in ("tuple", "string", "bytes ")):
                 continue
-            event = Event(f"{item['name']}({', '.join(inputs)})")
+            event = EventAbi(f"{item['name']}({', '.join(inputs)})")
             assert (event.topic0, len(event.indexed)) == (item["topic0"], item["indexed_count"])

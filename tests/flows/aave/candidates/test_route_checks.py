@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 
 from flows.aave.accounts import Account
 from flows.aave.candidates import agreement as route_checks
-from flows.aave.candidates.agreement import AccountsMissing, Comparison, RoutesDisagree, compare_positions, shortfalls
-from flows.aave.candidates.estimate import Estimate, Size, duration, sampled_size
+from flows.aave.candidates.agreement import (
+    AccountsMissing,
+    FieldAgreement,
+    RoutesDisagree,
+    compare_positions,
+    shortfalls,
+)
 from flows.aave.candidates.subgraph import GraphPosition
+from flows.aave.candidates.workload import Size, Workload, duration, sampled_size
 from flows.errors import CrossCheckFailed
 
 RAY, USD = 10**27, 10**8
@@ -72,7 +78,7 @@ def test_an_account_left_out_is_missed_by_exactly_what_it_holds(held: list[int],
     assert shortfalls([reserve(sum(held), 0)], accounts) == []
 
 
-def compared(positions: list[GraphPosition], accounts: list[Account]) -> dict[str, Comparison]:
+def compared(positions: list[GraphPosition], accounts: list[Account]) -> dict[str, FieldAgreement]:
     return {c.name: c for c in compare_positions(positions, accounts, [reserve(0, 0)])}
 
 
@@ -134,7 +140,7 @@ def test_what_did_not_agree_becomes_rows_of_fact_validation():
     assert route_checks.findings({"t": compared([], []).values()}, []) == []
 
 
-MAINNET = Estimate(
+MAINNET = Workload(
     size=Size(accounts=180_000, balances=450_000, indebted=60_000), sources=2, subgraph_latency=0.8, node_latency=0.25,
     subgraph_concurrency=4, node_concurrency=4,
 )  # fmt: skip

@@ -43,7 +43,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Workload:
     """Latencies are seconds a request; the two sides are asked one after the other, each `concurrency` at once."""
 
     size: Size

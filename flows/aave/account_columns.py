@@ -23,7 +23,7 @@ Sums = Mapping[tuple[str, int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class AccountColumns:
     """Accounts by address, and their positions by address; every integer exact, balances scaled.
 
     `address`, `flags`, `emode`: one entry for each account. `holder`, `holder_flags`, `reserve_id`, `supply`, `debt`:
@@ -40,7 +40,7 @@ class Book:
     debt: Sequence[int]
 
     @classmethod
-    def stored(cls, store: Store, market: str, block: int) -> Book:
+    def stored(cls, store: Store, market: str, block: int) -> AccountColumns:
         """What the warehouse holds of a market at a block. Raises `KeyError` for a position of an unknown account."""
         at = (market, block)
         accounts = store.rows(
@@ -59,7 +59,7 @@ class Book:
         )  # fmt: skip
 
     @classmethod
-    def of(cls, accounts: Iterable[Account]) -> Book:
+    def of(cls, accounts: Iterable[Account]) -> AccountColumns:
         """The same from accounts."""
         ordered = sorted(accounts, key=lambda account: account.address)
         positions = [
@@ -95,11 +95,11 @@ class Book:
         """Each account as an object of its own."""
         return map(self.account, self.address)
 
-    def without(self, addresses: Collection[str]) -> Book:
+    def without(self, addresses: Collection[str]) -> AccountColumns:
         """All but these accounts."""
         kept = [address not in addresses for address in self.address]
         held = [address not in addresses for address in self.holder]
-        return Book(
+        return AccountColumns(
             *(list(compress(column, kept)) for column in (self.address, self.flags, self.emode)),
             *(list(compress(column, held)) for column in self._of_positions),
         )
