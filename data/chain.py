@@ -24,6 +24,8 @@ HIGHEST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
+    """A stored block's number, hash, parent's hash and time (UTC epoch seconds)."""
+
     number: int
     hash: str
     parent_hash: str

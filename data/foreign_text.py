@@ -51,6 +51,7 @@ class PlainFormatter(logging.Formatter):
     """Lines of a log, tracebacks included, that steer no terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record as text in which nothing can steer a terminal."""
         return printed(super().format(record))
 
 

@@ -34,6 +34,7 @@ class Stop:
         self._asked = threading.Event()
 
     def ask(self, reason: str) -> None:
+        """Ask for an end; the first reason is kept."""
         self.reason = self.reason or reason
         self._asked.set()
 

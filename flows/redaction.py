@@ -1,5 +1,7 @@
-"""Cut secrets out of what is said: errors and their causes, run parameters, lines of the network libraries' logs.
-In errors and logs, what would steer a terminal is shown as what it is (`data.foreign_text`): Prefect prints both.
+"""Cut secrets out of errors and their causes, run parameters, and log lines of the network libraries.
+
+In errors and logs, control characters that would steer a terminal are written as escapes (`data.foreign_text`), because
+Prefect prints both.
 
 Sources show only the host of an address. This is the net below: servers repeat what they were sent, libraries put whole
 addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each value it reads.
@@ -70,8 +72,10 @@ def _harmless(text: str) -> str:
 
 
 def clean(error: BaseException) -> None:
-    """Cut secrets, and what would steer a terminal, out of an exception and of everything that led to it, in place:
-    tracebacks print all of them."""
+    """Cut secrets and terminal control characters out of an exception, in place.
+
+    Its causes and contexts are cleaned too, because tracebacks print all of them.
+    """
     waiting, done = [error], set()
     while waiting:
         one = waiting.pop()

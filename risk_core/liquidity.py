@@ -91,6 +91,7 @@ class Impact:
 
     @property
     def n_reserves(self) -> int:
+        """Number of reserves R."""
         return len(self.sold_usd)
 
     @property

@@ -91,6 +91,7 @@ class Estimate:
 
     @property
     def few_draws(self) -> bool:
+        """Fewer than 30 draws above zero: the error cannot be trusted."""
         return self.n_positive < FEW_DRAWS
 
 
@@ -253,8 +254,10 @@ class Groups:
         return f"{self.count} {what} were drawn, {LEAST_CLUSTERS} are needed for an interval"
 
     def error(self, values: FloatArray) -> float:
-        """Standard error of the mean of `values`, widened so that 1.96 of it cover 95 % though the groups be few (16
-        copies: by 9 %). Infinite with one group."""
+        """Standard error of the mean of `values`; infinite with one group.
+
+        It is widened so that 1.96 of it cover 95 % although the groups are few (16 copies: by 9 %).
+        """
         return self._moments(values)[0] * self._quantile() / Z95 if self.count > 1 else float("inf")
 
     def interval(self, values: FloatArray, base: float = 0.0) -> tuple[float, float]:

@@ -49,14 +49,17 @@ class Plan:
 
     @property
     def n_accounts(self) -> int:
+        """Accounts that the plan follows."""
         return len(self.account)
 
     @property
     def n_groups(self) -> int:
+        """Number of groups G."""
         return len(self.n_collateral)
 
     @property
     def most_legs(self) -> int:
+        """Most legs of one group; 0 without a group."""
         return int(self.shape[:, 3].max(initial=0))
 
     @property

@@ -111,6 +111,7 @@ class Scenario:
 
     @property
     def step(self) -> timedelta:
+        """Time of one step."""
         return self.horizon / self.n_steps
 
     def of_one_step(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -165,6 +166,7 @@ class PricePaths:
 
     @property
     def n_steps(self) -> int:
+        """Steps T after the start."""
         return self.price.shape[2] - 1
 
     def draw(self, market: Market) -> kernels.Draw:
@@ -190,6 +192,7 @@ class PricePaths:
 
     @property
     def horizon(self) -> timedelta:
+        """Time of all steps."""
         return self.step * self.n_steps
 
     @classmethod

@@ -59,20 +59,26 @@ class Result:
 
     @property
     def n_paths(self) -> int:
+        """Number of paths P."""
         return len(self.path)
 
     @property
     def n_steps(self) -> int:
+        """Number of steps T."""
         return len(self.by_step)
 
     @property
     def horizon(self) -> timedelta:
+        """Time from the snapshot to the last step."""
         return self.scenario.horizon
 
     @property
     def cluster(self) -> IntArray | None:
-        """(P,) paths with equal numbers were drawn together: the antithetic pairs, the copies of a quasi-random
-        sequence. Clusters are independent of each other. None where all paths are."""
+        """(P,) number of the cluster of each path; None where all paths are independent of each other.
+
+        Paths of one cluster were drawn together: an antithetic pair, or a copy of a quasi-random sequence. Clusters are
+        independent of each other.
+        """
         path = np.arange(self.first_path, self.first_path + self.n_paths)
         match getattr(self.scenario, "sampling", "plain"):
             case "antithetic":

@@ -23,6 +23,7 @@ class Faults:
         self.count = 0
 
     def add(self, line: str) -> None:
+        """Count a fault; the first few are kept for the message."""
         self.count += 1
         if len(self.lines) < LISTED:
             self.lines.append(line)
@@ -37,8 +38,11 @@ class Faults:
 
 
 class Rows:
-    """One table: `columns` by name, each a sequence with None for a missing cell or an array of numbers or truth values
-    with NaN for one; `labels` are the caller's names of the rows."""
+    """One table.
+
+    columns: by name, each a sequence with None for a missing cell, or an array of numbers or truth values with NaN for
+    one. labels: the caller's names of the rows.
+    """
 
     def __init__(self, name: str, labels: Sequence[object], columns: Mapping[str, Sequence[object] | np.ndarray],
                  faults: Faults) -> None:  # fmt: skip
@@ -49,6 +53,7 @@ class Rows:
         return len(self.labels)
 
     def has(self, column: str) -> bool:
+        """Whether the table has this column."""
         return column in self.columns
 
     def row(self, i: int) -> str:
@@ -110,8 +115,10 @@ class Rows:
         return np.array([cell is None or cell != cell for cell in self.columns[column]], dtype=np.bool_)
 
     def texts(self, column: str, rule: str, *, any_text: bool = False) -> list[str | None]:
-        """(n,) texts, None for a missing cell and for one with a fault. `any_text`: empty cells and texts with white
-        space around them are no fault."""
+        """(n,) texts, None for a missing cell and for one with a fault.
+
+        any_text: empty cells and texts with white space around them are no fault.
+        """
         if column not in self.columns:
             return [None] * len(self)
         # A column without any text is read as numbers, all of them missing.

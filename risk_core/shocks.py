@@ -52,26 +52,32 @@ class WhatIf:
 
     @property
     def n_accounts(self) -> int:
+        """Accounts that are liquidatable."""
         return len(self.liquidatable)
 
     @property
     def debt_usd(self) -> float:
+        """USD that the liquidatable accounts owe."""
         return float(self.account_debt_usd.sum())
 
     @property
     def repaid_usd(self) -> float:
+        """USD of debt that liquidators repay."""
         return float(self.account_repaid_usd.sum())
 
     @property
     def seized_usd(self) -> float:
+        """USD of collateral that liquidators receive."""
         return float(self.account_seized_usd.sum())
 
     @property
     def fee_usd(self) -> float:
+        """USD of the bonus that the treasury takes."""
         return float(self.account_fee_usd.sum())
 
     @property
     def deficit_usd(self) -> float:
+        """USD of debt that is burnt because no collateral is left."""
         return float(self.account_deficit_usd.sum())
 
 

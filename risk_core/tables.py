@@ -115,6 +115,7 @@ class ReserveTable:
         return np.where(np.isnan(self.price), 1.0, self.price)
 
     def build(self, stated: PositionTable) -> Reserves:
+        """The engine's reserves; a threshold that is not given is the one most positions state, 0 where none does."""
         n = len(self.rows)
         usual = self.threshold.copy()
         for i in np.flatnonzero(np.isnan(usual)):
@@ -192,6 +193,7 @@ class EModeTable:
         self.members = {name: np.zeros(shape, dtype=np.bool_) for name in ("collateral", "borrowable", "ltvzero")}
 
     def build(self) -> EModes:
+        """The engine's e-modes."""
         if not len(self.id):
             return EModes.none()
         return EModes(
@@ -201,6 +203,7 @@ class EModeTable:
 
 
 def read_emodes(rows: Rows | None, book: ReserveTable) -> EModeTable:
+    """Read the e-mode table, None for no e-mode; faults are noted in `rows`."""
     n_reserves = len(book.rows)
     if rows is None:
         return EModeTable(np.zeros(0, dtype=np.int64), n_reserves)
@@ -246,6 +249,7 @@ class AccountTable(NamedTuple):
 
 
 def read_accounts(rows: Rows | None, stated: PositionTable, modes: EModeTable) -> AccountTable:
+    """Read the account table, None where positions alone name the accounts; faults are noted in `rows`."""
     names: dict[str, int] = {}
     emode: list[int] = []
     if rows is not None:

@@ -66,6 +66,7 @@ class TailSample:
 
     @property
     def n_paths(self) -> int:
+        """Number of weighted paths P."""
         return len(self.weight)
 
     def probability(self, above: float = 0.0) -> TailEstimate:
@@ -142,8 +143,10 @@ def sample(
     of: str = "deficit",
     **how: Any,
 ) -> TailSample:
-    """Weighted losses (`of`: deficit, repaid, seized or fee) of paths drawn by `tilt`; the scenario's own `sampling` is
-    put aside. paths: [start, stop) of them only, for sharding."""
+    """Weighted losses (`of`: deficit, repaid, seized or fee) of paths drawn by `tilt`.
+
+    The scenario's own `sampling` is not used. paths: only those in [start, stop), for sharding.
+    """
     check_request(scenario, of)
     checked_kind("market", market, Market)
     checked_kind("tilt", tilt, Tilt)

@@ -93,6 +93,7 @@ def find_tilt(
 
 
 def check_request(scenario: object, of: str) -> None:
+    """Raise `InputError` unless `scenario` is a `Scenario` and `of` names a loss."""
     if not isinstance(scenario, Scenario):
         raise InputError(f"scenario: importance sampling needs a Scenario with a law, found {type(scenario).__name__}")
     checked_choice("of", of, LOSSES)

@@ -71,6 +71,7 @@ class Tilt:
 
     @classmethod
     def unshifted(cls, share: list[float], n_factors: int, **changes: Any) -> Tilt:
+        """A mixture of these shares in which only `changes` differ from the scenario's own law."""
         k = len(share)
         ones = dict(thinning=np.ones(k), surge=np.ones(k), jolt=np.zeros(k))
         return cls(share=share, shift=np.zeros((k, n_factors)), burst=np.zeros((k, n_factors)), **(ones | changes))
@@ -86,29 +87,36 @@ class Tilted:
 
     @property
     def name(self) -> str:
+        """The scenario's name."""
         return self.scenario.name
 
     @property
     def n_steps(self) -> int:
+        """The scenario's number of steps."""
         return self.scenario.n_steps
 
     @property
     def step(self) -> timedelta:
+        """The scenario's time of one step."""
         return self.scenario.step
 
     @property
     def horizon(self) -> timedelta:
+        """The scenario's horizon."""
         return self.scenario.horizon
 
     @property
     def factors(self) -> tuple[str, ...]:
+        """Names of the scenario's factors."""
         return self.scenario.factors
 
     @property
     def factor(self) -> IntArray:
+        """(R,) factor of each reserve, as the scenario has it."""
         return self.scenario.factor
 
     def draw(self) -> Draw:
+        """What the kernels draw with: the scenario's law, tilted."""
         draw = self.scenario.draw()
         tilt = self.tilt
         return draw._replace(

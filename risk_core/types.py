@@ -125,8 +125,10 @@ def checked_int(label: str, value: object, low: int, high: int = 2**63 - 1, hint
 def checked_number(
     label: str, value: object, low: float = -np.inf, high: float = np.inf, rule: str = "a finite number"
 ) -> float:
-    """`value` as a finite float in [low, high], or `InputError` that states `rule`: text, a truth value or an array is
-    no number."""
+    """`value` as a finite float in [low, high]; raises `InputError` that states `rule`.
+
+    Text, a truth value or an array is not a number.
+    """
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     # Compared rather than converted: of an int beyond every float none can be made.
     if not number or not -LARGEST <= value <= LARGEST or not low <= value <= high:  # type: ignore[operator]
@@ -332,8 +334,10 @@ class Reserves:
         return array
 
     def spread(self, label: str, by_symbol: Mapping[str, float]) -> FloatArray:
-        """(R,) the numbers of `by_symbol` at their reserves, 0 elsewhere. Raises `InputError` for an unknown or
-        repeated reserve and for what is no number."""
+        """(R,) the numbers of `by_symbol` at their reserves, 0 elsewhere.
+
+        Raises `InputError` for an unknown or repeated reserve, and for a value that is not a number.
+        """
         spread, given = np.zeros(len(self)), {}
         for symbol, value in by_symbol.items():
             at = self.index(symbol)
@@ -475,6 +479,7 @@ class Snapshot:
 
     @property
     def time(self) -> datetime:
+        """Time of the block, UTC."""
         return datetime.fromtimestamp(self.block_time, UTC)
 
 
@@ -536,14 +541,17 @@ class Market:
 
     @property
     def n_accounts(self) -> int:
+        """Number of accounts n."""
         return len(self.accounts)
 
     @property
     def n_reserves(self) -> int:
+        """Number of reserves R."""
         return len(self.reserves)
 
     @property
     def revision(self) -> int:
+        """The pool's `POOL_REVISION`."""
         return self.snapshot.revision
 
     def index(self, account: int | str) -> int:

@@ -53,40 +53,48 @@ def scenario() -> rc.Scenario:
 
 
 def health() -> None:
+    """Compile health factors."""
     book = market()
     rc.health_factor(book)
     rc.health_factor(book, np.ones(book.n_reserves))
 
 
 def what_if() -> None:
+    """Compile a what-if under every policy."""
     for policy in rc.liquidation.POLICIES:
         rc.what_if(market(), {"R0": -0.2}, policy)
 
 
 def sweep() -> None:
+    """Compile a sweep of shocks."""
     rc.sweep(market(), {"R0": -1.0, "R1": -1.0, "R2": -1.0})
 
 
 def simulate() -> None:
+    """Compile a simulation by law, and one on given paths."""
     book, path = market(), scenario()
     rc.simulate(book, path, 16, threads=1)
     rc.simulate(book, rc.PricePaths.one_step(book, 0.9 * book.price), threads=1)
 
 
 def quasi() -> None:
+    """Compile the quasi-random draws."""
     rc.simulate(market(), replace(scenario(), sampling="quasi"), 16, threads=1)
 
 
 def cascade() -> None:
+    """Compile a simulation in which sales move prices."""
     rc.simulate(market(), scenario(), 16, threads=1, impact=rc.Impact.exponential(np.full(5, 1e5)))
 
 
 def audit() -> None:
+    """Compile the two engines that check the fast one."""
     rc.simulate(market(), scenario(), 16, threads=1, brute_force=True)
     rc.simulate(market(), scenario(), 16, threads=1, brute_force="simd")
 
 
 def tails() -> None:
+    """Compile the search for rare losses."""
     rc.tails.probability_of_deficit(market(), scenario(), n_paths=16, threads=1)
 
 
@@ -110,6 +118,7 @@ def compiled() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: compile the named parts, or all. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m risk_core.warmup", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them if none is named")
     asked = parser.parse_args(arguments).parts or list(PARTS)

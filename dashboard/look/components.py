@@ -19,6 +19,7 @@ Children = Any
 
 
 def icon(name: str) -> html.I:
+    """An icon of the sprite, hidden from screen readers: the text beside it says the same."""
     return html.I(className=f"ico ico-{name}", **{"aria-hidden": "true"})
 
 
@@ -239,6 +240,7 @@ def segmented(component_id: str, options: Sequence[tuple[str, str]], value: str,
 
 
 def address(text: str) -> html.Span:
+    """A short form of an address or a hash; the whole of it is the tooltip."""
     return html.Span(marked(fmt.short_hash(text)), className="mono", title=marked(text))
 
 

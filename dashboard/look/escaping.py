@@ -1,4 +1,4 @@
-"""Foreign text on its way to a screen: one function for each surface, `marked` for HTML and `charted` for charts.
+r"""Foreign text on its way to a screen: one function for each surface, `marked` for HTML and `charted` for charts.
 
 A token's symbol, a note or an error may hold anything. Marks that steer a terminal or turn the direction of writing
 are shown as what they are, `\\u202e`; on a chart plotly would read tags and templates, so those lose their meaning too.

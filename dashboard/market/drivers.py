@@ -118,4 +118,5 @@ class AssetMap:
 
     @property
     def fixed(self) -> tuple[str, ...]:
+        """Symbols of the reserves whose oracle price follows no driver."""
         return tuple(s for s, d in zip(self.symbol, self.driver, strict=True) if d == FIXED)

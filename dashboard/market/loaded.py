@@ -103,6 +103,7 @@ class ShownRun:
         return self.estimates[key]
 
     def get(self, measure: str, level: float = 0.0) -> ShownFigure | None:
+        """A stored figure, or None where the run does not hold it."""
         return self.estimates.get((measure, round(level, 6)))
 
 

@@ -31,6 +31,7 @@ class WhatIf:
         return state
 
     def to_store(self) -> dict[str, float]:
+        """The moves as the sliders count them, by the driver's key."""
         return {d.key: round(getattr(self, d.key) * d.scale, 6) for d in DRIVERS}
 
     @classmethod
@@ -46,6 +47,7 @@ class WhatIf:
 
     @property
     def changed(self) -> tuple[str, ...]:
+        """Names of the fields that differ from a what-if without any change."""
         base = WhatIf()
         return tuple(f.name for f in fields(self) if not math.isclose(getattr(self, f.name), getattr(base, f.name)))
 
@@ -55,6 +57,7 @@ class WhatIf:
         return {k: getattr(self, k) for k in PRICE_KEYS}
 
     def but(self, **changes: float) -> WhatIf:
+        """The same what-if with these fields changed."""
         return replace(self, **changes)
 
 

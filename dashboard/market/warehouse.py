@@ -71,6 +71,7 @@ class Status:
 
     @property
     def version(self) -> str:
+        """Aave's version name of the pool's revision, `unknown` for a revision that has none."""
         return rc.types.REVISIONS.get(self.revision, "unknown")
 
 
@@ -128,6 +129,7 @@ class Warehouse:
         self._lock = threading.Lock()
 
     def status(self) -> Status:
+        """See `PageData.status`."""
         try:
             with translated("The snapshot cannot be read"):
                 at = data.snapshot.newest(db=self._path)
@@ -139,6 +141,7 @@ class Warehouse:
             return Status(fault=str(unreadable))
 
     def loaded(self, snapshot_hash: str | None = None) -> LoadedMarket:
+        """See `PageData.loaded`."""
         with translated("The snapshot cannot be shown"):
             try:
                 # One load at a time: a burst of first readers shares one market instead of building it many times.
@@ -154,6 +157,7 @@ class Warehouse:
                 raise Unavailable("No snapshot yet", str(error), FILL) from error
 
     def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
+        """See `PageData.run`."""
         with translated("The risk run cannot be shown", AGAIN):
             try:
                 stored = data.results.latest(self._path, market=snapshot.market, snapshot_hash=snapshot.hash)
@@ -167,6 +171,7 @@ class Warehouse:
                 return self._runs[stored.run_id]
 
     def series(self) -> tuple[str, ...]:
+        """See `PageData.series`."""
         with translated("The prices cannot be shown"):
             try:
                 return known_series(synthetic=self.status().synthetic, path=self._path)
@@ -174,14 +179,17 @@ class Warehouse:
                 raise Unavailable("No snapshot yet", str(error), FILL) from error
 
     def closes(self, symbol: str, step: int) -> Closes:
+        """See `PageData.closes`."""
         with translated("The prices cannot be shown"):
             return load_closes(symbol, step, synthetic=self.status().synthetic, path=self._path)
 
     def peg(self, token: str) -> tuple[Closes, ...]:
+        """See `PageData.peg`."""
         with translated("The prices cannot be shown"):
             return load_peg(token, synthetic=self.status().synthetic, path=self._path)
 
     def clusters(self) -> ClusterFit | None:
+        """See `PageData.clusters`."""
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
 

@@ -22,6 +22,7 @@ class Checksum:
         self._sum = 0
 
     def add(self, rows: Iterable[tuple]) -> None:
+        """Take in more rows; their order does not matter."""
         sha256, number = hashlib.sha256, int.from_bytes
         n, total = 0, 0
         for row in rows:

@@ -55,6 +55,7 @@ class Manifest:
     format: str = FORMAT
 
     def as_json(self) -> str:
+        """The manifest as ASCII JSON text with a newline at its end."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=True) + "\n"
 
     def rows(self) -> list[tuple]:

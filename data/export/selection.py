@@ -36,8 +36,11 @@ def selected(names: Sequence[str] | None = None, everything: bool = False) -> li
 
 
 def content(chosen: Iterable[Table]) -> list[Table]:
-    """The tables without what says how their rows arrived: the same content gives the same export, whoever brought it,
-    when, and in how many attempts. The warehouse's books, which say nothing else, are left out."""
+    """The tables without the columns that say how their rows arrived.
+
+    The same content then gives the same export, whoever wrote it, when, and in how many attempts. Tables that hold
+    nothing else (runs, batches, checkpoints) are left out.
+    """
     return [
         replace(table, columns=tuple(c for c in table.columns if not c.provenance and c.name not in ARRIVAL))
         for table in chosen

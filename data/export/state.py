@@ -32,6 +32,7 @@ class WarehouseState:
         return self._connection.execute("SELECT coalesce(max(batch), 0) FROM fact_batch").fetchone()[0]
 
     def n_rows(self, tables: Sequence[Table]) -> int:
+        """Rows of these tables together."""
         return sum(self._connection.execute(f'SELECT count(*) FROM "{t.name}"').fetchone()[0] for t in tables)
 
     def chunks(self, table: Table, first_by: str | None = None) -> Iterator[list[tuple]]:

@@ -83,7 +83,7 @@ def target(text: str) -> Target:
 
 
 def _refuse_half_address(text: str) -> None:
-    """Raise `ExportFailed` for an address with a slash too few or too many signs; its text may hold a password.
+    r"""Raise `ExportFailed` for an address with a slash too few or too many signs; its text may hold a password.
 
     It would be taken for a folder of that name. A path may hold a colon (`C:\\risk`, `a:b/c`), but not after the name
     of a scheme, nor a login before a host.

@@ -69,6 +69,7 @@ def _known(value: float) -> float | None:
 
 
 def curves(result: Result, market: Market) -> dict[str, Any]:
+    """What a screen draws of a run, as JSON: fan and histogram of repaid debt, seizures, likely accounts."""
     hours = result.horizon.total_seconds() / 3_600 * np.arange(result.n_steps + 1) / result.n_steps
     fan = np.vstack([np.zeros(len(FAN_LEVELS)), result.fan_usd(FAN_LEVELS)])
     count, edges = np.histogram(result.repaid_usd, bins=HISTOGRAM_BINS)

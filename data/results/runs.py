@@ -106,8 +106,10 @@ def find(
     code_version: str,
     db: Path | str | None = None,
 ) -> RiskRun | None:
-    """The stored run with exactly these inputs; None for none, and where its rows are not as they were written: then
-    computing and saving it again mends them."""
+    """The stored run with exactly these inputs, or None.
+
+    None also where its rows are not as they were written: computing and saving the run again mends them.
+    """
     wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
     with Reader.open(db) as store, store.one_state():
         if not store.rows("SELECT 1 FROM fact_risk_run WHERE run_id = ?", (wanted,)):
@@ -125,8 +127,10 @@ def latest(
     snapshot_hash: str | None = None,
     scenario_id: str | None = None,
 ) -> RiskRun:
-    """The newest stored run: of the newest block, then the last stored. Live before sample. Raises `NoResult`, and
-    `ResultRefused` where its rows were changed or removed after they were written."""
+    """The newest stored run: of the newest block, then the last stored. Live before sample.
+
+    Raises `NoResult`, and `ResultRefused` where its rows were changed or removed after they were written.
+    """
     where, params = ["1"], []
     for column, value in (("market", market), ("snapshot_hash", snapshot_hash), ("scenario_id", scenario_id)):
         if value is not None:

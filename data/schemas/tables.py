@@ -36,6 +36,7 @@ class Column:
 
     @property
     def sql(self) -> str:
+        """The column's line in `CREATE TABLE`."""
         return f'"{self.name}" {self.type}' + ("" if self.nullable else " NOT NULL")
 
 
@@ -59,6 +60,7 @@ class Table:
 
     @property
     def ddl(self) -> str:
+        """The `CREATE TABLE` statement."""
         return f'CREATE TABLE IF NOT EXISTS "{self.name}" {self.body}'
 
     @property
@@ -70,6 +72,7 @@ class Table:
 
     @property
     def index_ddl(self) -> tuple[str, ...]:
+        """One `CREATE INDEX` statement an index."""
         return tuple(
             f'CREATE INDEX IF NOT EXISTS "{self.index_name(index)}" ON "{self.name}" '
             f"({', '.join(f'{chr(34)}{name}{chr(34)}' for name in index)})"
@@ -82,6 +85,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the columns in their stored order."""
         return tuple(column.name for column in self.columns)
 
     @property
@@ -95,6 +99,7 @@ class Table:
         return tuple(column.name for column in self.columns if not column.provenance)
 
     def column(self, name: str) -> Column:
+        """The column of this name."""
         return next(column for column in self.columns if column.name == name)
 
 

@@ -34,6 +34,7 @@ class View:
 
     @property
     def ddl(self) -> str:
+        """The `CREATE VIEW` statement."""
         return f'CREATE VIEW "{self.name}" AS\n{self.sql}'
 
 

@@ -53,6 +53,7 @@ class Stored:
 
     @property
     def label(self) -> str:
+        """Market and block, as messages name them."""
         return f"{self.snapshot.market} at block {self.snapshot.block}"
 
 

@@ -18,6 +18,7 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def n_rows(columns: Columns) -> int:
+    """Rows of a batch of columns, which are equally long."""
     return len(next(iter(columns.values()), ()))
 
 

@@ -41,6 +41,7 @@ class Reader:
         return cls(where, connect_for_reading(where, timeout), readonly=True)
 
     def close(self) -> None:
+        """Close the connection; a second call does nothing."""
         self._connection.close()
 
     def __enter__(self) -> Self:

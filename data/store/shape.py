@@ -71,9 +71,11 @@ def never_empty(db: Database, table: str) -> set[str]:
 
 
 def drop_views(db: Database) -> None:
+    """Remove every view, so that tables below them may change."""
     for name in db.view_names():
         db.view(name).drop()
 
 
 def create_view(db: Database, view: View) -> None:
+    """Create one view, which must not be there."""
     db.create_view(view.name, view.sql)

@@ -32,9 +32,11 @@ class Account:
     stable_debt: Mapping[int, int] = field(default_factory=dict)
 
     def is_collateral(self, reserve_id: int) -> bool:
+        """Whether the account uses its supply of a reserve as collateral (its configuration bitmap)."""
         return bool(self.flags >> (2 * reserve_id + 1) & 1)
 
     def is_borrowing(self, reserve_id: int) -> bool:
+        """Whether the account borrows a reserve (its configuration bitmap)."""
         return bool(self.flags >> (2 * reserve_id) & 1)
 
 

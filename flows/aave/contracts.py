@@ -88,50 +88,62 @@ class Reserve:
 
     @property
     def ltv(self) -> int:
+        """Loan to value, basis points."""
         return self.bits(0, 15)
 
     @property
     def liquidation_threshold(self) -> int:
+        """Liquidation threshold, basis points."""
         return self.bits(16, 31)
 
     @property
     def liquidation_bonus(self) -> int:
+        """Liquidation bonus, basis points of the debt: 10,500 is 5 %."""
         return self.bits(32, 47)
 
     @property
     def decimals(self) -> int:
+        """Decimals of the token."""
         return self.bits(48, 55)
 
     @property
     def is_active(self) -> bool:
+        """The reserve is active."""
         return bool(self.bits(56, 56))
 
     @property
     def is_frozen(self) -> bool:
+        """No new supply and no new debt."""
         return bool(self.bits(57, 57))
 
     @property
     def borrowing_enabled(self) -> bool:
+        """It can be borrowed."""
         return bool(self.bits(58, 58))
 
     @property
     def is_paused(self) -> bool:
+        """Nothing can be done with it, liquidation included."""
         return bool(self.bits(60, 60))
 
     @property
     def reserve_factor(self) -> int:
+        """The treasury's share of the interest, basis points."""
         return self.bits(64, 79)
 
     @property
     def borrow_cap(self) -> int:
+        """Most that can be borrowed, whole tokens; 0 is no cap."""
         return self.bits(80, 115)
 
     @property
     def supply_cap(self) -> int:
+        """Most that can be supplied, whole tokens; 0 is no cap."""
         return self.bits(116, 151)
 
     @property
     def liquidation_protocol_fee(self) -> int:
+        """The treasury's share of the liquidation bonus, basis points."""
         return self.bits(152, 167)
 
 

@@ -35,6 +35,7 @@ class HolderScan:
 
     @property
     def key(self) -> str:
+        """Key of the checkpoint of this scan."""
         return f"{self.market}:{self.chain_id}:{self.tokens.pool}"
 
     def pairs_until(

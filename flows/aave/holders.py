@@ -54,13 +54,16 @@ class Tokens:
 
     @property
     def all(self) -> frozenset[str]:
+        """Addresses of all aTokens and variable debt tokens."""
         return frozenset(self.atoken.values()) | frozenset(self.vtoken.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedRange:
-    """Blocks `first` to `last`, both included: the pairs they name with the first block that does, and the accounts
-    that any of the events was about."""
+    """What was found in blocks `first` to `last`, both included.
+
+    The (token, account) pairs they name, with the first block that does, and the accounts that any event was about.
+    """
 
     first: int
     last: int

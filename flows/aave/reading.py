@@ -47,6 +47,7 @@ class MarketAt:
 
     @property
     def tokens(self) -> Tokens:
+        """The pool, with the aToken and the variable debt token of each asset."""
         return Tokens(
             self.contracts.pool, {r.asset: r.atoken for r in self.reserves}, {r.asset: r.vtoken for r in self.reserves}
         )

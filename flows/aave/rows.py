@@ -49,6 +49,7 @@ class MarketState:
 
     @property
     def n_accounts(self) -> int:
+        """Accounts of the snapshot, both read and carried."""
         return len(self.accounts) + (len(self.kept) if self.kept else 0)
 
 

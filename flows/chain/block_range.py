@@ -47,14 +47,17 @@ class BlockRange:
 
     @property
     def first(self) -> int:
+        """Number of the first block."""
         return self.opening.link.number
 
     @property
     def last(self) -> int:
+        """Number of the last block."""
         return self.closing.number
 
     @property
     def n_rows(self) -> int:
+        """Rows of all tables together."""
         return sum(len(columns["chain_id"]) for columns in self.tables.values())
 
 

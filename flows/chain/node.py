@@ -60,6 +60,7 @@ class WholeBlock:
 
     @property
     def link(self) -> Link:
+        """The block's number, hash, time and parent."""
         return Link(int(self.block["number"], 16), self.block["hash"].lower(), int(self.block["timestamp"], 16),
                     str(self.block.get("parentHash", "")).lower())  # fmt: skip
 

@@ -1,5 +1,6 @@
-"""What people do with DeFi protocols, read from event logs: swap, mint, burn, deposit, withdraw, borrow, repay,
-liquidation and flash loan, in one shape for every protocol and chain.
+"""What people do with DeFi protocols, read from event logs, in one shape for every protocol and chain.
+
+Swap, mint, burn, deposit, withdraw, borrow, repay, liquidation and flash loan.
 
 A log says how its event is formed, not whose contract it is, so `protocol` names the form: a fork of Uniswap v2 reads
 `uniswap_v2`. Where two forms share a topic, the number of indexed arguments decides (Uniswap v2's `Mint` has one,
@@ -149,6 +150,7 @@ class Found:
         self.columns = {name: [] for name in self.names}
 
     def add(self, positions: list[int], **columns: list[Any]) -> None:
+        """Take in rows: `positions` of their logs, and values by column; a column that is not given is None."""
         self.position += positions
         for name in self.names:
             self.columns[name] += columns.get(name) or [None] * len(positions)

@@ -35,6 +35,7 @@ class Function:
 
     @property
     def name(self) -> str:
+        """The name without its argument types."""
         return self.signature.partition("(")[0]
 
     @property

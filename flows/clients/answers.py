@@ -21,6 +21,8 @@ TRIES_BEFORE_LESS = 2
 
 
 class Kind(StrEnum):
+    """What a node's refusal means for the caller."""
+
     LIMIT = "limit"
     PASSING = "passing"
     REFUSAL = "refusal"

@@ -87,6 +87,7 @@ class ChunkSize:
         self._lock = threading.Lock()
 
     def answered(self, calls: int, seconds: float) -> None:
+        """A chunk of `calls` was answered in `seconds`: grow when it was quick, shrink when it was slow."""
         with self._lock:
             if seconds > SLOW:
                 self._largest = max(1, min(self._largest, calls))
@@ -95,6 +96,7 @@ class ChunkSize:
                 self.now = min(self._largest, self.now + self.now // 2 + 1)
 
     def refused(self, calls: int) -> None:
+        """A chunk of `calls` was refused as too large: half of it is tried next."""
         with self._lock:
             self._largest = max(1, min(self._largest, calls - 1))
             self.now = max(1, min(self.now, calls // 2))
@@ -127,6 +129,7 @@ class BlockReader:
         self.uses_multicall = self.has_code(multicall)
 
     def has_code(self, address: str) -> bool:
+        """Whether there is a contract at an address at this block."""
         try:
             return self.rpc.call("eth_getCode", address, self._at) not in ("0x", "0x0", None, "")
         except RpcError as exc:
@@ -197,6 +200,7 @@ class BlockReader:
         return answers
 
     def decoded(self, call: Call, answer: bytes | Failure, may_fail: bool = False) -> Any:
+        """The values in an answer. `may_fail`: a `Failure` is returned; else it raises `MalformedAnswer`."""
         if isinstance(answer, Failure):
             if may_fail:
                 return answer

@@ -129,6 +129,7 @@ class GraphQL:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def ask(

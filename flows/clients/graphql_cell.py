@@ -19,9 +19,11 @@ class Cell:
     where: str
 
     def value(self, field: str) -> Any:
+        """The field as it came; None where it is missing."""
         return self.row.get(field)
 
     def into(self, field: str) -> Cell:
+        """The entity in a field. Raises `MalformedAnswer` for anything else."""
         inner = self.row.get(field)
         if not isinstance(inner, dict):
             raise self.unlike(field, "an entity")
@@ -37,24 +39,28 @@ class Cell:
         return value
 
     def flag(self, field: str) -> bool:
+        """The field as true or false. Raises `MalformedAnswer` for anything else."""
         value = self.row.get(field)
         if not isinstance(value, bool):
             raise self.unlike(field, "true or false")
         return value
 
     def text(self, field: str) -> str:
+        """The field as text. Raises `MalformedAnswer` for anything else."""
         value = self.row.get(field)
         if not isinstance(value, str):
             raise self.unlike(field, "text")
         return value
 
     def one_of(self, field: str, values: tuple[str, ...]) -> str:
+        """The field, which is one of `values`. Raises `MalformedAnswer` for anything else."""
         value = self.row.get(field)
         if value not in values:
             raise self.unlike(field, f"one of {', '.join(values)}")
         return str(value)
 
     def address(self, field: str) -> str:
+        """The field as an address in lower case. Raises `MalformedAnswer` for anything else."""
         value = self.row.get(field)
         text = value.lower() if isinstance(value, str) else ""
         if len(text) != 42 or not text.startswith("0x") or not set(text[2:]) <= HEX_DIGITS:
@@ -62,6 +68,7 @@ class Cell:
         return text
 
     def rows(self, field: str) -> list[Mapping[str, Any]]:
+        """The field as a list of entities. Raises `MalformedAnswer` for anything else."""
         value = self.row.get(field)
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             raise self.unlike(field, "a list of entities")

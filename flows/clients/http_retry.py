@@ -96,6 +96,7 @@ class JsonSource:
         return f"{self.name} ({redacted(self.base_url)})"
 
     def close(self) -> None:
+        """Close the connections."""
         self._session.close()
 
     def get(self, path: str, params: Mapping[str, str | int]) -> JsonAnswer:

@@ -96,6 +96,8 @@ class Kind(NamedTuple):
 
 
 class Input(NamedTuple):
+    """One input of an event, as its declaration says."""
+
     name: str
     type: str
     indexed: bool

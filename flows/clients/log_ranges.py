@@ -47,6 +47,7 @@ class RangeSize:
         self._answers = 0
 
     def answered(self, blocks: int, logs: int = 0) -> None:
+        """A range of `blocks` came with `logs`: a longer one may be tried next."""
         self.best = max(self.best, blocks)
         self._answers += 1
         if self._answers > AGAIN_AFTER:
@@ -61,6 +62,7 @@ class RangeSize:
             self.now = self.best
 
     def refused(self, blocks: int) -> None:
+        """A range of `blocks` was refused as too long: a shorter one is tried next."""
         self._refused, self._answers = min(self._refused, blocks), 0
         if self.best >= blocks:
             self.best = 0

@@ -31,9 +31,11 @@ class NodeProvider(JSONBaseProvider):
         self._rpc = rpc
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """One call; a refusal is raised as it is."""
         return {"jsonrpc": "2.0", "id": 0, "result": self._rpc.call(method, *params)}
 
     def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
+        """Many calls at once; the first refusal is raised."""
         answers = self._rpc.batch([Request(method, tuple(params)) for method, params in requests])
         for answer in answers:
             if isinstance(answer, Exception):

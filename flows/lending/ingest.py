@@ -37,6 +37,7 @@ class LendingIngest:
 
     @property
     def key(self) -> str:
+        """Key of the market's checkpoint: chain, protocol and name."""
         return f"{self.market.chain_id}:{self.market.protocol}:{self.market.name}"
 
     def until(self, block: Block, first_block: int, *, first_range: int = FIRST_RANGE, progress: Any) -> Ingested:

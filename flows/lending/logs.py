@@ -71,6 +71,7 @@ class LendingMarket:
 
     @property
     def topics(self) -> list[str]:
+        """First topics of the protocol's events, sorted."""
         return sorted(_READERS[self.protocol])
 
 

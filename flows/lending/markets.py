@@ -109,8 +109,10 @@ def resolve(reader: BlockReader, source: MarketEntry, chain_id: int) -> LendingM
 
 
 def _states_usd(reader: BlockReader, source: MarketEntry) -> bool:
-    """Whether a Comet states values in dollars: the feed of its base token says so. Where nothing says it, it is not
-    taken for granted, and values stay unknown until they are priced."""
+    """Whether a Comet states values in dollars, by the description of its base token's feed.
+
+    Where the feed does not say so the answer is no, and values stay unknown until they are priced.
+    """
     [feed] = reader.read([Call(source.entry, BASE_FEED, about=source.name)], may_fail=True)
     if isinstance(feed, Failure):
         return False

@@ -39,8 +39,10 @@ class OracleSource:
 
 
 def oracle_of(reader: BlockReader, provider: str) -> tuple[str, list[str]]:
-    """The market's oracle and its reserves' assets, lower case. Raises `SourceRefused` where there is no market,
-    or one that does not count in USD."""
+    """The market's oracle and its reserves' assets, lower case.
+
+    Raises `SourceRefused` where there is no market, or one that does not count in USD.
+    """
     if not reader.has_code(provider):
         raise SourceRefused(
             f"no contract at the PoolAddressesProvider {provider} at block {reader.block.number}; check "

@@ -51,6 +51,7 @@ class Round:
 
     @property
     def proxy_round_id(self) -> int:
+        """The round's number as the proxy counts: phase and round in one."""
         return proxy_round_id(self.phase_id, self.round_id)
 
     @property

@@ -1,5 +1,6 @@
-"""What is known about feeds and price adapters before a node is asked: `flows/oracles/chainlink_feeds.csv` and
-`flows/oracles/price_cap_adapters.csv`, each value with where it comes from.
+"""What is known about feeds and price adapters before a node is asked.
+
+It stands in `flows/oracles/chainlink_feeds.csv` and `flows/oracles/price_cap_adapters.csv`, each value with its source.
 
 Addresses: npm `@aave-dao/aave-address-book` 4.68.1 (MIT). Heartbeats and deviation thresholds are no part of the
 contracts: `reported` ones were published by somebody who is named, `unverified` ones were not checked by anybody, and

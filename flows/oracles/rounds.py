@@ -37,6 +37,7 @@ class Coverage:
 
     @property
     def is_empty(self) -> bool:
+        """It has no round."""
         return self.last < self.first
 
 

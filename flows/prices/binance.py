@@ -71,6 +71,7 @@ class Binance:
             source.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def now(self) -> float:

@@ -63,6 +63,7 @@ class DefiLlama:
             source.close()
 
     def close(self) -> None:
+        """Close the connections to all hosts."""
         for host in (self._api, self._coins, self._stablecoins, self._yields):
             host.close()
 

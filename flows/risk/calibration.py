@@ -94,6 +94,7 @@ class Inputs:
 
     @property
     def id(self) -> str:
+        """SHA-256 of the method, the series and the prices: equal inputs have equal ids."""
         digest = hashlib.sha256(json.dumps([self.method, self.series, self.looks_ahead]).encode())
         if self.series:
             names = list(dict.fromkeys(self.series.values()))

@@ -143,6 +143,7 @@ def _series(rows: pd.DataFrame, where: str) -> pd.Series:
 
 
 def utc(seconds: int) -> str:
+    """UTC epoch seconds as an ISO date and time."""
     from datetime import UTC, datetime
 
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

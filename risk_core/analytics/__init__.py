@@ -1,5 +1,7 @@
-"""Analytics: array in, array out. A figure is a function of arrays that a test can work out by hand; what reads the
-warehouse for it, or draws it, stands above. One module a subject; it knows of markets and results nothing.
+"""Analytics: arrays in, arrays out.
+
+A figure is a function of arrays that a test can work out by hand. Code that reads the warehouse for it, or draws it,
+stands in `data`, `flows` and `dashboard`. One module for each subject; none knows a market or a result.
 
 What the engine itself uses is handed on here. The others are imported by name, as `risk_core.analytics.hawkes` is:
 they bring scipy's optimisers and distributions, which the engine starts without.

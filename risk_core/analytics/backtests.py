@@ -169,8 +169,10 @@ def crps(samples: ArrayLike, outcome: float) -> float:
 def evidence_against_es(
     losses: ArrayLike, var_forecasts: ArrayLike, es_forecasts: ArrayLike, level: float, largest_bet: float = 0.5
 ) -> FloatArray:
-    """Wealth of somebody who bets against the expected shortfall, (n,): a right or cautious forecast keeps its
-    expectation at 1 or below at every time, so a wealth of 20 rejects at 5 % whenever it is reached.
+    """(n,) wealth of somebody who bets against the expected shortfall.
+
+    A right or cautious forecast keeps the expected wealth at 1 or below at every time, so a wealth of 20 rejects the
+    forecast at 5 %, whenever it is reached.
 
     The e-statistic is (loss - var)+ / ((1 - level)(es - var)); each bet is what would have grown fastest on all days
     before (Wang, Wang and Ziegel, arXiv 2209.00991, sections 3 and 5), at most `largest_bet` of the wealth. Where es

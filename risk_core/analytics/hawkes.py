@@ -75,8 +75,11 @@ class EventTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hawkes:
-    """Parameters. mu: (D, B) base rates by part of the period; alpha, beta: (D, D, U), i excited by j. `period`: its
-    length where B > 1; it begins at time 0. Raises `InputError` for shapes that differ or numbers that none can be."""
+    """Parameters of a process with D kinds of events.
+
+    mu: (D, B) base rates by part of the period. alpha, beta: (D, D, U), kind i excited by kind j. period: length of the
+    period where B > 1; it begins at time 0. Raises `InputError` for shapes that differ and for impossible numbers.
+    """
 
     mu: FloatArray
     alpha: FloatArray
@@ -132,8 +135,10 @@ class Gradient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """A maximum-likelihood fit. `*_low`, `*_high`: the ends of each parameter's 95 % interval, from the observed
-    information on the log scale; NaN where a parameter lies at a bound or the data do not say.
+    """A maximum-likelihood fit.
+
+    `*_low`, `*_high`: the ends of each parameter's 95 % interval, from the observed information on the log scale; NaN
+    where a parameter lies at a bound or the data do not determine it.
 
     Branching is by exponential, (D, D, U); beta is (U,) where the decays are shared. `n_parameters` counts those that
     were fitted. `converged`: whether the search ended where it should; a fit that did not is no result.
@@ -176,8 +181,10 @@ class Chance:
 
 
 def log_likelihood(model: Hawkes, events: EventTimes) -> tuple[float, Gradient]:
-    """Log-likelihood of the events on [0, end] and its gradient in every parameter. -inf where an event falls on an
-    intensity of 0. (Daley and Vere-Jones, An Introduction to the Theory of Point Processes, 2nd ed. 2003, eq. 7.2.1.)
+    """Log-likelihood of the events on [0, end] and its gradient in every parameter.
+
+    -inf where an event falls on an intensity of 0. (Daley and Vere-Jones, An Introduction to the Theory of Point
+    Processes, 2nd ed. 2003, eq. 7.2.1.)
     """
     _same_kinds(model, events)
     grad = (np.zeros_like(model.mu), np.zeros_like(model.alpha), np.zeros_like(model.beta))
@@ -333,8 +340,11 @@ def residuals(model: Hawkes, events: EventTimes) -> FloatArray:
 
 
 def residual_test(model: Hawkes, events: EventTimes) -> tuple[float, float]:
-    """Kolmogorov-Smirnov distance of the residuals from Exp(1), and its p-value. Of a model fitted to the same events
-    the p-value is too large: hold it against later events, or take it as a rough guide."""
+    """Kolmogorov-Smirnov distance of the residuals from Exp(1), and its p-value.
+
+    For a model that was fitted to the same events the p-value is too large: test the model on later events, or take
+    the p-value as a rough guide.
+    """
     found = kstest(residuals(model, events), "expon")
     return float(found.statistic), float(found.pvalue)
 
@@ -533,7 +543,7 @@ def poisson_chance(rate: float, horizon: float, at_least: int) -> float:
 
 
 def log_factorial(n: int) -> float:
-    """ln n!, for densities of counts."""
+    """Logarithm of n!, for densities of counts."""
     return float(gammaln(n + 1))
 
 

@@ -121,8 +121,11 @@ def status(
 def episodes(
     times: ArrayLike, prices: ArrayLike, *, peg: float = 1.0, threshold_bps: float = 50.0, calm: int = 3_600
 ) -> list[Episode]:
-    """Times away from the peg: from the first update at `threshold_bps` or more until the distance has stayed below it
-    for `calm` seconds; `ended` is when that calm began."""
+    """Times away from the peg.
+
+    Each begins with the first update at `threshold_bps` or more and ends once the distance has stayed below it for
+    `calm` seconds; `ended` is when those seconds began.
+    """
     t, p = _series(times, prices)
     least = checked_number("threshold_bps", threshold_bps, SMALLEST, rule="a positive number of basis points") / 1e4
     calm = checked_int("calm", calm, 0)

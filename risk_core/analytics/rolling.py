@@ -77,8 +77,11 @@ def value_at_risk(
 
 
 def ewma_path(returns: FloatArray, window: int, decay: float) -> FloatArray:
-    """Volatility per period after each return, (n,): s2 = decay s2 + (1 - decay) r2, begun with the mean of the first
-    `window` squares. (RiskMetrics Technical Document, 4th ed. 1996, section 5.2.)"""
+    """(n,) volatility per period after each return.
+
+    s2 = decay s2 + (1 - decay) r2, begun with the mean of the first `window` squares. (RiskMetrics Technical Document,
+    4th ed. 1996, section 5.2.)
+    """
     variance = np.empty(len(returns))
     now = float((returns[:window] ** 2).mean()) if len(returns) else 0.0
     for t, value in enumerate(returns):

@@ -70,8 +70,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As `kernel`, for other kernels alone: unpacking bundles of arrays that come from Python takes a tenth of the
-    time that the engine needs to compile."""
+    """Like `kernel`, for functions that only other kernels call.
+
+    Python cannot call them: unpacking bundles of arrays from Python takes a tenth of the time to compile the engine.
+    """
     return _inner(function)
 
 

@@ -276,8 +276,10 @@ def run_cascade(
     book, sleepers, sales, draw, seed, first_path, n_paths, n_steps, policy, pruned, state,
     work, totals, multiplier, unsettled,
 ):  # fmt: skip
-    """`run_shard` with impact. multiplier (steps, M + 1) int64: sums over paths at the end of a step, in 1e-9;
-    unsettled (steps,) int64: paths that reached `MAX_ROUNDS` there.
+    """`run_shard` where sales move prices.
+
+    multiplier (steps, M + 1) int64: sums over paths at the end of a step, in 1e-9. unsettled (steps,) int64: paths that
+    reached `MAX_ROUNDS` in that step.
     """
     for done in range(0, n_paths, LANES):
         lanes = min(LANES, n_paths - done)

@@ -158,8 +158,9 @@ def intensities(times, kinds, at, mu, bin_of, alpha, beta, r, waiting, out):
 
 @kernel
 def thin(mu, start, per_bin, bin_length, alpha, beta, r, horizon, seed, path, intensity, times, kinds):
-    """One path on (start, start + horizon] by Ogata's thinning; returns the number of events, or -1 where `times` is
-    too short for them.
+    """One path on (start, start + horizon] by Ogata's thinning.
+
+    Returns the number of events, or -1 where `times` is too short for them.
 
     r (D, D, U): the excitation at `start`, changed in place. Intensities fall between events, but the base may rise at
     the end of a bin, so every candidate looks no further than there. Draws are a pure function of (seed, path).

@@ -9,7 +9,7 @@ from risk_core.kernels._jit import kernel
 
 @kernel
 def health_factors(c_at, c_reserve, c_amount, d_at, d_reserve, d_amount, emode, threshold, price, out):
-    """out (n,): sum of amount x threshold x price over debt, inf without debt. threshold (E + 1, R), row -1 is none."""
+    """`out` (n,): collateral times threshold over debt, inf without debt. threshold (E + 1, R), row -1: no e-mode."""
     last = threshold.shape[0] - 1
     for n in range(out.shape[0]):
         row = emode[n] if emode[n] >= 0 else last

@@ -16,7 +16,7 @@ a volatility of several hundred, gets so far, and money stays within int64 in an
 
 @inner
 def correlate(cholesky, z, n_factors, n_steps):
-    """z <- cholesky @ z in place; rows from the last to the first, because row f needs only rows <= f."""
+    """Z <- cholesky @ z in place; rows from the last to the first, because row f needs only rows <= f."""
     for f in range(n_factors - 1, -1, -1):
         weight = cholesky[f, f]
         for t in range(n_steps):

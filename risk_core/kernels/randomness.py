@@ -82,7 +82,7 @@ def exp(x):
 
 @inlined
 def sin_cos_turn(u):
-    """sin and cos of 2 pi u for u in [0, 1): reduction to an eighth of a turn, Taylor series."""
+    """Sin and cos of 2 pi u for u in [0, 1): reduction to an eighth of a turn, Taylor series."""
     quarter = np.floor(u * 4.0 + 0.5)
     x = (u - quarter * 0.25) * 6.283185307179586
     y = x * x
@@ -138,6 +138,7 @@ COMPONENT_STREAM = np.uint64(4) << np.uint64(16)
 
 @inlined
 def word(high, low):
+    """Two 32-bit halves as one 64-bit word."""
     return (high << SHIFT) | low
 
 

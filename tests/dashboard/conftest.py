@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
 from data.sample.filling import fill
+from flows import registry
+from flows.clusters.liquidation_clusters import FLOW
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
@@ -184,3 +187,14 @@ def words(component: object) -> str:
     if isinstance(component, list | tuple):
         return "".join(words(part) for part in component)
     return words(getattr(component, "children", None))
+
+
+@pytest.fixture(scope="session")
+def fitted(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample with a stored fit."""
+    own = tmp_path_factory.mktemp("fitted") / "risk.sqlite"
+    shutil.copy(sample_warehouse, own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RISK_DB", str(own))
+        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "5"]))
+    return own

@@ -128,6 +128,7 @@ def facts(fit: ClusterFit) -> list[tuple[str, Any, str]]:
 
 
 def window(fit: ClusterFit) -> str:
+    """Length and end of the fit's time window, in words."""
     return f"{(fit.last_ts - fit.first_ts) / 86_400:.0f} days to {fmt.utc(fit.last_ts)}"
 
 

@@ -44,6 +44,7 @@ class Method:
 
     @property
     def name(self) -> str:
+        """What a reader sees: the method's name in words."""
         return NAMES[self.key]
 
     @property
@@ -72,6 +73,7 @@ class Rolling:
     synthetic: bool
 
     def method(self, key: str) -> Method:
+        """The method with this key."""
         return next(method for method in self.methods if method.key == key)
 
 

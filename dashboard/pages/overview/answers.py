@@ -101,6 +101,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
+        """The sentence without its emphasis."""
         return "".join(part for part, _ in self.parts)
 
 

@@ -16,8 +16,9 @@ _DECADES = {1.0: "100\u202f%", 0.1: "10\u202f%", 0.01: "1\u202f%", 0.001: "0.1\u
 
 
 def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> Figure:
-    """Share of paths by debt repaid, on a log scale: grey below LaR 95 %, lines at the quantiles with their 95 %
-    intervals, a triangle at the mean beyond the last.
+    """Share of paths by debt repaid, on a log scale.
+
+    Grey below LaR 95 %, lines at the quantiles with their 95 % intervals, a triangle at the mean beyond the last.
     """
     c = themes.colours(theme)
     edges = np.maximum(np.asarray(run.histogram["edges"], float), 0.0)

@@ -52,6 +52,7 @@ class Peg:
 
     @property
     def z(self) -> float:
+        """Newest 24 h z-score; NaN where there is none."""
         return float(self.rolling.z[-1])
 
     @property

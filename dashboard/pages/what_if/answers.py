@@ -27,6 +27,7 @@ class Pair:
 
     @property
     def change(self) -> float:
+        """Scenario minus baseline."""
         return self.scenario - self.baseline
 
 

@@ -74,6 +74,7 @@ def mean_of_worst(level: float) -> Callable[[Array], float]:
 
 
 def share_above_zero(x: Array) -> float:
+    """Fraction of the entries of (n,) `x` that are above zero."""
     return float((x > 0).mean())
 
 

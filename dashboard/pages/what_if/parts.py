@@ -110,6 +110,7 @@ def wait_words(state: State) -> str:
 
 
 def outlook_note(result: Simulation) -> str:
+    """Horizon, paths, seed and code of a simulation, in one line."""
     paths = f"{fmt.count(result.n_paths)} paths"
     return marked(f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}")
 

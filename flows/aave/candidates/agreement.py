@@ -52,6 +52,7 @@ class Shortfall:
 
     @property
     def share(self) -> float:
+        """What is missing, as a share of what is expected."""
         return (self.expected - self.found) / self.expected
 
     def __str__(self) -> str:
@@ -84,6 +85,7 @@ class FieldAgreement:
 
     @property
     def share(self) -> float:
+        """Share of the compared rows that differ; 0 where none was compared."""
         return self.different / self.compared if self.compared else 0.0
 
 

@@ -71,6 +71,7 @@ class AaveApi(GraphQL):
 
     @classmethod
     def from_environment(cls, **how: Any) -> AaveApi:
+        """The API at `AAVE_API_URL`, or at Aave's own address."""
         return cls("Aave's API", settings.get("AAVE_API_URL") or DEFAULT_URL, variable="AAVE_API_URL", **how)
 
     def market(self, chain_id: int, pool: str) -> ApiMarket:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.aave.accounts import ACCOUNT_DATA_CHUNK
-from flows.aave.candidates.estimate import CLOSE_SHARE, FIXED_REQUESTS, READS_A_REQUEST, duration
+from flows.aave.candidates.workload import CLOSE_SHARE, FIXED_REQUESTS, READS_A_REQUEST, duration
 from flows.aave.checks import SAMPLE
 from flows.aave.holders import FIRST_RANGE
 from flows.clients import abis

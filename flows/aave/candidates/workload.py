@@ -69,12 +69,14 @@ class Workload:
 
     @property
     def requests(self) -> int:
+        """Requests to the node, whole ones."""
         reads = 2 * self.size.accounts + self.size.balances
         compared = min(self.size.indebted, SAMPLE + round(CLOSE_SHARE * self.size.indebted))
         return FIXED_REQUESTS + math.ceil(reads / self.reads_a_request) + math.ceil(compared / ACCOUNT_DATA_CHUNK)
 
     @property
     def seconds(self) -> float:
+        """Seconds that the read takes in all."""
         return (self.queries * self.subgraph_latency / self.subgraph_concurrency
                 + self.requests * self.node_latency / self.node_concurrency)  # fmt: skip
 

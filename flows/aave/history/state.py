@@ -88,17 +88,21 @@ class ReserveState:
     computed_index: int = RAY
 
     def set(self, name: str, value: int) -> None:
+        """Put `value` into the field `name` of the configuration word; bits that do not fit are cut off."""
         low, width = BITS[name]
         mask = (1 << width) - 1
         self.word = self.word & ~(mask << low) | (value & mask) << low
 
     def get(self, name: str) -> int:
+        """The field `name` of the configuration word."""
         low, width = BITS[name]
         return self.word >> low & (1 << width) - 1
 
 
 @dataclass(slots=True)
 class Category:
+    """One e-mode: terms in basis points; `collateral`, `borrowable`, `ltvzero` are bitmaps of reserve ids."""
+
     ltv: int
     threshold: int
     bonus: int
@@ -158,9 +162,11 @@ class EModeBook:
 
 @dataclass(frozen=True, slots=True)
 class MarketBook:
-    """A market after the last log of `block`. `holdings[account][reserve id]` is (scaled supply, scaled debt), both of
-    them 0 nowhere; `flags[account]` has bit 2 id for borrowing and 2 id + 1 for collateral; 0 and category 0 are left
-    out."""
+    """A market after the last log of `block`.
+
+    `holdings[account][reserve id]` is (scaled supply, scaled debt), never both 0. `flags[account]` has bit 2 id for
+    borrowing and 2 id + 1 for collateral. Flags of 0 and category 0 are left out.
+    """
 
     block: int
     time: int

@@ -61,8 +61,11 @@ def accounts_to_check(
     fresh: Mapping[str, Account],
     block: int,
 ) -> list[str]:
-    """Addresses to compare with the pool: all of a small market; else what was read, every account below health
-    factor 1, and a sample of the others, which were compared where they were read."""
+    """Addresses to compare with the pool.
+
+    All of a small market; else what was read, every account below health factor 1, and a sample of the others, which
+    were compared when they were read.
+    """
     priced = {r.id for r in reserves if r.price}
     owing = {a for a, i, debt in zip(kept.holder, kept.reserve_id, kept.debt, strict=True) if debt and i in priced}
     owing.update(a for a, account in fresh.items() if rules.account_data(account).debt)

@@ -29,7 +29,7 @@ def levels(draw, seed, path, k, n_steps, z):
 
 @inner
 def statistics(draw, seed, path, k, n_steps, z, extra):
-    """extra (N_EXTRA,) <- what the weight of a tilted path depends on beside its normals, drawn again; else zeros."""
+    """`extra` (N_EXTRA,) <- what the weight of a tilted path depends on beside its normals, drawn again; else zeros."""
     for c in range(N_EXTRA):
         extra[c] = 0.0
     if draw.drift.shape[0] == 0:

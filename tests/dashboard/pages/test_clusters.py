@@ -11,20 +11,7 @@ import pytest
 from dashboard.app import create_app
 from dashboard.market.warehouse import Unavailable, Warehouse
 from dashboard.pages.clusters import charts, page
-from flows import registry
-from flows.clusters.liquidation_clusters import FLOW
 from tests.dashboard.conftest import MemorySource, words
-
-
-@pytest.fixture(scope="module")
-def fitted(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample with a stored fit."""
-    own = tmp_path_factory.mktemp("fitted") / "risk.sqlite"
-    shutil.copy(sample_warehouse, own)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "5"]))
-    return own
 
 
 def test_the_page_in_words_and_charts(fitted: Path):
