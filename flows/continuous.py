@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from data.errors import WarehouseLocked
 from data.foreign_text import safe_print
 from flows.errors import SourceUnavailable
 
@@ -64,8 +65,6 @@ def repeat(
     `once` returns its line. A round that outlasts the grid skips what it missed, it never hurries after it.
     Anything but `SourceUnavailable` and `data.errors.WarehouseLocked` that a round raises is raised.
     """
-    from data.errors import WarehouseLocked
-
     done = away = failures = 0
     while True:
         try:

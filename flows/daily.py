@@ -22,6 +22,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from data.foreign_text import safe_print
+from data.settings import aave_market
+from data.snapshot import loading as snapshot
 from flows import registry, settings
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec
@@ -51,8 +53,6 @@ def stages(paths: int, seed: int) -> list[Stage]:
     """
     risk = {"paths": paths, "seed": seed}
     if settings.get("ETH_RPC_URL"):
-        from data.settings import aave_market
-
         market = {"market": aave_market()}
         return [
             Stage(flow="aave-market"),
@@ -62,7 +62,6 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
         ]
-    from data.snapshot import loading as snapshot
 
     newest = snapshot.newest()
     no_node = f"ETH_RPC_URL is not set; the stored snapshot of {newest.market} at block {newest.block} is used"

@@ -13,13 +13,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from data.chain import HIGHEST, orphaned_by, stored_block, whole_blocks
+from data.events import NEW_BLOCK, News
+from data.quarantine.aside import put_aside
+from flows.chain.block_range import block_range
+from flows.chain.node import BrokenChain, Link, follows
 from flows.errors import FlowError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from data.chain import StoredBlock
-    from data.events import News
     from flows.chain.block_range import BlockRange
     from flows.chain.node import ChainNode
     from flows.pipeline import Run
@@ -124,9 +128,6 @@ def fill(
     Raises `NotTheStoredChain` when they do not fit the stored blocks on either side, `BrokenChain` when they do not fit
     each other; what was written before stays, and is whole.
     """
-    from data.chain import stored_block
-    from flows.chain.block_range import block_range
-    from flows.chain.node import Link, follows
 
     def read(start: int, end: int) -> BlockRange:
         return block_range(chain_id, node.read(start, end))
@@ -164,11 +165,6 @@ def write(
 
     `replacing` and `announce` as in `fill`.
     """
-    import pandas as pd
-
-    from data.chain import HIGHEST, orphaned_by, whole_blocks
-    from data.quarantine.aside import put_aside
-
     first, last = parts[0].first, parts[-1].last
     key = f"{chain_id}:{first}-{last}"
     undecoded = [item for part in parts for item in part.undecoded]
@@ -205,8 +201,6 @@ def write(
 
 def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str, pd.DataFrame]) -> list[News]:
     """A `new_block` event for each block; the first one names the blocks that they take out of the count."""
-    from data.events import NEW_BLOCK, News
-
     gone = [] if "stg_chain_blocks" not in replaced else replaced["stg_chain_blocks"]["block_hash"].tolist()
     news = []
     for part in parts:
@@ -222,8 +216,6 @@ def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str
 
 
 def _require_continuation(stored: StoredBlock, part: BlockRange, who: str) -> None:
-    from flows.chain.node import BrokenChain, Link, follows
-
     try:
         follows(Link(stored.number, stored.hash, stored.timestamp), part.opening, who)
     except BrokenChain as exc:

@@ -7,16 +7,21 @@ does not hold yet, so a run that was ended is repeated as it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from tqdm import tqdm
 
+from data import marts
+from data.chain import missing_ranges
+from data.store.store import Store
 from flows import settings
 from flows.chain import live_session
+from flows.chain.backfill import Written, fill
+from flows.chain.node import ChainNode
 from flows.chain.options import Asked
+from flows.chain.parquet import export
+from flows.clients import networks
+from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, WrongOption
 from flows.pipeline import FlowSpec, recorded
-
-if TYPE_CHECKING:
-    from flows.chain.node import ChainNode
 
 DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
 """Tables that SQL makes of what this flow writes."""
@@ -28,14 +33,6 @@ def run(arguments: Asked) -> str:
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused` (a block above the head), `MalformedAnswer`,
     `flows.chain.backfill.NotTheStoredChain`; `data.errors.BatchRefused`.
     """
-    from data import marts
-    from data.chain import missing_ranges
-    from data.store.store import Store
-    from flows.chain.backfill import Written, fill
-    from flows.chain.node import ChainNode
-    from flows.clients import networks
-    from flows.clients.json_rpc import JsonRpc
-
     if arguments.live:
         return live_session.run(arguments, FLOW.name, DERIVED)
     if arguments.start_block is None:
@@ -57,7 +54,6 @@ def run(arguments: Asked) -> str:
                 f"--end-block {arguments.end_block} is block {last}, before --start-block {first}; nothing to read"
             )
         ranges = [(first, last)] if arguments.reread else missing_ranges(store, chain_id, first, last)
-        from tqdm import tqdm
 
         missing = sum(end - start + 1 for start, end in ranges)
         with tqdm(total=missing, desc="blocks", unit="block", disable=None, leave=False) as bar:
@@ -72,10 +68,6 @@ def run(arguments: Asked) -> str:
 
 def to_parquet(node: ChainNode, chain_id: int, arguments: Asked) -> str:
     """Write one dataset of the range into Parquet files; returns what was written, in one line."""
-    from tqdm import tqdm
-
-    from flows.chain.parquet import export
-
     node.require_chain(chain_id)
     first, last = arguments.start_block, node.resolve(arguments.end_block)
     with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
@@ -86,8 +78,6 @@ def to_parquet(node: ChainNode, chain_id: int, arguments: Asked) -> str:
 
 def described(first: int, last: int, written: object) -> str:
     """One line on what a run wrote."""
-    from flows.chain.backfill import Written
-
     assert isinstance(written, Written)
     held = last - first + 1
     said = (

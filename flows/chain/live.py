@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from data.chain import blocks_down, missing_ranges, newest_block
+from data.errors import WarehouseLocked
 from flows.chain.backfill import NotTheStoredChain, Written, fill
 from flows.continuous import Stop
 from flows.errors import ConfigurationError, FlowError, MalformedAnswer, SourceRefused, SourceUnavailable
@@ -72,8 +74,6 @@ class Follower:
         return written
 
     def _to_the_head(self, hint: Announced | None) -> Written:
-        from data.chain import newest_block
-
         last = newest_block(self.run.store, self.chain_id, self.start or 0)
         if last and hint and not self.confirmations and last.number < hint.number <= last.number + self.size:
             try:
@@ -98,8 +98,6 @@ class Follower:
 
     def _fill_holes(self) -> Written:
         """Read what is missing between `start` and the newest stored block."""
-        from data.chain import missing_ranges, newest_block
-
         written = Written()
         last = None if self.start is None else newest_block(self.run.store, self.chain_id, self.start)
         if last is not None:
@@ -115,8 +113,6 @@ class Follower:
 
     def _lowest_replaced(self, last: StoredBlock, head: Link) -> int | None:
         """Height of the lowest stored block that is no longer the chain's; None where the newest one still is."""
-        from data.chain import blocks_down
-
         lowest, walked, below, page = None, 0, min(last.number, head.number), 1
         while stored := blocks_down(self.run.store, self.chain_id, below, page):
             for block, theirs in zip(stored, self.node.links([block.number for block in stored]), strict=True):
@@ -157,8 +153,6 @@ def follow(
     A node or a warehouse that is away is waited for. A node that contradicts itself is asked again for `patience`
     seconds; then its last contradiction is raised. `after` is called after every step that wrote something.
     """
-    from data.errors import WarehouseLocked
-
     total = Written()
     failures, failing_since, state = 0, 0.0, (False, "")
     while not stop.reason:

@@ -5,33 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
+from data import marts
 from data.foreign_text import safe_print
+from data.settings import aave_market
+from data.store.store import Store
 from flows import event_relay, settings
+from flows.aave.live_refresh import MarketRefresh
 from flows.chain.backfill import Written
+from flows.chain.live import Follower, follow
+from flows.chain.node import ChainNode
 from flows.chain.options import Asked
+from flows.clients import networks
+from flows.clients.json_rpc import JsonRpc
+from flows.clients.new_heads import NewHeads
+from flows.continuous import stop_on_signals
 from flows.errors import WrongOption
 from flows.pipeline import recorded
 from flows.redaction import hidden
 
-if TYPE_CHECKING:
-    from data.store.store import Store
-    from flows.aave.live_refresh import MarketRefresh
-
 
 def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
     """Follow the chain until a signal; returns what was written, in one line. `derived`: tables made of the blocks."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.aave.live_refresh import MarketRefresh
-    from flows.chain.live import Follower, follow
-    from flows.chain.node import ChainNode
-    from flows.clients import networks
-    from flows.clients.json_rpc import JsonRpc
-    from flows.clients.new_heads import NewHeads
-    from flows.continuous import stop_on_signals
-
     if arguments.parquet or arguments.reread:
         raise WrongOption("--live writes into the warehouse as the chain grows; leave out --parquet and --reread")
     chain_id = networks.chain_id(arguments.network)
@@ -90,8 +85,6 @@ class Rounds:
 
     def after(self, written: Written, *, at_once: bool = False) -> None:
         """`at_once`, and after a reorganisation, the tables are brought up to date now; otherwise when it is time."""
-        from data import marts
-
         if at_once or written.orphaned or time.monotonic() - self._refreshed >= self._every:
             marts.refresh(self._store, self._derived)
             self._refreshed = time.monotonic()

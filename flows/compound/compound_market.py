@@ -10,14 +10,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
+from tqdm import tqdm
 
+from data.store.store import Store
 from flows import settings
-from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.aave.holder_scan import first_block_of
+from flows.clients.block_reader import BlockReader, get_block
+from flows.clients.json_rpc import JsonRpc, quantity
+from flows.compound import state as compound_state
+from flows.compound.holders import holders
+from flows.compound.rows import to_frames
+from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from flows.lending import markets as lending_markets
 from flows.options import AnyBlock, Attempts, Flag, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from flows.clients.block_reader import Block, BlockReader
+    from flows.clients.block_reader import Block
     from flows.compound.state import CompoundState
     from flows.lending.markets import MarketEntry
 
@@ -42,11 +51,6 @@ class Asked(Options):
 
 def run(arguments: Asked) -> str:
     """Read each market at `arguments.block` and store it; one line for each."""
-    from data.store.store import Store
-    from flows.clients.block_reader import BlockReader, get_block
-    from flows.clients.json_rpc import JsonRpc, quantity
-    from flows.compound.rows import to_frames
-
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
@@ -70,8 +74,6 @@ def run(arguments: Asked) -> str:
 
 def chosen(names: list[str] | None, chain_id: int) -> list[MarketEntry]:
     """The markets asked for, by default all of the node's chain. Raises `ConfigurationError`."""
-    from flows.lending import markets as lending_markets
-
     if names and names != ["all"]:
         found = [lending_markets.named(name) for name in names]
     else:
@@ -90,13 +92,6 @@ def chosen(names: list[str] | None, chain_id: int) -> list[MarketEntry]:
 
 def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from_block: int | None) -> CompoundState:
     """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
-    from tqdm import tqdm
-
-    from flows.aave.holder_scan import first_block_of
-    from flows.compound import state as compound_state
-    from flows.compound.holders import holders
-    from flows.errors import SourceRefused
-
     if not reader.has_code(source.entry):
         raise SourceRefused(f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
                             f"{reader.block.number}; check the name and ETH_RPC_URL")  # fmt: skip

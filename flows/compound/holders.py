@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
 from flows.errors import MalformedAnswer, SourceRefused
@@ -29,8 +31,6 @@ def holders(
     progress: Any,
 ) -> dict[str, set[str]]:  # fmt: skip
     """Account to the contracts that named it, from `first_block` to `block`; goes on where an earlier scan stopped."""
-    import pandas as pd
-
     key = f"{market}:{min(contracts)}"
     state = run.store.checkpoint(SOURCE, key)
     start = _start(rpc, state, contracts, first_block, block.number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from flows.clients.block_reader import Block
 from flows.compound.state import (
@@ -14,9 +16,6 @@ from flows.compound.state import (
     health_v2,
     health_v3,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 RAY = 10**27
 NO_DEBT = 2**256 - 1
@@ -48,8 +47,6 @@ def to_frames(market: str, chain_id: int, block: Block, state: CompoundState) ->
     A supply's index is the cToken's exchange rate, a debt's is 1 (v2 tells debts with their interest). Interest rates
     are not read and stand as 0; neither protocol has a protocol fee, a grace period, e-modes or a booked deficit.
     """
-    import pandas as pd
-
     at = {"market": market, "block": block.number}
     by_id = {r.id: r for r in state.reserves}
     emodes = ["emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from data.schemas.lending import RECEIVED
 from flows.clients import abis
 from flows.clients.abis import Function, WrongShape
@@ -28,8 +30,6 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
     A token that answers neither is called by its address, and its amounts stay NULL. The traded series is that of
     `dim_asset`, where the token is priced by its own (kind `series`).
     """
-    import pandas as pd
-
     tokens = " UNION ".join(
         f"SELECT {column} AS asset FROM {table} WHERE chain_id = :chain AND {column} IS NOT NULL"
         for table in RECEIVED.values() for column in ("asset", "debt_asset")
@@ -62,8 +62,6 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
     Other protocols have no oracle in USD at hand and are passed over, and so is an oracle that does not say that it
     counts in USD with 8 decimals.
     """
-    import pandas as pd
-
     if source.protocol != "aave_v3":
         return 0
     oracle = reader.one(Call(source.entry, abis.GET_PRICE_ORACLE, about=source.name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused
@@ -74,8 +76,6 @@ class LendingIngest:
 
     def _keep(self, part: ScannedRange, begun: int, until: int, settled: int, done: Ingested) -> None:
         """Store the events of a range and how far the scan has come, together or not at all."""
-        import pandas as pd
-
         at = self.market
         frames = frames_of(part.events, LOGS)
         blocks = blocks_of(self.run.store, part.events, LOGS, at.name, at.chain_id, part.first, until)

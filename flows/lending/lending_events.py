@@ -11,15 +11,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
+from tqdm import tqdm
 
+from data.settings import aave_market
+from data.store.store import Store
 from flows import settings
+from flows.aave.holder_scan import first_block_of
+from flows.clients.block_reader import BlockReader, get_block
+from flows.clients.json_rpc import JsonRpc, quantity
 from flows.errors import WrongOption
+from flows.lending import markets as lending_markets
+from flows.lending.assets import name_assets, note_oracle_prices
+from flows.lending.ingest import LendingIngest
+from flows.lending.messari import deployment
+from flows.lending.rows import store_events
+from flows.lending.subgraph import ingest
+from flows.lending.vendor import connector
 from flows.options import AnyBlock, Attempts, Flag, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block
-    from flows.clients.json_rpc import JsonRpc
     from flows.lending.ingest import Ingested
     from flows.lending.logs import LendingMarket
     from flows.lending.markets import MarketEntry
@@ -55,13 +67,6 @@ def run(arguments: Asked) -> str:
 
 def run_logs(arguments: Asked) -> str:
     """From a node's logs, for each market in turn; what one market has stored stays when a later one fails."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.clients.block_reader import BlockReader, get_block
-    from flows.clients.json_rpc import JsonRpc, quantity
-    from flows.lending import markets as lending_markets
-    from flows.lending.assets import name_assets, note_oracle_prices
-
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
@@ -90,21 +95,12 @@ def run_logs(arguments: Asked) -> str:
 
 def scan(run: Run, rpc: JsonRpc, market: LendingMarket, block: Block, first_block: int) -> Ingested:
     """Store every event of `market` up to `block`, from where the last run stopped."""
-    from tqdm import tqdm
-
-    from flows.lending.ingest import LendingIngest
-
     with tqdm(desc=market.name, unit=" blocks", disable=None, leave=False) as bar:
         return LendingIngest(run, rpc, market).until(block, first_block, progress=bar)
 
 
 def run_messari(arguments: Asked) -> str:
     """From a Messari subgraph: one deployment for each market that is named."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.lending.messari import deployment
-    from flows.lending.subgraph import ingest
-
     lines = []
     for name in arguments.markets or [aave_market()]:
         at = deployment(name)
@@ -117,11 +113,6 @@ def run_messari(arguments: Asked) -> str:
 
 def run_vendor(arguments: Asked) -> str:
     """From the outside vendor that is configured, if one is."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.lending.rows import store_events
-    from flows.lending.vendor import connector
-
     vendor = connector()
     if not isinstance(arguments.block, int) or arguments.from_block is None:
         raise WrongOption("--route vendor needs a closed window: --from-block N --block M")
@@ -145,8 +136,6 @@ def described(name: str, block: int, done: Ingested) -> str:
 
 
 def _first_block(arguments: Asked, rpc: JsonRpc, source: MarketEntry, block: Block) -> int:
-    from flows.aave.holder_scan import first_block_of
-
     if arguments.from_block is not None:
         return arguments.from_block
     return first_block_of(rpc, source.entry, block.number) if source.first_block is None else source.first_block

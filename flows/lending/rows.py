@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from data.schemas.lending import RECEIVED
 from flows.errors import MalformedAnswer
 from flows.lending.logs import LendingEvent
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from data.store.store import Store
     from flows.pipeline import Run
 
@@ -39,8 +39,6 @@ def row_of(event: LendingEvent, source: str) -> dict[str, Any]:
 
 def frames_of(events: Iterable[LendingEvent], source: str) -> dict[str, pd.DataFrame]:
     """Raw table to rows, for the kinds that occur."""
-    import pandas as pd
-
     rows: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         rows.setdefault(RECEIVED[event.event_type], []).append(row_of(event, source))
@@ -56,8 +54,6 @@ def with_withdrawn(
     taken for what it is not. The tables of events are only added to, so such an event gets a further row without a
     hash, which counts no more. `blocks`: the rows of `raw_lending_blocks` of the same reading.
     """
-    import pandas as pd
-
     hashes = {(row["chain_id"], row["block_number"]): row["block_hash"] for row in blocks if row["block_hash"]}
     if not hashes:
         return frames
@@ -138,8 +134,6 @@ def store_events(run: Run, events: Sequence[LendingEvent], source: str, market: 
 
     Raises `MalformedAnswer` for an event of another market or outside the blocks, `data.errors.BatchRefused`.
     """
-    import pandas as pd
-
     for event in events:
         if event.market != market or not first <= event.block_number <= last:
             raise MalformedAnswer(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from data.schemas.lending import RECEIVED
 from flows.clients.abis import text
 from flows.clients.graphql import Subgraph
 from flows.errors import CrossCheckFailed, SourceRefused
 from flows.lending.compound_book import COMETS
+from flows.lending.ingest import CHECKPOINTS as OF_LOGS
 from flows.lending.messari import Deployment, fetch
-from flows.lending.rows import store_events
+from flows.lending.reconciliation import Reconciliation, compare
+from flows.lending.rows import LOGS, store_events
 
 if TYPE_CHECKING:
     from data.store.store import Store
-    from flows.lending.reconciliation import Reconciliation
     from flows.pipeline import Run
 
 CHECKPOINTS = "lending_messari"
@@ -66,10 +69,6 @@ def ingest(run: Run, at: Deployment, *, first: int | None = None, last: int | No
 
 def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Reconciliation:
     """Differences with the logs of the same protocol and chain, where both routes have read the blocks."""
-    from flows.lending.ingest import CHECKPOINTS as OF_LOGS
-    from flows.lending.reconciliation import Reconciliation, compare
-    from flows.lending.rows import LOGS
-
     names = [at.market] if at.protocol.startswith("aave") else comets_of(at.chain_id)
     states = [store.checkpoint(OF_LOGS, f"{at.chain_id}:{at.protocol}:{name}") for name in names]
     if not all(states):  # where the log was not read from beginning to end a missing event is no disagreement
@@ -86,8 +85,6 @@ def comets_of(chain_id: int) -> list[str]:
 
 def _name_tokens(run: Run, subgraph: Subgraph, at: Deployment, head: int) -> None:
     """Symbol and decimals of tokens that no node has told of yet, by the subgraph's word."""
-    import pandas as pd
-
     known = {row[0] for row in run.store.rows("SELECT asset FROM dim_lending_asset WHERE chain_id = ?", (at.chain_id,))}
     tables = " UNION ".join(f"SELECT asset FROM {table} WHERE source = :source" for table in RECEIVED.values())
     missing = sorted({row[0] for row in run.store.rows(tables, {"source": source_of(at)})} - known)

@@ -11,22 +11,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from tqdm import tqdm
 
+from data.prices.settling import settle
+from data.settings import aave_market
+from data.store.store import Store
 from flows import settings
 from flows.aave import address_book
 from flows.aave.place import locate, node_url
+from flows.aave.price_adapters import getters
 from flows.arguments import Unreadable, number
+from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, Failure, get_block
+from flows.clients.json_rpc import JsonRpc, quantity
 from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from flows.options import AnyBlock, Attempts, Every, Flag, Options
+from flows.oracles import checks as oracle_checks
+from flows.oracles import known_feeds as chainlink_book
+from flows.oracles import rows as oracle_rows
+from flows.oracles.adapters import oracle_of, read_sources
+from flows.oracles.chainlink import read_feeds, read_phases
+from flows.oracles.rounds import SOURCE, Progress, RoundBackfill
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from flows.clients.block_reader import Block, BlockReader
-    from flows.clients.json_rpc import JsonRpc
+    from flows.clients.block_reader import Block
     from flows.oracles.adapters import OracleSource
     from flows.oracles.chainlink import Feed
-    from flows.oracles.rounds import Progress
 
 TARGETS = ("stg_chainlink_prices", "fact_feed_update", "mart_feed_staleness")
 DEFAULT_ROUNDS = 500
@@ -72,14 +83,6 @@ def collect(arguments: Asked) -> str:
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
     replaced the block meanwhile); `data.errors.BatchRefused`.
     """
-    from data.prices.settling import settle
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.aave.price_adapters import getters
-    from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, get_block
-    from flows.clients.json_rpc import JsonRpc, quantity
-    from flows.oracles import known_feeds as chainlink_book
-
     market = "" if arguments.no_market else arguments.market or aave_market()
     url = node_url(market) if market else settings.require("ETH_RPC_URL", "give the address of a node of the chain")
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
@@ -113,8 +116,6 @@ def collect(arguments: Asked) -> str:
 
 
 def _sources(reader: BlockReader, provider: str, named: Any) -> tuple[str, list[OracleSource]]:
-    from flows.oracles.adapters import oracle_of, read_sources
-
     oracle, assets = oracle_of(reader, provider)
     return oracle, read_sources(reader, oracle, assets, named)
 
@@ -126,10 +127,6 @@ def _feeds(
 
     With `insist` a wanted feed that does not answer raises `SourceRefused`: it was asked for by name.
     """
-    from flows.clients.block_reader import Failure
-    from flows.oracles import known_feeds as chainlink_book
-    from flows.oracles.chainlink import read_feeds
-
     book = chainlink_book.feeds(chain_id)
     addresses = list(wanted)
     if not insist:
@@ -152,8 +149,6 @@ def _feeds(
 
 
 def _require_unchanged(rpc: JsonRpc, block: Block) -> None:
-    from flows.clients.block_reader import get_block
-
     if (now := get_block(rpc, block.number)).hash != block.hash:
         raise CrossCheckFailed(
             f"block {block.number} was replaced while it was read (hash {block.hash}, now {now.hash}). Nothing was "
@@ -166,9 +161,6 @@ def _store_readings(
     sources: Sequence[OracleSource], feeds: Sequence[Feed],
 ) -> None:  # fmt: skip
     """What everything said at the block, in one transaction."""
-    from flows.oracles import rows as oracle_rows
-    from flows.oracles.rounds import SOURCE
-
     frames = {}
     if feeds:
         frames["raw_chainlink_feeds"] = oracle_rows.readings(chain_id, block, feeds)
@@ -181,11 +173,6 @@ def _store_readings(
 
 
 def _extend(run: Run, reader: BlockReader, chain_id: int, feeds: Sequence[Feed], depth: int | None) -> Progress:
-    from tqdm import tqdm
-
-    from flows.oracles.chainlink import read_phases
-    from flows.oracles.rounds import Progress, RoundBackfill
-
     backfill, told = RoundBackfill(run, reader, chain_id), Progress()
     with tqdm(desc="rounds", unit=" rounds", disable=None, leave=False) as bar:
         for feed in feeds:
@@ -198,9 +185,6 @@ def _check(
     run: Run, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], progress: Progress
 ) -> int:  # fmt: skip
     """Note in `fact_validation` what was not as it should be; returns how many prices two sources disagree on."""
-    from flows.oracles import checks as oracle_checks
-    from flows.oracles.rounds import SOURCE
-
     found = [
         *oracle_checks.of_history(progress, len(feeds), refused),
         *oracle_checks.of_two_sources(run.store, chain_id, block),

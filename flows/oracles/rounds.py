@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from flows.clients.block_reader import BlockReader
 from flows.oracles.chainlink import Feed, Phase, Round, read_rounds
 from flows.pipeline import Mark, Run
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 SOURCE = "chainlink"
 BATCH = 2_000
@@ -130,8 +128,6 @@ class RoundBackfill:
 
     def _keep(self, feed: Feed, phase: Phase, covered: Coverage, rounds: list[Round]) -> int:
         """Store rounds and the covered range, together or not at all; returns how many rounds were new or different."""
-        import pandas as pd
-
         frames: dict[str, pd.DataFrame] = {}
         if rounds:
             frames["raw_chainlink_rounds"] = rounds_frame(self.chain_id, feed, rounds, self.reader.block.number)
@@ -160,8 +156,6 @@ class RoundBackfill:
 
 def rounds_frame(chain_id: int, feed: Feed, rounds: Sequence[Round], block: int) -> pd.DataFrame:
     """Rows of `raw_chainlink_rounds`."""
-    import pandas as pd
-
     return pd.DataFrame([
         {
             "chain_id": chain_id, "feed": feed.address, "phase_id": one.phase_id, "round_id": one.round_id,

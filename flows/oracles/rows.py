@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from flows.oracles import known_feeds as chainlink_book
 from flows.oracles.caps import cap_of, implied_ratio, kind_of
 from flows.oracles.known_feeds import KnownFeed, same_words
@@ -14,8 +16,6 @@ from flows.oracles.rounds import SOURCE
 from risk_core.units import USD
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flows.clients.block_reader import Block
     from flows.oracles.adapters import OracleSource
     from flows.oracles.chainlink import Feed
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 def readings(chain_id: int, block: Block, feeds: Sequence[Feed]) -> pd.DataFrame:
     """Rows of `raw_chainlink_feeds`."""
-    import pandas as pd
-
     return pd.DataFrame([
         {
             "chain_id": chain_id, "feed": feed.address, "block": block.number, "block_hash": block.hash,
@@ -39,8 +37,6 @@ def readings(chain_id: int, block: Block, feeds: Sequence[Feed]) -> pd.DataFrame
 
 def dim_feed(chain_id: int, feeds: Sequence[Feed]) -> pd.DataFrame:
     """Rows of `dim_feed`: decimals as read, the rest as the book has it; nothing is assumed of a feed it lacks."""
-    import pandas as pd
-
     book = chainlink_book.feeds(chain_id)
     rows = []
     for feed in feeds:
@@ -60,8 +56,6 @@ def dim_feed(chain_id: int, feeds: Sequence[Feed]) -> pd.DataFrame:
 
 def sources(market: str, chain_id: int, oracle: str, block: Block, found: Sequence[OracleSource]) -> pd.DataFrame:
     """Rows of `raw_oracle_sources`."""
-    import pandas as pd
-
     rows = []
     for source in found:
         said: dict[str, Any] = {
@@ -80,8 +74,6 @@ def sources(market: str, chain_id: int, oracle: str, block: Block, found: Sequen
 
 def adapters(market: str, chain_id: int, block: Block, found: Sequence[OracleSource]) -> pd.DataFrame:
     """Rows of `dim_oracle_adapter`."""
-    import pandas as pd
-
     feeds, deployed = chainlink_book.feeds(chain_id), chainlink_book.adapters(chain_id)
     known = [deployed.get(same_words(source.description)) for source in found]
     kinds = [kind_of(source, feeds.keys(), adapter) for source, adapter in zip(found, known, strict=True)]

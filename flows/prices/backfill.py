@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from data.prices.dollar import PEG
 from data.prices.settling import decisions
 from flows.errors import MalformedAnswer
@@ -122,8 +124,6 @@ class Backfill:
 
     def flush(self) -> None:
         """Write what was read since the last time, and how far each series has come, in one transaction."""
-        import pandas as pd
-
         frames: dict[str, list[pd.DataFrame]] = {}
         for interval in dict.fromkeys(interval for _, interval in self._bars):
             mine = {symbol: bars for (symbol, of), bars in self._bars.items() if of == interval}

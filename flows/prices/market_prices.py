@@ -17,22 +17,29 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from tqdm import tqdm
 
 from data.foreign_text import safe_print
+from data.prices import assets
 from data.prices.dollar import PEG
 from data.prices.pegs import PAIRS
+from data.prices.settling import settle
+from data.snapshot import loading as snapshot
+from data.store.store import Store
 from flows.arguments import Unreadable
 from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
 from flows.options import Every, Flag, Moment, Options, Whole
 from flows.pipeline import FlowSpec, Run, recorded
+from flows.prices import second_source as second_prices
+from flows.prices.backfill import BATCH, MOST_MISSING_AT_END, Backfill
+from flows.prices.binance import INTERVAL_SECONDS, PAGE, Binance, UnknownSymbol
 from flows.prices.rows import SOURCE, exchange_info_frame, latest_frames, to_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.prices.backfill import Backfill, Progress
-    from flows.prices.binance import Binance
+    from flows.prices.backfill import Progress
 
 __all__ = ["FLOW", "to_frames"]
 
@@ -109,8 +116,6 @@ def series_of(mapping: pd.DataFrame) -> list[str]:
 
 def windows(arguments: Asked, now: float) -> list[Window]:
     """One window for each interval. Raises `ConfigurationError` for one that holds no bar."""
-    from flows.prices.binance import INTERVAL_SECONDS
-
     end = arguments.until if arguments.until is not None else int(now)
     start = arguments.since if arguments.since is not None else end - (arguments.days or DAYS) * 86_400
     found = []
@@ -136,13 +141,6 @@ def collect(arguments: Asked) -> str:
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
     name) and `BatchRefused`.
     """
-    from data.prices import assets
-    from data.prices.settling import settle
-    from data.snapshot import loading as snapshot
-    from data.store.store import Store
-    from flows.prices import second_source as second_prices
-    from flows.prices.binance import Binance
-
     mapping = None if arguments.symbols else assets.asset_map(arguments.market)
     symbols = list(dict.fromkeys(arguments.symbols)) if mapping is None else series_of(mapping)
     if not symbols:
@@ -186,9 +184,6 @@ def collect(arguments: Asked) -> str:
 
 
 def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
-    from flows.prices.backfill import BATCH
-    from flows.prices.binance import INTERVAL_SECONDS
-
     bars = sum((end - start) // INTERVAL_SECONDS[interval] for interval, start, end in asked) * len(symbols)
     return WAIT if bars <= BATCH else LONG_WAIT
 
@@ -200,11 +195,6 @@ def backfill(
 
     Raises `MalformedAnswer` for a symbol without bars, or whose bars end early; `UnknownSymbol`, `SourceUnavailable`.
     """
-    from tqdm import tqdm
-
-    from flows.prices.backfill import Backfill
-    from flows.prices.binance import UnknownSymbol
-
     # The peg comes first: the prices of every other series at its times are worked out from it.
     names = list(dict.fromkeys([PEG, *symbols]))
     asked, has_peg = list(asked), True
@@ -238,8 +228,6 @@ def backfill(
 
 
 def _answers(filler: Backfill, name: str, window: Window) -> int:
-    from flows.prices.binance import INTERVAL_SECONDS, PAGE
-
     interval, start, end = window
     seconds = INTERVAL_SECONDS[interval] * PAGE
     return sum(-(-(stop - first) // seconds) for first, stop in filler.to_read(name, interval, start, end))
@@ -254,9 +242,6 @@ def _exchange_info(run: Run, binance: Binance, symbols: Sequence[str]) -> str:
 
 
 def _require_up_to_date(filler: Backfill, now: float, symbol: str, interval: str, start: int, end: int) -> None:
-    from flows.prices.backfill import MOST_MISSING_AT_END
-    from flows.prices.binance import INTERVAL_SECONDS
-
     window = f"between {_day(start)} and {_day(end)}"
     last = filler.last_bar(symbol, interval, end)
     if last is None or last < start:

@@ -11,13 +11,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from data.prices.dollar import PEG, USDC_HELD, USDT_HELD, Decision
 from data.prices.dollar import known as decision_at
 from data.prices.series import LATEST
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flows.prices.binance_shapes import Kline, SymbolInfo, Tickers
 
 SOURCE = "binance"
@@ -35,8 +35,6 @@ def to_frames(
     The peg pair is looked up in `klines`, and in `peg`: (close_time in UTC seconds, close) of bars stored before.
     `decisions`: which dollar held, by close_time (None: nothing is decided).
     """
-    import pandas as pd
-
     raw = pd.DataFrame(
         [
             {
@@ -60,8 +58,6 @@ def to_frames(
 
 def latest_frames(tickers: Tickers) -> dict[str, pd.DataFrame]:
     """Rows of `raw_binance_ticker` and `dim_prices` (interval `latest`) for last traded prices."""
-    import pandas as pd
-
     raw = pd.DataFrame(
         [
             {
@@ -78,8 +74,6 @@ def latest_frames(tickers: Tickers) -> dict[str, pd.DataFrame]:
 
 def exchange_info_frame(infos: Sequence[SymbolInfo]) -> pd.DataFrame:
     """Rows of `raw_binance_exchange_info`."""
-    import pandas as pd
-
     return pd.DataFrame(
         [
             {
@@ -101,7 +95,6 @@ def _prices(
     symbol: pd.Series, ts: pd.Series, close: pd.Series, peg: Mapping[int, str],
     decisions: Mapping[int, Decision] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    import pandas as pd
 
     price = pd.to_numeric(close, errors="coerce")
     at = {}

@@ -10,15 +10,18 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from data.prices import agreement as price_agreement
 from data.prices.series import SERVED
 from flows import settings
 from flows.errors import ConfigurationError, SourceRefused, SourceUnavailable
+from flows.prices.binance_shapes import INTERVAL_SECONDS
+from flows.prices.rows import LATEST
+from flows.protocols.defillama import DefiLlama
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from flows.pipeline import Run
-    from flows.protocols.defillama import DefiLlama
     from flows.protocols.defillama_shapes import CoinPrice
 
 SOURCE = "defillama"
@@ -76,10 +79,6 @@ def collected(
 
     A DefiLlama that is away or refuses is named and leaves the other prices as they are. Raises `MalformedAnswer`.
     """
-    from flows.prices.binance_shapes import INTERVAL_SECONDS
-    from flows.prices.rows import LATEST
-    from flows.protocols.defillama import DefiLlama
-
     try:
         with DefiLlama.from_environment() as source:
             taken = sum(
@@ -98,9 +97,6 @@ def collected(
 
 def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, int, int]], *, latest: bool) -> str:
     """Hold all sources against each other; what to add to the run's line."""
-    from data.prices import agreement as price_agreement
-    from flows.prices.rows import LATEST
-
     widest = band()
     found = []
     for interval, start, end in _comparable(windows):
@@ -117,8 +113,6 @@ def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, i
 
 
 def _comparable(windows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    from flows.prices.binance_shapes import INTERVAL_SECONDS
-
     return [each for each in windows if INTERVAL_SECONDS[each[0]] >= LEAST_STEP]
 
 
@@ -160,7 +154,6 @@ def _write(
     run: Run, key: str, raw: Sequence[CoinPrice], placed: Sequence[tuple[CoinPrice, int]],
     coins: dict[str, str], interval: str, digest: str,
 ) -> int:  # fmt: skip
-    import pandas as pd
 
     if not raw:
         return 0

@@ -12,19 +12,20 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import BeforeValidator, Field
 
+from data.store.store import Store
 from flows.arguments import Unreadable
 from flows.continuous import run_as_asked
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
 from flows.options import Every, Flag, Options
 from flows.pipeline import Finding, FlowSpec, Run, recorded
+from flows.protocols.defillama import DefiLlama
 from flows.protocols.defillama_shapes import ALL_CHAINS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from flows.protocols.defillama import DefiLlama, Rows
+    from flows.protocols.defillama import Rows
     from flows.protocols.defillama_shapes import ProtocolPoint
 
 SOURCE = "defillama"
@@ -62,8 +63,6 @@ class Asked(Options):
 
 def to_frame(answer: Rows[Any], **more: Any) -> pd.DataFrame:
     """Rows of an answer as they go to their raw table; `more`: columns with one value for all."""
-    import pandas as pd
-
     frame = pd.DataFrame([row._asdict() for row in answer.rows]).assign(**more, source=SOURCE)
     return frame.assign(payload_sha256=answer.payload_sha256)
 
@@ -78,9 +77,6 @@ def collect(arguments: Asked) -> str:
 
     Raises `SourceUnavailable`, `SourceRefused` (a slug that is unknown), `MalformedAnswer`, `data.errors.BatchRefused`.
     """
-    from data.store.store import Store
-    from flows.protocols.defillama import DefiLlama
-
     parameters = {"slugs": arguments.slugs, "lists": arguments.lists}
     with (
         Store.open() as store,
