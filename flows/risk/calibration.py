@@ -113,8 +113,10 @@ class Calibration:
     correlation: np.ndarray
 
     def scenario(self, name: str, horizon: timedelta, n_steps: int, begins_at: int) -> Scenario:
-        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps, from `begins_at`, UTC seconds:
-        a weekend ahead is as quiet as the law's week says."""
+        """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps.
+
+        begins_at: UTC epoch seconds; a weekend ahead is as quiet as the law's week says.
+        """
         ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
         volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
         return Scenario(

@@ -62,8 +62,7 @@ def run(arguments: Asked) -> str:
 
 
 def calibrated(store: Reader, market: Market, law: str) -> Calibration:
-    """The calibration of `market` on the stored prices for the law of that name; read back if it was fitted
-    before."""
+    """The calibration of `market` on the stored prices, for the law of that name; read back if it was fitted before."""
     from data.prices import assets
     from flows.risk.calibration import Calibration, fit, inputs_of
 

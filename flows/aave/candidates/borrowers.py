@@ -40,6 +40,8 @@ class BorrowScan(HolderScan):
         return get_logs(self.rpc, [self.tokens.pool], [EVENT[self.protocol]], first, last, newest=newest)
 
     def ranges(self, first: int, last: int, first_range: int) -> Iterator[ScannedRange]:
+        """What was found in each range of blocks from `first` to `last`, the first of `first_range` blocks."""
+
         def get(start: int, until: int) -> list[dict[str, Any]]:
             return self.logs(start, until, newest=until == last)
 
@@ -65,6 +67,7 @@ class BorrowScan(HolderScan):
         return found
 
     def resume(self, first_block: int, newest: int) -> tuple[int, int]:
+        """(first block scanned, block to go on from), by the scan of borrowers or of holders that came further."""
         own = HolderScan.resume(self, first_block, newest)
         holders = HolderScan.resume(replace(self, source=holder_scan.SOURCE), first_block, newest)
         return max(own, holders, key=lambda begun_and_start: begun_and_start[1])

@@ -53,6 +53,7 @@ class DebtEstimate:
 
     @property
     def seconds(self) -> float:
+        """Seconds that the read takes in all."""
         state = self.requests - self.log_requests
         return (self.log_requests * self.log_latency + state * self.node_latency) / self.concurrency
 

@@ -46,9 +46,11 @@ class Job:
 
     @property
     def protocol(self) -> str:
+        """Aave's version: `V2` where the address book says so, else `V3`."""
         return V2 if self.place.known and self.place.known.protocol == V2 else V3
 
     def scan(self, run: Run) -> BorrowScan:
+        """The scan of the pool's Borrow events, which stores what it finds under `run`."""
         from flows.aave.candidates.borrowers import BorrowScan
         from flows.aave.holders import Tokens
 
@@ -57,8 +59,10 @@ class Job:
 
 
 def run(arguments: Asked, market: str, url: str) -> str:
-    """Read, check and store the accounts with debt; returns one line. Says the estimate first, and nothing else with
-    `--estimate`. Raises `FlowError`: `CrossCheckFailed` names the debt token that does not add up.
+    """Read, check and store the accounts with debt; returns one line.
+
+    Prints the estimate first; `--estimate` ends there. Raises `FlowError`: `CrossCheckFailed` names the debt token
+    that does not add up.
     """
     from data.store.store import Store
     from flows.aave.candidates.resume import refuse, unfinished

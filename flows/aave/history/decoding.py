@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from flows.aave.history.state import HistoryError
-from flows.clients.log_columns import WORD, Decoded, Event, LogColumns
+from flows.clients.log_columns import WORD, Decoded, EventAbi, LogColumns
 
 RESERVE = "address indexed reserve"
 ASSET = "address indexed asset"
@@ -173,7 +173,7 @@ def _place(log: Mapping[str, Any]) -> tuple[int, int, int]:
     )  # type: ignore[return-value]
 
 
-def _rows(event: Event, decoded: Decoded) -> list[tuple[Any, ...]]:
+def _rows(event: EventAbi, decoded: Decoded) -> list[tuple[Any, ...]]:
     columns = [
         list(map(int, decoded.columns[item.name])) if item.kind.base in ("uint", "int") else decoded.columns[item.name]
         for item in event.inputs
@@ -205,14 +205,14 @@ def _rate_parameters(data: str, offset: int) -> tuple[int, ...]:
     return tuple(int.from_bytes(body[at : at + WORD], "big") for at in range(0, len(body), WORD))
 
 
-def _events() -> dict[str, tuple[str, Event, Callable[[str, int], Any] | None]]:
+def _events() -> dict[str, tuple[str, EventAbi, Callable[[str, int], Any] | None]]:
     tails: dict[str, Callable[[str, int], Any]] = {
         "EModeCategoryAdded": _label,
         "ReserveInterestRateDataChanged": _rate_parameters,
     }
-    found: dict[str, tuple[str, Event, Callable[[str, int], Any] | None]] = {}
+    found: dict[str, tuple[str, EventAbi, Callable[[str, int], Any] | None]] = {}
     for declaration in DECLARATIONS:
-        event = Event(declaration)
+        event = EventAbi(declaration)
         found[OTHER_TOPICS.get(event.name, event.topic0)] = (event.name, event, tails.get(event.name))
     return found
 
