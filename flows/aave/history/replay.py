@@ -134,6 +134,8 @@ class Replay:
         self._whole: dict[tuple[str, str], int] = {}
         self._transfer: tuple[str, str, str, int] | None = None
         self._premium_on_accrued: bool | None = None
+        # Tokens that are known to be, or not to be, of v3.0.0.
+        self._kinds: dict[str, bool] = {}
         self._handlers: dict[str, Callable[[str, tuple[Any, ...]], None]] = {
             name.removeprefix("_on_"): getattr(self, name) for name in dir(self) if name.startswith("_on_")
         }
@@ -142,6 +144,9 @@ class Replay:
 
     def feed(self, happenings: Iterable[Happening]) -> None:
         """Bring the books past these logs. Raises `HistoryError` at the first that cannot be: they are void then."""
+        happenings = list(happenings)
+        if self.revision < V3_1:
+            self._tell_tokens_apart(happenings)
         block = transaction = -1
         handlers, tokens, pool, configurator = self._handlers, self.tokens, self.pool, self.configurator
         for here in happenings:
@@ -176,6 +181,8 @@ class Replay:
         """The market now. `block` and `time` name the moment; None: those of the last log."""
         if self._lifted is not None:
             self._refuse_lift(self._lifted)
+        if self._transfer is not None:
+            self._refuse_transfer(self._transfer)
         here = self._here
         rows: dict[str, dict[int, tuple[int, int]]] = {}
         for reserve in self.reserves.values():
@@ -213,7 +220,7 @@ class Replay:
             supply_rate=r.supply_rate,
             debt_rate=r.debt_rate,
             last_update=r.last_update,
-            accrued_to_treasury=r.accrued,
+            accrued_to_treasury=r.accrued if r.accrued_known else None,
             # The getter of v3.7 answers 0, whatever is stored.
             isolation_debt=0 if self.revision >= V3_7 else r.isolation_debt,
             deficit=r.deficit,
@@ -251,8 +258,9 @@ class Replay:
             return
         if self._lifted is not None:
             self._refuse_lift(self._lifted)
+        if self._transfer is not None:
+            self._refuse_transfer(self._transfer)
         self._told.clear()
-        self._transfer = None
 
     def _reserve(self, asset: str) -> ReserveState:
         reserve = self.reserves.get(asset)
@@ -268,7 +276,7 @@ class Replay:
             self._stop(f"index {index} is below one ray")
         held = token.held.get(account)
         if held is None:
-            held = token.held[account] = [0, index]
+            held = token.held[account] = [0, 0]
         scaled, last = held
         if index < last:
             self._stop(f"index of {account} fell from {last} to {index}")
@@ -299,6 +307,7 @@ class Replay:
 
     def _mint(self, token: Token, values: tuple[Any, ...]) -> None:
         caller, account, value, increase, index = values
+        self._take_transfer(token, NOBODY, account, value)
         held, now, discount = self._interest(token, account, increase, index)
         if self.revision >= V3_5:
             scaled = self._inverse(token, account, now - increase + value, index)
@@ -315,6 +324,7 @@ class Replay:
 
     def _burn(self, token: Token, values: tuple[Any, ...]) -> None:
         account, _, value, increase, index = values
+        self._take_transfer(token, account, NOBODY, value)
         held, now, discount = self._interest(token, account, increase, index)
         if self.revision >= V3_5:
             scaled = self._inverse(token, account, now - increase - value, index)
@@ -343,19 +353,21 @@ class Replay:
 
     def _move(self, token: Token, values: tuple[Any, ...]) -> None:
         sender, receiver, value, index = values
+        moved = self._take_transfer(token, sender, receiver, None)
         if index < RAY:
             self._stop(f"index {index} is below one ray")
         scaled, unscaled = value, token.unscaled
         if self.revision < V3_1 and not token.debt:
             # Scaled amounts are the smaller ones: v3.0.0 has them in Transfer, later versions in BalanceTransfer.
-            seen = self._transfer
-            if seen and seen[:3] == (token.address, sender, receiver) and seen[3] != value:
-                token.unscaled = unscaled = value > seen[3]
+            if value != moved:
+                token.unscaled = unscaled = value > moved
             if unscaled:
                 scaled = half_div(value, index)
+                if scaled != moved:
+                    self._stop(f"{value} at index {index} are {scaled} scaled, its Transfer says {moved}")
         held = token.held.get(sender)
         if held is None:
-            held = token.held[sender] = [0, index]
+            held = token.held[sender] = [0, 0]
         held[0] -= scaled
         if held[0] < 0:
             self._stop(
@@ -364,7 +376,7 @@ class Replay:
             )
         gets = token.held.get(receiver)
         if gets is None:
-            gets = token.held[receiver] = [0, index]
+            gets = token.held[receiver] = [0, 0]
         if index < held[1] or index < gets[1]:
             self._stop(f"index of {sender} or {receiver} fell from {max(held[1], gets[1])} to {index}")
         gets[0] += scaled
@@ -373,8 +385,40 @@ class Replay:
         token.transfer = (self._here.block, self._here.transaction, index)
 
     def _on_Transfer(self, emitter: str, values: tuple[Any, ...]) -> None:
+        self.handled -= 1  # it says nothing that the event behind it does not
         if emitter in self.tokens:
+            if self._transfer is not None:
+                self._refuse_transfer(self._transfer)
             self._transfer = (emitter, *values)
+
+    def _take_transfer(self, token: Token, sender: str, receiver: str, value: int | None) -> int:
+        """The Transfer that stands before every event of a token; its value."""
+        seen, self._transfer = self._transfer, None
+        self.checks += 1
+        if seen is None or seen[:3] != (token.address, sender, receiver) or value not in (None, seen[3]):
+            self._stop(
+                f"expected a Transfer of {token.address} from {sender} to {receiver} before it, found {seen}; "
+                "a log is missing"
+            )
+        return seen[3]
+
+    def _refuse_transfer(self, seen: tuple[str, str, str, int]) -> NoReturn:
+        self._stop(f"before it, token {seen[0]} moved {seen[3]} from {seen[1]} to {seen[2]} without its event")
+
+    def _tell_tokens_apart(self, happenings: list[Happening]) -> None:
+        """Tokens of v3.0.0 by the first transfer whose two values differ; where none does, both readings agree."""
+        seen: dict[str, tuple[Any, ...]] = {}
+        for here in happenings:
+            if here.kind == "Transfer":
+                seen[here.emitter] = here.values
+            elif here.kind == "BalanceTransfer" and here.emitter not in self._kinds:
+                sender, receiver, value, _ = here.values
+                moved = seen.get(here.emitter)
+                if moved is not None and moved[:2] == (sender, receiver) and moved[2] != value:
+                    self._kinds[here.emitter] = value > moved[2]
+        for address, unscaled in self._kinds.items():
+            if address in self.tokens and self.revision < V3_1:
+                self.tokens[address].unscaled = unscaled
 
     def _on_Initialized(self, emitter: str, values: tuple[Any, ...]) -> None:
         self._decimals[emitter] = values[4]
@@ -408,9 +452,15 @@ class Replay:
                 f"{REVISIONS.start} to {REVISIONS.stop - 1}"
             )
         if self.revision and self.revision < V3_1 <= revision:
-            # The upgrade sets virtual balances from the tokens' real ones, without an event.
+            # The upgrade sets virtual balances from the tokens' real ones, and their flag, without an event.
             for reserve in self.reserves.values():
                 reserve.virtual = None
+                reserve.set("virtual", not reserve.debt_token.discounts)
+        if self.revision and self.revision < V3_4 <= revision:
+            for reserve in self.reserves.values():
+                if reserve.debt_token.discounts:  # GHO becomes ordinary, and its treasury is set without an event
+                    reserve.set("virtual", 1)
+                    reserve.accrued_known = False
         self.revision, self._premium_on_accrued = revision, None
 
     # Reserves
@@ -490,8 +540,15 @@ class Replay:
     def _flow(self, asset: str, amount: int) -> None:
         """Money came to the pool or left it, and a call ended."""
         r = self._reserve(asset)
+        self._updated(r)
         self._add_virtual(r, amount)
         self._told.clear()
+
+    def _updated(self, r: ReserveState) -> None:
+        """A call that moves money tells the reserve's new indices before it ends."""
+        self.checks += 1
+        if r not in self._told:
+            self._stop(f"no ReserveDataUpdated of {r.asset} in this call; a log is missing")
 
     def _add_virtual(self, r: ReserveState, amount: int) -> None:
         if r.virtual is not None and self.revision >= V3_1:
@@ -522,6 +579,7 @@ class Replay:
     def _on_LiquidationCall(self, emitter: str, values: tuple[Any, ...]) -> None:
         collateral, debt, account, paid, seized, _, as_atoken = values
         c, d = self._reserve(collateral), self._reserve(debt)
+        self._updated(d)
         calls = {id(r): self._told.count(r) for r in self._told}
         if self.revision >= V3_5:
             if as_atoken and c is not d:
@@ -563,6 +621,7 @@ class Replay:
         _, _, asset, _, mode, premium, _ = values
         if mode == 0:
             r = self._reserve(asset)
+            self._updated(r)
             self._premium(r, premium, self.flash_to_protocol)
             self._add_virtual(r, premium)
         elif self._lifted is not None:
@@ -586,11 +645,11 @@ class Replay:
     def _on_MintedToTreasury(self, emitter: str, values: tuple[Any, ...]) -> None:
         r = self._reserve(values[0])
         self.checks += 1
-        if r.atoken.last_minted != r.accrued:
+        if r.accrued_known and r.atoken.last_minted != r.accrued:
             self._stop(
                 f"treasury of {r.asset}: {r.atoken.last_minted} scaled were minted, the logs before give {r.accrued}"
             )
-        r.accrued = 0
+        r.accrued, r.accrued_known = 0, True
 
     def _on_DeficitCreated(self, emitter: str, values: tuple[Any, ...]) -> None:
         account, asset, amount = values
@@ -631,6 +690,7 @@ class Replay:
         taken = {r.id for r in self.reserves.values()}
         number = next(n for n in range(len(taken) + 1) if n not in taken)
         supply, debt = Token(atoken, asset, False), Token(debt_token, asset, True)
+        supply.unscaled = self.revision < V3_1 and self._kinds.get(atoken, False)
         debt.discounts = debt_token in self._discounting
         self.tokens[atoken], self.tokens[debt_token] = supply, debt
         r = self.reserves[asset] = ReserveState(number, asset, supply, debt)

@@ -36,7 +36,7 @@ class HistoryError(CrossCheckFailed):
     """The logs contradict each other or what is known of the contracts; it names block, log, token and account."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Token:
     """An aToken or a variable debt token: `held[account]` is [scaled balance, index of the last event]."""
 
@@ -56,7 +56,7 @@ class Token:
     """Block, transaction and index of the last BalanceTransfer."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ReserveState:
     """A reserve as the pool stores it, and what the rules need besides."""
 
@@ -71,6 +71,7 @@ class ReserveState:
     debt_rate: int = 0
     last_update: int = 0
     accrued: int = 0
+    accrued_known: bool = True
     virtual: int | None = 0
     deficit: int = 0
     isolation_debt: int = 0
@@ -118,6 +119,7 @@ class ReserveBook:
     """A reserve at a block, as `getReserveData` and its tokens would have answered: stored values, exact integers.
 
     `virtual_balance` is None where the logs do not tell it: before v3.1, and for a reserve that was upgraded to it.
+    `accrued_to_treasury` is None for GHO from the upgrade to v3.4 until its treasury is minted again.
     `rates` are optimal usage, base, first and second slope in basis points, None before v3.1. `price` is the last
     answer of the feed that the oracle names, None where no log told it.
     """
@@ -132,7 +134,7 @@ class ReserveBook:
     supply_rate: int
     debt_rate: int
     last_update: int
-    accrued_to_treasury: int
+    accrued_to_treasury: int | None
     isolation_debt: int
     deficit: int
     unbacked: int
