@@ -37,6 +37,9 @@ NAMES = {
     "aave-market": Registered(
         "flows.aave.aave_market", "Reserves, e-modes and every account of an Aave market at one block, from a node"
     ),
+    "aave-history": Registered(
+        "flows.aave.aave_history", "An Aave v3 market at a past block from its logs alone, held against a node"
+    ),
     "compound-market": Registered(
         "flows.compound.compound_market",
         "Markets and every account of Compound v2 and v3 at one block, from a node",

@@ -88,6 +88,7 @@ def _words(kinds: Sequence[str], raw: bytes) -> list[Any]:
 GET_POOL = Function("getPool()", ("address",))
 GET_PRICE_ORACLE = Function("getPriceOracle()", ("address",))
 GET_POOL_DATA_PROVIDER = Function("getPoolDataProvider()", ("address",))
+GET_POOL_CONFIGURATOR = Function("getPoolConfigurator()", ("address",))
 
 # Pool
 POOL_REVISION = Function("POOL_REVISION()", ("uint256",))
