@@ -61,6 +61,11 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "peg-health": Registered(
+        "flows.pegs.peg_health",
+        "Where each stablecoin stands by every source, and how unusual that is",
+        reads_network=False,
+    ),
     "liquidation-clusters": Registered(
         "flows.clusters.liquidation_clusters",
         "Whether liquidations come in clusters: a fitted process, and the chance of the next cluster",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import data
-from data.prices.pegs import peg_prices
+from data.prices.pegs import every_source
 
 DAY, HOUR = 86_400, 3_600
 
@@ -77,29 +77,19 @@ def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]
 
 
 def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[Closes, ...]:
-    """Hourly prices of a stablecoin in USD, one series for each source that has any, the served one first.
+    """Prices of a stablecoin in USD, one series for each source that has any, the served one first.
 
-    An exchange's pair in USDT (USDCUSDT) stands in USD in `dim_prices`; Chainlink's rounds are taken at the end of
-    each hour.
+    `step` of each says how long an update holds: an hour of candles, two days of Chainlink's rounds, whose times are
+    those at which they were set.
     """
-    names = (f"{token}/USD", f"{token}USDT")
     served = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
-    found = []
     with data.store.Store.open(path, readonly=True) as store:
-        rows = store.rows(
-            "SELECT source, symbol, ts, price_usd FROM dim_prices WHERE symbol IN (?, ?) AND interval = '1h' "
-            "AND is_synthetic = ? AND ts % ? = 0 ORDER BY source, symbol, ts",
-            (*names, int(synthetic), HOUR),
-        )
-        rounds = None if synthetic else peg_prices(store, names[0], "1h", None, None, "chainlink", served)
-    for source, symbol in dict.fromkeys((row[0], row[1]) for row in rows):
-        table = np.array([row[2:] for row in rows if row[:2] == (source, symbol)], dtype=np.float64)
-        found.append((source, symbol, table))
-    if rounds is not None and rounds.rows:
-        found.append(("chainlink", names[0], np.array(rounds.rows, dtype=np.float64)))
-    found.sort(key=lambda part: part[0] != served)
+        sources = every_source(store, token, synthetic=synthetic, served=served)
     return tuple(
-        Closes(symbol=symbol, step=HOUR, ts=table[:, 0].astype(np.int64), price=table[:, 1], source=source,
-               synthetic=synthetic)
-        for source, symbol, table in found
+        Closes(
+            symbol=found.symbol, step=found.holds, ts=np.array([ts for ts, _ in found.rows], dtype=np.int64),
+            price=np.array([price for _, price in found.rows], dtype=np.float64), source=found.source,
+            synthetic=synthetic,
+        )
+        for found in sources
     )  # fmt: skip

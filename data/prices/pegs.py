@@ -64,6 +64,40 @@ def peg_prices(
     return next((one for one in found if len(one.rows) >= ENOUGH * most), None)
 
 
+class SourceOfPeg(NamedTuple):
+    """What one source says of a stablecoin in USD: (UTC seconds, USD) of each of its updates, in the order of time.
+
+    `holds`: seconds for which an update stands where no newer one came.
+    """
+
+    source: str
+    symbol: str
+    rows: list[tuple[int, float]]
+    holds: int
+
+
+def every_source(store: Reader, token: str, *, synthetic: bool, served: str) -> list[SourceOfPeg]:
+    """Prices of a stablecoin by each source that has any, `served` first: candles and samples hourly, Chainlink's
+    rounds when they were set. A round is one update, however long it holds: read hour by hour, a feed that updates once
+    a day would look like one that moves in none of 24.
+    """
+    names = (f"{token}/USD", f"{token}USDT")
+    rows = store.rows(
+        "SELECT source, symbol, ts, price_usd FROM dim_prices WHERE symbol IN (?, ?) AND interval = '1h' "
+        "AND is_synthetic = ? AND ts % 3600 = 0 ORDER BY source, symbol, ts",
+        (*names, int(synthetic)),
+    )
+    found: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for source, symbol, ts, price in rows:
+        found.setdefault((source, symbol), []).append((ts, price))
+    sources = [SourceOfPeg(source, symbol, updates, SECONDS["1h"]) for (source, symbol), updates in found.items()]
+    rounds = None if synthetic else feeds.history(store, names[0])
+    if rounds is not None:
+        newest = dict(zip(rounds.times, rounds.prices, strict=True))  # of two rounds in one second the later counts
+        sources.append(SourceOfPeg("chainlink", names[0], list(newest.items()), HOLD))
+    return sorted(sources, key=lambda one: one.source != served)
+
+
 def _of_feed(store: Reader, pair: str, interval: str, start: int | None, end: int | None) -> list[tuple[int, float]]:
     step = SECONDS.get(interval)
     if step is None:

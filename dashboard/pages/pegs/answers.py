@@ -82,14 +82,12 @@ def peg(token: str, sources: tuple[Closes, ...], loaded: LoadedMarket | None = N
 
 
 def _agreed(served: Closes, others: tuple[Closes, ...]) -> np.ndarray:
-    """Where another source is at least `CRITICAL_BPS` away on the same side at the same hour."""
+    """Where another source's price of that time is at least `CRITICAL_BPS` away on the same side."""
     said = np.zeros(len(served.ts), bool)
     side = np.sign(served.price - 1)
     for other in others:
-        at = np.searchsorted(other.ts, served.ts)
-        inside = at < len(other.ts)
-        same = np.zeros(len(served.ts), bool)
-        same[inside] = other.ts[at[inside]] == served.ts[inside]
+        at = np.searchsorted(other.ts, served.ts, side="right") - 1
+        same = (at >= 0) & (served.ts - other.ts[np.maximum(at, 0)] <= other.step)
         far = np.zeros(len(served.ts), bool)
         far[same] = side[same] * (other.price[at[same]] - 1) * 1e4 >= CRITICAL_BPS
         said |= far
@@ -97,7 +95,8 @@ def _agreed(served: Closes, others: tuple[Closes, ...]) -> np.ndarray:
 
 
 def _apart(served: Closes, others: tuple[Closes, ...]) -> float | None:
-    now = [served.price[-1], *(o.price[-1] for o in others if abs(int(o.ts[-1]) - int(served.ts[-1])) <= DAY)]
+    newest = int(served.ts[-1])
+    now = [served.price[-1], *(o.price[-1] for o in others if abs(int(o.ts[-1]) - newest) <= max(o.step, DAY))]
     return float((max(now) - min(now)) * 1e4) if len(now) > 1 else None
 
 
