@@ -7,6 +7,10 @@ refresh      bring the tables that SQL makes of others (data/marts) up to date
 lineage      where a row came from: write, run, received rows
 freshness    how old each table is, and which are late
 find         accounts, tokens, markets and price series by a part of their names
+about        what the file is: layout, code, markets and blocks, rows, size, content digest
+backup       a copy of it, taken while it is in use
+verify       every row against its digest or seal; exit code 1 on a fault
+snapshots    the stored snapshots
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from data.schemas.views import views
 from data.store.layout import SCHEMA_VERSION
 from data.store.shape import database, key_of
 from data.store.store import Store
+from data.upkeep import commands as upkeep_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     looked_for.add_argument("text", nargs="+", help="beginnings of words: 0xabc, weth, sample")
     looked_for.add_argument("--kind", choices=look_up.KINDS, help="of this kind alone")
     looked_for.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    upkeep_commands.add_arguments(commands)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "migrate":
@@ -62,8 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _freshness()
         elif arguments.command == "find":
             _find(" ".join(arguments.text), arguments.kind, arguments.limit)
-        else:
+        elif arguments.command == "quarantine":
             quarantine_commands.run(arguments)
+        else:
+            return upkeep_commands.run(arguments, _age)
     except DataError as error:
         safe_print(f"data: {error}", file=sys.stderr)
         return 1

@@ -64,6 +64,20 @@ class Reader:
                     ) from error
                 raise
 
+    def parts(
+        self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), size: int = 10_000
+    ) -> Iterator[list[tuple]]:
+        """The rows of a query, `size` at a time, for tables that are larger than memory."""
+        with sqlite_errors(self.path):
+            cursor = self._connection.execute(sql, params)
+            while rows := cursor.fetchmany(size):
+                yield rows
+
+    def copy_to(self, target: sqlite3.Connection, pages: int) -> None:
+        """SQLite's online backup of the whole file into `target`, `pages` at a time."""
+        with sqlite_errors(self.path):
+            self._connection.backup(target, pages=pages)
+
     def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
         """A query's rows as a frame; uint256 values stay text."""
         # Here, not at the top: pandas takes 0.4 s of processor time, which `load_market` does not need.

@@ -17,6 +17,7 @@ PARTS = (
     "workbench",
     "ingest",
     "snapshot",
+    "first_figure",
     "marts",
     "chain",
     "live",

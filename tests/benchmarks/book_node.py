@@ -2,10 +2,12 @@
 
 `python -m tests.benchmarks.book_node --holders 30000` prints its address. Every answer waits `--latency` seconds first,
 as if the node were far away; answers to requests that are open at once wait together. Ranges of the log are refused
-above 10,000 blocks, as public nodes do; there are 8 million blocks, about as many as Ethereum has had since the
-market began. The book is made from a seed: 20 reserves, no interest (so that indices stand
-still), half the holders in debt, 2 % of them between health factor 1 and 1.05. `getUserAccountData` is answered by the
-integer rules that the flow itself checks with: this server measures the client, it is no witness of anything.
+above 10,000 blocks, as public nodes do; there are 8 million blocks (`--blocks`), about as many as Ethereum has had
+since the market began. With `--borrowed` each holder has borrowed once, and the log says so.
+
+The book is made from a seed: 20 reserves, no interest (so that indices stand still), half the holders in debt, 2 % of
+them between health factor 1 and 1.05. `getUserAccountData` is answered by the integer rules that the flow itself checks
+with: this server measures the client, it is no witness of anything.
 
 `bench_touch(share)` lets time pass: 100 blocks in which that share of the holders sends aTokens to another holder.
 """
@@ -70,15 +72,18 @@ def reserves() -> list[Reserve]:
 class Book:
     """State and log of the market; `answers` maps target and call data to the answer."""
 
-    def __init__(self, holders: int) -> None:
+    def __init__(self, holders: int, blocks: int = BLOCKS, *, borrowed: bool = False) -> None:
         self.draw = random.Random(holders)
         self.reserves = reserves()
         self.rules = Rules(self.reserves, [])
-        self.head = FIRST_BLOCK + BLOCKS
+        self.head = FIRST_BLOCK + blocks
         self.answers: dict[bytes, bytes] = {}
         self.accounts = {f"{i:040x}": self._account(i) for i in range(0xA0000000, 0xA0000000 + holders)}
         self.log: list[tuple[int, str]] = []
         self._say_market()
+        if borrowed:
+            for account in self.accounts.values():
+                self._borrow(self.draw.randrange(FIRST_BLOCK, self.head), account.address)
         totals: dict[str, int] = {}
         for account in self.accounts.values():
             self._say_account(account)
@@ -182,6 +187,12 @@ class Book:
                "transactionHash": abis.TRANSFER, "blockHash": abis.TRANSFER, "removed": False}  # fmt: skip
         self.log.append((block, json.dumps(row, separators=(",", ":"))))
 
+    def _borrow(self, block: int, owner: str) -> None:
+        topics = [abis.BORROW, *("0x" + "0" * 64, "0x" + owner[2:].zfill(64), "0x" + "0" * 64)]
+        row = {"address": POOL, "blockNumber": hex(block), "topics": topics, "data": "0x", "logIndex": "0x0",
+               "transactionHash": abis.BORROW, "blockHash": abis.BORROW, "removed": False}  # fmt: skip
+        self.log.append((block, json.dumps(row, separators=(",", ":"))))
+
     # JSON-RPC: results as JSON text
 
     def result(self, method: str, params: list[Any]) -> str:
@@ -189,7 +200,9 @@ class Book:
             case "eth_call":
                 return f'"0x{self._call(bytes.fromhex(params[0]["to"][2:]), params[0]["data"]).hex()}"'
             case "eth_getLogs":
-                return self._logs(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16))
+                return self._logs(
+                    int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16), params[0]["topics"][0]
+                )
             case "eth_getBlockByNumber":
                 number = self.head if params[0] in ("latest", "finalized", "safe") else int(params[0], 16)
                 stamp = GENESIS + 12 * (number - FIRST_BLOCK)
@@ -219,11 +232,12 @@ class Book:
             at += 96 + len(answer) + -len(answer) % 32
         return b"".join([word(32), word(count), *offsets, *rows])
 
-    def _logs(self, first: int, last: int) -> str:
+    def _logs(self, first: int, last: int, events: list[str]) -> str:
         if last - first + 1 > LONGEST_RANGE:
             raise ValueError(f"query exceeds max block range {LONGEST_RANGE}")
         begin, end = bisect.bisect_left(self.log, (first, "")), bisect.bisect_left(self.log, (last + 1, ""))
-        return "[" + ",".join(text for _, text in self.log[begin:end]) + "]"
+        wanted = tuple(f'"topics":["{event}"' for event in events)
+        return "[" + ",".join(t for _, t in self.log[begin:end] if any(topic in t for topic in wanted)) + "]"
 
 
 def word(value: int) -> bytes:
@@ -262,9 +276,10 @@ def _row(book: Book, request: dict[str, Any]) -> str:
 
 
 @contextmanager
-def running(holders: int, latency: float) -> Iterator[str]:
+def running(holders: int, latency: float, *more: str) -> Iterator[str]:
     """The node's address; its process is ended with the block of code."""
-    command = [sys.executable, "-m", "tests.benchmarks.book_node", "--holders", str(holders), "--latency", str(latency)]
+    command = [sys.executable, "-m", "tests.benchmarks.book_node", "--holders", str(holders), "--latency", str(latency),
+               *more]  # fmt: skip
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -278,8 +293,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.book_node", description=__doc__)
     parser.add_argument("--holders", type=int, default=30_000)
     parser.add_argument("--latency", type=float, default=0.020, help="seconds before each answer")
+    parser.add_argument("--blocks", type=int, default=BLOCKS)
+    parser.add_argument("--borrowed", action="store_true", help="every holder has borrowed once")
     args = parser.parse_args()
-    asyncio.run(serve(Book(args.holders), args.latency))
+    asyncio.run(serve(Book(args.holders, args.blocks, borrowed=args.borrowed), args.latency))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ READS_A_DEBTOR = 4
 class DebtEstimate:
     """`log_requests` at `log_latency` seconds, then reads of `names` accounts at `node_latency`; several at once.
 
-    `names`: accounts that the log names, an upper bound where only parts of it were looked at.
+    `names`: accounts that the log names. Where only parts of it were looked at, whoever borrowed in several counts as
+    often, so they are rather fewer.
     """
 
     log_requests: int
@@ -60,7 +61,7 @@ class DebtEstimate:
     def __str__(self) -> str:
         return (
             f"about {self.requests:,} requests, {duration(self.seconds)}: {self.log_requests:,} for the pool's Borrow "
-            f"events at {self.log_latency:.2f} s, {self.requests - self.log_requests:,} for at most {self.names:,} "
+            f"events at {self.log_latency:.2f} s, {self.requests - self.log_requests:,} for about {self.names:,} "
             f"accounts that they name at {self.node_latency:.2f} s, {self.concurrency} at once"
         )
 
@@ -84,7 +85,10 @@ def estimate(scan: BorrowScan, place: Place, block: Block, first_block: int) -> 
         per_span.append(len(found))
     spent, n_asked = time.perf_counter() - began, scan.rpc.requests_made - asked
     known = set(scan.names(()))
-    seen = len(names | known) if len(looked) == len(spans) else len(known) + sum(per_span) * len(spans) // len(looked)
+    seen = len(names | known)
+    if len(looked) < len(spans):  # the last of them may be short, so blocks count, not ranges
+        in_blocks = sum(last - first + 1 for first, last in looked)
+        seen = len(known) + sum(per_span) * (block.number - start + 1) // in_blocks
     reader = BlockReader(scan.rpc, block, multicall=place.multicall3, concurrency=scan.concurrency)
     reads = READS_A_REQUEST if reader.uses_multicall else 1
     began = time.perf_counter()

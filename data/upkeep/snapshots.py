@@ -1,0 +1,37 @@
+"""The stored snapshots: of which market and block, how old, how large, and what rests on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One snapshot. `time`, `age`: seconds; `positions`: its size in rows; `mode`: how its accounts came
+    (`fact_snapshot.read_mode`, or "sample"); `runs`: stored risk runs that rest on it."""
+
+    market: str
+    block: int
+    time: int
+    age: int
+    accounts: int
+    positions: int
+    mode: str
+    runs: int
+
+
+def listed(store: Reader, now: int, market: str | None = None) -> list[Row]:
+    """Every stored snapshot, or those of `market`, newest first. `now`: seconds UTC."""
+    rows = store.rows(
+        "SELECT s.market, s.block, s.block_time, s.n_accounts, s.n_positions, "
+        "CASE WHEN s.is_synthetic THEN 'sample' ELSE coalesce(s.read_mode, 'full') END, "
+        "(SELECT count(*) FROM fact_risk_run AS r WHERE r.snapshot_hash = s.snapshot_hash) "
+        "FROM fact_snapshot AS s WHERE ?1 IS NULL OR s.market = ?1 ORDER BY s.block_time DESC, s.market, s.block DESC",
+        (market,),
+    )
+    return [
+        Row(market=m, block=b, time=t, age=now - t, accounts=a, positions=p, mode=mode, runs=runs)
+        for m, b, t, a, p, mode, runs in rows
+    ]

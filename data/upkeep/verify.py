@@ -1,0 +1,103 @@
+"""Is the file sound? Every check that the rows carry in themselves, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from data.errors import DataError
+from data.results import forecasts, runs
+from data.snapshot.loading import OF_THE_ENGINE, PARTS, load_market, missing_rows
+from data.store.reader import Reader
+from risk_core.errors import InputError
+
+MOST = 3
+"""Examples that one line names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was checked, what was found, and whether that is a fault."""
+
+    subject: str
+    found: str
+    is_fault: bool = False
+
+
+def checks(store: Reader) -> Iterator[Check]:
+    """Every check on the file of `store`, as it is made: pages, references, owners, snapshots, runs, forecasts."""
+    yield _pages(store)
+    yield _references(store)
+    yield from _owners(store)
+    for market, block, protocol, accounts, stated in store.rows(
+        "SELECT market, block, coalesce(protocol, ?), n_accounts, snapshot_hash FROM fact_snapshot "
+        "ORDER BY market, block", (OF_THE_ENGINE,),
+    ):  # fmt: skip
+        yield _snapshot(store, market, block, protocol, accounts, stated)
+    for run_id, market, block in store.rows(
+        "SELECT run_id, market, block FROM fact_risk_run ORDER BY market, block, run_id"
+    ):
+        yield _run(store, run_id, market, block)
+    yield _forecasts(store)
+
+
+def _pages(store: Reader) -> Check:
+    found = [str(row[0]) for row in store.rows(f"PRAGMA integrity_check({MOST})")]
+    return Check("pages of the file", "; ".join(found), found != ["ok"])
+
+
+def _references(store: Reader) -> Check:
+    found = store.rows("PRAGMA foreign_key_check")
+    said = ", ".join(f"{table} (row {row})" for table, row, *_ in found[:MOST])
+    return Check("foreign keys", f"{len(found)} rows point to nothing: {said}" if found else "ok", bool(found))
+
+
+def _owners(store: Reader) -> Iterator[Check]:
+    """Rows that belong to something that is not stored."""
+    for table in PARTS:
+        found = store.rows(f"SELECT DISTINCT market, block FROM {table} EXCEPT SELECT market, block FROM fact_snapshot")
+        said = ", ".join(f"{market} at block {block}" for market, block in found[:MOST])
+        what = f"belong to {len(found)} snapshots that are not stored: {said}" if found else "ok"
+        yield Check(f"rows of {table}", what, bool(found))
+    for table in ("fact_risk_scenarios", "fact_risk_series", "fact_forecast"):
+        found = store.rows(f"SELECT DISTINCT run_id FROM {table} EXCEPT SELECT run_id FROM fact_risk_run")
+        said = ", ".join(run_id[:12] for (run_id,) in found[:MOST])
+        what = f"belong to {len(found)} runs that are not stored: {said}" if found else "ok"
+        yield Check(f"rows of {table}", what, bool(found))
+
+
+def _snapshot(store: Reader, market: str, block: int, protocol: str, accounts: int, stated: str) -> Check:
+    subject = f"snapshot {market} at block {block}"
+    try:
+        if protocol != OF_THE_ENGINE:
+            missing = missing_rows(store, market, block)
+            return Check(subject, missing or f"ok, {accounts} accounts, no row is missing; rows of {protocol} have no "
+                         "digest that can be computed again", bool(missing))  # fmt: skip
+        load_market(block, market, store.path, verify=True)
+    except (DataError, InputError) as error:
+        return Check(subject, str(error), True)
+    return Check(subject, f"ok, {accounts} accounts, digest {stated[:16]}")
+
+
+def _run(store: Reader, run_id: str, market: str, block: int) -> Check:
+    subject = f"risk run {run_id[:12]} of {market} at block {block}"
+    try:
+        run = runs.read(store, run_id)
+    except (DataError, InputError, ValueError, TypeError, KeyError) as error:
+        return Check(subject, str(error), True)
+    kept = store.rows("SELECT 1 FROM fact_snapshot WHERE snapshot_hash = ?", (run.snapshot_hash,))
+    return Check(subject, f"ok, {len(run.figures)} figures" + ("" if kept else "; its snapshot is stored no longer"))
+
+
+def _forecasts(store: Reader) -> Check:
+    sound = 0
+    changed: list[dict[str, Any]] = []
+    for (run_id,) in store.rows("SELECT DISTINCT run_id FROM fact_forecast ORDER BY run_id"):
+        good, bad = forecasts.stored(store, run_id)
+        sound, changed = sound + len(good), changed + bad
+    said = ", ".join(f"{row['run_id'][:12]} {row['measure']} at {row['level']}" for row in changed[:MOST])
+    if changed:
+        return Check("forecasts", f"{len(changed)} of {sound + len(changed)} were changed after they were written: "
+                     f"{said}", True)  # fmt: skip
+    return Check("forecasts", f"ok, {sound} match their seals")
