@@ -88,6 +88,9 @@ class ShownRun:
     estimates: Mapping[tuple[str, float], ShownFigure]
     law: str = ""
     """Which law of price moves made the figures, in words; empty for a run that did not note it."""
+    stressed_usd: float | None = None
+    """LaR 99 % with `stressed_words`; None where none was stored."""
+    stressed_words: str = ""
     fan: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """`hours` (T + 1,), `levels`, and `usd` (T + 1, len(levels)): cumulative debt repaid; empty when not stored."""
     histogram: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

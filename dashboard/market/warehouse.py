@@ -210,6 +210,7 @@ def _run(stored: data.results.RiskRun) -> ShownRun:
         )
         for (measure, level), f in stored.figures.items()
     }
+    stressed = stored.stressed(0.99)
     return ShownRun(
         market=stored.market,
         block=stored.block,
@@ -225,6 +226,8 @@ def _run(stored: data.results.RiskRun) -> ShownRun:
         synthetic=stored.is_synthetic,
         estimates=MappingProxyType(estimates),
         law=stored.law[1],
+        stressed_usd=stressed[0].value if stressed else None,
+        stressed_words=stressed[1] if stressed else "",
         fan=MappingProxyType(stored.series.get("fan", {})),
         histogram=MappingProxyType(stored.series.get("histogram", {})),
         seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),

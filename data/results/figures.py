@@ -55,6 +55,17 @@ def figures(result: Result) -> Iterator[Figure]:
         yield _figure(f"mean_{name}", "count", measures.average(count, result.cluster))
 
 
+def stressed_series(result: Result, words: str) -> dict[str, Any]:
+    """The curve `stressed`: liquidations at risk at every level under a volatility that `words` states, JSON-ready."""
+    found = [_figure("lar_repaid", "USD", measures.lar(result, level)) for level in LEVELS]
+    scenario = result.scenario
+    return {
+        "words": words, "scenario_id": scenario.name,
+        "volatility": dict(zip(scenario.factors, scenario.volatility.tolist(), strict=True)),
+        "figures": [{name: getattr(figure, name) for name in Figure.__slots__} for figure in found],
+    }  # fmt: skip
+
+
 def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
     return Figure(
         measure=measure, level=estimate.level, value=estimate.value,

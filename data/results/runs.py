@@ -45,7 +45,8 @@ class RiskRun:
 
     Curves: `fan` {hours (T + 1,), levels, usd (T + 1, levels)} of cumulative debt repaid; `repaid_by_reserve`,
     `seized_by_reserve`, `deficit_by_reserve` {symbol: mean USD a path}; `histogram` {edges, count} of debt repaid
-    over paths; `accounts` {address, probability} of being liquidated; `calibration`, as the flow recorded it.
+    over paths; `accounts` {address, probability} of being liquidated; `calibration`, as the flow recorded it;
+    `stressed` {words, volatility, figures}, under a volatility of bad days.
     """
 
     run_id: str
@@ -82,6 +83,12 @@ class RiskRun:
         """The law of the price moves: its name, and what it is in words. ("", "") of runs that did not note it."""
         record = self.series.get("calibration", {})
         return str(record.get("law", "")), str(record.get("law_in_words", ""))
+
+    def stressed(self, level: float) -> tuple[Figure, str] | None:
+        """Liquidations at risk under a volatility of bad days, and in words which; None where none was stored."""
+        record = self.series.get("stressed", {})
+        found = [Figure(**figure) for figure in record.get("figures", []) if figure["level"] == level]
+        return (found[0], str(record["words"])) if found else None
 
     def scenario(self) -> Scenario:
         """The scenario that was simulated."""

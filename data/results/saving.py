@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from data.quarantine.aside import put_aside
-from data.results.figures import Figure, curves, figures
+from data.results.figures import Figure, curves, figures, stressed_series
 from data.results.forecasts import LEDGER, forecast, stored
 from data.results.runs import SEALED, RiskRun, read, run_id_of, sealed
 from data.results.scenario import scenario_hash, scenario_record
@@ -25,12 +25,14 @@ def save_result(
     market: Market,
     *,
     calibration: Mapping[str, Any] | None = None,
+    stressed: tuple[Result, str] | None = None,
     run_id: str | None = None,
 ) -> RiskRun:
     """Store a simulation in one transaction and return it as stored; storing it again changes nothing.
 
     `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes
-    from. `run_id`: of the flow's run (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
+    from. `stressed`: the same market under a volatility of bad days, and in words which. `run_id`: of the flow's run
+    (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
     """
     if market.snapshot != result.snapshot:
         raise ValueError(
@@ -49,6 +51,8 @@ def save_result(
         for figure in figures(result)
     ]
     series = curves(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
+    if stressed is not None:
+        series["stressed"] = stressed_series(*stressed)
     drawn = [
         {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in series.items()

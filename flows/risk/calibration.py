@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,14 @@ from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
 from risk_core import InputError, Market, Scenario
 from risk_core.analytics.dependence import shrunk_correlation
-from risk_core.analytics.volatility import annual_volatility, mean_weekday_factor, standardised, variance_path
+from risk_core.analytics.volatility import (
+    TWO_SPEED,
+    Memory,
+    annual_volatility,
+    mean_weekday_factor,
+    standardised,
+    variance_path,
+)
 from risk_core.laws.calibrated import DEFAULT, Calibrated, calibrated
 from risk_core.price_models import FIXED
 
@@ -47,6 +54,10 @@ METHOD = {
     "correlation_days": WINDOW_DAYS,
 }  # fmt: skip
 """With the law's numbers, part of every calibration's id: raise the version when the same prices may give others."""
+STRESS = Memory(half_lives=TWO_SPEED.half_lives[:1], weights=(1.0,), week=TWO_SPEED.week)
+STRESS_FROM = 7 * 24
+"""Hours after which a mean with a half-life of a day rests on enough of them to be called high."""
+STRESS_IN_WORDS = "every asset at its highest one-day volatility of the last year, all at once"
 STALE_DAYS = 2
 """Prices that end this long before the block are used, and said to be old."""
 
@@ -230,6 +241,22 @@ def fit(inputs: Inputs) -> Calibration:
     shared = _log_returns(inputs.prices).index.intersection(pd.DataFrame(moves).dropna().index)
     together = np.column_stack([moves[name].loc[shared] for name in inputs.series.values()])
     return Calibration(inputs=inputs, volatility=volatility, correlation=shrunk_correlation(together))
+
+
+def stressed(calibration: Calibration) -> Calibration:
+    """The same with every asset at its highest one-day volatility of the history, all at once, and never below its own.
+
+    No law that learns from the past sees a shock out of calm coming; this is how bad days were when they came. The
+    highest value of the mean of squares with a half-life of one day, weekday factors apart, after its first week.
+    """
+    inputs = calibration.inputs
+    highest = {}
+    for name in dict.fromkeys(inputs.series.values()):
+        returns = _log_returns(inputs.history[name].to_frame())[name]
+        path = variance_path(returns.to_numpy()[:, None], returns.index.to_numpy(dtype=np.int64), STRESS)
+        highest[name] = float(path[STRESS_FROM:].max())
+    volatility = annual_volatility([highest[name] for name in inputs.series.values()], floor=FLOOR)
+    return replace(calibration, volatility=np.maximum(volatility, calibration.volatility))
 
 
 def _history(series: Mapping[str, str], prices: pd.DataFrame, load: LoadPrices) -> dict[str, pd.Series]:

@@ -37,10 +37,14 @@ def report(run: RiskRun, notes: Sequence[str], ending: str) -> str:
         for label, measure, levels in ROWS
         for level in levels
     ]
+    worse = run.stressed(0.99)
+    if worse is not None:
+        labels.append(("Under stress, debt repaid 99%", worse[0]))
     width = max(len(label) for label, _ in labels)
     table = [f"  {label:<{width}}  {_shown(figure)}" for label, figure in labels if figure is not None]
     few = any(figure is not None and figure.few_draws for _, figure in labels)
     feet = ["", *(["  * rests on fewer than 30 paths with a loss: an indication, not a figure"] if few else [])]
+    feet += [f"  under stress: {worse[1]}; not a forecast, and no probability"] if worse is not None else []
     feet += [f"  note: {note}" for note in notes]
     return "\n".join(line for line in (*head[1 - bool(head[0]) :], *table, *feet, ending))
 

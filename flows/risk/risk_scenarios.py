@@ -29,6 +29,7 @@ def run(arguments: Asked) -> str:
     """
     from data import load_market, results
     from data.store import Reader
+    from flows.risk.calibration import STRESS_IN_WORDS, stressed
     from flows.risk.report import report
     from risk_core import code_version
 
@@ -57,7 +58,11 @@ def run(arguments: Asked) -> str:
             "calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead,
             "law": calibration.inputs.law.name, "law_in_words": calibration.inputs.law.words,
         }  # fmt: skip
-        stored = results.save_result(store, result, market, calibration=record, run_id=run.id)
+        bad_days = stressed(calibration).scenario(
+            f"stressed-{arguments.horizon_hours:g}h", horizon, arguments.steps, market.snapshot.block_time
+        )
+        worse = simulated(market, bad_days, arguments), STRESS_IN_WORDS
+        stored = results.save_result(store, result, market, calibration=record, stressed=worse, run_id=run.id)
     return report(stored, notes, "Stored in fact_risk_scenarios.")
 
 
@@ -105,7 +110,9 @@ def simulated(market: Market, scenario: Scenario, arguments: Asked) -> Result:
 
     from risk_core import simulate
 
-    with tqdm(total=arguments.paths, desc="simulating", unit="path", unit_scale=True, mininterval=0.5) as bar:
+    with tqdm(
+        total=arguments.paths, desc=f"simulating {scenario.name}", unit="path", unit_scale=True, mininterval=0.5
+    ) as bar:
         return simulate(
             market, scenario, n_paths=arguments.paths, seed=arguments.seed, policy=arguments.policy,
             progress=lambda done, total: bar.update(done - bar.n),

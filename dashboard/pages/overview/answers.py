@@ -115,6 +115,8 @@ def verdict(run: ShownRun, today: Position) -> Verdict:
         (f"{fmt.money(lar.value)} of debt or more", True),
         (" would be liquidated. ", False),
     ]
+    if run.stressed_usd is not None:
+        parts += [(f"With {run.stressed_words}: ", False), (fmt.money(run.stressed_usd), True), (". ", False)]
     if tail.value > 0:
         parts += [
             ("In the worst 1\u202f% of outcomes Aave loses ", False),

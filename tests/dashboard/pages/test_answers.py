@@ -15,6 +15,7 @@ from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.market.warehouse import daily_moves
 from dashboard.pages.overview import answers as today
+from dashboard.pages.overview.page import passport
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import outlook
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK
@@ -80,6 +81,16 @@ def test_the_verdict_says_how_much_how_bad_and_in_what(loaded: LoadedMarket, run
     assert "One day in a hundred, $118.6M of debt or more would be liquidated." in say.text
     assert "Aave loses $2.31M on average." in say.text
     assert "On average over all paths, 75\u202f% of the collateral sold is WETH." in say.text
+
+
+def test_the_verdict_says_the_figure_of_bad_days_where_there_is_one_and_the_passport_the_law(
+    loaded: LoadedMarket, run: ShownRun
+) -> None:
+    assert "With " not in today.verdict(run, today.position(loaded)).text
+    assert "law not noted" in passport(run)
+    told = replace(run, stressed_usd=250e6, stressed_words="every asset on its worst day", law="moves of some law")
+    assert "With every asset on its worst day: $250.0M." in today.verdict(told, today.position(loaded)).text
+    assert "baseline-24h · moves of some law · 10,000 paths" in passport(told)
 
 
 def test_the_verdict_names_few_draws_and_the_absence_of_a_deficit(loaded: LoadedMarket, run: ShownRun) -> None:

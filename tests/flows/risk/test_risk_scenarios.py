@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_unless_another_is_asked_for_the_law_is_the_one_that_held_in_the_backtes
     assert "law two-speed-t5: Student-t moves with 5 degrees, volatility of two speeds" in run()
     assert results.latest().law[0] == "two-speed-t5"
     assert results.latest().scenario().law == risk_core.StudentT(5.0)
+
+
+def test_beside_the_figure_stands_the_same_under_stress(sample):
+    said = run()
+    stored = results.latest()
+    worse, words = stored.stressed(0.99)
+    assert "highest one-day volatility of the last year" in words
+    assert amount(worse.value, "USD") in said
+    assert "not a forecast, and no probability" in said
+    volatility = stored.series["stressed"]["volatility"]
+    assert all(volatility[f] >= v for f, v in zip(stored.scenario().factors, stored.scenario().volatility, strict=True))
+    again = replace(stored.scenario(), volatility=[volatility[f] for f in stored.scenario().factors])
+    result = risk_core.simulate(load_market(), again, n_paths=256, seed=7)
+    assert worse.value == risk_core.measures.lar(result, 0.99).value > stored.figure("lar_repaid", 0.99).value
 
 
 def test_force_computes_again_and_changes_nothing(sample):

@@ -25,8 +25,10 @@ from flows.risk.calibration import (
     factors_of,
     fit,
     inputs_of,
+    stressed,
 )
 from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot
+from risk_core.analytics.volatility import weekday_factor
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
 BLOCK_TIME = 1_763_640_000
@@ -344,3 +346,25 @@ def test_volatility_rests_on_a_year_of_each_series_own_prices_and_correlation_on
 def test_the_options_know_every_law_and_the_default():
     assert get_args(options.LawName) == tuple(CALIBRATED)
     assert options.DEFAULT == DEFAULT
+
+
+def test_stress_is_the_worst_day_of_the_year_and_never_below_the_day_itself(market, mapping):
+    """Moves of 1 % an hour, but 4 % through one whole Wednesday: the mean of squares then holds half of that day."""
+    n = 300 * 24
+    index = [BLOCK_TIME // DAY * DAY - HOUR * (n - i) for i in range(n + 1)]
+    size = np.full(n, 0.01)
+    wednesday = n - (7 * 10 + 1) * 24  # BLOCK_TIME's day is a Thursday
+    size[wednesday : wednesday + 24] = 0.04
+    walk = np.exp(np.concatenate([[0.0], np.cumsum(size * np.tile([1, -1], n // 2))]))
+    calm = np.exp(np.concatenate([[0.0], np.cumsum(0.01 * np.tile([1, -1], n // 2))]))
+    found = fitted(market, mapping, pd.DataFrame({"ETHUSDT": walk, "BTCUSDT": calm}, index=index), "two-speed-t5")
+
+    worse = stressed(found)
+
+    s = weekday_factor(np.array(index[1:]))[wednesday]
+    assert s == 1.11
+    expected = np.sqrt(8760 * 0.5 * (0.0016 + 0.0001) / 1.11)
+    assert worse.volatility[0] == pytest.approx(expected, rel=0.02)
+    assert (worse.volatility >= found.volatility).all()
+    assert worse.volatility[0] > 2 * worse.volatility[1]
+    assert worse.correlation is found.correlation
