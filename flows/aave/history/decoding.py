@@ -82,6 +82,8 @@ DECLARATIONS = (
     "FlashloanPremiumToProtocolUpdated(uint128 old, uint128 new)",
     "BridgeProtocolFeeUpdated(uint256 old, uint256 new)",
     f"ReserveInterestRateDataChanged({ASSET}, address indexed strategy, uint256 data)",
+    f"ReserveInterestRateStrategyChanged({ASSET}, address old, address new)",
+    f"RateDataUpdate({RESERVE}, uint256 optimal, uint256 base, uint256 slope1, uint256 slope2)",
     # prices
     f"AssetSourceUpdated({ASSET}, address indexed source)",
     "AnswerUpdated(int256 indexed answer, uint256 indexed round, uint256 updated)",

@@ -80,7 +80,7 @@ EMODE_BITS = {
 OF_TOKENS = frozenset({"Mint", "Burn", "BalanceTransfer"})
 OF_ANYONE = frozenset(
     {"Transfer", "Initialized", "DiscountTokenUpdated", "Upgraded", "ProxyCreated", "PriceOracleUpdated",
-     "AssetSourceUpdated", "AnswerUpdated"}
+     "AssetSourceUpdated", "AnswerUpdated", "RateDataUpdate"}
 )  # fmt: skip
 """Events that other contracts emit as well: what they mean follows from the emitter, and foreign ones are passed."""
 OF_CONFIGURATOR = frozenset(
@@ -88,7 +88,7 @@ OF_CONFIGURATOR = frozenset(
      "CollateralConfigurationChanged", "ReserveFactorChanged", "LiquidationGracePeriodChanged",
      "LiquidationGracePeriodDisabled", "EModeCategoryAdded", "EModeCategoryIsolationChanged",
      "FlashloanPremiumTotalUpdated", "FlashloanPremiumToProtocolUpdated", "BridgeProtocolFeeUpdated",
-     "ReserveInterestRateDataChanged"}
+     "ReserveInterestRateDataChanged", "ReserveInterestRateStrategyChanged"}
 )  # fmt: skip
 
 
@@ -119,11 +119,14 @@ class Replay:
         self.categories: dict[str, int] = {}
         self.flash_premium = self.flash_to_protocol = self.bridge_to_protocol = 0
         self.handled = self.checks = 0
-        self._oracle: str | None = None
+        self._oracle = NOBODY
         self._decimals: dict[str, int] = {}
         self._discounting: set[str] = set()
-        self._rates: dict[str, tuple[int, ...]] = {}
-        self._sources: dict[str, str] = {}
+        # Rate parameters by (strategy, asset), which strategies tell before the listing; the strategy of each asset.
+        self._said_rates: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._strategies: dict[str, str] = {}
+        # Feeds by (oracle, asset): an oracle names them before the provider names the oracle.
+        self._sources: dict[tuple[str, str], str] = {}
         self._answers: dict[str, int] = {}
         self._here = NOWHERE
         # Reserves that ReserveDataUpdated named since the last call of this transaction ended.
@@ -230,8 +233,8 @@ class Replay:
             pending_ltv=r.pending_ltv,
             scaled_supply=r.atoken.total,
             scaled_debt=r.debt_token.total,
-            rates=self._rates.get(r.asset),
-            price=self._answers.get(self._sources.get(r.asset, "")),
+            rates=self._said_rates.get((self._strategies[r.asset], r.asset)),
+            price=self._answers.get(self._sources.get((self._oracle, r.asset), NOBODY)),
         )
 
     # Refusals
@@ -682,7 +685,8 @@ class Replay:
     # Configuration
 
     def _on_ReserveInitialized(self, emitter: str, values: tuple[Any, ...]) -> None:
-        asset, atoken, _, debt_token, _ = values
+        asset, atoken, _, debt_token, strategy = values
+        self._strategies[asset] = strategy
         if asset in self.reserves:
             self._stop(f"asset {asset} is listed already")
         if atoken not in self._decimals:
@@ -748,7 +752,16 @@ class Replay:
         self.bridge_to_protocol = values[1]
 
     def _on_ReserveInterestRateDataChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
-        self._rates[values[0]] = values[2]
+        asset, strategy, rates = values
+        self._said_rates[strategy, asset] = rates
+        self._strategies[asset] = strategy
+
+    def _on_ReserveInterestRateStrategyChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
+        self._strategies[values[0]] = values[2]
+
+    def _on_RateDataUpdate(self, emitter: str, values: tuple[Any, ...]) -> None:
+        # Of any contract: it counts for reserves whose strategy the emitter is.
+        self._said_rates[emitter, values[0]] = values[1:]
 
     # Prices
 
@@ -757,7 +770,7 @@ class Replay:
             self._oracle = values[1]
 
     def _on_AssetSourceUpdated(self, emitter: str, values: tuple[Any, ...]) -> None:
-        self._sources[values[0]] = values[1]
+        self._sources[emitter, values[0]] = values[1]
 
     def _on_AnswerUpdated(self, emitter: str, values: tuple[Any, ...]) -> None:
         self._answers[emitter] = values[0]
