@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.aave.history import replay as rules
+from flows.aave.history import configuration, pool, tokens
 from flows.aave.history.decoding import TOPICS
+from flows.aave.history.replay import Replay
 from tests.history.__main__ import main
 from tests.history.compare import check, load
 
@@ -83,31 +84,31 @@ def wrong_share(revision, *rest):
     return right_share(9 if revision < 9 else 8, *rest)
 
 
-right_share, right_balance, right_compound = rules.treasury_share, rules.balance, rules.compound
+right_share, right_balance, right_compound = pool.treasury_share, tokens.balance, pool.compound
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"),
+    ("rules", "name", "wrong"),
     [
-        ("treasury_share", wrong_share),
-        ("balance", lambda revision, *rest: right_balance(8, *rest)),
-        ("balance", lambda revision, *rest: right_balance(9, *rest)),
-        ("compound", lambda revision, *rest: right_compound(7, *rest)),
-        ("compound", lambda revision, *rest: right_compound(8, *rest)),
-        ("scaled_for", lambda debt, units, index: units * 10**27 // index),
-        ("V3_7", 99),  # the treasury's share twice in v3.7 as well
-        ("V3_3", 99),  # flags without debt never cleared
-        ("V3_1", 99),  # a new reserve factor holds for the past
+        (pool, "treasury_share", wrong_share),
+        (tokens, "balance", lambda revision, *rest: right_balance(8, *rest)),
+        (tokens, "balance", lambda revision, *rest: right_balance(9, *rest)),
+        (pool, "compound", lambda revision, *rest: right_compound(7, *rest)),
+        (pool, "compound", lambda revision, *rest: right_compound(8, *rest)),
+        (tokens, "scaled_for", lambda debt, units, index: units * 10**27 // index),
+        (pool, "V3_7", 99),  # the treasury's share twice in v3.7 as well
+        (pool, "V3_3", 99),  # flags without debt never cleared
+        (configuration, "V3_1", 99),  # a new reserve factor holds for the past
     ],
 )
-def test_a_wrong_rule_is_noticed(small, monkeypatch, name, wrong):
+def test_a_wrong_rule_is_noticed(small, monkeypatch, rules, name, wrong):
     monkeypatch.setattr(rules, name, wrong)
     assert check(small).differences
 
 
 @pytest.mark.parametrize("handler", ["_advance_silently", "_premium", "_clear"])
 def test_a_rule_left_out_is_noticed(small, monkeypatch, handler):
-    monkeypatch.setattr(rules.Replay, handler, lambda self, *_: None)
+    monkeypatch.setattr(Replay, handler, lambda self, *_: None)
     assert check(small).differences
 
 
