@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import data
 from data.schemas.tables import tables
 from data.store.store import Store
 from flows.aave.candidates.agreement import AccountsMissing, RoutesDisagree
+from risk_core import health_factor
 from tests.flows.aave.candidates.book import ORACLE, put_holding, put_reserve
 from tests.flows.aave.candidates.schemas import AAVE_V3
 from tests.flows.aave.candidates.server import Book, Gateway, Subgraph, serving
@@ -113,6 +115,29 @@ def test_a_file_of_accounts_finds_what_they_hold_without_being_told(node: NodeMa
     assert "their balances are every token's whole supply" in said
     for table in TABLES:
         assert rows(tmp_path / "file.sqlite", table) == rows(by_log, table), table
+
+
+def test_the_borrow_events_name_everybody_who_owes_delegators_included(
+    node: NodeMarket, by_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    with Store.open(by_log, readonly=True) as store:
+        ((block, n_accounts),) = store.rows("SELECT block, n_accounts FROM fact_snapshot")
+    db = tmp_path / "borrowers.sqlite"
+
+    run_flow(node, db, "--borrowers", "--block", str(block))
+
+    whole, few = data.load_market(db=by_log), data.load_market(db=db)
+    held = "SELECT account, asset, {} FROM stg_positions WHERE {} ORDER BY account, asset"
+    with Store.open(by_log, readonly=True) as all_of_them, Store.open(db, readonly=True) as those:
+        for columns, where in (("scaled_debt, debt_raw", "scaled_debt != '0'"),
+                               ("scaled_supply, supply_raw", "is_collateral AND account IN (SELECT account FROM "
+                                "stg_positions WHERE scaled_debt != '0')")):  # fmt: skip
+            assert those.rows(held.format(columns, where)) == all_of_them.rows(held.format(columns, where)) != []
+    assert 0 < few.n_accounts < n_accounts
+    at = [whole.index(str(account)) for account in few.accounts]
+    assert (health_factor(few) == health_factor(whole)[at]).all()
+    assert not np.isfinite(np.delete(health_factor(whole), at)).any()  # nobody else owes anything
+    assert "is owed; below health factor 1.1:" in capsys.readouterr().out
 
 
 def test_an_account_that_is_not_named_and_a_balance_that_is_wrong_are_caught(

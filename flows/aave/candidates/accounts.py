@@ -20,6 +20,8 @@ SOURCE = "verified_path"
 TABLE = "ingest_aave_accounts"
 PART = 4_000
 """Accounts that are read and stored at a time: about 50 requests."""
+DEBTORS_PART = 16_000
+"""The same where only accounts with debt are asked for more than their flags."""
 COLUMNS = ("market", "block", "account", "flags", "emode_id", "supply", "debt", "n_unlisted")
 BORROWING = int("01" * 128, 2)
 """The bits of a configuration bitmap that say that a reserve is borrowed."""
@@ -56,8 +58,9 @@ def read_accounts(
     done = _stored(run.store, market, reader.block.number)
     left = sorted(candidates.keys() - done.keys())
     progress(len(candidates) - len(left))
-    for start in range(0, len(left), PART):
-        part = left[start : start + PART]
+    size = DEBTORS_PART if debtors_only else PART
+    for start in range(0, len(left), size):
+        part = left[start : start + size]
         wanted = {account: candidates[account] for account in part}
         if debtors_only:
             rows = [(account, 0) for account in _read_debtors(reader, pool, reserves, part, emodes)]

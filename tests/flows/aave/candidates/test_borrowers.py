@@ -177,7 +177,7 @@ def test_a_killed_run_goes_on_and_a_second_one_changes_nothing(
         kept(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verified_reading, "PART", 30)
+    monkeypatch.setattr(verified_reading, "DEBTORS_PART", 30)
     monkeypatch.setattr(verified_reading, "_keep", keep_and_die)
     with pytest.raises(KeyboardInterrupt):
         borrowers()
