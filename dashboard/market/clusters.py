@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 import data
+from dashboard.market.checks import Damaged
+from dashboard.market.series import YEAR_10000
 from risk_core.analytics.hawkes import EventTimes, Hawkes, spread_ties
 
 HOUR = 3_600
@@ -56,7 +58,8 @@ class ClusterFit:
 
 
 def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
-    """The newest fit of a market that has chances, None for none."""
+    """The newest fit of a market that has chances, None for none. Raises `Damaged` where a stored value is none that
+    a fit can have."""
     columns = (
         "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
         "gain_out_of_sample, ks_statistic, ks_p"
@@ -95,7 +98,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
     shape = [tuple(chance[6:]) for chance in chances]
     asked = shape[-1]  # one question is shown: the last of those that were asked of this fit
     held = np.array([chance[:6] for chance in chances if tuple(chance[6:]) == asked], dtype=np.float64)
-    return ClusterFit(
+    return check_fit(ClusterFit(
         market=market, kinds=kinds, parameters=parameters,
         model=Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")}),
         events=EventTimes(
@@ -109,4 +112,57 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
             at_least=int(asked[2]), n_paths=int(asked[3]),
         ),
         **row,
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def check_fit(fit: ClusterFit) -> ClusterFit:
+    """The fit itself when every figure in it can be shown. Raises `Damaged` that names the first that cannot."""
+    if not fit.kinds or not all(isinstance(kind, str) for kind in fit.kinds):
+        raise Damaged(f"kinds: expected a list of names, found {fit.kinds!r:.80}")
+    n = len(fit.kinds)
+    if len(fit.model.mu) != n:
+        raise Damaged(f"parameters: expected {n} kinds of events in mu, found {len(fit.model.mu)}")
+    for end in ("low", "high"):
+        _interval(fit, f"branching_{end}")
+    for name in ("spectral_radius", "gain_in_sample", "gain_out_of_sample", "ks_statistic", "ks_p"):
+        found = getattr(fit, name)
+        if not isinstance(found, int | float) or not np.isfinite(found):
+            raise Damaged(f"{name}: expected a number, found {found!r:.60}")
+    for name in ("first_ts", "last_ts", "fitted_at"):
+        _time(name, getattr(fit, name))
+    told = fit.chances
+    if min(told.horizon_seconds, told.within_seconds, told.at_least, told.n_paths) < 1:
+        raise Damaged("mart_cluster_probability: expected a horizon, a time, events and paths of at least 1")
+    for name, low, high in (
+        ("low", np.zeros(1), told.probability), ("probability", told.low, told.high),
+        ("high", told.probability, np.ones(1)), ("poisson", np.zeros(1), np.ones(1)), ("seen", -np.ones(1), np.ones(1)),
+    ):  # fmt: skip
+        wrong = ~((low <= getattr(told, name)) & (getattr(told, name) <= high))
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise Damaged(
+                f"mart_cluster_probability: {name} of the forecast at {told.ts[at]} is {getattr(told, name)[at]:g}; "
+                "expected 0 <= low <= probability <= high <= 1; remove the row and fit again"
+            )
+    for at in (told.ts[0], told.ts[-1]):
+        _time("mart_cluster_probability: ts", int(at))
+    if not np.isfinite(fit.usd).all():
+        raise Damaged("stg_lending_events: expected finite amounts of USD")
+    return fit
+
+
+def _interval(fit: ClusterFit, name: str) -> None:
+    """The ends of the intervals of the branching: a number, or none, for each pair of kinds."""
+    n = len(fit.kinds)
+    try:
+        found = np.array(fit.parameters[name], dtype=np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"parameters: expected numbers as {name}, found {type(error).__name__}: {error}") from error
+    if found.shape[:2] != (n, n) or found.ndim not in (2, 3) or found.size != n * n:
+        raise Damaged(f"parameters: expected {n} x {n} numbers as {name}, found the shape {found.shape}")
+
+
+def _time(name: str, found: object) -> None:
+    """Seconds that have a date of four digits."""
+    if not isinstance(found, int) or not 0 <= found < YEAR_10000:
+        raise Damaged(f"{name}: expected seconds since 1970, found {found!r:.60}")

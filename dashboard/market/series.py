@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import data
+from dashboard.market.checks import Damaged
 from data.prices.pegs import every_source
 
 DAY, HOUR = 86_400, 3_600
+YEAR_10000 = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,9 @@ class Closes:
 
 
 def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | None) -> Closes:
-    """Served prices of a series whose time is a multiple of `step` seconds; none gives arrays of length 0."""
+    """Served prices of a series whose time is a multiple of `step` seconds; none gives arrays of length 0.
+
+    Raises `Damaged`."""
     source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     sql = (
         "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
@@ -55,11 +59,21 @@ def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | N
     )
     with data.store.Store.open(path, readonly=True) as store:
         rows = store.rows(sql, (symbol, int(synthetic), source, step))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return Closes(
-        symbol=symbol, step=step, ts=table[:, 0].astype(np.int64), price=table[:, 1], source=source,
-        synthetic=synthetic,
-    )  # fmt: skip
+    return closes_of(symbol, step, np.array(rows, dtype=np.float64), source, synthetic)
+
+
+def closes_of(symbol: str, step: int, table: np.ndarray, source: str, synthetic: bool) -> Closes:
+    """A series of (n, 2) times and prices. Raises `Damaged` for a price or a time that none can be."""
+    table = table.reshape(-1, 2)
+    ts, price = table[:, 0], table[:, 1]
+    good = np.isfinite(price) & (price > 0) & (ts >= 0) & (ts < YEAR_10000)
+    if not good.all():
+        at = int(np.argmax(~good))
+        raise Damaged(
+            f"stored prices: {symbol!r:.60} of {source!r:.60} is {price[at]:g} USD at {ts[at]:.0f}; expected positive "
+            "prices and seconds since 1970; remove the row and read the prices again"
+        )
+    return Closes(symbol=symbol, step=step, ts=ts.astype(np.int64), price=price, source=source, synthetic=synthetic)
 
 
 def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]:
@@ -86,10 +100,6 @@ def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[C
     with data.store.Store.open(path, readonly=True) as store:
         sources = every_source(store, token, synthetic=synthetic, served=served)
     return tuple(
-        Closes(
-            symbol=found.symbol, step=found.holds, ts=np.array([ts for ts, _ in found.rows], dtype=np.int64),
-            price=np.array([price for _, price in found.rows], dtype=np.float64), source=found.source,
-            synthetic=synthetic,
-        )
+        closes_of(found.symbol, found.holds, np.array(found.rows, dtype=np.float64), found.source, synthetic)
         for found in sources
-    )  # fmt: skip
+    )

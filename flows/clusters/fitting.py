@@ -19,6 +19,8 @@ SPLIT = 0.75
 """Share of the window that is fitted to judge the rest."""
 LEAST = 200
 """Liquidations below which nothing is fitted."""
+LEAST_DAYS = 7
+"""Days of history below which nothing is fitted: a rate of some hours says nothing of a day."""
 LEAST_OF_A_KIND = 60
 """A kind with fewer is counted among "other"."""
 METHOD = {
@@ -54,13 +56,30 @@ class Fitted(NamedTuple):
     ks_p: float
 
 
-def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.EventTimes]:
-    """Names of the kinds, most frequent first, and the events in hours from the start of the window."""
+def enough(found: Liquidations) -> None:
+    """Raise `TooFewEvents`, with what is missing, where the liquidations cannot be fitted and judged."""
+    ask = "Read more with `python -m flows lending-events`, or ask for more --days"
     if len(found.seconds) < LEAST:
         raise TooFewEvents(
             f"{len(found.seconds)} liquidations are stored between {found.first} and {found.last}; a fit needs at "
-            f"least {LEAST}. Read more with `python -m flows lending-events`, or ask for more --days"
+            f"least {LEAST}. {ask}"
         )
+    if found.last - found.first < LEAST_DAYS * 24 * HOUR:
+        raise TooFewEvents(
+            f"the stored liquidations begin {(found.last - found.first) / HOUR:.0f} h before the snapshot; a fit needs "
+            f"at least {LEAST_DAYS} days. {ask}"
+        )
+    split = found.first + SPLIT * (found.last - found.first)
+    early = int((found.seconds <= split).sum())
+    if early < hawkes.LEAST_EVENTS:
+        raise TooFewEvents(
+            f"{early} of {len(found.seconds)} liquidations lie in the first {SPLIT:.0%} of the window, which is fitted "
+            f"to judge the rest; at least {hawkes.LEAST_EVENTS} are needed. {ask}"
+        )
+
+
+def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.EventTimes]:
+    """Names of the kinds, most frequent first, and the events in hours from the start of the window."""
     counts: dict[str, int] = {}
     for kind in found.kinds:
         counts[kind] = counts.get(kind, 0) + 1
@@ -80,6 +99,7 @@ def fitted(found: Liquidations) -> Fitted:
 
     Raises `TooFewEvents`.
     """
+    enough(found)
     names, events = events_of(found)
     fit = hawkes.fit(events)
     poisson = hawkes.poisson_log_likelihood(events)

@@ -13,7 +13,16 @@ from tqdm import tqdm
 
 from data.snapshot.loading import newest
 from data.store.store import Store
-from flows.clusters.fitting import HOUR, LEAST, METHOD, Liquidations, calibration_row, fitted, probability_rows
+from flows.clusters.fitting import (
+    HOUR,
+    METHOD,
+    Liquidations,
+    TooFewEvents,
+    calibration_row,
+    enough,
+    fitted,
+    probability_rows,
+)  # fmt: skip
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec, recorded
 
@@ -46,14 +55,17 @@ def run(arguments: Asked) -> str:
         found = read(store, at.market, at.block_time, arguments.days)
         if arguments.skip_if_stored and _is_stored(store, at.market, found):
             return f"{at.market}: the newest liquidations are fitted already: nothing to do"
-        if arguments.or_nothing and len(found.seconds) < LEAST:
-            return (
-                f"{at.market}: {len(found.seconds)} liquidations are stored, {LEAST} are needed to fit: nothing to do"
-            )
+        try:
+            enough(found)
+        except TooFewEvents as few:
+            if arguments.or_nothing:
+                return f"{at.market}: {few}: nothing to do"
+            raise
         with recorded(store, FLOW.name, arguments.model_dump()) as run:
             done = fitted(found)
             starts = [found.last - day * DAY for day in range(arguments.past_days, -1, -1)]
-            starts = [start for start in starts if start >= found.first]
+            # At its first second the window has no past to forecast from.
+            starts = [start for start in starts if start > found.first]
             rows = []
             for start in tqdm(starts, desc="forecasts", unit="day", disable=None):
                 rows += probability_rows(

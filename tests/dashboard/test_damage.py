@@ -20,6 +20,8 @@ from dashboard.market.checks import Damaged, check_run
 from dashboard.market.loaded import ShownRun
 from dashboard.market.warehouse import Unavailable, Warehouse
 from data.sample import fill
+from flows import registry
+from flows.clusters.liquidation_clusters import FLOW
 from tests.dashboard.conftest import MemorySource, words
 
 BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"
@@ -58,6 +60,47 @@ SNAPSHOT_DAMAGE = {
     "a market that is no UTF-8": f"UPDATE fact_snapshot SET market = {BAD_TEXT}",
     "prices below 0": "UPDATE dim_prices SET price_usd = 0.0",
 }
+
+
+FIT_DAMAGE = {
+    "kinds that are numbers": "UPDATE fact_cluster_calibration SET kinds = '[1, 2, 3]'",
+    "kinds that are no list": "UPDATE fact_cluster_calibration SET kinds = '{}'",
+    "fewer kinds than the process has": "UPDATE fact_cluster_calibration SET kinds = '[\"ETH\"]'",
+    "parameters that are no JSON": "UPDATE fact_cluster_calibration SET parameters = '{'",
+    "no interval of the branching": (
+        "UPDATE fact_cluster_calibration SET parameters = json_remove(parameters, '$.branching_low')"
+    ),
+    "an interval of one number": (
+        "UPDATE fact_cluster_calibration SET parameters = json_set(parameters, '$.branching_high', json('[[1]]'))"
+    ),
+    "an interval of words": (
+        "UPDATE fact_cluster_calibration SET parameters = json_set(parameters, '$.branching_high', 'x')"
+    ),
+    "a base rate below 0": (
+        "UPDATE fact_cluster_calibration SET parameters = json_set(parameters, '$.mu', json('[-1]'))"
+    ),
+    "a radius without end": "UPDATE fact_cluster_calibration SET spectral_radius = 9e999",
+    "a distance that is infinite": "UPDATE fact_cluster_calibration SET ks_statistic = 9e999",
+    "a time far ahead": "UPDATE fact_cluster_calibration SET fitted_at = 9000000000000000",
+    "a chance above its interval": "UPDATE mart_cluster_probability SET probability = high + 0.01",
+    "a chance above 1": "UPDATE mart_cluster_probability SET probability = 5, high = 5",
+    "an interval upside down": "UPDATE mart_cluster_probability SET low = high, high = low",
+    "a chance by Poisson below 0": "UPDATE mart_cluster_probability SET poisson = -1.0",
+    "no paths of a chance": "UPDATE mart_cluster_probability SET n_paths = 0",
+    "a cluster that came five times": "UPDATE mart_cluster_probability SET seen = 5",
+    "an infinite amount": "UPDATE stg_lending_events SET amount_usd = 9e999 WHERE event_type = 'liquidation'",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same warehouse with a fit of its liquidations."""
+    path = tmp_path_factory.mktemp("clusters") / "risk.sqlite"
+    shutil.copy(whole, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RISK_DB", str(path))
+        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "3"]))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +167,29 @@ def test_a_damaged_snapshot_is_words_and_the_rest_lives(whole: Path, tmp_path: P
     pages = every_answer(damaged(whole, tmp_path, SNAPSHOT_DAMAGE[kind]))
     for title in ("Overview", "What-if"):
         assert pages[title]
+
+
+@pytest.mark.parametrize("kind", FIT_DAMAGE)
+def test_a_damaged_fit_is_words_at_the_door_on_every_surface(fitted: Path, tmp_path: Path, kind: str) -> None:
+    source = damaged(fitted, tmp_path, FIT_DAMAGE[kind])
+    with pytest.raises(Unavailable, match="The clusters cannot be shown"):
+        source.clusters()
+    client = app.create_app(source).server.test_client()
+    for figure in ("clusters/fit", "clusters/chances"):
+        said = client.get(f"/api/v1/{figure}")
+        assert (said.status_code, said.json["error"]) == (503, "The clusters cannot be shown")
+    assert "The clusters cannot be shown" in words(app.open_page(source, "/clusters", "")[0])
+
+
+@pytest.mark.parametrize("price", ["-1.0", "0.0", "9e999"])
+def test_a_price_that_none_can_be_is_words_and_no_figure(whole: Path, tmp_path: Path, price: str) -> None:
+    source = damaged(whole, tmp_path, f"UPDATE dim_prices SET price_usd = {price}")
+    client = app.create_app(source).server.test_client()
+    for figure in ("rolling-var", "il-curve", "market/volatility", "pegs/status"):
+        said = client.get(f"/api/v1/{figure}")
+        assert (said.status_code, said.json["error"]) == (503, "The prices cannot be shown")
+        assert "expected positive prices" in said.json["detail"]
+    assert "The prices cannot be shown" in words(app.open_page(source, "/pegs", "")[0])
 
 
 @pytest.mark.parametrize(

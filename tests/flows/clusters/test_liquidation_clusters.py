@@ -64,6 +64,34 @@ def test_too_few_liquidations_are_refused_or_said(sample):
     assert rows("SELECT count(*) FROM fact_cluster_calibration") == [(0,)]
 
 
+def test_a_forecast_needs_a_past_of_its_own(sample):
+    said = run("--days", "30", "--past-days", "30")
+    assert "liquidations fitted" in said
+    [(first, least)] = rows(
+        "SELECT (SELECT first_ts FROM fact_cluster_calibration), (SELECT min(ts) FROM mart_cluster_probability)"
+    )
+    assert least > first
+
+
+@pytest.mark.parametrize("words", ["begin .* h before the snapshot", "first 75% of the window"])
+def test_liquidations_at_one_time_are_refused_or_said(sample, words):
+    with Store.open() as store, store.transaction() as connection:
+        [(newest, oldest)] = connection.execute(
+            "SELECT max(block_timestamp), min(block_number) FROM stg_lending_events WHERE event_type = 'liquidation'"
+        ).fetchall()
+        connection.execute(
+            "UPDATE stg_lending_events SET block_timestamp = ? WHERE event_type = 'liquidation'", (newest,)
+        )
+        if "75" in words:
+            connection.execute(
+                "UPDATE stg_lending_events SET block_timestamp = ? WHERE event_type = 'liquidation' "
+                "AND block_number = ?", (newest - 30 * 86_400, oldest),
+            )  # fmt: skip
+    with pytest.raises(TooFewEvents, match=words):
+        run()
+    assert "nothing to do" in run("--or-nothing")
+
+
 def events(n: int, kinds: tuple[str, ...] = ("ETH",)) -> Liquidations:
     seconds = np.sort(np.random.default_rng(3).integers(0, 90 * 86_400, n))
     return Liquidations(seconds, tuple(kinds[i % len(kinds)] for i in range(n)), 0, 90 * 86_400)
