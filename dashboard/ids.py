@@ -69,6 +69,10 @@ MARKET_RANGE = "market-range"
 MARKET_RANGE_SAYS = "market-range-says"
 MARKET_VOLATILITY = "market-volatility"
 
+ACCOUNTS_GRID = "accounts-grid"
+ACCOUNTS_SEARCH = "accounts-search"
+ACCOUNTS_FOUND = "accounts-found"
+
 PEGS_DAYS = "pegs-days"
 PEGS_TOKEN = "pegs-token"
 PEGS_DEVIATION = "pegs-deviation"

@@ -26,6 +26,7 @@ from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
+from dashboard.market.wallets import WalletFeatures, load_wallet
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,9 @@ class PageData(Protocol):
     def clusters(self) -> ClusterFit | None:
         """The newest fit of the market's liquidations, None before the first. Raises `Unavailable`."""
 
+    def wallet(self, address: str) -> WalletFeatures | None:
+        """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
+
 
 class Warehouse:
     """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
@@ -192,6 +196,10 @@ class Warehouse:
         """See `PageData.clusters`."""
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
+
+    def wallet(self, address: str) -> WalletFeatures | None:
+        with translated("The features of the wallet cannot be shown"):
+            return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
 
     def _load(self, wanted: str) -> LoadedMarket:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

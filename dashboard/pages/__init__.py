@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dashboard.pages.about import page as about
+from dashboard.pages.accounts import page as accounts
 from dashboard.pages.clusters import page as clusters
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
@@ -12,6 +13,7 @@ from dashboard.pages.what_if import page as what_if
 PAGES = (
     overview.PAGE,
     what_if.PAGE,
+    accounts.PAGE,
     clusters.PAGE,
     pegs.PAGE,
     market_risk.PAGE,

@@ -144,6 +144,10 @@ class MemorySource:
         """No fit is stored."""
         return
 
+    def wallet(self, address: str) -> None:
+        """No features are stored."""
+        return
+
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
         steps = 200 * 86_400 // step

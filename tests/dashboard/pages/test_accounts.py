@@ -1,0 +1,211 @@
+"""The Accounts page: the rows asked for are the rows shown, and an account is shown in full."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import risk_core as rc
+from dashboard.app import create_app
+from dashboard.market.loaded import LoadedMarket
+from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.pages.accounts import answers, page
+from flows import registry
+from flows.wallets.wallet_features import FLOW
+from risk_core.analytics.wallets import FEATURES
+from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK, MemorySource, words
+
+
+def ask(source: MemorySource, **request: object) -> dict:
+    return page.rows_for(source, {"startRow": 0, "endRow": 100, **request}, None)[0]
+
+
+def address(loaded: LoadedMarket, row: int) -> str:
+    return str(loaded.market.accounts[row])
+
+
+def order(source: MemorySource, **request: object) -> list[str]:
+    return [row["address"][-1] for row in ask(source, **request)["rowData"]]
+
+
+def test_a_row_by_hand(loaded: LoadedMarket) -> None:
+    """weak: $10,000 of WETH at threshold 0.8 against $7,000 of USDC."""
+    [row] = answers.shown(answers.table(loaded), np.array([WEAK]))
+    assert row == {
+        "address": address(loaded, WEAK), "health": "1.143", "tone": "watch", "debt": "$7k", "collateral": "$10k",
+        "emode": "none", "main": "WETH", "fall": "−12.5\u202f%", "price": "WETH $875.00",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "way", "expected"),
+    [
+        ("health", "asc", "0312"),  # 1.067, 1.143, 2, no debt
+        ("health", "desc", "2130"),
+        ("debt", "desc", "0132"),  # 9,000, 8,000, 7,000, none
+        ("fall", "desc", "3102"),  # -12.5 %, -50 %, then those that no fall liquidates, by address
+        ("main", "asc", "1230"),
+        ("address", "desc", "3210"),
+    ],
+)
+def test_sorted(source: MemorySource, column: str, way: str, expected: str) -> None:
+    assert order(source, sortModel=[{"colId": column, "sort": way}]) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"health": {"type": "lessThan", "filter": 1.2}}, "03"),
+        ({"health": {"type": "inRange", "filter": 1.1, "filterTo": 2.0}}, "13"),
+        ({"debt": {"type": "equals", "filter": 7_000}}, "3"),
+        ({"fall": {"type": "greaterThan", "filter": -20}}, "3"),  # per cent
+        ({"fall": {"type": "blank"}}, "02"),
+        ({"main": {"type": "equals", "filter": "weth"}}, "123"),
+        ({"main": {"type": "contains", "filter": "steth"}}, "0"),
+        ({"address": {"type": "contains", "filter": "A2"}}, "2"),
+        ({"health": {"operator": "OR", "conditions": [
+            {"type": "lessThan", "filter": 1.1}, {"type": "greaterThan", "filter": 1.9}]}}, "012"),
+        ({"health": {"type": "lessThan", "filter": 1.2}, "main": {"type": "equals", "filter": "WETH"}}, "3"),
+    ],
+)  # fmt: skip
+def test_filtered(source: MemorySource, where: dict, expected: str) -> None:
+    assert sorted(order(source, filterModel=where)) == list(expected)
+    assert ask(source, filterModel=where)["rowCount"] == len(expected)
+
+
+def test_a_block_of_rows_is_what_was_asked_for(source: MemorySource) -> None:
+    everything = order(source)
+    assert order(source, startRow=1, endRow=3) == everything[1:3]
+    assert page.rows_for(source, {"startRow": 0, "endRow": 2}, None)[1] == "4 of 4"
+    assert len(ask(source, startRow=0, endRow=10**9)["rowData"]) == 4
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"sortModel": [{"colId": "price", "sort": "asc"}]},
+        {"filterModel": {"secret": {"type": "equals", "filter": 1}}},
+        {"filterModel": {"debt": {"type": "eval", "filter": 1}}},
+        {"filterModel": {"debt": {"type": "equals", "filter": "1"}}},
+        {"filterModel": {"main": {"type": "regex", "filter": ".*"}}},
+    ],
+)
+def test_what_no_column_is_is_refused(source: MemorySource, request_: dict) -> None:
+    with pytest.raises(rc.InputError, match="expected"):
+        ask(source, **request_)
+
+
+def test_the_columns_hold_no_script() -> None:
+    """A key with `function` in it is code that the grid would run."""
+    described = page.grid().to_plotly_json()["props"]
+    assert "function" not in str({key: described[key] for key in ("columnDefs", "defaultColDef", "dashGridOptions")})
+    assert not described.get("dangerously_allow_code")
+    assert not described.get("enableEnterpriseModules")
+
+
+def test_an_account_in_full(source: MemorySource, loaded: LoadedMarket) -> None:
+    said = words(page.one(source, address(loaded, WEAK).upper().replace("0X", "0x")))
+    for part in ("by 12.5", "1.143", "$10k", "$7k", "80.0", "WETH", "$875.00", "USDC", "$1.1429", "+14.3"):
+        assert part in said
+    assert "python -m flows wallet-features" in said
+    assert "it has no debt" in words(page.one(source, address(loaded, SUPPLIER)))
+    assert "No fall of all crypto" in words(page.one(source, address(loaded, LOOP)))
+    assert "2.000" in words(page.build(source, f"?address={address(loaded, SAFE)}"))
+
+
+@pytest.mark.parametrize("asked", ["0x" + "f" * 40, "0x12", "", "<script>", "0x" + "0" * 41])
+def test_an_unknown_address_is_said_so(source: MemorySource, asked: str) -> None:
+    said = words(page.one(source, asked))
+    assert "No such account" in said
+    assert "All accounts" in said
+    status = create_app(source).server.test_client().get("/api/v1/accounts/account", query_string={"address": asked})
+    assert status.status_code == 400
+
+
+def test_a_symbol_that_steers_is_shown_as_what_it_is(loaded: LoadedMarket, run) -> None:
+    symbols = ("W\u202eETH" * 20, *loaded.market.reserves.symbol[1:])
+    market = replace(loaded.market, reserves=replace(loaded.market.reserves, symbol=symbols))
+    hostile = MemorySource(replace(loaded, market=market), run)
+    for text in (words(page.one(hostile, address(loaded, WEAK))), str(ask(hostile))):
+        assert "\u202e" not in text
+        assert symbols[0] not in text
+
+
+@pytest.fixture(scope="module")
+def featured(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample with stored features."""
+    own = tmp_path_factory.mktemp("featured") / "risk.sqlite"
+    shutil.copy(sample_warehouse, own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RISK_DB", str(own))
+        FLOW.run(registry.parser(FLOW).parse_args([]))
+    return own
+
+
+def changed(path: Path, sql: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(sql)
+    connection.commit()
+    connection.close()
+
+
+def busiest(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    [wallet] = connection.execute("SELECT wallet FROM mart_wallet_features ORDER BY borrow_count DESC").fetchone()
+    connection.close()
+    return wallet
+
+
+def test_all_features_in_seven_groups_with_their_definitions(featured: Path) -> None:
+    content = page.one(Warehouse(featured), busiest(featured))
+    said, tree = words(content), str(content)
+    assert len({feature.group for feature in FEATURES}) == 7
+    for feature in FEATURES:
+        assert feature.group in said
+        assert page.label(feature) in said
+        assert f"{feature.says}. {feature.name}" in tree
+
+
+def test_a_changed_row_changes_the_figure(featured: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.sqlite"
+    shutil.copy(featured, own)
+    wallet = busiest(own)
+    assert "1,234\xa0ETH" not in words(page.one(Warehouse(own), wallet))
+    changed(own, f"UPDATE mart_wallet_features SET borrow_amount_sum_eth = 1234.2 WHERE wallet = '{wallet}'")
+    assert "1,234\xa0ETH" in words(page.one(Warehouse(own), wallet))
+    client = create_app(Warehouse(own)).server.test_client()
+    told = client.get(f"/api/v1/accounts/account?address={wallet}").get_json()
+    assert told["features"]["borrow_amount_sum_eth"] == 1234.2
+    assert len(told["features"]) == 28
+
+
+def test_damaged_features_are_words_and_leave_the_table(featured: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.sqlite"
+    shutil.copy(featured, own)
+    wallet = busiest(own)
+    changed(own, "ALTER TABLE mart_wallet_features RENAME TO gone")
+    with pytest.raises(Unavailable, match="features of the wallet cannot be shown"):
+        page.one(Warehouse(own), wallet)
+    assert "Every account" in words(page.build(Warehouse(own), ""))
+
+
+def test_json_is_what_the_grid_shows_unrounded(source: MemorySource, loaded: LoadedMarket) -> None:
+    client = create_app(source).server.test_client()
+    told = client.get("/api/v1/accounts?sort=debt&order=desc&rows=2").get_json()
+    assert (told["n_accounts"], told["n_found"]) == (4, 4)
+    assert [row["address"] for row in told["accounts"]] == [address(loaded, LOOP), address(loaded, SAFE)]
+    assert told["accounts"][0]["health_factor"] == pytest.approx(9_600 / 9_000)
+    assert client.get("/api/v1/accounts?search=a3").get_json()["n_found"] == 1
+    for wrong in ("rows=5000", "sort=price", "order=up", "start=-1", "rows=x"):
+        assert client.get(f"/api/v1/accounts?{wrong}").status_code == 400
+
+
+def test_an_empty_warehouse_names_the_command(empty_source: MemorySource) -> None:
+    with pytest.raises(Unavailable) as nothing:
+        page.build(empty_source, "")
+    assert nothing.value.command == "python -m data.sample"
