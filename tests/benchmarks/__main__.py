@@ -17,6 +17,7 @@ PARTS = (
     "workbench",
     "ingest",
     "snapshot",
+    "history",
     "first_figure",
     "marts",
     "chain",

@@ -9,6 +9,8 @@ emitter is left to the replay: a token's Mint counts only if a listing named the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise, repeat
+from operator import itemgetter, lt
 from typing import Any, NamedTuple
 
 from flows.aave.history.state import HistoryError
@@ -129,20 +131,23 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
     log that is not what its topic promises, stable debt.
     """
     columns = LogColumns.of(logs)
-    places = [_place(log) for log in logs]
-    for (block, _, index), (before, _, earlier) in zip(places[1:], places, strict=False):
-        if (block, index) <= (before, earlier):
-            raise HistoryError(
-                f"logs: expected blocks and log indices that rise, found log {index} of block {block} after log "
-                f"{earlier} of block {before}; sort by block and log index and drop what came twice"
-            )
+    blocks, transactions, indices = (_numbers(logs, name) for name in ("blockNumber", "transactionIndex", "logIndex"))
+    emitters = list(map(str.lower, columns.address))
+    seconds = list(map(times.get, blocks))
+    places = list(zip(blocks, indices, strict=True))
+    if not all(map(lt, places, places[1:])):
+        (before, earlier), (block, index) = next(pair for pair in pairwise(places) if pair[0] >= pair[1])
+        raise HistoryError(
+            f"logs: expected blocks and log indices that rise, found log {index} of block {block} after log "
+            f"{earlier} of block {before}; sort by block and log index and drop what came twice"
+        )
     found: list[Happening | None] = [None] * len(places)
     for topic, positions in columns.by_topic0().items():
         if topic in STABLE_DEBT:
             at = positions[0]
             raise HistoryError(
-                f"block {places[at][0]}, log {places[at][2]}: token {columns.address[at].lower()} emitted a "
-                f"{STABLE_DEBT[topic]} of stable debt; books with stable-rate debt are not built"
+                f"block {blocks[at]}, log {indices[at]}: token {emitters[at]} emitted a {STABLE_DEBT[topic]} of stable "
+                "debt; books with stable-rate debt are not built"
             )
         known = EVENTS.get(topic)
         if known is None:
@@ -150,29 +155,46 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
         name, event, tail = known
         decoded = event.decode(columns, positions)
         if decoded.rejected:
-            wrong = decoded.rejected[0]
-            block, _, index = places[wrong.position]
-            emitter = columns.address[wrong.position].lower()
-            raise HistoryError(f"block {block}, log {index} of {emitter}: {wrong.reason}; is this another contract?")
-        for position, values in zip(decoded.positions, _rows(event, decoded), strict=True):
-            block, transaction, index = places[position]
-            emitter = columns.address[position].lower()
-            if block not in times:
-                raise HistoryError(f"block {block}: no time; the replay needs the timestamp of every block with a log")
-            if tail is not None:
-                try:
-                    values = (*values[:-1], tail(columns.data[position], values[-1]))
-                except ValueError as wrong:
-                    raise HistoryError(f"block {block}, log {index} of {emitter}, {name}: {wrong}") from None
-            found[position] = Happening(block, times[block], transaction, index, name, emitter, values)
-    return [happening for happening in found if happening is not None]
+            at = decoded.rejected[0].position
+            raise HistoryError(
+                f"block {blocks[at]}, log {indices[at]} of {emitters[at]}: {decoded.rejected[0].reason}; is this "
+                "another contract?"
+            )
+        values = _rows(event, decoded)
+        if tail is not None:
+            values = [_with_tail(name, tail, columns.data[at], row, blocks[at], indices[at])
+                      for at, row in zip(positions, values, strict=True)]  # fmt: skip
+        fields = (list(map(column.__getitem__, positions)) for column in (blocks, seconds, transactions, indices))
+        named = map(emitters.__getitem__, positions)
+        for at, happening in zip(
+            positions, map(Happening._make, zip(*fields, repeat(name), named, values, strict=False)), strict=True
+        ):
+            found[at] = happening
+    happenings = [happening for happening in found if happening is not None]
+    if None in seconds:
+        for happening in happenings:
+            if happening.time is None:
+                raise HistoryError(
+                    f"block {happening.block}: no time; the replay needs the timestamp of every block with a log"
+                )
+    return happenings
 
 
-def _place(log: Mapping[str, Any]) -> tuple[int, int, int]:
-    return tuple(
-        int(number, 16) if isinstance(number, str) else int(number)
-        for number in (log["blockNumber"], log["transactionIndex"], log["logIndex"])
-    )  # type: ignore[return-value]
+def _with_tail(
+    name: str, tail: Callable[[str, int], Any], data: str, values: tuple[Any, ...], block: int, index: int
+) -> tuple[Any, ...]:
+    """`values` with their last, an offset, replaced by what stands there."""
+    try:
+        return (*values[:-1], tail(data, values[-1]))
+    except ValueError as wrong:
+        raise HistoryError(f"block {block}, log {index}, {name}: {wrong}") from None
+
+
+def _numbers(logs: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    found = list(map(itemgetter(name), logs))
+    if set(map(type, found)) <= {int}:
+        return found
+    return [int(number, 16) if isinstance(number, str) else int(number) for number in found]
 
 
 def _rows(event: EventAbi, decoded: Decoded) -> list[tuple[Any, ...]]:
