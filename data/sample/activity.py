@@ -34,8 +34,11 @@ Row = dict[str, object]
 
 
 def frames(seed: int = 7) -> dict[str, pd.DataFrame]:
-    """Rows of `stg_chain_blocks`, `raw_chain_transactions`, `raw_chain_receipts`, `stg_token_transfers`,
-    `stg_dex_swaps` and `stg_primitives`, all on the chain `SAMPLE_CHAIN`, from block 1 on."""
+    """Rows by table, all on the chain `SAMPLE_CHAIN`, from block 1 on.
+
+    The tables: `stg_chain_blocks`, `raw_chain_transactions`, `raw_chain_receipts`, `stg_token_transfers`,
+    `stg_dex_swaps` and `stg_primitives`.
+    """
     rng = np.random.Generator(np.random.PCG64([seed, 4]))
     made = _Made(rng)
     start = configuration.BLOCK_TIME - DAYS * 24 * HOUR
@@ -109,8 +112,10 @@ class _Made:
             self.rows["stg_token_transfers"][-1]["amount"] = "1"
 
     def swap(self, who: str, pool: str, eth: float, price: float) -> None:
-        """In a pool of WETH (token 0) and USDC (token 1): the trader buys `eth` at `price`, sells where it is below 0.
-        Its two transfers come before it, as at a pair of Uniswap v2."""
+        """A swap in a pool of WETH (token 0) and USDC (token 1): the trader buys `eth` at `price`, sells if below 0.
+
+        Its two transfers come before it, as at a pair of Uniswap v2.
+        """
         amount0, amount1 = -round(eth * 1e18), round(eth * price * 1e6)
         for token, amount in ((self.token["WETH"], amount0), (self.token["USDC"], amount1)):
             self.transfer(token, *((who, pool) if amount > 0 else (pool, who)), abs(amount))

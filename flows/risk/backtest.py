@@ -100,7 +100,7 @@ def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
     return Prices(frame, bridged, "the warehouse", synthetic)
 
 
-class Book(NamedTuple):
+class HeldMarket(NamedTuple):
     """A market held as it is, the column of prices that each reserve follows, (R,), and what follows what."""
 
     market: Market
@@ -124,7 +124,7 @@ class Book(NamedTuple):
         }  # fmt: skip
 
 
-def _book(symbols: Sequence[str]) -> Book:
+def _book(symbols: Sequence[str]) -> HeldMarket:
     """The newest snapshot's: an asset follows the symbol of its name, pegs stand still, any other the first symbol."""
     import numpy as np
 
@@ -141,10 +141,10 @@ def _book(symbols: Sequence[str]) -> Book:
         still = row["kind"] == "fixed" or own in STILL
         factor[i] = -1 if still else columns.index(own) if own in columns else 0
         follows.setdefault("stands still" if still else symbols[factor[i]], []).append(str(market.reserves.symbol[i]))
-    return Book(market, factor, follows)
+    return HeldMarket(market, factor, follows)
 
 
-def backtest(prices: Prices, warm_up: int | None = None, book: Book | None = None) -> dict[str, Any]:
+def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None = None) -> dict[str, Any]:
     """Every law on every series, JSON-ready. Raises `BadPrices` where too few days are left after the warm-up."""
     import numpy as np
     from tqdm import tqdm
