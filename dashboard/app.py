@@ -137,8 +137,8 @@ def _register_shell(app: Dash, source: PageData) -> None:
         Input(ids.SNAPSHOT, "data"),
     )
     def tick(_: int, shown: str | None) -> tuple[Any, ...]:
-        badge, style, foot, said = show_status(source, shown)
-        return badge, style, foot, foot, said
+        badge, style, foot, warning = show_status(source, shown)
+        return badge, style, foot, foot, warning
 
     app.clientside_callback(
         ClientsideFunction("workbench", "theme"),

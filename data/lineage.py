@@ -114,8 +114,8 @@ def _write(store: Store, batch: int) -> Write | None:
 def _received(store: Store, layout: Table, row: dict[str, Any]) -> Received | None:
     if BATCH not in layout.names or layout.name == "fact_batch":
         return None
-    said = {SAME.get(name, name): value for name, value in row.items() if value is not None}
-    agree = {name: said[name] for name in layout.natural_key if name in said}
+    given = {SAME.get(name, name): value for name, value in row.items() if value is not None}
+    agree = {name: given[name] for name in layout.natural_key if name in given}
     if len(agree) < len(layout.natural_key):
         agree[BATCH] = row[BATCH]
     where = " AND ".join(f'"{name}" = ?' for name in agree) + f' AND "{BATCH}" <= ?'

@@ -42,10 +42,10 @@ def warehouse_url() -> str | None:
     Raises `ExportFailed` when that file cannot be read.
     """
     name = "WAREHOUSE_URL"
-    said = os.environ.get("WAREHOUSE_URL", "").strip()
+    url = os.environ.get("WAREHOUSE_URL", "").strip()
     named = os.environ.get(f"{name}_FILE", "").strip()
-    if said or not named:
-        return said or None
+    if url or not named:
+        return url or None
     try:
         return Path(named).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError) as error:

@@ -94,9 +94,9 @@ def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
                 f"Reserves.{name}: entry {r} ({symbols[r]}) is {at[r]}; must be the index of another reserve in "
                 f"[0, {n}), or -1 for none"
             )
-    said = (models.ratio_of >= 0).astype(int) + (models.linked_to >= 0) + models.fixed_price
-    if (said > 1).any():
-        r = int(np.argmax(said > 1))
+    n_models = (models.ratio_of >= 0).astype(int) + (models.linked_to >= 0) + models.fixed_price
+    if (n_models > 1).any():
+        r = int(np.argmax(n_models > 1))
         raise InputError(
             f"Reserves: entry {r} ({symbols[r]}) has more than one of ratio_of, linked_to and fixed_price; an oracle "
             "has one model"
@@ -167,8 +167,8 @@ def _resolved(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> 
             oracle[..., r] = snapshot[r] * (oracle[..., link] / snapshot[link])
         else:
             most = max(models.ratio_cap[r], snapshot[r] / snapshot[base])
-            said = np.minimum(feed[..., r] * (oracle[..., base] / feed[..., base]), most * oracle[..., base])
-            oracle[..., r] = np.minimum(said, cap[r])
+            limited = np.minimum(feed[..., r] * (oracle[..., base] / feed[..., base]), most * oracle[..., base])
+            oracle[..., r] = np.minimum(limited, cap[r])
     return feed, oracle
 
 

@@ -189,20 +189,20 @@ class Result:
         )  # fmt: skip
 
 
-def _difference(label: str, mine: object, theirs: object) -> str:
+def _difference(label: str, own: object, other: object) -> str:
     """The first field in which two parts of a result's identity differ, in words; empty where they are the same."""
-    if type(mine) is not type(theirs):
-        return f"{label} is {mine!r:.60} and {theirs!r:.60}"
-    if isinstance(mine, np.ndarray):
-        same = mine.shape == theirs.shape and np.array_equal(mine, theirs)  # type: ignore[attr-defined]
+    if type(own) is not type(other):
+        return f"{label} is {own!r:.60} and {other!r:.60}"
+    if isinstance(own, np.ndarray):
+        same = own.shape == other.shape and np.array_equal(own, other)  # type: ignore[attr-defined]
         return "" if same else f"{label} differs"
-    if isinstance(mine, tuple) and hasattr(mine, "_fields"):
-        found = (_difference(f"{label}.{name}", getattr(mine, name), getattr(theirs, name)) for name in mine._fields)
+    if isinstance(own, tuple) and hasattr(own, "_fields"):
+        found = (_difference(f"{label}.{name}", getattr(own, name), getattr(other, name)) for name in own._fields)
         return next((words for words in found if words), "")
-    if is_dataclass(mine):
-        found = (_difference(f"{label}.{f.name}", getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(mine))
+    if is_dataclass(own):
+        found = (_difference(f"{label}.{f.name}", getattr(own, f.name), getattr(other, f.name)) for f in fields(own))
         return next((words for words in found if words), "")
-    return "" if mine == theirs else f"{label} is {mine!r:.60} and {theirs!r:.60}"
+    return "" if own == other else f"{label} is {own!r:.60} and {other!r:.60}"
 
 
 def require_countable(what: str, amounts: FloatArray | float) -> None:

@@ -27,13 +27,13 @@ def require_packages(what: Kind | str) -> None:
 
 def of_files(where: Target, error: Exception) -> ExportFailed:
     """An error of writing to a folder or file, as one of ours."""
-    said = " ".join(str(error).split())
-    if getattr(error, "errno", None) == errno.ENOSPC or any(words in said.lower() for words in _NO_ROOM):
+    reason = " ".join(str(error).split())
+    if getattr(error, "errno", None) == errno.ENOSPC or any(words in reason.lower() for words in _NO_ROOM):
         folder = next((each for each in where.path.absolute().parents if each.exists()), where.path)
         return ExportFailed(
             f"{where.name}: the disk is full, {shutil.disk_usage(folder).free / 1e6:,.1f} MB are free in {folder}; "
             "what was there is left as it was. Make room (it is built beside the earlier one), or name another target"
         )
     return ExportFailed(
-        f"{where.name}: cannot be written ({said}); what was there is left as it was. Check the rights of its folder"
+        f"{where.name}: cannot be written ({reason}); what was there is left as it was. Check the rights of its folder"
     )

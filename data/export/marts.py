@@ -173,11 +173,11 @@ def _greatest(tree: exp.Expr) -> None:
 
 def _truth(tree: exp.Expr) -> None:
     """Truth values only where one is asked for, and nothing but truth values there."""
-    said = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
+    predicates = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
     for node in reversed(list(tree.walk())):
         if isinstance(node, (exp.Paren, exp.Query)) or not isinstance(node, exp.Condition):
             continue
-        asked, is_truth = _is_asked(node), isinstance(node, said) and not isinstance(node, exp.Case)
+        asked, is_truth = _is_asked(node), isinstance(node, predicates) and not isinstance(node, exp.Case)
         if asked and not is_truth:
             node.replace(exp.NEQ(this=node.copy(), expression=exp.Literal.number(0)))
         elif is_truth and not asked and not isinstance(node, exp.Boolean):

@@ -41,8 +41,8 @@ def write(target: Target, state: WarehouseState, tables: Sequence[Table]) -> Man
                 )
     except psycopg.Error as error:
         # Not chained: the driver's words may hold the password of the address.
-        said = " ".join(target.hidden(str(error)).split())
-        raise ExportFailed(f"{target.name}: {said}; the transaction was rolled back, nothing was changed") from None
+        reason = " ".join(target.hidden(str(error)).split())
+        raise ExportFailed(f"{target.name}: {reason}; the transaction was rolled back, nothing was changed") from None
     return manifest
 
 

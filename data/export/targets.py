@@ -41,11 +41,11 @@ class Target:
         if not self.url:
             return set()
         parts = urlsplit(self.url)
-        said = {self.url, parts.password or "", parts.query}
+        secrets = {self.url, parts.password or "", parts.query}
         # Settings of the connection are no secrets, save for the ones that say so.
-        said |= {value for key, value in parse_qsl(parts.query) if "pass" in key or "key" in key}
-        said |= {form(value) for value in said for form in (unquote, quote)}
-        return {value for value in said if value}
+        secrets |= {value for key, value in parse_qsl(parts.query) if "pass" in key or "key" in key}
+        secrets |= {form(value) for value in secrets for form in (unquote, quote)}
+        return {value for value in secrets if value}
 
 
 def target(text: str) -> Target:

@@ -127,8 +127,8 @@ def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: st
         raise MartFailed(f"data/marts/{target.file}: {error}; {name} is left as it was") from error
     now = int(time.time())
     if changed or removed:
-        said = {"batch": newest, "rebuilt": rebuild, "changed": changed, "removed": removed}
-        announce(connection, [News(name, UPDATED_AGGREGATED_DATASET, said)], now)
+        payload = {"batch": newest, "rebuilt": rebuild, "changed": changed, "removed": removed}
+        announce(connection, [News(name, UPDATED_AGGREGATED_DATASET, payload)], now)
     connection.execute(
         "INSERT OR REPLACE INTO mart_state (target, sql_sha256, watermark, generation, removals, inputs, refreshed_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -45,8 +45,8 @@ class Target:
     @property
     def sha256(self) -> str:
         """Digest of all that makes the table: another one builds the table anew."""
-        said = f"{self.name}|{','.join(self.reads)}|{self.scope}|{self.sql}"
-        return hashlib.sha256(said.encode()).hexdigest()
+        text = f"{self.name}|{','.join(self.reads)}|{self.scope}|{self.sql}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def targets(folder: Path = FOLDER) -> dict[str, Target]:
@@ -84,27 +84,29 @@ def with_inputs(names: list[str], known: Mapping[str, Target]) -> list[str]:
 
 def parse(file: str, text: str) -> Target:
     """One text. Raises `MartFailed` when its header is incomplete or names a table that has no schema."""
-    said: dict[str, str] = {}
+    headers: dict[str, str] = {}
     about, lines = [], text.splitlines()
     while lines and (not lines[0].strip() or lines[0].startswith("--")):
         line = lines.pop(0)
         if header := _HEADER.match(line):
-            said[header[1].lower()] = header[2]
+            headers[header[1].lower()] = header[2]
         elif line.strip("- "):
             about.append(line.strip("- "))
     sql = "\n".join(lines).strip().rstrip(";")
-    for part, found in (("-- target: TABLE", said.get("target")), ("-- reads: TABLE, ...", said.get("reads")),
+    for part, found in (("-- target: TABLE", headers.get("target")), ("-- reads: TABLE, ...", headers.get("reads")),
                         ("a comment that says what it is", about), ("one SELECT", sql)):  # fmt: skip
         if not found:
             raise MartFailed(f"data/marts/{file}: lacks {part}")
-    reads = tuple(name.strip() for name in said["reads"].split(",") if name.strip())
+    reads = tuple(name.strip() for name in headers["reads"].split(",") if name.strip())
     scope = None
-    if "scope" in said:
-        match = _SCOPE.fullmatch(said["scope"])
+    if "scope" in headers:
+        match = _SCOPE.fullmatch(headers["scope"])
         if not match:
-            raise MartFailed(f"data/marts/{file}: expected `-- scope: COLUMN, ... from ROWS`, found {said['scope']!r}")
+            raise MartFailed(
+                f"data/marts/{file}: expected `-- scope: COLUMN, ... from ROWS`, found {headers['scope']!r}"
+            )
         scope = Scope(tuple(re.split(r"\s*,\s*", match["columns"])), match["rows"])
-    target = Target(said["target"], reads, scope, " ".join(about), sql, file)
+    target = Target(headers["target"], reads, scope, " ".join(about), sql, file)
     _require_known(target)
     return target
 

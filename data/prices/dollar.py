@@ -82,8 +82,8 @@ def decide(ratio: float, quotes: Iterable[Quote]) -> Decision:
 
     Undecided counts one USDT as one USD: the price as it was traded, without a correction.
     """
-    found = [(said, quote.name) for quote in quotes if (said := verdict(ratio, quote))]
-    if not found or len({said for said, _ in found}) > 1:
+    found = [(decision, quote.name) for quote in quotes if (decision := verdict(ratio, quote))]
+    if not found or len({decision for decision, _ in found}) > 1:
         return Decision(ratio, USDT_HELD, NOT_DECIDED)
     return Decision(ratio, *found[0])
 

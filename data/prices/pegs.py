@@ -102,13 +102,13 @@ def _of_feed(store: Reader, pair: str, interval: str, start: int | None, end: in
     step = SECONDS.get(interval)
     if step is None:
         return []
-    told = feeds.history(store, pair, None if start is None else start - HOLD, end)
-    if told is None:
+    rounds = feeds.history(store, pair, None if start is None else start - HOLD, end)
+    if rounds is None:
         return []
-    first = max(told.times[0], start or 0)
-    last = told.times[-1] + HOLD if end is None else min(end, told.times[-1] + HOLD)
+    first = max(rounds.times[0], start or 0)
+    last = rounds.times[-1] + HOLD if end is None else min(end, rounds.times[-1] + HOLD)
     times = range(-(-first // step) * step, last + 1, step)
-    return [(ts, price) for ts in times if (price := told.at(ts, HOLD)) is not None]
+    return [(ts, price) for ts in times if (price := rounds.at(ts, HOLD)) is not None]
 
 
 def _stored(

@@ -56,13 +56,13 @@ class Settled:
     example: str = ""
 
     def __str__(self) -> str:
-        said = f" except for {self.corrected:,} prices at which USDT had moved" if self.corrected else ""
+        exceptions = f" except for {self.corrected:,} prices at which USDT had moved" if self.corrected else ""
         if self.undecided:
-            said += (
+            exceptions += (
                 f"; NOT DECIDED which of USDC and USDT had moved at {self.undecided:,} times, the first "
                 f"{self.example}; {ADVICE}"
             )
-        return said
+        return exceptions
 
 
 def settle(store: Store, run_id: str) -> Settled:

@@ -62,12 +62,12 @@ class TableModel(pa.DataFrameModel):
         }  # fmt: skip
         # A table that inherits another one's columns is still a table of its own, and is late by its own measure.
         inherited = {name: value for name, value in getattr(cls.Config, "metadata", {}).items() if name != "late_after"}
-        said: dict[str, Any] = {
+        metadata: dict[str, Any] = {
             "metadata": inherited | {name: value for name, value in given.items() if value is not None}
         }
         if key is not None:
-            said["unique"] = list(key)
-        cls.Config = type("Config", (cls.Config,), {"name": cls.__name__, **said})  # type: ignore[misc,assignment]
+            metadata["unique"] = list(key)
+        cls.Config = type("Config", (cls.Config,), {"name": cls.__name__, **metadata})  # type: ignore[misc,assignment]
         super().__init_subclass__()
 
     @classmethod

@@ -46,8 +46,8 @@ def _read_at() -> Any:
 
 
 def _status(what: str) -> Any:
-    said = "reported by the named source, configured by the user, unverified (nobody checked it), or unknown"
-    return text(f"{what}: {said}", isin=FACT_STATUS)
+    wording = "reported by the named source, configured by the user, unverified (nobody checked it), or unknown"
+    return text(f"{what}: {wording}", isin=FACT_STATUS)
 
 
 class ChainlinkRounds(Received, key=["chain_id", "feed", "phase_id", "round_id"]):

@@ -125,8 +125,8 @@ def tables() -> dict[str, Table]:
     found = {}
     for name, model in SCHEMAS.items():
         schema = model.to_schema()
-        said = getattr(model.Config, "metadata", {})
-        optional = set(said.get("optional", ()))
+        metadata = getattr(model.Config, "metadata", {})
+        optional = set(metadata.get("optional", ()))
         columns = tuple(
             Column(
                 name=column.name, type=_sql_type(column.dtype), nullable=column.nullable,
@@ -135,8 +135,8 @@ def tables() -> dict[str, Table]:
             )
             for column in schema.columns.values()
         )  # fmt: skip
-        append = bool(said.get("append"))
-        indexes = [tuple(index) for index in said.get("indexes", ())]
+        append = bool(metadata.get("append"))
+        indexes = [tuple(index) for index in metadata.get("indexes", ())]
         if append and (BATCH,) not in indexes:
             indexes.append((BATCH,))
         key = (*schema.unique, *([BATCH] if append else []))
@@ -145,9 +145,9 @@ def tables() -> dict[str, Table]:
         columns = tuple(sorted(columns, key=lambda column: order.index(column.name)))
         found[name] = Table(
             name=name, columns=columns, key=key,
-            sealed=bool(said.get("sealed")), append=append, indexes=tuple(indexes),
-            time=said.get("time") or next((name for name in TIMES if name in schema.columns), None),
-            late_after=said.get("late_after"),
+            sealed=bool(metadata.get("sealed")), append=append, indexes=tuple(indexes),
+            time=metadata.get("time") or next((name for name in TIMES if name in schema.columns), None),
+            late_after=metadata.get("late_after"),
         )  # fmt: skip
     return found
 

@@ -43,17 +43,17 @@ def views(folder: Path = FOLDER) -> dict[str, View]:
     """Every view by name. Raises `ValueError` for a file that says too little or reads a table without a schema."""
     found = {}
     for path in sorted(folder.glob("*.sql")):
-        said: dict[str, str] = {}
+        headers: dict[str, str] = {}
         about, lines = [], path.read_text(encoding="utf-8").splitlines()
         while lines and lines[0].startswith("--"):
             line = lines.pop(0)
             if header := _HEADER.match(line):
-                said[header[1]] = header[2]
+                headers[header[1]] = header[2]
             else:
                 about.append(line.strip("- "))
-        reads = tuple(re.findall(r"\w+", said.get("reads", "")))
+        reads = tuple(re.findall(r"\w+", headers.get("reads", "")))
         sql = "\n".join(lines).strip().rstrip(";")
-        if said.get("view") != path.stem or not reads or not about or not sql:
+        if headers.get("view") != path.stem or not reads or not about or not sql:
             raise ValueError(
                 f"data/marts/views/{path.name}: expected `-- view: {path.stem}`, `-- reads: TABLE, ...`, a line on "
                 "what it is, and one SELECT"

@@ -172,22 +172,22 @@ def _numbers_pass(values: np.ndarray, checks: Sequence[pa.Check]) -> bool:
         return True
     low, high = values.min(), values.max()
     for check in checks:
-        said: dict[str, Any] = check.statistics or {}
+        limits: dict[str, Any] = check.statistics or {}
         match check.name:
             case "greater_than_or_equal_to":
-                passed = low >= said["min_value"]
+                passed = low >= limits["min_value"]
             case "greater_than":
-                passed = low > said["min_value"]
+                passed = low > limits["min_value"]
             case "less_than_or_equal_to":
-                passed = high <= said["max_value"]
+                passed = high <= limits["max_value"]
             case "less_than":
-                passed = high < said["max_value"]
-            case "in_range" if said.get("include_min", True) and said.get("include_max", True):
-                passed = low >= said["min_value"] and high <= said["max_value"]
+                passed = high < limits["max_value"]
+            case "in_range" if limits.get("include_min", True) and limits.get("include_max", True):
+                passed = low >= limits["min_value"] and high <= limits["max_value"]
             case "is_finite":
-                passed = not said["finite"] or bool(np.isfinite(low) and np.isfinite(high))
+                passed = not limits["finite"] or bool(np.isfinite(low) and np.isfinite(high))
             case "isin":
-                passed = set(np.unique(values).tolist()) <= set(said["allowed_values"])
+                passed = set(np.unique(values).tolist()) <= set(limits["allowed_values"])
             case _:
                 passed = bool(check(pd.Series(values)).check_passed)
         if not passed:
@@ -229,17 +229,17 @@ def mostly_repeated(values: Sequence[Any]) -> bool:
 def _texts_pass(values: list[str], check: pa.Check) -> bool:
     if not values:
         return True
-    said: dict[str, Any] = check.statistics or {}
+    limits: dict[str, Any] = check.statistics or {}
     match check.name:
         case "whole_text_matches":
-            quick = QUICK.get(said["pattern"])
-            return (quick is not None and quick(values)) or all(map(re.compile(said["pattern"]).fullmatch, values))
+            quick = QUICK.get(limits["pattern"])
+            return (quick is not None and quick(values)) or all(map(re.compile(limits["pattern"]).fullmatch, values))
         case "fits_bits":
-            limit = str(2 ** said["bits"])
-            return all(int(value) < 2 ** said["bits"] for value in values if len(value) >= len(limit))
-        case "str_length" if said.get("exact_value") is None:
-            least, most = said.get("min_value"), said.get("max_value")
+            limit = str(2 ** limits["bits"])
+            return all(int(value) < 2 ** limits["bits"] for value in values if len(value) >= len(limit))
+        case "str_length" if limits.get("exact_value") is None:
+            least, most = limits.get("min_value"), limits.get("max_value")
             return (least is None or min(map(len, values)) >= least) and (most is None or max(map(len, values)) <= most)
         case "isin":
-            return set(values) <= set(said["allowed_values"])
+            return set(values) <= set(limits["allowed_values"])
     return bool(check(pd.Series(values, dtype="str")).check_passed)

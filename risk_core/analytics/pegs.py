@@ -85,8 +85,8 @@ def rolling(
     variance = np.maximum(square - mean_x**2, 0.0) * updates / np.maximum(updates - 1, 1)
     mean[kept] = mean_x[kept] + peg
     sd[kept] = np.sqrt(variance[kept])
-    told = kept & (sd >= LEAST_DEVIATION)
-    z[told] = (x[told] - mean_x[told]) / sd[told]
+    defined = kept & (sd >= LEAST_DEVIATION)
+    z[defined] = (x[defined] - mean_x[defined]) / sd[defined]
     return Rolling(mean=mean, deviation=sd, z=z, updates=np.minimum(updates, np.arange(n) + 1))
 
 

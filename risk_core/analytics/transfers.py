@@ -70,8 +70,8 @@ def usual(
     few = known < least_days
     median[few], deviation[few] = np.nan, np.nan
     score = np.full(v.shape, np.nan)
-    told = ~few & (deviation > 0)
-    score[told] = (v[told] - median[told]) / deviation[told]
+    defined = ~few & (deviation > 0)
+    score[defined] = (v[defined] - median[defined]) / deviation[defined]
     return Usual(median=median, deviation=deviation, score=score, days=known.astype(np.int64))
 
 

@@ -18,20 +18,20 @@ STEPS = 900
 def chance(fit: ClusterFit, theme: str | None) -> Figure:
     """The chance of a burst day by day, the days it came marked above, and what Poisson says."""
     c = themes.colours(theme)
-    told = fit.chances
-    x = [str(t) for t in told.ts.astype("datetime64[s]")]
-    per_cent = told.probability * 100
-    came = told.seen == 1
-    top = max(float((told.high * 100).max()), 1.0) * 1.25
+    chances = fit.chances
+    x = [str(t) for t in chances.ts.astype("datetime64[s]")]
+    per_cent = chances.probability * 100
+    came = chances.seen == 1
+    top = max(float((chances.high * 100).max()), 1.0) * 1.25
     data = [
-        {"type": "scatter", "mode": "lines", "x": x + x[::-1], "y": [*(told.high * 100), *(told.low * 100)[::-1]],
+        {"type": "scatter", "mode": "lines", "x": x + x[::-1], "y": [*(chances.high * 100), *(chances.low * 100)[::-1]],
          "fill": "toself", "fillcolor": c["band"], "line": {"width": 0}, "hoverinfo": "skip"},
         {"type": "scatter", "mode": "lines", "x": x, "y": per_cent.tolist(), "name": "fitted process",
-         "line": {"color": c["scenario"], "width": 2}, "customdata": [fmt.share(v) for v in told.probability],
+         "line": {"color": c["scenario"], "width": 2}, "customdata": [fmt.share(v) for v in chances.probability],
          "hovertemplate": "fitted <b>%{customdata}</b><extra></extra>"},
-        {"type": "scatter", "mode": "lines", "x": x, "y": (told.poisson * 100).tolist(), "name": "Poisson",
+        {"type": "scatter", "mode": "lines", "x": x, "y": (chances.poisson * 100).tolist(), "name": "Poisson",
          "line": {"color": c["text-3"], "width": 1.5, "dash": "dash"},
-         "customdata": [fmt.share(v) for v in told.poisson],
+         "customdata": [fmt.share(v) for v in chances.poisson],
          "hovertemplate": "Poisson <b>%{customdata}</b><extra></extra>"},
         {"type": "scatter", "mode": "markers", "x": [day for day, yes in zip(x, came, strict=True) if yes],
          "y": [top * 0.94] * int(came.sum()), "name": "a burst came", "hoverinfo": "skip",
@@ -96,7 +96,7 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
     rates = np.bincount(fit.events.kinds, minlength=len(fit.kinds)) / fit.events.end
     flat = hawkes.Hawkes(mu=rates, alpha=np.zeros((len(rates),) * 2), beta=np.ones((len(rates),) * 2))
     expected = -np.log1p(-(np.arange(1, n + 1) - 0.5) / n)
-    ours, theirs = (np.sort(hawkes.residuals(model, fit.events)) for model in (fit.model, flat))
+    fitted_residuals, flat_residuals = (np.sort(hawkes.residuals(model, fit.events)) for model in (fit.model, flat))
     share = (np.arange(1, n + 1) - 0.5) / n
     half = 1.36 / np.sqrt(n)  # Kolmogorov-Smirnov at 5 %
     low, high = (-np.log1p(-np.clip(share + sign * half, 0, 1 - 0.2 / n)) for sign in (-1, 1))
@@ -106,9 +106,10 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
         {"type": "scatter", "mode": "lines", "x": [*expected[some], *expected[some][::-1]],
          "y": [*high[some], *low[some][::-1]], "fill": "toself", "fillcolor": c["band-base"], "line": {"width": 0},
          "hoverinfo": "skip"},
-        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": theirs[some].tolist(),
+        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": flat_residuals[some].tolist(),
          "name": "Poisson", "line": {"color": c["text-3"], "width": 1.5, "dash": "dash"}, "hoverinfo": "skip"},
-        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": ours[some].tolist(), "name": "fitted",
+        {"type": "scatter", "mode": "lines", "x": expected[some].tolist(), "y": fitted_residuals[some].tolist(),
+         "name": "fitted",
          "line": {"color": c["scenario"], "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
     return {

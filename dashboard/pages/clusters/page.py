@@ -25,14 +25,15 @@ DAYS = {"7": "7 d", "30": "30 d", "90": "90 d"}
 def build(source: PageData, _search: str) -> html.Div:
     """The page of the newest fit; its charts are filled by the callbacks."""
     fit = stored(source)
-    told = fit.chances
+    chances = fit.chances
     days = html.Div(
         [segmented(ids.CLUSTERS_DAYS, [(text, key) for key, text in DAYS.items()], "30", "Time shown")], className="bar"
     )
     chance = card(
         "Chance of a burst",
         graph(ids.CLUSTERS_CHANCE, 240, "Chance of a burst in the day after each midnight"),
-        f"{fmt.count(told.n_paths)} paths each · band: 95\u202f% of the simulation · parameters of the whole window: "
+        f"{fmt.count(chances.n_paths)} paths each · band: 95\u202f% of the simulation · "
+        "parameters of the whole window: "
         f"the past is no forecast made at the time",
         burst(fit),
         legend([("scenario", "fitted", "solid"), ("text-3", "Poisson", "dashed")]),
@@ -87,21 +88,21 @@ def stored(source: PageData) -> ClusterFit:
 
 def burst(fit: ClusterFit) -> str:
     """What counts as a burst, in words."""
-    told = fit.chances
-    within, ahead = fmt.hours(told.within_seconds / HOUR), fmt.hours(told.horizon_seconds / HOUR)
-    return f"{told.at_least} or more within {within}, in the next {ahead}"
+    chances = fit.chances
+    within, ahead = fmt.hours(chances.within_seconds / HOUR), fmt.hours(chances.horizon_seconds / HOUR)
+    return f"{chances.at_least} or more within {within}, in the next {ahead}"
 
 
 def verdict(fit: ClusterFit) -> html.Section:
     """How likely the next burst is, beside the usual level and beside independence."""
-    told = fit.chances
-    now, usual = float(told.probability[-1]), float(np.median(told.probability))
-    severity, word = ("watch", "raised") if told.low[-1] > usual else ("ok", "usual")
+    chances = fit.chances
+    now, usual = float(chances.probability[-1]), float(np.median(chances.probability))
+    severity, word = ("watch", "raised") if chances.low[-1] > usual else ("ok", "usual")
     words: list[Any] = [
         f"A burst ({burst(fit)}) has a chance of ", html.B(chance_text(now)),
-        f" [{fmt.share(float(told.low[-1]))} to {fmt.share(float(told.high[-1]))}], the usual level is ",
+        f" [{fmt.share(float(chances.low[-1]))} to {fmt.share(float(chances.high[-1]))}], the usual level is ",
         html.B(chance_text(usual)), ". If liquidations came one by one it would be ",
-        html.B(chance_text(float(told.poisson[-1]), told.n_paths)), ".",
+        html.B(chance_text(float(chances.poisson[-1]), chances.n_paths)), ".",
     ]  # fmt: skip
     return html.Section([pill(severity, word, "Raised: the whole interval lies above the median of the days shown"),
                          html.P(words)], className="verdict")  # fmt: skip
@@ -182,10 +183,10 @@ def register(app: Dash, source: PageData) -> None:
 
 def chances_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/clusters/chances`."""
-    told = stored(source).chances
+    chances = stored(source).chances
     return {
-        name: value.tolist() if isinstance(value := getattr(told, name), np.ndarray) else value
-        for name in told.__slots__
+        name: value.tolist() if isinstance(value := getattr(chances, name), np.ndarray) else value
+        for name in chances.__slots__
     }
 
 

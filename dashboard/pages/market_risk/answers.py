@@ -52,10 +52,10 @@ class Method:
         """holds, too many, too few, in a row, or that it cannot be told."""
         if self.refused or self.coverage is None:
             return "too short"
-        told = self.coverage
-        if told.kupiec.rejects(SIGNIFICANCE):
-            return "too many" if told.exceptions > told.expected else "too few"
-        return "in a row" if told.independence.rejects(SIGNIFICANCE) else "holds"
+        coverage = self.coverage
+        if coverage.kupiec.rejects(SIGNIFICANCE):
+            return "too many" if coverage.exceptions > coverage.expected else "too few"
+        return "in a row" if coverage.independence.rejects(SIGNIFICANCE) else "holds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +194,14 @@ def as_json(answer: Rolling | Curve | Volatility) -> dict[str, Any]:
 
 
 def _method_json(method: Method) -> dict[str, Any]:
-    told = method.coverage
+    coverage = method.coverage
     return {
         "var_usd": _plain(method.var), "shortfall_usd": _plain(method.shortfall),
         "exceptions": np.flatnonzero(method.exceeded).tolist(), "next_day_var_usd": _plain(method.today),
         "next_day_shortfall_usd": _plain(method.today_shortfall), "verdict": method.verdict,
-        "n_exceptions": told.exceptions if told else None, "expected": told.expected if told else None,
-        "kupiec_p": told.kupiec.p_value if told else None,
-        "independence_p": told.independence.p_value if told else None,
+        "n_exceptions": coverage.exceptions if coverage else None, "expected": coverage.expected if coverage else None,
+        "kupiec_p": coverage.kupiec.p_value if coverage else None,
+        "independence_p": coverage.independence.p_value if coverage else None,
     }  # fmt: skip
 
 

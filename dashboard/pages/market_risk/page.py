@@ -125,11 +125,11 @@ def verdict(answer: Rolling, method: Method) -> html.Section:
         html.B(fmt.money(max(method.today_shortfall, 0.0))),
         f" on average{tail}. ",
     ]
-    told = method.coverage
-    if told is not None:
+    coverage = method.coverage
+    if coverage is not None:
         words.append(
-            f"Over {fmt.count(told.n)} days the loss was above its forecast {told.exceptions} times, "
-            f"{told.expected:.1f} were expected."
+            f"Over {fmt.count(coverage.n)} days the loss was above its forecast {coverage.exceptions} times, "
+            f"{coverage.expected:.1f} were expected."
         )
     return html.Section(
         [pill(TONE[method.verdict], method.verdict, SAYS[method.verdict]), html.P(words)], className="verdict"
@@ -141,13 +141,14 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
     head = (("Method", False), ("VaR", True), ("ES", True), ("Exceptions", True))
     rows = []
     for method in answer.methods:
-        told = method.coverage
+        coverage = method.coverage
         name = html.Div([html.B(method.name) if method.key == chosen else method.name, html.Br(),
                          pill(TONE[method.verdict], method.verdict, SAYS[method.verdict])])  # fmt: skip
         few = f"{method.tail_draws} draws only" if 0 < method.tail_draws < 30 else ""
         seen = [
-            f"{told.exceptions} of {told.expected:.1f}", html.Div(f"P {_p(told.kupiec.p_value)}", className="t2 micro"),
-        ] if told else [fmt.MISSING]  # fmt: skip
+            f"{coverage.exceptions} of {coverage.expected:.1f}",
+            html.Div(f"P {_p(coverage.kupiec.p_value)}", className="t2 micro"),
+        ] if coverage else [fmt.MISSING]  # fmt: skip
         shortfall = [fmt.money(method.today_shortfall), html.Div(few, className="t2 micro")]
         rows.append((name, fmt.money(method.today), html.Div(shortfall), html.Div(seen)))
     return table(head, rows, tight=True)

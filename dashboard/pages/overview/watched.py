@@ -54,10 +54,10 @@ def _pegs(source: PageData) -> tuple[Any, ...]:
 
 def _clusters(source: PageData) -> tuple[Any, ...]:
     fit = clusters.stored(source)
-    told = fit.chances
-    usual = float(np.median(told.probability))
-    raised = told.low[-1] > usual
-    value = clusters.chance_text(float(told.probability[-1]), told.n_paths)
+    chances = fit.chances
+    usual = float(np.median(chances.probability))
+    raised = chances.low[-1] > usual
+    value = clusters.chance_text(float(chances.probability[-1]), chances.n_paths)
     state = pill("watch", "raised") if raised else pill("ok", "usual")
     return value, f"usually {fmt.share(usual)}", clusters.burst(fit), state
 
