@@ -1,4 +1,4 @@
-"""Which blocks the warehouse holds, and how a block that is no longer part of the chain is taken out of the count.
+"""Which blocks the warehouse holds, and how a block that is no longer part of the chain is marked.
 
 A block is known when `stg_chain_blocks` has it: its row is written in one transaction with everything else of the
 block. One block of each number has `orphaned = 0`.

@@ -1,7 +1,7 @@
 """The durable channel: what happened to the data, as rows of `fact_pipeline_event`, and how far each consumer is.
 
-An event is written in the transaction that makes it true, so none is lost and none speaks of what was rolled back. Its
-number rises with every event and leaves no gap, in the order in which transactions were committed.
+An event is written in the transaction that makes it true, so none is lost, and none is about a change that was rolled
+back. Its number rises with every event and leaves no gap, in the order in which transactions were committed.
 
     for event in read_events(store, "my-service", "chain-1", limit=100):
         act(event)                                      # may happen twice after a crash: act on event.id once

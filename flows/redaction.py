@@ -3,8 +3,9 @@
 In errors and logs, control characters that would steer a terminal are written as escapes (`data.foreign_text`), because
 Prefect prints both.
 
-Sources show only the host of an address. This is the net below: servers repeat what they were sent, libraries put whole
-addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each value it reads.
+Sources show only the host of an address. This module catches what is left: servers repeat what they were sent,
+libraries put whole addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each
+value it reads.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Forecasts that laws would have made on each past day, from the prices before it alone, against what came.
+"""Forecasts that laws would have made on each past day, from earlier prices alone, and the losses that followed.
 
 A day is the 24 hours from one midnight UTC to the next. The loss of a portfolio is what it loses of its value if held
 through the day at fixed weights at its start: - sum of w_i (exp(R_i) - 1), R_i the log return of asset i over the day.

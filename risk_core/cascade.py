@@ -1,4 +1,4 @@
-"""A plan laid out for cascades: columns of effective prices, and who sleeps behind which pair."""
+"""A plan laid out for cascades: columns of effective prices, and which accounts each pair of prices can wake."""
 
 from __future__ import annotations
 

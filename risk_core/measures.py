@@ -3,14 +3,14 @@
 Quantiles are order statistics with distribution-free intervals (binomial ranks: David and Nagaraja, Order
 Statistics, 3rd ed., section 7.1). Shares use Wilson's interval.
 
-Losses are skewed: a tail of a hundred draws is mostly alike, and now and then one large borrower is in it, so that mean
+Losses are skewed: most tails of a hundred draws are alike, but a few contain one large borrower, so that mean
 +- 1.96 standard errors lies too low. Means and expected shortfalls have Hall's interval, which takes the skewness out
 of the studentised mean by a cubic (P. Hall, "On the removal of skewness by transformation", Journal of the Royal
 Statistical Society B 54, 1992, section 2). An expected shortfall is the mean of q + max(loss - q, 0) / (1 - level) with
 q the quantile; with any other q that mean is higher (Rockafellar and Uryasev, Journal of Risk 2(3), 2000, theorem 1).
 So an upper end needs one q, and a lower end must hold for every q that may be the quantile: it is the lowest over the
 quantile found and those one and 1.96 standard errors of its rank below. Where a sample cannot carry an interval there
-is none, with the reason in words (`Estimate.no_interval`): what was not drawn even once has no width.
+is none, with the reason in words (`Estimate.no_interval`): a loss that was never drawn cannot be bounded.
 `python -m tests.statistical.es_coverage` counts how often the intervals hold.
 
 Where paths were drawn together (`Result.cluster`), errors come from sums over clusters, which are independent (the

@@ -1,4 +1,4 @@
-"""How much memory a run takes, from its sizes alone: said before it is taken.
+"""How much memory a run will take, computed from its sizes before it starts.
 
 Counted is what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. The
 market it is given, the interpreter and compiled code (about 250 MB together for a process that only simulates) are

@@ -3,8 +3,8 @@
 Rules of the price adapters of Aave v3 (bgd-labs/aave-capo): a stablecoin's price is min(feed, cap), without a floor; a
 staked token's is min(ratio, largest ratio) x the price of its base, where the base may have a cap of its own; some
 reserves take the price of another one (USDe is priced by USDT), some have a constant (GHO). A *feed* price is what
-the oracle would say without its caps. At the snapshot the two are the same: where a cap holds a price there, what
-the feed said is not known, and the oracle's price stands for it.
+the oracle would say without its caps. At the snapshot the two are the same: where a cap holds a price down, the
+feed's price is not known, and the oracle's price is used instead.
 """
 
 from __future__ import annotations

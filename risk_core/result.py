@@ -1,4 +1,4 @@
-"""What a simulation leaves behind: integer totals, and the passport that makes them a figure."""
+"""The result of a simulation: integer totals, and the passport that says how they were made."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The tables of a book, read into what a `Market` is made of: reserves, positions, e-modes, accounts.
 
-Every fault of a cell is kept with its row (`risk_core.rows`); none of it knows what the tables were made with.
+Every fault of a cell is kept with its row (`risk_core.rows`); the tables may come from any library.
 """
 
 from __future__ import annotations

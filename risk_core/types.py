@@ -1,6 +1,6 @@
-"""The shapes everything speaks: frozen records of read-only arrays, checked once at construction.
+"""The records that all modules share: frozen, of read-only arrays, checked once at construction.
 
-Behind this door the engine trusts them and stays quiet. A what-if is `dataclasses.replace`.
+After construction the engine trusts them and does not check again. A what-if is `dataclasses.replace`.
 """
 
 from __future__ import annotations

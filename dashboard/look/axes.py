@@ -1,7 +1,7 @@
 """What charts share: axes, ticks, labels. Figures are plain JSON, quick to build while a handle moves.
 
 Grammar: no x grid, money axes start at 0, units in the ticks, lines labelled at their end, the baseline grey and
-dashed beside a blue scenario. Bands are distributions, whiskers are errors; neither ever means the other.
+dashed beside a blue scenario. Bands are distributions, whiskers are errors.
 """
 
 from __future__ import annotations

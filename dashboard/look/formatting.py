@@ -1,6 +1,6 @@
 """How numbers, times and words are written on screen: pure functions from values to text.
 
-Money has three or four digits and never reads as nothing when it is something; a health factor is never rounded
+Money has three or four digits, and an amount above zero is never shown as 0; a health factor is never rounded
 up across 1; differences carry a true minus sign. Spaces inside a figure are no-break spaces.
 """
 

@@ -1,7 +1,7 @@
 """Colours and the chart template, both from the file the browser gets too.
 
 plotly cannot read CSS variables, so `colours` parses `assets/10-tokens.css` once and `template` is made from it.
-Grey is what is, blue is what was asked, orange is worse, teal is better.
+Grey is the baseline, blue the scenario, orange is worse, teal is better.
 """
 
 from __future__ import annotations

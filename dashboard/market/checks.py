@@ -1,4 +1,4 @@
-"""Is a stored run what it says? Checked once, where it is read, so that no page or chart meets half a figure."""
+"""Check a stored run once, when it is read, so that no page or chart shows an incomplete one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep what a source could not read, before it has the shape of a table's rows."""
+"""Keep what a source received and could not turn into rows of a table."""
 
 from __future__ import annotations
 

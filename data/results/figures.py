@@ -1,4 +1,4 @@
-"""What is kept of a simulation: its figures with their errors, and the curves that a screen draws."""
+"""What is stored of a simulation: its figures with their errors, and the curves that a page draws."""
 
 from __future__ import annotations
 

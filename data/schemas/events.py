@@ -1,4 +1,4 @@
-"""What happened to the data, in order, for whoever waits for it; and how far each of them has read."""
+"""Events about the data, in order, and how far each consumer has read them."""
 
 from __future__ import annotations
 

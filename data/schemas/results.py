@@ -1,4 +1,4 @@
-"""What a risk run leaves behind: its passport, its figures with their errors, its curves, and a sealed forecast."""
+"""A stored risk run: its passport, its figures with their errors, its curves, and a sealed forecast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The warehouse's own books: who wrote, what was checked, which layouts the file has had."""
+"""The warehouse's own records: which run wrote, what was checked, which layouts the file has had."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The quick way through validation: a frame that is plainly good needs no list of its faults.
+"""Quick validation: a frame whose columns all pass needs no list of faults.
 
-The checks are those of the pandera schema, read from it and applied to whole columns at once. What is not plainly good,
-by a type that would have to be coerced or by a failed check, goes the long way (`data.store.validation`), where pandera
-names every bad cell. So nothing is accepted here that pandera refuses; a test holds the two together.
+The checks are those of the pandera schema, read from it and applied to whole columns at once. A frame with a type that
+must be coerced, or with a failed check, goes to the slow validation (`data.store.validation`), where pandera names
+every bad cell. So nothing is accepted here that pandera refuses; a test holds the two together.
 """
 
 from __future__ import annotations

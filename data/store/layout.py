@@ -1,4 +1,4 @@
-"""Which layout a warehouse file has, told without the schemas; refuse a file that is newer, damaged or not ours."""
+"""Which layout a warehouse file has, read without the schemas; refuse files that are newer, damaged or not ours."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Bring a warehouse file to the layout of this version.
 
-A new table, a new nullable column, a column that may be empty from now on, or a changed view needs no ceremony: it is
+A new table, a new nullable column, a column that may be empty from now on, or a changed view needs no step: it is
 made when a file is next opened, for reading too. Any other change of layout is a step in `STEPS`, and raises
 `SCHEMA_VERSION`. All of it is one transaction: a file is either as it was, or current.
 """

@@ -1,4 +1,4 @@
-"""Rows of a refused batch as text and back, exactly: what comes out is judged as what went in.
+"""Rows of a refused batch as text and back, exactly: a replay judges the same rows that were refused.
 
 A part is a JSON line with the column names, then one JSON line for each row, compressed. JSON has no bytes, decimals
 or times; those are tagged, so that a replay never takes the text `b'ETH'` for a symbol.

@@ -1,4 +1,4 @@
-"""Parts of tables that are replaced as a whole: what a batch says of a part is all there is of it.
+"""Parts of tables that are replaced as a whole: a batch that names a part holds all rows of it.
 
 A block that is read again is such a part of all tables that hold blocks: rows that the new reading no longer has go, in
 the transaction that brings the others. `Store.write_batch` takes the parts of a batch as one `Parts`.

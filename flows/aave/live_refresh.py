@@ -2,7 +2,7 @@
 
 A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that
 follows the chain, one at a time; what is touched meanwhile is read right after it. Which accounts are read is decided
-by `aave-market` from the log, as ever.
+by `aave-market` from the log, as in every other run.
 """
 
 from __future__ import annotations

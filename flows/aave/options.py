@@ -1,4 +1,4 @@
-"""What the flow that reads an Aave market may be told."""
+"""Options of the flow that reads an Aave market."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The slot for an outside vendor of lending events: empty until somebody configures a connector of their own.
+"""The slot for an outside vendor of lending events: empty until a user configures a connector.
 
 A connector is a Python callable that this project does not ship: no vendor's address, key or table is known here.
 Set LENDING_CONNECTOR to `package.module:name` of something that gives a `LendingVendor`; what it yields goes through
-the same validation, tables and marts as the chain's own logs, and yields to them where both tell of one log.
+the same validation, tables and marts as the chain's own logs, and gives way to them where both report one log.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 It stands in `flows/oracles/chainlink_feeds.csv` and `flows/oracles/price_cap_adapters.csv`, each value with its source.
 
 Addresses: npm `@aave-dao/aave-address-book` 4.68.1 (MIT). Heartbeats and deviation thresholds are no part of the
-contracts: `reported` ones were published by somebody who is named, `unverified` ones were not checked by anybody, and
-most feeds have none. The file named by CHAINLINK_FEEDS (same columns, without those of status) adds feeds and replaces
+contracts: `reported` ones were published by a named source, `unverified` ones nobody has checked, and most feeds
+have none. The file named by CHAINLINK_FEEDS (same columns, without those of status) adds feeds and replaces
 facts; those are `configured`. Adapter parameters: bgd-labs/aave-capo, deployment script of 2025-12-22; stewards change
 them.
 """

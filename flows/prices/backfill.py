@@ -1,4 +1,4 @@
-"""Klines of years into the warehouse, in pages: what is stored is not asked for again, and a killed run goes on.
+"""Klines of years into the warehouse, in pages: stored bars are not requested again, and a killed run goes on.
 
 How far each series has come is kept beside its bars (`ingest_checkpoint`, key `klines:SYMBOL:INTERVAL`: the ranges of
 opening times that are complete) and written in the same transaction. Bars are written in batches of `BATCH`, so a

@@ -2,7 +2,7 @@
 
 Beside it the lists that DefiLlama keeps (protocols, chains, stablecoins, yields) are stored as received. A list that
 is refused or away is named in the run's line and does not end the run, since no figure of the snapshot is made of it;
-one that changed its shape does, like anything else that did.
+a list that changed its shape ends the run, as every source that changes its shape does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Flow `backtest`: what each price law would have forecast on every past day, against what came.
+"""Flow `backtest`: what each price law would have forecast on every past day, and what followed.
 
 For ETH, BTC and both in equal parts: the 1-day value-at-risk at 95 and 99 % of each law, from the prices before the day
 alone, its coverage (Kupiec), whether exceptions come together (Christoffersen), Basel's traffic light and the pinball

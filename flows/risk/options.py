@@ -1,4 +1,4 @@
-"""What the flow of the risk figures may be told."""
+"""Options of the flow that computes the risk figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A risk run as a few lines of text: every figure with its unit and error, under the passport that makes it one."""
+"""A risk run as lines of text: every figure with its unit and error, and the passport that says how it was made."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How unevenly an amount is spread: Herfindahl-Hirschman index, share of the largest, Gini coefficient.
 
-Amounts are of one unit and not negative; who has nothing counts for the Gini coefficient alone.
+Amounts are of one unit and not negative; holders of 0 count for the Gini coefficient alone.
 """
 
 from __future__ import annotations

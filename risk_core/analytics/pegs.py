@@ -1,7 +1,7 @@
-"""How far a price stands from its peg: time-weighted statistics of updates that come when they come, status, episodes.
+"""How far a price stands from its peg: time-weighted statistics of updates at uneven times, status, episodes.
 
-An update holds until the next one. A mean over rows would weigh a busy minute like a quiet day, so every statistic here
-weighs each price by the time it stood.
+An update holds until the next one. A mean over rows would give a minute with many updates more weight than a quiet day,
+so every statistic here weighs each price by the time that it held.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ One v is RiskMetrics' volatility (J.P. Morgan/Reuters, Technical Document, 4th e
 short form of the long memory of F. Corsi, "A simple approximate long-memory model of realized volatility", J. Financial
 Econometrics 7 (2009).
 
-What comes after an hour never has a part in its variance: row t of every answer is made of rows up to t.
+The variance of an hour uses no later returns: row t of every result is made of rows up to t.
 """
 
 from __future__ import annotations

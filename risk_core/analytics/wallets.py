@@ -2,7 +2,8 @@
 
 The figures are those of the published data set of wallet features (Aave and Compound together, in ether), each defined
 as one query over three tables: the state of each wallet now, its state at the first block of each day, its events.
-Here the tables are arrays. NaN is SQL's NULL: a mean of nothing, the time since something that never happened.
+Here the tables are arrays. NaN stands for SQL's NULL: the mean of no values, the time since an event that never
+happened.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Accounts of up to three collaterals and two debts, followed along a path in registers.
 
 Nine tenths of a real book are such accounts, and they are where the engine spends its time. Same rule as `settle`, same
-bits (the property tests compare every one of them with the brute-force twin); no arrays of legs, no branches on what
-is nearly random.
+bits (the property tests compare every one of them with the brute-force twin); no arrays of legs, and no branches on
+conditions that the processor cannot predict.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One account, one moment: the liquidation calls that the protocol's rules allow, by one liquidator policy.
+"""The liquidation calls that the protocol's rules allow for one account at one time, by one liquidator policy.
 
 The one place in the kernels where the rule lives; the pruned engine, the brute-force twin, `what_if` and
 `liquidate` all call it. At float precision the rules of POOL_REVISION 10 (v3.6) and 11 (v3.7) coincide: they

@@ -1,7 +1,7 @@
-"""Price laws by name: which law, and how the volatility that it is given remembers.
+"""Price laws by name: which law, and how its volatility weighs past returns.
 
-The two-speed memory and the weekday factors were chosen on hourly Binance prices of 2021 and 2022. Whether a law holds
-on other prices is what `python -m flows backtest` says; none is true because it stands here.
+The two-speed memory and the weekday factors were chosen on hourly Binance prices of 2021 and 2022. Being listed here
+proves nothing: `python -m flows backtest` says whether a law holds on other prices.
 """
 
 from __future__ import annotations

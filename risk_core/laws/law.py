@@ -1,4 +1,4 @@
-"""What every law of price moves tells the engine, and what it does where it has nothing to say."""
+"""What every law of price moves gives the engine, with defaults for what most laws do not need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other pages in one line each: pegs, clusters, the market. What cannot be told says which command fills it."""
+"""The other pages in one line each; where data is missing, the line names the command that fetches it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do two routes to the same figures agree, and is anybody missing? Pure; what it finds goes to `fact_validation`.
+"""Whether two routes give the same figures, and whether accounts are missing. Findings go to `fact_validation`.
 
 Bounds, and why they are not zero:
 

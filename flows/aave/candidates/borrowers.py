@@ -1,4 +1,4 @@
-"""Whom a read of the debt asks about: every account that the pool's `Borrow` events name.
+"""The accounts of a read of the debt: every account that the pool's `Borrow` events name.
 
 A debt token has one way to be minted, the pool's borrow routine, which emits `Borrow`; it cannot be sent. So these
 events, one topic of one contract, name everybody who ever owed: flash loans that end as debt emit the same event, and

@@ -1,4 +1,4 @@
-"""How many requests a read of the debt needs and how long they take, said first, from a few looks at the log."""
+"""How many requests a read of the debt needs and how long they take, printed first, from a few samples of the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a verified read asks about: accounts that a subgraph or a file names. Kept by parts, so a killed run goes on."""
+"""The accounts of a verified read, as a subgraph or a file names them. Stored in parts, so a killed run goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many requests a verified read needs and how long they take, from a sample of the candidates: said before it runs.
+"""How many requests a verified read needs and how long they take, from a sample of the candidates: printed first.
 
 Addresses are digests, so the accounts that begin with one hexadecimal digit are a sixteenth of all, give or take the
 root of their number; with two digits a 256th.

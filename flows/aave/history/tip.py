@@ -1,4 +1,4 @@
-"""The books at the tip against a fresh read from the node: every reserve, every balance, flag and e-mode. Not optional.
+"""The books at the tip against a fresh read from the node: every reserve, balance, flag and e-mode. It always runs.
 
 Flags, e-modes and transfers have no second witness in the logs; what a replay got wrong, or a node left out, shows
 here. The latest block is enough: no archive is needed.

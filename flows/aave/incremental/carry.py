@@ -1,8 +1,8 @@
 """A new snapshot from an old one: what no event has touched since is carried forward, the rest is read.
 
-Sound because the old snapshot holds all that the tokens had issued: an account that no event is about has the scaled
-balances, flags and e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain no
-longer has the block of the old snapshot, an older one takes its place and the blocks since that one are read again;
+This is correct because the old snapshot holds all that the tokens had issued: an account that no event is about has the
+scaled balances, flags and e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain
+no longer has the block of the old snapshot, an older one takes its place and the blocks since that one are read again;
 where rules or tokens changed in between, nothing is carried.
 """
 
