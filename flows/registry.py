@@ -103,6 +103,7 @@ def load(name: str) -> FlowSpec:
 
 def parser(spec: FlowSpec) -> OptionParser:
     """Command line of one flow: its `parse_args` gives the options that `spec.run` takes."""
+    # Here, not at the top: it brings pydantic (0.1 s), which the listing does not need.
     from flows.options import OptionParser
 
     described = NAMES[spec.name].summary if spec.name in NAMES else ""

@@ -16,8 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from data.settings import aave_market
+from data.store.store import Store
 from flows import settings
-from flows.errors import ConfigurationError
+from flows.aave.history import Replay
+from flows.aave.history.logs import FIRST_RANGE, fetch_listing, happenings, implementations
+from flows.aave.history.tip import compare_with_node
+from flows.aave.holder_scan import first_block_of
+from flows.aave.place import locate, node_url
+from flows.aave.reading import progress_bar
+from flows.clients import abis
+from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, get_block
+from flows.clients.json_rpc import JsonRpc
+from flows.errors import ConfigurationError, CrossCheckFailed
 from flows.options import AnyBlock, Attempts, Flag, Options, Whole
 from flows.pipeline import FlowSpec, recorded
 
@@ -46,14 +57,6 @@ class Asked(Options):
 
 def run(arguments: Asked) -> str:
     """Replay the market's logs, compare with the node, write the books; returns what was done, in one line."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.aave.history.logs import FIRST_RANGE
-    from flows.aave.holder_scan import first_block_of
-    from flows.aave.place import locate, node_url
-    from flows.clients.block_reader import get_block
-    from flows.clients.json_rpc import JsonRpc
-
     market = arguments.market or aave_market()
     rpc = JsonRpc(node_url(market), attempts=arguments.attempts)
     place = locate(rpc, market)
@@ -82,14 +85,6 @@ def run(arguments: Asked) -> str:
 
 
 def _replayed(rpc: Any, place: Any, block: Any, first: int, at: int, out: str | None) -> str:
-    from flows.aave.history import Replay
-    from flows.aave.history.logs import fetch_listing, happenings, implementations
-    from flows.aave.history.tip import compare_with_node
-    from flows.aave.reading import progress_bar
-    from flows.clients import abis
-    from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, get_block
-    from flows.errors import CrossCheckFailed
-
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
     reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
     pool = reader.one(Call(place.provider, abis.GET_POOL, about="the provider"))

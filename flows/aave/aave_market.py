@@ -12,39 +12,40 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from data.settings import aave_market
+from data.store.store import Store
 from flows import settings
+from flows.aave import accounts as aave_accounts
 from flows.aave import address_book
+from flows.aave.candidates import debt_route
+from flows.aave.candidates import route as verified_path
+from flows.aave.checks import check_supplies
+from flows.aave.holder_scan import HolderScan, first_block_of
+from flows.aave.incremental import carry as aave_incremental
+from flows.aave.incremental.checks import checked_carried
 from flows.aave.options import Asked
 from flows.aave.place import Place, locate, node_url, require_one_chain
+from flows.aave.reading import BlockReplaced, checked, open_market, progress_bar
 from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
+from flows.clients.block_reader import CONCURRENCY
+from flows.clients.json_rpc import JsonRpc
 from flows.errors import CrossCheckFailed
 from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
-    from data.store.store import Store
-    from flows.aave.holder_scan import HolderScan
     from flows.aave.reading import MarketAt
     from flows.aave.rows import MarketState
-    from flows.clients.json_rpc import JsonRpc
 
 
 def run(arguments: Asked) -> str:
     """Read the market at `arguments.block` and store it; returns what was stored, in one line."""
-    from data.settings import aave_market
-    from data.store.store import Store
-    from flows.clients.json_rpc import JsonRpc
-
     market = arguments.market or aave_market()
     url = node_url(market)
     if arguments.borrowers:
-        from flows.aave.candidates import debt_route
-
         return debt_route.run(arguments, market, url)
-    if arguments.candidates or arguments.estimate:
-        from flows.aave.candidates import route as verified_path
-
-        if (stored := verified_path.run(arguments, market, url)) is not None:
-            return stored
+    by_candidates = arguments.candidates or arguments.estimate
+    if by_candidates and (stored := verified_path.run(arguments, market, url)) is not None:
+        return stored
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, market)
     first_block = place.first_block if arguments.from_block is None else arguments.from_block
@@ -71,12 +72,6 @@ def read_market(
     full_every: float = 24.0,
 ) -> Reading:
     """Everything of the market at block `which`, cross-checked. Raises `FlowError`; writes only the scan's progress."""
-    from flows.aave.holder_scan import HolderScan
-    from flows.aave.incremental import carry as aave_incremental
-    from flows.aave.incremental.checks import checked_carried
-    from flows.aave.reading import BlockReplaced, open_market
-    from flows.clients.block_reader import CONCURRENCY
-
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
     with ThreadPoolExecutor(1) as beside:  # while the node is asked, the accounts are fetched that may be carried
         opening = beside.submit(open_market, rpc, place, which, concurrency=concurrency)
@@ -102,11 +97,6 @@ def read_market(
 
 
 def _read_all(at: MarketAt, scan: HolderScan, first_block: int | None) -> MarketState:
-    from flows.aave import accounts as aave_accounts
-    from flows.aave.checks import check_supplies
-    from flows.aave.holder_scan import first_block_of
-    from flows.aave.reading import checked, progress_bar
-
     if first_block is None:
         first_block = first_block_of(at.reader.rpc, at.contracts.pool, at.block.number)
     with progress_bar("log", "block") as bar:

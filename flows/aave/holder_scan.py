@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from flows.aave.holders import CHANGES, FIRST_RANGE, Pair, ScannedRange, Tokens, scan
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc, RpcError
@@ -100,8 +102,6 @@ class HolderScan:
 
         `begun`: first block of all that is stored; None leaves the mark where it is.
         """
-        import pandas as pd
-
         columns = ["market", "token", "account", "first_seen_block"]
         rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
         frames = {"raw_aave_holders": pd.DataFrame(rows, columns=columns)} if rows else {}

@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from data import marts
+from data.errors import DataError
+from data.store.store import Store
+from flows import registry
 from flows.errors import FlowError
-
-if TYPE_CHECKING:
-    from data.store.store import Store
 
 NOTHING, EVERYTHING = -1, 1 << 62
 """Of what is to be read: no block, and whatever the newest snapshot's block."""
@@ -63,8 +63,6 @@ class MarketRefresh:
 
     def _work(self) -> None:
         """Read until nothing was touched meanwhile: the next block may be long in coming, or never come."""
-        from data.errors import DataError
-
         read_to = NOTHING
         while True:
             with self._lock:
@@ -86,10 +84,6 @@ class MarketRefresh:
 
     def _read(self) -> tuple[str, int]:
         """What `aave-market` said, and the block of the newest snapshot then."""
-        from data import marts
-        from data.store.store import Store
-        from flows import registry
-
         spec = registry.load("aave-market")
         said = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
         with Store.open(self._path) as store:

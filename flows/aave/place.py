@@ -10,6 +10,7 @@ from flows import settings
 from flows.aave import address_book
 from flows.aave.address_book import KnownMarket
 from flows.clients.block_reader import MULTICALL3
+from flows.clients.json_rpc import quantity
 from flows.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ def locate(rpc: JsonRpc, market: str) -> Place:
     The override of the environment wins over the address book; the node must be of the book's chain otherwise.
     Raises `ConfigurationError`.
     """
-    from flows.clients.json_rpc import quantity
-
     override = settings.get("AAVE_POOL_ADDRESSES_PROVIDER")
     known = None if override else address_book.by_name(market)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")

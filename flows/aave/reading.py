@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tqdm import tqdm
+
 from flows import settings
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
@@ -142,8 +144,6 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, deb
 
 def progress_bar(what: str, unit: str, total: int | None = None) -> Any:
     """A progress bar on stderr; silent where stderr is no terminal."""
-    from tqdm import tqdm
-
     return tqdm(desc=what, unit=f" {unit}s", total=total, disable=None, leave=False)
 
 

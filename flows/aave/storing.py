@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data.errors import UnmappedReserve
+from data.prices import assets
 from flows.aave import address_book
+from flows.aave.incremental.rows import carried_columns
+from flows.aave.rows import to_frames
 from flows.errors import CrossCheckFailed
 from flows.pipeline import Finding, Mark, Run
 
@@ -47,9 +51,6 @@ class Reading:
 
 def write(run: Run, reading: Reading) -> WriteReport:
     """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
-    from flows.aave.incremental.rows import carried_columns
-    from flows.aave.rows import to_frames
-
     state = reading.state
     full = Mark(FULL_READ, reading.key, {"block": state.block.number, "time": state.block.time})
     unpriced = [r for r in state.reserves if r.no_price]
@@ -83,9 +84,6 @@ def map_assets(run: Run, market: str) -> str:
 
     A reserve without a series does not make the snapshot wrong, so it does not refuse it.
     """
-    from data.errors import UnmappedReserve
-    from data.prices import assets
-
     try:
         assets.save_map(run.store, assets.asset_map(market, run.store.path), run.id)
     except UnmappedReserve as exc:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flows.chain.backfill import chunks, in_order
 from flows.chain.node import TRIES, BrokenChain, Link, require_parent
 from flows.chain.transfers import TOPICS, token_transfers
@@ -22,7 +24,6 @@ from flows.clients.log_columns import LogColumns
 from flows.errors import ConfigurationError, MalformedAnswer
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow
 
     from flows.chain.node import ChainNode
@@ -56,6 +57,7 @@ def export(
     other, `MalformedAnswer`.
     """
     try:
+        # pyarrow is imported inside functions here: it is an optional package (requirements-export).
         import pyarrow.parquet as parquet
     except ImportError as exc:
         raise ConfigurationError("--parquet needs pyarrow: pip install -r requirements-export.txt") from exc
@@ -214,8 +216,6 @@ def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
 
 def _counted(number: np.ndarray, place: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     """The order of logs by block and place (None: as they come), and each one's count within its block, from 0."""
-    import numpy as np
-
     order = None
     behind = number[1:] - number[:-1]
     if ((behind < 0) | ((behind == 0) & (place[1:] <= place[:-1]))).any():
@@ -265,7 +265,6 @@ def _quantities(column: pyarrow.ChunkedArray) -> pyarrow.Array:
 
 def log_table(chain_id: int, logs: pyarrow.Table) -> pyarrow.Table:
     """Rows like those of `raw_chain_logs`."""
-    import numpy as np
     import pyarrow as pa
 
     topics = logs["topics"].combine_chunks()

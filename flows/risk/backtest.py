@@ -12,13 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import numpy as np
 from pydantic import Field
+from tqdm import tqdm
 
+from data import load_market, snapshot
+from data.prices import assets
+from data.prices.series import load_prices
 from flows.options import Flag, Options, Whole
 from flows.pipeline import FlowSpec
+from flows.risk import price_file
+from flows.risk.price_file import BadPrices, utc
+from risk_core import backtest as past
+from risk_core.analytics import backtests
+from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from risk_core import Market
@@ -65,8 +74,6 @@ class Prices(NamedTuple):
 
 def run(arguments: Asked) -> str:
     """Forecast, compare, write `out`; returns the table. Raises `flows.risk.price_file.BadPrices`, `NoPrices`."""
-    from risk_core.laws.calibrated import DEFAULT
-
     symbols = list(dict.fromkeys(arguments.symbols))
     prices = _from_file(arguments, symbols) if arguments.prices else _from_warehouse(arguments, symbols)
     book = _book(symbols) if arguments.book else None
@@ -77,18 +84,12 @@ def run(arguments: Asked) -> str:
 
 
 def _from_file(arguments: Asked, symbols: Sequence[str]) -> Prices:
-    from flows.risk import price_file
-
     assert arguments.prices is not None
     frame, bridged = price_file.read(arguments.prices, symbols, arguments.longest_gap)
     return Prices(frame, bridged, str(arguments.prices), False)
 
 
 def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
-    from data import snapshot
-    from data.prices.series import load_prices
-    from flows.risk import price_file
-
     synthetic = snapshot.newest().synthetic
     parts = {}
     for symbol in symbols:
@@ -110,8 +111,6 @@ class HeldMarket(NamedTuple):
     @property
     def debt_usd(self) -> float:
         """All debt at the market's prices."""
-        import numpy as np
-
         amount = np.bincount(self.market.debt.reserve, self.market.debt.amount, self.market.n_reserves)
         return float(amount @ self.market.price)
 
@@ -126,11 +125,6 @@ class HeldMarket(NamedTuple):
 
 def _book(symbols: Sequence[str]) -> HeldMarket:
     """The newest snapshot's: an asset follows the symbol of its name, pegs stand still, any other the first symbol."""
-    import numpy as np
-
-    from data import load_market
-    from data.prices import assets
-
     market = load_market()
     rows = assets.asset_map(market.snapshot.market).set_index("asset")
     columns = [symbol.upper() for symbol in symbols]
@@ -146,13 +140,6 @@ def _book(symbols: Sequence[str]) -> HeldMarket:
 
 def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None = None) -> dict[str, Any]:
     """Every law on every series, JSON-ready. Raises `BadPrices` where too few days are left after the warm-up."""
-    import numpy as np
-    from tqdm import tqdm
-
-    from flows.risk.price_file import BadPrices
-    from risk_core import backtest as past
-    from risk_core.laws.calibrated import CALIBRATED
-
     frame = prices.frame
     ends = frame.index.to_numpy(dtype=np.int64)[1:]
     returns = np.diff(np.log(frame.to_numpy(dtype=float)), axis=0)
@@ -209,8 +196,6 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
 
 def _held(lost: np.ndarray, said: np.ndarray, level: float) -> dict[str, Any]:
     """How one forecast held: counts, p-values, zone, scores."""
-    from risk_core.analytics import backtests
-
     cover = backtests.coverage(backtests.exceptions(lost, said), level)
     values = (cover.kupiec.p_value, cover.independence.p_value, cover.conditional.p_value)
     return {
@@ -223,8 +208,6 @@ def _held(lost: np.ndarray, said: np.ndarray, level: float) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """Every law, series and level in one line each."""
-    from flows.risk.price_file import utc
-
     begins = found["day_begins"]
     bridged = ", ".join(f"{hours} of {symbol}" for symbol, hours in found["bridged_hours"].items())
     head = [

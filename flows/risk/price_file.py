@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from flows.errors import ConfigurationError, FlowError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = ("symbol", "ts", "close")
 HOUR = 3600
@@ -53,8 +53,6 @@ def on_the_hour(
     parts: dict[str, pd.Series], where: str, longest_gap: int = LONGEST_GAP
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Series of rising times (index, UTC seconds) on the hours that all of them span. Raises `BadPrices`."""
-    import pandas as pd
-
     first, last = max(part.index[0] for part in parts.values()), min(part.index[-1] for part in parts.values())
     if first >= last:
         raise BadPrices(f"{where}: {', '.join(parts)} have no time in common")
@@ -76,8 +74,6 @@ def on_the_hour(
 
 
 def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     if not path.is_file():
         raise ConfigurationError(f"--prices: there is no file {path}")
     kind = path.suffix.lower()
@@ -108,9 +104,6 @@ def _name_of(symbol: str, found: pd.Series, path: Path) -> str:
 
 def _series(rows: pd.DataFrame, where: str) -> pd.Series:
     """Prices by time, rising, each hour once."""
-    import numpy as np
-    import pandas as pd
-
     ts, close = rows["ts"], pd.to_numeric(rows["close"], errors="coerce")
     if not pd.api.types.is_integer_dtype(ts):
         whole = pd.to_numeric(ts, errors="coerce") if not pd.api.types.is_datetime64_any_dtype(ts) else None
@@ -144,6 +137,4 @@ def _series(rows: pd.DataFrame, where: str) -> pd.Series:
 
 def utc(seconds: int) -> str:
     """UTC epoch seconds as an ISO date and time."""
-    from datetime import UTC, datetime
-
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

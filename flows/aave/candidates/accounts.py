@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from flows.aave.accounts import Account, fetch_balances, fetch_flags
 from flows.aave.contracts import Reserve
 from flows.clients import abis
@@ -77,8 +79,6 @@ def read_accounts(
 
 def forget(run: Run, market: str, block: int | None = None) -> None:
     """Remove what unfinished reads of the market have kept (of one block, or of all)."""
-    import pandas as pd
-
     scope = {"market": market} | ({"block": block} if block is not None else {})
     run.write(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, scope=scope)
 
@@ -143,8 +143,6 @@ def _read_debtors(
 
 
 def _keep(run: Run, market: str, block: int, rows: list[tuple[Account, int]]) -> None:
-    import pandas as pd
-
     frame = pd.DataFrame(
         [(market, block, a.address, str(a.flags), a.emode, _document(a.supply), _document(a.debt), unlisted)
          for a, unlisted in rows],

@@ -12,21 +12,33 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.foreign_text import safe_print
+from data.store.store import Store
 from flows import settings
+from flows.aave import contracts as aave_rpc
 from flows.aave import storing
+from flows.aave import v2 as aave_v2
 from flows.aave.address_book import V2, V3
+from flows.aave.candidates import accounts as verified_reading
+from flows.aave.candidates import resume as verified_resume
+from flows.aave.candidates.borrowers import BorrowScan
+from flows.aave.candidates.debt_estimate import estimate
 from flows.aave.candidates.job import concurrency
+from flows.aave.candidates.resume import refuse, unfinished
+from flows.aave.checks import Rules
+from flows.aave.holder_scan import first_block_of
+from flows.aave.holders import Tokens
 from flows.aave.options import Asked
 from flows.aave.place import Place, locate, require_one_chain
+from flows.aave.reading import checked, open_market, progress_bar
+from flows.clients.block_reader import BlockReader, get_block
+from flows.clients.json_rpc import JsonRpc
 from flows.errors import CrossCheckFailed
 from flows.pipeline import Run, recorded
+from risk_core.units import USD, WAD
 
 if TYPE_CHECKING:
-    from data.store.store import Store
-    from flows.aave.candidates.borrowers import BorrowScan
     from flows.aave.rows import MarketState
     from flows.clients.block_reader import Block
-    from flows.clients.json_rpc import JsonRpc
 
 NAME = "borrowers"
 """What stands for the candidates' source in the note of an unfinished read."""
@@ -51,9 +63,6 @@ class Job:
 
     def scan(self, run: Run) -> BorrowScan:
         """The scan of the pool's Borrow events, which stores what it finds under `run`."""
-        from flows.aave.candidates.borrowers import BorrowScan
-        from flows.aave.holders import Tokens
-
         return BorrowScan(run, self.rpc, self.place.market, self.place.chain_id, Tokens(self.pool, {}, {}),
                           concurrency(), protocol=self.protocol)  # fmt: skip
 
@@ -64,11 +73,6 @@ def run(arguments: Asked, market: str, url: str) -> str:
     Prints the estimate first; `--estimate` ends there. Raises `FlowError`: `CrossCheckFailed` names the debt token
     that does not add up.
     """
-    from data.store.store import Store
-    from flows.aave.candidates.resume import refuse, unfinished
-    from flows.clients.block_reader import get_block
-    from flows.clients.json_rpc import JsonRpc
-
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, market)
     with Store.open() as store:
@@ -109,11 +113,6 @@ def run(arguments: Asked, market: str, url: str) -> str:
 
 
 def _job(rpc: JsonRpc, place: Place, block: Block, arguments: Asked) -> Job:
-    from flows.aave import contracts as aave_rpc
-    from flows.aave import v2 as aave_v2
-    from flows.aave.holder_scan import first_block_of
-    from flows.clients.block_reader import BlockReader
-
     reader = BlockReader(rpc, block, multicall=place.multicall3)
     if place.known and place.known.protocol == V2:
         pool = aave_v2.resolve(reader, place.known).pool
@@ -127,15 +126,11 @@ def _job(rpc: JsonRpc, place: Place, block: Block, arguments: Asked) -> Job:
 
 def _estimated(job: Job, store: Store, block: Block) -> str:
     """The line that is printed before anything is read."""
-    from flows.aave.candidates.debt_estimate import estimate
-
     takes = estimate(job.scan(Run(store, "estimate")), job.place, block, job.first_block)
     return f"{job.place.market} at block {block.number:,}, accounts with debt, estimate: {takes}"
 
 
 def _scan_log(job: Job, scan: BorrowScan, block: Block) -> None:
-    from flows.aave.reading import progress_bar
-
     with progress_bar("log", "block") as bar:
         scan.pairs_until(block, job.first_block, progress=bar)
 
@@ -156,10 +151,6 @@ def _stored_whole(store: Store, place: Place, block: Block) -> str | None:
 
 
 def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
-    from flows.aave.candidates import accounts as verified_reading
-    from flows.aave.candidates import resume as verified_resume
-    from flows.aave.reading import checked, open_market, progress_bar
-
     place = job.place
     verified_resume.begin(run, place, block, NAME)
     at = open_market(job.rpc, place, block.number, concurrency=concurrency())
@@ -187,10 +178,6 @@ def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
 
 def first_figure(state: MarketState) -> str:
     """Debt, debt below `NEAR` and below 1, in one line, from the checked accounts."""
-    from flows.aave import v2 as aave_v2
-    from flows.aave.checks import Rules
-    from risk_core.units import USD, WAD
-
     if state.contracts.protocol == V2:
         data = [aave_v2.account_data(account, state.reserves) for account in state.accounts]
     else:

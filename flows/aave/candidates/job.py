@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import settings
+from flows.aave import contracts as aave_rpc
+from flows.aave import v2 as aave_v2
 from flows.aave.address_book import V2
+from flows.aave.candidates import subgraph as aave_subgraph
+from flows.aave.candidates.names import from_file, require_same_chain
+from flows.aave.candidates.workload import READS_A_REQUEST, Size, Workload, sampled_size
 from flows.aave.options import Asked
 from flows.aave.place import Place, locate
+from flows.clients import abis
+from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, calls_for, get_block
+from flows.clients.graphql import Subgraph, SubgraphBehind
+from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused
 
 if TYPE_CHECKING:
     from flows.aave.candidates.subgraph import KnownSubgraph
-    from flows.aave.candidates.workload import Workload
     from flows.clients.block_reader import Block
-    from flows.clients.graphql import Subgraph
-    from flows.clients.json_rpc import JsonRpc
 
 FROM_SUBGRAPH = "subgraph"
 """Value of `--candidates` that is no file."""
@@ -35,18 +41,12 @@ class Job:
 
     def open_subgraph(self) -> Subgraph:
         """A connection of its own: one thread's."""
-        from flows.clients.graphql import Subgraph
-
         assert self.which is not None
         return Subgraph.from_environment(self.which.id)
 
 
 def job_of(arguments: Asked, market: str, url: str) -> Job:
     """The job that the parameters describe. Raises `ConfigurationError`: no such file, market or subgraph."""
-    from flows.aave.candidates import subgraph as aave_subgraph
-    from flows.aave.candidates.names import from_file
-    from flows.clients.json_rpc import JsonRpc
-
     rpc = JsonRpc(url, attempts=arguments.attempts)
     by_subgraph = arguments.candidates == FROM_SUBGRAPH
     listed = [] if by_subgraph else from_file(arguments.candidates)
@@ -60,10 +60,6 @@ def choose_block(job: Job) -> Block:
     Raises `SubgraphBehind` when the subgraph has not come that far, `SourceRefused` when it lags by more than
     `--max-lag`, `CrossCheckFailed` when its head is of another chain.
     """
-    from flows.aave.candidates.names import require_same_chain
-    from flows.clients.block_reader import get_block
-    from flows.clients.graphql import SubgraphBehind
-
     asked, most = job.arguments.block, job.arguments.max_lag
     block = get_block(job.rpc, asked)
     if job.which is None:
@@ -89,13 +85,6 @@ def choose_block(job: Job) -> Block:
 
 def estimated(job: Job, block: Block) -> Workload:
     """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
-    from flows.aave import contracts as aave_rpc
-    from flows.aave import v2 as aave_v2
-    from flows.aave.candidates import subgraph as aave_subgraph
-    from flows.aave.candidates.workload import READS_A_REQUEST, Size, Workload, sampled_size
-    from flows.clients import abis
-    from flows.clients.block_reader import BlockReader, Call, calls_for
-
     place = job.place
     reader = BlockReader(job.rpc, block, multicall=place.multicall3, concurrency=concurrency())
     if place.known and place.known.protocol == V2:
@@ -126,6 +115,4 @@ def estimated(job: Job, block: Block) -> Workload:
 
 def concurrency() -> int:
     """Requests to the node at a time (RPC_CONCURRENCY)."""
-    from flows.clients.block_reader import CONCURRENCY
-
     return settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)

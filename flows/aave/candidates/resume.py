@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.aave.candidates.accounts import SOURCE, forget
+from flows.clients.block_reader import BlockReader, get_block
 from flows.errors import SourceRefused
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ def unfinished(store: Store, rpc: JsonRpc, place: Place, candidates: str, which:
     None as well when the chain has replaced the block, or the node no longer has the state at it (a node that is no
     archive keeps some 128 blocks, 25 minutes of Ethereum).
     """
-    from flows.clients.block_reader import BlockReader, get_block
-
     left = store.checkpoint(SOURCE, place.market) or {}
     if left.get("state") != "running" or left["candidates"] != candidates or which not in ("latest", left["block"]):
         return None

@@ -13,12 +13,22 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data.foreign_text import safe_print
+from data.store.store import Store
 from flows import settings
 from flows.aave import storing
 from flows.aave.address_book import V2
+from flows.aave.candidates import accounts as verified_reading
+from flows.aave.candidates import agreement as route_checks
+from flows.aave.candidates import names as candidates
+from flows.aave.candidates import resume as verified_resume
+from flows.aave.candidates import second_opinion as api_checks
+from flows.aave.candidates.agreement import AccountsMissing, findings
+from flows.aave.candidates.api import AaveApi
 from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
+from flows.aave.candidates.resume import refuse, unfinished
 from flows.aave.options import Asked
 from flows.aave.place import require_one_chain
+from flows.aave.reading import checked, open_market, progress_bar
 from flows.errors import CrossCheckFailed, WrongOption
 from flows.pipeline import Run, recorded
 
@@ -40,10 +50,6 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
     Raises `FlowError`: `AccountsMissing` when too many accounts were not named, `RoutesDisagree` when the subgraph is
     too far from the chain. Says the estimate first, and nothing else with `--estimate`.
     """
-    from data.store.store import Store
-    from flows.aave.candidates.agreement import AccountsMissing
-    from flows.aave.candidates.resume import refuse, unfinished
-
     if not arguments.candidates:
         raise WrongOption("--estimate: say of what, with --borrowers, --candidates subgraph or --candidates FILE")
     job = job_of(arguments, market, url)
@@ -86,12 +92,6 @@ def said_first(job: Job, block: Block, takes: Workload) -> str:
 
 
 def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) -> str:
-    from flows.aave.candidates import accounts as verified_reading
-    from flows.aave.candidates import agreement as route_checks
-    from flows.aave.candidates import names as candidates
-    from flows.aave.candidates import resume as verified_resume
-    from flows.aave.reading import checked, open_market, progress_bar
-
     place, arguments = job.place, job.arguments
     require_one_chain(run.store, place)
     verified_resume.begin(run, place, block, arguments.candidates)
@@ -163,9 +163,6 @@ def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
 
 
 def _ask_the_api(run: Run, state: MarketState, n_accounts: int) -> None:
-    from flows.aave.candidates import second_opinion as api_checks
-    from flows.aave.candidates.api import AaveApi
-
     with AaveApi.from_environment() as api:
         assert isinstance(api, AaveApi)
         second = api_checks.spot_check(api, state, n_accounts)
@@ -182,8 +179,6 @@ def _note(
     routes: str = "verified_path",
 ) -> None:
     """Keep what did not agree, also when the run is refused for it."""
-    from flows.aave.candidates.agreement import findings
-
     run.finding(routes, f"{market}:{block.number}", *findings(compared, missing))
 
 

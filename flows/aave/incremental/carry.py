@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data.snapshot.loading import missing_rows
 from flows.aave.account_columns import AccountColumns
 from flows.aave.accounts import Account, read_accounts
 from flows.aave.address_book import V3
@@ -99,8 +100,6 @@ def find_base(
 
     `likely`: what `likely_base` found, so that it is not read twice.
     """
-    from data.snapshot.loading import missing_rows
-
     rows = store.rows(
         "SELECT block, block_hash FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? AND pool = ? "
         "AND pool_revision = ? AND is_synthetic = 0 AND block <= ? ORDER BY block DESC LIMIT ?",
