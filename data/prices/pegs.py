@@ -77,9 +77,10 @@ class SourceOfPeg(NamedTuple):
 
 
 def every_source(store: Reader, token: str, *, synthetic: bool, served: str) -> list[SourceOfPeg]:
-    """Prices of a stablecoin by each source that has any, `served` first: candles and samples hourly, Chainlink's
-    rounds when they were set. A round is one update, however long it holds: read hour by hour, a feed that updates once
-    a day would look like one that moves in none of 24.
+    """Prices of a stablecoin by each source that has any, `served` first.
+
+    Candles and samples are hourly, Chainlink's rounds stand at the time they were set. A round is one update, however
+    long it holds: read by the hour, a feed that updates once a day would seem not to move in 23 of 24 hours.
     """
     names = (f"{token}/USD", f"{token}USDT")
     rows = store.rows(

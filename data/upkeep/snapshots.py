@@ -9,8 +9,11 @@ from data.store.reader import Reader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One snapshot. `time`, `age`: seconds; `positions`: its size in rows; `mode`: how its accounts came
-    (`fact_snapshot.read_mode`, or "sample"); `runs`: stored risk runs that rest on it."""
+    """One snapshot.
+
+    time, age: seconds. positions: its size in rows. mode: how its accounts were read (`fact_snapshot.read_mode`, or
+    "sample"). runs: stored risk runs that rest on it.
+    """
 
     market: str
     block: int

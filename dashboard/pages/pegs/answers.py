@@ -83,15 +83,15 @@ def peg(token: str, sources: tuple[Closes, ...], loaded: LoadedMarket | None = N
 
 def _agreed(served: Closes, others: tuple[Closes, ...]) -> np.ndarray:
     """Where another source's price of that time is at least `CRITICAL_BPS` away on the same side."""
-    said = np.zeros(len(served.ts), bool)
+    agreed = np.zeros(len(served.ts), bool)
     side = np.sign(served.price - 1)
     for other in others:
         at = np.searchsorted(other.ts, served.ts, side="right") - 1
         same = (at >= 0) & (served.ts - other.ts[np.maximum(at, 0)] <= other.step)
         far = np.zeros(len(served.ts), bool)
         far[same] = side[same] * (other.price[at[same]] - 1) * 1e4 >= CRITICAL_BPS
-        said |= far
-    return said
+        agreed |= far
+    return agreed
 
 
 def _apart(served: Closes, others: tuple[Closes, ...]) -> float | None:
