@@ -65,10 +65,10 @@ def explained(exc: Exception) -> str:
     from data.errors import DataError
     from risk_core.errors import RiskCoreError
 
-    said = " ".join(str(exc).split())
+    text = " ".join(str(exc).split())
     if isinstance(exc, FlowError | DataError | RiskCoreError):
-        return f"{type(exc).__name__}: {said}"
-    return f"unexpected {type(exc).__name__}: {said}; --verbose shows where"
+        return f"{type(exc).__name__}: {text}"
+    return f"unexpected {type(exc).__name__}: {text}; --verbose shows where"
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def execute(name: str, parameters: dict[str, Any]) -> str:
 def run(arguments: Day) -> str:
     """Run the stages one after another; the first refusal ends the day."""
     for stage in stages(arguments.paths, arguments.seed):
-        said = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
-        safe_print(f"{stage.flow}: {said}", flush=True)
+        outcome = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
+        safe_print(f"{stage.flow}: {outcome}", flush=True)
     return "daily: done"
 
 

@@ -16,8 +16,8 @@ class FlowError(Exception):
     Secrets that were read from settings are cut out of the message: a server may repeat what it was sent.
     """
 
-    def __init__(self, *said: Any) -> None:
-        super().__init__(*(hidden(part) if isinstance(part, str) else part for part in said))
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*(hidden(part) if isinstance(part, str) else part for part in parts))
 
 
 class ConfigurationError(FlowError):

@@ -174,8 +174,8 @@ class OptionParser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line on stderr and end with exit code 2."""
-        said = " ".join(message.removeprefix("argument ").split())
-        self.exit(2, f"{self.prog}: {said}; --help explains each option\n")
+        text = " ".join(message.removeprefix("argument ").split())
+        self.exit(2, f"{self.prog}: {text}; --help explains each option\n")
 
     def _unknown(self, word: str) -> str:
         known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
@@ -237,11 +237,11 @@ def flag_in(field: FieldInfo) -> Flag:
 
 def help_of(field: FieldInfo) -> str:
     """The description with the default, where it does not say that itself."""
-    said, default = field.description or "", field.default
-    if "(default" in said or default is None or default is False or default == []:
-        return said.replace("%", "%%")
+    text, default = field.description or "", field.default
+    if "(default" in text or default is None or default is False or default == []:
+        return text.replace("%", "%%")
     shown = " ".join(map(str, default)) if isinstance(default, list) else f"{default}"
-    return f"{said} (default: {shown})".replace("%", "%%")
+    return f"{text} (default: {shown})".replace("%", "%%")
 
 
 def is_list(field: FieldInfo) -> bool:

@@ -49,8 +49,8 @@ async def _day(name: str, parameters: dict[str, Any]) -> str:
     asked = registry.load(name).options.of(name, parameters)
     lines = []
     for stage in await asyncio.to_thread(stages, asked.paths, asked.seed):
-        said = f"skipped, {stage.skipped}" if stage.skipped else await _one(stage.flow, stage.parameters)
-        lines.append(f"{stage.flow}: {said}")
+        line = f"skipped, {stage.skipped}" if stage.skipped else await _one(stage.flow, stage.parameters)
+        lines.append(f"{stage.flow}: {line}")
         safe_print(lines[-1])
     return "\n".join(lines)
 
@@ -70,7 +70,7 @@ def deployable(name: str) -> Any:
     older = Parameter("parameters", Parameter.KEYWORD_ONLY, default=None, annotation=dict[str, Any] | None)
     about = {field: options.model_fields[field].description or "" for field in options.model_fields}
     about["parameters"] = "the same options by name, the older form; what it names wins"
-    lines = "\n".join(f"    {field}: {said}" for field, said in about.items())
+    lines = "\n".join(f"    {field}: {text}" for field, text in about.items())
     asked.__name__ = asked.__qualname__ = attribute(name)
     asked.__doc__ = f"{registry.NAMES[name].summary}\n\nArgs:\n{lines}\n"
     asked.__signature__ = signature(options, parameters=older)  # type: ignore[attr-defined]

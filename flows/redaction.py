@@ -83,11 +83,11 @@ def clean(error: BaseException) -> None:
         if id(one) in done:
             continue
         done.add(id(one))
-        said = str(one)
-        if _harmless(said) != said or any(_harmless(str(part)) != str(part) for part in one.args):
+        text = str(one)
+        if _harmless(text) != text or any(_harmless(str(part)) != str(part) for part in one.args):
             one.args = tuple(part if isinstance(part, int) else _harmless(str(part)) for part in one.args)
             if _harmless(str(one)) != str(one):  # what it says does not come from its arguments
-                one.args = (_harmless(said),)
+                one.args = (_harmless(text),)
         if notes := getattr(one, "__notes__", None):
             one.__notes__ = [_harmless(note) for note in notes]
         waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]

@@ -82,17 +82,17 @@ def check_debts(reserves: Iterable[Reserve], accounts: Iterable[Account], first_
         for reserve_id, scaled in account.debt.items():
             sums[reserve_id] = sums.get(reserve_id, 0) + scaled
     wrong = [(r, r.scaled_debt_supply - sums.get(r.id, 0)) for r in reserves]
-    said = [
+    differences = [
         f"{r.symbol} ({r.vtoken}): scaledTotalSupply is {r.scaled_debt_supply}, the accounts owe "
         f"{r.scaled_debt_supply - missing}, {abs(missing)} {'are missing' if missing > 0 else 'too many'} "
         f"(worth {abs(missing) * r.normalized_debt / RAY / 10**r.decimals:,.6g} {r.symbol})"
         for r, missing in wrong
         if missing
     ]
-    if said:
+    if differences:
         raise CrossCheckFailed(
-            f"debt token of {'; of '.join(said[:5])}"
-            + (f"; and of {len(said) - 5} more" if len(said) > 5 else "")
+            f"debt token of {'; of '.join(differences[:5])}"
+            + (f"; and of {len(differences) - 5} more" if len(differences) > 5 else "")
             + f". An account with debt is missing: the Borrow events were read from block {first_block} on, is that "
             f"early enough (--from-block), and does the node keep the whole log? {NOTHING_WRITTEN}"
         )

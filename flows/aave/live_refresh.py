@@ -71,7 +71,7 @@ class MarketRefresh:
                     return
                 due, self._touched = self._touched, NOTHING
             try:
-                said, read_to = self._read()
+                line, read_to = self._read()
             except Exception as exc:
                 with self._lock:  # tried again with the next block
                     self._touched, self._reading = max(due, self._touched), False
@@ -80,16 +80,16 @@ class MarketRefresh:
                 self._say(f"{self.market} was not refreshed: {type(exc).__name__}: {exc}")
                 return
             self.done += 1
-            self._say(said)
+            self._say(line)
 
     def _read(self) -> tuple[str, int]:
         """What `aave-market` said, and the block of the newest snapshot then."""
         spec = registry.load("aave-market")
-        said = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
+        line = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
         with Store.open(self._path) as store:
             marts.refresh(store, list(SERVED))
             newest = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ?", (self.market,))[0][0]
-        return said, newest
+        return line, newest
 
 
 def touched(store: Store, market: str, chain_id: int, since: int) -> int:

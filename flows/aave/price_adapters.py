@@ -63,20 +63,20 @@ def getters(setting: str | None) -> dict[str, Function]:
     if not setting:
         return dict(GETTERS)
     try:
-        said = json.loads(setting)
-        if not isinstance(said, dict):
+        setting_names = json.loads(setting)
+        if not isinstance(setting_names, dict):
             raise ValueError
     except ValueError:
         raise ConfigurationError(
             'AAVE_CAP_GETTERS: expected a JSON object such as {"ratio": "name()"}, found other text'
         ) from None
-    for name, signature in said.items():
+    for name, signature in setting_names.items():
         if name not in GETTERS or not re.fullmatch(r"[A-Za-z_$][\w$]*\(\)", str(signature)):
             raise ConfigurationError(
                 f"AAVE_CAP_GETTERS: expected one of {', '.join(GETTERS)} with a signature like name(), "
                 f"found {name!r:.40} with {signature!r:.60}"
             )
-    return GETTERS | {name: Function(signature, GETTERS[name].outputs) for name, signature in said.items()}
+    return GETTERS | {name: Function(signature, GETTERS[name].outputs) for name, signature in setting_names.items()}
 
 
 def largest_ratio(snapshot_ratio: int, snapshot_timestamp: int, max_yearly_growth_bps: int, at: int) -> int:
@@ -96,9 +96,9 @@ def read_answers(reader: BlockReader, sources: Sequence[str], named: Mapping[str
     functions = _ABOUT | dict(named)
     asked = [source for source in dict.fromkeys(sources) if source != NO_CONTRACT]
     calls = [Call(source, function, about=source) for source in asked for function in functions.values()]
-    said = iter(reader.read(calls, may_fail=True))
+    answered = iter(reader.read(calls, may_fail=True))
     return {
-        source: {name: answer for name in functions if not isinstance(answer := next(said), Failure)}
+        source: {name: answer for name in functions if not isinstance(answer := next(answered), Failure)}
         for source in asked
     }  # fmt: skip
 
@@ -114,15 +114,15 @@ def with_models(reader: BlockReader, reserves: Sequence[Reserve], named: Mapping
 
 def models(reserves: Sequence[Reserve], answers: Mapping[str, Answers], at: int) -> list[OracleModel]:
     """The model of each reserve's oracle at time `at` (the block's), from what the sources answered; pure."""
-    said = [answers.get(reserve.price_source, {}) for reserve in reserves]
-    return [_model(i, reserves, said, at) for i in range(len(reserves))]
+    answers_of = [answers.get(reserve.price_source, {}) for reserve in reserves]
+    return [_model(i, reserves, answers_of, at) for i in range(len(reserves))]
 
 
-def _model(i: int, reserves: Sequence[Reserve], said: Sequence[Answers], at: int) -> OracleModel:
-    reserve, own = reserves[i], said[i]
+def _model(i: int, reserves: Sequence[Reserve], answers_of: Sequence[Answers], at: int) -> OracleModel:
+    reserve, own = reserves[i], answers_of[i]
     if not reserve.price:
         return OracleModel()
-    leader = _followed(i, reserves, said)
+    leader = _followed(i, reserves, answers_of)
     if leader is not None:
         return OracleModel(linked_to=leader)
     if "price_cap" in own:
@@ -156,12 +156,12 @@ def _ratio_cap(own: Answers, at: int) -> int | None:
     return cap if cap < MOST else None
 
 
-def _followed(i: int, reserves: Sequence[Reserve], said: Sequence[Answers]) -> str | None:
+def _followed(i: int, reserves: Sequence[Reserve], answers_of: Sequence[Answers]) -> str | None:
     """The asset whose price this reserve's source takes: the source's feed is that asset's, and its words name it.
 
     Feeds alone would link cbBTC to tBTC, which share BTC / USD and follow neither.
     """
-    reserve, own = reserves[i], said[i]
+    reserve, own = reserves[i], answers_of[i]
     if "snapshot_ratio" in own:
         return None
     if "principal_token" in own:
@@ -169,8 +169,8 @@ def _followed(i: int, reserves: Sequence[Reserve], said: Sequence[Answers]) -> s
     if _names_itself(reserve):
         return None
     feeds = {reserve.price_source, own.get("underlying")} - {None}
-    for other, theirs in zip(reserves, said, strict=True):
-        shared = other.price_source in feeds or theirs.get("underlying") in feeds
+    for other, other_answers in zip(reserves, answers_of, strict=True):
+        shared = other.price_source in feeds or other_answers.get("underlying") in feeds
         if shared and other.price and _names_itself(other) and other.symbol.casefold() in _words(reserve):
             return other.asset
     return None

@@ -107,12 +107,12 @@ def checked(
     ours = {account.address: rules.account_data(account) for account in accounts}
     asked = cross_checks.accounts_to_check(ours, at.block.number)
     with progress_bar("health factors", "account", len(asked)) as bar:
-        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
-    found = cross_checks.check_account_data(ours, said)
+        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    found = cross_checks.check_account_data(ours, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=accounts, account_data=said, checked=found, debtors_only=debtors_only,
+        accounts=accounts, account_data=account_data, checked=found, debtors_only=debtors_only,
     )  # fmt: skip
 
 
@@ -132,12 +132,12 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, deb
     ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
     asked = cross_checks.accounts_to_check(ours, at.block.number)
     with progress_bar("health factors", "account", len(asked)) as bar:
-        said = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
-    below = aave_v2.check_account_data(accounts, at.reserves, said)
+        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    below = aave_v2.check_account_data(accounts, at.reserves, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
-        accounts=accounts, account_data=said, checked=cross_checks.Checked(len(said), below),
+        accounts=accounts, account_data=account_data, checked=cross_checks.Checked(len(account_data), below),
         debtors_only=debtors_only,
     )  # fmt: skip
 

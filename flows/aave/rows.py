@@ -127,8 +127,8 @@ def _emode(e: EMode) -> dict[str, object]:
     return dict(zip(EMODE_COLUMNS, values, strict=True))
 
 
-def _account(account: Account, said: AccountData | None) -> dict[str, object]:
-    figures = (said.collateral, said.debt, said.health_factor) if said else (None,) * 3
+def _account(account: Account, data: AccountData | None) -> dict[str, object]:
+    figures = (data.collateral, data.debt, data.health_factor) if data else (None,) * 3
     values = (account.address, account.emode, str(account.flags), *map(_text, figures))
     return dict(zip(ACCOUNT_COLUMNS, values, strict=True))
 

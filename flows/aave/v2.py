@@ -180,12 +180,12 @@ def check_balances(reader: BlockReader, accounts: Sequence[Account], reserves: S
         positions += [(a.address, by_id[i].atoken, balance(v, by_id[i].normalized_income)) for i, v in a.supply.items()]
         positions += [(a.address, by_id[i].vtoken, balance(v, by_id[i].normalized_debt)) for i, v in a.debt.items()]
     drawn = random.Random(reader.block.number).sample(positions, min(SAMPLE, len(positions)))
-    said = reader.read([Call(token, abis.BALANCE_OF, (who,), who) for who, token, _ in drawn])
-    for (who, token, ours), theirs in zip(drawn, said, strict=True):
-        if ours != theirs:
+    balances = reader.read([Call(token, abis.BALANCE_OF, (who,), who) for who, token, _ in drawn])
+    for (who, token, ours), on_chain in zip(drawn, balances, strict=True):
+        if ours != on_chain:
             raise CrossCheckFailed(
-                f"balance of {who} in token {token}: balanceOf says {theirs}, from the scaled balance and the index it "
-                f"is {ours}. Nothing was written"
+                f"balance of {who} in token {token}: balanceOf says {on_chain}, from the scaled balance and the index "
+                f"it is {ours}. Nothing was written"
             )
 
 

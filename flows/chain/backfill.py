@@ -55,21 +55,21 @@ class Written:
 
     def remarks(self) -> str:
         """What is unusual about it, each behind a semicolon; empty for nothing."""
-        said = ""
+        note = ""
         if self.orphaned:
-            said += f"; {self.orphaned:,} stored blocks were replaced and are marked as orphaned"
+            note += f"; {self.orphaned:,} stored blocks were replaced and are marked as orphaned"
         if self.undecoded:
-            said += f"; {self.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
+            note += f"; {self.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
         if self.loose:
-            said += f"; {self.loose:,} logs belong to no transaction and stand under the hash of their block"
+            note += f"; {self.loose:,} logs belong to no transaction and stand under the hash of their block"
         if self.unlisted:
-            said += f"; in {self.unlisted:,} blocks the node lists no logs (eth_getLogs), so those that belong to no "
-            said += "transaction are left out, if there are any"
+            note += f"; in {self.unlisted:,} blocks the node lists no logs (eth_getLogs), so those that belong to no "
+            note += "transaction are left out, if there are any"
         if self.renumbered:
-            said += (
+            note += (
                 f"; the node numbers the logs of {self.renumbered:,} blocks otherwise than from 0, they were counted"
             )
-        return said
+        return note
 
 
 def in_order(
@@ -208,9 +208,9 @@ def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str
         for number, block, parent, timestamp in zip(
             blocks["block_number"], blocks["block_hash"], blocks["parent_hash"], blocks["timestamp"], strict=True
         ):
-            said = {"chain_id": chain_id, "number": number, "hash": block, "parent_hash": parent,
+            payload = {"chain_id": chain_id, "number": number, "hash": block, "parent_hash": parent,
                     "timestamp": timestamp, "orphaned": gone}  # fmt: skip
-            news.append(News(f"chain-{chain_id}", NEW_BLOCK, said))
+            news.append(News(f"chain-{chain_id}", NEW_BLOCK, payload))
             gone = []
     return news
 

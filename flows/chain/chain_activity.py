@@ -80,11 +80,11 @@ def described(first: int, last: int, written: object) -> str:
     """One line on what a run wrote."""
     assert isinstance(written, Written)
     held = last - first + 1
-    said = (
+    line = (
         f"blocks {first} to {last}: {written.blocks:,} read ({held - written.blocks:,} were there), "
         f"{written.logs:,} logs, {written.transfers:,} token transfers"
     )
-    return said + written.remarks()
+    return line + written.remarks()
 
 
 FLOW = FlowSpec(

@@ -396,7 +396,7 @@ def _odd_places(block: dict[str, Any], receipts: Sequence[dict[str, Any]], numbe
 
 
 def _not_offered(error: RpcError) -> bool:
-    said = error.reason.lower()
+    text = error.reason.lower()
     return error.is_unknown_method or any(
-        words in said for words in ("not supported", "does not exist", "unsupported", "method not")
+        words in text for words in ("not supported", "does not exist", "unsupported", "method not")
     )

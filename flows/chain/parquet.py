@@ -234,8 +234,8 @@ def _require_agreement(number: Any, hashes: Any, whose: Any, index: Any) -> None
     """One hash for each block, and in each block one place for each transaction and one transaction for each place."""
     import pyarrow as pa
 
-    said = pa.table({"number": number, "block": hashes, "tx": whose, "at": index})
-    rows = said.group_by(["number", "block", "tx", "at"]).aggregate([]).to_pylist()
+    listed = pa.table({"number": number, "block": hashes, "tx": whose, "at": index})
+    rows = listed.group_by(["number", "block", "tx", "at"]).aggregate([]).to_pylist()
     block_of: dict[int, str] = {}
     place_of: dict[tuple[int, str], str] = {}
     tx_at: dict[tuple[int, int], str] = {}

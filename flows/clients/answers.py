@@ -69,12 +69,12 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
 
     Words decide before codes: nodes give -32005 to "too many requests" and to "more than 10000 results" alike.
     """
-    said = reason.lower()
-    if any(words in said for words in (*REVERT, *NEVER)):
+    text = reason.lower()
+    if any(words in text for words in (*REVERT, *NEVER)):
         return Kind.REFUSAL
-    if status == 413 or any(words in said for words in LIMIT):
+    if status == 413 or any(words in text for words in LIMIT):
         return Kind.LIMIT
-    if any(words in said for words in PASSING) or code in PASSING_CODES:
+    if any(words in text for words in PASSING) or code in PASSING_CODES:
         return Kind.PASSING
     if code in LIMIT_CODES and code != -32003:  # outside batches -32003 is "transaction rejected"
         return Kind.LIMIT
@@ -87,17 +87,17 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
 
 def says_passing(reason: str) -> bool:
     """The words themselves say that waiting helps; a code such as -32005 may mean a limit as well."""
-    said = reason.lower()
-    return any(words in said for words in PASSING)
+    text = reason.lower()
+    return any(words in text for words in PASSING)
 
 
 def is_out_of_time(reason: str) -> bool:
     """The words say that the node, or what stands before it, did not come to an end in time."""
-    said = reason.lower()
-    return any(words in said for words in OUT_OF_TIME)
+    text = reason.lower()
+    return any(words in text for words in OUT_OF_TIME)
 
 
 def is_batch_limit(reason: str) -> bool:
     """The words refuse a body of many requests, or the size of their answers together."""
-    said = reason.lower()
-    return any(words in said for words in (*BATCH_LIMIT, "response too large"))
+    text = reason.lower()
+    return any(words in text for words in (*BATCH_LIMIT, "response too large"))

@@ -155,23 +155,23 @@ class GraphQL:
                 data = self._session.execute(request)
             except TransportQueryError as exc:
                 failures += 1
-                said = "; ".join(_message(error) for error in exc.errors or [])
-                kind = classify(200, 0, said)
-                late = failures >= TRIES_BEFORE_LESS and is_out_of_time(said)
+                message = "; ".join(_message(error) for error in exc.errors or [])
+                kind = classify(200, 0, message)
+                late = failures >= TRIES_BEFORE_LESS and is_out_of_time(message)
                 if divisible and (kind is Kind.LIMIT or (kind is Kind.PASSING and late)):
-                    raise TooMuch(f"{self} answers {about} with {said[:200]!r}") from None
+                    raise TooMuch(f"{self} answers {about} with {message[:200]!r}") from None
                 if (
                     kind is not Kind.PASSING  # what another indexer, or this one later, need not repeat
-                    or BEYOND_HEAD.search(said)
-                    or MISSING_BLOCK.search(said)
+                    or BEYOND_HEAD.search(message)
+                    or MISSING_BLOCK.search(message)
                 ):
-                    raise self._refusal(said, about) from None
+                    raise self._refusal(message, about) from None
                 if failures >= self._attempts:
                     raise SourceUnavailable(
-                        f"{self} answers {about} with {said[:200]!r}; tried {failures} times. Nothing was written; "
+                        f"{self} answers {about} with {message[:200]!r}; tried {failures} times. Nothing was written; "
                         "run again later"
                     ) from None
-                self._http.wait(0.5 * 2**failures, f"answers {about} with {said[:80]!r}")
+                self._http.wait(0.5 * 2**failures, f"answers {about} with {message[:80]!r}")
                 continue
             except HttpRefused as exc:
                 if exc.status in (401, 403):
@@ -179,11 +179,11 @@ class GraphQL:
                 raise
             return GraphAnswer(data, self._transport.payload_sha256)
 
-    def _refusal(self, said: str, about: str) -> Exception:
-        shown = f"{self} answers {about} with an error: {said[:300]}"
-        if found := BEYOND_HEAD.search(said):
+    def _refusal(self, message: str, about: str) -> Exception:
+        shown = f"{self} answers {about} with an error: {message[:300]}"
+        if found := BEYOND_HEAD.search(message):
             return SubgraphBehind(f"{shown}. Ask for an older block, or run again later", int(found[1]))
-        if missing := [(int(block), int(latest)) for block, latest in MISSING_BLOCK.findall(said)]:
+        if missing := [(int(block), int(latest)) for block, latest in MISSING_BLOCK.findall(message)]:
             block, latest = max(missing)[0], max(latest for _, latest in missing)
             if block > latest:
                 return SubgraphBehind(f"{shown}. Ask for an older block, or run again later", latest)
@@ -191,18 +191,18 @@ class GraphQL:
                 f"{shown}. Its indexers have come to block {latest} and no longer keep block {block}: ask for a newer "
                 "block, or read the old one from an archive node. Asking again will not help; nothing was written"
             )
-        if "indexing_error" in said:
+        if "indexing_error" in message:
             return SourceRefused(f"{shown}. The subgraph failed while it was indexing, so what it says is not to be "
                                  "trusted; read the market from a node's log instead")  # fmt: skip
-        if NOT_THERE.search(said):
+        if NOT_THERE.search(message):
             return SchemaDrift(f"{shown}. Its schema has changed, or is not the one expected; nothing was written")
-        if KEY.search(said):
-            return self._bad_key(said[:200])
+        if KEY.search(message):
+            return self._bad_key(message[:200])
         return SourceRefused(f"{shown}. Nothing was written")
 
-    def _bad_key(self, said: str) -> ConfigurationError:
+    def _bad_key(self, message: str) -> ConfigurationError:
         have = "the key in GRAPH_API_KEY" if self._key else "a request without a key; set GRAPH_API_KEY"
-        return ConfigurationError(f"{self} does not accept {have} ({said}). Nothing was written")
+        return ConfigurationError(f"{self} does not accept {have} ({message}). Nothing was written")
 
 
 class Subgraph(GraphQL):

@@ -186,15 +186,15 @@ class JsonSource:
             body = json.loads(response.content)
         except (ValueError, RecursionError):
             body = None
-        said = body if body is not None else _beginning(response)
+        text = body if body is not None else _beginning(response)
         hint = ""
         if response.status == 451:
             hint = f"; the service is closed to this country, set {self._variable} to a host that serves it"
         if response.redirects:
-            said = f"a redirect to {redacted(response.headers.get('Location', ''))}, which is not followed"
+            text = f"a redirect to {redacted(response.headers.get('Location', ''))}, which is not followed"
             hint = f"; set {self._variable} to the address that answers by itself"
         return HttpRefused(
-            f"{self} refuses {path} with HTTP {response.status}: {said}{hint}. Nothing was written",
+            f"{self} refuses {path} with HTTP {response.status}: {text}{hint}. Nothing was written",
             response.status,
             body,
         )

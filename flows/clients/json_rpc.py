@@ -43,8 +43,8 @@ class RpcError(SourceRefused):
     @property
     def is_revert(self) -> bool:
         """A contract refused, or ran out of gas; the node itself is well."""
-        said = self.reason.lower()
-        return self.code == 3 or any(word in said for word in REVERT_WORDS)
+        text = self.reason.lower()
+        return self.code == 3 or any(word in text for word in REVERT_WORDS)
 
     @property
     def is_busy(self) -> bool:
@@ -209,14 +209,16 @@ class JsonRpc:
 
     def _failed(self, status: int, body: bytes, part: Sequence[Request]) -> None:
         """Raise what an answer with an HTTP error means; a 4xx with an answer for each request is left to `_post`."""
-        said = _words(body)
-        kind = classify(status, None, said)
+        message = _words(body)
+        kind = classify(status, None, message)
         if kind is Kind.LIMIT:
-            raise RpcError(f"{self} refuses {_what(part)} with HTTP {status}: {said}", 413, said or "request too large")
+            raise RpcError(
+                f"{self} refuses {_what(part)} with HTTP {status}: {message}", 413, message or "request too large"
+            )
         if status == 429:
-            raise SourceUnavailable(f"{self} answers HTTP {status}{': ' if said else ''}{said}")
+            raise SourceUnavailable(f"{self} answers HTTP {status}{': ' if message else ''}{message}")
         if status >= 500 or status in (408, 425):
-            raise Struggling(f"{self} answers HTTP {status}{': ' if said else ''}{said}")
+            raise Struggling(f"{self} answers HTTP {status}{': ' if message else ''}{message}")
 
     def _post(self, part: Sequence[Request]) -> list[Any]:
         status, body = self._exchange(part)

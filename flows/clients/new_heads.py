@@ -151,17 +151,17 @@ class NewHeads:
 
     def _heard(self, message: str | bytes) -> None:
         try:
-            said: Any = json.loads(message)
+            body: Any = json.loads(message)
         except ValueError:
-            said = None
-        if isinstance(said, dict) and said.get("id") == 1:
-            if "result" not in said:
-                raise _NotSubscribed(f"the node refuses newHeads: {str(said.get('error'))[:120]}")
+            body = None
+        if isinstance(body, dict) and body.get("id") == 1:
+            if "result" not in body:
+                raise _NotSubscribed(f"the node refuses newHeads: {str(body.get('error'))[:120]}")
             self.subscribed = True
             self.connections += 1
             self._news.set()
             return
-        head = _announced(said)
+        head = _announced(body)
         with self._lock:
             if head is None:
                 self.ignored += 1
@@ -171,9 +171,9 @@ class NewHeads:
             self._news.set()
 
 
-def _announced(said: Any) -> Announced | None:
+def _announced(body: Any) -> Announced | None:
     try:
-        head = said["params"]["result"]
+        head = body["params"]["result"]
         number, block = int(head["number"], 16), head["hash"].lower()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return None

@@ -171,7 +171,7 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
         raise SourceRefused(f"{source.name}: the Comptroller {comptroller} lists no markets")
     oracle, close, incentive = reader.read([Call(comptroller, f, about=source.name) for f in
                                             (ORACLE, CLOSE_FACTOR, INCENTIVE)])  # fmt: skip
-    said = reader.read([Call(comptroller, MARKETS, (c,), c) for c in listed])
+    terms = reader.read([Call(comptroller, MARKETS, (c,), c) for c in listed])
     prices = reader.read([Call(oracle, UNDERLYING_PRICE, (c,), c) for c in listed], may_fail=True)
     tokens = reader.read([Call(c, UNDERLYING, about=c) for c in listed], may_fail=True)
     tokens = [CHAIN_OWN_COIN if isinstance(token, Failure) else token for token in tokens]
@@ -198,7 +198,7 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
         reserves.append(CompoundReserve(
             # Two markets may have one token (cWBTC): the newer one stands under it, the older under its own address.
             id=i, asset=token if newest[token] == i else ctoken, contract=ctoken, underlying=token, symbol=symbol,
-            decimals=decimals, collateral_factor=said[i][1], threshold=said[i][1], penalty=incentive, price=price,
+            decimals=decimals, collateral_factor=terms[i][1], threshold=terms[i][1], penalty=incentive, price=price,
             price_feed=oracle, price_description="", supply=supply, borrows=borrows, cash=cash, can_borrow=True,
             reserve_factor=factor, exchange_rate=rate, accrual_block=accrual, payload_sha256=digest,
         ))  # fmt: skip
@@ -237,12 +237,12 @@ def read_v3(reader: BlockReader, source: MarketEntry) -> CompoundState:
     for i, token in enumerate(tokens):
         symbol, decimals = names[token]
         if isinstance(prices[i], Failure) or not prices[i]:
-            said = f"has no price ({prices[i].reason})" if isinstance(prices[i], Failure) else "says 0"
+            reason = f"has no price ({prices[i].reason})" if isinstance(prices[i], Failure) else "says 0"
             if i == 0 or held[i]:
                 raise CrossCheckFailed(
-                    f"{source.name}: the feed {feeds[i]} of {symbol} {said}, and it is held. Nothing was written"
+                    f"{source.name}: the feed {feeds[i]} of {symbol} {reason}, and it is held. Nothing was written"
                 )
-            unpriced.append(f"{symbol} (its feed {said})")
+            unpriced.append(f"{symbol} (its feed {reason})")
             continue
         factors = {"collateral_factor": 0, "threshold": 0, "penalty": WAD}
         if i:

@@ -80,7 +80,7 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
         "ORDER BY block_number, asset",
         {"market": source.name},
     )
-    told = 0
+    noted = 0
     for start in range(0, len(wanted), PRICES_AT_ONCE):
         part = wanted[start : start + PRICES_AT_ONCE]
         asked = sorted({(block, asset) for _, block, _, asset in part} | {(b, weth) for _, b, _, _ in part if weth})
@@ -98,8 +98,8 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
         if rows:
             key = f"{source.name}:{part[0][1]}-{part[-1][1]}"
             run.write("lending_oracle", key, {"raw_lending_prices": pd.DataFrame(rows)})
-        told += len(rows)
-    return told
+        noted += len(rows)
+    return noted
 
 
 def _weth(reader: BlockReader, pool: str) -> str:

@@ -61,7 +61,7 @@ def with_withdrawn(
     found = dict(frames)
     for table in RECEIVED.values():
         frame = frames.get(table)
-        said = (
+        contradicted = (
             set()
             if frame is None
             else set(zip(frame["chain_id"], frame["block_number"], frame["log_index"], strict=True))
@@ -74,7 +74,7 @@ def with_withdrawn(
             (source, market, first, last),
         )
         gone = [
-            hashes.get((chain, number)) == block and (chain, number, index) not in said
+            hashes.get((chain, number)) == block and (chain, number, index) not in contradicted
             for chain, number, index, block in zip(
                 stored["chain_id"], stored["block_number"], stored["log_index"], stored["block_hash"], strict=True
             )

@@ -72,14 +72,14 @@ def read_sources(
     sources = reader.read(calls_for(subjects, oracle, abis.GET_SOURCE_OF_ASSET))
     prices = reader.read(calls_for(subjects, oracle, abis.GET_ASSET_PRICE), may_fail=True)
     functions = (abis.DESCRIPTION, DECIMALS, LATEST_ANSWER, AGGREGATOR, *parameters.values())
-    said = reader.read(
+    answers = reader.read(
         [Call(s, f, about=n) for s, n in zip(sources, symbols, strict=True) for f in functions], may_fail=True
     )
     width = len(functions)
     found = []
     for i, (asset, symbol) in enumerate(subjects):
         description, decimals, answer, aggregator, *values = (
-            None if isinstance(value, Failure) else value for value in said[width * i : width * (i + 1)]
+            None if isinstance(value, Failure) else value for value in answers[width * i : width * (i + 1)]
         )
         price = prices[i]
         found.append(OracleSource(

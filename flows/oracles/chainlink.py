@@ -126,14 +126,14 @@ def decode_round(raw: bytes, about: str) -> Round:
 def read_feeds(reader: BlockReader, addresses: Sequence[str]) -> list[Feed | Failure]:
     """Each address as a feed, in order; a `Failure` where it does not answer as one (no round, no decimals)."""
     functions = (DECIMALS, abis.DESCRIPTION, AGGREGATOR, PHASE_ID)
-    said = reader.read([Call(a, f, about=a) for a in addresses for f in functions], may_fail=True)
+    answers = reader.read([Call(a, f, about=a) for a in addresses for f in functions], may_fail=True)
     latest = reader.read_raw([Call(a, LATEST_ROUND_DATA, about=a) for a in addresses])
     width = len(functions)
-    return [_feed(a, said[width * i : width * (i + 1)], latest[i]) for i, a in enumerate(addresses)]
+    return [_feed(a, answers[width * i : width * (i + 1)], latest[i]) for i, a in enumerate(addresses)]
 
 
-def _feed(address: str, said: list, latest: bytes | Failure) -> Feed | Failure:
-    decimals, description, aggregator, phase_id = said
+def _feed(address: str, answers: list, latest: bytes | Failure) -> Feed | Failure:
+    decimals, description, aggregator, phase_id = answers
     if isinstance(decimals, Failure):
         return Failure(f"decimals(): {decimals.reason}")
     if isinstance(latest, Failure):

@@ -173,12 +173,12 @@ def _store_readings(
 
 
 def _extend(run: Run, reader: BlockReader, chain_id: int, feeds: Sequence[Feed], depth: int | None) -> Progress:
-    backfill, told = RoundBackfill(run, reader, chain_id), Progress()
+    backfill, progress = RoundBackfill(run, reader, chain_id), Progress()
     with tqdm(desc="rounds", unit=" rounds", disable=None, leave=False) as bar:
         for feed in feeds:
             if depth != 0 and feed.latest.updated_at + feed.latest.round_id:
-                backfill.extend(feed, read_phases(reader, feed), depth, told, bar)
-    return told
+                backfill.extend(feed, read_phases(reader, feed), depth, progress, bar)
+    return progress
 
 
 def _check(

@@ -70,7 +70,9 @@ class RoundBackfill:
     reader: BlockReader
     chain_id: int
 
-    def extend(self, feed: Feed, phases: Sequence[Phase], depth: int | None, told: Progress, bar: Any = None) -> None:
+    def extend(
+        self, feed: Feed, phases: Sequence[Phase], depth: int | None, progress: Progress, bar: Any = None
+    ) -> None:
         """Bring the newest `depth` rounds of a feed (all when None) into the warehouse; `told` is added to."""
         left = depth
         for phase in reversed(phases):
@@ -80,18 +82,18 @@ class RoundBackfill:
             lowest = 1 if left is None else max(1, phase.last - left + 1)
             if left is not None and left <= 0:
                 lowest = phase.last + 1
-            self._extend(feed, phase, lowest, told, bar)
+            self._extend(feed, phase, lowest, progress, bar)
             left = None if left is None else left - (phase.last - lowest + 1)
 
-    def _extend(self, feed: Feed, phase: Phase, lowest: int, told: Progress, bar: Any) -> None:
+    def _extend(self, feed: Feed, phase: Phase, lowest: int, progress: Progress, bar: Any) -> None:
         covered = self._covered(feed, phase)
         again = set(covered.unfinished)
         if phase.id == feed.latest.phase_id:
             again |= set(range(max(covered.first, covered.last - READ_AGAIN + 1), covered.last + 1))
         if again:
-            covered = self._read(feed, phase, covered, sorted(again), told)
+            covered = self._read(feed, phase, covered, sorted(again), progress)
         for numbers in _runs(covered, lowest, phase.last):
-            covered = self._read(feed, phase, covered, numbers, told)
+            covered = self._read(feed, phase, covered, numbers, progress)
             if bar is not None:
                 bar.update(len(numbers))
         if covered.is_empty:
@@ -104,7 +106,7 @@ class RoundBackfill:
             return Coverage(phase.last + 1, phase.last)
         return Coverage(state["first"], state["last"], state["n_missing"], tuple(state["unfinished"]))
 
-    def _read(self, feed: Feed, phase: Phase, covered: Coverage, numbers: list[int], told: Progress) -> Coverage:
+    def _read(self, feed: Feed, phase: Phase, covered: Coverage, numbers: list[int], progress: Progress) -> Coverage:
         """Read `numbers`, store what is there, and return what is covered then. Only what is new is told."""
         found = read_rounds(self.reader, feed.address, phase.id, numbers)
         asked, waiting = set(numbers), set(covered.unfinished)
@@ -113,17 +115,17 @@ class RoundBackfill:
             return not covered.first <= number <= covered.last
 
         missing = sum(is_new(n) for n in found.missing)
-        told.missing += missing
-        told.unfinished += sum(n not in waiting for n in found.unfinished)
-        told.note([one for one in found.finished if is_new(one.round_id) or one.round_id in waiting], feed.address)
+        progress.missing += missing
+        progress.unfinished += sum(n not in waiting for n in found.unfinished)
+        progress.note([one for one in found.finished if is_new(one.round_id) or one.round_id in waiting], feed.address)
         after = replace(
             covered,
             first=min(covered.first, numbers[0]), last=max(covered.last, numbers[-1]),
             n_missing=covered.n_missing + missing,
             unfinished=tuple(sorted((waiting - asked) | set(found.unfinished))),
         )  # fmt: skip
-        told.changed += self._keep(feed, phase, after, found.finished)
-        told.read += len(found.finished)
+        progress.changed += self._keep(feed, phase, after, found.finished)
+        progress.read += len(found.finished)
         return after
 
     def _keep(self, feed: Feed, phase: Phase, covered: Coverage, rounds: list[Round]) -> int:

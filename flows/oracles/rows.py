@@ -58,15 +58,15 @@ def sources(market: str, chain_id: int, oracle: str, block: Block, found: Sequen
     """Rows of `raw_oracle_sources`."""
     rows = []
     for source in found:
-        said: dict[str, Any] = {
+        document: dict[str, Any] = {
             "oracle_source": source.source, "description": source.description, "decimals": source.decimals,
             "answer": _text(source.answer), "price_raw": _text(source.price),
             "parameters": _document({name: str(value) for name, value in source.parameters.items()}),
         }  # fmt: skip
         rows.append({
             "market": market, "asset": source.asset, "block": block.number, "block_hash": block.hash,
-            "block_time": block.time, "chain_id": chain_id, "oracle": oracle, "symbol": source.symbol, **said,
-            "source": SOURCE, "payload_sha256": hashlib.sha256(_document(said).encode()).hexdigest(),
+            "block_time": block.time, "chain_id": chain_id, "oracle": oracle, "symbol": source.symbol, **document,
+            "source": SOURCE, "payload_sha256": hashlib.sha256(_document(document).encode()).hexdigest(),
         })  # fmt: skip
     frame = pd.DataFrame(rows)
     return frame.assign(decimals=frame["decimals"].astype("Int64"))
@@ -103,12 +103,12 @@ def adapters(market: str, chain_id: int, block: Block, found: Sequence[OracleSou
 
 def _note(source: OracleSource, of_cap: str) -> str:
     """The cap's note, and whether the oracle used the source at all: it does not where the answer is not positive."""
-    said = []
+    notes = []
     if source.price is None:
-        said.append("the oracle has no price")
+        notes.append("the oracle has no price")
     elif source.answer is not None and source.answer <= 0:
-        said.append("the source's answer is not positive: the price is the oracle's fallback")
-    return "; ".join([*said, *([of_cap] if of_cap else [])])
+        notes.append("the source's answer is not positive: the price is the oracle's fallback")
+    return "; ".join([*notes, *([of_cap] if of_cap else [])])
 
 
 def _text(value: int | None) -> str | None:

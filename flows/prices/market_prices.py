@@ -166,18 +166,18 @@ def collect(arguments: Asked) -> str:
             done.changed += report.changed["dim_prices"]
         if mapping is not None:
             assets.save_map(store, mapping, run.id)
-        said = ""
+        compared = ""
         if second_prices.SOURCE in arguments.sources:
-            said = second_prices.collected(run, symbols, coins, asked, latest=arguments.latest)
+            compared = second_prices.collected(run, symbols, coins, asked, latest=arguments.latest)
         # Between the two: a price just read may tell which dollar had moved, and what is compared are dollars.
         dollar = settle(store, run.id)
-        said += second_prices.cross_check(run, symbols, asked, latest=arguments.latest)
+        compared += second_prices.cross_check(run, symbols, asked, latest=arguments.latest)
         run.refresh(["stg_prices"])
         skew = binance.clock_ahead
     return (
         f"{len(symbols)} series up to {_day(max(end for _, _, end in asked))}, {done.read:,} bars read, "
         f"{done.changed:,} new or changed; 1 USDT = 1 USD{dollar}"
-        + said
+        + compared
         + states
         + (f"; this machine's clock is {skew:+,.0f} s off Binance's" if abs(skew) > NOTABLE_SKEW else "")
     )

@@ -91,8 +91,8 @@ def collected(
     except (SourceUnavailable, SourceRefused) as exc:
         return f"; DefiLlama not read ({' '.join(str(exc).split())[:160]})"
     without = [symbol for symbol in symbols if symbol not in coins]
-    said = f", no coin for {', '.join(without)} (--coins)" if without else ""
-    return f"; {taken:,} prices of {len(coins)} series by DefiLlama{said}"
+    without_coin = f", no coin for {', '.join(without)} (--coins)" if without else ""
+    return f"; {taken:,} prices of {len(coins)} series by DefiLlama{without_coin}"
 
 
 def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, int, int]], *, latest: bool) -> str:

@@ -103,7 +103,7 @@ def _reconcile(run: Run, slugs: Sequence[str]) -> list[str]:
 
     Which keys are deposits is our reading of the answer; a new kind of key would show here first.
     """
-    rows, said = [], []
+    rows, notes = [], []
     for slug in slugs:
         found = run.store.rows(
             "SELECT f.snapshot_ts, f.tvl_usd, p.usd FROM fact_protocol_snapshot AS f "
@@ -114,11 +114,11 @@ def _reconcile(run: Run, slugs: Sequence[str]) -> list[str]:
         if not found or abs(found[0][1] - found[0][2]) <= TOTAL_BAND * abs(found[0][2]):
             continue
         ts, ours, theirs = found[0]
-        said.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {theirs:,.0f}")
+        notes.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {theirs:,.0f}")
         check = f"sum over chains within {TOTAL_BAND:.0%} of the stated total"
-        rows.append(Finding("fact_protocol_snapshot", check, "tvl_usd", 1, 1, said[-1], about=f"{slug}:{ts}"))
+        rows.append(Finding("fact_protocol_snapshot", check, "tvl_usd", 1, 1, notes[-1], about=f"{slug}:{ts}"))
     run.finding(SOURCE, f"totals:{run.id}", *rows)
-    return said
+    return notes
 
 
 def _list(run: Run, source: DefiLlama, name: str) -> str:

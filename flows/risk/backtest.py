@@ -168,20 +168,20 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
     with tqdm(total=rounds * len(days), desc="forecasting", unit="day", mininterval=0.5) as bar:
         for name, law in CALIBRATED.items():
             bar.set_postfix_str(name)
-            said = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
-            forecasts = {portfolio: said[:, p] for p, portfolio in enumerate(portfolios)}
+            forecast = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
+            forecasts = {portfolio: forecast[:, p] for p, portfolio in enumerate(portfolios)}
             if book is not None:
                 usd = past.liquidations_at_risk(
                     book.market, book.factor, returns, ends, days, law, progress=bar.update
                 )  # fmt: skip
                 forecasts["book"] = usd / book.debt_usd
             scores = {
-                series: [_held(happened[series], told[:, i], level) for i, level in enumerate(past.LEVELS)]
-                for series, told in forecasts.items()
+                series: [_held(happened[series], values[:, i], level) for i, level in enumerate(past.LEVELS)]
+                for series, values in forecasts.items()
             }
             holds = all(score["holds"] for by_level in scores.values() for score in by_level)
             laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
-            laws[name]["forecasts"] = {series: told.tolist() for series, told in forecasts.items()}
+            laws[name]["forecasts"] = {series: values.tolist() for series, values in forecasts.items()}
     return {
         "source": prices.source, "is_synthetic": prices.synthetic, "bridged_hours": prices.bridged,
         "first_price": int(frame.index[0]), "last_price": int(frame.index[-1]), "warm_up_days": warm_up,
@@ -194,14 +194,14 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
     }  # fmt: skip
 
 
-def _held(lost: np.ndarray, said: np.ndarray, level: float) -> dict[str, Any]:
+def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any]:
     """How one forecast held: counts, p-values, zone, scores."""
-    cover = backtests.coverage(backtests.exceptions(lost, said), level)
+    cover = backtests.coverage(backtests.exceptions(lost, forecast), level)
     values = (cover.kupiec.p_value, cover.independence.p_value, cover.conditional.p_value)
     return {
         "level": level, "days": cover.n, "exceptions": cover.exceptions, "expected": cover.expected,
         "kupiec_p": values[0], "independence_p": values[1], "conditional_p": values[2], "zone": cover.zone,
-        "pinball": float(backtests.pinball_loss(lost, said, level).mean()), "mean_var": float(said.mean()),
+        "pinball": float(backtests.pinball_loss(lost, forecast, level).mean()), "mean_var": float(forecast.mean()),
         "holds": min(values) >= SIGNIFICANCE,
     }  # fmt: skip
 
@@ -255,8 +255,8 @@ def ending(found: dict[str, Any], default: str) -> str:
     if not holding:
         return f"No law holds {every}; neither does the default, {default}."
     verb = "holds" if len(holding) == 1 else "hold"
-    said = "does not" if default not in holding else "is it" if len(holding) == 1 else "is one of them"
-    return f"{' and '.join(holding)} {verb} {every}; the default, {default}, {said}."
+    verdict = "does not" if default not in holding else "is it" if len(holding) == 1 else "is one of them"
+    return f"{' and '.join(holding)} {verb} {every}; the default, {default}, {verdict}."
 
 
 FLOW = FlowSpec(name="backtest", options=Asked, run=run)

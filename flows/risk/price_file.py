@@ -97,8 +97,8 @@ def _name_of(symbol: str, found: pd.Series, path: Path) -> str:
         name for name in names if name.upper() in forms
     ]
     if len(fitting) != 1:
-        said = f"several: {', '.join(map(repr, fitting))}" if fitting else f"{', '.join(map(repr, names[:12]))}"
-        raise BadPrices(f"{path}: expected one symbol {symbol}, found {said}; name others with --symbols")
+        choices = f"several: {', '.join(map(repr, fitting))}" if fitting else f"{', '.join(map(repr, names[:12]))}"
+        raise BadPrices(f"{path}: expected one symbol {symbol}, found {choices}; name others with --symbols")
     return fitting[0]
 
 

@@ -57,8 +57,8 @@ def run(arguments: Asked) -> str:
             )  # fmt: skip
     n_events = int((frame["deposit_count"] + frame["borrow_count"] > 0).sum())
     missing = int(frame["n_without_value"].sum())
-    said = f"; {missing:,} events have no known value and are missing from sums" if missing else ""
-    return f"{len(FEATURES)} features of {len(frame):,} wallets, {n_events:,} with events, as of {_utc(as_of)}{said}"
+    note = f"; {missing:,} events have no known value and are missing from sums" if missing else ""
+    return f"{len(FEATURES)} features of {len(frame):,} wallets, {n_events:,} with events, as of {_utc(as_of)}{note}"
 
 
 def part_of(store: Reader, digit: str, as_of: int, synthetic: bool) -> pd.DataFrame:

@@ -168,12 +168,12 @@ def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
     report = storing.write(run, reading)
     verified_resume.end(run, place, block)
     unmapped = "" if job.protocol == V2 else storing.map_assets(run, place.market)
-    said = [
+    parts = [
         storing.described(place, reading, report),
         f"{len(names):,} accounts have ever borrowed, and the debts of these {state.n_accounts:,} are every debt "
         "token's whole supply; who only supplies is in no figure by account (read them without --borrowers)",
     ]
-    return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
+    return "; ".join(parts + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 
 def first_figure(state: MarketState) -> str:

@@ -131,23 +131,23 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     verified_resume.end(run, place, block)
     unmapped = "" if at.contracts.protocol == V2 else storing.map_assets(run, place.market)
     fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
-    said = [storing.described(place, reading, report), fast]
-    return "; ".join(said + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
+    parts = [storing.described(place, reading, report), fast]
+    return "; ".join(parts + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 
 def described(n_named: int, missing: list[Shortfall], holdings: list[FieldAgreement], unlisted: int) -> str:
     """What the fast way found about itself, in one line."""
-    said = [f"{n_named:,} accounts were named"]
+    parts = [f"{n_named:,} accounts were named"]
     if missing:
         worst = sorted(missing, key=lambda s: -s.usd)[:3]
-        said.append(f"missing from {len(missing)} token supplies, most in {', '.join(map(str, worst))}")
+        parts.append(f"missing from {len(missing)} token supplies, most in {', '.join(map(str, worst))}")
     else:
-        said.append("their balances are every token's whole supply")
+        parts.append("their balances are every token's whole supply")
     if holdings:
         different, rounding = sum(c.different for c in holdings), sum(c.rounding for c in holdings)
-        said.append(f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
+        parts.append(f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
                     f"({rounding:,} more by rounding), {unlisted:,} balances it did not list")  # fmt: skip
-    return "; ".join(said)
+    return "; ".join(parts)
 
 
 def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:

@@ -44,12 +44,13 @@ def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
         _check_sums(at.reserves, kept, read)  # what needs no answer, while the node works
         _check_flags(at, kept, read)
         rows = position_columns(at.place.market, at.block.number, at.reserves, kept)
-        said = answers.result()
-    found = cross_checks.check_account_data(ours, said)
+        account_data = answers.result()
+    found = cross_checks.check_account_data(ours, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=read, account_data=said, checked=found, base_block=carried.base_block, kept=kept, kept_positions=rows,
+        accounts=read, account_data=account_data, checked=found, base_block=carried.base_block,
+        kept=kept, kept_positions=rows,
     )  # fmt: skip
 
 

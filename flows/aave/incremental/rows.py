@@ -33,10 +33,10 @@ def _accounts(state: MarketState, kept: AccountColumns) -> Columns:
     figures: dict[str, list[str | None]] = {
         name: [None] * n for name in ("total_collateral_base", "total_debt_base", "health_factor_raw")
     }
-    for address, said in state.account_data.items():
+    for address, data in state.account_data.items():
         if address in kept:
             place = bisect_left(kept.address, address)
-            for column, value in zip(figures.values(), (said.collateral, said.debt, said.health_factor), strict=True):
+            for column, value in zip(figures.values(), (data.collateral, data.debt, data.health_factor), strict=True):
                 column[place] = str(value)
     return {
         "market": [state.market] * n, "block": [state.block.number] * n, "account": kept.address,
