@@ -19,13 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from data import events
-from data.errors import DataError
-from data.store.store import Store
 from flows import settings
 
 if TYPE_CHECKING:
     from data.events import PipelineEvent
+    from data.store.store import Store
 
 CONSUMER = "prefect"
 AT_ONCE = 500
@@ -36,6 +34,9 @@ SECONDS = 20.0
 
 def begin(store: Store) -> None:
     """Where nothing was ever sent, begin with what happens from now on: history is no news."""
+    # Here, not at the top: it brings the validation library (0.6 s), which a flow that stores nothing does not need.
+    from data import events
+
     if not settings.get("PREFECT_API_URL") or events.offset(store, CONSUMER) is not None:
         return
     with store.one_state() as connection:
@@ -48,6 +49,8 @@ def relay(store: Store) -> str:
 
     Raises nothing of Prefect's: the data are stored, and the events wait for the next call.
     """
+    from data import events
+
     if not settings.get("PREFECT_API_URL"):
         return ""
     while waiting := events.read_events(store, CONSUMER, limit=AT_ONCE):
@@ -108,6 +111,9 @@ class Relay:
         self._running = self._pool.submit(self._call)
 
     def _call(self) -> str:
+        from data.errors import DataError
+        from data.store.store import Store
+
         try:
             with Store.open(self._path) as store:
                 return relay(store)
