@@ -84,6 +84,12 @@ CLUSTERS_CHANCE = "clusters-chance"
 CLUSTERS_INTENSITY = "clusters-intensity"
 CLUSTERS_RESIDUALS = "clusters-residuals"
 
+CHAIN_BY = "chain-by"
+CHAIN_TRANSFERS = "chain-transfers"
+CHAIN_MEV = "chain-mev"
+CHAIN_BLOCK = "chain-block"
+CHAIN_BLOCK_PARTS = "chain-block-parts"
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

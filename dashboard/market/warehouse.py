@@ -21,6 +21,7 @@ import numpy as np
 
 import data
 import risk_core as rc
+from dashboard.market.chain import Activity, Liquidation, load_activity, load_liquidations, newest_activity
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
@@ -122,6 +123,12 @@ class PageData(Protocol):
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
+    def chain(self) -> Activity | None:
+        """The newest blocks of a chain and its transfers, None before any was read. Raises `Unavailable`."""
+
+    def liquidations(self) -> tuple[Liquidation, ...]:
+        """The newest liquidations of the market, the newest first. Raises `Unavailable`."""
+
 
 class Warehouse:
     """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
@@ -130,6 +137,7 @@ class Warehouse:
         self._path = path
         self._loaded: OrderedDict[str, LoadedMarket] = OrderedDict()
         self._runs: OrderedDict[str, ShownRun] = OrderedDict()
+        self._chain: tuple[tuple, Activity] | None = None
         self._lock = threading.Lock()
 
     def status(self) -> Status:
@@ -200,6 +208,28 @@ class Warehouse:
     def wallet(self, address: str) -> WalletFeatures | None:
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
+
+    def chain(self) -> Activity | None:
+        with translated("The chain cannot be shown"):
+            try:
+                with data.store.Store.open(self._path, readonly=True) as store, store.one_state(), self._lock:
+                    found = newest_activity(store)
+                    if found is None:
+                        return None
+                    [(batch,)] = store.rows("SELECT max(batch) FROM fact_batch")
+                    # Charts and cards of one page ask one after the other: they share what was read once.
+                    if self._chain is None or self._chain[0] != (*found, batch):
+                        self._chain = (*found, batch), load_activity(store, *found)
+                    return self._chain[1]
+            except NOTHING_YET as error:
+                raise Unavailable("No blocks yet", str(error), FILL) from error
+
+    def liquidations(self) -> tuple[Liquidation, ...]:
+        with translated("The liquidations cannot be shown"):
+            try:
+                return load_liquidations(self.status().market, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No liquidations yet", str(error), FILL) from error
 
     def _load(self, wanted: str) -> LoadedMarket:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

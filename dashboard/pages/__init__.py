@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboard.pages.about import page as about
 from dashboard.pages.accounts import page as accounts
+from dashboard.pages.chain import page as chain
 from dashboard.pages.clusters import page as clusters
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
@@ -17,5 +18,6 @@ PAGES = (
     clusters.PAGE,
     pegs.PAGE,
     market_risk.PAGE,
+    chain.PAGE,
     about.PAGE,
 )

@@ -1,8 +1,8 @@
 """Synthetic blocks of a chain that does not exist: token transfers by the hour, and a stretch of blocks with swaps.
 
 No real block, account or pool is among them; the tokens are the sample's reserves, and one made-up collectible. One
-block an hour holds that hour's transfers; before the end of the last hour a block every twelve seconds holds trades as
-well. One token moves far more than usual in one hour, and one block carries a sandwich, a back-run and a liquidation.
+block an hour holds that hour's transfers; in the last hour a block every twelve seconds holds trades as well. One token
+moves far more than usual in one hour, and one block carries a sandwich, a back-run and a liquidation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from data.settings import SAMPLE_CHAIN
 DAYS = 14
 HOUR, SLOT = 3_600, 12
 BLOCKS = 24
-"""Blocks with trades, every `SLOT` seconds up to the sample's block time."""
+"""Blocks with trades, every `SLOT` seconds shortly before the sample's block time."""
 TOKENS = (("USDC", 8.0, 6_000.0), ("USDT", 6.0, 5_000.0), ("WETH", 6.0, 4_000.0), ("USDe", 3.0, 20_000.0))
 """Symbol, transfers in a mean hour, median USD of one."""
 COLLECTIBLE = 2.0
@@ -46,10 +46,10 @@ def frames(seed: int = 7) -> dict[str, pd.DataFrame]:
         made.block(start + hour * HOUR)
         _hour(made, hour)
     for place in range(BLOCKS):
-        made.block(configuration.BLOCK_TIME - (BLOCKS - place) * SLOT)
+        made.block(configuration.BLOCK_TIME - (BLOCKS + 1 - place) * SLOT)
         _trades(made, planted=place == PLANTED)
-    # A block without transactions, at the sample's own time: it says that the last hour is over.
-    made.block(configuration.BLOCK_TIME)
+    # A block without transactions. Like a live chain's, the newest hour is not over.
+    made.block(configuration.BLOCK_TIME - SLOT)
     return made.tables()
 
 

@@ -148,6 +148,14 @@ class MemorySource:
         """No features are stored."""
         return
 
+    def chain(self) -> None:
+        """No block was read."""
+        return
+
+    def liquidations(self) -> tuple[()]:
+        """None are stored."""
+        return ()
+
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
         steps = 200 * 86_400 // step

@@ -1,0 +1,214 @@
+"""Figures of the Chain page: hours against their usual, blocks with their scores, the transactions of a sandwich."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import risk_core as rc
+from dashboard.look import formatting as fmt
+from dashboard.look.escaping import named
+from dashboard.market.chain import DAYS, SHOWN_HOURS, Activity, Hours, Token
+from risk_core.analytics import mev
+from risk_core.analytics.transfers import LIMIT, usual
+
+STANDARDS = {"ERC20": "ERC-20", "ERC721": "ERC-721", "ERC1155": "ERC-1155"}
+PARTS = {
+    "sandwiched": "Sandwiched", "gas": "Gas outliers", "priority": "Priority fees",
+    "liquidations": "Liquidations", "arbitrage": "Arbitrage",
+}  # fmt: skip
+UNUSUAL_SCORE = 20.0
+"""A block from this score on is called unusual: no standard exists, this is what a fifth of all points is."""
+GROUPS = ("token", "standard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volumes:
+    """Hours shown, oldest first, against their usual. Arrays are (hours, series), NaN where not known; names as text of
+    a page. total_usual: (hours,) usual number of all transfers together."""
+
+    ts: np.ndarray
+    names: tuple[str, ...]
+    transfers: np.ndarray
+    median: np.ndarray
+    score: np.ndarray
+    days: np.ndarray
+    unusual: np.ndarray
+    total_usual: np.ndarray
+    amount_times: np.ndarray
+    """Amount over its usual; NaN too where a series is of several tokens, whose amounts have no common unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One transaction of a sandwich in words: its place in the block, role, who, what it swapped, what it won."""
+
+    place: int
+    role: str
+    sender: str
+    hash: str
+    swapped: str
+    result: str
+
+
+def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volumes:
+    """Transfers by token or by standard. Raises `InputError` for another grouping."""
+    if by not in GROUPS:
+        raise rc.InputError(f"by: expected {' or '.join(GROUPS)}, found {by[:40]!r}")
+    transfers, amounts = hours.transfers, hours.amounts
+    if by == "token":
+        names = tuple(name(token, kind) for token, kind in hours.series)
+        alone = np.array([token is not None for token, _ in hours.series], dtype=bool)
+    else:
+        kinds = sorted({kind for _, kind in hours.series})
+        member = np.array([[kind == one for one in kinds] for _, kind in hours.series]).reshape(-1, len(kinds))
+        transfers, amounts = transfers @ member.astype(float), amounts @ member.astype(float)
+        names = tuple(STANDARDS.get(kind, "unknown") for kind in kinds)
+        alone = np.zeros(len(kinds), bool)
+    kept = _last_whole(hours, shown)
+    held = usual(transfers, days=DAYS)
+    amount = usual(amounts, days=DAYS, least=0.0)
+    times = np.full(amounts.shape, np.nan)
+    told = (amount.median > 0) & alone & ~np.isnan(amounts)
+    times[told] = amounts[told] / amount.median[told]
+    total = usual(transfers.sum(axis=1, keepdims=True), days=DAYS)
+    return Volumes(
+        ts=hours.ts[kept], names=names, transfers=transfers[kept], median=held.median[kept], score=held.score[kept],
+        days=held.days[kept], unusual=held.unusual()[kept], total_usual=total.median[kept, 0],
+        amount_times=times[kept],
+    )  # fmt: skip
+
+
+def _last_whole(hours: Hours, shown: int) -> slice:
+    """Up to the newest hour that was read as a whole: the hour that is not over is no quiet one."""
+    if not hours.transfers.shape[1]:
+        return slice(0, 0)
+    whole = np.flatnonzero(~np.isnan(hours.transfers[:, 0]))
+    end = int(whole[-1]) + 1 if len(whole) else 0
+    return slice(max(end - shown, 0), end)
+
+
+def name(token: Token | None, standard: str) -> str:
+    """Symbol, or the address shortened; `other ERC-20` for the rest."""
+    if token is None:
+        return f"other {STANDARDS.get(standard, 'tokens')}"
+    text = named(token.symbol) if token.symbol else fmt.short_hash(token.address)
+    return text if standard == "ERC20" else f"{text} ({STANDARDS.get(standard, standard)})"
+
+
+def loudest(found: Volumes) -> list[tuple[int, int]]:
+    """(hour, series) of what was unusual, the furthest from usual first."""
+    places = [(int(i), int(j)) for i, j in np.argwhere(found.unusual)]
+    return sorted(places, key=lambda at: -abs(found.score[at]))
+
+
+def sandwiches_of(activity: Activity, block: int) -> list[mev.Sandwich]:
+    return [one for one in activity.scores.sandwiches.found if one.block == block]
+
+
+def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
+    """The transactions of a sandwich in the order of the block."""
+    swaps = activity.swaps
+    rows = sorted((*one.legs, *one.victims))
+    told = []
+    for row in rows:
+        role = "victim" if row in one.victims else "back-run" if row == one.legs[-1] else "front-run"
+        result = ""
+        if row == one.legs[-1]:
+            inward = swaps.amount0[one.legs[0]] > 0
+            start = int((swaps.token0 if inward else swaps.token1)[row])
+            result = f"{'+' if one.profit >= 0 else ''}{_amount(activity, one.profit, start)}".replace("-", fmt.MINUS)
+            if np.isnan(one.profit):
+                result = "balance not closed"
+        told.append(
+            Leg(
+                int(swaps.transaction[row]), role, activity.swap_sender[row], activity.swap_hash[row],
+                _swapped(activity, row), result,
+            )
+        )  # fmt: skip
+    return told
+
+
+def _swapped(activity: Activity, row: int) -> str:
+    swaps = activity.swaps
+    sides = [
+        (float(swaps.amount0[row]), int(swaps.token0[row])),
+        (float(swaps.amount1[row]), int(swaps.token1[row])),
+    ]
+    sides.sort()  # the pool pays what is negative
+    (got, got_token), (gave, gave_token) = sides
+    return f"{_amount(activity, gave, gave_token)} for {_amount(activity, -got, got_token)}"
+
+
+def _amount(activity: Activity, raw: float, token: int) -> str:
+    if token == mev.ABSENT:
+        return "an unknown token"
+    one = activity.tokens[token]
+    symbol = named(one.symbol) if one.symbol else fmt.short_hash(one.address)
+    if one.decimals is None:
+        return f"{raw:.4g} smallest units of {symbol}"
+    value = raw / 10.0**one.decimals
+    return f"{value:,.0f} {symbol}" if abs(value) >= 1_000 else f"{value:.4g} {symbol}"
+
+
+def volume_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/token-volume`: `?by=token` or `standard`, `?hours=48`."""
+    found = volumes(activity.hours, query.get("by", "token"), _count("hours", query.get("hours"), SHOWN_HOURS))
+    return {
+        "chain_id": activity.chain_id, "is_synthetic": activity.synthetic, "usual_days": DAYS, "limit": LIMIT,
+        "hour": found.ts.tolist(), "series": list(found.names), "transfers": found.transfers.tolist(),
+        "usual": found.median.tolist(), "score": found.score.tolist(), "days": found.days.tolist(),
+        "unusual": found.unusual.tolist(), "amount_over_usual": found.amount_times.tolist(),
+        "all_usual": found.total_usual.tolist(),
+    }  # fmt: skip
+
+
+def heatmap_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/mev-heatmap`: the newest blocks, `?blocks=48` at most as many as are shown."""
+    kept = slice(max(len(activity.number) - _count("blocks", query.get("blocks"), len(activity.number)), 0), None)
+    scores = activity.scores
+    shown = set(activity.number[kept].tolist())
+    return {
+        "chain_id": activity.chain_id, "is_synthetic": activity.synthetic, "weights": dict(mev.WEIGHTS),
+        "block": activity.number[kept].tolist(), "timestamp": activity.ts[kept].tolist(),
+        "score": scores.score[kept].tolist(),
+        "parts": {key: scores.parts[kept, i].tolist() for i, key in enumerate(mev.WEIGHTS)},
+        "counts": {key: of[kept].tolist() for key, of in scores.counts.items()},
+        "flash_loans": activity.flash_loans[kept].tolist(),
+        "sandwiches": [
+            {
+                "block": one.block, "attacker": [activity.swap_hash[row] for row in one.legs],
+                "victims": [activity.swap_hash[row] for row in one.victims], "profit_raw": one.profit,
+                "profit_token": _profit_token(activity, one),
+            }
+            for one in scores.sandwiches.found if one.block in shown
+        ],
+    }  # fmt: skip
+
+
+def _profit_token(activity: Activity, one: mev.Sandwich) -> str | None:
+    first = one.legs[0]
+    token = int((activity.swaps.token0 if activity.swaps.amount0[first] > 0 else activity.swaps.token1)[first])
+    return None if token == mev.ABSENT else activity.tokens[token].address
+
+
+def _count(label: str, asked: str | None, most: int) -> int:
+    if asked is None:
+        return most
+    if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked[:9]) <= most or len(asked) > 9:
+        raise rc.InputError(f"{label}: expected a whole number from 1 to {most}, found {asked[:40]!r}")
+    return int(asked)
+
+
+def block_of(activity: Activity, asked: str | int | None) -> int:
+    """The place of the block that is asked for; of the highest score where there is no such block."""
+    found = np.flatnonzero(activity.number == int(asked)) if asked and str(asked).isdigit() else np.zeros(0, int)
+    return int(found[0]) if len(found) else int(np.argmax(activity.scores.score))
+
+
+def signs(numbers: Sequence[float]) -> list[float | None]:
+    """For a chart: None for NaN."""
+    return [None if np.isnan(v) else float(v) for v in numbers]

@@ -1,0 +1,294 @@
+"""Chain: what is happening on the chain that the market lives on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import numpy as np
+from dash import Dash, Input, Output, html, no_update
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import address, card, empty, graph, legend, pill, row, segmented, strip, table
+from dashboard.look.escaping import named
+from dashboard.look.shell import Page
+from dashboard.market.chain import DAYS, Activity, Liquidation
+from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.pages.chain import charts
+from dashboard.pages.chain.answers import (
+    PARTS,
+    UNUSUAL_SCORE,
+    Volumes,
+    block_of,
+    heatmap_json,
+    loudest,
+    sandwiches_of,
+    story,
+    volume_json,
+    volumes,
+)
+from risk_core.analytics import mev
+from risk_core.analytics.transfers import LIMIT
+
+FILL = "python -m flows chain-activity --start-block N"
+FILL_EVENTS = "python -m flows lending-events"
+BY = {"token": "by token", "standard": "by standard"}
+ROLES = {"front-run": "crit", "back-run": "crit", "victim": "warn"}
+
+
+def build(source: PageData, _search: str) -> html.Div:
+    """The page; its charts are filled by the callbacks."""
+    activity, liquidations = source.chain(), source.liquidations()
+    hit = card(
+        "Newest liquidations", liquidations_table(liquidations),
+        "USD at the price of the event · — where no price at most a day old was known", "newest on top", flush=True,
+        source="",
+    )  # fmt: skip
+    if activity is None:
+        nothing = empty("No blocks yet", "Transfers and scores come from whole blocks that a node was asked for.", FILL)
+        return html.Div([row([(dbc.Card(nothing), {})]), row([(hit, {})])], className="page")
+    found = volumes(activity.hours)
+    scored = activity.scores
+    chosen = block_of(activity, None)
+    choice = dbc.Select(
+        id=ids.CHAIN_BLOCK, value=str(activity.number[chosen]), className="pick",
+        options=[
+            {"label": f"{number:,} · score {score:.0f}", "value": str(number)}
+            for number, score in zip(activity.number[::-1].tolist(), scored.score[::-1].tolist(), strict=True)
+        ],
+    )  # fmt: skip
+    by = html.Div(
+        [segmented(ids.CHAIN_BY, [(text, key) for key, text in BY.items()], "token", "Grouping")], className="bar"
+    )
+    hourly = card(
+        "Token transfers by hour",
+        [by, graph(ids.CHAIN_TRANSFERS, 260, "Transfers of each hour beside the usual number")],
+        f"transfers · usual: median of that hour of the day in up to {DAYS} days before · ▲ a token beyond {LIMIT:g} "
+        f"deviations · {origin(activity)}",
+        f"last {len(found.ts)} whole hours",
+        legend([("text", "usual, all", "solid")]),
+        source="/api/v1/token-volume",
+    )
+    moved = card(
+        "Moved more than usual", moved_table(found),
+        "median and median absolute deviation × 1.4826, at least 1 transfer and 5\u202f% of the median",
+        f"hours beyond {LIMIT:g} deviations", flush=True, source="/api/v1/token-volume",
+    )  # fmt: skip
+    weights = ", ".join(f"{PARTS[key].lower()} {100 * w:.0f}" for key, w in mev.WEIGHTS.items())
+    blocks = card(
+        "Who takes from whom, block by block",
+        graph(ids.CHAIN_MEV, 280, "Score of each block and its five parts; select one"),
+        f"score 0 to 100, weights ours to choose: {weights} · colour: root of the part · payments to the block's "
+        f"producer need traces and are not seen · {origin(activity)}",
+        f"{len(activity.number)} blocks, newest right; select one",
+        source="/api/v1/mev-heatmap",
+    )
+    one = card(
+        "The chosen block",
+        [
+            html.Div([html.Label("Block", htmlFor=ids.CHAIN_BLOCK), choice], className="bar"),
+            html.Div(id=ids.CHAIN_BLOCK_PARTS),
+        ],
+        "parts in points, they sum to the score · profit: what the attacker's trades in the pool left, before gas",
+        source="/api/v1/mev-heatmap",
+    )  # fmt: skip
+    return html.Div(
+        [
+            verdict(activity, found, liquidations),
+            strip(facts(activity)),
+            row([(hourly, {"xl": 8}), (moved, {"xl": 4})]),
+            row([(blocks, {"xl": 8}), (one, {"xl": 4})]),
+            row([(hit, {})]),
+        ],
+        className="page",
+    )
+
+
+def origin(activity: Activity) -> str:
+    """Where the blocks are from, and of when."""
+    chain = "a made-up chain of the sample" if activity.synthetic else f"chain {activity.chain_id}"
+    return f"{chain}, to {fmt.utc(activity.newest.timestamp)}"
+
+
+def verdict(activity: Activity, found: Volumes, liquidations: tuple[Liquidation, ...]) -> html.Section:
+    """Transfers, sandwiches and liquidations in three sentences."""
+    loud = loudest(found)
+    sandwiched = len({one.block for one in activity.scores.sandwiches.found})
+    words: list[Any] = []
+    if not len(found.ts) or np.isnan(found.score).all():
+        words.append("Too few whole hours are stored to say what is usual. ")
+    elif loud:
+        hour, j = loud[0]
+        words += [
+            "Tokens moved unusually in ", html.B(f"{len({i for i, _ in loud})} of {len(found.ts)} hours"),
+            f"; furthest from usual was {found.names[j]} at {clock(found.ts[hour])}. ",
+        ]  # fmt: skip
+    else:
+        words.append(f"Tokens moved as usual in the last {len(found.ts)} hours. ")
+    words += [
+        f"Of the last {len(activity.number)} blocks ",
+        html.B(f"{sandwiched or 'none'} {'carries' if sandwiched < 2 else 'carry'} a sandwich"), ". ",
+    ]  # fmt: skip
+    if liquidations:
+        words.append(f"The newest liquidation was on {fmt.utc(liquidations[0].ts)}.")
+    calm = not loud and not sandwiched
+    return html.Section([pill("ok" if calm else "watch", "usual" if calm else "unusual"), html.P(words)],
+                        className="verdict")  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """`30 Jun 2025, 20:00 UTC`."""
+    return fmt.utc(float(seconds))
+
+
+def facts(activity: Activity) -> list[tuple[str, Any, str]]:
+    """The blocks shown in a line of figures."""
+    counts = activity.scores.counts
+    top = int(np.argmax(activity.scores.score))
+    discarded = activity.scores.sandwiches.discarded
+    return [
+        ("Newest block", fmt.count(activity.newest.number), fmt.utc(activity.newest.timestamp)),
+        ("Transactions", fmt.count(counts["transactions"].sum()), f"in {len(activity.number)} blocks"),
+        ("Swaps", fmt.count(counts["swaps"].sum()), f"{counts['sandwiched'].sum()} sandwiched"),
+        ("Sandwiches", str(len(activity.scores.sandwiches.found)), f"{discarded} sets too large, discarded"),
+        ("Back-runs", str(counts["back_runs"].sum()), f"{counts['arbitrages'].sum()} cyclic arbitrages"),
+        ("Highest score", f"{activity.scores.score[top]:.0f}", f"block {activity.number[top]:,}"),
+        ("Flash loans", str(activity.flash_loans.sum()), "not part of the score"),
+    ]
+
+
+def moved_table(found: Volumes) -> Any:
+    """Every unusual hour of a token, the furthest from usual first."""
+    loud = loudest(found)
+    if not loud:
+        known = int(found.days.max(initial=0))
+        text = f"No token was beyond {LIMIT:g} deviations; the hours have up to {known} earlier days to compare with."
+        return empty("None", text)
+    head = (("Token", False), ("Hour", False), ("Transfers", True), ("Usual", True), ("Amount", True))
+    rows = [
+        (
+            found.names[j], clock(found.ts[i]).removesuffix(" UTC"), fmt.count(found.transfers[i, j]),
+            f"{found.median[i, j]:g}",
+            fmt.multiple(found.amount_times[i, j], 1) if np.isfinite(found.amount_times[i, j]) else fmt.MISSING,
+        )
+        for i, j in loud[:9]
+    ]  # fmt: skip
+    return table(head, rows, tight=True)
+
+
+def block_card(activity: Activity, place: int) -> html.Div:
+    """Score, points of each part, and the transactions of the block's sandwiches."""
+    scored = activity.scores
+    score, number = float(scored.score[place]), int(activity.number[place])
+    below = int((scored.score < score).sum())
+    counts = {key: int(of[place]) for key, of in scored.counts.items()}
+    note = {
+        "sandwiched": f"{counts['sandwiched']} of {counts['swaps']} swaps",
+        "gas": f"{counts['gas_outliers']} of {counts['transactions']} transactions",
+        "priority": "95\u202f% / median",
+        "liquidations": str(counts["liquidations"]), "arbitrage": str(counts["arbitrages"]),
+    }  # fmt: skip
+    points = [
+        (PARTS[key], note[key], f"{scored.points[place, i]:.1f} of {100 * weight:.0f}")
+        for i, (key, weight) in enumerate(mev.WEIGHTS.items())
+    ]
+    parts: list[Any] = [
+        html.P(
+            [
+                html.B(f"{score:.0f} of 100"),
+                f" · block {number:,}, {fmt.utc(float(activity.ts[place]))} · "
+                f"higher than {below} of the other {len(scored.score) - 1} · "
+                f"base fee {activity.base_fee[place] / 1e9:.2f} gwei ",
+                pill("warn" if score >= UNUSUAL_SCORE else "ok", "unusual" if score >= UNUSUAL_SCORE else "usual"),
+            ]
+        ),
+        html.Div(table((("Part", False), ("", False), ("Points", True)), points, tight=True), className="scrollx"),
+    ]  # fmt: skip
+    told = sandwiches_of(activity, number)
+    for one in told:
+        head = (("#", True), ("Role", False), ("Who", False), ("Swapped", False), ("Left", True))
+        rows = [
+            (str(leg.place), pill(ROLES[leg.role], leg.role), address(leg.sender), leg.swapped, leg.result)
+            for leg in story(activity, one)
+        ]
+        parts.append(html.Div(table(head, rows, tight=True), className="scrollx"))
+    if not told:
+        parts.append(html.P("No sandwich in this block.", className="t2"))
+    return html.Div(parts)
+
+
+def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
+    """The newest liquidations of the market."""
+    if not found:
+        return empty("No liquidations yet", "None of this market are stored.", FILL_EVENTS)
+    head = (("When", False), ("Account", False), ("Sold", False), ("Repaid", True), ("Seized", True))
+    rows = [
+        (
+            fmt.utc(one.ts), address(one.wallet), named(one.collateral),
+            f"{one.repaid:,.0f} {named(one.debt)}" if one.repaid is not None else named(one.debt) or fmt.MISSING,
+            fmt.money(one.seized_usd),
+        )
+        for one in found
+    ]  # fmt: skip
+    return table(head, rows, tight=True)
+
+
+def stored(source: PageData) -> Activity:
+    activity = source.chain()
+    if activity is None:
+        raise Unavailable("No blocks yet", "Transfers and scores come from whole blocks of a node.", FILL)
+    return activity
+
+
+def register(app: Dash, source: PageData) -> None:
+    """Charts follow the grouping, the chosen block and the theme; a click on a block chooses it."""
+
+    @app.callback(Output(ids.CHAIN_TRANSFERS, "figure"), Input(ids.CHAIN_BY, "value"), Input(ids.THEME, "data"))
+    def show_transfers(by: str, theme: str | None) -> dict:
+        return charts.transfers(volumes(stored(source).hours, by), theme)
+
+    @app.callback(Output(ids.CHAIN_BLOCK, "value"), Input(ids.CHAIN_MEV, "clickData"), prevent_initial_call=True)
+    def choose(clicked: dict | None) -> Any:
+        activity = stored(source)
+        place = clicked["points"][0].get("x") if clicked and clicked.get("points") else None
+        known = isinstance(place, int) and 0 <= place < len(activity.number)
+        return str(activity.number[place]) if known else no_update
+
+    @app.callback(
+        Output(ids.CHAIN_MEV, "figure"),
+        Output(ids.CHAIN_BLOCK_PARTS, "children"),
+        Input(ids.CHAIN_BLOCK, "value"),
+        Input(ids.THEME, "data"),
+    )
+    def show_block(block: str | None, theme: str | None) -> tuple[dict, html.Div]:
+        activity = stored(source)
+        place = block_of(activity, block)
+        return charts.heatmap(activity, theme, place), block_card(activity, place)
+
+
+def volume(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/token-volume`."""
+    return volume_json(stored(source), query)
+
+
+def heatmap(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/mev-heatmap`."""
+    return heatmap_json(stored(source), query)
+
+
+def outline() -> html.Div:
+    """The parts that the callbacks fill."""
+    return html.Div(
+        [
+            graph(ids.CHAIN_TRANSFERS, 260, ""), graph(ids.CHAIN_MEV, 280, ""), dbc.RadioItems(id=ids.CHAIN_BY),
+            dbc.Select(id=ids.CHAIN_BLOCK), html.Div(id=ids.CHAIN_BLOCK_PARTS),
+        ]
+    )  # fmt: skip
+
+
+PAGE = Page(
+    "/chain", "Chain", "What is happening on the chain?", "chain", "Markets", build, outline, register,
+    {"token-volume": volume, "mev-heatmap": heatmap},
+)  # fmt: skip
