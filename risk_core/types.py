@@ -130,6 +130,8 @@ def checked_number(
     Text, a truth value or an array is not a number.
     """
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if isinstance(value, np.floating):
+        value = float(value)  # a bound that a float32 cannot hold would be compared with a warning
     # Compared rather than converted: of an int beyond every float none can be made.
     if not number or not -LARGEST <= value <= LARGEST or not low <= value <= high:  # type: ignore[operator]
         raise InputError(f"{label}: expected {rule}, found {value!r:.60} ({type(value).__name__})")

@@ -104,6 +104,9 @@ def independence(hits: ArrayLike) -> Test:
 
 def independence_of(n00: int, n01: int, n10: int, n11: int) -> Test:
     """`independence` from counts of transitions; nij: a day of kind i followed by one of kind j, 1 an exception."""
+    n00, n01, n10, n11 = (checked_int(f"n{i:02b}", n, 0) for i, n in enumerate((n00, n01, n10, n11)))
+    if not n00 + n01 + n10 + n11:
+        raise InputError("n00 to n11: expected at least one transition, found none")
     after_0 = n01 / (n00 + n01) if n00 + n01 else 0.0
     after_1 = n11 / (n10 + n11) if n10 + n11 else 0.0
     share = (n01 + n11) / (n00 + n01 + n10 + n11)

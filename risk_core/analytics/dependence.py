@@ -19,7 +19,7 @@ DECAY = 0.94
 
 def hourly_decay(daily: float = DECAY) -> float:
     """The decay per hour that forgets as fast as `daily` does per day."""
-    return daily ** (1 / 24)
+    return checked_number("daily", daily, SMALLEST, 1.0, "a number in (0, 1]") ** (1 / 24)
 
 
 def ewma_volatility(

@@ -23,7 +23,7 @@ from scipy.stats import kstest, poisson
 
 from risk_core.errors import InputError
 from risk_core.kernels import hawkes as kernels
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
+from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 
 LEAST_EVENTS = 10
 """Fewer events say nothing of followers."""
@@ -68,7 +68,8 @@ class EventTimes:
         return len(self.times)
 
     def until(self, end: float) -> EventTimes:
-        """The events up to and including `end`."""
+        """The events up to and including `end`, which is no later than that of the events."""
+        end = checked_number("end", end, SMALLEST, self.end, f"a time in (0, {self.end:g}]")
         kept = self.times <= end
         return EventTimes(times=self.times[kept], kinds=self.kinds[kept], end=end, n_kinds=self.n_kinds)
 
@@ -91,8 +92,12 @@ class Hawkes:
         mu, alpha, beta = (np.asarray(value) for value in (self.mu, self.alpha, self.beta))
         mu = checked_array("Hawkes.mu", mu[:, None] if mu.ndim == 1 else mu, np.float64, (None, None))
         d = len(mu)
+        if not mu.size:
+            raise InputError("Hawkes.mu: expected at least one kind of events, found none")
         alpha = checked_array("Hawkes.alpha", alpha[..., None] if alpha.ndim == 2 else alpha, np.float64, (d, d, None))
-        beta = np.broadcast_to(beta[..., None] if beta.ndim == 2 else beta, alpha.shape)
+        beta = beta[..., None] if beta.ndim == 2 else beta
+        if beta.ndim == 3 and beta.shape[:2] == (d, d) and beta.shape[2] == 1:
+            beta = np.broadcast_to(beta, alpha.shape)
         beta = checked_array("Hawkes.beta", beta, np.float64, alpha.shape)
         for label, values, least in (("mu", mu, 0.0), ("alpha", alpha, 0.0), ("beta", beta, SMALLEST)):
             if not (np.isfinite(values) & (values >= least)).all():
@@ -197,6 +202,8 @@ def log_likelihood(model: Hawkes, events: EventTimes) -> tuple[float, Gradient]:
 
 def poisson_log_likelihood(events: EventTimes, bins: int = 1, period: float = 1.0) -> float:
     """The largest log-likelihood of independent Poisson processes with a rate for each of `bins` parts of `period`."""
+    checked_kind("events", events, EventTimes)
+    bins = checked_int("bins", bins, 1, 1000)
     base = Hawkes(mu=np.ones((events.n_kinds, bins)), alpha=np.zeros((events.n_kinds,) * 2),
                   beta=np.ones((events.n_kinds,) * 2), period=period)  # fmt: skip
     counts = np.zeros((events.n_kinds, bins))
@@ -211,7 +218,8 @@ def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
 
     times: (n,) strictly rising in (0, end]. A shape below 1 says that events come in bursts.
     """
-    t = EventTimes(times=np.asarray(times), kinds=np.zeros(len(np.asarray(times)), np.int64), end=end, n_kinds=1).times
+    times = checked_array("times", times, np.float64, (None,))
+    t = EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=end, n_kinds=1).times
     gaps = np.diff(t, prepend=0.0)
     if len(gaps) < LEAST_EVENTS or not (gaps > 0).all():
         raise InputError(f"times: expected at least {LEAST_EVENTS} strictly rising times, found {len(gaps)}")
@@ -244,6 +252,8 @@ def fit(
     together, or where all stand at one time. A fit whose branching is 1 or more is returned and says so
     (`model.is_stationary`): nothing is bent to make it look stationary.
     """
+    checked_kind("events", events, EventTimes)
+    shared_decay = bool(checked_array("shared_decay", shared_decay, np.bool_, ()))
     d, u = events.n_kinds, checked_int("exponentials", exponentials, 1, 5)
     bins, starts = checked_int("bins", bins, 1, 1000), checked_int("starts", starts, 1, 100)
     period = checked_number("period", period, SMALLEST, rule="a positive time")
@@ -372,8 +382,8 @@ def simulate(
     """
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
     seed, path = checked_int("seed", seed, 0), checked_int("path", path, 0)
-    start = history.end if history is not None else 0.0
-    begun = state(model, history) if history is not None else np.zeros_like(model.beta)
+    most = checked_int("most", most, 1)
+    start, begun = _begun(model, history)
     size = min(most, 1024)
     while True:
         times, kinds = np.empty(size), np.empty(size, np.int64)
@@ -408,9 +418,11 @@ def chance_of(
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
     wanted = checked_int("at_least", at_least, 1)
     paths = checked_int("paths", paths, 1)
-    start = history.end if history is not None else 0.0
-    begun = state(model, history) if history is not None else np.zeros_like(model.beta)
+    seed = checked_int("seed", seed, 0)
+    start, begun = _begun(model, history)
     some = None if kinds is None else set(checked_array("kinds", kinds, np.int64, (None,)).tolist())
+    if some is not None and not some <= set(range(len(model.mu))):
+        raise InputError(f"kinds: expected integers from 0 to {len(model.mu) - 1}, found {sorted(some)!r:.80}")
     size = 64 if some is None else 4096
     size = max(size, wanted)
     times, found = np.empty(size), np.empty(size, np.int64)
@@ -451,8 +463,8 @@ def chance_of_cluster(
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
     within = checked_number("within", within, SMALLEST, rule="a positive time")
     wanted, paths = checked_int("at_least", at_least, 1), checked_int("paths", paths, 1)
-    start = history.end if history is not None else 0.0
-    begun = state(model, history) if history is not None else np.zeros_like(model.beta)
+    seed = checked_int("seed", seed, 0)
+    start, begun = _begun(model, history)
     times, kinds = np.empty(max(4096, 8 * wanted)), np.empty(max(4096, 8 * wanted), np.int64)
     hits = 0
     for path in range(paths):
@@ -467,7 +479,8 @@ def chance_of_cluster(
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """95 % interval of a share, never empty at 0 or 1. (Wilson, J. American Statistical Association 22, 1927.)"""
-    share = hits / n
+    n = checked_int("n", n, 1)
+    share = checked_int("hits", hits, 0, n) / n
     middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
     # Exactly at the ends: the two formulas meet there but for rounding.
@@ -480,8 +493,8 @@ def expected_counts(model: Hawkes, horizon: float, *, history: EventTimes | None
     The mean excitation follows a linear equation, solved by a matrix exponential for each part of the period.
     """
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
-    now = history.end if history is not None else 0.0
-    r = (state(model, history) if history is not None else np.zeros_like(model.beta)).ravel()
+    now, begun = _begun(model, history)
+    r = begun.ravel()
     d, u = len(model.mu), model.alpha.shape[2]
     size = d * d * u
     # Unknowns: R (size), counts (D), and a constant 1.
@@ -516,8 +529,8 @@ def spread_ties(times: ArrayLike, width: float) -> FloatArray:
     """
     t = checked_array("times", times, np.float64, (None,))
     width = checked_number("width", width, 0.0, rule="a time, not negative")
-    if len(t) > 1 and (np.diff(t) < 0).any():
-        raise InputError("times: expected times that do not fall")
+    if not np.isfinite(t).all() or (len(t) > 1 and (np.diff(t) < 0).any()):
+        raise InputError("times: expected finite times that do not fall")
     _, first, count = np.unique(t, return_index=True, return_counts=True)
     rank = np.arange(len(t)) - np.repeat(first, count)
     return t - width * (1 - (rank + 0.5) / np.repeat(count, count))
@@ -528,6 +541,9 @@ def moments(mu: float, alpha: float, beta: float, window: float) -> tuple[float,
 
     (Hawkes 1971; Da Fonseca and Zaatour, J. Futures Markets 34, 2014, proposition 2.)
     """
+    mu, alpha = checked_number("mu", mu, 0.0, rule="a rate"), checked_number("alpha", alpha, 0.0, rule="a rate")
+    beta = checked_number("beta", beta, SMALLEST, rule="a positive rate")
+    window = checked_number("window", window, SMALLEST, rule="a positive time")
     gap = beta - alpha
     if not gap > 0:
         raise InputError(f"moments: expected alpha below beta, found {alpha} and {beta}")
@@ -544,7 +560,7 @@ def poisson_chance(rate: float, horizon: float, at_least: int) -> float:
 
 def log_factorial(n: int) -> float:
     """Logarithm of n!, for densities of counts."""
-    return float(gammaln(n + 1))
+    return float(gammaln(checked_int("n", n, 0) + 1))
 
 
 def _thin(model, start, begun, horizon, seed, path, times, kinds) -> int:
@@ -618,6 +634,17 @@ def _errors(negative, x: FloatArray, bounds: list[tuple[float, float]]) -> Float
     return error
 
 
+def _begun(model: Hawkes, history: EventTimes | None) -> tuple[float, FloatArray]:
+    """When a path begins, and what is left of the excitation before: nothing without a history."""
+    if history is not None:
+        left = state(model, history)
+        return history.end, left
+    checked_kind("model", model, Hawkes)
+    return 0.0, np.zeros_like(model.beta)
+
+
 def _same_kinds(model: Hawkes, events: EventTimes) -> None:
+    checked_kind("model", model, Hawkes)
+    checked_kind("events", events, EventTimes)
     if len(model.mu) != events.n_kinds:
         raise InputError(f"the model has {len(model.mu)} kinds of events, the events have {events.n_kinds}")

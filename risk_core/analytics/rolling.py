@@ -76,12 +76,16 @@ def value_at_risk(
     return var, shortfall
 
 
-def ewma_path(returns: FloatArray, window: int, decay: float) -> FloatArray:
+def ewma_path(returns: ArrayLike, window: int, decay: float) -> FloatArray:
     """(n,) volatility per period after each return.
 
     s2 = decay s2 + (1 - decay) r2, begun with the mean of the first `window` squares. (RiskMetrics Technical Document,
     4th ed. 1996, section 5.2.)
     """
+    returns = checked_array("returns", returns, np.float64, (None,))
+    _finite("returns", returns)
+    window = checked_int("window", window, 1)
+    decay = checked_number("decay", decay, SMALLEST, 1.0, "a number in (0, 1]")
     variance = np.empty(len(returns))
     now = float((returns[:window] ** 2).mean()) if len(returns) else 0.0
     for t, value in enumerate(returns):
@@ -89,6 +93,12 @@ def ewma_path(returns: FloatArray, window: int, decay: float) -> FloatArray:
             now = decay * now + (1 - decay) * value * value
         variance[t] = now
     return np.sqrt(variance)
+
+
+def _finite(label: str, values: FloatArray) -> None:
+    if not np.isfinite(values).all():
+        wrong = int(np.argmax(~np.isfinite(values)))
+        raise InputError(f"{label}: expected finite numbers, found {values[wrong]} at entry {wrong}")
 
 
 def term_structure(log_returns: ArrayLike, horizons: ArrayLike, periods_per_year: float) -> FloatArray:
@@ -99,6 +109,7 @@ def term_structure(log_returns: ArrayLike, horizons: ArrayLike, periods_per_year
     r = checked_array("log_returns", log_returns, np.float64, (None,))
     steps = checked_array("horizons", horizons, np.int64, (None,))
     per_year = checked_number("periods_per_year", periods_per_year, SMALLEST, rule="a positive number")
+    _finite("log_returns", r)
     if len(steps) and not (steps.min() >= 1 and steps.max() < len(r)):
         raise InputError(f"horizons: expected from 1 to {len(r) - 1} for {len(r)} returns, found {steps.tolist()}")
     total = np.concatenate([[0.0], np.cumsum(r)])

@@ -102,6 +102,6 @@ was chosen, it held at 95 and 99 % on both and on their mix; `normal` was exceed
 
 def calibrated(name: str) -> Calibrated:
     """The law called `name`. Raises `InputError` that lists the names."""
-    if name not in CALIBRATED:
+    if not isinstance(name, str) or name not in CALIBRATED:
         raise InputError(f"law: expected one of {', '.join(CALIBRATED)}, found {name!r:.60}")
     return CALIBRATED[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import ClassVar
 
@@ -45,20 +45,28 @@ class Law:
 def number(label: str, value: object, rule: str, good: bool | np.bool_) -> None:
     """Raise `InputError` unless `good`."""
     if not good:
-        raise InputError(f"{label}: is {value!r}; {rule}")
+        raise InputError(f"{label}: is {value!r:.80}; {rule}")
 
 
 def finite(value: object) -> bool:
     """Whether `value` is a number, and finite."""
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        return False
+    try:
+        return bool(np.isfinite(float(value)))
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def one_for_each(label: str, given: object, low: float, high: float, rule: str, else_: str = "") -> tuple[float, ...]:
     """`given` as floats in [low, high], or `InputError`."""
+    # Bytes are numbers to Python, and a set or a mapping has no order of its own.
+    if isinstance(given, bytes | bytearray | set | frozenset | Mapping):
+        raise InputError(f"{label}: is {given!r:.80}; must be one number for each factor, in their order{else_}")
     try:
         values = tuple(given)  # type: ignore[call-overload]
     except TypeError as exc:
-        raise InputError(f"{label}: is {given!r}; must be one number for each factor{else_}") from exc
+        raise InputError(f"{label}: is {given!r:.80}; must be one number for each factor{else_}") from exc
     for i, value in enumerate(values):
         number(f"{label}: entry {i}", value, rule, finite(value) and low <= float(value) <= high)
     return tuple(float(value) for value in values)
