@@ -224,3 +224,20 @@ def test_a_shared_link_is_confirmed(visit: Visit) -> None:
     visit.go("/what-if?eth=-10")
     visit.page.click("#share")
     visit.page.locator("#copied").get_by_text("link").first.wait_for()
+
+
+@pytest.mark.parametrize("visit", [WIDE, PHONE], indirect=True, ids=["1440", "390"])
+def test_accounts_are_searched_on_the_server_and_a_click_opens_one(visit: Visit) -> None:
+    """The grid's rows come one block at a time; its scripts are ours alone, or the console would complain."""
+    visit.go("/accounts")
+    link = visit.page.locator('.accounts-grid .ag-row[row-index="0"] a')
+    link.wait_for()
+    wanted = link.get_attribute("title")
+    visit.page.fill("#accounts-search", wanted[-12:])
+    visit.until("document.querySelector('#accounts-found').innerText.startsWith('1 of')")
+    visit.until("document.querySelectorAll('.accounts-grid .ag-row a').length === 1")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= visit.page.viewport_size["width"]
+    link.click()
+    visit.page.wait_for_selector(".crumb")
+    assert wanted in visit.text(".crumb")
+    assert "At which price?" in visit.text("#page")
