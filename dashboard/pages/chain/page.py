@@ -20,6 +20,7 @@ from dashboard.pages.chain import charts
 from dashboard.pages.chain.answers import (
     PARTS,
     UNUSUAL_SCORE,
+    Leg,
     Volumes,
     block_of,
     heatmap_json,
@@ -68,7 +69,12 @@ def build(source: PageData, _search: str) -> html.Div:
         f"transfers · usual: median of that hour of the day in up to {DAYS} days before · ▲ a token beyond {LIMIT:g} "
         f"deviations · {origin(activity)}",
         f"last {len(found.ts)} whole hours",
-        legend([("text", "usual, all", "solid")]),
+        legend(
+            [
+                *((charts.colour_of(found, j), name, "block") for j, name in enumerate(found.names)),
+                ("text", "usual, all", "solid"),
+            ]
+        ),
         source="/api/v1/token-volume",
     )
     moved = card(
@@ -153,9 +159,12 @@ def facts(activity: Activity) -> list[tuple[str, Any, str]]:
         ("Transactions", fmt.count(counts["transactions"].sum()), f"in {len(activity.number)} blocks"),
         ("Swaps", fmt.count(counts["swaps"].sum()), f"{counts['sandwiched'].sum()} sandwiched"),
         ("Sandwiches", str(len(activity.scores.sandwiches.found)), f"{discarded} sets too large, discarded"),
-        ("Back-runs", str(counts["back_runs"].sum()), f"{counts['arbitrages'].sum()} cyclic arbitrages"),
+        (
+            "Back-runs",
+            str(counts["back_runs"].sum()),
+            f"cyclic arbitrages: {counts['arbitrages'].sum()}, flash loans: {activity.flash_loans.sum()}",
+        ),
         ("Highest score", f"{activity.scores.score[top]:.0f}", f"block {activity.number[top]:,}"),
-        ("Flash loans", str(activity.flash_loans.sum()), "not part of the score"),
     ]
 
 
@@ -208,15 +217,20 @@ def block_card(activity: Activity, place: int) -> html.Div:
     ]  # fmt: skip
     told = sandwiches_of(activity, number)
     for one in told:
-        head = (("#", True), ("Role", False), ("Who", False), ("Swapped", False), ("Left", True))
+        head = (("#", True), ("Role", False), ("Who", False), ("Swapped", False))
         rows = [
-            (str(leg.place), pill(ROLES[leg.role], leg.role), address(leg.sender), leg.swapped, leg.result)
+            (str(leg.place), pill(ROLES[leg.role], leg.role), address(leg.sender), swapped(leg))
             for leg in story(activity, one)
         ]
         parts.append(html.Div(table(head, rows, tight=True), className="scrollx"))
     if not told:
         parts.append(html.P("No sandwich in this block.", className="t2"))
     return html.Div(parts)
+
+
+def swapped(leg: Leg) -> html.Div:
+    """What a transaction swapped, and below it what the attacker was left with."""
+    return html.Div([leg.swapped, html.Div(html.B(leg.result)) if leg.result else None])
 
 
 def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
