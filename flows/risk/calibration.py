@@ -34,7 +34,7 @@ from risk_core.analytics.volatility import (
     variance_path,
 )
 from risk_core.laws.calibrated import DEFAULT, Calibrated, calibrated
-from risk_core.price_models import FIXED
+from risk_core.price_models import FIXED, MOST_VOLATILITY
 
 INTERVAL = "1h"
 HOUR = 3600
@@ -256,7 +256,9 @@ def stressed(calibration: Calibration) -> Calibration:
         path = variance_path(returns.to_numpy()[:, None], returns.index.to_numpy(dtype=np.int64), STRESS)
         highest[name] = float(path[STRESS_FROM:].max())
     volatility = annual_volatility([highest[name] for name in inputs.series.values()], floor=FLOOR)
-    return replace(calibration, volatility=np.maximum(volatility, calibration.volatility))
+    # A glitch of one price must not end the run: what no scenario would take is held below it, weekday factor included.
+    held = np.minimum(volatility, MOST_VOLATILITY / np.sqrt(max(STRESS.week)))
+    return replace(calibration, volatility=np.maximum(held, calibration.volatility))
 
 
 def _history(series: Mapping[str, str], prices: pd.DataFrame, load: LoadPrices) -> dict[str, pd.Series]:

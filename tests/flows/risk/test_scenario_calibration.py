@@ -368,3 +368,11 @@ def test_stress_is_the_worst_day_of_the_year_and_never_below_the_day_itself(mark
     assert (worse.volatility >= found.volatility).all()
     assert worse.volatility[0] > 2 * worse.volatility[1]
     assert worse.correlation is found.correlation
+
+
+def test_a_glitch_of_one_price_is_no_end_of_the_stressed_run(market, mapping):
+    prices = history(200)
+    prices.iloc[-100 * 24, 0] *= 50
+    found = fitted(market, mapping, prices, "two-speed-t5")
+    worse = stressed(found).scenario("s", timedelta(days=1), 24, BLOCK_TIME)
+    assert worse.volatility[0] == pytest.approx(20.0)
