@@ -146,6 +146,8 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
             )
     for at in (told.ts[0], told.ts[-1]):
         _time("mart_cluster_probability: ts", int(at))
+    if not len(fit.events):
+        raise Damaged("stg_lending_events: none of the liquidations that were fitted is stored any more; fit again")
     if not np.isfinite(fit.usd).all():
         raise Damaged("stg_lending_events: expected finite amounts of USD")
     return fit

@@ -88,6 +88,8 @@ FIT_DAMAGE = {
     "a chance by Poisson below 0": "UPDATE mart_cluster_probability SET poisson = -1.0",
     "no paths of a chance": "UPDATE mart_cluster_probability SET n_paths = 0",
     "a cluster that came five times": "UPDATE mart_cluster_probability SET seen = 5",
+    "liquidations that are gone": "DELETE FROM stg_lending_events WHERE event_type = 'liquidation'",
+    "liquidations before 1970": "UPDATE stg_lending_events SET block_timestamp = -1 WHERE event_type = 'liquidation'",
     "an infinite amount": "UPDATE stg_lending_events SET amount_usd = 9e999 WHERE event_type = 'liquidation'",
 }  # fmt: skip
 
