@@ -208,3 +208,14 @@ def test_the_same_as_the_quadratic_twin(drawn: list[tuple]):
     rows = [(i // 2 * 2, p, who, who + 100, 1.0 if side else -1.0, 0.0) for i, (p, who, side) in enumerate(drawn)]
     found = mev.sandwiches(swaps(rows)).found
     assert {(one.legs[-2], one.legs[-1]) for one in found} == slow(rows)
+
+
+def test_an_attacker_is_not_its_own_victim_through_another_contract():
+    assert legs([buy(0, A, BOT), buy(1, A, 104), sell(2, B, BOT)]) == []
+
+
+def test_who_follows_in_the_same_direction_is_no_back_run():
+    """The bot of the made-up block buys in P where it sold."""
+    rows = list(BLOCK)
+    rows[4] = (6, P, B, 103, -2.0, 4_210.0)
+    assert mev.back_runs(swaps(rows)) == []
