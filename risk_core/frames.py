@@ -30,7 +30,7 @@ from risk_core.tables import (
     read_emodes,
     require_terms,
 )
-from risk_core.types import Market, Positions, Snapshot, checked_int
+from risk_core.types import Market, Positions, Snapshot, checked_int, checked_kind
 
 NO_REVISION = 0
 """Revision of a book whose owner states none: it has health factors, and nothing liquidates it."""
@@ -120,13 +120,14 @@ def market_from_frame(
     ]
     market = Market(
         reserves=table, emodes=categories, accounts=np.array(who.names, dtype=np.str_), emode=emode,
-        collateral=sides[0], debt=sides[1], price=price, snapshot=at, notes=tuple(notes),
+        collateral=sides[0], debt=sides[1], price=price, snapshot=at, notes=notes,  # type: ignore[arg-type]  # judged there
     )  # fmt: skip
     return market if snapshot is not None else replace(market, snapshot=replace(at, hash=snapshot_hash(market)))
 
 
 def market_to_frames(market: Market) -> Frames:
     """The tables of a market; amounts in tokens, reserves named by symbol, or by address where that is not unique."""
+    checked_kind("market", market, Market)
     reserves, emodes = market.reserves, market.emodes
     symbol = np.array(
         [s if s.strip() and reserves.symbol.count(s) == 1 else a

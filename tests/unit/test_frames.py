@@ -404,3 +404,18 @@ def test_the_engine_alone_needs_no_pandas():
     code = "import sys, risk_core; sys.exit('pandas' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("notes", ["one note", 5, [5], None])
+def test_notes_are_a_list_of_texts_and_not_the_letters_of_one(notes):
+    table = pd.DataFrame({"account": ["a"], "symbol": ["WETH"], "side": ["supply"], "amount_usd": [1.0],
+                          "liquidation_threshold": [0.8]})  # fmt: skip
+    assert frames.market_from_frame(table, notes=["one note"]).notes == ("one note",)
+    with pytest.raises(rc.InputError, match="notes"):
+        frames.market_from_frame(table, notes=notes)
+
+
+@pytest.mark.parametrize("market", [None, "market", pd.DataFrame()])
+def test_only_a_market_is_made_into_tables(market):
+    with pytest.raises(rc.InputError, match="market: expected"):
+        frames.market_to_frames(market)
