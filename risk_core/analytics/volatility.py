@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
+from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 
 HOUR, DAY = 3600, 86_400
 HOURS_A_YEAR = 365 * 24
@@ -70,8 +70,7 @@ def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_
     """
     returns = _returns(log_returns)
     times = checked_array("ends", ends, np.int64, (len(returns),))
-    if len(memory.half_lives) != len(memory.weights) or not len(memory.weights):
-        raise InputError(f"memory: expected one weight for each half-life, found {memory}")
+    half_lives, weights = _speeds(memory)
     # Here, not at the top: importing it takes longer than the filter.
     from scipy.signal import lfilter
 
@@ -79,8 +78,8 @@ def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_
     answer = np.zeros_like(squares)
     # Weights that sum to one from the first hour on: a start at a guess would be half of a 90-day memory for 90 days.
     seen = np.arange(1, len(squares) + 1)[:, None]
-    for half_life, weight in zip(memory.half_lives, memory.weights, strict=True):
-        decay = 2.0 ** (-1.0 / checked_number("memory.half_lives", half_life, SMALLEST, rule="a positive number"))
+    for half_life, weight in zip(half_lives, weights, strict=True):
+        decay = 2.0 ** (-1.0 / half_life)
         answer += weight * lfilter([1.0 - decay], [1.0, -decay], squares, axis=0) / (1.0 - decay**seen)
     return answer
 
@@ -100,6 +99,20 @@ def annual_volatility(variance_of_an_hour: ArrayLike, factor: float = 1.0, floor
         raise InputError(f"variance_of_an_hour: expected finite numbers that are not negative, found {variance}")
     factor = checked_number("factor", factor, SMALLEST, rule="a positive number")
     return np.maximum(np.sqrt(HOURS_A_YEAR * factor * variance), checked_number("floor", floor, 0.0))
+
+
+def _speeds(memory: Memory) -> tuple[list[float], list[float]]:
+    """Half-lives and weights of a memory: of each half-life a share of one whole."""
+    checked_kind("memory", memory, Memory)
+    half_lives = checked_array("memory.half_lives", memory.half_lives, np.float64, (None,))
+    weights = checked_array("memory.weights", memory.weights, np.float64, (None,))
+    if len(weights) != len(half_lives) or not len(weights):
+        raise InputError(f"memory: expected one weight for each half-life, found {memory}")
+    if not (np.isfinite(half_lives) & (half_lives > 0)).all():
+        raise InputError(f"memory.half_lives: expected positive numbers of hours, found {half_lives.tolist()!r:.80}")
+    if not ((weights >= 0).all() and abs(weights.sum() - 1.0) <= 1e-9):
+        raise InputError(f"memory.weights: expected shares that sum to 1, found {weights.tolist()!r:.80}")
+    return half_lives.tolist(), weights.tolist()
 
 
 def _weekday(times: IntArray) -> IntArray:

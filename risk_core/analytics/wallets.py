@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, IntArray, checked_array, checked_int
+from risk_core.types import FloatArray, IntArray, checked_array, checked_int, checked_kind
 
 DEPOSIT, WITHDRAW, BORROW, REPAY, LIQUIDATION = range(5)
 """What an event is, as a number; `KINDS` has the words in the same order."""
@@ -140,6 +140,8 @@ def features(n_wallets: int, now: States, days: States, events: Events, as_of: i
     Time and memory grow linearly with the events, and with rows of `days` that are in order of wallet and day.
     Raises `InputError` for numbers of wallets outside of 0 to n_wallets - 1.
     """
+    for label, value, kind in (("now", now, States), ("days", days, States), ("events", events, Events)):
+        checked_kind(label, value, kind)
     n, as_of = checked_int("n_wallets", n_wallets, 0), checked_int("as_of", as_of, 0)
     for what, rows in (("now.wallet", now.wallet), ("days.wallet", days.wallet), ("events.wallet", events.wallet)):
         _within(what, rows, n)

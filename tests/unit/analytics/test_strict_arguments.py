@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 import risk_core as rc
-from risk_core.analytics import backtests, concentration, dependence, hawkes, impermanent_loss, rolling
+from risk_core.analytics import (
+    backtests,
+    concentration,
+    dependence,
+    hawkes,
+    impermanent_loss,
+    rolling,
+    volatility,
+    wallets,
+)
 from risk_core.laws.calibrated import calibrated
 from risk_core.laws.jumps import Jumps
 from risk_core.laws.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -18,6 +27,7 @@ NAN = float("nan")
 HUGE = 10**400
 EVENTS = hawkes.EventTimes(times=np.linspace(1, 99, 50), kinds=np.zeros(50, int), end=100.0, n_kinds=1)
 MODEL = hawkes.Hawkes(mu=[0.1], alpha=[[0.2]], beta=[[1.0]])
+RETURNS, HOURS = np.full((48, 1), 0.01), np.arange(1, 49) * 3600
 CASES = {
     "a model that is none": lambda: hawkes.log_likelihood(None, EVENTS),
     "events that are none": lambda: hawkes.fit([1.0, 2.0]),
@@ -54,6 +64,18 @@ CASES = {
     "speeds in bytes": lambda: OrnsteinUhlenbeck(b"12"),
     "speeds without an order": lambda: OrnsteinUhlenbeck({3.0, 5.0}),
     "speeds in a mapping": lambda: OrnsteinUhlenbeck({1.0: 2.0}),
+    "a memory that is a list": lambda: volatility.variance_path(RETURNS, HOURS, [1, 2]),
+    "weights of NaN": lambda: volatility.variance_path(
+        RETURNS, HOURS, volatility.TWO_SPEED._replace(weights=(NAN, 1.0))
+    ),
+    "weights of text": lambda: volatility.standardised(RETURNS, HOURS, volatility.TWO_SPEED._replace(weights="ab")),
+    "weights in percent": lambda: volatility.variance_path(
+        RETURNS, HOURS, volatility.TWO_SPEED._replace(weights=(60.0, 40.0))
+    ),
+    "a half-life of 0": lambda: volatility.variance_path(
+        RETURNS, HOURS, volatility.TWO_SPEED._replace(half_lives=(0.0, 1.0))
+    ),
+    "states that are none": lambda: wallets.features(2, None, None, None, 100),
     "a law that is a list": lambda: calibrated([]),
 }
 
