@@ -37,8 +37,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """Transfers by the hour. ts (h,): consecutive starts of hours. transfers, amounts: (h, series), NaN for an hour
-    that was not read as a whole; amounts in smallest units. series: (token or None for all others, standard)."""
+    """Transfers by the hour.
+
+    ts (h,): consecutive starts of hours. transfers, amounts: (h, series), NaN for an hour that was not read as a
+    whole; amounts in smallest units. series: (token or None for all others, standard).
+    """
 
     ts: np.ndarray
     transfers: np.ndarray
@@ -48,8 +51,10 @@ class Hours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """The newest blocks, oldest first, and the hours. Arrays over blocks are (b,); `swap_*` are in the order of
-    `swaps`. Tokens of swaps are places in `tokens`. flash_loans: how many each block has."""
+    """The newest blocks, oldest first, and the hours.
+
+    Arrays over blocks are (b,); `swap_*` are in the order of `swaps`. Tokens of swaps are places in `tokens`. flash_loans: how many each block has.
+    """
 
     chain_id: int
     synthetic: bool
@@ -69,8 +74,11 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Liquidation:
-    """One of the market. seized_usd is None where no price was known at the time, repaid (tokens of `debt`) where the
-    decimals were not."""
+    """One of the market.
+
+    seized_usd is None where no price was known at the time, repaid (tokens of `debt`) where the
+    decimals were not.
+    """
 
     ts: int
     wallet: str

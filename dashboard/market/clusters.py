@@ -58,8 +58,10 @@ class ClusterFit:
 
 
 def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
-    """The newest fit of a market that has chances, None for none. Raises `Damaged` where a stored value is none that
-    a fit can have."""
+    """The newest fit of a market that has chances, None for none.
+
+    Raises `Damaged` where a stored value is none that a fit can have.
+    """
     columns = (
         "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
         "gain_out_of_sample, ks_statistic, ks_p"

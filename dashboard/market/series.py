@@ -51,7 +51,8 @@ class Closes:
 def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | None) -> Closes:
     """Served prices of a series whose time is a multiple of `step` seconds; none gives arrays of length 0.
 
-    Raises `Damaged`."""
+    Raises `Damaged`.
+    """
     source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     sql = (
         "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "

@@ -206,10 +206,12 @@ class Warehouse:
             return load_clusters(self.status().market, self._path)
 
     def wallet(self, address: str) -> WalletFeatures | None:
+        """As `PageData.wallet`."""
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
 
     def chain(self) -> Activity | None:
+        """As `PageData.chain`."""
         with translated("The chain cannot be shown"):
             try:
                 with data.store.Store.open(self._path, readonly=True) as store, store.one_state(), self._lock:
@@ -225,6 +227,7 @@ class Warehouse:
                 raise Unavailable("No blocks yet", str(error), FILL) from error
 
     def liquidations(self) -> tuple[Liquidation, ...]:
+        """As `PageData.liquidations`."""
         with translated("The liquidations cannot be shown"):
             try:
                 return load_liquidations(self.status().market, self._path)

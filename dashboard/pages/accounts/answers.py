@@ -211,10 +211,12 @@ class Holding:
 
     @property
     def collateral_usd(self) -> float:
+        """Collateral at the oracle's price."""
         return self.collateral * self.price
 
     @property
     def debt_usd(self) -> float:
+        """Debt at the oracle's price."""
         return self.debt * self.price
 
 

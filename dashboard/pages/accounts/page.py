@@ -179,6 +179,7 @@ def account_verdict(found: answers.Account) -> html.Section:
 
 
 def facts(found: answers.Account) -> list[tuple[str, Any, str]]:
+    """The account in a line of figures: label, value, note."""
     net = found.collateral_usd - found.debt_usd
     fall = "no fall does it" if np.isnan(found.fall) else "all crypto together"
     return [
@@ -197,6 +198,7 @@ def amount(value: float) -> str:
 
 
 def holdings_table(found: answers.Account) -> Any:
+    """What the account has and owes, by reserve."""
     head = (("Asset", False), ("Collateral", True), ("", True), ("Threshold", True), ("Debt", True), ("", True))
     rows = [
         (
@@ -210,6 +212,7 @@ def holdings_table(found: answers.Account) -> Any:
 
 
 def prices_table(found: answers.Account) -> Any:
+    """At which price of each reserve alone the account could be liquidated."""
     head = (("Asset", False), ("Now", True), ("Liquidated at", True), ("Move", True))
     rows = []
     for one in found.holdings:
@@ -250,6 +253,7 @@ GROUPS = tuple(dict.fromkeys(feature.group for feature in FEATURES))
 
 
 def feature_line(feature: Feature, value: float | None) -> html.Div:
+    """A feature in plain words with its value; its definition on hover and focus."""
     said = f"{feature.says}. {feature.name}"
     name = html.Abbr(label(feature), title=said, tabIndex=0, **{"aria-label": f"{label(feature)}: {feature.says}"})
     return html.Div([name, html.Span(feature_text(feature, value), className="num")], className="feat")
@@ -273,6 +277,7 @@ LABELS = {
 
 
 def label(feature: Feature) -> str:
+    """A feature in plain words."""
     return LABELS[feature.name]
 
 

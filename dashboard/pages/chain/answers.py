@@ -27,8 +27,10 @@ GROUPS = ("token", "standard")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volumes:
-    """Hours shown, oldest first, against their usual. Arrays are (hours, series), NaN where not known; names as text of
-    a page. total_usual: (hours,) usual number of all transfers together."""
+    """Hours shown, oldest first, against their usual.
+
+    Arrays are (hours, series), NaN where not known; names as text of a page. total_usual: (hours,) usual number of all transfers together.
+    """
 
     ts: np.ndarray
     names: tuple[str, ...]
@@ -106,6 +108,7 @@ def loudest(found: Volumes) -> list[tuple[int, int]]:
 
 
 def sandwiches_of(activity: Activity, block: int) -> list[mev.Sandwich]:
+    """The sandwiches of a block."""
     return [one for one in activity.scores.sandwiches.found if one.block == block]
 
 

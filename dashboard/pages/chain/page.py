@@ -250,6 +250,7 @@ def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
 
 
 def stored(source: PageData) -> Activity:
+    """The newest blocks. Raises `Unavailable` that names the command."""
     activity = source.chain()
     if activity is None:
         raise Unavailable("No blocks yet", "Transfers and scores come from whole blocks of a node.", FILL)
