@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from data.store.parts import Parts
 from data.store.reader import Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from data.store.parts import Parts
 
 STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
 """Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
@@ -34,6 +37,8 @@ class StoredBlock:
 
 def whole_blocks(blocks: Iterable[tuple[int, int, str]]) -> Parts:
     """What a batch of whole blocks is all there is of; each block as (chain id, number, hash)."""
+    from data.store.parts import Parts  # pandera, 0.57 s, which a page that shows blocks does not need
+
     return Parts(("chain_id", "block_number", "block_hash"), list(blocks), (*RAW, *STAGED), "stg_chain_blocks")
 
 
@@ -92,6 +97,8 @@ def orphaned_by(
     Written in one batch with the new blocks' rows, they take the old ones out of the count. Empty where nothing is
     replaced.
     """
+    import pandas as pd  # 0.24 s, and a page that shows blocks needs none
+
     held = store.rows(
         "SELECT block_number, block_hash FROM stg_chain_blocks "
         "WHERE chain_id = ? AND block_number BETWEEN ? AND ? AND orphaned = 0",

@@ -153,7 +153,7 @@ def _first_below(
 def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> FloatArray:
     """(R,) finite weights of a direction. Raises `InputError`."""
     if isinstance(direction, Mapping):
-        weights = market.reserves.spread("direction", direction)
+        weights = market.reserves.moves("direction", direction)
     else:
         weights = market.reserves.each("direction", direction, "weights")
     _require("direction", weights, np.isfinite(weights), "weights must be finite", market.reserves.symbol)

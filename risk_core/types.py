@@ -349,6 +349,23 @@ class Reserves:
             spread[at] = checked_array(f"{label}: {symbol}", value, np.float64, ())
         return spread
 
+    def moves(self, label: str, by_symbol: Mapping[str, float]) -> FloatArray:
+        """(R,) relative moves of the feeds: those of `by_symbol`, and of what is priced as a ratio to one of them.
+
+        Such a token has no feed of its own: its oracle multiplies the ratio, which stays, by the base's price. Named
+        itself, it moves as stated, and its ratio with it. Raises like `spread`.
+        """
+        moves = self.spread(label, by_symbol)
+        named = np.zeros(len(self), dtype=bool)
+        named[[self.index(symbol) for symbol in by_symbol]] = True
+        for _ in range(len(self)):  # a base may be a ratio itself
+            base = np.maximum(self.ratio_of, 0)
+            follows = (self.ratio_of >= 0) & ~named & (named[base] | (moves[base] != 0))
+            if not (moves[follows] != moves[base[follows]]).any():
+                break
+            moves[follows] = moves[base[follows]]
+        return moves
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EModes:
@@ -569,11 +586,12 @@ class Market:
         """Oracle prices after a shock: {symbol: relative move} or (R,) relative moves; -0.2 is a fall by 20 %.
 
         The moves are of the feeds; what the oracles make of them is `oracle_prices`: a capped price stays below its
-        cap, a linked one follows the other reserve. Returns (R,) USD per token. Raises `InputError` for an unknown
-        symbol or a move of -100 % or worse.
+        cap, a linked one follows the other reserve. A token that is a ratio to a named reserve, and is not named
+        itself, keeps its ratio; in an array every reserve is named. Returns (R,) USD per token. Raises `InputError` for
+        an unknown symbol or a move of -100 % or worse.
         """
         if isinstance(shock, Mapping):
-            move = self.reserves.spread("shock", shock)
+            move = self.reserves.moves("shock", shock)
         else:
             move = self.reserves.each("shock", shock, "moves")
         ok = np.isfinite(move) & (move > -1)

@@ -53,7 +53,8 @@ class Hours:
 class Activity:
     """The newest blocks, oldest first, and the hours.
 
-    Arrays over blocks are (b,); `swap_*` are in the order of `swaps`. Tokens of swaps are places in `tokens`. flash_loans: how many each block has.
+    Arrays over blocks are (b,); `swap_*` are in the order of `swaps`. Tokens of swaps are places in `tokens`.
+    flash_loans: how many each block has.
     """
 
     chain_id: int

@@ -42,7 +42,9 @@ def test_a_stablecoin_answers_at_its_cap():
         ({"WETH": 0.1, "wstETH": 0.1}, [2_200, 1, 2_640, 1, 1, 1]),  # the ratio stays 1.2
         ({"wstETH": 0.1}, [2_000, 1, 2_500, 1, 1, 1]),  # a ratio of 1.32 counts as 1.25
         ({"wstETH": -0.1}, [2_000, 1, 2_160, 1, 1, 1]),
-        ({"WETH": -0.2}, [1_600, 1, 2_000, 1, 1, 1]),  # the feed of wstETH stays, so its ratio is 1.5, capped
+        ({"WETH": -0.2}, [1_600, 1, 1_920, 1, 1, 1]),  # wstETH has no feed of its own: its ratio of 1.2 stays
+        ({"WETH": -0.2, "wstETH": 0.0}, [1_600, 1, 2_000, 1, 1, 1]),  # named itself it stays: a ratio of 1.5, capped
+        ([-0.2, 0, 0, 0, 0, 0], [1_600, 1, 2_000, 1, 1, 1]),  # an array names every reserve
         ({"USDe": -0.35}, PRICE),  # a depeg on a market that the oracle does not read
         ({"USDT": -0.1}, [2_000, 1, 2_400, 0.9, 0.9, 1]),
         ({"USDT": 0.1}, [2_000, 1, 2_400, 1.04, 1.04, 1]),
@@ -57,6 +59,13 @@ def test_a_ratio_bears_the_cap_of_its_base():
     """sUSDe is a ratio to USDT: with USDT at 1.10 it counts 1.04 of it, whatever its own market pays."""
     book = six(ratio_of=[-1, -1, USDT, -1, -1, -1], ratio_cap=[np.inf] * 6)
     assert book.shocked({"USDT": 0.10, "wstETH": 0.10})[WSTETH] == pytest.approx(2_400 * 1.04)
+
+
+def test_a_base_that_rises_beyond_its_cap_takes_its_ratios_with_it_and_makes_none_fall():
+    book = six(ratio_of=[-1, -1, USDT, -1, WSTETH, -1], ratio_cap=[np.inf] * 6, linked_to=[-1] * 6)
+    risen = book.shocked({"USDT": 0.5})
+    assert risen[WSTETH] == pytest.approx(2_400 * 1.04)
+    assert (risen >= book.price - 1e-12).all()
 
 
 def test_a_market_without_models_is_untouched():

@@ -29,7 +29,8 @@ GROUPS = ("token", "standard")
 class Volumes:
     """Hours shown, oldest first, against their usual.
 
-    Arrays are (hours, series), NaN where not known; names as text of a page. total_usual: (hours,) usual number of all transfers together.
+    Arrays are (hours, series), NaN where not known; names as text of a page. total_usual: (hours,) usual number of all
+    transfers together.
     """
 
     ts: np.ndarray
