@@ -14,7 +14,7 @@ import numpy as np
 
 from data.chain import StoredBlock, newest_block
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET
-from data.store import Store
+from data.store import Reader
 from risk_core.analytics import mev
 
 HOUR, DAY = 3_600, 86_400
@@ -99,11 +99,11 @@ def load_liquidations(market: str, path: Path | str | None, limit: int = 12) -> 
         "WHERE e.market = ? AND e.event_type = 'liquidation' AND e.part = 0 "
         "ORDER BY e.block_number DESC, e.log_index DESC LIMIT ?"
     )
-    with Store.open(path, readonly=True) as store:
+    with Reader.open(path) as store:
         return tuple(Liquidation(*row) for row in store.rows(sql, (market, limit)))
 
 
-def newest_activity(store: Store) -> tuple[int, StoredBlock] | None:
+def newest_activity(store: Reader) -> tuple[int, StoredBlock] | None:
     """The chain whose newest block is the youngest, and that block; the sample's only where there is no other."""
     chains: list[tuple[int, StoredBlock]] = []
     after = -1
@@ -118,7 +118,7 @@ def newest_activity(store: Store) -> tuple[int, StoredBlock] | None:
     return max(chains, key=lambda one: (one[0] != SAMPLE_CHAIN, one[1].timestamp), default=None)
 
 
-def load_activity(store: Store, chain_id: int, newest: StoredBlock) -> Activity:
+def load_activity(store: Reader, chain_id: int, newest: StoredBlock) -> Activity:
     """Everything that the page shows of a chain."""
     rows = store.rows(
         "SELECT block_number, block_hash, timestamp, gas_used, coalesce(base_fee_per_gas, '0') FROM stg_chain_blocks "
@@ -215,7 +215,7 @@ def _swaps(paid: list[tuple], traded: list[tuple], moved: list[tuple]) -> tuple[
     return swaps, kept, list(tokens)
 
 
-def _hours(store: Store, chain_id: int, newest: StoredBlock) -> Hours:
+def _hours(store: Reader, chain_id: int, newest: StoredBlock) -> Hours:
     last = newest.timestamp // HOUR * HOUR
     first = last - DAYS * DAY - SHOWN_HOURS * HOUR
     top = store.rows(
@@ -262,7 +262,7 @@ def _whole(ts: np.ndarray, read: list[tuple]) -> np.ndarray:
     return whole
 
 
-def _known(store: Store, chain_id: int, addresses: Iterable[str]) -> dict[str, Token]:
+def _known(store: Reader, chain_id: int, addresses: Iterable[str]) -> dict[str, Token]:
     """What stored tables say of tokens; the sample's chain has the tokens of the sample's market."""
     wanted = json.dumps(sorted(set(addresses)))
     market = f"market {'=' if chain_id == SAMPLE_CHAIN else '<>'} '{SAMPLE_MARKET}'"

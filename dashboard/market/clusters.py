@@ -66,7 +66,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
         "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
         "gain_out_of_sample, ks_statistic, ks_p"
     )
-    with data.store.Store.open(path, readonly=True) as store, store.one_state():
+    with data.store.Reader.open(path) as store, store.one_state():
         rows = store.rows(
             f"SELECT {columns} FROM fact_cluster_calibration WHERE market = ? "
             "ORDER BY last_ts DESC, fitted_at DESC LIMIT 1",

@@ -58,7 +58,7 @@ def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | N
         "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
         "AND ts % ? = 0 ORDER BY ts"
     )
-    with data.store.Store.open(path, readonly=True) as store:
+    with data.store.Reader.open(path) as store:
         rows = store.rows(sql, (symbol, int(synthetic), source, step))
     return closes_of(symbol, step, np.array(rows, dtype=np.float64), source, synthetic)
 
@@ -80,7 +80,7 @@ def closes_of(symbol: str, step: int, table: np.ndarray, source: str, synthetic:
 def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]:
     """Names of the served series, in alphabetical order, ETH and BTC first."""
     source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
-    with data.store.Store.open(path, readonly=True) as store:
+    with data.store.Reader.open(path) as store:
         rows = store.rows(
             "SELECT DISTINCT symbol FROM dim_prices WHERE interval = '1h' AND is_synthetic = ? AND source = ?",
             (int(synthetic), source),
@@ -98,7 +98,7 @@ def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[C
     those at which they were set.
     """
     served = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
-    with data.store.Store.open(path, readonly=True) as store:
+    with data.store.Reader.open(path) as store:
         sources = every_source(store, token, synthetic=synthetic, served=served)
     return tuple(
         closes_of(found.symbol, found.holds, np.array(found.rows, dtype=np.float64), found.source, synthetic)

@@ -27,7 +27,7 @@ def load_wallet(address: str, *, synthetic: bool, path: Path | str | None) -> Wa
         f"SELECT as_of, n_days, n_without_value, {', '.join(NAMES)} FROM mart_wallet_features "
         "WHERE wallet = ? AND is_synthetic = ? ORDER BY as_of DESC LIMIT 1"
     )
-    with data.store.Store.open(path, readonly=True) as store:
+    with data.store.Reader.open(path) as store:
         rows = store.rows(sql, (address, int(synthetic)))
     if not rows:
         return None

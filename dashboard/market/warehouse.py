@@ -214,7 +214,7 @@ class Warehouse:
         """As `PageData.chain`."""
         with translated("The chain cannot be shown"):
             try:
-                with data.store.Store.open(self._path, readonly=True) as store, store.one_state(), self._lock:
+                with data.store.Reader.open(self._path) as store, store.one_state(), self._lock:
                     found = newest_activity(store)
                     if found is None:
                         return None
