@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has the place"
 BOOTSTRAP = "/vendor/bootstrap.min.css"
+BOTTOM = 5
+"""Pages in the bar at the bottom of a phone."""
 
 
 def create_app(source: PageData | None = None, names: guard.Names | None = None) -> Dash:
@@ -66,7 +68,8 @@ def open_page(source: PageData, path: str, search: str) -> tuple[Any, ...]:
         title, question = "Not found", ""
     else:
         content, title, question = build(page, source, search), page.title, page.question
-    links = [layout.nav_links(PAGES, path, grouped) for grouped in (True, False)]
+    # A phone has room for five; the others are in its menu.
+    links = [layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES[:BOTTOM], path, grouped=False)]
     return content, title, question, *links, source.status().snapshot_hash
 
 

@@ -124,6 +124,15 @@ def count(value: float) -> str:
     return f"{value:,.0f}".replace("-", MINUS)
 
 
+def paths_carry(n: float) -> str:
+    """Who carries a figure.
+
+    >>> paths_carry(1), paths_carry(12)
+    ('1 path carries', '12 paths carry')
+    """
+    return f"{count(n)} path{' carries' if n == 1 else 's carry'}"
+
+
 def health_factor(value: float | None, digits: int = 2) -> str:
     """A health factor, rounded down below 1 so that an account in danger never looks safe.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from data.foreign_text import safe_print
 from data.settings import aave_market
 from data.store.store import Store
 from flows import settings
@@ -77,7 +78,7 @@ def run(arguments: Asked) -> str:
     )
     if arguments.estimate:
         return said
-    print(said, file=sys.stderr)
+    safe_print(said, file=sys.stderr)
     parameters = {"market": market, "block": block.number, "at": at, "from_block": first, "provider": place.provider,
                   "chain_id": place.chain_id}  # fmt: skip
     with Store.open() as store, recorded(store, FLOW.name, parameters):

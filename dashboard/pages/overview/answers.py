@@ -123,7 +123,9 @@ def verdict(run: ShownRun, today: Position) -> Verdict:
             (fmt.money(tail.value), True),
             (" on average", False),
         ]
-        parts.append((f", a figure that only {tail.n_positive or 0} paths carry. " if tail.few_draws else ". ", False))
+        parts.append(
+            (f", a figure that only {fmt.paths_carry(tail.n_positive or 0)}. " if tail.few_draws else ". ", False)
+        )
     else:
         parts.append((f"None of the {fmt.count(run.n_paths)} simulated days left Aave with a deficit. ", False))
     top = max(run.seized_by_reserve.items(), key=lambda item: item[1], default=("", 0.0))

@@ -115,7 +115,7 @@ def _tail_card(run: ShownRun) -> dbc.Card:
     if tail.n_positive == 0:
         note = f"No deficit on any of {fmt.count(run.n_paths)} paths"
     elif tail.few_draws:
-        note = f"{tail.n_positive} paths carry it, 30 are needed for an error"
+        note = f"{fmt.paths_carry(tail.n_positive)} it, 30 are needed for an error"
     elif tail.no_interval:
         note = why_none(tail)
     else:
