@@ -34,7 +34,8 @@ def price_paths(market: rc.Market, scenario: rc.Scenario, n_paths: int, seed: in
     scratch = np.empty((f + 1 + (f + 1) % 2, steps))
     price_block(scenario.draw(), np.uint64(seed), 0, n_paths, steps, scratch, out)
     relative = out[:, scenario.factor, :steps]  # -1 picks the last row, which is the constant
-    return np.ascontiguousarray((relative * market.price[:, None]).transpose(0, 2, 1))
+    feeds = np.ascontiguousarray((relative * market.price[:, None]).transpose(0, 2, 1))
+    return market.oracle_prices(feeds)
 
 
 def simulate(dense: Dense, paths: np.ndarray) -> np.ndarray:
