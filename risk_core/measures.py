@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.analytics.shares import Z95, wilson
 from risk_core.errors import InputError
 from risk_core.result import Result
 from risk_core.types import (
@@ -56,7 +57,6 @@ __all__ = [
     "var",
 ]
 
-Z95 = 1.959963984540054
 FEW_DRAWS = 30
 """With fewer positive draws than this behind a tail figure, its error cannot be trusted and is not shown."""
 TAIL_DRAWS = 100
@@ -196,11 +196,7 @@ def share(sample: ArrayLike, above: float = 0.0, cluster: ArrayLike | None = Non
     if cluster is not None and 0 < hits < n:
         se = Groups(n, cluster).error((sample > above) * 1.0)
         effective = p * (1 - p) / max(se, LEAST_ERROR / n) ** 2
-    centre = (p + Z95**2 / (2 * effective)) / (1 + Z95**2 / effective)
-    half = Z95 / (1 + Z95**2 / effective) * np.sqrt(p * (1 - p) / effective + Z95**2 / (4 * effective**2))
-    # Where no path (or every path) has a loss the interval ends there exactly; rounding would leave 2e-19.
-    low = 0.0 if hits == 0 else max(float(centre - half), 0.0)
-    high = 1.0 if hits == n else min(float(centre + half), 1.0)
+    low, high = wilson(hits, n, effective)
     return Estimate(
         value=p, low=min(low, p), high=max(high, p), se=se, level=0.0, n_paths=n,
         n_positive=hits,

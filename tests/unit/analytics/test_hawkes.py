@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import risk_core as rc
 from risk_core.analytics import hawkes as h
+from risk_core.analytics.shares import wilson
 
 MODEL = h.Hawkes(mu=[0.3, 0.2], alpha=[[0.5, 0.2], [0.1, 0.4]], beta=[[1.2, 1.0], [0.9, 1.1]])
 
@@ -91,8 +92,8 @@ def test_a_cluster_is_rarer_than_its_events_and_surer_with_more_time():
     wide = h.chance_of_cluster(MODEL, 10.0, within=10.0, **asked)
     assert short.value < wide.value == h.chance_of(MODEL, 10.0, **asked).value
     assert wide.low <= wide.value <= wide.high <= 1
-    assert h.wilson(0, 100)[0] == 0.0
-    assert h.wilson(0, 100)[1] == pytest.approx(0.037, abs=1e-3)
+    assert wilson(0, 100)[0] == 0.0
+    assert wilson(0, 100)[1] == pytest.approx(0.037, abs=1e-3)
 
 
 def test_mean_rates_and_radius_are_the_recomputed_ones():
@@ -189,6 +190,23 @@ def test_a_renewal_process_of_bursts_has_a_shape_below_one():
 
 def test_ties_are_spread_evenly_over_the_clock():
     np.testing.assert_allclose(h.spread_ties([12, 12, 24, 36, 36], 12.0), [3, 9, 18, 27, 33])
+
+
+def test_events_of_blocks_are_spread_over_no_more_than_the_blocks_stand_for():
+    """Blocks of 12 s; and one chain of 2 s, where 12 s would put an event before its predecessor."""
+    slow = h.on_clock([112, 112, 136], [0, 0, 0], begin=100, end=160, n_kinds=1, clock=12, unit=60)
+    np.testing.assert_allclose(slow.times * 60, [3, 9, 30])
+    fast = h.on_clock([112, 112, 114], [0, 1, 0], begin=100, end=160, n_kinds=2, clock=12, unit=60)
+    np.testing.assert_allclose(fast.times * 60, [10.5, 11.5, 13])
+    assert fast.end == slow.end == 1.0
+
+
+def test_independent_events_have_the_rates_and_the_likelihood_of_poisson():
+    events = h.EventTimes(times=[1.0, 2.0, 5.0], kinds=[0, 0, 1], end=10.0, n_kinds=2)
+    flat = h.poisson_process(events)
+    np.testing.assert_allclose(flat.mu[:, 0], [0.2, 0.1])
+    assert h.log_likelihood(flat, events)[0] == pytest.approx(h.poisson_log_likelihood(events))
+    assert h.poisson_process(events.until(3.0)).mu[1, 0] == pytest.approx(0.5 / 3)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from risk_core.analytics import (
     volatility,
     wallets,
 )
+from risk_core.analytics.shares import wilson
 from risk_core.laws.calibrated import calibrated
 from risk_core.laws.jumps import Jumps
 from risk_core.laws.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -46,8 +47,8 @@ CASES = {
     "one decay for four pairs": lambda: hawkes.Hawkes(mu=[0.1, 0.2], alpha=np.ones((2, 2)), beta=np.ones((1, 2))),
     "times of text": lambda: hawkes.weibull_renewal("abc", 1.0),
     "NaN among ties": lambda: hawkes.spread_ties([NAN, 1.0], 12.0),
-    "a share of none": lambda: hawkes.wilson(5, 0),
-    "more than all": lambda: hawkes.wilson(5, 3),
+    "a share of none": lambda: wilson(5, 0),
+    "more than all": lambda: wilson(5, 3),
     "a rate below 0": lambda: hawkes.moments(-1.0, 0.1, 1.0, 1.0),
     "a rate of NaN": lambda: hawkes.moments(NAN, 0.1, 1.0, 1.0),
     "NaN among returns": lambda: rolling.term_structure([NAN] * 9, [1], 8760),

@@ -1,0 +1,65 @@
+"""Events that bring further events: multivariate Hawkes processes, fitted, checked, simulated.
+
+The intensity of kind i is lambda_i(t) = mu_i(t) + sum over earlier events m of phi_i,k(m)(t - t_m), with
+phi_ij(t) = sum_u alpha_iju exp(-beta_iju t): an event of kind j raises the intensity of kind i. mu may differ between
+equal parts of a period (the hours of a day). One event of kind j brings G_ij = sum_u alpha_iju / beta_iju direct
+followers of kind i; there is a mean rate where the spectral radius of G is below 1. (Hawkes, Biometrika 58, 1971.)
+
+Times are in one unit of the caller's, hours say, from 0 on, and rates are per that unit. **Equal times**: events at the
+same time do not excite each other. Where a clock is coarse (all liquidations of a block bear its time), `spread_ties`
+spreads them over the time that the clock stands for; say which was done.
+"""
+
+from __future__ import annotations
+
+from risk_core.analytics.hawkes.chances import (
+    Chance,
+    chance_of,
+    chance_of_cluster,
+    expected_counts,
+    has_cluster,
+    simulate,
+)
+from risk_core.analytics.hawkes.fitting import LEAST_EVENTS, Fit, fit, poisson_process, weibull_renewal
+from risk_core.analytics.hawkes.process import (
+    EventTimes,
+    Gradient,
+    Hawkes,
+    intensity,
+    log_likelihood,
+    moments,
+    on_clock,
+    out_of_sample,
+    poisson_log_likelihood,
+    residual_test,
+    residuals,
+    spread_ties,
+    state,
+)
+
+__all__ = [
+    "LEAST_EVENTS",
+    "Chance",
+    "EventTimes",
+    "Fit",
+    "Gradient",
+    "Hawkes",
+    "chance_of",
+    "chance_of_cluster",
+    "expected_counts",
+    "fit",
+    "has_cluster",
+    "intensity",
+    "log_likelihood",
+    "moments",
+    "on_clock",
+    "out_of_sample",
+    "poisson_log_likelihood",
+    "poisson_process",
+    "residual_test",
+    "residuals",
+    "simulate",
+    "spread_ties",
+    "state",
+    "weibull_renewal",
+]

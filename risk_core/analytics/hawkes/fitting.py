@@ -1,0 +1,197 @@
+"""The most likely Hawkes process of some events, with intervals; and the simplest other model of gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+
+from risk_core.analytics.hawkes.process import EventTimes, Hawkes, log_likelihood
+from risk_core.analytics.shares import Z95
+from risk_core.errors import InputError
+from risk_core.types import SMALLEST, FloatArray, checked_array, checked_int, checked_kind, checked_number
+
+LEAST_EVENTS = 10
+"""Fewer events say nothing of followers."""
+LARGEST_BRANCHING = 5.0
+"""Upper bound of one entry of the branching matrix in a fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A maximum-likelihood fit.
+
+    `*_low`, `*_high`: the ends of each parameter's 95 % interval, from the observed information on the log scale; NaN
+    where a parameter lies at a bound or the data do not determine it.
+
+    Branching is by exponential, (D, D, U); beta is (U,) where the decays are shared. `n_parameters` counts those that
+    were fitted. `converged`: whether the search ended where it should; a fit that did not is no result.
+    """
+
+    model: Hawkes
+    log_likelihood: float
+    n_events: int
+    n_parameters: int
+    converged: bool
+    message: str
+    mu_low: FloatArray
+    mu_high: FloatArray
+    branching_low: FloatArray
+    branching_high: FloatArray
+    beta_low: FloatArray
+    beta_high: FloatArray
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, smaller is better."""
+        return 2 * self.n_parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, smaller is better."""
+        return self.n_parameters * float(np.log(max(self.n_events, 1))) - 2 * self.log_likelihood
+
+
+def fit(
+    events: EventTimes,
+    *,
+    exponentials: int = 1,
+    bins: int = 1,
+    period: float = 1.0,
+    starts: int = 3,
+    shared_decay: bool = True,
+) -> Fit:
+    """The most likely model. `exponentials`: U of each kernel. `bins`: parts of `period` with base rates of their own.
+
+    `shared_decay`: one decay per exponential for all pairs, else one for each pair. The search (L-BFGS-B on logarithms,
+    bounded) begins at `starts` points; the best is taken. Raises `InputError` for fewer than 10 events of all kinds
+    together, or where all stand at one time. A fit whose branching is 1 or more is returned and says so
+    (`model.is_stationary`): nothing is bent to make it look stationary.
+    """
+    checked_kind("events", events, EventTimes)
+    shared_decay = bool(checked_array("shared_decay", shared_decay, np.bool_, ()))
+    d, u = events.n_kinds, checked_int("exponentials", exponentials, 1, 5)
+    bins, starts = checked_int("bins", bins, 1, 1000), checked_int("starts", starts, 1, 100)
+    period = checked_number("period", period, SMALLEST, rule="a positive time")
+    n = len(events)
+    gaps = np.diff(events.times)
+    gaps = gaps[gaps > 0]
+    if n < LEAST_EVENTS or not len(gaps):
+        raise InputError(f"events: expected at least {LEAST_EVENTS} at more than one time, found {n}")
+    counts = np.maximum(np.bincount(events.kinds, minlength=d), 0.5)
+    rates = counts / events.end
+    n_beta = u if shared_decay else d * d * u
+    slow, fast = np.log(0.5 / events.end), np.log(20.0 / max(float(np.quantile(gaps, 0.02)), 1e-12 * events.end))
+    bounds = (
+        [(np.log(rate * 1e-6), np.log(rate * 100 * bins)) for rate in np.repeat(rates, bins)]
+        + [(np.log(1e-7), np.log(LARGEST_BRANCHING))] * (d * d * u)
+        + [(slow, max(fast, slow + 1))] * n_beta
+    )
+
+    def unpack(x: FloatArray) -> Hawkes:
+        mu = np.exp(x[: d * bins]).reshape(d, bins)
+        share = np.exp(x[d * bins : d * bins + d * d * u]).reshape(d, d, u)
+        beta = np.exp(x[d * bins + d * d * u :])
+        beta = np.broadcast_to(beta, (d, d, u)) if shared_decay else beta.reshape(d, d, u)
+        return Hawkes(mu=mu, alpha=share * beta, beta=beta, period=period)
+
+    def negative(x: FloatArray) -> tuple[float, FloatArray]:
+        model = unpack(x)
+        value, grad = log_likelihood(model, events)
+        if not np.isfinite(value):
+            return 1e300, np.zeros_like(x)
+        of_beta = grad.beta * model.beta + grad.alpha * model.alpha  # alpha = share x beta moves with beta
+        of_beta = of_beta.sum(axis=(0, 1)) if shared_decay else of_beta.ravel()
+        parts = ((grad.mu * model.mu).ravel(), (grad.alpha * model.alpha).ravel(), of_beta)
+        return -value, -np.concatenate(parts)
+
+    best = None
+    typical = float(np.median(gaps))
+    for start in range(starts):
+        share = (0.5, 0.2, 0.8, 0.05)[start % 4]
+        speed = np.log(1.0 / typical) - 1.5 * (start // 4) - 2.5 * np.arange(u)[::-1] + (0.0, -2.0, 1.0)[start % 3]
+        x0 = np.concatenate([
+            np.log(np.repeat(rates * (1 - min(share, 0.9)), bins)), np.full(d * d * u, np.log(share / (d * u))),
+            speed if shared_decay else np.tile(speed, d * d),
+        ])  # fmt: skip
+        x0 = np.clip(x0, [low for low, _ in bounds], [high for _, high in bounds])
+        found = minimize(negative, x0, jac=True, method="L-BFGS-B", bounds=bounds,
+                         options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6 * n})  # fmt: skip
+        if best is None or found.fun < best.fun:
+            best = found
+    if best is None:
+        raise InputError("fit: no start was tried")
+    error = _errors(negative, best.x, bounds)
+    # e^700 stands for no upper end.
+    low, high = np.exp(np.maximum(best.x - Z95 * error, -700)), np.exp(np.minimum(best.x + Z95 * error, 700))
+    one, two = d * bins, d * bins + d * d * u
+    shape = (u,) if shared_decay else (d, d, u)
+    # The interval of a sum of shares is stated where there is one exponential; with more, each has its own.
+    return Fit(
+        model=unpack(best.x), log_likelihood=-float(best.fun), n_events=n, n_parameters=len(best.x),
+        converged=bool(best.success), message=str(best.message), mu_low=low[:one].reshape(d, bins),
+        mu_high=high[:one].reshape(d, bins), branching_low=low[one:two].reshape(d, d, u),
+        branching_high=high[one:two].reshape(d, d, u), beta_low=low[two:].reshape(shape),
+        beta_high=high[two:].reshape(shape),
+    )  # fmt: skip
+
+
+def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
+    """Shape, scale and log-likelihood of a renewal process with Weibull gaps, the unfinished last gap included.
+
+    times: (n,) strictly rising in (0, end]. A shape below 1 says that events come in bursts.
+    """
+    times = checked_array("times", times, np.float64, (None,))
+    t = EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=end, n_kinds=1).times
+    gaps = np.diff(t, prepend=0.0)
+    if len(gaps) < LEAST_EVENTS or not (gaps > 0).all():
+        raise InputError(f"times: expected at least {LEAST_EVENTS} strictly rising times, found {len(gaps)}")
+    logs, last = np.log(gaps), end - t[-1]
+
+    def negative(x: FloatArray) -> float:
+        shape, scale = np.exp(x)
+        body = len(gaps) * (np.log(shape) - shape * np.log(scale)) + (shape - 1) * logs.sum()
+        return -(body - ((gaps / scale) ** shape).sum() - (last / scale) ** shape)
+
+    found = minimize(negative, np.array([0.0, np.log(gaps.mean())]), method="Nelder-Mead",
+                     options={"xatol": 1e-9, "fatol": 1e-9, "maxiter": 4000})  # fmt: skip
+    shape, scale = np.exp(found.x)
+    return float(shape), float(scale), float(-found.fun)
+
+
+def _errors(
+    negative: Callable[[FloatArray], tuple[float, FloatArray]], x: FloatArray, bounds: list[tuple[float, float]]
+) -> FloatArray:
+    """Standard errors on the log scale from the observed information; NaN where a parameter lies at a bound."""
+    free = np.array([low + 1e-6 < value < high - 1e-6 for value, (low, high) in zip(x, bounds, strict=True)])
+    error = np.full(len(x), np.nan)
+    if not free.any():
+        return error
+    step = 1e-4
+    hessian = np.empty((len(x), len(x)))
+    for i in range(len(x)):
+        up, down = x.copy(), x.copy()
+        up[i] += step
+        down[i] -= step
+        hessian[i] = (negative(up)[1] - negative(down)[1]) / (2 * step)
+    hessian = (hessian + hessian.T) / 2
+    try:
+        covariance = np.linalg.inv(hessian[np.ix_(free, free)])
+    except np.linalg.LinAlgError:
+        return error
+    variance = np.diag(covariance)
+    error[free] = np.sqrt(np.where(variance > 0, variance, np.nan))
+    return error
+
+
+def poisson_process(events: EventTimes) -> Hawkes:
+    """The process of the same mean rates without followers: what independent events would be.
+
+    A kind without an event counts half of one, so that a later event of it is not impossible.
+    """
+    checked_kind("events", events, EventTimes)
+    rates = np.maximum(np.bincount(events.kinds, minlength=events.n_kinds), 0.5) / events.end
+    return Hawkes(mu=rates, alpha=np.zeros((events.n_kinds,) * 2), beta=np.ones((events.n_kinds,) * 2))

@@ -1,0 +1,29 @@
+"""A share of draws with its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from risk_core.types import SMALLEST, checked_int, checked_number
+
+Z95 = 1.959963984540054
+"""The 97.5 % quantile of the normal law: a 95 % interval reaches so many standard errors to either side."""
+
+
+def wilson(hits: int, n: int, effective: float | None = None) -> tuple[float, float]:
+    """95 % interval of the share `hits` of `n`. (Wilson, J. American Statistical Association 22, 1927.)
+
+    `effective`: as many independent draws as the n are worth, where some were drawn together. Exactly 0 begins the
+    interval where nothing was hit, exactly 1 ends it where all were. Raises `InputError`.
+    """
+    n = checked_int("n", n, 1)
+    p = checked_int("hits", hits, 0, n) / n
+    draws = (
+        float(n) if effective is None else checked_number("effective", effective, SMALLEST, rule="a positive number")
+    )
+    centre = (p + Z95**2 / (2 * draws)) / (1 + Z95**2 / draws)
+    half = Z95 / (1 + Z95**2 / draws) * np.sqrt(p * (1 - p) / draws + Z95**2 / (4 * draws**2))
+    # The two formulas meet at the ends but for rounding, which would leave 2e-19.
+    low = 0.0 if hits == 0 else max(float(centre - half), 0.0)
+    high = 1.0 if hits == n else min(float(centre + half), 1.0)
+    return low, high
