@@ -13,10 +13,8 @@ import numpy as np
 import data
 from dashboard.market.checks import Damaged
 from dashboard.market.series import YEAR_10000
-from risk_core.analytics.hawkes import EventTimes, Hawkes, spread_ties
-
-HOUR = 3_600
-BLOCK_SECONDS = 12
+from data.liquidations import events_of, stored_liquidations
+from risk_core.analytics.hawkes import EventTimes, Hawkes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,37 +75,21 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
         row = dict(zip(columns.split(", "), rows[0], strict=True))
         chances = store.rows(
             "SELECT ts, probability, low, high, poisson, coalesce(seen, -1), horizon_seconds, within_seconds, "
-            "at_least, n_paths FROM mart_cluster_probability WHERE calibration_id = ? "
-            "ORDER BY at_least, within_seconds, ts",
+            "at_least, n_paths FROM mart_cluster_probability WHERE calibration_id = ? ORDER BY batch, ts",
             (row["calibration_id"],),
         )
-        events = store.rows(
-            "SELECT e.block_timestamp, coalesce(a.factor, ''), coalesce(e.amount_usd, 0.0) "
-            "FROM stg_lending_events AS e LEFT JOIN dim_asset AS a ON a.market = e.market AND a.asset = e.asset "
-            "WHERE e.market = ? "
-            "AND e.event_type = 'liquidation' AND e.part = 0 AND e.block_timestamp > ? AND e.block_timestamp <= ? "
-            "ORDER BY e.block_timestamp, e.block_number, e.log_index",
-            (market, row["first_ts"], row["last_ts"]),
-        )
+        found = stored_liquidations(store, market, row["first_ts"], row["last_ts"])
     if not chances:
         return None
     kinds = tuple(json.loads(row.pop("kinds")))
     parameters = json.loads(row.pop("parameters"))
-    place = {kind: i for i, kind in enumerate(kinds)}
-    seconds = np.array([event[0] for event in events], dtype=np.float64)
-    end = (row["last_ts"] - row["first_ts"]) / HOUR
-    times = np.clip((spread_ties(seconds, BLOCK_SECONDS) - row["first_ts"]) / HOUR, 0.0, end)
     shape = [tuple(chance[6:]) for chance in chances]
-    asked = shape[-1]  # one question is shown: the last of those that were asked of this fit
+    asked = shape[-1]  # one question is shown: the one that was last written of this fit
     held = np.array([chance[:6] for chance in chances if tuple(chance[6:]) == asked], dtype=np.float64)
     return check_fit(ClusterFit(
         market=market, kinds=kinds, parameters=parameters,
         model=Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")}),
-        events=EventTimes(
-            times=times, kinds=[place.get(factor, place.get("other", 0)) for _, factor, _ in events], end=end,
-            n_kinds=len(kinds),
-        ),
-        usd=np.array([event[2] for event in events], dtype=np.float64),
+        events=events_of(found, kinds), usd=found.usd,
         chances=Chances(
             ts=held[:, 0].astype(np.int64), probability=held[:, 1], low=held[:, 2], high=held[:, 3], poisson=held[:, 4],
             seen=held[:, 5].astype(np.int64), horizon_seconds=int(asked[0]), within_seconds=int(asked[1]),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from data.liquidations import BLOCK_SECONDS, HOUR, OTHER, StoredLiquidations, events_of
 from flows.errors import FlowError
 from risk_core.analytics import hawkes
 
-HOUR = 3_600
-BLOCK_SECONDS = 12
-"""Liquidations of one block are spread over the seconds that the block stands for."""
 SPLIT = 0.75
 """Share of the window that is fitted to judge the rest."""
 LEAST = 200
@@ -24,22 +23,13 @@ LEAST_DAYS = 7
 LEAST_OF_A_KIND = 60
 """A kind with fewer is counted among "other"."""
 METHOD = {
-    "version": 1, "model": "multivariate Hawkes, one exponential, shared decay", "unit": "hours",
-    "ties": f"spread evenly over {BLOCK_SECONDS} s", "split": SPLIT,
+    "version": 2, "model": "multivariate Hawkes, one exponential, shared decay", "unit": "hours",
+    "ties": f"spread evenly over at most {BLOCK_SECONDS} s", "split": SPLIT,
 }  # fmt: skip
 
 
 class TooFewEvents(FlowError):
     """The stored liquidations are too few to fit."""
-
-
-class Liquidations(NamedTuple):
-    """Stored liquidations in order of time: UTC seconds (n,), names of their kinds (n,), and the window in seconds."""
-
-    seconds: np.ndarray
-    kinds: tuple[str, ...]
-    first: int
-    last: int
 
 
 class Fitted(NamedTuple):
@@ -56,7 +46,7 @@ class Fitted(NamedTuple):
     ks_p: float
 
 
-def enough(found: Liquidations) -> None:
+def enough(found: StoredLiquidations) -> None:
     """Raise `TooFewEvents`, with what is missing, where the liquidations cannot be fitted and judged."""
     ask = "Read more with `python -m flows lending-events`, or ask for more --days"
     if len(found.seconds) < LEAST:
@@ -78,35 +68,26 @@ def enough(found: Liquidations) -> None:
         )
 
 
-def events_of(found: Liquidations) -> tuple[tuple[str, ...], hawkes.EventTimes]:
-    """Names of the kinds, most frequent first, and the events in hours from the start of the window."""
-    counts: dict[str, int] = {}
-    for kind in found.kinds:
-        counts[kind] = counts.get(kind, 0) + 1
-    named = sorted((k for k, n in counts.items() if n >= LEAST_OF_A_KIND and k != "other"), key=lambda k: -counts[k])
-    if any(kind not in named for kind in counts):
-        named.append("other")
-    place = {kind: i for i, kind in enumerate(named)}
-    spread = hawkes.spread_ties(found.seconds.astype(np.float64), BLOCK_SECONDS)
-    end = (found.last - found.first) / HOUR
-    times = np.clip((spread - found.first) / HOUR, 0.0, end)
-    kinds = np.array([place.get(kind, place.get("other", 0)) for kind in found.kinds], dtype=np.int64)
-    return tuple(named), hawkes.EventTimes(times=times, kinds=kinds, end=end, n_kinds=len(named))
+def kinds_of(found: StoredLiquidations) -> tuple[str, ...]:
+    """Names of the kinds that are fitted, most frequent first; rare ones are together `OTHER`, which comes last."""
+    counts = Counter(found.kinds)
+    named = sorted((k for k, n in counts.items() if n >= LEAST_OF_A_KIND and k != OTHER), key=lambda k: -counts[k])
+    return (*named, OTHER) if set(counts) - set(named) else tuple(named)
 
 
-def fitted(found: Liquidations) -> Fitted:
+def fitted(found: StoredLiquidations) -> Fitted:
     """Fit the window, and judge: in the window, on its last quarter by a fit to the rest, and by its residuals.
 
     Raises `TooFewEvents`.
     """
     enough(found)
-    names, events = events_of(found)
+    names = kinds_of(found)
+    events = events_of(found, names)
     fit = hawkes.fit(events)
     poisson = hawkes.poisson_log_likelihood(events)
     split = SPLIT * events.end
     before = events.until(split)
-    rates = np.maximum(np.bincount(before.kinds, minlength=events.n_kinds), 0.5) / split
-    flat = hawkes.Hawkes(mu=rates, alpha=np.zeros((events.n_kinds,) * 2), beta=np.ones((events.n_kinds,) * 2))
+    flat = hawkes.poisson_process(before)
     later = max(len(events) - len(before), 1)
     gain = hawkes.out_of_sample(hawkes.fit(before).model, events, split) - hawkes.out_of_sample(flat, events, split)
     statistic, p = hawkes.residual_test(fit.model, events)
@@ -118,7 +99,7 @@ def fitted(found: Liquidations) -> Fitted:
     )  # fmt: skip
 
 
-def calibration_row(market: str, found: Liquidations, done: Fitted, now: int) -> dict[str, Any]:
+def calibration_row(market: str, found: StoredLiquidations, done: Fitted, now: int) -> dict[str, Any]:
     """The row of `fact_cluster_calibration`."""
     fit = done.fit
     parameters = {
@@ -140,9 +121,9 @@ def calibration_row(market: str, found: Liquidations, done: Fitted, now: int) ->
 
 def probability_rows(
     market: str,
-    found: Liquidations,
+    found: StoredLiquidations,
     done: Fitted,
-    starts: Sequence[int],
+    starts: Iterable[int],
     *,
     horizon: int,
     within: int,
@@ -155,10 +136,8 @@ def probability_rows(
     The parameters are those of the whole window, so rows of the past are not forecasts made at the time.
     """
     model, events = done.fit.model, done.events
-    rates = np.bincount(events.kinds, minlength=events.n_kinds) / events.end
-    flat = hawkes.Hawkes(mu=rates, alpha=np.zeros((events.n_kinds,) * 2), beta=np.ones((events.n_kinds,) * 2))
     asked = {"at_least": at_least, "within": within / HOUR, "paths": paths, "seed": seed}
-    simple = hawkes.chance_of_cluster(flat, horizon / HOUR, **asked)
+    simple = hawkes.chance_of_cluster(hawkes.poisson_process(events), horizon / HOUR, **asked)
     rows = []
     for start in starts:
         at = (start - found.first) / HOUR
@@ -175,13 +154,7 @@ def probability_rows(
 def _seen(times: np.ndarray, start: float, stop: float, within: float, at_least: int, end: float) -> int | None:
     """1 when a cluster came in the window, 0 when none did, None while it is not over."""
     held = times[(times > start) & (times <= stop)]
-    came = len(held) >= at_least and (held[at_least - 1 :] - held[: len(held) - at_least + 1] <= within).any()
-    return 1 if came else 0 if stop <= end + 1e-9 else None
-
-
-def model_of(parameters: Mapping[str, Any]) -> hawkes.Hawkes:
-    """The process of a stored row."""
-    return hawkes.Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")})
+    return 1 if hawkes.has_cluster(held, at_least, within) else 0 if stop <= end + 1e-9 else None
 
 
 def _plain(values: np.ndarray) -> Any:

@@ -6,17 +6,15 @@ import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
+from data.liquidations import HOUR, StoredLiquidations, oldest_liquidation, stored_liquidations
 from data.snapshot.loading import newest
 from data.store.store import Store
 from flows.clusters.fitting import (
-    HOUR,
     METHOD,
-    Liquidations,
     TooFewEvents,
     calibration_row,
     enough,
@@ -53,7 +51,7 @@ def run(arguments: Asked) -> str:
     with Store.open() as store:
         at = newest(arguments.market)
         found = read(store, at.market, at.block_time, arguments.days)
-        if arguments.skip_if_stored and _is_stored(store, at.market, found):
+        if arguments.skip_if_stored and _is_stored(store, at.market, found, arguments):
             return f"{at.market}: the newest liquidations are fitted already: nothing to do"
         try:
             enough(found)
@@ -66,13 +64,11 @@ def run(arguments: Asked) -> str:
             starts = [found.last - day * DAY for day in range(arguments.past_days, -1, -1)]
             # At its first second the window has no past to forecast from.
             starts = [start for start in starts if start > found.first]
-            rows = []
-            for start in tqdm(starts, desc="forecasts", unit="day", disable=None):
-                rows += probability_rows(
-                    at.market, found, done, [start], horizon=arguments.horizon_hours * HOUR,
-                    within=arguments.within_hours * HOUR, at_least=arguments.at_least, paths=arguments.paths,
-                    seed=arguments.seed,
-                )  # fmt: skip
+            rows = probability_rows(
+                at.market, found, done, tqdm(starts, desc="forecasts", unit="day", disable=None),
+                horizon=arguments.horizon_hours * HOUR, within=arguments.within_hours * HOUR,
+                at_least=arguments.at_least, paths=arguments.paths, seed=arguments.seed,
+            )  # fmt: skip
             row = calibration_row(at.market, found, done, int(time.time()))
             frames = {
                 "fact_cluster_calibration": pd.DataFrame([row]), "mart_cluster_probability": pd.DataFrame(rows),
@@ -88,35 +84,25 @@ def run(arguments: Asked) -> str:
     )
 
 
-def read(store: Reader, market: str, snapshot_time: int, days: int) -> Liquidations:
-    """Liquidations of the market in the `days` before the snapshot, by class of collateral, in order of time."""
-    last = snapshot_time
-    first = last - days * DAY
-    rows = store.rows(
-        "SELECT e.block_timestamp, coalesce(a.factor, '') FROM stg_lending_events AS e LEFT JOIN dim_asset AS a "
-        "ON a.market = e.market AND a.asset = e.asset WHERE e.market = ? AND e.event_type = 'liquidation' "
-        "AND e.part = 0 AND e.block_timestamp > ? AND e.block_timestamp <= ? "
-        "ORDER BY e.block_timestamp, e.block_number, e.log_index",
-        (market, first, last),
-    )
-    seconds = np.array([row[0] for row in rows], dtype=np.int64)
-    if len(seconds):
-        # The stored history may begin later than the days asked for: a silence before it says nothing.
-        [(begun,)] = store.rows(
-            "SELECT min(block_timestamp) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation'",
-            (market,),
-        )
-        first = max(first, int(begun) - 1)
-    kinds = tuple(factor if factor in ("ETH", "BTC") else "other" for _, factor in rows)
-    return Liquidations(seconds, kinds, first, last)
+def read(store: Reader, market: str, snapshot_time: int, days: int) -> StoredLiquidations:
+    """Liquidations of the market in the `days` before the snapshot; the window begins no earlier than they do."""
+    # The stored history may begin later than the days asked for: a silence before it says nothing.
+    begun = oldest_liquidation(store, market)
+    first = max(snapshot_time - days * DAY, begun - 1 if begun is not None else 0)
+    return stored_liquidations(store, market, min(first, snapshot_time), snapshot_time)
 
 
-def _is_stored(store: Reader, market: str, found: Liquidations) -> bool:
+def _is_stored(store: Reader, market: str, found: StoredLiquidations, asked: Asked) -> bool:
+    """Whether the same liquidations are fitted, and the chance that is asked for is computed from the fit."""
     sql = (
-        "SELECT count(*) FROM fact_cluster_calibration WHERE market = ? AND first_ts = ? AND last_ts = ? "
-        "AND n_events = ? AND method = ?"
+        "SELECT count(*) FROM fact_cluster_calibration AS c JOIN mart_cluster_probability AS p "
+        "ON p.calibration_id = c.calibration_id WHERE c.market = ? AND c.first_ts = ? AND c.last_ts = ? "
+        "AND c.n_events = ? AND c.method = ? AND p.ts = c.last_ts AND p.horizon_seconds = ? AND p.within_seconds = ? "
+        "AND p.at_least = ?"
     )
-    return bool(store.rows(sql, (market, found.first, found.last, len(found.seconds), json.dumps(METHOD)))[0][0])
+    question = (asked.horizon_hours * HOUR, asked.within_hours * HOUR, asked.at_least)
+    fit = (market, found.first, found.last, len(found.seconds), json.dumps(METHOD))
+    return bool(store.rows(sql, (*fit, *question))[0][0])
 
 
 FLOW = FlowSpec(name="liquidation-clusters", options=Asked, run=run)

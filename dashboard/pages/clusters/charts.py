@@ -8,7 +8,8 @@ from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, layout
 from dashboard.look.escaping import charted
-from dashboard.market.clusters import HOUR, ClusterFit
+from dashboard.market.clusters import ClusterFit
+from data.liquidations import HOUR
 from risk_core.analytics import hawkes
 
 STEPS = 900
@@ -93,8 +94,7 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
     """Quantiles of the rescaled waiting times against Exp(1), the 95 % band of a right model, and Poisson's."""
     c = themes.colours(theme)
     n = len(fit.events)
-    rates = np.bincount(fit.events.kinds, minlength=len(fit.kinds)) / fit.events.end
-    flat = hawkes.Hawkes(mu=rates, alpha=np.zeros((len(rates),) * 2), beta=np.ones((len(rates),) * 2))
+    flat = hawkes.poisson_process(fit.events)
     expected = -np.log1p(-(np.arange(1, n + 1) - 0.5) / n)
     fitted_residuals, flat_residuals = (np.sort(hawkes.residuals(model, fit.events)) for model in (fit.model, flat))
     share = (np.arange(1, n + 1) - 0.5) / n

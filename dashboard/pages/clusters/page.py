@@ -14,9 +14,10 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import card, graph, legend, pill, row, segmented, strip, table
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
-from dashboard.market.clusters import HOUR, ClusterFit
+from dashboard.market.clusters import ClusterFit
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.clusters import charts
+from data.liquidations import HOUR
 
 FILL = "python -m flows liquidation-clusters"
 DAYS = {"7": "7 d", "30": "30 d", "90": "90 d"}

@@ -11,6 +11,8 @@ import pytest
 from dashboard.app import create_app
 from dashboard.market.warehouse import Unavailable, Warehouse
 from dashboard.pages.clusters import charts, page
+from flows import registry
+from flows.clusters.liquidation_clusters import FLOW
 from tests.dashboard.conftest import MemorySource, words
 
 
@@ -23,6 +25,14 @@ def test_the_page_in_words_and_charts(fitted: Path):
         assert charts.chance(fit, theme)["data"]
         assert len(charts.intensity(fit, theme, 30)["data"]) == 1 + len(fit.kinds)
         assert charts.residuals(fit, theme)["data"]
+
+
+def test_the_question_that_was_asked_last_is_shown(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    own = tmp_path / "own.sqlite"
+    shutil.copy(fitted, own)
+    monkeypatch.setenv("RISK_DB", str(own))
+    FLOW.run(registry.parser(FLOW).parse_args(["--paths", "100", "--past-days", "2", "--at-least", "3"]))
+    assert "3 or more within 1" in words(page.build(Warehouse(own), ""))
 
 
 def test_json(fitted: Path):

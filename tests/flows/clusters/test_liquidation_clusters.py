@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from data.liquidations import StoredLiquidations, events_of
 from data.sample import liquidations
 from data.store.store import Store
 from flows import registry
 from flows.clusters import fitting
-from flows.clusters.fitting import LEAST, Liquidations, TooFewEvents
+from flows.clusters.fitting import LEAST, TooFewEvents
 from flows.clusters.liquidation_clusters import FLOW
 
 
@@ -92,20 +93,29 @@ def test_liquidations_at_one_time_are_refused_or_said(sample, words):
     assert "nothing to do" in run("--or-nothing")
 
 
-def events(n: int, kinds: tuple[str, ...] = ("ETH",)) -> Liquidations:
+def test_another_question_is_computed_though_the_fit_is_stored(sample):
+    run()
+    assert "P(5 within 1 h" in run("--skip-if-stored", "--at-least", "5")
+    assert "nothing to do" in run("--skip-if-stored", "--at-least", "5")
+    assert rows("SELECT at_least, count(*) FROM mart_cluster_probability GROUP BY 1") == [(5, 4), (8, 4)]
+
+
+def events(n: int, kinds: tuple[str, ...] = ("ETH",)) -> StoredLiquidations:
     seconds = np.sort(np.random.default_rng(3).integers(0, 90 * 86_400, n))
-    return Liquidations(seconds, tuple(kinds[i % len(kinds)] for i in range(n)), 0, 90 * 86_400)
+    named = tuple(kinds[i % len(kinds)] for i in range(n))
+    return StoredLiquidations(seconds, named, np.zeros(n), 0, 90 * 86_400)
 
 
 def test_rare_kinds_are_counted_among_the_others():
-    names, found = fitting.events_of(events(400, ("ETH",) * 7 + ("BTC",)))
+    found = events(400, ("ETH",) * 7 + ("BTC",))
+    names = fitting.kinds_of(found)
     assert names == ("ETH", "other")
-    assert np.bincount(found.kinds).tolist() == [350, 50]
+    assert np.bincount(events_of(found, names).kinds).tolist() == [350, 50]
 
 
 def test_liquidations_of_one_block_are_spread_over_its_seconds():
-    found = Liquidations(np.array([1200] * LEAST), ("ETH",) * LEAST, 0, 2400)
-    _, spread = fitting.events_of(found)
+    found = StoredLiquidations(np.array([1200] * LEAST), ("ETH",) * LEAST, np.zeros(LEAST), 0, 2400)
+    spread = events_of(found, fitting.kinds_of(found))
     assert spread.times[0] * 3600 == pytest.approx(1188 + 6 / LEAST)
     assert (np.diff(spread.times) > 0).all()
 

@@ -1,0 +1,64 @@
+"""Stored liquidations of a market in order of time, and as the events that a point process is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from data.store.reader import Reader
+from risk_core.analytics.hawkes import EventTimes, on_clock
+
+HOUR = 3_600
+BLOCK_SECONDS = 12
+"""The most seconds that a block's time stands for; a chain with closer blocks has less (`hawkes.on_clock`)."""
+NAMED = ("ETH", "BTC")
+"""Price factors of collateral that are kinds of their own; every other one is among `OTHER`."""
+OTHER = "other"
+
+
+class StoredLiquidations(NamedTuple):
+    """Liquidations in (first, last], UTC seconds.
+
+    seconds: (n,) times of their blocks, not falling. kinds: (n,) names, of `NAMED` or `OTHER`. usd: (n,) collateral
+    taken, 0 where its value is not known.
+    """
+
+    seconds: np.ndarray
+    kinds: tuple[str, ...]
+    usd: np.ndarray
+    first: int
+    last: int
+
+
+def stored_liquidations(store: Reader, market: str, first: int, last: int) -> StoredLiquidations:
+    """The liquidations of a market in (first, last]; further collaterals of one count with it."""
+    rows = store.rows(
+        "SELECT e.block_timestamp, a.factor, coalesce(e.amount_usd, 0.0) FROM stg_lending_events AS e "
+        "LEFT JOIN dim_asset AS a ON a.market = e.market AND a.asset = e.asset WHERE e.market = ? "
+        "AND e.event_type = 'liquidation' AND e.part = 0 AND e.block_timestamp > ? AND e.block_timestamp <= ? "
+        "ORDER BY e.block_timestamp, e.block_number, e.log_index",
+        (market, first, last),
+    )
+    return StoredLiquidations(
+        seconds=np.array([row[0] for row in rows], dtype=np.int64),
+        kinds=tuple(row[1] if row[1] in NAMED else OTHER for row in rows),
+        usd=np.array([row[2] for row in rows], dtype=np.float64), first=first, last=last,
+    )  # fmt: skip
+
+
+def oldest_liquidation(store: Reader, market: str) -> int | None:
+    """UTC seconds of the oldest one that is stored, None where there is none."""
+    sql = "SELECT min(block_timestamp) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation'"
+    return store.rows(sql, (market,))[0][0]
+
+
+def events_of(found: StoredLiquidations, names: Sequence[str]) -> EventTimes:
+    """The same as events in hours from `first`, of the kinds `names`; a kind that is not named is `OTHER`."""
+    place = {name: i for i, name in enumerate(names)}
+    rest = place.get(OTHER, 0)
+    return on_clock(
+        found.seconds, [place.get(kind, rest) for kind in found.kinds], begin=found.first, end=found.last,
+        n_kinds=len(names), clock=BLOCK_SECONDS, unit=HOUR,
+    )  # fmt: skip
