@@ -6,6 +6,7 @@ import logging
 import math
 from typing import Any
 
+import numpy as np
 from flask import Flask, Response, jsonify, request
 
 import risk_core as rc
@@ -64,10 +65,12 @@ def _estimate(estimate: ShownFigure) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """The same with None for every number that JSON has no word for (nan, inf)."""
+    """The same as JSON takes it: arrays and tuples are lists, a number it has no word for (nan, inf) is None."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, dict):
         return {key: finite(part) for key, part in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [finite(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -83,6 +83,11 @@ def money_axis(top: float, headroom: float = 1.06) -> dict[str, Any]:
     } | STANDOFF
 
 
+def moments(seconds: np.ndarray) -> list[str]:
+    """UTC seconds as a date axis takes them."""
+    return [str(t) for t in np.asarray(seconds).astype("datetime64[s]")]
+
+
 def label(text: str, x: float, y: float, colour: str, **more: Any) -> dict[str, Any]:
     """An annotation: a word near what it names."""
     return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 11, "color": colour}} | more

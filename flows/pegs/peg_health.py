@@ -30,11 +30,15 @@ class Asked(Options):
     """What the flow may be told."""
 
     days: Annotated[int, Whole(1, 3_650)] = Field(30, description="days before the newest price to keep")
-    warning_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(50.0, description="distance that warns")
-    critical_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
-        200.0, description="distance that is critical, twice in a row or by two sources"
+    warning_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
+        pegs.WARNING_BPS, description="distance that warns"
     )
-    least_updates: Annotated[int, Whole(2, 10_000)] = Field(12, description="updates in 24 hours for a z-score")
+    critical_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
+        pegs.CRITICAL_BPS, description="distance that is critical, twice in a row or by two sources"
+    )
+    least_updates: Annotated[int, Whole(2, 10_000)] = Field(
+        pegs.LEAST_UPDATES, description="updates in 24 hours for a z-score"
+    )
 
 
 class State(NamedTuple):
@@ -73,12 +77,12 @@ def _stored(run: Run, token: str, sources: list[SourceOfPeg], asked: Asked, synt
 def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bool) -> State:
     """Rows of `mart_peg_health` for a token from its sources, the leading one first."""
     leading = sources[0]
-    ts = np.array([at for at, _ in leading.rows], dtype=np.int64)
-    price = np.array([usd for _, usd in leading.rows])
+    (ts, price, _), *others = ((*np.array(found.rows).T, found.holds) for found in sources)
+    ts = ts.astype(np.int64)
     rolling = pegs.rolling(ts, price, least_updates=asked.least_updates)
     states = pegs.status(
         ts, price, warning_bps=asked.warning_bps, critical_bps=max(asked.critical_bps, asked.warning_bps),
-        confirmed=_confirmed(ts, price, sources[1:], asked.critical_bps),
+        confirmed=pegs.confirmed(ts, price, others, distance_bps=asked.critical_bps),
     )  # fmt: skip
     kept = ts > ts[-1] - asked.days * DAY
     rows = pd.DataFrame(
@@ -92,18 +96,6 @@ def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bo
     unusual = f"z {z:+.1f}" if np.isfinite(z) else f"no 24 h z-score, {int(rolling.updates[-1])} updates"
     said = f"{token} {states[-1]}: {(price[-1] - 1) * 1e4:+.1f} bp by {leading.source}, {unusual}"
     return State(rows.reset_index(drop=True), said)
-
-
-def _confirmed(ts: np.ndarray, price: np.ndarray, others: list[SourceOfPeg], critical_bps: float) -> np.ndarray:
-    """Where another source's price of that time is as far away on the same side."""
-    agreed = np.zeros(len(ts), bool)
-    for other in others:
-        at = np.array([when for when, _ in other.rows], dtype=np.int64)
-        usd = np.array([value for _, value in other.rows])
-        place = np.searchsorted(at, ts, side="right") - 1
-        known = (place >= 0) & (ts - at[np.maximum(place, 0)] <= other.holds)
-        agreed[known] |= np.sign(price[known] - 1) * (usd[place[known]] - 1) * 1e4 >= critical_bps
-    return agreed
 
 
 FLOW = FlowSpec(name="peg-health", options=Asked, run=run)

@@ -6,15 +6,20 @@ so every statistic here weighs each price by the time that it held.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from risk_core.errors import InputError
 from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
 
 HEALTHY, WARNING, CRITICAL = "healthy", "warning", "critical"
+WARNING_BPS, CRITICAL_BPS = 50.0, 200.0
+"""Basis points from the peg at which a distance warns, and is critical: our choice, no standard has them."""
+LEAST_UPDATES = 12
+"""Updates in a window below which it has no statistics."""
 LEAST_DEVIATION = 1e-6
 """A standard deviation below this gives no z-score: the feed rounds to more than that."""
 
@@ -50,7 +55,7 @@ class Episode:
 
 
 def rolling(
-    times: ArrayLike, prices: ArrayLike, *, window: int = 86_400, least_updates: int = 12, peg: float = 1.0
+    times: ArrayLike, prices: ArrayLike, *, window: int = 86_400, least_updates: int = LEAST_UPDATES, peg: float = 1.0
 ) -> Rolling:
     """Time-weighted mean, standard deviation and z-score of a price over the `window` seconds that end at each update.
 
@@ -95,8 +100,8 @@ def status(
     prices: ArrayLike,
     *,
     peg: float = 1.0,
-    warning_bps: float = 50.0,
-    critical_bps: float = 200.0,
+    warning_bps: float = WARNING_BPS,
+    critical_bps: float = CRITICAL_BPS,
     confirmed: ArrayLike | None = None,
 ) -> list[str]:
     """healthy, warning or critical at each update, (n,).
@@ -108,8 +113,7 @@ def status(
     warning = checked_number("warning_bps", warning_bps, 0.0, rule="basis points, not negative")
     critical = checked_number("critical_bps", critical_bps, warning, rule="basis points, at least warning_bps")
     sure = np.zeros(len(p), bool) if confirmed is None else checked_array("confirmed", confirmed, np.bool_, (len(p),))
-    # Rounded: 0.98 is 200 basis points away, and its float is not.
-    distance = np.round(np.abs(p / checked_number("peg", peg, SMALLEST, rule="a positive price") - 1) * 1e4, 6)
+    distance = np.abs(_distance_bps(p, peg))
     far = distance >= critical
     again = np.concatenate([[False], far[:-1]]) if len(p) else far
     return [
@@ -118,8 +122,34 @@ def status(
     ]
 
 
+def confirmed(
+    times: ArrayLike,
+    prices: ArrayLike,
+    others: Iterable[tuple[ArrayLike, ArrayLike, int]],
+    *,
+    peg: float = 1.0,
+    distance_bps: float = CRITICAL_BPS,
+) -> NDArray[np.bool_]:
+    """Where another source is at least `distance_bps` from the peg on the same side at that time, (n,) truth values.
+
+    others: times, prices and `holds` of each: the seconds for which an update stands where no newer one came.
+    """
+    t, p = _series(times, prices)
+    least = checked_number("distance_bps", distance_bps, 0.0, rule="basis points, not negative")
+    side, agreed = np.sign(_distance_bps(p, peg)), np.zeros(len(t), dtype=bool)
+    for other_times, other_prices, holds in others:
+        at, said = _series(other_times, other_prices)
+        holds = checked_int("holds", holds, 1)
+        if not len(at):
+            continue
+        place = np.searchsorted(at, t, side="right") - 1
+        known = (place >= 0) & (t - at[np.maximum(place, 0)] <= holds)
+        agreed[known] |= side[known] * _distance_bps(said[place[known]], peg) >= least
+    return agreed
+
+
 def episodes(
-    times: ArrayLike, prices: ArrayLike, *, peg: float = 1.0, threshold_bps: float = 50.0, calm: int = 3_600
+    times: ArrayLike, prices: ArrayLike, *, peg: float = 1.0, threshold_bps: float = WARNING_BPS, calm: int = 3_600
 ) -> list[Episode]:
     """Times away from the peg.
 
@@ -159,6 +189,11 @@ def episodes(
         )  # fmt: skip
         i = j
     return found
+
+
+def _distance_bps(prices: FloatArray, peg: float) -> FloatArray:
+    """Signed basis points from the peg. Rounded: 0.98 is 200 basis points away, and its float is not."""
+    return np.round((prices / checked_number("peg", peg, SMALLEST, rule="a positive price") - 1) * 1e4, 6)
 
 
 def _series(times: ArrayLike, prices: ArrayLike) -> tuple[IntArray, FloatArray]:

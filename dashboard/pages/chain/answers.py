@@ -163,10 +163,10 @@ def volume_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]:
     found = volumes(activity.hours, query.get("by", "token"), _count("hours", query.get("hours"), SHOWN_HOURS))
     return {
         "chain_id": activity.chain_id, "is_synthetic": activity.synthetic, "usual_days": DAYS, "limit": LIMIT,
-        "hour": found.ts.tolist(), "series": list(found.names), "transfers": found.transfers.tolist(),
-        "usual": found.median.tolist(), "score": found.score.tolist(), "days": found.days.tolist(),
-        "unusual": found.unusual.tolist(), "amount_over_usual": found.amount_times.tolist(),
-        "all_usual": found.total_usual.tolist(),
+        "hour": found.ts, "series": list(found.names), "transfers": found.transfers,
+        "usual": found.median, "score": found.score, "days": found.days,
+        "unusual": found.unusual, "amount_over_usual": found.amount_times,
+        "all_usual": found.total_usual,
     }  # fmt: skip
 
 
@@ -177,11 +177,11 @@ def heatmap_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]
     shown = set(activity.number[kept].tolist())
     return {
         "chain_id": activity.chain_id, "is_synthetic": activity.synthetic, "weights": dict(mev.WEIGHTS),
-        "block": activity.number[kept].tolist(), "timestamp": activity.ts[kept].tolist(),
-        "score": scores.score[kept].tolist(),
-        "parts": {key: scores.parts[kept, i].tolist() for i, key in enumerate(mev.WEIGHTS)},
-        "counts": {key: of[kept].tolist() for key, of in scores.counts.items()},
-        "flash_loans": activity.flash_loans[kept].tolist(),
+        "block": activity.number[kept], "timestamp": activity.ts[kept],
+        "score": scores.score[kept],
+        "parts": {key: scores.parts[kept, i] for i, key in enumerate(mev.WEIGHTS)},
+        "counts": {key: of[kept] for key, of in scores.counts.items()},
+        "flash_loans": activity.flash_loans[kept],
         "sandwiches": [
             {
                 "block": one.block, "attacker": [activity.swap_hash[row] for row in one.legs],

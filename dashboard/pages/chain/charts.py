@@ -6,7 +6,7 @@ import numpy as np
 
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
-from dashboard.look.axes import STANDOFF, Figure, layout
+from dashboard.look.axes import STANDOFF, Figure, layout, moments
 from dashboard.look.escaping import charted
 from dashboard.market.chain import HOUR, Activity
 from dashboard.pages.chain.answers import PARTS, UNUSUAL_SCORE, Volumes, signs
@@ -25,7 +25,7 @@ def colour_of(found: Volumes, place: int) -> str:
 def transfers(found: Volumes, theme: str | None) -> Figure:
     """Bars stacked by series, the usual number of all as a step line, a mark over each hour with something unusual."""
     c = themes.colours(theme)
-    middle = _times(found.ts + HOUR // 2)
+    middle = moments(found.ts + HOUR // 2)
     data = [
         {
             "type": "bar", "x": middle, "y": signs(found.transfers[:, j]), "name": charted(name), "width": 0.86 * 3.6e6,
@@ -105,7 +105,3 @@ def heatmap(activity: Activity, theme: str | None, chosen: int) -> Figure:
                     "fixedrange": True, **STANDOFF},
         ),
     }  # fmt: skip
-
-
-def _times(seconds: np.ndarray) -> list[str]:
-    return [str(t) for t in seconds.astype("datetime64[s]")]

@@ -6,7 +6,7 @@ import numpy as np
 
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
-from dashboard.look.axes import STANDOFF, Figure, layout
+from dashboard.look.axes import STANDOFF, Figure, layout, moments
 from dashboard.look.escaping import charted
 from dashboard.market.clusters import ClusterFit
 from data.liquidations import HOUR
@@ -20,7 +20,7 @@ def chance(fit: ClusterFit, theme: str | None) -> Figure:
     """The chance of a burst day by day, the days it came marked above, and what Poisson says."""
     c = themes.colours(theme)
     chances = fit.chances
-    x = [str(t) for t in chances.ts.astype("datetime64[s]")]
+    x = moments(chances.ts)
     per_cent = chances.probability * 100
     came = chances.seen == 1
     top = max(float((chances.high * 100).max()), 1.0) * 1.25
@@ -124,4 +124,4 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
 
 
 def _times(fit: ClusterFit, hours: np.ndarray) -> list[str]:
-    return [str(t) for t in (fit.first_ts + hours * HOUR).astype("datetime64[s]")]
+    return moments(fit.first_ts + hours * HOUR)

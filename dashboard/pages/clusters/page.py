@@ -185,10 +185,7 @@ def register(app: Dash, source: PageData) -> None:
 def chances_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/clusters/chances`."""
     chances = stored(source).chances
-    return {
-        name: value.tolist() if isinstance(value := getattr(chances, name), np.ndarray) else value
-        for name in chances.__slots__
-    }
+    return {name: getattr(chances, name) for name in chances.__slots__}
 
 
 def fit_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:

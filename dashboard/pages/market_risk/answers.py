@@ -182,30 +182,24 @@ def volatility(closes: Closes) -> Volatility:
 
 
 def as_json(answer: Rolling | Curve | Volatility) -> dict[str, Any]:
-    """The same figures for machines: NaN is null, arrays are lists."""
+    """The same figures for machines, as arrays (`dashboard.api.finite`)."""
     if isinstance(answer, Rolling):
         return {
             "symbol": answer.symbol, "level": answer.level, "window_days": answer.window,
             "position_usd": answer.position_usd, "source": answer.source, "is_synthetic": answer.synthetic,
-            "ts": answer.ts.tolist(), "result_usd": answer.result_usd.tolist(),
+            "ts": answer.ts, "result_usd": answer.result_usd,
             "methods": {m.key: _method_json(m) for m in answer.methods},
         }  # fmt: skip
-    return {name: _plain(getattr(answer, name)) for name in answer.__slots__}
+    return {name: getattr(answer, name) for name in answer.__slots__}
 
 
 def _method_json(method: Method) -> dict[str, Any]:
     coverage = method.coverage
     return {
-        "var_usd": _plain(method.var), "shortfall_usd": _plain(method.shortfall),
-        "exceptions": np.flatnonzero(method.exceeded).tolist(), "next_day_var_usd": _plain(method.today),
-        "next_day_shortfall_usd": _plain(method.today_shortfall), "verdict": method.verdict,
+        "var_usd": method.var, "shortfall_usd": method.shortfall,
+        "exceptions": np.flatnonzero(method.exceeded), "next_day_var_usd": method.today,
+        "next_day_shortfall_usd": method.today_shortfall, "verdict": method.verdict,
         "n_exceptions": coverage.exceptions if coverage else None, "expected": coverage.expected if coverage else None,
         "kupiec_p": coverage.kupiec.p_value if coverage else None,
         "independence_p": coverage.independence.p_value if coverage else None,
     }  # fmt: skip
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [None if isinstance(v, float) and not np.isfinite(v) else v for v in value.tolist()]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -14,11 +14,8 @@ from risk_core.analytics import pegs
 from risk_core.analytics.pegs import CRITICAL, HEALTHY, WARNING, Episode, Rolling
 from risk_core.oracles import oracle_prices
 
-WARNING_BPS, CRITICAL_BPS = 50.0, 200.0
 UNUSUAL, OUTLIER = 1.0, 2.0
 """|z| above which a price is unusual, and an outlier."""
-LEAST_UPDATES = 12
-"""Updates in 24 hours below which a series has no z-score."""
 LIFT = 1e6
 """Rise of every feed at which only caps keep an oracle's price where it is."""
 FACTORS = {"USDC": "USDC", "USDT": "USDT", "USD": "DAI"}
@@ -70,28 +67,15 @@ def peg(token: str, sources: tuple[Closes, ...], loaded: LoadedMarket | None = N
     if not sources:
         return None
     served, others = sources[0], sources[1:]
-    rolling = pegs.rolling(served.ts, served.price, least_updates=LEAST_UPDATES)
-    agreed = _agreed(served, others)
-    states = pegs.status(served.ts, served.price, warning_bps=WARNING_BPS, critical_bps=CRITICAL_BPS, confirmed=agreed)
+    rolling = pegs.rolling(served.ts, served.price)
+    agreed = pegs.confirmed(served.ts, served.price, ((other.ts, other.price, other.step) for other in others))
+    states = pegs.status(served.ts, served.price, confirmed=agreed)
     debt, collateral, followers = _exposure(token, loaded)
     return Peg(
         token=token, closes=served, others=others, rolling=rolling, status=states[-1],
-        episodes=tuple(pegs.episodes(served.ts, served.price, threshold_bps=WARNING_BPS, calm=6 * HOUR)),
+        episodes=tuple(pegs.episodes(served.ts, served.price, calm=6 * HOUR)),
         apart_bps=_apart(served, others), debt_usd=debt, collateral_usd=collateral, followers=followers,
     )  # fmt: skip
-
-
-def _agreed(served: Closes, others: tuple[Closes, ...]) -> np.ndarray:
-    """Where another source's price of that time is at least `CRITICAL_BPS` away on the same side."""
-    agreed = np.zeros(len(served.ts), bool)
-    side = np.sign(served.price - 1)
-    for other in others:
-        at = np.searchsorted(other.ts, served.ts, side="right") - 1
-        same = (at >= 0) & (served.ts - other.ts[np.maximum(at, 0)] <= other.step)
-        far = np.zeros(len(served.ts), bool)
-        far[same] = side[same] * (other.price[at[same]] - 1) * 1e4 >= CRITICAL_BPS
-        agreed |= far
-    return agreed
 
 
 def _apart(served: Closes, others: tuple[Closes, ...]) -> float | None:
@@ -161,9 +145,9 @@ def as_json(found: Peg) -> dict[str, Any]:
     """The same for machines."""
     return {
         "token": found.token, "source": found.closes.source, "is_synthetic": found.closes.synthetic,
-        "ts": found.closes.ts.tolist(), "price_usd": found.closes.price.tolist(),
-        "mean_24h": _plain(found.rolling.mean), "deviation_24h": _plain(found.rolling.deviation),
-        "z_24h": _plain(found.rolling.z), "status": found.status, "deviation_bps": found.deviation_bps,
+        "ts": found.closes.ts, "price_usd": found.closes.price,
+        "mean_24h": found.rolling.mean, "deviation_24h": found.rolling.deviation,
+        "z_24h": found.rolling.z, "status": found.status, "deviation_bps": found.deviation_bps,
         "other_sources": {o.source: {"ts": int(o.ts[-1]), "price_usd": float(o.price[-1])} for o in found.others},
         "episodes": [_episode(e) for e in found.episodes], "followers": list(found.followers),
     }  # fmt: skip
@@ -171,7 +155,3 @@ def as_json(found: Peg) -> dict[str, Any]:
 
 def _episode(episode: Episode) -> Mapping[str, Any]:
     return {name: getattr(episode, name) for name in episode.__slots__}
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [v if np.isfinite(v) else None for v in values.tolist()]

@@ -8,10 +8,11 @@ import numpy as np
 
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
-from dashboard.look.axes import STANDOFF, Figure, layout
+from dashboard.look.axes import STANDOFF, Figure, layout, moments
 from dashboard.look.escaping import charted
 from dashboard.market.series import HOUR
-from dashboard.pages.pegs.answers import CRITICAL_BPS, OUTLIER, WARNING_BPS, Peg
+from dashboard.pages.pegs.answers import OUTLIER, Peg
+from risk_core.analytics.pegs import CRITICAL_BPS, WARNING_BPS
 
 BLOCK = 6 * HOUR
 """Seconds of one cell of the heatmap: the most unusual hour of it is shown."""
@@ -29,7 +30,7 @@ def deviations(found: Sequence[Peg], theme: str | None, days: int) -> Figure:
         size = max(size, float(np.abs(bps).max(initial=0.0)))
         data.append(
             {
-                "type": "scatter", "mode": "lines", "x": _times(peg.closes.ts[recent]), "y": bps.tolist(),
+                "type": "scatter", "mode": "lines", "x": moments(peg.closes.ts[recent]), "y": bps.tolist(),
                 "name": charted(peg.token), "line": {"color": colour, "width": 1.5},
                 "hovertemplate": f"{charted(peg.token)} <b>%{{y:+.1f}} bp</b><extra></extra>",
             }
@@ -65,7 +66,7 @@ def heat(found: Sequence[Peg], theme: str | None) -> Figure:
             inside = z[(block == b) & np.isfinite(z)]
             row[b] = inside.max() if len(inside) else np.nan
         cells.append([None if np.isnan(v) else round(float(v), 2) for v in row])
-        x = _times(start + BLOCK * np.arange(n))
+        x = moments(start + BLOCK * np.arange(n))
     return {
         "data": [
             {
@@ -87,7 +88,7 @@ def band(peg: Peg, theme: str | None, days: int) -> Figure:
     """The price with its 24-hour mean and two standard deviations around it; the capped oracle says no more."""
     c = themes.colours(theme)
     recent = peg.closes.ts > peg.closes.ts[-1] - days * 86_400
-    x = _times(peg.closes.ts[recent])
+    x = moments(peg.closes.ts[recent])
     mean, sd = peg.rolling.mean[recent], peg.rolling.deviation[recent]
     known = np.isfinite(mean)
     inner = [day for day, k in zip(x, known, strict=True) if k]
@@ -116,7 +117,3 @@ def signed_bps(value: float) -> str:
     """Basis points with a sign: `−4.8 bp`."""
     digits = 0 if abs(value) >= 100 else 1
     return f"{'+' if value > 0 else fmt.MINUS if value < 0 else ''}{abs(value):.{digits}f}\u00a0bp"
-
-
-def _times(seconds: np.ndarray) -> list[str]:
-    return [str(t) for t in seconds.astype("datetime64[s]")]

@@ -16,16 +16,14 @@ from dashboard.look.shell import Page
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.pegs import charts
 from dashboard.pages.pegs.answers import (
-    CRITICAL_BPS,
     FACTORS,
     SEVERITY,
-    WARNING_BPS,
     Peg,
     as_json,
     followers,
     peg,
 )  # fmt: skip
-from risk_core.analytics.pegs import CRITICAL, HEALTHY, WARNING, Episode
+from risk_core.analytics.pegs import CRITICAL, CRITICAL_BPS, HEALTHY, WARNING, WARNING_BPS, Episode
 
 DAYS = {"7": "7 d", "30": "30 d", "120": "120 d"}
 FILL = "python -m flows market-prices"

@@ -86,3 +86,13 @@ def test_a_short_calm_does_not_end_an_episode():
 def test_series_that_none_can_be_are_refused(times, prices, field):
     with pytest.raises(rc.InputError, match=field):
         pegs.rolling(times, prices)
+
+
+def test_another_source_confirms_while_its_price_holds_and_on_its_own_side_only():
+    times, prices = [0, 100, 200], [0.98, 0.97, 1.0]
+    agreed = pegs.confirmed(times, prices, [([0], [0.98], 150), ([150], [0.5], 100)])
+    assert agreed.tolist() == [True, True, False]  # at 200 the price stands at its peg: there is no side to agree on
+    assert pegs.confirmed([100], [0.97], [([0], [0.98], 50), ([101], [0.5], 50), ([90], [1.03], 50)]).tolist() == [
+        False
+    ]
+    assert pegs.confirmed([0], [0.9], []).tolist() == [False]
