@@ -298,7 +298,12 @@ def few_positive(n_positive: int, where: str, least: int = FEW_DRAWS) -> str:
     """Why amounts of which so few are positive have no interval; empty where they are enough."""
     if n_positive == 0:
         return "no path has a loss, which bounds how often one comes and not how large it is"
-    return f"{n_positive} paths with a loss {where}, {least} are needed for an interval" if n_positive < least else ""
+    if n_positive >= least:
+        return ""
+    counted = f"{n_positive} paths with a loss {where}"
+    if n_positive == 1:
+        counted = "1 path with a loss " + where.replace("lie ", "lies ").replace("were ", "was ")
+    return f"{counted}, {least} are needed for an interval"
 
 
 def unknown(reason: str) -> dict[str, Any]:

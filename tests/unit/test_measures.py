@@ -129,6 +129,7 @@ def test_without_skewness_the_interval_is_the_usual_one():
     [
         (10_000, 0, "no path has a loss"),
         (10_000, 29, "29 paths with a loss lie in the tail, 30 are needed for an interval"),
+        (10_000, 1, "1 path with a loss lies in the tail, 30 are needed for an interval"),
         (10_000, 30, ""),
         (1_000, 1_000, "10 of 1,000 paths lie beyond the level, 100 are needed for an interval"),
     ],
