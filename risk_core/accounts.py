@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import FloatArray, IntArray, checked_kind, require
 from risk_core.kernels import health as kernels
 from risk_core.oracles import kinks, leaders
-from risk_core.types import FloatArray, IntArray, Market, _require, checked_kind
+from risk_core.types import Market
 
 
 def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
@@ -35,7 +36,7 @@ def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:
         return market.price
     array = market.reserves.each("prices", prices, "prices")
     ok = np.isfinite(array) & (array > 0)
-    _require("prices", array, ok, "prices must be positive", market.reserves.symbol)
+    require("prices", array, ok, "prices must be positive", market.reserves.symbol)
     return array
 
 
@@ -156,7 +157,7 @@ def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> Fl
         weights = market.reserves.moves("direction", direction)
     else:
         weights = market.reserves.each("direction", direction, "weights")
-    _require("direction", weights, np.isfinite(weights), "weights must be finite", market.reserves.symbol)
+    require("direction", weights, np.isfinite(weights), "weights must be finite", market.reserves.symbol)
     return weights
 
 

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.volatility import DAY, annual_volatility, mean_weekday_factor, standardised, variance_path
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int
 from risk_core.engine import simulate
 from risk_core.errors import InputError
 from risk_core.laws.calibrated import Calibrated
@@ -29,7 +30,7 @@ from risk_core.laws.law import Law
 from risk_core.laws.student_t import StudentT
 from risk_core.measures import lar
 from risk_core.price_models import PricePaths, Scenario
-from risk_core.types import FloatArray, IntArray, Market, checked_array, checked_int
+from risk_core.types import Market
 
 HOURS = 24
 LEVELS = (0.95, 0.99)

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import numpy as np
 
+from risk_core.checks import IntArray
 from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
 from risk_core.kernels.sales import PathState, Sales, Sleepers
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.oracles import OracleRows
 from risk_core.plan import Plan
-from risk_core.types import IntArray
 
 FIRST_FLOOR = 0.997
 """Multiplier that a market is expected to stay above until it does not: waiting accounts are a little closer to 1

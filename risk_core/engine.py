@@ -24,6 +24,7 @@ import numpy as np
 
 from risk_core import memory
 from risk_core.cascade import Cascade
+from risk_core.checks import IntArray, checked_int, checked_kind
 from risk_core.errors import Cancelled, InputError
 from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
 from risk_core.kernels.cascade import run_cascade
@@ -37,7 +38,7 @@ from risk_core.oracles import oracle_rows
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import MICRO_USD, MILLI_USD, Result, require_countable
-from risk_core.types import IntArray, Market, checked_int, checked_kind
+from risk_core.types import Market
 from risk_core.version import code_version
 
 Progress = Callable[[int, int], object]

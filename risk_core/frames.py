@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from risk_core.checks import checked_int, checked_kind
 from risk_core.errors import InputError
 from risk_core.identity import snapshot_hash
 from risk_core.rows import Faults, Rows
@@ -30,7 +31,7 @@ from risk_core.tables import (
     read_emodes,
     require_terms,
 )
-from risk_core.types import Market, Positions, Snapshot, checked_int, checked_kind
+from risk_core.types import Market, Positions, Snapshot
 
 NO_REVISION = 0
 """Revision of a book whose owner states none: it has health factors, and nothing liquidates it."""

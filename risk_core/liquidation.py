@@ -13,18 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from risk_core.accounts import account_terms
+from risk_core.checks import SMALLEST, FloatArray, checked_choice, checked_kind, checked_number, checked_text
 from risk_core.errors import InputError
 from risk_core.kernels import settle as rule
-from risk_core.types import (
-    SMALLEST,
-    FloatArray,
-    Market,
-    checked_choice,
-    checked_kind,
-    checked_number,
-    checked_text,
-    require_rules,
-)
+from risk_core.types import Market, require_rules
 
 POLICIES = {
     "largest_legs": rule.LARGEST_LEGS,

@@ -8,9 +8,9 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_duration, frozen, n_axes, require
 from risk_core.errors import InputError
 from risk_core.kernels.sales import MAX_FALL
-from risk_core.types import FloatArray, IntArray, _axes, _frozen, _require, checked_array, checked_duration
 
 IMMUNE = -1
 """Market of a reserve whose oracle price no sale moves."""
@@ -43,17 +43,17 @@ class Impact:
     market: IntArray | None = field(default=None)
 
     def __post_init__(self) -> None:
-        sold = _frozen(self, "sold_usd", self.sold_usd, np.float64, (None, None))
+        sold = frozen(self, "sold_usd", self.sold_usd, np.float64, (None, None))
         if sold.shape[1] < 2:
             raise InputError(f"Impact.sold_usd: expected at least two points for each reserve, found {sold.shape[1]}")
-        price = _frozen(self, "price", self.price, np.float64, sold.shape)
+        price = frozen(self, "price", self.price, np.float64, sold.shape)
         ok = np.isfinite(sold) & (np.diff(sold, axis=1, prepend=-1.0) > 0)
         ok[:, 0] = sold[:, 0] == 0
-        _require("Impact.sold_usd", sold, ok, "must rise from 0")
+        require("Impact.sold_usd", sold, ok, "must rise from 0")
         with np.errstate(invalid="ignore"):
             ok = (price > 0) & (price <= 1) & (np.diff(price, axis=1, prepend=1.0) <= 0)
         ok[:, 0] = price[:, 0] == 1
-        _require("Impact.price", price, ok, "must fall from 1, and never to 0")
+        require("Impact.price", price, ok, "must fall from 1, and never to 0")
         ends_flat = (price[:, -1] < 1) & (price[:, -1] == price[:, -2])
         if ends_flat.any():
             raise InputError(
@@ -63,8 +63,8 @@ class Impact:
         if self.half_life is not None:
             checked_duration("Impact.half_life", self.half_life)
         if self.market is not None:
-            market = _frozen(self, "market", self.market, np.int64, (len(sold),))
-            _require("Impact.market", market, market >= IMMUNE, "must be -1 or the number of a market")
+            market = frozen(self, "market", self.market, np.int64, (len(sold),))
+            require("Impact.market", market, market >= IMMUNE, "must be -1 or the number of a market")
 
     @classmethod
     def exponential(
@@ -74,8 +74,8 @@ class Impact:
 
         depth_usd: (R,) positive USD.
         """
-        depth = np.atleast_1d(checked_array("depth_usd", depth_usd, np.float64, (None,) * min(_axes(depth_usd), 1)))
-        _require("depth_usd", depth, depth > 0, "must be positive; inf is no impact")
+        depth = np.atleast_1d(checked_array("depth_usd", depth_usd, np.float64, (None,) * min(n_axes(depth_usd), 1)))
+        require("depth_usd", depth, depth > 0, "must be positive; inf is no impact")
         deep = np.isinf(depth)
         sold = np.column_stack([np.zeros(len(depth)), np.where(deep, 1.0, depth)])
         price = np.column_stack([np.ones(len(depth)), np.where(deep, 1.0, np.exp(-1.0))])
@@ -120,10 +120,10 @@ class Impact:
 
     def _each(self, sold_usd: ArrayLike) -> FloatArray:
         """(R,) USD sold of each reserve, from (R,) or one number for all. Raises `InputError`."""
-        sold = checked_array("sold_usd", sold_usd, np.float64, (None,) * min(_axes(sold_usd), 1))
+        sold = checked_array("sold_usd", sold_usd, np.float64, (None,) * min(n_axes(sold_usd), 1))
         if sold.shape not in ((), (1,), (self.n_reserves,)):
             raise InputError(f"sold_usd: expected {self.n_reserves} amounts, one for each reserve, found {sold.shape}")
-        _require("sold_usd", np.atleast_1d(sold), np.atleast_1d(np.isfinite(sold) & (sold >= 0)), "must be USD >= 0")
+        require("sold_usd", np.atleast_1d(sold), np.atleast_1d(np.isfinite(sold) & (sold >= 0)), "must be USD >= 0")
         return np.broadcast_to(sold, (self.n_reserves,))
 
     def _fall_at(self, sold: FloatArray) -> FloatArray:

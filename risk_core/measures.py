@@ -27,18 +27,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.analytics.shares import Z95, wilson
-from risk_core.errors import InputError
-from risk_core.result import Result
-from risk_core.types import (
+from risk_core.checks import (
     SMALLEST,
     FloatArray,
     IntArray,
-    _require,
     checked_array,
     checked_choice,
     checked_kind,
     checked_number,
+    require,
 )
+from risk_core.errors import InputError
+from risk_core.result import Result
 
 __all__ = [
     "FEW_DRAWS",
@@ -319,5 +319,5 @@ def _checked_sample(sample: ArrayLike, cluster: ArrayLike | None) -> tuple[Float
     amounts = checked_array("sample", sample, np.float64, (None,))
     if len(amounts) == 0:
         raise InputError("sample: expected at least one draw, found none")
-    _require("sample", amounts, np.isfinite(amounts), "must be finite")
+    require("sample", amounts, np.isfinite(amounts), "must be finite")
     return amounts, None if cluster is None else checked_array("cluster", cluster, np.int64, (len(amounts),))

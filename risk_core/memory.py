@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from risk_core.checks import SMALLEST, checked_number
 from risk_core.errors import InputError
 from risk_core.kernels.book import HIT_BUCKETS, N_BINS, block_paths
 from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.settle import N_TERMS, N_TOTALS
-from risk_core.types import SMALLEST, checked_number
 
 MB = 1e6
 HITS = 4 * HIT_BUCKETS

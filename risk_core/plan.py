@@ -14,8 +14,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from risk_core.accounts import account_terms
+from risk_core.checks import FloatArray, IntArray
 from risk_core.kernels.book import Book, Walk
-from risk_core.types import FloatArray, IntArray, Market, require_rules
+from risk_core.types import Market, require_rules
 
 NEVER_OPEN = np.iinfo(np.int64).max
 KEPT_BINDINGS = 4

@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.analytics import cholesky
-from risk_core.errors import InputError
-from risk_core.kernels import draw as kernels
-from risk_core.kernels.laws import dispatch
-from risk_core.laws import GBM, LAWS, Law
-from risk_core.types import (
+from risk_core.checks import (
     FloatArray,
     IntArray,
-    Market,
-    _axes,
-    _frozen,
-    _names,
-    _require,
     checked_array,
     checked_duration,
     checked_int,
     checked_kind,
+    checked_names,
     checked_text,
+    frozen,
+    n_axes,
+    require,
 )
+from risk_core.errors import InputError
+from risk_core.kernels import draw as kernels
+from risk_core.kernels.laws import dispatch
+from risk_core.laws import GBM, LAWS, Law
+from risk_core.types import Market
 
 FIXED = -1
 """Factor of a reserve whose oracle price is a constant by construction (GHO at 1 USD on Aave)."""
@@ -78,16 +78,16 @@ class Scenario:
 
     def __post_init__(self) -> None:
         checked_text("Scenario.name", self.name)
-        n = len(_names(self, "factors", distinct=True))
+        n = len(checked_names(self, "factors", distinct=True))
         object.__setattr__(self, "n_steps", checked_int("Scenario.n_steps", self.n_steps, 1))
         checked_duration("Scenario.horizon", self.horizon)
-        volatility = _frozen(self, "volatility", self.volatility, np.float64, (n,))
+        volatility = frozen(self, "volatility", self.volatility, np.float64, (n,))
         ok = np.isfinite(volatility) & (volatility >= 0) & (volatility <= MOST_VOLATILITY)
         rule = f"must be an annualised fraction in [0, {MOST_VOLATILITY:g}]; 0.8 is 80 % a year"
-        _require("Scenario.volatility", volatility, ok, rule, self.factors)
-        correlation = _frozen(self, "correlation", self.correlation, np.float64, (n, n))
+        require("Scenario.volatility", volatility, ok, rule, self.factors)
+        correlation = frozen(self, "correlation", self.correlation, np.float64, (n, n))
         ok = np.isfinite(correlation) & (np.abs(correlation) <= 1 + 1e-12)
-        _require("Scenario.correlation", correlation, ok, "must be in [-1, 1]", self.factors)
+        require("Scenario.correlation", correlation, ok, "must be in [-1, 1]", self.factors)
         if n and (np.abs(np.diag(correlation) - 1) > 1e-9).any():
             raise InputError("Scenario.correlation: the diagonal must be 1")
         if not np.allclose(correlation, correlation.T, atol=1e-12):
@@ -98,11 +98,11 @@ class Scenario:
                 f"Scenario.correlation: must be positive semi-definite, found the eigenvalue {lowest:.3g}; "
                 "use risk_core.analytics.shrunk_correlation or lower the correlations"
             )
-        factor = _frozen(self, "factor", self.factor, np.int64, (None,))
-        _require("Scenario.factor", factor, (factor >= FIXED) & (factor < n), f"must be -1 or a row of the {n} factors")
-        shock = _frozen(self, "shock", np.zeros(n) if self.shock is None else self.shock, np.float64, (n,))
+        factor = frozen(self, "factor", self.factor, np.int64, (None,))
+        require("Scenario.factor", factor, (factor >= FIXED) & (factor < n), f"must be -1 or a row of the {n} factors")
+        shock = frozen(self, "shock", np.zeros(n) if self.shock is None else self.shock, np.float64, (n,))
         ok = np.isfinite(shock) & (shock > -1)
-        _require("Scenario.shock", shock, ok, "a relative move must be finite and above -1", self.factors)
+        require("Scenario.shock", shock, ok, "a relative move must be finite and above -1", self.factors)
         if not isinstance(self.law, tuple(LAWS.values())):
             raise InputError(f"Scenario.law: expected one of {', '.join(LAWS)}, found {self.law!r:.80}")
         self.law.check(self.factors, self.step / YEAR)
@@ -153,7 +153,7 @@ class PricePaths:
     def __post_init__(self) -> None:
         checked_text("PricePaths.name", self.name)
         checked_duration("PricePaths.step", self.step)
-        price = _frozen(self, "price", self.price, np.float64, (None, None, None))
+        price = frozen(self, "price", self.price, np.float64, (None, None, None))
         bad = ~(np.isfinite(price) & (price > 0))
         if bad.any():
             path, reserve, step = (int(i) for i in np.argwhere(bad)[0])
@@ -199,7 +199,7 @@ class PricePaths:
     def one_step(cls, market: Market, prices: ArrayLike, name: str = "one step") -> PricePaths:
         """Each row of `prices` (n_paths, R), of the feeds, as a path of one step from the market's own prices."""
         checked_kind("market", market, Market)
-        given = checked_array("prices", prices, np.float64, (None,) * (2 if _axes(prices) > 1 else 1))
+        given = checked_array("prices", prices, np.float64, (None,) * (2 if n_axes(prices) > 1 else 1))
         after = np.atleast_2d(given)
         if after.shape[1] != market.n_reserves:
             raise InputError(f"prices: expected {market.n_reserves} a row, one for each reserve, found {given.shape}")

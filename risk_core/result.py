@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from risk_core.checks import FloatArray, IntArray, checked_array, require
 from risk_core.errors import InputError
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidity import Impact
 from risk_core.oracles import OracleModels
-from risk_core.types import FloatArray, IntArray, Snapshot, _require, checked_array
+from risk_core.types import Snapshot
 
 MICRO_USD = 1e-6
 MILLI_USD = 1e-3
@@ -150,7 +151,7 @@ class Result:
         From log bins, so within 1.6 % of the order statistic; the last row is exact. Raises `InputError`.
         """
         wanted = checked_array("levels", levels, np.float64, (None,))
-        _require("levels", wanted, (wanted > 0) & (wanted < 1), "must be a number between 0 and 1")
+        require("levels", wanted, (wanted > 0) & (wanted < 1), "must be a number between 0 and 1")
         middle = _bin_middles()
         cumulative = np.cumsum(self.fan, axis=1)
         out = np.empty((self.n_steps, len(wanted)))

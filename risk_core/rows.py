@@ -8,8 +8,8 @@ from numbers import Real
 
 import numpy as np
 
+from risk_core.checks import BoolArray, FloatArray, IntArray
 from risk_core.errors import InputError
-from risk_core.types import BoolArray, FloatArray, IntArray
 
 LISTED = 20
 """Faults that one message lists; the others are counted."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.accounts import health_factor, weights_of
+from risk_core.checks import FloatArray, IntArray, checked_int, checked_kind
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book, Walk
 from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
@@ -18,7 +19,7 @@ from risk_core.liquidation import policy_code
 from risk_core.oracles import no_cap_acts
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD, require_countable
-from risk_core.types import FloatArray, IntArray, Market, checked_int, checked_kind
+from risk_core.types import Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

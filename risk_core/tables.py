@@ -10,18 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from risk_core.checks import BoolArray, FloatArray, IntArray
 from risk_core.rows import Rows
-from risk_core.types import (
-    LATEST_SECONDS,
-    NO_EMODE,
-    REVISIONS,
-    BoolArray,
-    EModes,
-    FloatArray,
-    IntArray,
-    Reserves,
-    Snapshot,
-)
+from risk_core.types import LATEST_SECONDS, NO_EMODE, REVISIONS, EModes, Reserves, Snapshot
 
 SIDES = ("supply", "debt")
 POSITIONS = ("account", "symbol", "side", "amount", "amount_usd", "collateral", "liquidation_threshold")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from risk_core.checks import FloatArray, checked_choice, checked_int, checked_kind, checked_number
 from risk_core.engine import checked_seed, simulate
 from risk_core.errors import InputError
 from risk_core.kernels.draw import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS
@@ -19,7 +20,7 @@ from risk_core.laws import Jumps, StudentT
 from risk_core.measures import FEW_DRAWS, LOSSES, losses
 from risk_core.price_models import YEAR, Scenario
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights
-from risk_core.types import FloatArray, Market, checked_choice, checked_int, checked_kind, checked_number
+from risk_core.types import Market
 
 PLAIN_SHARE = 0.2
 """Share of paths drawn from the scenario itself; no weight exceeds its inverse."""

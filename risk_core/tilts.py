@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from risk_core.checks import FloatArray, IntArray, frozen, require
 from risk_core.errors import InputError
 from risk_core.kernels.draw import CHI_SQUARE, JUMP_SCORE, N_EXTRA, N_JUMPS, Draw
 from risk_core.kernels.paths import tilt_statistics
 from risk_core.laws import Jumps, StudentT
 from risk_core.price_models import YEAR, Scenario
-from risk_core.types import FloatArray, IntArray, _frozen, _require
 
 CHUNK = 1 << 15
 
@@ -48,19 +48,19 @@ class Tilt:
     n_pilot: int = 0
 
     def __post_init__(self) -> None:
-        share = _frozen(self, "share", self.share, np.float64, (None,))
-        _require("Tilt.share", share, np.isfinite(share) & (share > 0), "must be positive")
+        share = frozen(self, "share", self.share, np.float64, (None,))
+        require("Tilt.share", share, np.isfinite(share) & (share > 0), "must be positive")
         if len(share) == 0 or abs(share.sum() - 1) > 1e-9:
             raise InputError(f"Tilt.share: must add up to 1, found {share.sum():g}")
-        shift = _frozen(self, "shift", self.shift, np.float64, (len(share), None))
-        burst = _frozen(self, "burst", self.burst, np.float64, shift.shape)
+        shift = frozen(self, "shift", self.shift, np.float64, (len(share), None))
+        burst = frozen(self, "burst", self.burst, np.float64, shift.shape)
         for name, array in (("shift", shift), ("burst", burst)):
-            _require(f"Tilt.{name}", array, np.isfinite(array), "must be finite")
+            require(f"Tilt.{name}", array, np.isfinite(array), "must be finite")
         for name in ("thinning", "surge"):
-            array = _frozen(self, name, getattr(self, name), np.float64, (len(share),))
-            _require(f"Tilt.{name}", array, np.isfinite(array) & (array > 0), "must be finite and positive")
-        jolt = _frozen(self, "jolt", self.jolt, np.float64, (len(share),))
-        _require("Tilt.jolt", jolt, np.isfinite(jolt), "must be finite")
+            array = frozen(self, name, getattr(self, name), np.float64, (len(share),))
+            require(f"Tilt.{name}", array, np.isfinite(array) & (array > 0), "must be finite and positive")
+        jolt = frozen(self, "jolt", self.jolt, np.float64, (len(share),))
+        require("Tilt.jolt", jolt, np.isfinite(jolt), "must be finite")
         if (shift[0] != 0).any() or (burst[0] != 0).any() or (self.thinning[0], self.surge[0], jolt[0]) != (1, 1, 0):
             raise InputError("Tilt: component 0 must be the scenario itself (shift, burst, jolt 0; thinning, surge 1)")
 

@@ -5,20 +5,29 @@ After construction the engine trusts them and does not check again. A what-if is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from risk_core.checks import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_names,
+    checked_text,
+    frozen,
+    n_axes,
+    require,
+    require_distinct,
+)
 from risk_core.errors import InputError, UnknownRevision
 from risk_core.oracles import NO_RESERVE, OracleModels, checked_models, checked_snapshot, oracle_prices
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 REVISIONS = {10: "v3.6", 11: "v3.7"}
 """Protocol revisions (`POOL_REVISION`) whose rules are implemented."""
@@ -38,183 +47,17 @@ NO_EMODE = -1
 """Value of `Market.emode` for an account outside every e-mode."""
 
 
-SMALLEST = 5e-324
-"""The lowest positive float: the lower bound of what must be above 0."""
-LARGEST = float(np.finfo(np.float64).max)
 LATEST_SECONDS = 10**11
 """Times above are refused: the year 5138 in seconds, but 1973 in the milliseconds that were probably meant."""
-
-
-def checked_array(label: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A read-only C-contiguous copy of `value` as `dtype`; `None` in `shape` matches any length.
-
-    Nothing is guessed: text is no number and no truth value, 1.5 is no index, 2 and NaN are neither true nor false.
-    What loses nothing is taken: integers for floats, whole floats for integers, numbers that are 0 or 1 for truth
-    values. Raises `InputError` that names `label`, and the first entry that does not fit where there is one.
-    """
-    try:
-        mixed = isinstance(value, list | tuple) and len({type(entry) for entry in value}) > 1
-        found = np.asarray(value, dtype=object) if mixed else np.asarray(value)
-    except (TypeError, ValueError) as exc:
-        raise InputError(f"{label}: expected an array of {_WORDS[dtype]}, found {value!r:.80}") from exc
-    good = _exact(found, dtype)
-    if found.size and not good.all():
-        wrong = int(np.argmax(~good.reshape(-1)))
-        entry = found.reshape(-1).tolist()[wrong] if found.ndim else value
-        where = ", ".join(str(int(i)) for i in np.unravel_index(wrong, found.shape)) if found.ndim else ""
-        at = f"entry {where} is " if where else ""
-        raise InputError(f"{label}: expected {_WORDS[dtype]}, found {at}{entry!r:.60} ({type(entry).__name__})")
-    if found.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, found.shape, strict=True)):
-        want = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-        raise InputError(f"{label}: expected shape {want}, found {found.shape}")
-    array = np.array(found, dtype=dtype, order="C")
-    array.setflags(write=False)
-    return array
-
-
-_WORDS = {np.bool_: "true or false", np.int64: "integers", np.float64: "numbers", np.str_: "text"}
-
-
-def _axes(values: object) -> int:
-    """Axes of what may be an array; 1 for rows of different lengths, which `checked_array` then refuses."""
-    try:
-        return np.ndim(values)  # type: ignore[arg-type]
-    except ValueError:
-        return 1
-
-
-def _exact(found: np.ndarray, dtype: type) -> np.ndarray:
-    """Which entries of `found` are values of `dtype` as they stand, bool of its shape."""
-    kind = found.dtype.kind
-    if kind == "O" or (kind in "US" and dtype is not np.str_):
-        # Of mixed entries numpy makes text or objects, so each is looked at by itself.
-        entries = [np.asarray(entry) for entry in found.reshape(-1).tolist()]
-        good = [
-            e.ndim == 0 and e.dtype.kind in ("U" if dtype is np.str_ else "biuf") and bool(_exact(e, dtype))
-            for e in entries
-        ]
-        return np.array(good, dtype=np.bool_).reshape(found.shape)
-    if dtype is np.str_ or kind not in "biuf":
-        return np.full(found.shape, kind == "U" and dtype is np.str_)
-    if dtype is np.bool_:
-        return np.ones(found.shape, dtype=np.bool_) if kind == "b" else (found == 0) | (found == 1)
-    if dtype is np.float64 or kind == "b":
-        return np.full(found.shape, kind != "b")
-    if kind == "f":
-        return (found == np.floor(found)) & (np.abs(found) < 2.0**53)
-    return np.full(found.shape, True) if kind == "i" else found < np.uint64(2**63)
-
-
-def _frozen(owner: object, name: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """`checked_array`, set as the attribute `name` of a frozen record."""
-    array = checked_array(f"{type(owner).__name__}.{name}", value, dtype, shape)
-    object.__setattr__(owner, name, array)
-    return array
-
-
-def checked_int(label: str, value: object, low: int, high: int = 2**63 - 1, hint: str = "") -> int:
-    """`value` as an int in [low, high]. Raises `InputError` for another type (a bool, 24.0, text) or another range."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise InputError(f"{label}: expected an integer, found {value!r:.60} ({type(value).__name__})")
-    if not low <= value <= high:
-        limit = f"at least {low}" if high == 2**63 - 1 else f"an integer in [{low}, {high}]"
-        raise InputError(f"{label}: expected {limit}, found {value!r:.60}{hint}")
-    return int(value)
-
-
-def checked_number(
-    label: str, value: object, low: float = -np.inf, high: float = np.inf, rule: str = "a finite number"
-) -> float:
-    """`value` as a finite float in [low, high]; raises `InputError` that states `rule`.
-
-    Text, a truth value or an array is not a number.
-    """
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if isinstance(value, np.floating):
-        value = float(value)  # a bound that a float32 cannot hold would be compared with a warning
-    # Compared rather than converted: of an int beyond every float none can be made.
-    if not number or not -LARGEST <= value <= LARGEST or not low <= value <= high:  # type: ignore[operator]
-        raise InputError(f"{label}: expected {rule}, found {value!r:.60} ({type(value).__name__})")
-    return float(value)  # type: ignore[arg-type]
-
-
-def checked_choice(label: str, value: object, choices: Iterable[str]) -> str:
-    """`value`, one of the texts `choices`, or `InputError` that lists them."""
-    known = tuple(choices)
-    if not isinstance(value, str) or value not in known:
-        raise InputError(f"{label}: expected one of {', '.join(known)}, found {value!r:.60}")
-    return value
-
-
-def checked_kind(label: str, value: object, kind: type) -> None:
-    """Raise `InputError` where `value` is not of `kind`: a row, a name or a path is not the record itself."""
-    if not isinstance(value, kind):
-        raise InputError(f"{label}: expected a risk_core.{kind.__name__}, found {value!r:.60} ({type(value).__name__})")
-
-
-def checked_text(label: str, value: object, *, empty: bool = False) -> str:
-    """`value` as a str, not empty unless `empty`. Raises `InputError`."""
-    if not isinstance(value, str) or not (value or empty):
-        raise InputError(f"{label}: expected text, found {value!r:.60} ({type(value).__name__})")
-    return str(value)
-
-
-def checked_duration(label: str, value: object) -> timedelta:
-    """`value`, a positive `timedelta`. Raises `InputError`: a bare number says nothing of its unit."""
-    if not isinstance(value, timedelta):
-        raise InputError(
-            f"{label}: expected a datetime.timedelta, such as timedelta(hours=1), found {value!r:.60} "
-            f"({type(value).__name__})"
-        )
-    if value <= timedelta(0):
-        raise InputError(f"{label}: expected a positive time, found {value}")
-    return value
-
-
-def _names(owner: object, name: str, *, lower: bool = False, distinct: bool = False) -> tuple[str, ...]:
-    """A tuple of texts, set as the attribute `name`; `lower` for addresses, which are compared without case."""
-    label, value = f"{type(owner).__name__}.{name}", getattr(owner, name)
-    if isinstance(value, str | bytes):
-        raise InputError(f"{label}: expected a sequence of texts, found one text {value!r:.60}")
-    try:
-        entries = tuple(value)
-    except TypeError as exc:
-        raise InputError(f"{label}: expected a sequence of texts, found {value!r:.60}") from exc
-    for i, entry in enumerate(entries):
-        checked_text(f"{label}: entry {i}", entry, empty=not lower)
-    texts = tuple(str(entry).lower() if lower else str(entry) for entry in entries)
-    if distinct:
-        _distinct(label, texts)
-    object.__setattr__(owner, name, texts)
-    return texts
-
-
-def _distinct(label: str, texts: Sequence[str]) -> None:
-    if len(set(texts)) != len(texts):
-        seen: dict[str, int] = {}
-        for i, text in enumerate(texts):
-            if text in seen:
-                raise InputError(f"{label}: entry {i} is {text}, as entry {seen[text]} is; each may appear once")
-            seen[text] = i
-
-
-def _require(label: str, values: np.ndarray, good: np.ndarray, rule: str, names: tuple[str, ...] = ()) -> None:
-    """Raise `InputError` that names the first index at which `good` is false."""
-    if good.all():
-        return
-    index = tuple(int(i) for i in np.argwhere(~good)[0])
-    name = f" ({names[index[-1]]})" if names and index[-1] < len(names) else ""
-    where = ", ".join(map(str, index))
-    raise InputError(f"{label}: entry {where}{name} is {values[index]}; {rule}")
 
 
 def _fraction(
     owner: object, name: str, shape: tuple[int | None, ...], symbols: tuple[str, ...] = (), high: float = 1.0
 ) -> None:
-    array = _frozen(owner, name, getattr(owner, name), np.float64, shape)
+    array = frozen(owner, name, getattr(owner, name), np.float64, shape)
     with np.errstate(invalid="ignore"):
         ok = (array >= 0) & (array <= high)
-    _require(f"{type(owner).__name__}.{name}", array, ok, f"must be a fraction in [0, {high:g}]", symbols)
+    require(f"{type(owner).__name__}.{name}", array, ok, f"must be a fraction in [0, {high:g}]", symbols)
 
 
 def _fractions(owner: object, names: tuple[str, ...], n: int, symbols: tuple[str, ...], high: float = 1.0) -> None:
@@ -223,17 +66,17 @@ def _fractions(owner: object, names: tuple[str, ...], n: int, symbols: tuple[str
 
 
 def _bonus(owner: object, name: str, shape: tuple[int | None, ...], symbols: tuple[str, ...] = ()) -> None:
-    array = _frozen(owner, name, getattr(owner, name), np.float64, shape)
+    array = frozen(owner, name, getattr(owner, name), np.float64, shape)
     with np.errstate(invalid="ignore"):
         ok = (array == -1) | ((array >= 0) & (array <= 1))
-    _require(f"{type(owner).__name__}.{name}", array, ok, "must be in [0, 1], or -1 for none configured", symbols)
+    require(f"{type(owner).__name__}.{name}", array, ok, "must be in [0, 1], or -1 for none configured", symbols)
 
 
 def _folded(owner: object, name: str) -> None:
     """Keep (E, R) as (E,) where every row holds one value, so that equal terms have one form."""
     array = getattr(owner, name)
     if array.size and (array == array[:, :1]).all():
-        _frozen(owner, name, array[:, 0], np.float64, (len(array),))
+        frozen(owner, name, array[:, 0], np.float64, (len(array),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -270,24 +113,24 @@ class Reserves:
     fixed_price: BoolArray = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        n = len(_names(self, "symbol"))
-        _names(self, "asset", lower=True, distinct=True)
+        n = len(checked_names(self, "symbol"))
+        checked_names(self, "asset", lower=True, distinct=True)
         if n == 0:
             raise InputError("Reserves: a market has at least one reserve, found none")
         if len(self.asset) != n:
             raise InputError(f"Reserves.asset: expected {n} addresses, one for each symbol, found {len(self.asset)}")
-        ids = _frozen(self, "id", self.id, np.int64, (n,))
+        ids = frozen(self, "id", self.id, np.int64, (n,))
         if len(np.unique(ids)) != n or (ids < 0).any():
             raise InputError(f"Reserves.id: ids must be distinct and not negative, found {ids.tolist()}")
-        decimals = _frozen(self, "decimals", self.decimals, np.int64, (n,))
-        _require("Reserves.decimals", decimals, (decimals >= 0) & (decimals <= 77), "must be in [0, 77]", self.symbol)
+        decimals = frozen(self, "decimals", self.decimals, np.int64, (n,))
+        require("Reserves.decimals", decimals, (decimals >= 0) & (decimals <= 77), "must be in [0, 77]", self.symbol)
         _fractions(self, ("ltv", "liquidation_threshold", "protocol_fee"), n, self.symbol)
         _bonus(self, "liquidation_bonus", (n,), self.symbol)
         for name in ("active", "paused"):
-            _frozen(self, name, getattr(self, name), np.bool_, (n,))
-        grace = _frozen(self, "grace_until", self.grace_until, np.int64, (n,))
+            frozen(self, name, getattr(self, name), np.bool_, (n,))
+        grace = frozen(self, "grace_until", self.grace_until, np.int64, (n,))
         ok = (grace >= 0) & (grace <= LATEST_SECONDS)
-        _require(
+        require(
             "Reserves.grace_until", grace, ok, "must be UTC epoch seconds (not milliseconds), 0 for none", self.symbol
         )
         self._check_oracles(n)
@@ -295,14 +138,14 @@ class Reserves:
     def _check_oracles(self, n: int) -> None:
         for name in ("price_cap", "ratio_cap"):
             given = getattr(self, name)
-            cap = _frozen(self, name, np.full(n, np.inf) if given is None else given, np.float64, (n,))
+            cap = frozen(self, name, np.full(n, np.inf) if given is None else given, np.float64, (n,))
             with np.errstate(invalid="ignore"):
-                _require(f"Reserves.{name}", cap, cap > 0, "must be positive; inf for no cap", self.symbol)
+                require(f"Reserves.{name}", cap, cap > 0, "must be positive; inf for no cap", self.symbol)
         for name in ("ratio_of", "linked_to"):
             given = getattr(self, name)
-            _frozen(self, name, np.full(n, NO_RESERVE) if given is None else given, np.int64, (n,))
+            frozen(self, name, np.full(n, NO_RESERVE) if given is None else given, np.int64, (n,))
         fixed = np.zeros(n, dtype=np.bool_) if self.fixed_price is None else self.fixed_price
-        _frozen(self, "fixed_price", fixed, np.bool_, (n,))
+        frozen(self, "fixed_price", fixed, np.bool_, (n,))
         checked_models(self.oracle, self.symbol)
 
     @property
@@ -328,7 +171,7 @@ class Reserves:
 
     def each(self, label: str, values: ArrayLike, what: str) -> FloatArray:
         """`values` as (R,) float64, one of `what` for each reserve. Raises `InputError`."""
-        array = checked_array(label, values, np.float64, (None,) * (0 if isinstance(values, str) else _axes(values)))
+        array = checked_array(label, values, np.float64, (None,) * (0 if isinstance(values, str) else n_axes(values)))
         if array.shape != (len(self),):
             raise InputError(
                 f"{label}: expected {len(self)} {what}, one for each reserve, found {array.shape or repr(values)}"
@@ -388,8 +231,8 @@ class EModes:
     isolated: BoolArray
 
     def __post_init__(self) -> None:
-        n = len(_names(self, "label"))
-        ids = _frozen(self, "id", self.id, np.int64, (n,))
+        n = len(checked_names(self, "label"))
+        ids = frozen(self, "id", self.id, np.int64, (n,))
         if len(np.unique(ids)) != n or (ids <= 0).any():
             raise InputError(f"EModes.id: ids must be distinct and positive, found {ids.tolist()}")
         _fractions(self, ("ltv",), n, self.label)
@@ -401,8 +244,8 @@ class EModes:
                 check(self, name, (n,), self.label)
         for name in ("collateral", "borrowable", "ltvzero"):
             value = getattr(self, name)
-            _frozen(self, name, value if n else np.zeros((0, 0), dtype=np.bool_), np.bool_, (n, None))
-        _frozen(self, "isolated", self.isolated, np.bool_, (n,))
+            frozen(self, name, value if n else np.zeros((0, 0), dtype=np.bool_), np.bool_, (n, None))
+        frozen(self, "isolated", self.isolated, np.bool_, (n,))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -431,19 +274,19 @@ class Positions:
     amount: FloatArray
 
     def __post_init__(self) -> None:
-        indptr = _frozen(self, "indptr", self.indptr, np.int64, (None,))
-        reserve = _frozen(self, "reserve", self.reserve, np.int64, (None,))
-        amount = _frozen(self, "amount", self.amount, np.float64, (len(reserve),))
+        indptr = frozen(self, "indptr", self.indptr, np.int64, (None,))
+        reserve = frozen(self, "reserve", self.reserve, np.int64, (None,))
+        amount = frozen(self, "amount", self.amount, np.float64, (len(reserve),))
         if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != len(reserve):
             raise InputError(f"Positions.indptr: must start at 0 and end at {len(reserve)} (the number of entries)")
         step = np.diff(indptr)
-        _require("Positions.indptr", indptr[1:], step >= 0, "must not decrease")
+        require("Positions.indptr", indptr[1:], step >= 0, "must not decrease")
         if len(reserve) > 1:
             rising = np.diff(reserve) > 0
             starts = indptr[1:-1]
             rising[starts[(starts > 0) & (starts < len(reserve))] - 1] = True
-            _require("Positions.reserve", reserve[1:], rising, "must rise strictly inside an account (no duplicates)")
-        _require("Positions.amount", amount, np.isfinite(amount) & (amount >= 0), "must be finite and not negative")
+            require("Positions.reserve", reserve[1:], rising, "must rise strictly inside an account (no duplicates)")
+        require("Positions.amount", amount, np.isfinite(amount) & (amount >= 0), "must be finite and not negative")
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -532,8 +375,8 @@ class Market:
         n_reserves = len(self.reserves)
         accounts = _addresses(self)
         n = len(accounts)
-        emode = _frozen(self, "emode", self.emode, np.int64, (n,))
-        _require(
+        emode = frozen(self, "emode", self.emode, np.int64, (n,))
+        require(
             "Market.emode", emode, (emode >= NO_EMODE) & (emode < len(self.emodes)),
             f"must be -1 or a row of the {len(self.emodes)} e-modes",
         )  # fmt: skip
@@ -542,9 +385,9 @@ class Market:
             if len(side) != n:
                 raise InputError(f"Market.{name}: has {len(side)} accounts, Market.accounts has {n}")
             ok = (side.reserve >= 0) & (side.reserve < n_reserves)
-            _require(f"Market.{name}.reserve", side.reserve, ok, f"must be in [0, {n_reserves})")
-        price = _frozen(self, "price", self.price, np.float64, (n_reserves,))
-        _require(
+            require(f"Market.{name}.reserve", side.reserve, ok, f"must be in [0, {n_reserves})")
+        price = frozen(self, "price", self.price, np.float64, (n_reserves,))
+        require(
             "Market.price", price, np.isfinite(price) & (price > 0), "prices must be positive", self.reserves.symbol
         )
         checked_snapshot(self.reserves.oracle, price, self.reserves.symbol)
@@ -556,7 +399,7 @@ class Market:
             shape = getattr(self.emodes, name).shape
             if len(shape) == 2 and shape[1] != n_reserves:
                 raise InputError(f"EModes.{name}: has {shape[1]} reserves, the market has {n_reserves}")
-        _names(self, "notes")
+        checked_names(self, "notes")
 
     @property
     def n_accounts(self) -> int:
@@ -595,7 +438,7 @@ class Market:
         else:
             move = self.reserves.each("shock", shock, "moves")
         ok = np.isfinite(move) & (move > -1)
-        _require("shock", move, ok, "a relative move must be finite and above -1 (-100 %)", self.reserves.symbol)
+        require("shock", move, ok, "a relative move must be finite and above -1 (-100 %)", self.reserves.symbol)
         return self.oracle_prices(self.price * (1.0 + move))
 
     def oracle_prices(self, feeds: FloatArray) -> FloatArray:
@@ -613,10 +456,10 @@ def _addresses(market: Market) -> np.ndarray:
     given = market.accounts
     listed = given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind == "U" and given.ndim == 1 else None
     if listed is not None and all(map(str.islower, listed)) and len(set(listed)) == len(listed):
-        return _frozen(market, "accounts", given, np.str_, (None,))
+        return frozen(market, "accounts", given, np.str_, (None,))
     array = checked_array("Market.accounts", given, np.str_, (None,))
     lower = [text.lower() for text in array.tolist()]
     if "" in lower:
         raise InputError(f"Market.accounts: entry {lower.index('')} is empty; expected an address")
-    _distinct("Market.accounts", lower)
-    return _frozen(market, "accounts", np.array(lower, dtype=np.str_), np.str_, (None,))
+    require_distinct("Market.accounts", lower)
+    return frozen(market, "accounts", np.array(lower, dtype=np.str_), np.str_, (None,))

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from scipy.stats import binom, chi2
 
+from risk_core.checks import FloatArray, checked_array, checked_int, checked_number
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, checked_array, checked_int, checked_number
 
 BoolArray = np.ndarray
 

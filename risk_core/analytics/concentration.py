@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import FloatArray, checked_array, checked_int
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, checked_array, checked_int
 
 
 def hhi(amounts: ArrayLike) -> float:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_number
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, checked_array, checked_number
 
 
 def constant_product(price_ratio: ArrayLike) -> FloatArray:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_number
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, IntArray, checked_array, checked_int, checked_number
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"sandwiched": 0.35, "gas": 0.20, "priority": 0.15, "liquidations": 0.15, "arbitrage": 0.15}

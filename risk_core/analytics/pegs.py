@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
 
 HEALTHY, WARNING, CRITICAL = "healthy", "warning", "critical"
 WARNING_BPS, CRITICAL_BPS = 50.0, 200.0

@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_int, checked_number
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, checked_array, checked_int, checked_number
 
 METHODS = ("historical", "ewma", "filtered")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from risk_core.types import SMALLEST, checked_int, checked_number
+from risk_core.checks import SMALLEST, checked_int, checked_number
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the normal law: a 95 % interval reaches so many standard errors to either side."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_number
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, IntArray, checked_array, checked_int, checked_number
 
 NORMAL = 1.4826
 """Median absolute deviation times this is the standard deviation of a normal law."""

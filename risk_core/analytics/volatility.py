@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 
 HOUR, DAY = 3600, 86_400
 HOURS_A_YEAR = 365 * 24

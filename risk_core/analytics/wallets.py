@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_kind
 from risk_core.errors import InputError
-from risk_core.types import FloatArray, IntArray, checked_array, checked_int, checked_kind
 
 DEPOSIT, WITHDRAW, BORROW, REPAY, LIQUIDATION = range(5)
 """What an event is, as a number; `KINDS` has the words in the same order."""
@@ -201,8 +201,8 @@ def _of_events(column: dict[str, FloatArray], events: Events, n: int, as_of: int
     column["time_since_first_deposit"][:] = _greatest(events.wallet[put], (as_of - events.time[put]).astype(float), n)
     last = _greatest(events.wallet[lost], events.time[lost].astype(float), n)
     column["time_since_last_liquidated"][:] = as_of - last
-    column["unique_borrow_protocol_count"][:] = _distinct(events.wallet[lent], events.protocol[lent], n)
-    column["unique_lending_protocol_count"][:] = _distinct(events.wallet[put], events.protocol[put], n)
+    column["unique_borrow_protocol_count"][:] = require_distinct(events.wallet[lent], events.protocol[lent], n)
+    column["unique_lending_protocol_count"][:] = require_distinct(events.wallet[put], events.protocol[put], n)
 
 
 def _sum(who: IntArray, values: FloatArray, n: int) -> FloatArray:
@@ -224,7 +224,7 @@ def _greatest(who: IntArray, values: FloatArray, n: int) -> FloatArray:
     return out
 
 
-def _distinct(who: IntArray, what: IntArray, n: int) -> IntArray:
+def require_distinct(who: IntArray, what: IntArray, n: int) -> IntArray:
     """(n,) how many different values of `what`, small numbers, each has."""
     kinds = int(what.max()) + 1 if len(what) else 1
     seen = np.zeros((n, kinds), dtype=bool)

@@ -16,12 +16,12 @@ import numpy as np
 
 from risk_core.analytics.dependence import DECAY
 from risk_core.analytics.volatility import TWO_SPEED, Memory
+from risk_core.checks import FloatArray
 from risk_core.errors import InputError
 from risk_core.laws.gbm import GBM
 from risk_core.laws.jumps import Jumps
 from risk_core.laws.law import Law
 from risk_core.laws.student_t import StudentT
-from risk_core.types import FloatArray
 
 ONE_SPEED = Memory(half_lives=(24 * log(0.5) / log(DECAY),), weights=(1.0,))
 """RiskMetrics: a daily decay of 0.94, which forgets half in 11.2 days."""

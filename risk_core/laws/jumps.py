@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from risk_core.checks import FloatArray
 from risk_core.errors import InputError
 from risk_core.kernels.laws import dispatch
 from risk_core.laws.law import Law, finite, fits, number, one_for_each
-from risk_core.types import FloatArray
 
 MOST_JUMPS = 30.0
 """Jumps expected in one step, at most; a law with more is a diffusion and its count loses precision."""

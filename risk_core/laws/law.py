@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from risk_core.checks import FloatArray
 from risk_core.errors import InputError
-from risk_core.types import FloatArray
 
 
 class Law:

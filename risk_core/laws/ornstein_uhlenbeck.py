@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from risk_core.checks import FloatArray
 from risk_core.kernels.laws import dispatch
 from risk_core.laws.law import Law, fits, one_for_each
-from risk_core.types import FloatArray
 
 MOST_KAPPA = 1e6
 """A speed above it means a half-life under half a minute: a number of another unit, or a constant price."""

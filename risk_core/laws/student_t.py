@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from risk_core.checks import FloatArray
 from risk_core.kernels.laws import dispatch
 from risk_core.laws.law import Law, finite, number
-from risk_core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

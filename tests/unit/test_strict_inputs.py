@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import risk_core as rc
+from risk_core.checks import checked_array
 from risk_core.engine import _require_whole
 from risk_core.kernels.settle import DEFICIT, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
-from risk_core.types import checked_array
 from tests.markets import one_account
 
 MARKET = one_account()

@@ -11,9 +11,9 @@ from scipy.stats import poisson
 
 from risk_core.analytics.hawkes.process import EventTimes, Hawkes, parts, state
 from risk_core.analytics.shares import wilson
+from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 from risk_core.errors import InputError
 from risk_core.kernels import hawkes as kernels
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

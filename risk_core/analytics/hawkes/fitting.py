@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 
 from risk_core.analytics.hawkes.process import EventTimes, Hawkes, log_likelihood
 from risk_core.analytics.shares import Z95
+from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_int, checked_kind, checked_number
 from risk_core.errors import InputError
-from risk_core.types import SMALLEST, FloatArray, checked_array, checked_int, checked_kind, checked_number
 
 LEAST_EVENTS = 10
 """Fewer events say nothing of followers."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kstest
 
+from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 from risk_core.errors import InputError
 from risk_core.kernels import hawkes as kernels
-from risk_core.types import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
