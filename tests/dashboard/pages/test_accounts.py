@@ -15,6 +15,7 @@ from dashboard.app import create_app
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.warehouse import Unavailable, Warehouse
 from dashboard.pages.accounts import answers, page
+from dashboard.pages.accounts.account import account_page, label
 from flows import registry
 from flows.wallets.wallet_features import FLOW
 from risk_core.analytics.wallets import FEATURES
@@ -109,18 +110,18 @@ def test_the_columns_hold_no_script() -> None:
 
 
 def test_an_account_in_full(source: MemorySource, loaded: LoadedMarket) -> None:
-    said = words(page.one(source, address(loaded, WEAK).upper().replace("0X", "0x")))
+    said = words(account_page(source, address(loaded, WEAK).upper().replace("0X", "0x")))
     for part in ("by 12.5", "1.143", "$10k", "$7k", "80.0", "WETH", "$875.00", "USDC", "$1.1429", "+14.3"):
         assert part in said
     assert "python -m flows wallet-features" in said
-    assert "it has no debt" in words(page.one(source, address(loaded, SUPPLIER)))
-    assert "No fall of all crypto" in words(page.one(source, address(loaded, LOOP)))
+    assert "it has no debt" in words(account_page(source, address(loaded, SUPPLIER)))
+    assert "No fall of all crypto" in words(account_page(source, address(loaded, LOOP)))
     assert "2.000" in words(page.build(source, f"?address={address(loaded, SAFE)}"))
 
 
 @pytest.mark.parametrize("asked", ["0x" + "f" * 40, "0x12", "", "<script>", "0x" + "0" * 41])
 def test_an_unknown_address_is_said_so(source: MemorySource, asked: str) -> None:
-    said = words(page.one(source, asked))
+    said = words(account_page(source, asked))
     assert "No such account" in said
     assert "All accounts" in said
     status = create_app(source).server.test_client().get("/api/v1/accounts/account", query_string={"address": asked})
@@ -131,7 +132,7 @@ def test_a_symbol_that_steers_is_shown_as_what_it_is(loaded: LoadedMarket, run) 
     symbols = ("W\u202eETH" * 20, *loaded.market.reserves.symbol[1:])
     market = replace(loaded.market, reserves=replace(loaded.market.reserves, symbol=symbols))
     hostile = MemorySource(replace(loaded, market=market), run)
-    for text in (words(page.one(hostile, address(loaded, WEAK))), str(ask(hostile))):
+    for text in (words(account_page(hostile, address(loaded, WEAK))), str(ask(hostile))):
         assert "\u202e" not in text
         assert symbols[0] not in text
 
@@ -162,12 +163,12 @@ def busiest(path: Path) -> str:
 
 
 def test_all_features_in_seven_groups_with_their_definitions(featured: Path) -> None:
-    content = page.one(Warehouse(featured), busiest(featured))
+    content = account_page(Warehouse(featured), busiest(featured))
     said, tree = words(content), str(content)
     assert len({feature.group for feature in FEATURES}) == 7
     for feature in FEATURES:
         assert feature.group in said
-        assert page.label(feature) in said
+        assert label(feature) in said
         assert f"{feature.says}. {feature.name}" in tree
 
 
@@ -175,9 +176,9 @@ def test_a_changed_row_changes_the_figure(featured: Path, tmp_path: Path) -> Non
     own = tmp_path / "own.sqlite"
     shutil.copy(featured, own)
     wallet = busiest(own)
-    assert "1,234\xa0ETH" not in words(page.one(Warehouse(own), wallet))
+    assert "1,234\xa0ETH" not in words(account_page(Warehouse(own), wallet))
     changed(own, f"UPDATE mart_wallet_features SET borrow_amount_sum_eth = 1234.2 WHERE wallet = '{wallet}'")
-    assert "1,234\xa0ETH" in words(page.one(Warehouse(own), wallet))
+    assert "1,234\xa0ETH" in words(account_page(Warehouse(own), wallet))
     client = create_app(Warehouse(own)).server.test_client()
     told = client.get(f"/api/v1/accounts/account?address={wallet}").get_json()
     assert told["features"]["borrow_amount_sum_eth"] == 1234.2
@@ -190,7 +191,7 @@ def test_damaged_features_are_words_and_leave_the_table(featured: Path, tmp_path
     wallet = busiest(own)
     changed(own, "ALTER TABLE mart_wallet_features RENAME TO gone")
     with pytest.raises(Unavailable, match="features of the wallet cannot be shown"):
-        page.one(Warehouse(own), wallet)
+        account_page(Warehouse(own), wallet)
     assert "Every account" in words(page.build(Warehouse(own), ""))
 
 

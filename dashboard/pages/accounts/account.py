@@ -1,0 +1,205 @@
+"""One account: what it has and owes, at which prices it falls, and its 26 features."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from dash import html
+
+import risk_core as rc
+from dashboard.look import formatting as fmt
+from dashboard.look.components import card, empty, missing, pill, row, strip, table, token
+from dashboard.look.escaping import marked, named
+from dashboard.market.wallets import WalletFeatures
+from dashboard.market.warehouse import PageData
+from dashboard.pages.accounts import answers
+from risk_core.analytics.wallets import FEATURES, Feature
+
+FILL = "python -m flows wallet-features"
+WORDS = {"ok": "healthy", "watch": "watch", "warn": "warning", "crit": "critical"}
+
+
+def account_page(source: PageData, address: str) -> html.Div:
+    """An account with its holdings, prices and features; for one that is not there, in words."""
+    loaded = source.loaded()
+    try:
+        found = answers.account(loaded, address)
+    except rc.InputError as unknown:
+        page = missing("No such account", marked(str(unknown), 300))
+        page.children = [page.children, html.P(html.A("All accounts", href="/accounts"), className="back")]
+        return page
+    stored = source.wallet(found.address)
+    when = fmt.utc(loaded.market.snapshot.block_time)
+    json_at = f"/api/v1/accounts/account?address={found.address}"
+    return html.Div(
+        [
+            html.Div(
+                [html.A("Accounts", href="/accounts"), " / ", html.Span(found.address, className="mono")],
+                className="crumb",
+            ),
+            account_verdict(found),
+            strip(facts(found)),
+            row(
+                [
+                    (
+                        card(
+                            "What it has and owes", holdings_table(found),
+                            f"oracle prices · {when} · supplies that are not enabled as collateral are not shown",
+                            "tokens and USD", flush=True, source=json_at,
+                        ),
+                        {"xl": 7},
+                    ),
+                    (
+                        card(
+                            "At which price?", prices_table(found),
+                            f"oracle prices · {when} · what an oracle links moves together",
+                            "health factor 1, all other prices held", flush=True, source=json_at,
+                        ),
+                        {"xl": 5},
+                    ),
+                ]
+            ),
+            row([(features_card(stored, json_at), {})]),
+        ],
+        className="page",
+    )  # fmt: skip
+
+
+def account_verdict(found: answers.Account) -> html.Section:
+    """What it takes to liquidate this account."""
+    tone = answers.tone(found.health_factor)
+    if found.debt_usd == 0:
+        words: list[Any] = [html.B("Nothing can liquidate this account: "), "it has no debt."]
+    elif found.health_factor < 1:
+        words = [html.B("This account can be liquidated now.")]
+    elif np.isnan(found.fall):
+        words = [
+            html.B("No fall of all crypto together liquidates this account: "),
+            "its collateral does not fall faster than its debt.",
+        ]
+    else:
+        words = [
+            "A fall of all crypto together by ", html.B(fmt.share(-found.fall)), " lets this account be liquidated.",
+        ]  # fmt: skip
+    return html.Section([pill(tone, WORDS[tone]), html.P(words)], className="verdict")
+
+
+def facts(found: answers.Account) -> list[tuple[str, Any, str]]:
+    """The account in a line of figures: label, value, note."""
+    net = found.collateral_usd - found.debt_usd
+    fall = "no fall does it" if np.isnan(found.fall) else "all crypto together"
+    return [
+        ("Health factor", fmt.health_factor(found.health_factor, 3), "below 1 it can be liquidated"),
+        ("Collateral", fmt.money(found.collateral_usd), "enabled as such"),
+        ("Debt", fmt.money(found.debt_usd), "with interest"),
+        ("Net", fmt.money(net), "collateral less debt"),
+        ("Falls at", answers.fall_text(found.fall), fall),
+        ("E-mode", named(found.emode), "thresholds follow it" if found.emode != "none" else "reserve thresholds"),
+    ]
+
+
+def amount(value: float) -> str:
+    """Tokens, four digits or more."""
+    return fmt.MISSING if value == 0 else f"{value:,.0f}" if value >= 10_000 else f"{value:,.4g}"
+
+
+def holdings_table(found: answers.Account) -> Any:
+    """What the account has and owes, by reserve."""
+    head = (("Asset", False), ("Collateral", True), ("", True), ("Threshold", True), ("Debt", True), ("", True))
+    rows = [
+        (
+            token(one.symbol), amount(one.collateral), fmt.money(one.collateral_usd) if one.collateral else "",
+            fmt.share(one.threshold) if one.collateral else fmt.MISSING, amount(one.debt),
+            fmt.money(one.debt_usd) if one.debt else "",
+        )
+        for one in found.holdings
+    ]  # fmt: skip
+    return table(head, rows) if rows else empty("Nothing is held", "The account has neither collateral nor debt.")
+
+
+def prices_table(found: answers.Account) -> Any:
+    """At which price of each reserve alone the account could be liquidated."""
+    head = (("Asset", False), ("Now", True), ("Liquidated at", True), ("Move", True))
+    rows = []
+    for one in found.holdings:
+        at = one.liquidation_price
+        none = not np.isfinite(at) or found.debt_usd == 0
+        rows.append(
+            (
+                token(one.symbol), answers.price_text(one.price),
+                html.Span("none does it", className="t2") if none else answers.price_text(at),
+                "" if none else fmt.move(at / one.price - 1),
+            )
+        )  # fmt: skip
+    return table(head, rows)
+
+
+def features_card(stored: WalletFeatures | None, source: str) -> Any:
+    """The 26 features in their groups; a name tells its definition."""
+    title, sub = "The wallet in 26 features", "Aave v2, v3 and Compound v2, v3 together, in ETH"
+    if stored is None:
+        text = "No features of this wallet are stored yet. This computes those of every wallet:"
+        return card(title, empty("Not computed yet", text, FILL), sub=sub)
+    groups = [
+        html.Section(
+            [html.H3(group), *[feature_line(feature, stored.values[feature.name]) for feature in members]]
+        )
+        for group, members in groupby(sorted(FEATURES, key=lambda f: GROUPS.index(f.group)), lambda f: f.group)
+    ]  # fmt: skip
+    lost = f" · {fmt.count(stored.n_without_value)} events without a known value" if stored.n_without_value else ""
+    days = "1 day" if stored.n_days == 1 else f"{fmt.count(stored.n_days)} days"
+    foot = (
+        f"as of {fmt.utc(stored.as_of)} · {days}, first block of each · ETH at the time of "
+        f"each event{lost} · a name tells its definition on hover"
+    )
+    return card(title, html.Div(groups, className="feats"), foot, sub, source=source)
+
+
+GROUPS = tuple(dict.fromkeys(feature.group for feature in FEATURES))
+
+
+def feature_line(feature: Feature, value: float | None) -> html.Div:
+    """A feature in plain words with its value; its definition on hover and focus."""
+    said = f"{feature.says}. {feature.name}"
+    name = html.Abbr(label(feature), title=said, tabIndex=0, **{"aria-label": f"{label(feature)}: {feature.says}"})
+    return html.Div([name, html.Span(feature_text(feature, value), className="num")], className="feat")
+
+
+LABELS = {
+    "risk_factor": "Risk now, 1 ÷ HF", "avg_risk_factor": "Risk, average", "max_risk_factor": "Risk, worst ever",
+    "avg_weighted_risk_factor": "Risk, average by debt",
+    "risk_factor_above_threshold_daily_count": "Days with HF below 1.2", "total_collateral_eth": "Collateral now",
+    "total_collateral_avg_eth": "Collateral, average", "total_available_borrows_eth": "Could still borrow",
+    "total_available_borrows_avg_eth": "Could borrow, average", "borrow_amount_sum_eth": "Borrowed in all",
+    "borrow_amount_avg_eth": "A loan, on average", "borrow_count": "Loans", "repay_amount_sum_eth": "Repaid in all",
+    "repay_amount_avg_eth": "A repayment, on average", "repay_count": "Repayments",
+    "borrow_repay_diff_eth": "Borrowed less repaid", "deposit_count": "Deposits", "deposit_amount_sum_eth": "Put in",
+    "time_since_first_deposit": "First deposit", "withdraw_amount_sum_eth": "Taken out",
+    "withdraw_deposit_diff_eth": "Taken out beyond deposits", "liquidation_count": "Liquidated",
+    "time_since_last_liquidated": "Last time", "liquidation_amount_sum_eth": "Collateral lost to them",
+    "unique_borrow_protocol_count": "Protocols it borrows from",
+    "unique_lending_protocol_count": "Protocols it lends to",
+}  # fmt: skip
+
+
+def label(feature: Feature) -> str:
+    """A feature in plain words."""
+    return LABELS[feature.name]
+
+
+def feature_text(feature: Feature, value: float | None) -> str:
+    """A feature with its unit; a dash where it has no value."""
+    if value is None:
+        return fmt.MISSING
+    if feature.unit == "s":
+        return fmt.age(value)
+    if feature.unit == "ETH":
+        size = f"{abs(value):,.0f}" if abs(value) >= 10_000 else f"{abs(value):,.4g}"
+        return f"{fmt.MINUS if value < 0 else ''}{size}{fmt.NO_BREAK}ETH"
+    if feature.unit == "ratio":
+        return f"{value:.3f}" if value < 1e6 else "no collateral"
+    if feature.unit == "days":
+        return f"{fmt.count(value)}{fmt.NO_BREAK}days"
+    return fmt.count(value)
