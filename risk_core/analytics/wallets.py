@@ -37,7 +37,7 @@ class Feature(NamedTuple):
     says: str
 
 
-_NEAR, _SIZE, _BORROW, _REPAY = "How close it sails", "Size and room", "Borrowing", "Paying back"
+_NEAR, _SIZE, _BORROW, _REPAY = "How risky", "Size and room", "Borrowing", "Paying back"
 _MOVE, _LOST, _WHERE = "Putting in, taking out", "Past liquidations", "Where"
 FEATURES = (
     Feature("risk_factor", _NEAR, "ratio", False, "1 / health factor now, the greatest of all markets; 0 without debt"),

@@ -40,7 +40,17 @@ _TERMS = (
     (
         "± and ranges",
         "95\u202f% intervals of the Monte Carlo. When fewer than 30 paths carry a figure it says “few draws”, and no "
-        "error is shown.",
+        "error is shown; a mean of the worst paths needs 100 of them. Exact figures say so and have none.",
+    ),
+    (
+        "Burst, cluster",
+        "Several liquidations within a short time, as the Clusters page states. Its chance comes from a Hawkes "
+        "process: each liquidation makes further ones more likely for a while.",
+    ),
+    (
+        "Basis point (bp), z-score",
+        "A hundredth of a per cent. The z-score is the distance of a price from its mean of the last 24 hours, in "
+        "standard deviations, each price weighted by the time it stood.",
     ),
 )
 _LIMITS = (
@@ -49,8 +59,8 @@ _LIMITS = (
     "Stored figures use Student-t moves with 5 degrees, without drift: heavy tails that come to all assets together. "
     "Volatility remembers a day and 90 days of hourly prices and knows quiet weekends. On ETH and BTC of 2021 and "
     "2022, where it was chosen, this law was exceeded about as often as it said at 95\u202f% and at 99\u202f%; "
-    "`python -m flows backtest` repeats that on other prices. A shock out of a long calm is still seen too small. "
-    "Under the Overview stands the law of its figures.",
+    "python -m flows backtest repeats that on other prices. A shock after a long calm is larger than this law "
+    "expects. The footer of the first chart of the Overview names the law of its figures.",
     "Liquidators always act, at oracle prices, at the end of each step. Depth of markets and gas are not limits yet.",
     "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
@@ -70,7 +80,9 @@ def _severity_words() -> list[str]:
 def build(_source: PageData, _search: str) -> html.Div:
     """The page; it needs no data."""
     link = html.A("/api/v1/summary", href="/api/v1/summary", target="_blank")
-    api = html.P(["The same figures as JSON: ", link, "."])
+    api = html.P(
+        ["The same figures as JSON: ", link, ". The arrow in the footer of a card opens what that card shows."]
+    )
     terms = html.Dl([part for term, text in _TERMS for part in (html.Dt(term), html.Dd(text))], className="prose")
     rule = [
         html.P("The word beside the first sentence is a rule of thumb: LaR 99\u202f% as a share of all debt."),

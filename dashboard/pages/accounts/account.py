@@ -107,7 +107,7 @@ def amount(value: float) -> str:
 
 def holdings_table(found: answers.Account) -> Any:
     """What the account has and owes, by reserve."""
-    head = (("Asset", False), ("Collateral", True), ("", True), ("Threshold", True), ("Debt", True), ("", True))
+    head = (("Asset", False), ("Collateral", True), ("USD", True), ("Threshold", True), ("Debt", True), ("USD", True))
     rows = [
         (
             token(one.symbol), amount(one.collateral), fmt.money(one.collateral_usd) if one.collateral else "",

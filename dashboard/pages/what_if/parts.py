@@ -140,7 +140,8 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
 def _value(estimate: ShownFigure, unit: str) -> Any:
     text = fmt.money(estimate.value) if unit == "USD" else fmt.share(estimate.value)
     if estimate.few_draws and estimate.value > 0:
-        return html.Span([text, html.Span(" few draws", className="t3 micro")], title="Fewer than 30 paths carry it")
+        few = html.Div("few draws", className="t3 micro")  # below: beside it the column of errors has no room
+        return html.Div([text, few], title="Fewer than 30 paths carry it")
     if estimate.no_interval and estimate.value > 0:
         return html.Span(text, title=why_none(estimate))
     interval = f"95\u202f%: {error_text(estimate)}" if unit == "USD" and estimate.value > 0 else None
