@@ -44,8 +44,10 @@ def stored_liquidations(store: Reader, market: str, first: int, last: int) -> St
     return StoredLiquidations(
         seconds=np.array([row[0] for row in rows], dtype=np.int64),
         kinds=tuple(row[1] if row[1] in NAMED else OTHER for row in rows),
-        usd=np.array([row[2] for row in rows], dtype=np.float64), first=first, last=last,
-    )  # fmt: skip
+        usd=np.array([row[2] for row in rows], dtype=np.float64),
+        first=first,
+        last=last,
+    )
 
 
 def oldest_liquidation(store: Reader, market: str) -> int | None:
@@ -59,6 +61,11 @@ def events_of(found: StoredLiquidations, names: Sequence[str]) -> EventTimes:
     place = {name: i for i, name in enumerate(names)}
     rest = place.get(OTHER, 0)
     return on_clock(
-        found.seconds, [place.get(kind, rest) for kind in found.kinds], begin=found.first, end=found.last,
-        n_kinds=len(names), clock=BLOCK_SECONDS, unit=HOUR,
-    )  # fmt: skip
+        found.seconds,
+        [place.get(kind, rest) for kind in found.kinds],
+        begin=found.first,
+        end=found.last,
+        n_kinds=len(names),
+        clock=BLOCK_SECONDS,
+        unit=HOUR,
+    )

@@ -71,13 +71,17 @@ def find(store: Store, text: str, *, kind: str | None = None, limit: int = 20) -
         with store.transaction() as connection:
             _renew(connection)
     with store.one_state() as connection:
-        rows = database(connection).table(TABLE).search(
-            " ".join(f'"{word}"*' for word in words),
-            columns=["kind", "name", "address", "place", "newest_at"],
-            where=None if kind is None else "kind = :kind",
-            where_args=None if kind is None else {"kind": kind},
-            limit=limit,
-        )  # fmt: skip
+        rows = (
+            database(connection)
+            .table(TABLE)
+            .search(
+                " ".join(f'"{word}"*' for word in words),
+                columns=["kind", "name", "address", "place", "newest_at"],
+                where=None if kind is None else "kind = :kind",
+                where_args=None if kind is None else {"kind": kind},
+                limit=limit,
+            )
+        )
         return [Found(**row) for row in rows]
 
 

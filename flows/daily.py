@@ -69,13 +69,11 @@ def stages(paths: int, seed: int) -> list[Stage]:
     market = {"market": newest.market}
     return [
         Stage(flow="aave-market", skipped=no_node),
-        Stage(
-            flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""
-        ),
+        Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
-    ]  # fmt: skip
+    ]
 
 
 def _protocols(skipped: str) -> Stage:

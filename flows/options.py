@@ -93,9 +93,11 @@ class Number:
 AnyBlock = Annotated[int | str, BeforeValidator(block)]
 """latest, safe, finalized, or a number."""
 Moment = Annotated[
-    int, BeforeValidator(moment), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
+    int,
+    BeforeValidator(moment),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
     Flag(metavar="DATE"),
-]  # fmt: skip
+]
 """Seconds UTC, given as such or as a date."""
 Attempts = Annotated[int, Whole(1, 100), Field(description="tries of each request")]
 Every = Annotated[
@@ -206,12 +208,15 @@ def signature(options: type[Options], **more: Parameter) -> Signature:
     fields = options.model_fields
     parameters = [
         Parameter(
-            name, Parameter.KEYWORD_ONLY, default=fields[name].get_default(call_default_factory=True),
-            annotation=Annotated[fields[name].annotation, *fields[name].metadata] if fields[name].metadata
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=fields[name].get_default(call_default_factory=True),
+            annotation=Annotated[fields[name].annotation, *fields[name].metadata]
+            if fields[name].metadata
             else fields[name].annotation,
         )
         for name in ordered(options)
-    ]  # fmt: skip
+    ]
     return Signature([*parameters, *more.values()], return_annotation=str)
 
 

@@ -26,9 +26,13 @@ async def _source_was_away(task: Any, task_run: Any, state: Any) -> bool:
 
 
 @task(
-    name="read a source", task_run_name="{name}", retries=2, retry_delay_seconds=[60, 300], retry_jitter_factor=0.5,
+    name="read a source",
+    task_run_name="{name}",
+    retries=2,
+    retry_delay_seconds=[60, 300],
+    retry_jitter_factor=0.5,
     retry_condition_fn=_source_was_away,
-)  # fmt: skip
+)
 async def read_source(name: str, parameters: dict[str, Any]) -> str:
     """A stage that reads a network: repeated later when the other side was away."""
     return await asyncio.to_thread(execute, name, parameters)

@@ -138,11 +138,13 @@ class Run:
         now = int(time.time())
         marked = [
             {
-                "source": mark.source, "key": mark.key, "value": json.dumps(mark.state, sort_keys=True),
+                "source": mark.source,
+                "key": mark.key,
+                "value": json.dumps(mark.state, sort_keys=True),
                 "updated_at": now,
             }
             for mark in marks
-        ]  # fmt: skip
+        ]
         found = [
             {
                 "run_id": self.id, "source": source, "batch_key": one.about or key, "table_name": one.table,

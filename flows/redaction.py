@@ -26,9 +26,14 @@ SHORTEST = 5
 TELLING, BEGINNING = 12, 8
 """Of a secret of at least `TELLING` characters, its first `BEGINNING` give it away: answers are quoted cut short."""
 CHATTY = (
-    "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "websockets.client", "gql.client",
-    "gql.transport.requests", "web3.providers.HTTPProvider",
-)  # fmt: skip
+    "urllib3.connectionpool",
+    "urllib3.connection",
+    "urllib3.util.retry",
+    "websockets.client",
+    "gql.client",
+    "gql.transport.requests",
+    "web3.providers.HTTPProvider",
+)
 """Loggers that write whole addresses, or what was sent."""
 
 _secrets: dict[str, None] = {}

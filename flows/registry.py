@@ -82,7 +82,7 @@ NAMES = {
         reads_network=False,
     ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
-}  # fmt: skip
+}
 """Every flow by name, in the order of a day."""
 
 

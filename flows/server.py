@@ -124,8 +124,11 @@ def _ensure_pool(api: str, environment: dict[str, str]) -> None:
             raise SourceUnavailable(f"{api}/work_pools/{POOL} answers HTTP {exc.code}") from exc
     made = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "work-pool", "create", POOL, "--type", "process"],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if made.returncode:
         raise SourceUnavailable(f"the work pool {POOL!r} could not be created: {(made.stderr or made.stdout).strip()}")
 

@@ -152,9 +152,15 @@ def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> Floa
     """
     names = tuple(str(i) for i in range(len(volatility)))
     day = Scenario(
-        name="a day", horizon=timedelta(hours=HOURS), n_steps=1, factors=names, volatility=volatility,
-        correlation=correlation, factor=np.arange(len(names)), law=law,
-    )  # fmt: skip
+        name="a day",
+        horizon=timedelta(hours=HOURS),
+        n_steps=1,
+        factors=names,
+        volatility=volatility,
+        correlation=correlation,
+        factor=np.arange(len(names)),
+        law=law,
+    )
     drift, lower, _ = day.of_one_step()
     moves = _normals(len(names)) @ lower.T
     if isinstance(law, StudentT):

@@ -56,10 +56,16 @@ class Cascade:
         self.book = plan.book(column, len(codes), open_from)
         self.sleepers = _sleepers(self.book, len(codes))
         self.sales = Sales(
-            factor=codes // width, market=codes % width, market_of=self.market_of, sold=impact.sold_usd,
-            fall=fall, uncapped=uncapped[reserve], cap=oracle.cap[reserve],
-            floor=np.where(moves, FIRST_FLOOR, 1.0), kept=impact.kept(step),
-        )  # fmt: skip
+            factor=codes // width,
+            market=codes % width,
+            market_of=self.market_of,
+            sold=impact.sold_usd,
+            fall=fall,
+            uncapped=uncapped[reserve],
+            cap=oracle.cap[reserve],
+            floor=np.where(moves, FIRST_FLOOR, 1.0),
+            kept=impact.kept(step),
+        )
 
     @property
     def path_state_bytes(self) -> int:

@@ -206,9 +206,11 @@ def _require_whole(path: IntArray, by_step: IntArray) -> None:
     for name, column in (("repaid", REPAID), ("seized", SEIZED), ("fee", PROTOCOL_FEE), ("deficit", DEFICIT)):
         paths = path[:, column].sum(dtype=np.float64) * MICRO_USD
         steps = by_step[:, :, column].sum(dtype=np.float64) * MILLI_USD
-        if path[:, column].min(initial=0) < 0 or by_step[:, :, column].min(initial=0) < 0 or not (
-            abs(paths - steps) <= 1e-6 * max(paths, steps) + calls * MILLI_USD + 1.0
-        ):  # fmt: skip
+        if (
+            path[:, column].min(initial=0) < 0
+            or by_step[:, :, column].min(initial=0) < 0
+            or not (abs(paths - steps) <= 1e-6 * max(paths, steps) + calls * MILLI_USD + 1.0)
+        ):
             raise InputError(
                 f"{name}: amounts exceed what is counted (2^63 units: 9.2e12 USD on one path, 9.2e15 USD over all "
                 "paths of a step and reserve). Check prices and volatility, or simulate fewer paths at a time"
@@ -245,9 +247,14 @@ class _Worker:
     def totals(self, path: IntArray) -> Totals:
         """What a shard over the paths of `path` (n, N_TOTALS) adds to."""
         return Totals(
-            path=path, by_step=self.by_step, fan=self.fan, hits=self.hits, flat_path=path.reshape(-1),
-            flat_by_step=self.by_step.reshape(-1), flat_hits=self.hits.reshape(-1),
-        )  # fmt: skip
+            path=path,
+            by_step=self.by_step,
+            fan=self.fan,
+            hits=self.hits,
+            flat_path=path.reshape(-1),
+            flat_by_step=self.by_step.reshape(-1),
+            flat_hits=self.hits.reshape(-1),
+        )
 
 
 def checked_seed(seed: int) -> int:

@@ -131,9 +131,12 @@ def market_to_frames(market: Market) -> Frames:
     checked_kind("market", market, Market)
     reserves, emodes = market.reserves, market.emodes
     symbol = np.array(
-        [s if s.strip() and reserves.symbol.count(s) == 1 else a
-         for s, a in zip(reserves.symbol, reserves.asset, strict=True)], dtype=object,
-    )  # fmt: skip
+        [
+            s if s.strip() and reserves.symbol.count(s) == 1 else a
+            for s, a in zip(reserves.symbol, reserves.asset, strict=True)
+        ],
+        dtype=object,
+    )
     sides = []
     for side, entries in zip(SIDES, (market.collateral, market.debt), strict=True):
         owner = np.repeat(np.arange(market.n_accounts), np.diff(entries.indptr))
@@ -148,8 +151,9 @@ def market_to_frames(market: Market) -> Frames:
     each = np.arange(shape[0]).repeat(shape[1])
     terms = {
         name: (values if values.ndim == 2 else np.repeat(values, shape[1]).reshape(shape)).reshape(-1)
-        for name in ("liquidation_threshold", "liquidation_bonus") for values in (getattr(emodes, name),)
-    }  # fmt: skip
+        for name in ("liquidation_threshold", "liquidation_bonus")
+        for values in (getattr(emodes, name),)
+    }
     members = {name: getattr(emodes, name).reshape(-1) for name in ("collateral", "borrowable", "ltvzero")}
     return Frames(
         positions=pd.concat(sides, ignore_index=True),

@@ -129,10 +129,16 @@ def liquidate(
         deficit, owed = owed, np.zeros(market.n_reserves)
     after = float((owed * market.price).sum())
     return Liquidation(
-        error=None, repaid=float(repaid), seized=float(taken - fee), fee=float(fee), deficit=deficit, collateral=held,
-        debt=owed, health_factor=health,
+        error=None,
+        repaid=float(repaid),
+        seized=float(taken - fee),
+        fee=float(fee),
+        deficit=deficit,
+        collateral=held,
+        debt=owed,
+        health_factor=health,
         health_factor_after=float(held * market.price @ threshold) / after if after > 0 else float("inf"),
-    )  # fmt: skip
+    )
 
 
 def _rounded(market: Market, c: int, d: int, repaid: float, factor: float) -> float:

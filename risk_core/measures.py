@@ -124,9 +124,14 @@ def quantile(sample: ArrayLike, level: float, cluster: ArrayLike | None = None) 
         lowest, highest = np.floor(n * level - half), np.ceil(n * level + half) + 1
     low, high = (ordered[int(np.clip(edge, 1, n)) - 1] for edge in (lowest, highest))
     return Estimate(
-        value=float(value), low=float(low), high=float(high), se=float((high - low) / (2 * Z95)),
-        level=level, n_paths=n, n_positive=int((ordered[rank - 1 :] > 0).sum()),
-    )  # fmt: skip
+        value=float(value),
+        low=float(low),
+        high=float(high),
+        se=float((high - low) / (2 * Z95)),
+        level=level,
+        n_paths=n,
+        n_positive=int((ordered[rank - 1 :] > 0).sum()),
+    )
 
 
 def tail_mean(sample: ArrayLike, level: float, cluster: ArrayLike | None = None) -> Estimate:
@@ -160,9 +165,12 @@ def tail_mean(sample: ArrayLike, level: float, cluster: ArrayLike | None = None)
     ends = [groups.interval(excess, float(worst[at])) for at, excess in zip(ranks, beyond, strict=True)]
     least = 0.0 if worst[-1] >= 0 else -np.inf
     return Estimate(
-        value=value, low=max(min(value, *(low for low, _ in ends)), least), high=max(ends[0][1], value),
-        se=groups.error(beyond[0]), **shape,
-    )  # fmt: skip
+        value=value,
+        low=max(min(value, *(low for low, _ in ends)), least),
+        high=max(ends[0][1], value),
+        se=groups.error(beyond[0]),
+        **shape,
+    )
 
 
 def average(sample: ArrayLike, cluster: ArrayLike | None = None) -> Estimate:
@@ -198,9 +206,14 @@ def share(sample: ArrayLike, above: float = 0.0, cluster: ArrayLike | None = Non
         effective = p * (1 - p) / max(se, LEAST_ERROR / n) ** 2
     low, high = wilson(hits, n, effective)
     return Estimate(
-        value=p, low=min(low, p), high=max(high, p), se=se, level=0.0, n_paths=n,
+        value=p,
+        low=min(low, p),
+        high=max(high, p),
+        se=se,
+        level=0.0,
+        n_paths=n,
         n_positive=hits,
-    )  # fmt: skip
+    )
 
 
 def lar(result: Result, level: float = 0.99, of: str = "repaid") -> Estimate:

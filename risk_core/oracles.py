@@ -45,9 +45,11 @@ class OracleModels(NamedTuple):
     def any(self) -> bool:
         """Whether some reserve has another model than a plain feed."""
         return bool(
-            np.isfinite(self.price_cap).any() or (self.ratio_of >= 0).any() or (self.linked_to >= 0).any()
+            np.isfinite(self.price_cap).any()
+            or (self.ratio_of >= 0).any()
+            or (self.linked_to >= 0).any()
             or self.fixed_price.any()
-        )  # fmt: skip
+        )
 
 
 class OracleRows(NamedTuple):
@@ -200,10 +202,13 @@ def kinks(models: OracleModels, snapshot: FloatArray, weights: FloatArray, farth
         base = np.maximum(models.ratio_of, 0)
         most = np.maximum(models.ratio_cap, snapshot / snapshot[base]) * oracle[base]
         own = models.linked_to < 0
-        return np.concatenate([
-            own & (oracle == np.maximum(models.price_cap, snapshot)), (models.ratio_of >= 0) & (oracle == most),
-            own & (oracle == feed),
-        ]).tobytes()  # fmt: skip
+        return np.concatenate(
+            [
+                own & (oracle == np.maximum(models.price_cap, snapshot)),
+                (models.ratio_of >= 0) & (oracle == most),
+                own & (oracle == feed),
+            ]
+        ).tobytes()
 
     found: list[float] = []
     least, most = 1e-14, min(farthest, FARTHEST_MOVE)

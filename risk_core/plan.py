@@ -107,10 +107,14 @@ class Plan:
     def walk(self, book: Book) -> Walk:
         """The layout of `book` that the pruned engine reads."""
         return Walk(
-            weakest=self.health[self.first[:-1]], shape=self.shape, record=self.record, kind=self.kind,
-            factor=book.factor[self.kind_leg], reserve=book.reserve[self.kind_leg],
+            weakest=self.health[self.first[:-1]],
+            shape=self.shape,
+            record=self.record,
+            kind=self.kind,
+            factor=book.factor[self.kind_leg],
+            reserve=book.reserve[self.kind_leg],
             terms=np.ascontiguousarray(book.terms[self.kind_leg]),
-        )  # fmt: skip
+        )
 
     def bind(self, factor: IntArray, n_factors: int, open_from: IntArray) -> tuple[Book, Walk]:
         """`book` and its `walk`; the last few are kept, because runs on one market mostly share a scenario's shape."""

@@ -42,10 +42,12 @@ SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": 
 matters most of a path comes from 16 independently shifted copies of a Sobol sequence."""
 
 NO_CAPS = {
-    "own": np.zeros(0, dtype=np.int64), "base": np.zeros(0, dtype=np.int64), "feed": np.zeros(0, dtype=np.int64),
+    "own": np.zeros(0, dtype=np.int64),
+    "base": np.zeros(0, dtype=np.int64),
+    "feed": np.zeros(0, dtype=np.int64),
     "plain": np.zeros(0, dtype=np.int64),
     "most": np.zeros(0),
-}  # fmt: skip
+}
 """Rows of prices that a market's oracles cap, before a market is known."""
 
 PLAIN_LAW = GBM()

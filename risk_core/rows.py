@@ -44,8 +44,9 @@ class Rows:
     one. labels: the caller's names of the rows.
     """
 
-    def __init__(self, name: str, labels: Sequence[object], columns: Mapping[str, Sequence[object] | np.ndarray],
-                 faults: Faults) -> None:  # fmt: skip
+    def __init__(
+        self, name: str, labels: Sequence[object], columns: Mapping[str, Sequence[object] | np.ndarray], faults: Faults
+    ) -> None:
         self.name, self.labels, self.columns, self.faults = name, labels, columns, faults
         self._distinct = len(set(map(repr, labels))) == len(labels)
 
@@ -127,9 +128,11 @@ class Rows:
         for i, cell in enumerate(cells):
             if cell is None and not any_text:
                 self.say(
-                    [i], column, f"nothing here; expected {rule}. pandas reads texts such as NA as missing: "
+                    [i],
+                    column,
+                    f"nothing here; expected {rule}. pandas reads texts such as NA as missing: "
                     "read_csv(..., keep_default_na=False, na_values=[''])",
-                )  # fmt: skip
+                )
             elif cell is not None and not good[i]:
                 hint = "; it begins or ends with white space" if isinstance(cell, str) and cell.strip() else ""
                 self.say([i], column, f"found {_shown(cell)}; expected {rule}{hint}")

@@ -166,12 +166,15 @@ def sweep(
     count, debt, repaid, deficit = (total[:, 8 * k : 8 * k + 8].reshape(-1)[:steps] for k in range(4))
     seized_by_reserve = seized.transpose(0, 2, 1).reshape(-1, r)[:steps]
     return Sweep(
-        direction=weights, shock=shock, n_accounts=count.astype(np.int64), debt_usd=debt.copy(),
+        direction=weights,
+        shock=shock,
+        n_accounts=count.astype(np.int64),
+        debt_usd=debt.copy(),
         repaid_usd=repaid + exact[:, REPAID] * MICRO_USD,
         seized_usd=seized_by_reserve.sum(axis=1) + exact[:, SEIZED] * MICRO_USD,
         deficit_usd=deficit + exact[:, DEFICIT] * MICRO_USD,
         seized_by_reserve=seized_by_reserve + by_step[:, :, SEIZED] * MILLI_USD,
-    )  # fmt: skip
+    )
 
 
 def _along(market: Market, shock: FloatArray, weights: FloatArray) -> FloatArray:

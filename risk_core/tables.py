@@ -123,8 +123,11 @@ class ReserveTable:
         return Reserves(
             symbol=tuple(s or "" for s in self.symbol),
             asset=tuple(address or f"reserve {i}" for i, address in enumerate(self.asset)),
-            liquidation_threshold=usual, **filled, **self.switches, **self.depends,
-        )  # fmt: skip
+            liquidation_threshold=usual,
+            **filled,
+            **self.switches,
+            **self.depends,
+        )
 
 
 class PositionTable:
@@ -138,9 +141,10 @@ class PositionTable:
         side = rows.texts("side", "'supply' or 'debt'")
         known = [text in SIDES for text in side]
         rows.say(
-            [i for i, text in enumerate(side) if text is not None and not known[i]], "side",
+            [i for i, text in enumerate(side) if text is not None and not known[i]],
+            "side",
             lambda i: f"found {side[i]!r}; expected 'supply' or 'debt'",
-        )  # fmt: skip
+        )
         self.is_debt = np.array([text == "debt" for text in side], dtype=np.bool_)
         supply = np.array([text == "supply" for text in side], dtype=np.bool_)
         self.backs = rows.flags("collateral", True, need=supply) & supply
@@ -153,8 +157,14 @@ class PositionTable:
         rows.say(no_tokens & no_usd, column, rule)
         without_price = ~np.isnan(self.amount) & (self.reserve >= 0)
         without_price[without_price] = book.rows.missing("price")[self.reserve[without_price]]
-        rows.say(without_price, "amount", lambda i: f"tokens of {named[i]}, which has no price; give `price` in "
-                 "`reserves`, or the amount in USD as `amount_usd`")  # fmt: skip
+        rows.say(
+            without_price,
+            "amount",
+            lambda i: (
+                f"tokens of {named[i]}, which has no price; give `price` in "
+                "`reserves`, or the amount in USD as `amount_usd`"
+            ),
+        )
         keys = [
             (account, int(reserve), text) if account is not None and reserve >= 0 and ok else None
             for account, reserve, text, ok in zip(self.account, self.reserve, side, known, strict=True)
@@ -188,9 +198,14 @@ class EModeTable:
         if not len(self.id):
             return EModes.none()
         return EModes(
-            id=self.id, label=tuple(self.label), ltv=self.ltv, liquidation_threshold=self.threshold,
-            liquidation_bonus=self.bonus, isolated=self.isolated, **self.members,
-        )  # fmt: skip
+            id=self.id,
+            label=tuple(self.label),
+            ltv=self.ltv,
+            liquidation_threshold=self.threshold,
+            liquidation_bonus=self.bonus,
+            isolated=self.isolated,
+            **self.members,
+        )
 
 
 def read_emodes(rows: Rows | None, book: ReserveTable) -> EModeTable:
@@ -277,10 +292,13 @@ def require_terms(stated: PositionTable, book: ReserveTable, at: Snapshot) -> No
         held = np.zeros(len(book.rows), dtype=np.bool_)
         held[stated.reserve[backs]] = True
         book.rows.say(
-            held & book.rows.missing("liquidation_bonus"), "liquidation_bonus",
-            lambda i: f"nothing for {book.symbol[i]}, which is somebody's collateral; revision {at.revision} "
-            "liquidates it with a bonus (0.05 is 5 %, -1 for none). Health factors alone need no revision",
-        )  # fmt: skip
+            held & book.rows.missing("liquidation_bonus"),
+            "liquidation_bonus",
+            lambda i: (
+                f"nothing for {book.symbol[i]}, which is somebody's collateral; revision {at.revision} "
+                "liquidates it with a bonus (0.05 is 5 %, -1 for none). Health factors alone need no revision"
+            ),
+        )
 
 
 def own_terms(
@@ -327,7 +345,7 @@ def own_terms(
         borrowable=np.vstack([emodes.borrowable.reshape(-1, r), every]),
         ltvzero=np.vstack([emodes.ltvzero.reshape(-1, r), np.vstack([emodes.ltvzero.reshape(-1, r), none])[above]]),
         isolated=np.append(emodes.isolated, np.append(emodes.isolated, False)[above]),
-    ), emode  # fmt: skip
+    ), emode
 
 
 def _wide(values: FloatArray, n_reserves: int) -> FloatArray:

@@ -99,10 +99,14 @@ class TailSample:
         low, high = (0.0, most) if reason else groups.interval(values)
         known = unknown(reason) if reason else dict(low=max(min(low, value), 0.0), high=max(high, value), se=se)
         return TailEstimate(
-            value=value, level=0.0, n_paths=n, n_positive=int(event.sum()), effective_draws=draws,
+            value=value,
+            level=0.0,
+            n_paths=n,
+            n_positive=int(event.sum()),
+            effective_draws=draws,
             variance_reduction=float(plain(value) / n / se**2) if 0 < se < np.inf else float("nan"),
             **known | dict(high=min(known["high"], most)),
-        )  # fmt: skip
+        )
 
     def __add__(self, other: TailSample) -> TailSample:
         same_tilt = all(
@@ -116,9 +120,10 @@ class TailSample:
                 f"the second sample begins at path {other.first_path}, expected {self.first_path + self.n_paths}"
             )
         return replace(
-            self, loss_usd=np.concatenate([self.loss_usd, other.loss_usd]),
+            self,
+            loss_usd=np.concatenate([self.loss_usd, other.loss_usd]),
             weight=np.concatenate([self.weight, other.weight]),
-        )  # fmt: skip
+        )
 
 
 def probability_of_deficit(
@@ -157,6 +162,10 @@ def sample(
     result = simulate(market, tilted, n_paths, seed, paths=paths, **how)  # type: ignore[arg-type]
     seen = statistics(tilted, seed, result.first_path, result.n_paths)
     return TailSample(
-        loss_usd=losses(result, of), weight=weights(tilted, seen), tilt=tilt, seed=int(seed),
-        first_path=result.first_path, code_version=result.code_version,
-    )  # fmt: skip
+        loss_usd=losses(result, of),
+        weight=weights(tilted, seen),
+        tilt=tilt,
+        seed=int(seed),
+        first_path=result.first_path,
+        code_version=result.code_version,
+    )

@@ -215,10 +215,13 @@ def _modes(pilot: _Pilot) -> Tilt:
     floor = PLAIN_SHARE + (GENERAL_SHARE if len(base.share) > 1 else 0.0)
     general = np.full(len(base.share) - 1, GENERAL_SHARE / max(len(base.share) - 1, 1))
     return Tilt(
-        share=np.concatenate([[PLAIN_SHARE], general, (1 - floor) * part]), shift=np.vstack([base.shift, shift]),
-        burst=np.vstack([base.burst, burst]), thinning=np.append(base.thinning, thinning),
-        surge=np.append(base.surge, surge), jolt=np.append(base.jolt, jolt),
-    )  # fmt: skip
+        share=np.concatenate([[PLAIN_SHARE], general, (1 - floor) * part]),
+        shift=np.vstack([base.shift, shift]),
+        burst=np.vstack([base.burst, burst]),
+        thinning=np.append(base.thinning, thinning),
+        surge=np.append(base.surge, surge),
+        jolt=np.append(base.jolt, jolt),
+    )
 
 
 def _centres(seen: FloatArray, weight: FloatArray) -> FloatArray:

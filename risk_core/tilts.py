@@ -120,10 +120,14 @@ class Tilted:
         draw = self.scenario.draw()
         tilt = self.tilt
         return draw._replace(
-            cholesky=draw.cholesky * self.widening, share=np.cumsum(tilt.share),
-            shift=tilt.shift / np.sqrt(self.n_steps) / self.widening, burst=tilt.burst / self.widening,
-            thinning=np.array(tilt.thinning), surge=np.array(tilt.surge), jolt=np.array(tilt.jolt),
-        )  # fmt: skip
+            cholesky=draw.cholesky * self.widening,
+            share=np.cumsum(tilt.share),
+            shift=tilt.shift / np.sqrt(self.n_steps) / self.widening,
+            burst=tilt.burst / self.widening,
+            thinning=np.array(tilt.thinning),
+            surge=np.array(tilt.surge),
+            jolt=np.array(tilt.jolt),
+        )
 
 
 def statistics(tilted: Tilted, seed: int, first: int, n_paths: int) -> FloatArray:

@@ -152,9 +152,12 @@ class Reserves:
     def oracle(self) -> OracleModels:
         """How each price is made, as `risk_core.oracles` takes it."""
         return OracleModels(
-            price_cap=self.price_cap, ratio_cap=self.ratio_cap, ratio_of=self.ratio_of, linked_to=self.linked_to,
+            price_cap=self.price_cap,
+            ratio_cap=self.ratio_cap,
+            ratio_of=self.ratio_of,
+            linked_to=self.linked_to,
             fixed_price=self.fixed_price,
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.symbol)
@@ -377,9 +380,11 @@ class Market:
         n = len(accounts)
         emode = frozen(self, "emode", self.emode, np.int64, (n,))
         require(
-            "Market.emode", emode, (emode >= NO_EMODE) & (emode < len(self.emodes)),
+            "Market.emode",
+            emode,
+            (emode >= NO_EMODE) & (emode < len(self.emodes)),
             f"must be -1 or a row of the {len(self.emodes)} e-modes",
-        )  # fmt: skip
+        )
         for name in ("collateral", "debt"):
             side: Positions = getattr(self, name)
             if len(side) != n:
@@ -447,8 +452,12 @@ class Market:
 
 
 _PARTS: dict[str, type] = {
-    "reserves": Reserves, "emodes": EModes, "collateral": Positions, "debt": Positions, "snapshot": Snapshot,
-}  # fmt: skip
+    "reserves": Reserves,
+    "emodes": EModes,
+    "collateral": Positions,
+    "debt": Positions,
+    "snapshot": Snapshot,
+}
 
 
 def _addresses(market: Market) -> np.ndarray:

@@ -38,18 +38,28 @@ def market() -> rc.Market:
         return rc.Positions.from_entries(*zip(*entries, strict=True), n_accounts=len(rows))
 
     return rc.Market(
-        reserves=reserves, emodes=rc.EModes.none(), accounts=[f"0x{i + 1:040x}" for i in range(len(held))],
-        emode=[-1] * len(held), collateral=side(held), debt=side(owed), price=[1.0] * n,
+        reserves=reserves,
+        emodes=rc.EModes.none(),
+        accounts=[f"0x{i + 1:040x}" for i in range(len(held))],
+        emode=[-1] * len(held),
+        collateral=side(held),
+        debt=side(owed),
+        price=[1.0] * n,
         snapshot=rc.Snapshot(market="warm-up", chain_id=1, block=0, block_time=0, revision=11, synthetic=True),
-    )  # fmt: skip
+    )
 
 
 def scenario() -> rc.Scenario:
     """Two hours of one wild factor."""
     return rc.Scenario(
-        name="warm-up", horizon=timedelta(hours=2), n_steps=2, factors=("X",), volatility=[9.0], correlation=[[1.0]],
+        name="warm-up",
+        horizon=timedelta(hours=2),
+        n_steps=2,
+        factors=("X",),
+        volatility=[9.0],
+        correlation=[[1.0]],
         factor=[0, 0, 0, -1, -1],
-    )  # fmt: skip
+    )
 
 
 def health() -> None:
@@ -99,9 +109,15 @@ def tails() -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    "health": health, "what-if": what_if, "sweep": sweep, "simulate": simulate, "quasi": quasi, "tails": tails,
-    "cascade": cascade, "audit": audit,
-}  # fmt: skip
+    "health": health,
+    "what-if": what_if,
+    "sweep": sweep,
+    "simulate": simulate,
+    "quasi": quasi,
+    "tails": tails,
+    "cascade": cascade,
+    "audit": audit,
+}
 
 
 def dispatchers() -> Iterator[Dispatcher]:

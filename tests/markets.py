@@ -45,12 +45,17 @@ def market(
         return rc.Positions.from_entries(*columns, n_accounts=n)
 
     return rc.Market(
-        reserves=book, emodes=emodes or rc.EModes.none(), accounts=[f"0x{i + 1:040x}" for i in range(n)],
-        emode=np.full(n, -1) if emode is None else emode, collateral=side(collateral), debt=side(debt), price=price,
+        reserves=book,
+        emodes=emodes or rc.EModes.none(),
+        accounts=[f"0x{i + 1:040x}" for i in range(n)],
+        emode=np.full(n, -1) if emode is None else emode,
+        collateral=side(collateral),
+        debt=side(debt),
+        price=price,
         snapshot=rc.Snapshot(
             market="test", chain_id=1, block=1, block_time=block_time, revision=revision, hash="test", synthetic=True
         ),
-    )  # fmt: skip
+    )
 
 
 def one_account(
@@ -64,9 +69,12 @@ def one_account(
 ) -> rc.Market:
     """ETH (reserve 0) against USDC (reserve 1): tokens, and ETH's price in USD."""
     book = reserves(
-        2, symbol=["ETH", "USDC"], liquidation_threshold=[threshold, 0.78], liquidation_bonus=[bonus, 0.045],
+        2,
+        symbol=["ETH", "USDC"],
+        liquidation_threshold=[threshold, 0.78],
+        liquidation_bonus=[bonus, 0.045],
         protocol_fee=[fee, fee],
-    )  # fmt: skip
+    )
     return market(book, [price, 1.0], [{0: collateral}], [{1: debt}], revision=revision)
 
 
@@ -85,14 +93,25 @@ def random_market(seed: int, kind: str = "plain", n_accounts: int = 60, n_reserv
         grace[1] = 1_750_000_000 + rng.integers(0, 40_000)
         active[-1] = rng.random() < 0.5
     book = reserves(
-        r, liquidation_threshold=threshold, liquidation_bonus=bonus, protocol_fee=np.round(rng.uniform(0, 0.3, r), 3),
-        grace_until=grace, paused=paused, active=active,
-    )  # fmt: skip
+        r,
+        liquidation_threshold=threshold,
+        liquidation_bonus=bonus,
+        protocol_fee=np.round(rng.uniform(0, 0.3, r), 3),
+        grace_until=grace,
+        paused=paused,
+        active=active,
+    )
     emodes = rc.EModes(
-        id=[1, 7], label=["one", "seven"], ltv=[0.9, 0.9], liquidation_threshold=[0.95, 0.93],
-        liquidation_bonus=[0.01, 0.02], collateral=rng.random((2, r)) < 0.6, borrowable=np.ones((2, r)),
-        ltvzero=np.zeros((2, r)), isolated=[0, 0],
-    )  # fmt: skip
+        id=[1, 7],
+        label=["one", "seven"],
+        ltv=[0.9, 0.9],
+        liquidation_threshold=[0.95, 0.93],
+        liquidation_bonus=[0.01, 0.02],
+        collateral=rng.random((2, r)) < 0.6,
+        borrowable=np.ones((2, r)),
+        ltvzero=np.zeros((2, r)),
+        isolated=[0, 0],
+    )
     price = np.exp(rng.normal(1, 3, r))
     emode = rng.choice([0, 1] if kind == "loops" else [-1, -1, 0, 1], n)
     size = np.exp(rng.normal(*{"dust": (-2, 5), "whales": (16, 1)}.get(kind, (8.5, 1.5)), n))
@@ -138,10 +157,14 @@ def scenario(
     deviation = np.sqrt(np.diag(covariance))
     factor = np.arange(n_reserves) if f == n_reserves else rng.integers(-1, f, n_reserves)
     return rc.Scenario(
-        name="test", horizon=horizon, n_steps=n_steps, factors=[f"F{i}" for i in range(f)],
-        volatility=volatility * rng.uniform(0.5, 1.5, f), correlation=covariance / np.outer(deviation, deviation),
+        name="test",
+        horizon=horizon,
+        n_steps=n_steps,
+        factors=[f"F{i}" for i in range(f)],
+        volatility=volatility * rng.uniform(0.5, 1.5, f),
+        correlation=covariance / np.outer(deviation, deviation),
         factor=factor,
-    )  # fmt: skip
+    )
 
 
 def prices(plan: rc.Scenario, n: int, seed: int = 7, first: int = 0) -> np.ndarray:

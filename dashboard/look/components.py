@@ -233,9 +233,14 @@ def compare(
 def segmented(component_id: str, options: Sequence[tuple[str, str]], value: str, says: str) -> html.Div:
     """A choice of a few, all in sight: (text, value) of each."""
     choice = dbc.RadioItems(
-        options=[{"label": text, "value": key} for text, key in options], value=value, id=component_id,
-        className="seg", inputClassName="btn-check", labelClassName="ctl", labelCheckedClassName="on",
-    )  # fmt: skip
+        options=[{"label": text, "value": key} for text, key in options],
+        value=value,
+        id=component_id,
+        className="seg",
+        inputClassName="btn-check",
+        labelClassName="ctl",
+        labelCheckedClassName="on",
+    )
     return html.Div(choice, role="group", **{"aria-label": says})
 
 

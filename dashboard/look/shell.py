@@ -177,9 +177,10 @@ def badge(status: Snapshot) -> tuple[list[Any], str]:
         content = [icon("about"), html.Span("Sample"), html.Span(f"data · {when}", className="opt")]
         return content, "badge-s sample"
     content = [
-        html.Span(named(status.market)), html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
+        html.Span(named(status.market)),
+        html.Span(f"· block {fmt.count(status.block)} · {when}", className="opt"),
         html.Span(f"· {fmt.age(status.age_seconds)}"),
-    ]  # fmt: skip
+    ]
     return content, "badge-s old" if status.stale else "badge-s"
 
 

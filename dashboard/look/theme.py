@@ -21,10 +21,16 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 RESERVE_TOKEN = MappingProxyType(
     {
-        "WETH": "cat-1", "wstETH": "cat-2", "weETH": "cat-3", "WBTC": "cat-4",
-        "cbBTC": "cat-5", "USDC": "cat-6", "USDT": "cat-7", "GHO": "cat-8",
+        "WETH": "cat-1",
+        "wstETH": "cat-2",
+        "weETH": "cat-3",
+        "WBTC": "cat-4",
+        "cbBTC": "cat-5",
+        "USDC": "cat-6",
+        "USDT": "cat-7",
+        "GHO": "cat-8",
     }
-)  # fmt: skip
+)
 """Reserves with a colour of their own, the same on every page; the rest share `cat-other`."""
 
 

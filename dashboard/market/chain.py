@@ -206,12 +206,17 @@ def _swaps(paid: list[tuple], traded: list[tuple], moved: list[tuple]) -> tuple[
         return tokens.setdefault(found, len(tokens)) if found else mev.ABSENT
 
     swaps = mev.Swaps(
-        block=[row[0] for row in kept], transaction=[transaction[row[2]][0] for row in kept],
-        log=[row[1] for row in kept], pool=[code(row[3]) for row in kept],
-        sender=[code(transaction[row[2]][1]) for row in kept], contract=[code(transaction[row[2]][2]) for row in kept],
-        token0=[token(row, row[4]) for row in kept], token1=[token(row, row[5]) for row in kept],
-        amount0=[float(row[4]) for row in kept], amount1=[float(row[5]) for row in kept],
-    )  # fmt: skip
+        block=[row[0] for row in kept],
+        transaction=[transaction[row[2]][0] for row in kept],
+        log=[row[1] for row in kept],
+        pool=[code(row[3]) for row in kept],
+        sender=[code(transaction[row[2]][1]) for row in kept],
+        contract=[code(transaction[row[2]][2]) for row in kept],
+        token0=[token(row, row[4]) for row in kept],
+        token1=[token(row, row[5]) for row in kept],
+        amount0=[float(row[4]) for row in kept],
+        amount1=[float(row[5]) for row in kept],
+    )
     return swaps, kept, list(tokens)
 
 

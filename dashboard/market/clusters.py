@@ -118,9 +118,12 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
     if min(told.horizon_seconds, told.within_seconds, told.at_least, told.n_paths) < 1:
         raise Damaged("mart_cluster_probability: expected a horizon, a time, events and paths of at least 1")
     for name, low, high in (
-        ("low", np.zeros(1), told.probability), ("probability", told.low, told.high),
-        ("high", told.probability, np.ones(1)), ("poisson", np.zeros(1), np.ones(1)), ("seen", -np.ones(1), np.ones(1)),
-    ):  # fmt: skip
+        ("low", np.zeros(1), told.probability),
+        ("probability", told.low, told.high),
+        ("high", told.probability, np.ones(1)),
+        ("poisson", np.zeros(1), np.ones(1)),
+        ("seen", -np.ones(1), np.ones(1)),
+    ):
         wrong = ~((low <= getattr(told, name)) & (getattr(told, name) <= high))
         if wrong.any():
             at = int(np.argmax(wrong))

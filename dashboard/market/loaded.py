@@ -53,13 +53,19 @@ class ShownFigure:
         """From the engine's own estimate."""
         if estimate.no_interval:
             return cls(
-                float(estimate.value), n_positive=int(estimate.n_positive), few_draws=bool(estimate.few_draws),
+                float(estimate.value),
+                n_positive=int(estimate.n_positive),
+                few_draws=bool(estimate.few_draws),
                 no_interval=estimate.no_interval,
-            )  # fmt: skip
+            )
         return cls(
-            float(estimate.value), float(estimate.low), float(estimate.high), float(estimate.se),
-            int(estimate.n_positive), bool(estimate.few_draws),
-        )  # fmt: skip
+            float(estimate.value),
+            float(estimate.low),
+            float(estimate.high),
+            float(estimate.se),
+            int(estimate.n_positive),
+            bool(estimate.few_draws),
+        )
 
     @property
     def half_width(self) -> float:

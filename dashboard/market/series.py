@@ -39,9 +39,13 @@ class Closes:
         breaks = np.flatnonzero(np.diff(self.ts) != self.step)
         first = int(breaks[-1]) + 1 if len(breaks) else 0
         return Closes(
-            symbol=self.symbol, step=self.step, ts=self.ts[first:], price=self.price[first:], source=self.source,
+            symbol=self.symbol,
+            step=self.step,
+            ts=self.ts[first:],
+            price=self.price[first:],
+            source=self.source,
             synthetic=self.synthetic,
-        )  # fmt: skip
+        )
 
     def returns(self) -> np.ndarray:
         """Simple returns, (n - 1,); the stretch has to be whole."""

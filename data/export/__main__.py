@@ -37,20 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m data.export", description="Bring the tables of the warehouse (RISK_DB) to another place.",
+        prog="python -m data.export",
+        description="Bring the tables of the warehouse (RISK_DB) to another place.",
         epilog="Without a command the tables are exported.",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--to", metavar="TARGET",
+        "--to",
+        metavar="TARGET",
         help="folder for Parquet, file.duckdb, or an address: parquet:///, duckdb:///, sqlite:///, postgresql:// "
         "(default: WAREHOUSE_URL; a password belongs there, not on the command line)",
-    )  # fmt: skip
+    )
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="these tables (default: dim_, fact_ and mart_)")
     parser.add_argument("--all", action="store_true", help="raw_, stg_ and the books of the warehouse as well")
     parser.add_argument(
-        "--content", action="store_true",
+        "--content",
+        action="store_true",
         help="leave out who brought a row and when: two warehouses of the same content give the same files",
-    )  # fmt: skip
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     ddl = commands.add_parser("ddl", help="the tables and marts in another dialect of SQL")
     ddl.add_argument(

@@ -42,10 +42,16 @@ def export(
             raise ExportFailed(f"--content: expected a folder, found {where.name}; nothing was exported")
         tables = without_arrival(tables)
     require_packages(where.kind)
-    with one_state(path) as state, tqdm(
-        total=state.n_rows(tables), desc=where.name[-40:], unit=" rows", unit_scale=True,
-        disable=None if progress else True,
-    ) as bar:  # fmt: skip
+    with (
+        one_state(path) as state,
+        tqdm(
+            total=state.n_rows(tables),
+            desc=where.name[-40:],
+            unit=" rows",
+            unit_scale=True,
+            disable=None if progress else True,
+        ) as bar,
+    ):
         state.tick = bar.update
         try:
             return _write(where, state, tables, 0 if content else state.newest_batch)

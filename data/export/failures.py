@@ -10,9 +10,12 @@ from data.errors import ExportFailed
 from data.export.targets import Kind, Target
 
 PACKAGES: dict[str, tuple[str, ...]] = {
-    "parquet": ("pyarrow",), "duckdb": ("duckdb", "pyarrow", "sqlglot"), "postgres": ("psycopg", "sqlglot"),
-    "sqlite": (), "ddl": ("sqlglot",),
-}  # fmt: skip
+    "parquet": ("pyarrow",),
+    "duckdb": ("duckdb", "pyarrow", "sqlglot"),
+    "postgres": ("psycopg", "sqlglot"),
+    "sqlite": (),
+    "ddl": ("sqlglot",),
+}
 _NO_ROOM = ("no space left", "disk is full", "not enough space")
 
 

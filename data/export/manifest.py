@@ -15,9 +15,12 @@ FORMAT = "aave-liquidation-risk export 1"
 TABLE = "export_manifest"
 """Name of the manifest's table where the target is a database."""
 COLUMNS = (
-    ("table_name", "TEXT"), ("n_rows", "INTEGER"), ("checksum", "TEXT"), ("layout", "TEXT"),
+    ("table_name", "TEXT"),
+    ("n_rows", "INTEGER"),
+    ("checksum", "TEXT"),
+    ("layout", "TEXT"),
     ("newest_batch", "INTEGER"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)

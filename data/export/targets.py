@@ -13,9 +13,13 @@ from data.errors import ExportFailed
 Kind = Literal["parquet", "duckdb", "sqlite", "postgres"]
 
 _SCHEMES: dict[str, Kind] = {
-    "parquet": "parquet", "file": "parquet", "duckdb": "duckdb", "sqlite": "sqlite",
-    "postgresql": "postgres", "postgres": "postgres",
-}  # fmt: skip
+    "parquet": "parquet",
+    "file": "parquet",
+    "duckdb": "duckdb",
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "postgres": "postgres",
+}
 _SUFFIXES: dict[str, Kind] = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
 _LIBPQ = re.compile(r"(^|\s)(host|user|password|dbname|hostaddr)\s*=", re.IGNORECASE)
 """The other form of addresses that PostgreSQL's own tools take; it is not taken here."""

@@ -133,9 +133,15 @@ def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: st
         "INSERT OR REPLACE INTO mart_state (target, sql_sha256, watermark, generation, removals, inputs, refreshed_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            name, target.sha256, newest, state.generation + rebuild, state.removals + (removed > 0), inputs, now,
+            name,
+            target.sha256,
+            newest,
+            state.generation + rebuild,
+            state.removals + (removed > 0),
+            inputs,
+            now,
         ),
-    )  # fmt: skip
+    )
     return Refreshed(name, rebuild, selected, changed, removed, checked, newest, time.perf_counter() - start)
 
 

@@ -93,8 +93,12 @@ def parse(file: str, text: str) -> Target:
         elif line.strip("- "):
             about.append(line.strip("- "))
     sql = "\n".join(lines).strip().rstrip(";")
-    for part, found in (("-- target: TABLE", headers.get("target")), ("-- reads: TABLE, ...", headers.get("reads")),
-                        ("a comment that says what it is", about), ("one SELECT", sql)):  # fmt: skip
+    for part, found in (
+        ("-- target: TABLE", headers.get("target")),
+        ("-- reads: TABLE, ...", headers.get("reads")),
+        ("a comment that says what it is", about),
+        ("one SELECT", sql),
+    ):
         if not found:
             raise MartFailed(f"data/marts/{file}: lacks {part}")
     reads = tuple(name.strip() for name in headers["reads"].split(",") if name.strip())

@@ -45,9 +45,15 @@ def set_series(
             (market, asset.lower()),
         )
         row = {
-            "market": market, "asset": asset.lower(), "symbol": named[0][0] if named else asset.lower(),
-            "series": series, "kind": kind, "factor": factor, "note": note, "origin": "user",
-        }  # fmt: skip
+            "market": market,
+            "asset": asset.lower(),
+            "symbol": named[0][0] if named else asset.lower(),
+            "series": series,
+            "kind": kind,
+            "factor": factor,
+            "note": note,
+            "origin": "user",
+        }
         store.write_batch("user", f"{market}:{asset.lower()}", {"dim_asset": pd.DataFrame([row])})
 
 

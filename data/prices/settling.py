@@ -71,15 +71,19 @@ def settle(store: Store, run_id: str) -> Settled:
     Undecided times are noted in `fact_validation`, with both readings. Writes nothing where nothing changed.
     """
     apart = _apart(store)
-    known = {(interval, ts): Decision(ratio, proxy, by or "") for interval, ts, ratio, proxy, by in store.rows(
-        "SELECT interval, ts, ratio, usd_proxy, decided_by FROM dim_dollar")}  # fmt: skip
+    known = {
+        (interval, ts): Decision(ratio, proxy, by or "")
+        for interval, ts, ratio, proxy, by in store.rows(
+            "SELECT interval, ts, ratio, usd_proxy, decided_by FROM dim_dollar"
+        )
+    }
     made = dict(_decisions(store, apart)) | dict(_withdrawn(store, known, apart))
     new = {key: one for key, one in made.items() if known.get(key) != one}
     if new:
         rows = [
             {"interval": interval, "ts": ts, "ratio": one.ratio, "usd_proxy": one.proxy, "decided_by": one.by or None}
             for (interval, ts), one in new.items()
-        ]  # fmt: skip
+        ]
         frame = pd.DataFrame(rows).astype({"decided_by": "string"})
         store.write_batch(SERVED, "dollar", {"dim_dollar": frame}, run_id)
     changed = _follow(store, run_id)
@@ -193,13 +197,19 @@ def _follow(store: Store, run_id: str) -> int:
     frame = pd.DataFrame(
         [
             {
-                "symbol": symbol, "interval": interval, "ts": ts, "source": source,
-                "price_usd": usdt / ratio if proxy == USDC_HELD else usdt, "price_usdt": usdt, "usd_proxy": proxy,
-                "usd_decided_by": by, "is_synthetic": 0,
+                "symbol": symbol,
+                "interval": interval,
+                "ts": ts,
+                "source": source,
+                "price_usd": usdt / ratio if proxy == USDC_HELD else usdt,
+                "price_usdt": usdt,
+                "usd_proxy": proxy,
+                "usd_decided_by": by,
+                "is_synthetic": 0,
             }
             for symbol, interval, ts, source, usdt, ratio, proxy, by in rows
         ]
-    ).astype({"usd_decided_by": "string"})  # fmt: skip
+    ).astype({"usd_decided_by": "string"})
     return store.write_batch(SERVED, "dollar:prices", {"dim_prices": frame}, run_id).changed["dim_prices"]
 
 

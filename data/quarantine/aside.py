@@ -36,11 +36,13 @@ def put_aside(
     with store.transaction() as connection:
         verdicts = [
             Judgement(
-                table=table, n_rows=len(frames[table]), good=frames[table].iloc[:0],
+                table=table,
+                n_rows=len(frames[table]),
+                good=frames[table].iloc[:0],
                 bad=dict(enumerate([reason] for one, _, reason in rows if one == table)),
             )
             for table in meant_for
-        ]  # fmt: skip
+        ]
         record(connection, batch, frames, verdicts, refused=False)
         if instead:
             instead(connection)

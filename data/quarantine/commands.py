@@ -28,9 +28,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     again = commands.add_parser("replay", help="judge the waiting rows again and write those that now pass")
     again.add_argument("id", help="id of the batch, or its beginning")
     again.add_argument(
-        "--rename", type=_renaming, action="append", default=[], metavar="TABLE.OLD=NEW",
+        "--rename",
+        type=_renaming,
+        action="append",
+        default=[],
+        metavar="TABLE.OLD=NEW",
         help="take the column OLD for NEW first, where a source renamed a field; may be given again",
-    )  # fmt: skip
+    )
     away = commands.add_parser("drop", help="settle a batch without writing it; its rows and the reason are kept")
     away.add_argument("id", help="id of the batch, or its beginning")
     away.add_argument("--reason", required=True, help="why these rows are not wanted")

@@ -113,10 +113,12 @@ class Settlement:
         connection.execute(
             "UPDATE quarantine_batch SET n_bad = ?, reason = ?, note = ? WHERE batch_id = ?",
             (
-                sum(len(verdict.bad) for verdict in verdicts), first_reasons(verdicts),
-                f"replay {now.run_id} was refused again", self.kept.batch_id,
+                sum(len(verdict.bad) for verdict in verdicts),
+                first_reasons(verdicts),
+                f"replay {now.run_id} was refused again",
+                self.kept.batch_id,
             ),
-        )  # fmt: skip
+        )
 
     def _judged_again(self, connection: sqlite3.Connection, now: Batch, verdicts: Sequence[Judgement]) -> None:
         note_failures(connection, now, verdicts)

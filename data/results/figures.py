@@ -60,10 +60,11 @@ def stressed_series(result: Result, words: str) -> dict[str, Any]:
     found = [_figure("lar_repaid", "USD", measures.lar(result, level)) for level in LEVELS]
     scenario = result.scenario
     return {
-        "words": words, "scenario_id": scenario.name,
+        "words": words,
+        "scenario_id": scenario.name,
         "volatility": dict(zip(scenario.factors, scenario.volatility.tolist(), strict=True)),
         "figures": [{name: getattr(figure, name) for name in Figure.__slots__} for figure in found],
-    }  # fmt: skip
+    }
 
 
 def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:

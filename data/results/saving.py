@@ -64,9 +64,11 @@ def save_result(
         store, head["run_id"]
     )
     head["seal_sha256"] = seal_of_run(
-        head, (sealed([row[name] for name in SEALED]) for row in rows), {row["series"]: row["value"] for row in drawn},
+        head,
+        (sealed([row[name] for name in SEALED]) for row in rows),
+        {row["series"]: row["value"] for row in drawn},
         kept.values(),
-    )  # fmt: skip
+    )
     frames = {
         "fact_risk_run": pd.DataFrame([head]),
         "fact_risk_scenarios": pd.DataFrame(rows),
@@ -82,10 +84,13 @@ def put_changed_aside(store: Store, run_id: str) -> dict[tuple[str, float], str]
     sound, changed = stored(store, run_id)
     if changed:
         put_aside(
-            store, "risk_core", run_id, run_id,
+            store,
+            "risk_core",
+            run_id,
+            run_id,
             [("fact_forecast", json.dumps(row, sort_keys=True), "does not match its seal") for row in changed],
             instead=lambda connection: _remove(connection, changed),
-        )  # fmt: skip
+        )
     return sound
 
 

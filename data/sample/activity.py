@@ -67,10 +67,14 @@ class _Made:
         self.rows: dict[str, list[Row]] = {
             name: []
             for name in (
-                "stg_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "stg_token_transfers",
-                "stg_dex_swaps", "stg_primitives",
+                "stg_chain_blocks",
+                "raw_chain_transactions",
+                "raw_chain_receipts",
+                "stg_token_transfers",
+                "stg_dex_swaps",
+                "stg_primitives",
             )
-        }  # fmt: skip
+        }
         self.number, self.log, self.index, self.time = 0, 0, 0, 0
         self.hash = self.parent = _digest("block", 0)
         self.tx = ""
@@ -96,18 +100,30 @@ class _Made:
              "gas_price": price, "input": "0x"}
         )  # fmt: skip
         self.rows["raw_chain_receipts"].append(
-            {**place, "cumulative_gas_used": 150_000 * (self.index + 1), "gas_used": 150_000, "status": 1,
-             "effective_gas_price": price, "log_count": 0}
-        )  # fmt: skip
+            {
+                **place,
+                "cumulative_gas_used": 150_000 * (self.index + 1),
+                "gas_used": 150_000,
+                "status": 1,
+                "effective_gas_price": price,
+                "log_count": 0,
+            }
+        )
         self.index += 1
         head["transaction_count"], head["gas_used"] = self.index, 150_000 * self.index
 
     def transfer(self, token: str, sender: str, to: str, amount: int, standard: str = "ERC20") -> None:
         self._written(
-            "stg_token_transfers", item=0, standard=standard, token=token, from_address=sender, to_address=to,
-            amount=str(amount), token_id=str(amount) if standard == "ERC721" else None,
+            "stg_token_transfers",
+            item=0,
+            standard=standard,
+            token=token,
+            from_address=sender,
+            to_address=to,
+            amount=str(amount),
+            token_id=str(amount) if standard == "ERC721" else None,
             indexed_arguments=3 if standard == "ERC721" else 2,
-        )  # fmt: skip
+        )
         if standard == "ERC721":
             self.rows["stg_token_transfers"][-1]["amount"] = "1"
 
@@ -120,9 +136,14 @@ class _Made:
         for token, amount in ((self.token["WETH"], amount0), (self.token["USDC"], amount1)):
             self.transfer(token, *((who, pool) if amount > 0 else (pool, who)), abs(amount))
         self._written(
-            "stg_dex_swaps", protocol="uniswap_v2", pool=pool, sender=who, recipient=who, amount0=str(amount0),
+            "stg_dex_swaps",
+            protocol="uniswap_v2",
+            pool=pool,
+            sender=who,
+            recipient=who,
+            amount0=str(amount0),
             amount1=str(amount1),
-        )  # fmt: skip
+        )
 
     def liquidation(self, liquidator: str, account: str, eth: float) -> None:
         self._written(
@@ -142,9 +163,15 @@ class _Made:
 
     def _written(self, table: str, **columns: object) -> None:
         self.rows[table].append(
-            {**self._place(), "log_index": self.log, "transaction_hash": self.tx, "timestamp": self.time, **columns,
-             "orphaned": 0}
-        )  # fmt: skip
+            {
+                **self._place(),
+                "log_index": self.log,
+                "transaction_hash": self.tx,
+                "timestamp": self.time,
+                **columns,
+                "orphaned": 0,
+            }
+        )
         self.log += 1
         self.rows["stg_chain_blocks"][-1]["log_count"] = self.log
 
@@ -179,9 +206,11 @@ def _trades(made: _Made, planted: bool) -> None:
         attacker, rival = _digest("attacker")[:42], _digest("rival")[:42]
         first, second = made.someone(), made.someone()
         for who, contract, eth, price, paid in (
-            (attacker, bot, 62.0, 2_500.0, 40.0), (first, router, 20.0, 2_521.0, tip()),
-            (second, router, 11.0, 2_513.0, tip()), (attacker, bot, -62.0, 2_512.0, 12.0),
-        ):  # fmt: skip
+            (attacker, bot, 62.0, 2_500.0, 40.0),
+            (first, router, 20.0, 2_521.0, tip()),
+            (second, router, 11.0, 2_513.0, tip()),
+            (attacker, bot, -62.0, 2_512.0, 12.0),
+        ):
             made.transaction(who, contract, paid)
             made.swap(who, pools[0], eth, price)
         made.transaction(made.someone(), router, tip())

@@ -122,9 +122,15 @@ def holdings(n_accounts: int = 20_000, seed: int = 7) -> Holdings:
     debt = np.where((owed_usd > 0) & (debt == 0), 1, debt)
     keep = (supply > 0) | (debt > 0)
     return Holdings(
-        addresses=_addresses(n_accounts, seed), emode=emode, account=account[keep], reserve=reserve[keep],
-        supply=supply[keep], debt=debt[keep], enabled=enabled[keep] & (supply[keep] > 0), digits=digits,
-    )  # fmt: skip
+        addresses=_addresses(n_accounts, seed),
+        emode=emode,
+        account=account[keep],
+        reserve=reserve[keep],
+        supply=supply[keep],
+        debt=debt[keep],
+        enabled=enabled[keep] & (supply[keep] > 0),
+        digits=digits,
+    )
 
 
 def _addresses(n: int, seed: int) -> list[str]:

@@ -96,9 +96,14 @@ def prices() -> np.ndarray:
 def snapshot(snapshot_hash: str = "") -> Snapshot:
     """The passport of every sample: synthetic, and says so."""
     return Snapshot(
-        market=SAMPLE_MARKET, chain_id=CHAIN_ID, block=BLOCK, block_time=BLOCK_TIME, revision=REVISION,
-        hash=snapshot_hash, synthetic=True,
-    )  # fmt: skip
+        market=SAMPLE_MARKET,
+        chain_id=CHAIN_ID,
+        block=BLOCK,
+        block_time=BLOCK_TIME,
+        revision=REVISION,
+        hash=snapshot_hash,
+        synthetic=True,
+    )
 
 
 def _bits(bitmap: str, n: int) -> list[bool]:

@@ -95,9 +95,12 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
     """The synthetic series and the map of which reserve follows which; how many prices that were."""
     series = prices.frame(seed)
     store.write_batch(
-        SOURCE, f"prices:{seed}", {"dim_prices": series}, run,
+        SOURCE,
+        f"prices:{seed}",
+        {"dim_prices": series},
+        run,
         scope={"source": prices.SYNTHETIC},
-    )  # fmt: skip
+    )
     assets.save_map(store, assets.asset_map(SAMPLE_MARKET, store.path), run)
     return len(series)
 

@@ -76,20 +76,25 @@ def blocks_and_assets(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame
     used = sorted({*events["asset"], *events["debt_asset"].dropna()})
     assets = [
         {
-            "chain_id": configuration.CHAIN_ID, "asset": asset, "symbol": reserves[asset]["symbol"],
+            "chain_id": configuration.CHAIN_ID,
+            "asset": asset,
+            "symbol": reserves[asset]["symbol"],
             "decimals": int(reserves[asset]["decimals"]),
         }
         for asset in used
-    ]  # fmt: skip
+    ]
     prices = events[["block_number", "block_timestamp", "asset"]].drop_duplicates()
     return {
         "raw_lending_blocks": blocks.assign(source="sample", market=SAMPLE_MARKET, chain_id=configuration.CHAIN_ID),
         "dim_lending_asset": pd.DataFrame(assets),
         "raw_lending_prices": prices.assign(
-            chain_id=configuration.CHAIN_ID, market=SAMPLE_MARKET, oracle=synthetic_address("oracle"),
-            price_raw=[reserves[asset]["price_raw"] for asset in prices["asset"]], eth_usd_raw=ether,
+            chain_id=configuration.CHAIN_ID,
+            market=SAMPLE_MARKET,
+            oracle=synthetic_address("oracle"),
+            price_raw=[reserves[asset]["price_raw"] for asset in prices["asset"]],
+            eth_usd_raw=ether,
         ),
-    }  # fmt: skip
+    }
 
 
 def _pick(symbols: tuple[str, ...], rng: np.random.Generator) -> str:

@@ -60,18 +60,23 @@ class Snapshots(
     )
     is_synthetic: Series[np.int64] = flag("1 for generated accounts, which every screen must call a sample")
     protocol: Series[pd.StringDtype] = text(
-        "whose rules hold; empty means aave_v3, the engine's", nullable=True,
+        "whose rules hold; empty means aave_v3, the engine's",
+        nullable=True,
         isin=["aave_v3", "aave_v2", "compound_v2", "compound_v3"],
-    )  # fmt: skip
+    )
     read_mode: Series[pd.StringDtype] = pa.Field(
         description="full: every account was read; incremental: those untouched since base_block were carried forward; "
         "borrowers: accounts with debt alone, their debts and their collateral",
-        metadata={"unit": "text", "provenance": True}, nullable=True, isin=["full", "incremental", "borrowers"],
-    )  # fmt: skip
+        metadata={"unit": "text", "provenance": True},
+        nullable=True,
+        isin=["full", "incremental", "borrowers"],
+    )
     base_block: Series[pd.Int64Dtype] = pa.Field(
         description="block of the snapshot that was carried forward; empty where all was read",
-        metadata={"unit": "block", "provenance": True}, nullable=True, ge=0,
-    )  # fmt: skip
+        metadata={"unit": "block", "provenance": True},
+        nullable=True,
+        ge=0,
+    )
     snapshot_hash: Series[str] = sha256("digest of the content of the snapshot's rows (data.snapshot.content_hash)")
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()
@@ -128,19 +133,23 @@ class Reserves(
     price_raw: Series[str] = pa.Field(
         description="oracle price in fact_snapshot.base_currency_unit: USD with 8 decimals, wei on v2 Ethereum; empty "
         "where the oracle has none, and then nobody owes the reserve or has it as collateral",
-        metadata={"unit": "base units per token"}, nullable=True,
-        whole_text_matches=r"0*[1-9]\d{0,77}", fits_bits=256,
-    )  # fmt: skip
+        metadata={"unit": "base units per token"},
+        nullable=True,
+        whole_text_matches=r"0*[1-9]\d{0,77}",
+        fits_bits=256,
+    )
     price_source: Series[str] = address("price feed or adapter of the reserve")
     price_description: Series[str] = text("description() of the feed, empty where it has none")
     price_cap_raw: Series[pd.StringDtype] = uint(
         "highest price that the oracle says, as price_raw; empty where it has no cap or none is known",
-        "base units per token", nullable=True,
-    )  # fmt: skip
-    ratio_cap: Series[pd.StringDtype] = uint(
-        "highest ratio to the price of ratio_of that the oracle lets through at the block; empty for none", "ray",
+        "base units per token",
         nullable=True,
-    )  # fmt: skip
+    )
+    ratio_cap: Series[pd.StringDtype] = uint(
+        "highest ratio to the price of ratio_of that the oracle lets through at the block; empty for none",
+        "ray",
+        nullable=True,
+    )
     ratio_of: Series[pd.StringDtype] = address("asset whose oracle price the ratio multiplies", nullable=True)
     linked_to: Series[pd.StringDtype] = address("asset whose oracle price this one follows", nullable=True)
     price_is_fixed: Series[pd.Int64Dtype] = flag("1 where the oracle says a constant; empty is 0", nullable=True)
@@ -175,9 +184,10 @@ class UserAccounts(
     block: Series[np.int64] = integer("block number", "block")
     account: Series[str] = address("the account")
     emode_id: Series[np.int64] = pa.Field(
-        description="e-mode of the account; 0 for none", metadata={"unit": "id"},
+        description="e-mode of the account; 0 for none",
+        metadata={"unit": "id"},
         in_range={"min_value": 0, "max_value": 255},
-    )  # fmt: skip
+    )
     config_bitmap: Series[str] = uint("bit 2i: borrows reserve i; bit 2i + 1: uses it as collateral", "bitmap")
     total_collateral_base: Series[pd.StringDtype] = uint(
         "getUserAccountData, where it was read", "1e-8 USD", nullable=True

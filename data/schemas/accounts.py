@@ -53,8 +53,9 @@ def risk_factor() -> Any:
     """The inverse of the health factor, which can be averaged and stays finite."""
     return real(
         "debt over collateral times threshold: 0 without debt, at most 1e6; above 1 the account can be liquidated",
-        "ratio", in_range={"min_value": 0, "max_value": RISK_FACTOR_CAP},
-    )  # fmt: skip
+        "ratio",
+        in_range={"min_value": 0, "max_value": RISK_FACTOR_CAP},
+    )
 
 
 def is_synthetic() -> Any:
@@ -122,9 +123,11 @@ class AccountHealth(Numbered, key=["market", "block", "account"], optional=["hea
     health_factor: Series[np.float64] = health_factor()
     risk_factor: Series[np.float64] = risk_factor()
     eth_price: Series[np.float64] = real(
-        "the market's oracle price of WETH, 1 where it counts in ether; empty where it has none", "see unit, per ETH",
-        gt=0, nullable=True,
-    )  # fmt: skip
+        "the market's oracle price of WETH, 1 where it counts in ether; empty where it has none",
+        "see unit, per ETH",
+        gt=0,
+        nullable=True,
+    )
 
 
 class WalletNow(Numbered, key=["wallet", "market"], indexes=[["market"]]):
@@ -218,14 +221,19 @@ class PositionRisk(
     is_liquidatable: Series[np.int64] = flag("1 where the health factor is below 1")
     fall_to_liquidation: Series[np.float64] = real(
         "fall of all collateral together, debt unchanged, that brings the health factor to 1: 1 - 1 / health factor; "
-        "negative where it is below 1 already, empty without debt or without collateral", "fraction",
-        le=1, nullable=True,
-    )  # fmt: skip
+        "negative where it is below 1 already, empty without debt or without collateral",
+        "fraction",
+        le=1,
+        nullable=True,
+    )
     main_collateral: Series[pd.StringDtype] = address("asset with the greatest collateral value", nullable=True)
     main_collateral_symbol: Series[pd.StringDtype] = name("its symbol", nullable=True)
     main_collateral_price_usd: Series[np.float64] = real("its oracle price", "USD per token", gt=0, nullable=True)
     liquidation_price_usd: Series[np.float64] = real(
         "its price at which the health factor is 1, all else unchanged, its own debt moving with it; empty "
-        "without debt, and where no price of it brings the health factor to 1", "USD per token", gt=0, nullable=True,
-    )  # fmt: skip
+        "without debt, and where no price of it brings the health factor to 1",
+        "USD per token",
+        gt=0,
+        nullable=True,
+    )
     is_synthetic: Series[np.int64] = is_synthetic()

@@ -142,7 +142,7 @@ class Transactions(
     input: Series[str] = _bytes("call data")
     transaction_type: Series[pd.Int64Dtype] = integer(
         "0 legacy, 1 EIP-2930, 2 EIP-1559, 3 EIP-4844, 4 EIP-7702", "type", nullable=True
-    )  # fmt: skip
+    )
     max_fee_per_gas: Series[str] = uint("most that is paid (EIP-1559)", "wei per gas", nullable=True)
     max_priority_fee_per_gas: Series[str] = uint("most for the producer (EIP-1559)", "wei per gas", nullable=True)
     max_fee_per_blob_gas: Series[str] = uint("most for blob gas (EIP-4844)", "wei per gas", nullable=True)
@@ -320,9 +320,11 @@ class DexSwaps(
     sqrt_price_x96: Series[str] = uint("root of the price after the swap, times 2**96 (v3)", "Q64.96", nullable=True)
     liquidity: Series[str] = uint("liquidity in range after the swap (v3)", "raw", nullable=True)
     tick: Series[pd.Int64Dtype] = signed(
-        "log base 1.0001 of the price after the swap (v3)", "tick", nullable=True,
+        "log base 1.0001 of the price after the swap (v3)",
+        "tick",
+        nullable=True,
         in_range={"min_value": -887_272, "max_value": 887_272},
-    )  # fmt: skip
+    )
     orphaned: Series[np.int64] = _orphaned()
 
 

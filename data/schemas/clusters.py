@@ -23,8 +23,9 @@ class ClusterCalibrations(Numbered, key=["calibration_id"]):
     fitted_at: Series[np.int64] = seconds("when it was fitted")
     method: Series[str] = document("model, tie rule, split and version")
     parameters: Series[str] = document("mu, alpha and beta per hour, with their 95 % intervals")
-    spectral_radius: Series[np.float64] = real("followers brought by one event in the long run; below 1 is stationary",
-                                               "events", ge=0)  # fmt: skip
+    spectral_radius: Series[np.float64] = real(
+        "followers brought by one event in the long run; below 1 is stationary", "events", ge=0
+    )
     log_likelihood: Series[np.float64] = real("of the whole window", "nats")
     poisson_log_likelihood: Series[np.float64] = real("of Poisson processes of constant rates, whole window", "nats")
     gain_in_sample: Series[np.float64] = real("log-likelihood above Poisson, in the window", "nats per event")
@@ -50,6 +51,8 @@ class ClusterProbabilities(
     poisson: Series[np.float64] = real("the same by Poisson processes of the same mean rates", "fraction", ge=0, le=1)
     seen: Series[pd.Int64Dtype] = pa.Field(
         description="1 when a cluster came, 0 when none did; absent while the window is not over",
-        metadata={"unit": "0/1"}, isin=[0, 1], nullable=True,
-    )  # fmt: skip
+        metadata={"unit": "0/1"},
+        isin=[0, 1],
+        nullable=True,
+    )
     n_paths: Series[np.int64] = integer("simulated paths", "paths")

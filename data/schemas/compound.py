@@ -40,6 +40,8 @@ class CompoundMarkets(
     price_description: Series[str] = text("description() of the feed, empty where it has none")
     exchange_rate: Series[pd.StringDtype] = uint("v2: underlying for a cToken, as stored", "wad", nullable=True)
     accrual_block: Series[pd.Int64Dtype] = pa.Field(
-        description="v2: block up to which interest is in the stored figures", metadata={"unit": "block"}, ge=0,
+        description="v2: block up to which interest is in the stored figures",
+        metadata={"unit": "block"},
+        ge=0,
         nullable=True,
-    )  # fmt: skip
+    )

@@ -123,9 +123,11 @@ def real(description: str, unit: str, **checks: Any) -> Any:
 def ingested_at() -> Any:
     """When a row first arrived; no part of its content, so a re-run does not touch it."""
     return _field(
-        "when the row first arrived", "unix seconds UTC", provenance=True,
+        "when the row first arrived",
+        "unix seconds UTC",
+        provenance=True,
         in_range={"min_value": 0, "max_value": 99_999_999_999},
-    )  # fmt: skip
+    )
 
 
 def payload_sha256() -> Any:

@@ -43,8 +43,12 @@ class _Received(
     protocol: Series[str] = text("aave_v2, aave_v3, compound_v2 or compound_v3", isin=PROTOCOLS)
     contract: Series[pd.StringDtype] = address("contract that emitted the log; absent where unknown", nullable=True)
     event: Series[str] = name("name of the contract's event, or of the subgraph's entity")
-    block_hash: Series[pd.StringDtype] = text("hash of the block; a digest of its events where the route knows none",
-                                              "hash", nullable=True, whole_text_matches=HASH32)  # fmt: skip
+    block_hash: Series[pd.StringDtype] = text(
+        "hash of the block; a digest of its events where the route knows none",
+        "hash",
+        nullable=True,
+        whole_text_matches=HASH32,
+    )
     block_timestamp: Series[np.int64] = seconds("time of the block")
     tx_hash: Series[str] = hash32("hash of the transaction")
     owner: Series[str] = address("owner of the position: onBehalfOf, never the payer")
@@ -96,8 +100,9 @@ class ReadBlocks(
     market: Series[str] = name("market name")
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
     block_number: Series[np.int64] = integer("block", "block")
-    block_hash: Series[pd.StringDtype] = text("as in the tables of events; absent where nothing is left", "hash",
-                                              nullable=True, whole_text_matches=HASH32)  # fmt: skip
+    block_hash: Series[pd.StringDtype] = text(
+        "as in the tables of events; absent where nothing is left", "hash", nullable=True, whole_text_matches=HASH32
+    )
     block_timestamp: Series[np.int64] = seconds("time of the block")
     n_events: Series[np.int64] = integer("events of the market in it", "events")
 
@@ -109,9 +114,11 @@ class LendingAssets(Numbered, key=["chain_id", "asset"], optional=["decimals", "
     asset: Series[str] = address("token; zero for the chain's own coin")
     symbol: Series[str] = name("symbol, or the address where it has none")
     decimals: Series[pd.Int64Dtype] = pa.Field(
-        description="decimals; absent where the token does not say", metadata={"unit": "digits"},
-        in_range={"min_value": 0, "max_value": 77}, nullable=True,
-    )  # fmt: skip
+        description="decimals; absent where the token does not say",
+        metadata={"unit": "digits"},
+        in_range={"min_value": 0, "max_value": 77},
+        nullable=True,
+    )
     series: Series[pd.StringDtype] = text("symbol in dim_prices of the traded price of this very token", nullable=True)
 
 
@@ -141,9 +148,11 @@ class LendingEvents(Numbered, key=KEY, indexes=[["batch"], ["wallet"], ["event_t
     wallet: Series[str] = address("owner of the position")
     initiator: Series[pd.StringDtype] = address("who called or paid; NULL where not named", nullable=True)
     self_initiated: Series[pd.Int64Dtype] = pa.Field(
-        description="1: the wallet itself did; NULL where the log does not say", metadata={"unit": "0/1"},
-        isin=[0, 1], nullable=True,
-    )  # fmt: skip
+        description="1: the wallet itself did; NULL where the log does not say",
+        metadata={"unit": "0/1"},
+        isin=[0, 1],
+        nullable=True,
+    )
     counterparty: Series[pd.StringDtype] = address("receiver, or liquidator; NULL where none", nullable=True)
     protocol: Series[str] = text("protocol and version", isin=PROTOCOLS)
     market: Series[str] = name("market name")

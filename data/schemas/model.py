@@ -57,9 +57,13 @@ class TableModel(pa.DataFrameModel):
         seconds after which it is late, twice the time between two runs of the flow that feeds it.
         """
         given = {
-            "optional": optional, "indexes": indexes, "sealed": sealed, "append": append, "time": time,
+            "optional": optional,
+            "indexes": indexes,
+            "sealed": sealed,
+            "append": append,
+            "time": time,
             "late_after": late_after,
-        }  # fmt: skip
+        }
         # A table that inherits another one's columns is still a table of its own, and is late by its own measure.
         inherited = {name: value for name, value in getattr(cls.Config, "metadata", {}).items() if name != "late_after"}
         metadata: dict[str, Any] = {

@@ -28,8 +28,14 @@ FACT_STATUS = ["reported", "configured", "unverified", "unknown"]
 TRIGGERS = ["first", "heartbeat", "deviation", "both", "clock", "neither", "not heartbeat", "unknown"]
 STALENESS = ["fresh", "late", "stale", "no price", "unknown"]
 ADAPTER_KINDS = [
-    "direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fixed", "composite", "unknown",
-]  # fmt: skip
+    "direct_feed",
+    "stable_cap",
+    "ratio_cap",
+    "pendle_linear_discount",
+    "fixed",
+    "composite",
+    "unknown",
+]
 
 
 def _answer(description: str, **checks: Any) -> Any:
@@ -99,9 +105,11 @@ class Feeds(Numbered, key=["chain_id", "feed"], optional=["heartbeat_s", "deviat
     heartbeat_status: Series[str] = _status("heartbeat_s")
     heartbeat_source: Series[str] = text("who published the heartbeat")
     deviation_pct: Series[np.float64] = real(
-        "move that triggers an update, percent of the last answer; empty where nobody published it", "percent",
-        gt=0, nullable=True,
-    )  # fmt: skip
+        "move that triggers an update, percent of the last answer; empty where nobody published it",
+        "percent",
+        gt=0,
+        nullable=True,
+    )
     deviation_status: Series[str] = _status("deviation_pct")
     deviation_source: Series[str] = text("who published the threshold")
     address_source: Series[str] = text("where the address is from; empty when it was read from a market's oracle")
@@ -152,9 +160,10 @@ class FeedUpdates(
     round_id: Series[np.int64] = integer("the aggregator's round number", "id")
     updated_at: Series[np.int64] = seconds("when the price was set")
     gap_s: Series[pd.Int64Dtype] = integer(
-        "since the finished round before; empty for the first of a phase, and where times run backwards", "seconds",
+        "since the finished round before; empty for the first of a phase, and where times run backwards",
+        "seconds",
         nullable=True,
-    )  # fmt: skip
+    )
     move_pct: Series[np.float64] = real(
         "change from the round before, percent of it; empty where one of the two is no price", "percent", nullable=True
     )
@@ -182,11 +191,13 @@ class FeedStaleness(
     block: Series[np.int64] = integer("block", "block")
     block_time: Series[np.int64] = seconds("timestamp of the block")
     pair: Series[str] = name("pair, see dim_feed")
-    price: Series[np.float64] = real("newest price at the block; empty where the answer is none", "quote per base",
-                                gt=0, nullable=True)  # fmt: skip
+    price: Series[np.float64] = real(
+        "newest price at the block; empty where the answer is none", "quote per base", gt=0, nullable=True
+    )
     updated_at: Series[np.int64] = seconds("when that price was set; 0 where the round is not finished")
-    age_s: Series[pd.Int64Dtype] = integer("block_time - updated_at; empty without a finished round", "seconds",
-                                           nullable=True)  # fmt: skip
+    age_s: Series[pd.Int64Dtype] = integer(
+        "block_time - updated_at; empty without a finished round", "seconds", nullable=True
+    )
     heartbeat_s: Series[pd.Int64Dtype] = integer("the feed's heartbeat; empty where unknown", "seconds", nullable=True)
     heartbeat_status: Series[str] = _status("heartbeat_s")
     staleness: Series[str] = text(
@@ -255,12 +266,16 @@ class OracleAdapters(
     price: Series[np.float64] = real("price of the oracle", "USD per token", gt=0, nullable=True)
     price_cap: Series[np.float64] = real("cap of a stable cap", "USD per token", gt=0, nullable=True)
     ratio: Series[np.float64] = real("ratio before the cap, in the ratio's decimals", "ratio units", nullable=True)
-    max_ratio: Series[np.float64] = real("largest ratio that the cap lets through at the block's time", "ratio units",
-                                    nullable=True)  # fmt: skip
-    implied_ratio: Series[np.float64] = real("price over the price of the base, after the cap", "base per token",
-                                        nullable=True)  # fmt: skip
+    max_ratio: Series[np.float64] = real(
+        "largest ratio that the cap lets through at the block's time", "ratio units", nullable=True
+    )
+    implied_ratio: Series[np.float64] = real(
+        "price over the price of the base, after the cap", "base per token", nullable=True
+    )
     cap_binds: Series[pd.Int64Dtype] = pa.Field(
         description="1: the cap holds the price down; 0: it does not; empty: it cannot be told, see note",
-        metadata={"unit": "0/1"}, isin=[0, 1], nullable=True,
-    )  # fmt: skip
+        metadata={"unit": "0/1"},
+        isin=[0, 1],
+        nullable=True,
+    )
     note: Series[str] = text("what the verdict rests on, or why there is none")

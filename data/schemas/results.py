@@ -15,9 +15,10 @@ from data.schemas.model import DAY, TableModel
 
 def _created_at() -> Any:
     return pa.Field(
-        description="when the run was stored", metadata={"unit": "unix seconds UTC", "provenance": True},
+        description="when the run was stored",
+        metadata={"unit": "unix seconds UTC", "provenance": True},
         in_range={"min_value": 0, "max_value": 99_999_999_999},
-    )  # fmt: skip
+    )
 
 
 def _level() -> Any:

@@ -129,12 +129,16 @@ def tables() -> dict[str, Table]:
         optional = set(metadata.get("optional", ()))
         columns = tuple(
             Column(
-                name=column.name, type=_sql_type(column.dtype), nullable=column.nullable,
-                optional=column.name in optional, provenance=bool(column.metadata.get("provenance")),
-                description=column.description or "", unit=column.metadata["unit"],
+                name=column.name,
+                type=_sql_type(column.dtype),
+                nullable=column.nullable,
+                optional=column.name in optional,
+                provenance=bool(column.metadata.get("provenance")),
+                description=column.description or "",
+                unit=column.metadata["unit"],
             )
             for column in schema.columns.values()
-        )  # fmt: skip
+        )
         append = bool(metadata.get("append"))
         indexes = [tuple(index) for index in metadata.get("indexes", ())]
         if append and (BATCH,) not in indexes:
@@ -144,11 +148,15 @@ def tables() -> dict[str, Table]:
         order = list(dict.fromkeys([*key, *_content_first(model, schema.columns)]))
         columns = tuple(sorted(columns, key=lambda column: order.index(column.name)))
         found[name] = Table(
-            name=name, columns=columns, key=key,
-            sealed=bool(metadata.get("sealed")), append=append, indexes=tuple(indexes),
+            name=name,
+            columns=columns,
+            key=key,
+            sealed=bool(metadata.get("sealed")),
+            append=append,
+            indexes=tuple(indexes),
             time=metadata.get("time") or next((name for name in TIMES if name in schema.columns), None),
             late_after=metadata.get("late_after"),
-        )  # fmt: skip
+        )
     return found
 
 

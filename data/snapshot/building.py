@@ -131,12 +131,17 @@ def _with_prices(label: str, reserve: Columns, position: Columns) -> tuple[Colum
     if not unpriced:
         return reserve, position
     rows = zip(*(position[name] for name in ("account", "reserve_id", "is_collateral", "supply", "debt")), strict=True)
-    held = [(who, what) for who, what, enabled, supply, debt in rows
-            if what in unpriced and (float(debt) > 0 or (enabled and float(supply) > 0))]  # fmt: skip
+    held = [
+        (who, what)
+        for who, what, enabled, supply, debt in rows
+        if what in unpriced and (float(debt) > 0 or (enabled and float(supply) > 0))
+    ]
     if held:
         who, what = held[0]
-        raise InputError(f"{label}: {unpriced[what]} has no oracle price, and account {who} owes it or has it as "
-                         f"collateral ({len(held)} positions in all)")  # fmt: skip
+        raise InputError(
+            f"{label}: {unpriced[what]} has no oracle price, and account {who} owes it or has it as "
+            f"collateral ({len(held)} positions in all)"
+        )
     left = _without(reserve, unpriced)
     gone = {*reserve["asset"]} - {*left["asset"]}
     # A price that was a ratio of one that is gone, or a link to it, stands for itself.
@@ -191,9 +196,13 @@ def from_frames(frames: Mapping[str, pd.DataFrame], carried: Mapping[str, Column
     carried = carried or {}
     head = {name: plain(frames["fact_snapshot"][name].iloc[0]) for name in HEAD}
     snapshot = Snapshot(
-        market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),
-        block_time=int(head["block_time"]), revision=int(head["pool_revision"]), synthetic=bool(head["is_synthetic"]),
-    )  # fmt: skip
+        market=head["market"],
+        chain_id=int(head["chain_id"]),
+        block=int(head["block"]),
+        block_time=int(head["block_time"]),
+        revision=int(head["pool_revision"]),
+        synthetic=bool(head["is_synthetic"]),
+    )
     reserves = frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int)
     emodes = frames["raw_aave_emodes"].sort_values("emode_id", key=_as_int)
     return build(

@@ -162,14 +162,19 @@ def _stored(store: Reader, market: str | None, block: int | None, kinds: str = E
     return [
         Stored(
             Snapshot(
-                market=row[0], block=row[1], chain_id=row[2], block_time=row[3], revision=row[4],
-                synthetic=_flag(row[5], f"fact_snapshot.is_synthetic of {row[0]} at block {row[1]}"), hash=row[6],
+                market=row[0],
+                block=row[1],
+                chain_id=row[2],
+                block_time=row[3],
+                revision=row[4],
+                synthetic=_flag(row[5], f"fact_snapshot.is_synthetic of {row[0]} at block {row[1]}"),
+                hash=row[6],
             ),
             dict(zip(PARTS, row[7:11], strict=True)),
             row[11],
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _flag(value: object, what: str) -> bool:
@@ -236,13 +241,18 @@ def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
         return []
     rows = store.rows(
         "SELECT scaled_atoken_supply, liquidity_index, liquidity_rate, last_update_timestamp, price_raw, decimals "
-        "FROM raw_aave_reserves WHERE market = ? AND block = ? AND price_raw IS NOT NULL", at,
-    )  # fmt: skip
-    supplied = sum(
-        supply_balance(int(scaled), normalized_income(int(index), int(rate), updated, stored.snapshot.block_time))
-        * int(price) / 10**decimals
-        for scaled, index, rate, updated, price, decimals in rows
-    ) / units.USD  # fmt: skip
+        "FROM raw_aave_reserves WHERE market = ? AND block = ? AND price_raw IS NOT NULL",
+        at,
+    )
+    supplied = (
+        sum(
+            supply_balance(int(scaled), normalized_income(int(index), int(rate), updated, stored.snapshot.block_time))
+            * int(price)
+            / 10**decimals
+            for scaled, index, rate, updated, price, decimals in rows
+        )
+        / units.USD
+    )
     theirs = float((market.collateral.amount * market.price[market.collateral.reserve]).sum())
     return [
         f"Only accounts with debt were read ({market.n_accounts:,}; they owe every debt token's whole supply). "

@@ -60,9 +60,15 @@ def save_snapshot(
     key = f"{scope['market']}:{scope['block']}"
     try:
         return store.write_batch(
-            source, key, {**frames, "fact_snapshot": head}, run_id, payload_sha256=payload_sha256, scope=scope,
-            settles=settles, carried=further,
-        )  # fmt: skip
+            source,
+            key,
+            {**frames, "fact_snapshot": head},
+            run_id,
+            payload_sha256=payload_sha256,
+            scope=scope,
+            settles=settles,
+            carried=further,
+        )
     except Exception as error:
         if unsound is not None:
             error.add_note(f"the snapshot cannot be built from its rows: {unsound}")

@@ -56,8 +56,10 @@ def _copy(source: Reader, part: Path) -> None:
     finally:
         copy.close()
     if found != ["ok"]:
-        raise WarehouseError(f"{source.path}: its copy is not sound ({'; '.join(found)}), so neither is the file; "
-                             "`python -m data verify` says more. No copy was left")  # fmt: skip
+        raise WarehouseError(
+            f"{source.path}: its copy is not sound ({'; '.join(found)}), so neither is the file; "
+            "`python -m data verify` says more. No copy was left"
+        )
 
 
 def _name(part: Path, to: Path) -> None:

@@ -87,9 +87,15 @@ def _undecided_dollars(connection: sqlite3.Connection) -> None:
     )
     effect = Effect("dim_prices", len(traded), len(traded), 0, None)
     note_batch(
-        connection, number, "upgrade to layout 5", "dim_prices", run_id="manual", payload_sha256="",
-        at=int(time.time()), effects=[effect],
-    )  # fmt: skip
+        connection,
+        number,
+        "upgrade to layout 5",
+        "dim_prices",
+        run_id="manual",
+        payload_sha256="",
+        at=int(time.time()),
+        effects=[effect],
+    )
 
 
 def _close(connection: sqlite3.Connection, symbol: str, interval: str, ts: int) -> float | None:

@@ -54,8 +54,9 @@ def as_json(value: Any) -> str:
     # Two halves side by side would come back as the one character that they are not.
     if isinstance(value, dict):
         return json.dumps({name: _whole(one) for name, one in value.items()}, default=_tagged)
-    return json.dumps([_whole(one) for one in value] if isinstance(value, list | tuple) else _whole(value),
-                      default=_tagged)  # fmt: skip
+    return json.dumps(
+        [_whole(one) for one in value] if isinstance(value, list | tuple) else _whole(value), default=_tagged
+    )
 
 
 def _whole(value: Any) -> Any:

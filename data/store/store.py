@@ -113,9 +113,13 @@ class Store(Reader):
         now = int(time.time())
         run = run_id or MANUAL_RUN
         filled_in = {
-            "ingested_at": now, "created_at": now, "sealed_at": now,
-            "run_id": run, "flow_run_id": run, "payload_sha256": payload_sha256,
-        }  # fmt: skip
+            "ingested_at": now,
+            "created_at": now,
+            "sealed_at": now,
+            "run_id": run,
+            "flow_run_id": run,
+            "payload_sha256": payload_sha256,
+        }
         carried = carried or {}
         require_whole(carried)
         verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]

@@ -71,9 +71,7 @@ def _of_new_ranges(connection: sqlite3.Connection, layout: Table, frame: pd.Data
     key = list(layout.natural_key)
     if len(frame) < LOOKED_UP_ONE_BY_ONE:
         return np.zeros(len(frame), dtype=bool)
-    depth = max(
-        (depth for depth in range(1, len(key)) if not _many_groups(frame, key[:depth])), default=0
-    )  # fmt: skip
+    depth = max((depth for depth in range(1, len(key)) if not _many_groups(frame, key[:depth])), default=0)
     ordered = key[depth]
     groups = frame.groupby(key[:depth], sort=False)[ordered] if depth else None
     numbers = groups.ngroup().to_numpy() if groups is not None else np.zeros(len(frame), dtype=np.int64)

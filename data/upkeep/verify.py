@@ -32,8 +32,9 @@ def checks(store: Reader) -> Iterator[Check]:
     yield from _owners(store)
     for market, block, protocol, accounts, stated in store.rows(
         "SELECT market, block, coalesce(protocol, ?), n_accounts, snapshot_hash FROM fact_snapshot "
-        "ORDER BY market, block", (OF_THE_ENGINE,),
-    ):  # fmt: skip
+        "ORDER BY market, block",
+        (OF_THE_ENGINE,),
+    ):
         yield _snapshot(store, market, block, protocol, accounts, stated)
     for run_id, market, block in store.rows(
         "SELECT run_id, market, block FROM fact_risk_run ORDER BY market, block, run_id"
@@ -72,8 +73,13 @@ def _snapshot(store: Reader, market: str, block: int, protocol: str, accounts: i
     try:
         if protocol != OF_THE_ENGINE:
             missing = missing_rows(store, market, block)
-            return Check(subject, missing or f"ok, {accounts} accounts, no row is missing; rows of {protocol} have no "
-                         "digest that can be computed again", bool(missing))  # fmt: skip
+            return Check(
+                subject,
+                missing
+                or f"ok, {accounts} accounts, no row is missing; rows of {protocol} have no "
+                "digest that can be computed again",
+                bool(missing),
+            )
         load_market(block, market, store.path, verify=True)
     except (DataError, InputError) as error:
         return Check(subject, str(error), True)
@@ -98,6 +104,7 @@ def _forecasts(store: Reader) -> Check:
         sound, changed = sound + len(good), changed + bad
     said = ", ".join(f"{row['run_id'][:12]} {row['measure']} at {row['level']}" for row in changed[:MOST])
     if changed:
-        return Check("forecasts", f"{len(changed)} of {sound + len(changed)} were changed after they were written: "
-                     f"{said}", True)  # fmt: skip
+        return Check(
+            "forecasts", f"{len(changed)} of {sound + len(changed)} were changed after they were written: {said}", True
+        )
     return Check("forecasts", f"ok, {sound} match their seals")

@@ -42,9 +42,10 @@ class Asked(Options):
 
     market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
     block: AnyBlock = Field(
-        "latest", description="up to where the logs are replayed, and where the result is held against the node: "
+        "latest",
+        description="up to where the logs are replayed, and where the result is held against the node: "
         "latest, safe, finalized, or a number whose state the node still has (default: latest)",
-    )  # fmt: skip
+    )
     at: Annotated[int, Whole()] | None = Field(None, description="block whose books are written (default: the last)")
     from_block: Annotated[int, Whole()] | None = Field(
         None, description="where the logs begin (default: the market's first block)"
@@ -79,8 +80,14 @@ def run(arguments: Asked) -> str:
     if arguments.estimate:
         return said
     safe_print(said, file=sys.stderr)
-    parameters = {"market": market, "block": block.number, "at": at, "from_block": first, "provider": place.provider,
-                  "chain_id": place.chain_id}  # fmt: skip
+    parameters = {
+        "market": market,
+        "block": block.number,
+        "at": at,
+        "from_block": first,
+        "provider": place.provider,
+        "chain_id": place.chain_id,
+    }
     with Store.open() as store, recorded(store, FLOW.name, parameters):
         return _replayed(rpc, place, block, first, at, arguments.out)
 
@@ -91,8 +98,9 @@ def _replayed(rpc: Any, place: Any, block: Any, first: int, at: int, out: str | 
     pool = reader.one(Call(place.provider, abis.GET_POOL, about="the provider"))
     configurator = reader.one(Call(place.provider, abis.GET_POOL_CONFIGURATOR, about="the provider"))
     with progress_bar("listings", "block", block.number - first + 1) as bar:
-        listing = fetch_listing(rpc, place.provider, configurator, first, block.number,
-                                concurrency=concurrency, progress=bar)  # fmt: skip
+        listing = fetch_listing(
+            rpc, place.provider, configurator, first, block.number, concurrency=concurrency, progress=bar
+        )
     codes = implementations(reader, listing, pool, first, block.number)
     replay = Replay(pool, configurator, codes, provider=place.provider)
     book: MarketBook | None = None

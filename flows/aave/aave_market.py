@@ -53,8 +53,9 @@ def run(arguments: Asked) -> str:
                   "chain_id": place.chain_id, "full": arguments.full, "node": settings.redacted(url)}  # fmt: skip
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         require_one_chain(store, place)
-        reading = read_market(run, rpc, place, arguments.block, first_block,
-                              full=arguments.full, full_every=arguments.full_every)  # fmt: skip
+        reading = read_market(
+            run, rpc, place, arguments.block, first_block, full=arguments.full, full_every=arguments.full_every
+        )
         report = write(run, reading)
         unmapped = "" if reading.state.contracts.protocol == address_book.V2 else map_assets(run, market)
         report_differences(run, reading)

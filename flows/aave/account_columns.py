@@ -45,18 +45,25 @@ class AccountColumns:
         at = (market, block)
         accounts = store.rows(
             "SELECT account, config_bitmap, emode_id FROM raw_aave_user_accounts WHERE market = ? AND block = ? "
-            "ORDER BY account", at,
-        )  # fmt: skip
+            "ORDER BY account",
+            at,
+        )
         positions = store.rows(
             "SELECT account, reserve_id, scaled_supply, scaled_debt FROM stg_positions WHERE market = ? AND block = ? "
-            "AND (scaled_supply != '0' OR scaled_debt != '0') ORDER BY account, asset", at,
-        )  # fmt: skip
+            "AND (scaled_supply != '0' OR scaled_debt != '0') ORDER BY account, asset",
+            at,
+        )
         flags = {address: int(word) for address, word, _ in accounts}
         return cls(
-            list(flags), list(flags.values()), [row[2] for row in accounts],
-            [row[0] for row in positions], [flags[row[0]] for row in positions], [row[1] for row in positions],
-            [int(row[2]) for row in positions], [int(row[3]) for row in positions],
-        )  # fmt: skip
+            list(flags),
+            list(flags.values()),
+            [row[2] for row in accounts],
+            [row[0] for row in positions],
+            [flags[row[0]] for row in positions],
+            [row[1] for row in positions],
+            [int(row[2]) for row in positions],
+            [int(row[3]) for row in positions],
+        )
 
     @classmethod
     def of(cls, accounts: Iterable[Account]) -> AccountColumns:
@@ -68,9 +75,11 @@ class AccountColumns:
             for i in sorted(account.supply.keys() | account.debt.keys())
         ]
         return cls(
-            [account.address for account in ordered], [account.flags for account in ordered],
-            [account.emode for account in ordered], *([row[place] for row in positions] for place in range(5)),
-        )  # fmt: skip
+            [account.address for account in ordered],
+            [account.flags for account in ordered],
+            [account.emode for account in ordered],
+            *([row[place] for row in positions] for place in range(5)),
+        )
 
     def __len__(self) -> int:
         return len(self.address)
@@ -86,10 +95,12 @@ class AccountColumns:
         place = bisect_left(self.address, address)
         held = range(bisect_left(self.holder, address), bisect_right(self.holder, address))
         return Account(
-            address, self.flags[place], self.emode[place],
+            address,
+            self.flags[place],
+            self.emode[place],
             {self.reserve_id[i]: self.supply[i] for i in held if self.supply[i]},
             {self.reserve_id[i]: self.debt[i] for i in held if self.debt[i]},
-        )  # fmt: skip
+        )
 
     def accounts(self) -> Iterator[Account]:
         """Each account as an object of its own."""

@@ -43,12 +43,18 @@ def markets() -> tuple[KnownMarket, ...]:
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return tuple(
         KnownMarket(
-            name=row["name"], protocol=row["protocol"], chain_id=int(row["chain_id"]), provider=row["provider"],
-            pool=row["pool"], oracle=row["oracle"], first_block=int(row["first_block"] or 0),
-            multicall3=row["multicall3"], own_implementation=row["implementation"] == "own",
+            name=row["name"],
+            protocol=row["protocol"],
+            chain_id=int(row["chain_id"]),
+            provider=row["provider"],
+            pool=row["pool"],
+            oracle=row["oracle"],
+            first_block=int(row["first_block"] or 0),
+            multicall3=row["multicall3"],
+            own_implementation=row["implementation"] == "own",
         )
         for row in rows
-    )  # fmt: skip
+    )
 
 
 def by_name(name: str) -> KnownMarket:

@@ -37,11 +37,17 @@ def check_indices(reserves: Iterable[Reserve], time: int) -> None:
     """Our growth of the stored indices to the block's time equals the pool's. Raises `CrossCheckFailed`."""
     for r in reserves:
         ours = (
-            ("normalized income", normalized_income(r.liquidity_index, r.liquidity_rate, r.last_update, time),
-             r.normalized_income),
-            ("normalized debt", normalized_debt(r.variable_borrow_index, r.variable_borrow_rate, r.last_update, time),
-             r.normalized_debt),
-        )  # fmt: skip
+            (
+                "normalized income",
+                normalized_income(r.liquidity_index, r.liquidity_rate, r.last_update, time),
+                r.normalized_income,
+            ),
+            (
+                "normalized debt",
+                normalized_debt(r.variable_borrow_index, r.variable_borrow_rate, r.last_update, time),
+                r.normalized_debt,
+            ),
+        )
         for name, found, expected in ours:
             if found != expected:
                 raise CrossCheckFailed(

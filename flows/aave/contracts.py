@@ -192,9 +192,13 @@ def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
 
 
 _OF_POOL = (
-    abis.GET_RESERVE_DATA, abis.GET_GRACE_PERIOD, abis.GET_DEFICIT, abis.GET_VIRTUAL_BALANCE,
-    abis.GET_NORMALIZED_INCOME, abis.GET_NORMALIZED_DEBT,
-)  # fmt: skip
+    abis.GET_RESERVE_DATA,
+    abis.GET_GRACE_PERIOD,
+    abis.GET_DEFICIT,
+    abis.GET_VIRTUAL_BALANCE,
+    abis.GET_NORMALIZED_INCOME,
+    abis.GET_NORMALIZED_DEBT,
+)
 
 
 def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:

@@ -29,24 +29,28 @@ class Asked(Options):
     )
     full: Annotated[
         bool,
-        Flag(off=(
-            "--incremental",
-            "read again only accounts that events have touched, where a snapshot can be carried forward (the default)",
-        )),
-    ] = Field(False, description="read every account, and compare with what carrying forward gives")  # fmt: skip
+        Flag(
+            off=(
+                "--incremental",
+                "read again only accounts that events have touched, if a snapshot can be carried forward (the default)",
+            )
+        ),
+    ] = Field(False, description="read every account, and compare with what carrying forward gives")
     full_every: Annotated[float, Number(0, 1e9, "hours"), Flag(metavar="HOURS")] = Field(
         24.0, description="read every account when the last such run is this old, by the blocks' times"
     )
     attempts: Attempts = 5
 
     borrowers: Annotated[bool, Flag(group=FAST)] = Field(
-        False, description="read accounts with debt only: the pool's Borrow events name each of them, and their debts "
+        False,
+        description="read accounts with debt only: the pool's Borrow events name each of them, and their debts "
         "must be every debt token's whole supply; nobody else can be liquidated",
-    )  # fmt: skip
+    )
     candidates: Annotated[str | None, Flag(metavar="subgraph|FILE", group=FAST)] = Field(
-        None, description="who the accounts are: the market's official subgraph, or a file with one address a line; "
+        None,
+        description="who the accounts are: the market's official subgraph, or a file with one address a line; "
         "every figure is then read from the chain",
-    )  # fmt: skip
+    )
     estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"), group=FAST)] = Field(
         False, description="say how many requests that takes and how long, and stop"
     )

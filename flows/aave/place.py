@@ -37,8 +37,10 @@ def node_url(market: str) -> str:
         chain, separator, url = entry.partition("=")
         if not separator or not (chain.isascii() and chain.isdecimal()):
             # Nothing of it is shown: what stands there may be a key.
-            raise ConfigurationError("RPC_URLS: expected entries like 8453=https://host, separated by blanks; entry "
-                                     f"{place} has no chain id before a first =")  # fmt: skip
+            raise ConfigurationError(
+                "RPC_URLS: expected entries like 8453=https://host, separated by blanks; entry "
+                f"{place} has no chain id before a first ="
+            )
         listed[int(chain)] = url
     if listed and not settings.get("AAVE_POOL_ADDRESSES_PROVIDER"):
         known = address_book.by_name(market)
@@ -72,10 +74,13 @@ def locate(rpc: JsonRpc, market: str) -> Place:
         provider = known.provider
     on_chain = address_book.of_chain(chain_id)
     return Place(
-        market=market, chain_id=chain_id, provider=provider, known=known,
+        market=market,
+        chain_id=chain_id,
+        provider=provider,
+        known=known,
         first_block=(known.first_block or None) if known else None,
         multicall3=on_chain.multicall3 if on_chain else MULTICALL3,
-    )  # fmt: skip
+    )
 
 
 def require_one_chain(store: Store, place: Place) -> None:

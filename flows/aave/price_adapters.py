@@ -100,7 +100,7 @@ def read_answers(reader: BlockReader, sources: Sequence[str], named: Mapping[str
     return {
         source: {name: answer for name in functions if not isinstance(answer := next(answered), Failure)}
         for source in asked
-    }  # fmt: skip
+    }
 
 
 def with_models(reader: BlockReader, reserves: Sequence[Reserve], named: Mapping[str, Function]) -> list[Reserve]:

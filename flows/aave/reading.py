@@ -62,8 +62,9 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
     if place.known and place.known.protocol == V2:
         contracts = aave_v2.resolve(reader, place.known)
         reserves, stable = aave_v2.fetch_reserves(reader, contracts)
-        return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[],
-                        stable=stable)  # fmt: skip
+        return MarketAt(
+            place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[], stable=stable
+        )
     contracts = aave_rpc.resolve(reader, place.provider, place.chain_id)
     reserves = price_adapters.with_models(
         reader, aave_rpc.fetch_reserves(reader, contracts), price_adapters.getters(settings.get("AAVE_CAP_GETTERS"))
@@ -136,10 +137,16 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, deb
     below = aave_v2.check_account_data(accounts, at.reserves, account_data)
     require_unchanged(at)
     return MarketState(
-        market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=[],
-        accounts=accounts, account_data=account_data, checked=cross_checks.Checked(len(account_data), below),
+        market=at.place.market,
+        block=at.block,
+        contracts=at.contracts,
+        reserves=at.reserves,
+        emodes=[],
+        accounts=accounts,
+        account_data=account_data,
+        checked=cross_checks.Checked(len(account_data), below),
         debtors_only=debtors_only,
-    )  # fmt: skip
+    )
 
 
 def progress_bar(what: str, unit: str, total: int | None = None) -> Any:

@@ -89,8 +89,13 @@ EMODE_COLUMNS = (
     "borrowable_bitmap", "ltvzero_bitmap", "isolated",
 )  # fmt: skip
 ACCOUNT_COLUMNS = (
-    "account", "emode_id", "config_bitmap", "total_collateral_base", "total_debt_base", "health_factor_raw",
-)  # fmt: skip
+    "account",
+    "emode_id",
+    "config_bitmap",
+    "total_collateral_base",
+    "total_debt_base",
+    "health_factor_raw",
+)
 POSITION_COLUMNS = (
     "account", "asset", "reserve_id", "scaled_supply", "supply_raw", "scaled_debt", "debt_raw", "is_collateral",
     "supply", "debt",

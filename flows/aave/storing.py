@@ -60,8 +60,9 @@ def write(run: Run, reading: Reading) -> WriteReport:
     ] if unpriced else []  # fmt: skip
     is_full = state.read_mode == "full"
     is_new = is_full and run.store.checkpoint(FULL_READ, reading.key) != full.state
-    return run.snapshot(SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found,
-                        carried=carried_columns(state))  # fmt: skip
+    return run.snapshot(
+        SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found, carried=carried_columns(state)
+    )
 
 
 def report_differences(run: Run, reading: Reading) -> None:
@@ -69,8 +70,9 @@ def report_differences(run: Run, reading: Reading) -> None:
     if not reading.differences:
         return
     state, wrong = reading.state, reading.differences
-    found = Finding("stg_positions", "carried forward equals read in full", "", len(wrong), state.n_accounts,
-                    wrong[0][:300])  # fmt: skip
+    found = Finding(
+        "stg_positions", "carried forward equals read in full", "", len(wrong), state.n_accounts, wrong[0][:300]
+    )
     run.finding(SOURCE, f"{state.market}:{state.block.number}", found)
     raise CrossCheckFailed(
         f"{state.market} at block {state.block.number}: {len(wrong)} of {state.n_accounts} accounts, carried "

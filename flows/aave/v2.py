@@ -59,10 +59,13 @@ def resolve(reader: BlockReader, known: KnownMarket) -> Contracts:
             f"no contract at the LendingPool {known.pool} of {known.name} at block {reader.block.number}; "
             "is the node on the right chain?"
         )
-    provider, unit = reader.read([
-        Call(known.pool, abis.GET_ADDRESSES_PROVIDER, about="the pool"),
-        Call(known.oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"),
-    ], may_fail=True)  # fmt: skip
+    provider, unit = reader.read(
+        [
+            Call(known.pool, abis.GET_ADDRESSES_PROVIDER, about="the pool"),
+            Call(known.oracle, abis.BASE_CURRENCY_UNIT, about="the oracle"),
+        ],
+        may_fail=True,
+    )
     if provider != known.provider:
         raise SourceRefused(
             f"the LendingPool {known.pool} names the provider {provider}, the address book has {known.provider} for "
@@ -88,15 +91,17 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
     assets: list[str] = [a.lower() for a in reader.one(Call(at.pool, abis.GET_RESERVES_LIST, about="the pool"))]
     if not assets:
         raise SourceRefused(f"the pool {at.pool} lists no reserves at block {reader.block.number}")
-    raw = reader.read_raw([
-        call
-        for asset in assets
-        for call in (
-            Call(asset, abis.SYMBOL, about=asset),
-            *(Call(at.pool, f, (asset,), asset) for f in _OF_POOL),
-            *(Call(at.oracle, f, (asset,), asset) for f in _OF_ORACLE),
-        )
-    ])  # fmt: skip
+    raw = reader.read_raw(
+        [
+            call
+            for asset in assets
+            for call in (
+                Call(asset, abis.SYMBOL, about=asset),
+                *(Call(at.pool, f, (asset,), asset) for f in _OF_POOL),
+                *(Call(at.oracle, f, (asset,), asset) for f in _OF_ORACLE),
+            )
+        ]
+    )
     width = 1 + len(_OF_POOL) + len(_OF_ORACLE)
     rows = [raw[i * width : (i + 1) * width] for i in range(len(assets))]
     symbols = [symbol_of(asset, row[0]) for asset, row in zip(assets, rows, strict=True)]
@@ -110,16 +115,19 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
                 for call, answer in zip(calls, row[1:], strict=True)
             ]
         )
-    further = reader.read([
-        call
-        for asset, symbol, (data, *_) in zip(assets, symbols, read, strict=True)
-        for call in (
-            Call(data[7], abis.SCALED_TOTAL_SUPPLY, about=f"the aToken of {symbol}"),
-            Call(data[9], abis.SCALED_TOTAL_SUPPLY, about=f"the debt token of {symbol}"),
-            Call(asset, abis.BALANCE_OF, (data[7],), f"the aToken of {symbol}"),
-            Call(data[8], abis.TOTAL_SUPPLY, about=f"the stable debt token of {symbol}"),
-        )
-    ], may_fail=True)  # fmt: skip
+    further = reader.read(
+        [
+            call
+            for asset, symbol, (data, *_) in zip(assets, symbols, read, strict=True)
+            for call in (
+                Call(data[7], abis.SCALED_TOTAL_SUPPLY, about=f"the aToken of {symbol}"),
+                Call(data[9], abis.SCALED_TOTAL_SUPPLY, about=f"the debt token of {symbol}"),
+                Call(asset, abis.BALANCE_OF, (data[7],), f"the aToken of {symbol}"),
+                Call(data[8], abis.TOTAL_SUPPLY, about=f"the stable debt token of {symbol}"),
+            )
+        ],
+        may_fail=True,
+    )
     reserves, stable = [], []
     for i, (asset, symbol, row) in enumerate(zip(assets, symbols, rows, strict=True)):
         data, income, debt, source, price = read[i]
@@ -211,9 +219,11 @@ def check_account_data(accounts: Sequence[Account], reserves: Sequence[Reserve],
     below = 0
     for account in (a for a in accounts if a.address in pools):
         ours, theirs = account_data(account, reserves), pools[account.address]
-        pairs = (("collateral", ours.collateral, theirs.collateral, TOLERANCE),
-                 ("debt", ours.debt, theirs.debt, TOLERANCE),
-                 ("health factor", ours.health_factor, theirs.health_factor, HF_TOLERANCE))  # fmt: skip
+        pairs = (
+            ("collateral", ours.collateral, theirs.collateral, TOLERANCE),
+            ("debt", ours.debt, theirs.debt, TOLERANCE),
+            ("health factor", ours.health_factor, theirs.health_factor, HF_TOLERANCE),
+        )
         dust = theirs.debt < 10**6  # values this small are all rounding
         for name, found, expected, tolerance in pairs:
             if abs(found - expected) > 100 + tolerance * expected and not (dust and name == "health factor"):

@@ -208,8 +208,14 @@ def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str
         for number, block, parent, timestamp in zip(
             blocks["block_number"], blocks["block_hash"], blocks["parent_hash"], blocks["timestamp"], strict=True
         ):
-            payload = {"chain_id": chain_id, "number": number, "hash": block, "parent_hash": parent,
-                    "timestamp": timestamp, "orphaned": gone}  # fmt: skip
+            payload = {
+                "chain_id": chain_id,
+                "number": number,
+                "hash": block,
+                "parent_hash": parent,
+                "timestamp": timestamp,
+                "orphaned": gone,
+            }
             news.append(News(f"chain-{chain_id}", NEW_BLOCK, payload))
             gone = []
     return news
@@ -225,9 +231,12 @@ def _require_continuation(stored: StoredBlock, part: BlockRange, who: str) -> No
 def _require_continued(last_hash: str, stored: StoredBlock, who: str) -> None:
     if stored.parent_hash != last_hash:
         raise NotTheStoredChain(
-            _reread(stored.number, f"block {stored.number} in the warehouse names parent {stored.parent_hash}, "
-                                   f"{who} has {last_hash} there")
-        )  # fmt: skip
+            _reread(
+                stored.number,
+                f"block {stored.number} in the warehouse names parent {stored.parent_hash}, "
+                f"{who} has {last_hash} there",
+            )
+        )
 
 
 def _reread(number: int, why: object) -> str:

@@ -67,8 +67,9 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     blocks = block_columns([part.block for part in whole])
     logs, words = log_columns([log for part in whole for log in part.logs])
     places = [place for part in whole for place in range(len(part.logs))]
-    renumbered = {n for n, ours, theirs in zip(logs["block_number"], places, logs["log_index"], strict=True)
-                  if ours != theirs}  # fmt: skip
+    renumbered = {
+        n for n, ours, theirs in zip(logs["block_number"], places, logs["log_index"], strict=True) if ours != theirs
+    }
     # A node's own numbering is no key: one may begin elsewhere, or leave out what another lists.
     logs["log_index"] = places
     raw = {
@@ -99,13 +100,19 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     for columns in staged.values():
         _fill(columns, orphaned=0)
     undecoded = [
-        *_undecoded("stg_token_transfers", logs, transfers.rejected), *_undecoded("stg_primitives", logs, acts.rejected)
-    ]  # fmt: skip
+        *_undecoded("stg_token_transfers", logs, transfers.rejected),
+        *_undecoded("stg_primitives", logs, acts.rejected),
+    ]
     return BlockRange(
-        whole[0], whole[-1].link, frozenset(blocks["block_hash"]), raw | staged, undecoded,
-        loose=sum(part.n_loose for part in whole), unlisted=sum(part.listed is None for part in whole),
+        whole[0],
+        whole[-1].link,
+        frozenset(blocks["block_hash"]),
+        raw | staged,
+        undecoded,
+        loose=sum(part.n_loose for part in whole),
+        unlisted=sum(part.listed is None for part in whole),
         renumbered=len(renumbered),
-    )  # fmt: skip
+    )
 
 
 def _fill(columns: Columns, **values: Any) -> None:

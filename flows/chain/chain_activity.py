@@ -41,8 +41,13 @@ def run(arguments: Asked) -> str:
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     node = ChainNode(JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request))
     first = arguments.start_block
-    parameters = {"network": arguments.network, "chain_id": chain_id, "start_block": first,
-                  "end_block": arguments.end_block, "node": settings.redacted(url)}  # fmt: skip
+    parameters = {
+        "network": arguments.network,
+        "chain_id": chain_id,
+        "start_block": first,
+        "end_block": arguments.end_block,
+        "node": settings.redacted(url),
+    }
     total = Written()
     if arguments.parquet:
         return to_parquet(node, chain_id, arguments)

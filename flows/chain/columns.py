@@ -30,13 +30,17 @@ def _uint(value: str) -> str:
 
 def _withdrawals(rows: list[Mapping[str, str]]) -> str:
     """JSON with whole numbers, field names as in the tables."""
-    return json.dumps([
-        {
-            "index": _int(row["index"]), "validator_index": _int(row["validatorIndex"]),
-            "address": _text(row["address"]), "amount": _int(row["amount"]),
-        }
-        for row in rows
-    ])  # fmt: skip
+    return json.dumps(
+        [
+            {
+                "index": _int(row["index"]),
+                "validator_index": _int(row["validatorIndex"]),
+                "address": _text(row["address"]),
+                "amount": _int(row["amount"]),
+            }
+            for row in rows
+        ]
+    )
 
 
 def _root(value: str) -> str | None:
@@ -78,10 +82,14 @@ RECEIPT = (
     ("l1_gas_price", "l1GasPrice", _uint), ("l1_fee_scalar", "l1FeeScalar", str), ("log_count", "logs", len),
 )  # fmt: skip
 LOG = (
-    ("block_number", "blockNumber", _int), ("block_hash", "blockHash", _text), ("log_index", "logIndex", _int),
-    ("transaction_hash", "transactionHash", _text), ("transaction_index", "transactionIndex", _int),
-    ("address", "address", _text), ("data", "data", _text),
-)  # fmt: skip
+    ("block_number", "blockNumber", _int),
+    ("block_hash", "blockHash", _text),
+    ("log_index", "logIndex", _int),
+    ("transaction_hash", "transactionHash", _text),
+    ("transaction_index", "transactionIndex", _int),
+    ("address", "address", _text),
+    ("data", "data", _text),
+)
 ALWAYS = {
     "number", "hash", "parentHash", "timestamp", "miner", "gasLimit", "gasUsed", "transactions", "blockNumber",
     "blockHash", "transactionIndex", "from", "value", "gas", "input", "transactionHash", "cumulativeGasUsed", "logs",

@@ -33,19 +33,29 @@ def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the network")
     ws_url = settings.require("ETH_WS_URL", "give the WebSocket address of a node of the network")
     parameters = {
-        "live": True, "network": arguments.network, "chain_id": chain_id, "start_block": arguments.start_block,
-        "node": settings.redacted(url), "subscription": settings.redacted(ws_url),
-    }  # fmt: skip
+        "live": True,
+        "network": arguments.network,
+        "chain_id": chain_id,
+        "start_block": arguments.start_block,
+        "node": settings.redacted(url),
+        "subscription": settings.redacted(ws_url),
+    }
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         rpc = JsonRpc(url, attempts=arguments.attempts, batch_size=4 * arguments.blocks_per_request, sleep=stop.wait)
         store = stack.enter_context(Store.open())
         run = stack.enter_context(recorded(store, flow, parameters))
         follower = Follower(
-            run, ChainNode(rpc), chain_id, start=arguments.start_block, confirmations=arguments.confirmations,
-            max_reorg=arguments.max_reorg, most_missed=arguments.most_missed, threads=arguments.threads,
+            run,
+            ChainNode(rpc),
+            chain_id,
+            start=arguments.start_block,
+            confirmations=arguments.confirmations,
+            max_reorg=arguments.max_reorg,
+            most_missed=arguments.most_missed,
+            threads=arguments.threads,
             size=arguments.blocks_per_request,
-        )  # fmt: skip
+        )
         follower.node.require_chain(chain_id)
         market = None
         if arguments.refresh_market:
@@ -55,8 +65,9 @@ def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
         heads = stack.enter_context(NewHeads(ws_url))
         say(f"following chain {chain_id}; Ctrl-C or SIGTERM ends")
         rounds.after(Written(), at_once=True)  # what a run that was killed had written
-        written = follow(follower, heads, stop, poll=arguments.poll, patience=arguments.patience, after=rounds.after,
-                         say=say)  # fmt: skip
+        written = follow(
+            follower, heads, stop, poll=arguments.poll, patience=arguments.patience, after=rounds.after, say=say
+        )
         rounds.after(Written(), at_once=True)
     return (
         f"chain {chain_id}: {written.blocks:,} blocks, {written.logs:,} logs, {written.transfers:,} token transfers"

@@ -61,8 +61,12 @@ class WholeBlock:
     @property
     def link(self) -> Link:
         """The block's number, hash, time and parent."""
-        return Link(int(self.block["number"], 16), self.block["hash"].lower(), int(self.block["timestamp"], 16),
-                    str(self.block.get("parentHash", "")).lower())  # fmt: skip
+        return Link(
+            int(self.block["number"], 16),
+            self.block["hash"].lower(),
+            int(self.block["timestamp"], 16),
+            str(self.block.get("parentHash", "")).lower(),
+        )
 
 
 class ChainNode:
@@ -260,11 +264,16 @@ def require_parent(before: Link, link: Link, who: str) -> None:
 
 def _link(block: Any, number: int, who: str) -> Link:
     try:
-        found = Link(int(block["number"], 16), block["hash"].lower(), int(block["timestamp"], 16),
-                     str(block.get("parentHash", "")).lower())  # fmt: skip
+        found = Link(
+            int(block["number"], 16),
+            block["hash"].lower(),
+            int(block["timestamp"], 16),
+            str(block.get("parentHash", "")).lower(),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise MalformedAnswer(f"block {number} of {who}: expected number, hash and timestamp, "
-                              f"found {str(block)[:120]!r}") from exc  # fmt: skip
+        raise MalformedAnswer(
+            f"block {number} of {who}: expected number, hash and timestamp, found {str(block)[:120]!r}"
+        ) from exc
     if found.number != number:
         raise MalformedAnswer(f"{who} answers with block {found.number} where block {number} was asked for")
     return found
@@ -310,8 +319,9 @@ def all_logs(
             all(map(_same_log, kept, own)) or [_lower(log) for log in kept] == [_lower(log) for log in own]
         )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise MalformedAnswer(f"{who}: a log of block {int(number, 16)} is not what JSON-RPC promises "
-                              f"({type(exc).__name__}: {exc})") from exc  # fmt: skip
+        raise MalformedAnswer(
+            f"{who}: a log of block {int(number, 16)} is not what JSON-RPC promises ({type(exc).__name__}: {exc})"
+        ) from exc
     if not same or len(set(places)) < len(places):
         raise BrokenChain(
             f"{who}: block {int(number, 16)} has {len(own)} logs by its receipts, and {len(kept)} by eth_getLogs that "
@@ -360,18 +370,22 @@ def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> l
         removed = any(log.get("removed") for row in answer for log in row["logs"])
         odd = _odd_places(block, answer, number)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise MalformedAnswer(f"{who}: a receipt of block {number} is not what JSON-RPC promises "
-                              f"({type(exc).__name__}: {exc})") from exc  # fmt: skip
+        raise MalformedAnswer(
+            f"{who}: a receipt of block {number} is not what JSON-RPC promises ({type(exc).__name__}: {exc})"
+        ) from exc
     if foreign or strangers or removed:
         raise BrokenChain(f"{who}: receipts of block {number} ({block['hash']}) belong to another block at that height")
     if given != named:
-        raise BrokenChain(f"{who}: block {number} has {len(named)} transactions, its receipts name {len(given)} "
-                          "transactions that are not the same in the same order")  # fmt: skip
+        raise BrokenChain(
+            f"{who}: block {number} has {len(named)} transactions, its receipts name {len(given)} "
+            "transactions that are not the same in the same order"
+        )
     if any(after <= before for before, after in pairwise(places)):
         raise MalformedAnswer(f"{who}: logs of block {number} are repeated or out of order: {places[:20]}")
     if odd:
-        raise MalformedAnswer(f"{who}: block {number} contradicts itself: {odd}. Nothing from there on was written; "
-                              "use another node")  # fmt: skip
+        raise MalformedAnswer(
+            f"{who}: block {number} contradicts itself: {odd}. Nothing from there on was written; use another node"
+        )
     return answer
 
 

@@ -26,9 +26,10 @@ class Asked(Options):
         None, description="first block; with --live the newest stored one, else the head, by default"
     )
     end_block: Annotated[str, BeforeValidator(end)] = Field(
-        "finalized", description="last block: a number, finalized, safe or latest (default: finalized, which no "
+        "finalized",
+        description="last block: a number, finalized, safe or latest (default: finalized, which no "
         "reorganisation reaches)",
-    )  # fmt: skip
+    )
     network: str = Field("mainnet", description="network by name, or its chain id")
     threads: Annotated[int, Whole(1, 256)] = Field(4, description="requests under way at once")
     blocks_per_request: Annotated[int, Whole(1, 10_000)] = Field(20, description="blocks asked for in one request")
@@ -40,9 +41,10 @@ class Asked(Options):
     dataset: Literal["logs", "transfers"] = Field("logs", description="what --parquet writes")
 
     live: Annotated[bool, Flag(group="live")] = Field(
-        False, description="follow the chain's head until Ctrl-C or SIGTERM, from the newest stored block on, or from "
+        False,
+        description="follow the chain's head until Ctrl-C or SIGTERM, from the newest stored block on, or from "
         "--start-block",
-    )  # fmt: skip
+    )
     confirmations: Count = Field(0, description="stay N blocks behind the head")
     max_reorg: Count = Field(1_000, description="stored blocks that a reorganisation may replace")
     most_missed: Count = Field(10_000, description="blocks that may have been missed since the last run")

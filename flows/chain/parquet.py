@@ -206,10 +206,16 @@ def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
     whose = pc.if_else(of_none, hashes, of)
     _require_agreement(number, hashes, whose, logs["transactionIndex"])
     # Some nodes write the checksum of EIP-55 into the case of the letters.
-    table = pa.table({
-        "block_number": number, "block_hash": hashes, "transaction_hash": whose,
-        "address": pc.ascii_lower(logs["address"]), "topics": logs["topics"], "data": logs["data"],
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "block_number": number,
+            "block_hash": hashes,
+            "transaction_hash": whose,
+            "address": pc.ascii_lower(logs["address"]),
+            "topics": logs["topics"],
+            "data": logs["data"],
+        }
+    )
     table = table if order is None else table.take(pa.array(order))
     return table.add_column(2, "log_index", pa.array(counted, pa.int32()))
 

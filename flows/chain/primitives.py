@@ -176,8 +176,13 @@ def primitives(logs: LogColumns, by_topic: dict[str, list[int]] | None = None) -
                 if (source := getattr(form, name))
             }
             n = len(decoded)
-            acts.add(decoded.positions, primitive=[form.primitive] * n, protocol=[form.protocol] * n,
-                     contract=contract, **values)  # fmt: skip
+            acts.add(
+                decoded.positions,
+                primitive=[form.primitive] * n,
+                protocol=[form.protocol] * n,
+                contract=contract,
+                **values,
+            )
     return acts, swaps
 
 

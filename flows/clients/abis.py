@@ -45,10 +45,12 @@ class Function:
         if "(" in inputs:
             raise ValueError(f"{self.signature}: tuples among the inputs are not written as JSON here")
         return {
-            "type": "function", "name": self.name, "stateMutability": "view",
+            "type": "function",
+            "name": self.name,
+            "stateMutability": "view",
             "inputs": [{"name": "", "type": kind} for kind in inputs.split(",") if kind],
             "outputs": [{"name": "", "type": kind} for kind in self.outputs],
-        }  # fmt: skip
+        }
 
     def encode(self, *args: str | int) -> str:
         """Call data; arguments are addresses and unsigned integers only, one word each."""

@@ -71,8 +71,11 @@ def get_block(rpc: JsonRpc, which: str | int) -> Block:
         raise SourceRefused(f"{rpc} does not have block {which}; its newest is {newest}. Choose an existing block")
     if not isinstance(row, dict) or not isinstance(row.get("hash"), str):
         raise MalformedAnswer(f"block {which} of {rpc}: expected an object with a hash, found {row!r:.80}")
-    return Block(quantity(row.get("number"), "block number"), row["hash"].lower(),
-                 quantity(row.get("timestamp"), "block timestamp"))  # fmt: skip
+    return Block(
+        quantity(row.get("number"), "block number"),
+        row["hash"].lower(),
+        quantity(row.get("timestamp"), "block timestamp"),
+    )
 
 
 class ChunkSize:

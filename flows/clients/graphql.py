@@ -192,8 +192,10 @@ class GraphQL:
                 "block, or read the old one from an archive node. Asking again will not help; nothing was written"
             )
         if "indexing_error" in message:
-            return SourceRefused(f"{shown}. The subgraph failed while it was indexing, so what it says is not to be "
-                                 "trusted; read the market from a node's log instead")  # fmt: skip
+            return SourceRefused(
+                f"{shown}. The subgraph failed while it was indexing, so what it says is not to be "
+                "trusted; read the market from a node's log instead"
+            )
         if NOT_THERE.search(message):
             return SchemaDrift(f"{shown}. Its schema has changed, or is not the one expected; nothing was written")
         if KEY.search(message):
@@ -264,8 +266,11 @@ class Subgraph(GraphQL):
                 continue
             head = self._checked_head(answer.data)
             if block is not None and head.block < block:
-                raise SubgraphBehind(f"{self} answers {entity} of block {block} but has come to {head.block} only; "
-                                     "an indexer is behind another. Run again later", head.block)  # fmt: skip
+                raise SubgraphBehind(
+                    f"{self} answers {entity} of block {block} but has come to {head.block} only; "
+                    "an indexer is behind another. Run again later",
+                    head.block,
+                )
             rows = self._checked_rows(answer.data, entity, last)
             if not rows:
                 return
@@ -279,8 +284,9 @@ class Subgraph(GraphQL):
         except (TypeError, KeyError, AttributeError):
             number = seconds = failed = None
         if not isinstance(number, int) or not isinstance(seconds, int | None) or not isinstance(failed, bool):
-            raise MalformedAnswer(f"{self}: expected _meta with block.number, block.timestamp and hasIndexingErrors, "
-                                  f"found {meta!r:.120}")  # fmt: skip
+            raise MalformedAnswer(
+                f"{self}: expected _meta with block.number, block.timestamp and hasIndexingErrors, found {meta!r:.120}"
+            )
         if failed:
             raise SourceRefused(
                 f"{self} says hasIndexingErrors: it failed at a block before {number} and went on, so what it says is "
@@ -301,8 +307,10 @@ class Subgraph(GraphQL):
                 raise MalformedAnswer(f"{self}: expected {entity} with an id, found {row!r:.120}")
             if found <= before:
                 what = "twice" if found == before else "out of order"
-                raise MalformedAnswer(f"{self}: {entity} after {last!r} come {what}: {found!r} follows {before!r}. "
-                                      "The page is not what was asked for; nothing was written")  # fmt: skip
+                raise MalformedAnswer(
+                    f"{self}: {entity} after {last!r} come {what}: {found!r} follows {before!r}. "
+                    "The page is not what was asked for; nothing was written"
+                )
             before = found
         return rows
 

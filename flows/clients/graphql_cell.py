@@ -76,5 +76,6 @@ class Cell:
 
     def unlike(self, field: str, expected: str) -> MalformedAnswer:
         """The refusal of a field that is not what was `expected`."""
-        return MalformedAnswer(f"{self.where}: {field}: expected {expected}, found {self.row.get(field)!r:.80}. "
-                               "Nothing was written")  # fmt: skip
+        return MalformedAnswer(
+            f"{self.where}: {field}: expected {expected}, found {self.row.get(field)!r:.80}. Nothing was written"
+        )

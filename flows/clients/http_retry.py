@@ -119,9 +119,7 @@ class JsonSource:
         return self._answered(about, lambda: self._exchange("POST", self.base_url, json=body, headers=headers))
 
     def _exchange(self, method: str, url: str, **options: Any) -> bounded.Received:
-        return bounded.exchange(
-            self._session, method, url, within=self._timeout, largest=self._largest, **options
-        )  # fmt: skip
+        return bounded.exchange(self._session, method, url, within=self._timeout, largest=self._largest, **options)
 
     def _answered(self, path: str, send: Callable[[], bounded.Received]) -> JsonAnswer:
         failures = 0

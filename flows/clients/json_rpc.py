@@ -153,8 +153,10 @@ class JsonRpc:
                 if isinstance(failure, Struggling) and attempt >= TRIES_BEFORE_LESS and _divisible(part):
                     raise RpcError(f"{failure}; asked for less", 0, f"{failure}") from failure
                 if attempt == self._attempts:
-                    raise SourceUnavailable(f"{failure}; tried {attempt} times. Nothing was written; "
-                                            "check ETH_RPC_URL and the node, then run again") from failure  # fmt: skip
+                    raise SourceUnavailable(
+                        f"{failure}; tried {attempt} times. Nothing was written; "
+                        "check ETH_RPC_URL and the node, then run again"
+                    ) from failure
             else:
                 over = next((a for a in answers if isinstance(a, RpcError) and is_batch_limit(a.reason)), None)
                 if over is not None and len(part) > 1:
@@ -172,8 +174,10 @@ class JsonRpc:
                 if busy is None and (not behind or attempt == self._attempts):
                     return answers
                 if busy is not None and attempt == self._attempts:
-                    raise SourceUnavailable(f"{self} keeps refusing {part[0].method} for its load ({busy.reason}); "
-                                            f"tried {attempt} times. Nothing was written; run again later")  # fmt: skip
+                    raise SourceUnavailable(
+                        f"{self} keeps refusing {part[0].method} for its load ({busy.reason}); "
+                        f"tried {attempt} times. Nothing was written; run again later"
+                    )
             self._sleep(pause)
             pause *= 2
         raise AssertionError("unreachable")
@@ -192,8 +196,11 @@ class JsonRpc:
                     session, "POST", self._url, within=self._timeout, largest=self._largest, data=content
                 )
         except bounded.TooLarge as exc:
-            raise RpcError(f"{self} answers {part[0].method} with {exc}, the most that is read; nothing was written",
-                           413, f"the answer is larger than is read ({exc})") from exc  # fmt: skip
+            raise RpcError(
+                f"{self} answers {part[0].method} with {exc}, the most that is read; nothing was written",
+                413,
+                f"the answer is larger than is read ({exc})",
+            ) from exc
         except requests.Timeout as exc:
             raise Struggling(f"{self} did not answer {part[0].method} in {self._timeout:g} s") from exc
         except requests.RequestException as exc:
@@ -201,8 +208,10 @@ class JsonRpc:
             raise SourceUnavailable(f"{self} cannot be reached ({type(exc).__name__})") from exc
         status = answer.status
         if answer.redirects:
-            raise SourceRefused(f"{self} answers HTTP {status}, a redirect to {_host(answer.headers.get('Location'))}; "
-                                "redirects are not followed: set ETH_RPC_URL to the node's own address")  # fmt: skip
+            raise SourceRefused(
+                f"{self} answers HTTP {status}, a redirect to {_host(answer.headers.get('Location'))}; "
+                "redirects are not followed: set ETH_RPC_URL to the node's own address"
+            )
         if status >= 400:
             self._failed(status, answer.content, part)
         return status, answer.content
@@ -226,11 +235,15 @@ class JsonRpc:
             answer = orjson.loads(body)
         except ValueError as exc:
             if status >= 400:
-                raise SourceRefused(f"{self} refuses with HTTP {status}; check the key in ETH_RPC_URL "
-                                    "and whether the plan allows this method") from exc  # fmt: skip
+                raise SourceRefused(
+                    f"{self} refuses with HTTP {status}; check the key in ETH_RPC_URL "
+                    "and whether the plan allows this method"
+                ) from exc
             shown = " ".join(body[:400].decode("utf-8", "replace").split())[:80]
-            raise MalformedAnswer(f"{self} answers {part[0].method} with something that is not JSON, beginning "
-                                  f"{shown!r}; is ETH_RPC_URL the address of a node?") from exc  # fmt: skip
+            raise MalformedAnswer(
+                f"{self} answers {part[0].method} with something that is not JSON, beginning "
+                f"{shown!r}; is ETH_RPC_URL the address of a node?"
+            ) from exc
         return self._sorted_out(answer, part)
 
     def _sorted_out(self, answer: Any, part: Sequence[Request]) -> list[Any]:
@@ -251,8 +264,9 @@ class JsonRpc:
             # An error about the request as a whole may come without its id.
             row = by_id.get(i, rows[0] if len(part) == 1 and rows else None)
             if not isinstance(row, dict) or not ("result" in row or "error" in row):
-                raise MalformedAnswer(f"{self}: expected {len(part)} answers, found none for request {i} "
-                                      f"({request.method})")  # fmt: skip
+                raise MalformedAnswer(
+                    f"{self}: expected {len(part)} answers, found none for request {i} ({request.method})"
+                )
             results.append(self._error(row["error"], request.method) if row.get("error") else row.get("result"))
         return results
 

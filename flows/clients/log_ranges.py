@@ -120,8 +120,10 @@ def _in_parts(
                 raise RpcError(
                     f"{rpc} refuses the logs of the single block {first}: {answer.reason}. "
                     "The scan up to that block is kept; a re-run goes on from there",
-                    answer.code, answer.reason, answer.data,
-                ) from answer  # fmt: skip
+                    answer.code,
+                    answer.reason,
+                    answer.data,
+                ) from answer
             if blocks == 1 and in_vain:
                 raise SourceUnavailable(
                     f"{rpc} keeps refusing the logs of block {first} for its load ({answer.reason}); tried "

@@ -123,16 +123,21 @@ class NewHeads:
     def _listen(self) -> None:
         """One connection, from its opening to its end, which is always an exception."""
         with connect(
-            self._url, open_timeout=ANSWER_WITHIN, close_timeout=0.2, max_size=LONGEST_MESSAGE, ping_interval=15,
+            self._url,
+            open_timeout=ANSWER_WITHIN,
+            close_timeout=0.2,
+            max_size=LONGEST_MESSAGE,
+            ping_interval=15,
             ping_timeout=15,
-        ) as connection:  # fmt: skip
+        ) as connection:
             with self._lock:
                 self._connection = connection
             if self._ending.is_set():
                 return
             try:
-                connection.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe",
-                                            "params": ["newHeads"]}))  # fmt: skip
+                connection.send(
+                    json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
+                )
                 # Until a moment, not since the last message: chatter must not hold off the end.
                 until = time.monotonic() + ANSWER_WITHIN
                 while not self.subscribed:
@@ -143,8 +148,11 @@ class NewHeads:
                     if self.heads > heads:
                         heads, until = self.heads, time.monotonic() + self._silence
             except TimeoutError:
-                raise _NotSubscribed(f"nothing was heard for {self._silence:g} s" if self.subscribed
-                                     else "the subscription was not answered") from None  # fmt: skip
+                raise _NotSubscribed(
+                    f"nothing was heard for {self._silence:g} s"
+                    if self.subscribed
+                    else "the subscription was not answered"
+                ) from None
             finally:
                 with self._lock:
                     self._connection = None

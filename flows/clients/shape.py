@@ -39,9 +39,8 @@ class Shape:
     def items(self) -> list[Shape]:
         """The elements of a list."""
         return [
-            Shape(self.source, f"{self.where}[{number}]", each)
-            for number, each in enumerate(self._is(list, "a list"))
-        ]  # fmt: skip
+            Shape(self.source, f"{self.where}[{number}]", each) for number, each in enumerate(self._is(list, "a list"))
+        ]
 
     def entries(self) -> dict[str, Shape]:
         """The fields of an object whose names are data, such as chains or coins."""

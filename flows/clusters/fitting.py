@@ -23,9 +23,12 @@ LEAST_DAYS = 7
 LEAST_OF_A_KIND = 60
 """A kind with fewer is counted among "other"."""
 METHOD = {
-    "version": 2, "model": "multivariate Hawkes, one exponential, shared decay", "unit": "hours",
-    "ties": f"spread evenly over at most {BLOCK_SECONDS} s", "split": SPLIT,
-}  # fmt: skip
+    "version": 2,
+    "model": "multivariate Hawkes, one exponential, shared decay",
+    "unit": "hours",
+    "ties": f"spread evenly over at most {BLOCK_SECONDS} s",
+    "split": SPLIT,
+}
 
 
 class TooFewEvents(FlowError):
@@ -93,22 +96,34 @@ def fitted(found: StoredLiquidations) -> Fitted:
     statistic, p = hawkes.residual_test(fit.model, events)
     content = json.dumps([METHOD, names, events.times.tolist(), events.kinds.tolist(), events.end, found.first])
     return Fitted(
-        id=hashlib.sha256(content.encode()).hexdigest(), names=names, events=events, fit=fit, poisson=poisson,
-        gain_in_sample=(fit.log_likelihood - poisson) / len(events), gain_out_of_sample=gain / later,
-        ks_statistic=statistic, ks_p=p,
-    )  # fmt: skip
+        id=hashlib.sha256(content.encode()).hexdigest(),
+        names=names,
+        events=events,
+        fit=fit,
+        poisson=poisson,
+        gain_in_sample=(fit.log_likelihood - poisson) / len(events),
+        gain_out_of_sample=gain / later,
+        ks_statistic=statistic,
+        ks_p=p,
+    )
 
 
 def calibration_row(market: str, found: StoredLiquidations, done: Fitted, now: int) -> dict[str, Any]:
     """The row of `fact_cluster_calibration`."""
     fit = done.fit
     parameters = {
-        "mu": fit.model.mu.tolist(), "alpha": fit.model.alpha.tolist(), "beta": fit.model.beta.tolist(),
-        "branching": fit.model.branching.tolist(), "branching_low": _plain(fit.branching_low[:, :, 0]),
-        "branching_high": _plain(fit.branching_high[:, :, 0]), "mu_low": _plain(fit.mu_low),
-        "mu_high": _plain(fit.mu_high), "beta_low": _plain(fit.beta_low), "beta_high": _plain(fit.beta_high),
+        "mu": fit.model.mu.tolist(),
+        "alpha": fit.model.alpha.tolist(),
+        "beta": fit.model.beta.tolist(),
+        "branching": fit.model.branching.tolist(),
+        "branching_low": _plain(fit.branching_low[:, :, 0]),
+        "branching_high": _plain(fit.branching_high[:, :, 0]),
+        "mu_low": _plain(fit.mu_low),
+        "mu_high": _plain(fit.mu_high),
+        "beta_low": _plain(fit.beta_low),
+        "beta_high": _plain(fit.beta_high),
         "converged": fit.converged,
-    }  # fmt: skip
+    }
     return {
         "calibration_id": done.id, "market": market, "kinds": json.dumps(done.names), "first_ts": found.first,
         "last_ts": found.last, "n_events": len(done.events), "fitted_at": now, "method": json.dumps(METHOD),

@@ -20,7 +20,7 @@ from flows.clusters.fitting import (
     enough,
     fitted,
     probability_rows,
-)  # fmt: skip
+)
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec, recorded
 
@@ -65,14 +65,21 @@ def run(arguments: Asked) -> str:
             # At its first second the window has no past to forecast from.
             starts = [start for start in starts if start > found.first]
             rows = probability_rows(
-                at.market, found, done, tqdm(starts, desc="forecasts", unit="day", disable=None),
-                horizon=arguments.horizon_hours * HOUR, within=arguments.within_hours * HOUR,
-                at_least=arguments.at_least, paths=arguments.paths, seed=arguments.seed,
-            )  # fmt: skip
+                at.market,
+                found,
+                done,
+                tqdm(starts, desc="forecasts", unit="day", disable=None),
+                horizon=arguments.horizon_hours * HOUR,
+                within=arguments.within_hours * HOUR,
+                at_least=arguments.at_least,
+                paths=arguments.paths,
+                seed=arguments.seed,
+            )
             row = calibration_row(at.market, found, done, int(time.time()))
             frames = {
-                "fact_cluster_calibration": pd.DataFrame([row]), "mart_cluster_probability": pd.DataFrame(rows),
-            }  # fmt: skip
+                "fact_cluster_calibration": pd.DataFrame([row]),
+                "mart_cluster_probability": pd.DataFrame(rows),
+            }
             run.write(SOURCE, f"{at.market}:{found.last}", frames)
     now = rows[-1]
     stable = "stationary" if done.fit.model.is_stationary else "EXPLOSIVE, no mean rate"

@@ -37,9 +37,10 @@ class Asked(Options):
     """What the flow may be told."""
 
     markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
-        None, description="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
+        None,
+        description="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
         "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
-    )  # fmt: skip
+    )
     block: AnyBlock = Field(
         "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
     )
@@ -55,8 +56,12 @@ def run(arguments: Asked) -> str:
     rpc = JsonRpc(url, attempts=arguments.attempts)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
     sources = chosen(arguments.markets, chain_id)
-    parameters = {"markets": [s.name for s in sources], "block": arguments.block, "from_block": arguments.from_block,
-                  "node": settings.redacted(url)}  # fmt: skip
+    parameters = {
+        "markets": [s.name for s in sources],
+        "block": arguments.block,
+        "from_block": arguments.from_block,
+        "node": settings.redacted(url),
+    }
     lines = []
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         for source in sources:
@@ -82,19 +87,25 @@ def chosen(names: list[str] | None, chain_id: int) -> list[MarketEntry]:
         if not source.protocol.startswith("compound"):
             raise ConfigurationError(f"{source.name} is a market of {source.protocol}; `aave-market` reads it")
         if source.chain_id not in (None, chain_id):
-            raise ConfigurationError(f"wrong chain: the node is on chain {chain_id}, {source.name} is on chain "
-                                     f"{source.chain_id}. Set ETH_RPC_URL to a node of that chain")  # fmt: skip
+            raise ConfigurationError(
+                f"wrong chain: the node is on chain {chain_id}, {source.name} is on chain "
+                f"{source.chain_id}. Set ETH_RPC_URL to a node of that chain"
+            )
     if not found:
-        raise ConfigurationError(f"no Compound market of chain {chain_id} is known by name; give --markets "
-                                 "compound_v3:0xCOMET or compound_v2:0xCOMPTROLLER")  # fmt: skip
+        raise ConfigurationError(
+            f"no Compound market of chain {chain_id} is known by name; give --markets "
+            "compound_v3:0xCOMET or compound_v2:0xCOMPTROLLER"
+        )
     return found
 
 
 def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from_block: int | None) -> CompoundState:
     """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
     if not reader.has_code(source.entry):
-        raise SourceRefused(f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
-                            f"{reader.block.number}; check the name and ETH_RPC_URL")  # fmt: skip
+        raise SourceRefused(
+            f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
+            f"{reader.block.number}; check the name and ETH_RPC_URL"
+        )
     v2 = source.protocol == "compound_v2"
     state = (compound_state.read_v2 if v2 else compound_state.read_v3)(reader, source)
     if from_block is None:

@@ -21,15 +21,24 @@ SOURCE = "compound_holders"
 REORG_WINDOW = 64
 TOPICS = {
     "compound_v2": [TRANSFER],
-    "compound_v3": [TRANSFER, topic("SupplyCollateral(address,address,address,uint256)"),
-                    topic("TransferCollateral(address,address,address,uint256)")],
-}  # fmt: skip
+    "compound_v3": [
+        TRANSFER,
+        topic("SupplyCollateral(address,address,address,uint256)"),
+        topic("TransferCollateral(address,address,address,uint256)"),
+    ],
+}
 
 
 def holders(
-    run: Run, rpc: JsonRpc, market: str, protocol: str, contracts: list[str], block: Block, first_block: int,
+    run: Run,
+    rpc: JsonRpc,
+    market: str,
+    protocol: str,
+    contracts: list[str],
+    block: Block,
+    first_block: int,
     progress: Any,
-) -> dict[str, set[str]]:  # fmt: skip
+) -> dict[str, set[str]]:
     """Account to the contracts that named it, from `first_block` to `block`; goes on where an earlier scan stopped."""
     key = f"{market}:{min(contracts)}"
     state = run.store.checkpoint(SOURCE, key)
@@ -46,8 +55,12 @@ def holders(
             )
         settled = min(last, block.number - REORG_WINDOW)
         if settled >= first:
-            value = {"first": begun, "last": settled, "hash": get_block(rpc, settled).hash,
-                     "contracts": sorted(contracts)}  # fmt: skip
+            value = {
+                "first": begun,
+                "last": settled,
+                "hash": get_block(rpc, settled).hash,
+                "contracts": sorted(contracts),
+            }
             marks.append(Mark(SOURCE, key, value))
         if frames or marks:
             run.write(SOURCE, f"{key}:{first}-{last}", frames, marks=marks)
@@ -67,8 +80,9 @@ def recipients(logs: list[dict[str, Any]], contracts: set[str]) -> dict[tuple[st
             contract, account = log["address"].lower(), "0x" + log["topics"][2][-40:].lower()
             block = quantity(log["blockNumber"], "block number of a log")
         except (KeyError, IndexError, TypeError, AttributeError) as exc:
-            raise MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and three topics, found "
-                                  f"{log!r:.120}") from exc  # fmt: skip
+            raise MalformedAnswer(
+                f"eth_getLogs: expected a log with address, blockNumber and three topics, found {log!r:.120}"
+            ) from exc
         if contract in contracts and account not in (NOBODY, contract):
             found[contract, account] = min(block, found.get((contract, account), block))
     return found

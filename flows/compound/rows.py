@@ -51,8 +51,7 @@ def to_frames(market: str, chain_id: int, block: Block, state: CompoundState) ->
     by_id = {r.id: r for r in state.reserves}
     emodes = ["emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
               "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "isolated"]  # fmt: skip
-    accounts = ["account", "emode_id", "config_bitmap", "total_collateral_base", "total_debt_base",
-                "health_factor_raw"]  # fmt: skip
+    accounts = ["account", "emode_id", "config_bitmap", "total_collateral_base", "total_debt_base", "health_factor_raw"]
     positions = ["account", "asset", "reserve_id", "scaled_supply", "supply_raw", "scaled_debt", "debt_raw",
                  "is_collateral"]  # fmt: skip
     return {
@@ -101,10 +100,13 @@ def _account(state: CompoundState, by_id: dict[int, CompoundReserve], account: C
         health, unit = health_v3(by_id, account), 1
     flags = sum(1 << 2 * key for key in account.debt) + sum(1 << 2 * key + 1 for key in _backing(account))
     return {
-        "account": account.address, "emode_id": 0, "config_bitmap": str(flags),
-        "total_collateral_base": str(health.collateral // unit), "total_debt_base": str(-(-health.debt // unit)),
+        "account": account.address,
+        "emode_id": 0,
+        "config_bitmap": str(flags),
+        "total_collateral_base": str(health.collateral // unit),
+        "total_debt_base": str(-(-health.debt // unit)),
         "health_factor_raw": str(health.weighted * WAD // health.debt if health.debt else NO_DEBT),
-    }  # fmt: skip
+    }
 
 
 def _positions(state: CompoundState, by_id: dict[int, CompoundReserve], account: CompoundAccount) -> list[dict]:

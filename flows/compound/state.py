@@ -54,8 +54,9 @@ RESERVE_FACTOR = Function("reserveFactorMantissa()", UINT)
 SNAPSHOT = Function("getAccountSnapshot(address)", ("uint256",) * 4)
 # Comet
 NUM_ASSETS = Function("numAssets()", ("uint8",))
-ASSET_INFO = Function("getAssetInfo(uint8)", ("uint8", "address", "address", "uint256", "uint256", "uint256", "uint256",
-                                              "uint128"))  # fmt: skip
+ASSET_INFO = Function(
+    "getAssetInfo(uint8)", ("uint8", "address", "address", "uint256", "uint256", "uint256", "uint256", "uint128")
+)
 BASE_FEED = Function("baseTokenPriceFeed()", ("address",))
 PRICE = Function("getPrice(address)", UINT)
 BALANCE_OF = Function("balanceOf(address)", UINT)
@@ -169,8 +170,9 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
     listed = [ctoken.lower() for ctoken in reader.one(Call(comptroller, GET_ALL_MARKETS, about=source.name))]
     if not listed:
         raise SourceRefused(f"{source.name}: the Comptroller {comptroller} lists no markets")
-    oracle, close, incentive = reader.read([Call(comptroller, f, about=source.name) for f in
-                                            (ORACLE, CLOSE_FACTOR, INCENTIVE)])  # fmt: skip
+    oracle, close, incentive = reader.read(
+        [Call(comptroller, f, about=source.name) for f in (ORACLE, CLOSE_FACTOR, INCENTIVE)]
+    )
     terms = reader.read([Call(comptroller, MARKETS, (c,), c) for c in listed])
     prices = reader.read([Call(oracle, UNDERLYING_PRICE, (c,), c) for c in listed], may_fail=True)
     tokens = reader.read([Call(c, UNDERLYING, about=c) for c in listed], may_fail=True)
@@ -219,11 +221,14 @@ def _counts_in_dollars(reserves: Sequence[CompoundReserve]) -> bool:
 def read_v3(reader: BlockReader, source: MarketEntry) -> CompoundState:
     """The base asset and every collateral of a Comet. Raises `MalformedAnswer`, `CrossCheckFailed` without a price."""
     comet = source.entry
-    base, feed, count, supply = reader.read([Call(comet, f, about=source.name) for f in
-                                             (BASE_TOKEN, BASE_FEED, NUM_ASSETS, TOTAL_SUPPLY)])  # fmt: skip
+    base, feed, count, supply = reader.read(
+        [Call(comet, f, about=source.name) for f in (BASE_TOKEN, BASE_FEED, NUM_ASSETS, TOTAL_SUPPLY)]
+    )
     if source.base not in (None, base):
-        raise SourceRefused(f"{source.name}: the Comet {comet} has base token {base}, expected {source.base}; is "
-                            "ETH_RPC_URL a node of the right chain?")  # fmt: skip
+        raise SourceRefused(
+            f"{source.name}: the Comet {comet} has base token {base}, expected {source.base}; is "
+            "ETH_RPC_URL a node of the right chain?"
+        )
     calls = [Call(comet, ASSET_INFO, (i,), f"asset {i} of {source.name}") for i in range(count)]
     raw = reader.read_raw(calls)
     infos = list(map(reader.decoded, calls, raw))
@@ -249,8 +254,12 @@ def read_v3(reader: BlockReader, source: MarketEntry) -> CompoundState:
             _, _, _, scale, borrow_cf, liquidate_cf, liquidation, cap = infos[i - 1]
             if scale != 10**decimals:
                 raise MalformedAnswer(f"{source.name}: {symbol} has {decimals} decimals, the Comet counts in {scale}")
-            factors = {"collateral_factor": borrow_cf, "threshold": liquidate_cf, "penalty": liquidation,
-                       "supply_cap": cap}  # fmt: skip
+            factors = {
+                "collateral_factor": borrow_cf,
+                "threshold": liquidate_cf,
+                "penalty": liquidation,
+                "supply_cap": cap,
+            }
         answer = raw[i - 1] if i else b""
         reserves.append(CompoundReserve(
             id=i, asset=token, contract=comet, underlying=token, symbol=symbol, decimals=decimals, price=prices[i],
@@ -277,9 +286,11 @@ def accounts_v2(
         for markets in reader.read([Call(state.entry, ASSETS_IN, (a,), a) for a in wanted])
     ]
     asked = [
-        (place, r) for place, (a, ids) in enumerate(zip(wanted, entered, strict=True)) for r in state.reserves
+        (place, r)
+        for place, (a, ids) in enumerate(zip(wanted, entered, strict=True))
+        for r in state.reserves
         if r.contract in candidates[a] or r.id in ids
-    ]  # fmt: skip
+    ]
     accounts = [CompoundAccount(a, entered=ids) for a, ids in zip(wanted, entered, strict=True)]
     answers = reader.read([Call(r.contract, SNAPSHOT, (wanted[place],), wanted[place]) for place, r in asked])
     for (place, r), (error, ctokens, borrowed, rate) in zip(asked, answers, strict=True):
@@ -313,11 +324,14 @@ def accounts_v3(reader: BlockReader, state: CompoundState, addresses: Iterable[s
     wanted = sorted(addresses)
     collaterals = [r for r in state.reserves if r.id]
     calls = [
-        call for a in wanted for call in (
-            Call(state.entry, BALANCE_OF, (a,), a), Call(state.entry, BORROW_BALANCE, (a,), a),
+        call
+        for a in wanted
+        for call in (
+            Call(state.entry, BALANCE_OF, (a,), a),
+            Call(state.entry, BORROW_BALANCE, (a,), a),
             *(Call(state.entry, COLLATERAL_BALANCE, (a, r.asset), a) for r in collaterals),
         )
-    ]  # fmt: skip
+    ]
     answers = iter(reader.read(calls))
     found = []
     for address in wanted:

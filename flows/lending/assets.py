@@ -32,11 +32,16 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
     """
     tokens = " UNION ".join(
         f"SELECT {column} AS asset FROM {table} WHERE chain_id = :chain AND {column} IS NOT NULL"
-        for table in RECEIVED.values() for column in ("asset", "debt_asset")
-    )  # fmt: skip
+        for table in RECEIVED.values()
+        for column in ("asset", "debt_asset")
+    )
     seen = [row[0] for row in run.store.rows(tokens, {"chain": chain_id})]
-    known = {row[0]: row[1:] for row in run.store.rows(
-        "SELECT asset, symbol, decimals FROM dim_lending_asset WHERE chain_id = ?", (chain_id,))}  # fmt: skip
+    known = {
+        row[0]: row[1:]
+        for row in run.store.rows(
+            "SELECT asset, symbol, decimals FROM dim_lending_asset WHERE chain_id = ?", (chain_id,)
+        )
+    }
     new = [asset for asset in seen if asset not in known or known[asset][1] is None]
     if CHAIN_OWN_COIN in new:
         new.remove(CHAIN_OWN_COIN)
@@ -47,8 +52,10 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
         known[asset] = (_symbol(raw) or asset, None if isinstance(digits, Failure) or digits > 77 else digits)
     series = dict(run.store.rows("SELECT asset, min(series) FROM dim_asset WHERE kind = 'series' GROUP BY asset"))
     series[CHAIN_OWN_COIN] = "ETHUSDT"
-    rows = [{"chain_id": chain_id, "asset": asset, "symbol": symbol, "decimals": digits, "series": series.get(asset)}
-            for asset, (symbol, digits) in sorted(known.items())]  # fmt: skip
+    rows = [
+        {"chain_id": chain_id, "asset": asset, "symbol": symbol, "decimals": digits, "series": series.get(asset)}
+        for asset, (symbol, digits) in sorted(known.items())
+    ]
     if rows:
         frame = pd.DataFrame(rows).astype({"decimals": "Int64"})
         run.write(SOURCE, str(chain_id), {"dim_lending_asset": frame})
@@ -84,10 +91,12 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
     for start in range(0, len(wanted), PRICES_AT_ONCE):
         part = wanted[start : start + PRICES_AT_ONCE]
         asked = sorted({(block, asset) for _, block, _, asset in part} | {(b, weth) for _, b, _, _ in part if weth})
-        answers = rpc.batch([
-            Request("eth_call", ({"to": oracle, "data": abis.GET_ASSET_PRICE.encode(asset)}, hex(block)))
-            for block, asset in asked
-        ])  # fmt: skip
+        answers = rpc.batch(
+            [
+                Request("eth_call", ({"to": oracle, "data": abis.GET_ASSET_PRICE.encode(asset)}, hex(block)))
+                for block, asset in asked
+            ]
+        )
         prices = {key: price for key, answer in zip(asked, answers, strict=True) if (price := _price(answer))}
         rows = [
             {"chain_id": chain, "market": source.name, "block_number": block, "asset": asset, "block_timestamp": time,

@@ -45,10 +45,12 @@ def says_dollars(description: str) -> bool:
 
 COMPTROLLERS = (
     KnownComptroller(
-        "CompoundV2Ethereum", 1, "0x3d9819210a31b4961b30ef54be2aed79b9c9cd3b",
+        "CompoundV2Ethereum",
+        1,
+        "0x3d9819210a31b4961b30ef54be2aed79b9c9cd3b",
         "0x4ddc2d193948926d02f9b1fe9e1daa0718270ed5",
     ),
-)  # fmt: skip
+)
 
 _COMETS = """
 CompoundV3EthereumUSDC 1 0xc3d688b66703497daa19211eedff47f25384cdc3 0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48

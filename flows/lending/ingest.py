@@ -85,8 +85,12 @@ class LendingIngest:
         marks: list[Mark] = []
         last = min(part.last, settled)
         if last >= part.first:
-            state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash,
-                     "contracts": sorted(at.contracts)}  # fmt: skip
+            state = {
+                "first": begun,
+                "last": last,
+                "hash": get_block(self.rpc, last).hash,
+                "contracts": sorted(at.contracts),
+            }
             marks.append(Mark(CHECKPOINTS, self.key, state))
         if frames or marks:
             key = f"{self.key}:{part.first}-{part.last}"

@@ -36,17 +36,24 @@ if TYPE_CHECKING:
     from flows.lending.logs import LendingMarket
     from flows.lending.markets import MarketEntry
 
-TARGETS = ("fact_lending_borrow_events", "fact_lending_deposit_events", "fact_lending_liquidation_events",
-           "fact_lending_repay_events", "fact_lending_withdraw_events", "fact_lending_deficit_events")  # fmt: skip
+TARGETS = (
+    "fact_lending_borrow_events",
+    "fact_lending_deposit_events",
+    "fact_lending_liquidation_events",
+    "fact_lending_repay_events",
+    "fact_lending_withdraw_events",
+    "fact_lending_deficit_events",
+)
 
 
 class Asked(Options):
     """What the flow may be told."""
 
     markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
-        None, description="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, "
+        None,
+        description="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, "
         "or PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
-    )  # fmt: skip
+    )
     route: Literal["logs", "messari", "vendor"] = Field(
         "logs", description="a node's logs, a Messari subgraph, or an outside vendor's connector"
     )
@@ -76,8 +83,13 @@ def run_logs(arguments: Asked) -> str:
         sources = lending_markets.on_chain(chain_id)
     else:
         sources = [lending_markets.named(name) for name in arguments.markets]
-    parameters = {"markets": [source.name for source in sources], "block": arguments.block, "route": arguments.route,
-                  "from_block": arguments.from_block, "node": settings.redacted(url)}  # fmt: skip
+    parameters = {
+        "markets": [source.name for source in sources],
+        "block": arguments.block,
+        "route": arguments.route,
+        "from_block": arguments.from_block,
+        "node": settings.redacted(url),
+    }
     lines = []
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         block = get_block(rpc, arguments.block)

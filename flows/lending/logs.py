@@ -153,11 +153,16 @@ class _Log:
             data = bytes.fromhex(log["data"][2:])
             time = log.get("blockTimestamp")
             return cls(
-                log["address"].lower(), tuple(topic.lower() for topic in log["topics"]),
+                log["address"].lower(),
+                tuple(topic.lower() for topic in log["topics"]),
                 tuple(int.from_bytes(data[i : i + 32], "big") for i in range(0, len(data), 32)),
-                int(log["blockNumber"], 16), log["blockHash"].lower(), None if time is None else int(time, 16),
-                int(log["logIndex"], 16), log["transactionHash"].lower(), payload_digest(log),
-            )  # fmt: skip
+                int(log["blockNumber"], 16),
+                log["blockHash"].lower(),
+                None if time is None else int(time, 16),
+                int(log["logIndex"], 16),
+                log["transactionHash"].lower(),
+                payload_digest(log),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise MalformedAnswer(
                 "expected a log with address, topics, data, blockNumber, blockHash, transactionHash and logIndex, "

@@ -96,8 +96,10 @@ def resolve(reader: BlockReader, source: MarketEntry, chain_id: int) -> LendingM
             "ETH_RPC_URL to a node of that chain, or name a market of this one (--markets)"
         )
     if not reader.has_code(source.entry):
-        raise SourceRefused(f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
-                            f"{reader.block.number}; check the name and ETH_RPC_URL")  # fmt: skip
+        raise SourceRefused(
+            f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
+            f"{reader.block.number}; check the name and ETH_RPC_URL"
+        )
     contracts = {
         "aave_v3": lambda: {reader.one(Call(source.entry, abis.GET_POOL, about=source.name)): ""},
         "aave_v2": lambda: {source.entry: ""},
@@ -136,6 +138,8 @@ def _ctokens(reader: BlockReader, source: MarketEntry) -> dict[str, str]:
 def _base(reader: BlockReader, source: MarketEntry) -> str:
     base = reader.one(Call(source.entry, BASE_TOKEN, about=source.name))
     if source.base not in (None, base):
-        raise ConfigurationError(f"{source.name}: the Comet {source.entry} has base token {base}, expected "
-                                 f"{source.base}; is ETH_RPC_URL a node of the right chain?")  # fmt: skip
+        raise ConfigurationError(
+            f"{source.name}: the Comet {source.entry} has base token {base}, expected "
+            f"{source.base}; is ETH_RPC_URL a node of the right chain?"
+        )
     return base

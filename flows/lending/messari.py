@@ -28,8 +28,13 @@ from flows.clients.graphql import Subgraph
 from flows.errors import ConfigurationError, MalformedAnswer
 from flows.lending.logs import LendingEvent
 
-KINDS = {"deposits": "deposit", "withdraws": "withdraw", "borrows": "borrow", "repays": "repay",
-         "liquidates": "liquidation"}  # fmt: skip
+KINDS = {
+    "deposits": "deposit",
+    "withdraws": "withdraw",
+    "borrows": "borrow",
+    "repays": "repay",
+    "liquidates": "liquidation",
+}
 """Entity, as queries spell it, to kind of event."""
 _COMMON = "id hash logIndex blockNumber timestamp market { id } asset { id } amount amountUSD"
 FIELDS = {entity: f"{_COMMON} account {{ id }} accountActor {{ id }}" for entity in KINDS} | {
@@ -88,8 +93,10 @@ def deployment(market: str) -> Deployment:
         if found.market == market:
             return found
     names = ", ".join([*ids, *(found.market for found in _COMPOUND)])
-    raise ConfigurationError(f"no Messari subgraph of {market!r} is known that can be used; there are {names}. "
-                             "The default route reads it from a node's logs")  # fmt: skip
+    raise ConfigurationError(
+        f"no Messari subgraph of {market!r} is known that can be used; there are {names}. "
+        "The default route reads it from a node's logs"
+    )
 
 
 def fetch(subgraph: Subgraph, at: Deployment, first: int, last: int, block: int) -> Iterator[LendingEvent]:
@@ -103,8 +110,10 @@ def fetch(subgraph: Subgraph, at: Deployment, first: int, last: int, block: int)
             for row in page.rows:
                 event = event_of(entity, row, at)
                 if not first <= event.block_number <= last:
-                    raise MalformedAnswer(f"{subgraph}: {entity} {row['id']} is of block {event.block_number}, asked "
-                                          f"for were {first} to {last}")  # fmt: skip
+                    raise MalformedAnswer(
+                        f"{subgraph}: {entity} {row['id']} is of block {event.block_number}, asked "
+                        f"for were {first} to {last}"
+                    )
                 yield event
 
 
@@ -125,8 +134,10 @@ def event_of(entity: str, row: Mapping[str, Any], at: Deployment) -> LendingEven
 
 
 def _wrong(entity: str, row: Mapping[str, Any], field: str, expected: str) -> MalformedAnswer:
-    return MalformedAnswer(f"{entity} {row.get('id')}: expected {expected} as {field}, found {row.get(field)!r:.80}. "
-                           "The subgraph's schema may have changed; nothing was written")  # fmt: skip
+    return MalformedAnswer(
+        f"{entity} {row.get('id')}: expected {expected} as {field}, found {row.get(field)!r:.80}. "
+        "The subgraph's schema may have changed; nothing was written"
+    )
 
 
 def _address(entity: str, row: Mapping[str, Any], field: str, *, optional: bool = False) -> Any:

@@ -29,8 +29,10 @@ class Difference:
         if self.what == "missing":
             only = "only the logs have it" if self.theirs is None else "the logs do not have it"
             return f"log {self.log_index} of block {self.block_number}: {only} ({self.ours or self.theirs})"
-        return (f"log {self.log_index} of block {self.block_number}: {self.what} is {self.ours} by the logs, "
-                f"{self.theirs} by the other route")  # fmt: skip
+        return (
+            f"log {self.log_index} of block {self.block_number}: {self.what} is {self.ours} by the logs, "
+            f"{self.theirs} by the other route"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,10 +97,16 @@ def blocks_of(
     about = {"source": source, "market": market, "chain_id": chain_id}
     found: dict[int, dict[str, Any]] = {}
     for event in events:
-        row = found.setdefault(event.block_number, about | {
-            "block_number": event.block_number, "block_hash": event.block_hash or None,
-            "block_timestamp": event.block_timestamp, "n_events": 0,
-        })  # fmt: skip
+        row = found.setdefault(
+            event.block_number,
+            about
+            | {
+                "block_number": event.block_number,
+                "block_hash": event.block_hash or None,
+                "block_timestamp": event.block_timestamp,
+                "n_events": 0,
+            },
+        )
         row["n_events"] += 1
     stored = store.rows(
         "SELECT block_number, block_timestamp, n_events, max(batch) FROM raw_lending_blocks "
@@ -109,8 +115,12 @@ def blocks_of(
     )
     for number, moment, n_events, _ in stored:
         if n_events and number not in found:
-            found[number] = about | {"block_number": number, "block_hash": None, "block_timestamp": moment,
-                                     "n_events": 0}  # fmt: skip
+            found[number] = about | {
+                "block_number": number,
+                "block_hash": None,
+                "block_timestamp": moment,
+                "n_events": 0,
+            }
     return [found[number] for number in sorted(found)]
 
 

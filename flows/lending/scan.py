@@ -46,9 +46,14 @@ def scan(
 
 
 def log_ranges(
-    rpc: JsonRpc, addresses: Sequence[str], topics: Sequence[str], first: int, last: int, *,
+    rpc: JsonRpc,
+    addresses: Sequence[str],
+    topics: Sequence[str],
+    first: int,
+    last: int,
+    *,
     first_range: int = FIRST_RANGE,
-) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:  # fmt: skip
+) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:
     """(first block, last block, logs) of ranges that together cover `first` to `last`.
 
     What the node refuses goes down the ladder of `flows.clients.log_ranges`. Raises `SourceRefused` when a single block

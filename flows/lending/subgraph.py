@@ -92,10 +92,15 @@ def _name_tokens(run: Run, subgraph: Subgraph, at: Deployment, head: int) -> Non
         return
     found = subgraph.pages("tokens", "id symbol decimals", block=head, where={"id_in": missing}, id_type="Bytes")
     rows = [
-        {"chain_id": at.chain_id, "asset": token["id"].lower(), "symbol": text(str(token["symbol"]).encode()) or "?",
-         "decimals": token["decimals"]}
-        for page in found for token in page.rows
-    ]  # fmt: skip
+        {
+            "chain_id": at.chain_id,
+            "asset": token["id"].lower(),
+            "symbol": text(str(token["symbol"]).encode()) or "?",
+            "decimals": token["decimals"],
+        }
+        for page in found
+        for token in page.rows
+    ]
     if rows:
         frame = pd.DataFrame(rows).astype({"decimals": "Int64"})
         run.write(CHECKPOINTS, at.subgraph_id, {"dim_lending_asset": frame})

@@ -48,6 +48,8 @@ def connector() -> LendingVendor:
     except (ImportError, AttributeError) as exc:
         raise ConfigurationError(f"LENDING_CONNECTOR: cannot load {named} ({exc}); is its package installed?") from exc
     if not isinstance(made, LendingVendor):
-        raise ConfigurationError(f"LENDING_CONNECTOR: {named} gives {type(made).__name__}, expected something with "
-                                 "`name` and `events(market, first, last)`")  # fmt: skip
+        raise ConfigurationError(
+            f"LENDING_CONNECTOR: {named} gives {type(made).__name__}, expected something with "
+            "`name` and `events(market, first, last)`"
+        )
     return made

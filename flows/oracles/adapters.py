@@ -66,8 +66,10 @@ def read_sources(
     reader: BlockReader, oracle: str, assets: list[str], parameters: Mapping[str, Function]
 ) -> list[OracleSource]:
     """The source of every reserve, in order. What a source does not answer is left empty: it is not required to."""
-    symbols = [_symbol(raw, asset) for raw, asset in zip(
-        reader.read_raw([Call(a, abis.SYMBOL, about=a) for a in assets]), assets, strict=True)]  # fmt: skip
+    symbols = [
+        _symbol(raw, asset)
+        for raw, asset in zip(reader.read_raw([Call(a, abis.SYMBOL, about=a) for a in assets]), assets, strict=True)
+    ]
     subjects = list(zip(assets, symbols, strict=True))
     sources = reader.read(calls_for(subjects, oracle, abis.GET_SOURCE_OF_ASSET))
     prices = reader.read(calls_for(subjects, oracle, abis.GET_ASSET_PRICE), may_fail=True)

@@ -70,15 +70,17 @@ def cap_of(source: OracleSource, kind: str, known: KnownAdapter | None, at: int)
     if kind == "ratio_cap":
         return _ratio_cap(read, known, at)
     if kind == "pendle_linear_discount" and known is not None and known.discount_rate_per_year_pct is not None:
-        return Cap(parameters_status="deployment",
-                   parameters={"discount_rate_per_year_pct": known.discount_rate_per_year_pct})  # fmt: skip
+        return Cap(
+            parameters_status="deployment", parameters={"discount_rate_per_year_pct": known.discount_rate_per_year_pct}
+        )
     return Cap(parameters_status="none", parameters={})
 
 
 def _stable_cap(source: OracleSource, read: int | None, deployed: float | None) -> Cap:
     if read is None and deployed is None:
-        return Cap(parameters_status="none", parameters={},
-                   note="the cap is not known: the source answers no getter of it")  # fmt: skip
+        return Cap(
+            parameters_status="none", parameters={}, note="the cap is not known: the source answers no getter of it"
+        )
     on_chain = read is not None and source.decimals is not None
     cap = Fraction(read, 10**source.decimals) if on_chain else Fraction(str(deployed))
     status, parameters = ("chain", {"price_cap": read}) if on_chain else ("deployment", {"price_cap": float(cap)})
@@ -102,15 +104,18 @@ def _ratio_cap(read: Mapping[str, int], known: KnownAdapter | None, at: int) -> 
             missing = "the uncapped ratio is not known: the source answers no getter of it"
             return Cap(parameters_status="chain", parameters=parameters, max_ratio=float(highest), note=missing)
         binds = int(read["ratio"] > highest)
-        return Cap(parameters_status="chain", parameters=parameters, ratio=read["ratio"], max_ratio=float(highest),
-                   binds=binds)  # fmt: skip
+        return Cap(
+            parameters_status="chain", parameters=parameters, ratio=read["ratio"], max_ratio=float(highest), binds=binds
+        )
     if known is not None and known.snapshot_ratio is not None:
         parameters = {term: getattr(known, term) for term in terms}
         return Cap(
-            parameters_status="deployment", parameters=parameters,
-            max_ratio=float(largest_ratio(*parameters.values(), at)), ratio=read.get("ratio"),
+            parameters_status="deployment",
+            parameters=parameters,
+            max_ratio=float(largest_ratio(*parameters.values(), at)),
+            ratio=read.get("ratio"),
             note="stewards move the snapshot: with the deployment's parameters it cannot be told whether the cap binds",
-        )  # fmt: skip
+        )
     return Cap(
         parameters_status="none", parameters={}, ratio=read.get("ratio"), note="the cap's parameters are not known"
     )

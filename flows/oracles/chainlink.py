@@ -144,10 +144,13 @@ def _feed(address: str, answers: list, latest: bytes | Failure) -> Feed | Failur
         return Failure(str(exc))
     proxy = not isinstance(aggregator, Failure) and not isinstance(phase_id, Failure)
     return Feed(
-        address=address, decimals=decimals,
+        address=address,
+        decimals=decimals,
         description="" if isinstance(description, Failure) else abis.text(description),
-        aggregator=aggregator if proxy else "", phase_id=phase_id if proxy else 0, latest=newest,
-    )  # fmt: skip
+        aggregator=aggregator if proxy else "",
+        phase_id=phase_id if proxy else 0,
+        latest=newest,
+    )
 
 
 def read_phases(reader: BlockReader, feed: Feed) -> list[Phase]:
@@ -164,8 +167,10 @@ def read_phases(reader: BlockReader, feed: Feed) -> list[Phase]:
     aggregators = [NO_CONTRACT if isinstance(a, Failure) else a for a in reader.read(at, may_fail=True)]
     asked = [(i, a) for i, a in zip(older, aggregators, strict=True) if a != NO_CONTRACT]
     newest = reader.read([Call(a, LATEST_ROUND, about=f"phase {i} of {feed.address}") for i, a in asked], may_fail=True)
-    phases = [Phase(i, a, 0 if isinstance(n, Failure) or n > LARGEST_STORED else n)
-              for (i, a), n in zip(asked, newest, strict=True)]  # fmt: skip
+    phases = [
+        Phase(i, a, 0 if isinstance(n, Failure) or n > LARGEST_STORED else n)
+        for (i, a), n in zip(asked, newest, strict=True)
+    ]
     return [*phases, current]
 
 
@@ -185,8 +190,9 @@ def read_rounds(reader: BlockReader, feed: str, phase_id: int, numbers: Sequence
         if answer.is_empty:
             found.missing.append(number)
         elif (answer.phase_id, answer.round_id) != (phase_id, number):
-            raise MalformedAnswer(f"{call}: expected round {phase_id}/{number}, "
-                                  f"found {answer.phase_id}/{answer.round_id}")  # fmt: skip
+            raise MalformedAnswer(
+                f"{call}: expected round {phase_id}/{number}, found {answer.phase_id}/{answer.round_id}"
+            )
         elif answer.updated_at == 0:
             found.unfinished.append(number)
         else:

@@ -51,19 +51,27 @@ def of_two_sources(store: Store, chain_id: int, block: Block) -> list[Finding]:
     if both is None or abs(both[0] / both[1] - 1) <= PEG_BAND:
         return []
     chainlink, binance = both
-    return [Finding(
-        table="raw_chainlink_feeds", check=f"{TWO_SOURCES} on USDC in USDT within {PEG_BAND:.1%}", column="answer",
-        n_failed=1, n_rows=1, example=f"chainlink {chainlink:.6f}, binance {binance:.6f}",
-    )]  # fmt: skip
+    return [
+        Finding(
+            table="raw_chainlink_feeds",
+            check=f"{TWO_SOURCES} on USDC in USDT within {PEG_BAND:.1%}",
+            column="answer",
+            n_failed=1,
+            n_rows=1,
+            example=f"chainlink {chainlink:.6f}, binance {binance:.6f}",
+        )
+    ]
 
 
 def compared(store: Store, chain_id: int, block: Block) -> tuple[float, float] | None:
     """(Chainlink's USDC in USDT, Binance's), or None when they cannot be compared."""
-    prices = dict(store.rows(
-        "SELECT d.pair, m.price FROM mart_feed_staleness m JOIN dim_feed d USING (chain_id, feed) "
-        "WHERE m.chain_id = ? AND m.block = ? AND d.pair IN ('USDC/USD', 'USDT/USD') AND m.price IS NOT NULL",
-        (chain_id, block.number),
-    ))  # fmt: skip
+    prices = dict(
+        store.rows(
+            "SELECT d.pair, m.price FROM mart_feed_staleness m JOIN dim_feed d USING (chain_id, feed) "
+            "WHERE m.chain_id = ? AND m.block = ? AND d.pair IN ('USDC/USD', 'USDT/USD') AND m.price IS NOT NULL",
+            (chain_id, block.number),
+        )
+    )
     pair = store.rows(
         "SELECT price_usdt FROM dim_prices WHERE symbol = 'USDCUSDT' AND source = 'binance' AND price_usdt IS NOT NULL "
         "AND ts <= ? AND ts > ? ORDER BY ts DESC LIMIT 1",

@@ -73,16 +73,20 @@ def feeds(chain_id: int) -> dict[str, KnownFeed]:
 def _built_in(chain_id: int) -> dict[str, KnownFeed]:
     return {
         row["feed"]: KnownFeed(
-            chain_id=chain_id, feed=row["feed"], pair=row["pair"],
+            chain_id=chain_id,
+            feed=row["feed"],
+            pair=row["pair"],
             heartbeat_s=int(row["heartbeat_s"]) if row["heartbeat_s"] else None,
-            heartbeat_status=row["heartbeat_status"], heartbeat_source=row["heartbeat_source"],
+            heartbeat_status=row["heartbeat_status"],
+            heartbeat_source=row["heartbeat_source"],
             deviation_pct=float(row["deviation_pct"]) if row["deviation_pct"] else None,
-            deviation_status=row["deviation_status"], deviation_source=row["deviation_source"],
+            deviation_status=row["deviation_status"],
+            deviation_source=row["deviation_source"],
             address_source=row["address_source"],
         )
         for row in _rows("chainlink_feeds.csv")
         if int(row["chain_id"]) == chain_id
-    }  # fmt: skip
+    }
 
 
 @cache
@@ -90,14 +94,17 @@ def adapters(chain_id: int) -> dict[str, KnownAdapter]:
     """Adapters deployed on a chain, by `same_words` of their description()."""
     return {
         same_words(row["description"]): KnownAdapter(
-            description=row["description"], kind=row["kind"],
-            snapshot_ratio=_int(row["snapshot_ratio"]), snapshot_timestamp=_int(row["snapshot_timestamp"]),
-            max_yearly_growth_bps=_int(row["max_yearly_growth_bps"]), price_cap=_float(row["price_cap"]),
+            description=row["description"],
+            kind=row["kind"],
+            snapshot_ratio=_int(row["snapshot_ratio"]),
+            snapshot_timestamp=_int(row["snapshot_timestamp"]),
+            max_yearly_growth_bps=_int(row["max_yearly_growth_bps"]),
+            price_cap=_float(row["price_cap"]),
             discount_rate_per_year_pct=_float(row["discount_rate_per_year_pct"]),
         )
         for row in _rows("price_cap_adapters.csv")
         if int(row["chain_id"]) == chain_id
-    }  # fmt: skip
+    }
 
 
 def find(chain_id: int, wanted: Iterable[str]) -> list[str]:
@@ -163,8 +170,11 @@ def _configured(path: Path, chain_id: int) -> dict[str, KnownFeed]:
         facts: dict[str, Any] = {"pair": row.get("pair") or known.pair}
         for name, unit, value in (("heartbeat", "s", heartbeat), ("deviation", "pct", deviation)):
             if value is not None:
-                facts |= {f"{name}_{unit}": value, f"{name}_status": "configured",
-                          f"{name}_source": row.get(f"{name}_source") or ""}  # fmt: skip
+                facts |= {
+                    f"{name}_{unit}": value,
+                    f"{name}_status": "configured",
+                    f"{name}_source": row.get(f"{name}_source") or "",
+                }
         found[address] = replace(known, **facts)
     return found
 

@@ -57,9 +57,10 @@ class Asked(Options):
     """What the flow may be told."""
 
     feeds: Annotated[list[str] | None, Flag(metavar="FEED")] = Field(
-        None, description="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and "
+        None,
+        description="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and "
         "those of the built-in list whose heartbeat is known)",
-    )  # fmt: skip
+    )
     rounds: Annotated[
         int | None, BeforeValidator(read_rounds), WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "all"}]})
     ] = Field(DEFAULT_ROUNDS, description="newest rounds of each feed to have, or all; across phases")
@@ -96,8 +97,14 @@ def collect(arguments: Asked) -> str:
         )
     chain_id = place.chain_id if place else quantity(rpc.call("eth_chainId"), "eth_chainId")
     wanted = chainlink_book.find(chain_id, arguments.feeds or ())
-    parameters = {"market": market, "chain_id": chain_id, "block": arguments.block, "feeds": arguments.feeds,
-                  "rounds": arguments.rounds, "node": settings.redacted(url)}  # fmt: skip
+    parameters = {
+        "market": market,
+        "chain_id": chain_id,
+        "block": arguments.block,
+        "feeds": arguments.feeds,
+        "rounds": arguments.rounds,
+        "node": settings.redacted(url),
+    }
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
         block = get_block(rpc, arguments.block)
         multicall = place.multicall3 if place else MULTICALL3
@@ -157,9 +164,14 @@ def _require_unchanged(rpc: JsonRpc, block: Block) -> None:
 
 
 def _store_readings(
-    run: Run, chain_id: int, block: Block, market: str, oracle: str,
-    sources: Sequence[OracleSource], feeds: Sequence[Feed],
-) -> None:  # fmt: skip
+    run: Run,
+    chain_id: int,
+    block: Block,
+    market: str,
+    oracle: str,
+    sources: Sequence[OracleSource],
+    feeds: Sequence[Feed],
+) -> None:
     """What everything said at the block, in one transaction."""
     frames = {}
     if feeds:
@@ -183,7 +195,7 @@ def _extend(run: Run, reader: BlockReader, chain_id: int, feeds: Sequence[Feed],
 
 def _check(
     run: Run, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], progress: Progress
-) -> int:  # fmt: skip
+) -> int:
     """Note in `fact_validation` what was not as it should be; returns how many prices two sources disagree on."""
     found = [
         *oracle_checks.of_history(progress, len(feeds), refused),
@@ -195,19 +207,26 @@ def _check(
 
 
 def described(
-    chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], sources: Sequence[OracleSource],
-    progress: Progress, disagreements: int,
-) -> str:  # fmt: skip
+    chain_id: int,
+    block: Block,
+    feeds: Sequence[Feed],
+    refused: dict[str, str],
+    sources: Sequence[OracleSource],
+    progress: Progress,
+    disagreements: int,
+) -> str:
     """One line for the user."""
     parts = [f"{len(feeds)} feeds on chain {chain_id} at block {block.number:,}"]
     if sources:
         parts.append(f"sources of {len(sources)} reserves")
     parts.append(f"{progress.read:,} rounds read, {progress.changed:,} new or changed")
-    for count, what in ((progress.missing, "round numbers that the aggregators left out"),
-                         (progress.unfinished, "unfinished rounds skipped"),
-                         (progress.bad_answers, "answers that are no price"),
-                         (len(refused), "feeds that do not answer"),
-                         (disagreements, "pairs on which Chainlink and Binance disagree")):  # fmt: skip
+    for count, what in (
+        (progress.missing, "round numbers that the aggregators left out"),
+        (progress.unfinished, "unfinished rounds skipped"),
+        (progress.bad_answers, "answers that are no price"),
+        (len(refused), "feeds that do not answer"),
+        (disagreements, "pairs on which Chainlink and Binance disagree"),
+    ):
         if count:
             parts.append(f"{count:,} {what}")
     return "; ".join(parts)

@@ -120,10 +120,11 @@ class RoundBackfill:
         progress.note([one for one in found.finished if is_new(one.round_id) or one.round_id in waiting], feed.address)
         after = replace(
             covered,
-            first=min(covered.first, numbers[0]), last=max(covered.last, numbers[-1]),
+            first=min(covered.first, numbers[0]),
+            last=max(covered.last, numbers[-1]),
             n_missing=covered.n_missing + missing,
             unfinished=tuple(sorted((waiting - asked) | set(found.unfinished))),
-        )  # fmt: skip
+        )
         progress.changed += self._keep(feed, phase, after, found.finished)
         progress.read += len(found.finished)
         return after
@@ -142,8 +143,12 @@ class RoundBackfill:
             "n_unfinished": len(covered.unfinished),
         }])  # fmt: skip
         if not empty:
-            state = {"first": covered.first, "last": covered.last, "n_missing": covered.n_missing,
-                     "unfinished": list(covered.unfinished)}  # fmt: skip
+            state = {
+                "first": covered.first,
+                "last": covered.last,
+                "n_missing": covered.n_missing,
+                "unfinished": list(covered.unfinished),
+            }
             if state != self.run.store.checkpoint(SOURCE, self._key(feed, phase)):
                 marks.append(Mark(SOURCE, self._key(feed, phase), state))
         key = self._key(feed, phase)

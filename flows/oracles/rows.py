@@ -59,10 +59,13 @@ def sources(market: str, chain_id: int, oracle: str, block: Block, found: Sequen
     rows = []
     for source in found:
         document: dict[str, Any] = {
-            "oracle_source": source.source, "description": source.description, "decimals": source.decimals,
-            "answer": _text(source.answer), "price_raw": _text(source.price),
+            "oracle_source": source.source,
+            "description": source.description,
+            "decimals": source.decimals,
+            "answer": _text(source.answer),
+            "price_raw": _text(source.price),
             "parameters": _document({name: str(value) for name, value in source.parameters.items()}),
-        }  # fmt: skip
+        }
         rows.append({
             "market": market, "asset": source.asset, "block": block.number, "block_hash": block.hash,
             "block_time": block.time, "chain_id": chain_id, "oracle": oracle, "symbol": source.symbol, **document,

@@ -81,9 +81,12 @@ def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bo
     ts = ts.astype(np.int64)
     rolling = pegs.rolling(ts, price, least_updates=asked.least_updates)
     states = pegs.status(
-        ts, price, warning_bps=asked.warning_bps, critical_bps=max(asked.critical_bps, asked.warning_bps),
+        ts,
+        price,
+        warning_bps=asked.warning_bps,
+        critical_bps=max(asked.critical_bps, asked.warning_bps),
         confirmed=pegs.confirmed(ts, price, others, distance_bps=asked.critical_bps),
-    )  # fmt: skip
+    )
     kept = ts > ts[-1] - asked.days * DAY
     rows = pd.DataFrame(
         {

@@ -61,12 +61,15 @@ def latest_frames(tickers: Tickers) -> dict[str, pd.DataFrame]:
     raw = pd.DataFrame(
         [
             {
-                "symbol": symbol, "fetched_at": tickers.at, "price": price, "source": SOURCE,
+                "symbol": symbol,
+                "fetched_at": tickers.at,
+                "price": price,
+                "source": SOURCE,
                 "payload_sha256": tickers.payload_sha256,
             }
             for symbol, price in tickers.prices.items()
         ]
-    )  # fmt: skip
+    )
     peg = {tickers.at: tickers.prices[PEG]} if PEG in tickers.prices else {}
     prices = _prices(raw["symbol"], raw["fetched_at"], raw["price"], peg)
     return {"raw_binance_ticker": raw, "dim_prices": prices.assign(interval=LATEST)}
@@ -77,13 +80,17 @@ def exchange_info_frame(infos: Sequence[SymbolInfo]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "symbol": info.symbol, "status": info.status, "base_asset": info.base_asset,
-                "quote_asset": info.quote_asset, "document": info.document, "source": SOURCE,
+                "symbol": info.symbol,
+                "status": info.status,
+                "base_asset": info.base_asset,
+                "quote_asset": info.quote_asset,
+                "document": info.document,
+                "source": SOURCE,
                 "payload_sha256": info.payload_sha256,
             }
             for info in infos
         ]
-    )  # fmt: skip
+    )
 
 
 def close_time(bar: Kline) -> int:
@@ -92,9 +99,12 @@ def close_time(bar: Kline) -> int:
 
 
 def _prices(
-    symbol: pd.Series, ts: pd.Series, close: pd.Series, peg: Mapping[int, str],
+    symbol: pd.Series,
+    ts: pd.Series,
+    close: pd.Series,
+    peg: Mapping[int, str],
     decisions: Mapping[int, Decision] | None = None,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
 
     price = pd.to_numeric(close, errors="coerce")
     at = {}

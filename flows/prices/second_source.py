@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 SOURCE = "defillama"
 COINS = {
-    "ETHUSDT": "coingecko:ethereum", "LINKUSDT": "coingecko:chainlink", "ARBUSDT": "coingecko:arbitrum",
-    "USDCUSDT": "coingecko:usd-coin", "USDT/USD": "coingecko:tether",
-}  # fmt: skip
+    "ETHUSDT": "coingecko:ethereum",
+    "LINKUSDT": "coingecko:chainlink",
+    "ARBUSDT": "coingecko:arbitrum",
+    "USDCUSDT": "coingecko:usd-coin",
+    "USDT/USD": "coingecko:tether",
+}
 """Coins of series whose ids were seen in recorded answers."""
 CHAINS = {1: "ethereum"}
 """DefiLlama's name of a chain, by chain id, where its documentation states it."""
@@ -151,9 +154,14 @@ def _on_grid(prices: Sequence[CoinPrice], step: int, ends: range) -> list[tuple[
 
 
 def _write(
-    run: Run, key: str, raw: Sequence[CoinPrice], placed: Sequence[tuple[CoinPrice, int]],
-    coins: dict[str, str], interval: str, digest: str,
-) -> int:  # fmt: skip
+    run: Run,
+    key: str,
+    raw: Sequence[CoinPrice],
+    placed: Sequence[tuple[CoinPrice, int]],
+    coins: dict[str, str],
+    interval: str,
+    digest: str,
+) -> int:
 
     if not raw:
         return 0
@@ -165,13 +173,19 @@ def _write(
     }
     rows = [
         {
-            "symbol": symbol, "interval": interval, "ts": at, "source": SOURCE, "price_usd": price.price_usd,
-            "price_usdt": None, "usd_proxy": "", "is_synthetic": 0,
+            "symbol": symbol,
+            "interval": interval,
+            "ts": at,
+            "source": SOURCE,
+            "price_usd": price.price_usd,
+            "price_usdt": None,
+            "usd_proxy": "",
+            "is_synthetic": 0,
         }
         for price, at in placed
         for symbol, coin in coins.items()
         if coin == price.coin
-    ]  # fmt: skip
+    ]
     if rows:
         frames["dim_prices"] = pd.DataFrame(rows)
     run.write(SOURCE, f"prices:{key}", frames)

@@ -104,13 +104,17 @@ def protocols(body: Shape) -> list[ListedProtocol]:
     """Every entry of /protocols."""
     return [
         ListedProtocol(
-            protocol_id=_identity(each.field("id")), protocol_name=each.field("name").text(),
+            protocol_id=_identity(each.field("id")),
+            protocol_name=each.field("name").text(),
             slug=_text(each, "slug"),
-            category=_text(each, "category"), chains=each.field("chains").document(), tvl_usd=_number(each, "tvl"),
-            change_1d=_number(each, "change_1d"), change_7d=_number(each, "change_7d"),
+            category=_text(each, "category"),
+            chains=each.field("chains").document(),
+            tvl_usd=_number(each, "tvl"),
+            change_1d=_number(each, "change_1d"),
+            change_7d=_number(each, "change_7d"),
         )
         for each in body.items()
-    ]  # fmt: skip
+    ]
 
 
 def chain_tvl(body: Shape, chain: str) -> list[ChainPoint]:
@@ -122,25 +126,31 @@ def coin_prices(body: Shape) -> list[CoinPrice]:
     """Prices of /prices/current and /prices/historical. Coins that DefiLlama does not price are absent."""
     return [
         CoinPrice(
-            coin=coin, ts=each.field("timestamp").seconds(), symbol=each.field("symbol").text(),
-            price_usd=each.field("price").number(), confidence=_number(each, "confidence"),
+            coin=coin,
+            ts=each.field("timestamp").seconds(),
+            symbol=each.field("symbol").text(),
+            price_usd=each.field("price").number(),
+            confidence=_number(each, "confidence"),
             decimals=_whole(each, "decimals"),
         )
         for coin, each in body.field("coins").entries().items()
-    ]  # fmt: skip
+    ]
 
 
 def coin_charts(body: Shape) -> list[CoinPrice]:
     """Prices of /chart, in the order received."""
     return [
         CoinPrice(
-            coin=coin, ts=point.field("timestamp").seconds(), symbol=each.field("symbol").text(),
-            price_usd=point.field("price").number(), confidence=_number(each, "confidence"),
+            coin=coin,
+            ts=point.field("timestamp").seconds(),
+            symbol=each.field("symbol").text(),
+            price_usd=point.field("price").number(),
+            confidence=_number(each, "confidence"),
             decimals=_whole(each, "decimals"),
         )
         for coin, each in body.field("coins").entries().items()
         for point in each.field("prices").items()
-    ]  # fmt: skip
+    ]
 
 
 def stablecoins(body: Shape) -> list[Stablecoin]:
@@ -152,12 +162,16 @@ def stablecoins(body: Shape) -> list[Stablecoin]:
         amount = each.field("circulating").maybe(peg)
         found.append(
             Stablecoin(
-                stablecoin_id=_identity(each.field("id")), stablecoin_name=each.field("name").text(),
-                symbol=each.field("symbol").text(), peg_type=peg, peg_mechanism=_text(each, "pegMechanism"),
-                circulating=None if amount is None else amount.number(), price_usd=_number(each, "price"),
+                stablecoin_id=_identity(each.field("id")),
+                stablecoin_name=each.field("name").text(),
+                symbol=each.field("symbol").text(),
+                peg_type=peg,
+                peg_mechanism=_text(each, "pegMechanism"),
+                circulating=None if amount is None else amount.number(),
+                price_usd=_number(each, "price"),
                 document=each.document(),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -165,12 +179,18 @@ def pools(body: Shape) -> list[YieldPool]:
     """Every pool of the yields."""
     return [
         YieldPool(
-            pool=each.field("pool").text(), chain=each.field("chain").text(), project=each.field("project").text(),
-            symbol=each.field("symbol").text(), tvl_usd=each.field("tvlUsd").number(), apy=_number(each, "apy"),
-            apy_base=_number(each, "apyBase"), apy_reward=_number(each, "apyReward"), document=each.document(),
+            pool=each.field("pool").text(),
+            chain=each.field("chain").text(),
+            project=each.field("project").text(),
+            symbol=each.field("symbol").text(),
+            tvl_usd=each.field("tvlUsd").number(),
+            apy=_number(each, "apy"),
+            apy_base=_number(each, "apyBase"),
+            apy_reward=_number(each, "apyReward"),
+            document=each.document(),
         )
         for each in body.field("data").items()
-    ]  # fmt: skip
+    ]
 
 
 def _identity(each: Shape) -> str:

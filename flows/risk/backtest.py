@@ -118,9 +118,13 @@ class HeldMarket(NamedTuple):
         """Which book it is, JSON-ready."""
         at = self.market.snapshot
         return {
-            "market": at.market, "block": at.block, "hash": at.hash, "is_synthetic": at.synthetic,
-            "debt_usd": self.debt_usd, "follows": self.follows,
-        }  # fmt: skip
+            "market": at.market,
+            "block": at.block,
+            "hash": at.hash,
+            "is_synthetic": at.synthetic,
+            "debt_usd": self.debt_usd,
+            "follows": self.follows,
+        }
 
 
 def _book(symbols: Sequence[str]) -> HeldMarket:
@@ -171,9 +175,7 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
             forecast = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
             forecasts = {portfolio: forecast[:, p] for p, portfolio in enumerate(portfolios)}
             if book is not None:
-                usd = past.liquidations_at_risk(
-                    book.market, book.factor, returns, ends, days, law, progress=bar.update
-                )  # fmt: skip
+                usd = past.liquidations_at_risk(book.market, book.factor, returns, ends, days, law, progress=bar.update)
                 forecasts["book"] = usd / book.debt_usd
             scores = {
                 series: [_held(happened[series], values[:, i], level) for i, level in enumerate(past.LEVELS)]
@@ -183,15 +185,20 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
             laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
             laws[name]["forecasts"] = {series: values.tolist() for series, values in forecasts.items()}
     return {
-        "source": prices.source, "is_synthetic": prices.synthetic, "bridged_hours": prices.bridged,
-        "first_price": int(frame.index[0]), "last_price": int(frame.index[-1]), "warm_up_days": warm_up,
-        "levels": list(past.LEVELS), "significance": SIGNIFICANCE,
+        "source": prices.source,
+        "is_synthetic": prices.synthetic,
+        "bridged_hours": prices.bridged,
+        "first_price": int(frame.index[0]),
+        "last_price": int(frame.index[-1]),
+        "warm_up_days": warm_up,
+        "levels": list(past.LEVELS),
+        "significance": SIGNIFICANCE,
         "portfolios": {name: dict(zip(frame.columns, w.tolist(), strict=True)) for name, w in portfolios.items()},
         "day_begins": ends[days].tolist(),
         "losses": {name: values.tolist() for name, values in happened.items()},
         "book": None if book is None else book.record(),
         "laws": laws,
-    }  # fmt: skip
+    }
 
 
 def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any]:

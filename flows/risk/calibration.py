@@ -50,9 +50,12 @@ LEAST_DAYS = 14
 FLOOR = 0.005
 """Least annual volatility: a stable pair that did not move in the window is not riskless."""
 METHOD = {
-    "version": 3, "history_days": HISTORY_DAYS, "floor": FLOOR, "correlation": "ledoit-wolf of standardised returns",
+    "version": 3,
+    "history_days": HISTORY_DAYS,
+    "floor": FLOOR,
+    "correlation": "ledoit-wolf of standardised returns",
     "correlation_days": WINDOW_DAYS,
-}  # fmt: skip
+}
 """With the law's numbers, part of every calibration's id: raise the version when the same prices may give others."""
 STRESS = Memory(half_lives=TWO_SPEED.half_lives[:1], weights=(1.0,), week=TWO_SPEED.week)
 STRESS_FROM = 7 * 24
@@ -131,9 +134,15 @@ class Calibration:
         ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
         volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
         return Scenario(
-            name=name, horizon=horizon, n_steps=n_steps, factors=tuple(self.inputs.series), volatility=volatility,
-            correlation=self.correlation, factor=self.inputs.factor, law=law,
-        )  # fmt: skip
+            name=name,
+            horizon=horizon,
+            n_steps=n_steps,
+            factors=tuple(self.inputs.series),
+            volatility=volatility,
+            correlation=self.correlation,
+            factor=self.inputs.factor,
+            law=law,
+        )
 
     def row(self, market: str) -> dict[str, Any]:
         """The row of `fact_calibration`."""

@@ -42,9 +42,13 @@ def run(arguments: Asked) -> str:
     notes = (*market.notes, *calibration.inputs.notes)
     if not arguments.force:
         stored = results.find(
-            market.snapshot, scenario, seed=arguments.seed, n_paths=arguments.paths, policy=arguments.policy,
+            market.snapshot,
+            scenario,
+            seed=arguments.seed,
+            n_paths=arguments.paths,
+            policy=arguments.policy,
             code_version=code_version(),
-        )  # fmt: skip
+        )
         if stored is not None:
             return report(stored, notes, "These figures were stored before; --force computes them again.")
     # Not before there is something to write: the writer loads the validation library, which a skip does not need.
@@ -55,9 +59,11 @@ def run(arguments: Asked) -> str:
         save_calibration(run, calibration, market)
         result = simulated(market, scenario, arguments)
         record = {
-            "calibration_id": calibration.inputs.id, "looks_ahead": calibration.inputs.looks_ahead,
-            "law": calibration.inputs.law.name, "law_in_words": calibration.inputs.law.words,
-        }  # fmt: skip
+            "calibration_id": calibration.inputs.id,
+            "looks_ahead": calibration.inputs.looks_ahead,
+            "law": calibration.inputs.law.name,
+            "law_in_words": calibration.inputs.law.words,
+        }
         bad_days = stressed(calibration).scenario(
             f"stressed-{arguments.horizon_hours:g}h", horizon, arguments.steps, market.snapshot.block_time
         )
@@ -114,9 +120,13 @@ def simulated(market: Market, scenario: Scenario, arguments: Asked) -> Result:
         total=arguments.paths, desc=f"simulating {scenario.name}", unit="path", unit_scale=True, mininterval=0.5
     ) as bar:
         return simulate(
-            market, scenario, n_paths=arguments.paths, seed=arguments.seed, policy=arguments.policy,
+            market,
+            scenario,
+            n_paths=arguments.paths,
+            seed=arguments.seed,
+            policy=arguments.policy,
             progress=lambda done, total: bar.update(done - bar.n),
-        )  # fmt: skip
+        )
 
 
 FLOW = FlowSpec(

@@ -52,9 +52,12 @@ def run(arguments: Asked) -> str:
                 ]
             frame = pd.concat(parts, ignore_index=True)
             run.write(
-                SOURCE, f"{key}:{as_of}", {"mart_wallet_features": frame}, marks=[Mark(SOURCE, key, state)],
+                SOURCE,
+                f"{key}:{as_of}",
+                {"mart_wallet_features": frame},
+                marks=[Mark(SOURCE, key, state)],
                 scope={"as_of": as_of, "is_synthetic": int(synthetic)},
-            )  # fmt: skip
+            )
     n_events = int((frame["deposit_count"] + frame["borrow_count"] > 0).sum())
     missing = int(frame["n_without_value"].sum())
     note = f"; {missing:,} events have no known value and are missing from sums" if missing else ""
@@ -101,10 +104,12 @@ def _states(rows: list[tuple[Any, ...]], place: dict[str, int], *, has_day: bool
     column = list(zip(*rows, strict=True)) if rows else [()] * 6
     return States(
         wallet=np.array([place[wallet] for wallet in column[0]], dtype=np.int64),
-        collateral=np.array(column[1], dtype=np.float64), available=np.array(column[2], dtype=np.float64),
-        borrow=np.array(column[3], dtype=np.float64), risk=np.array(column[4], dtype=np.float64),
+        collateral=np.array(column[1], dtype=np.float64),
+        available=np.array(column[2], dtype=np.float64),
+        borrow=np.array(column[3], dtype=np.float64),
+        risk=np.array(column[4], dtype=np.float64),
         day=np.array(column[5], dtype=np.int64) if has_day else None,
-    )  # fmt: skip
+    )
 
 
 def _events(
@@ -114,10 +119,11 @@ def _events(
     return Events(
         wallet=np.array([place[wallet] for wallet in column[0]], dtype=np.int64),
         kind=np.array([kinds[kind] for kind in column[1]], dtype=np.int64),
-        eth=np.array(column[2], dtype=np.float64), time=np.array(column[3], dtype=np.int64),
+        eth=np.array(column[2], dtype=np.float64),
+        time=np.array(column[3], dtype=np.int64),
         protocol=np.array([protocols[name] for name in column[4]], dtype=np.int64),
         further=np.array(column[5], dtype=bool),
-    )  # fmt: skip
+    )
 
 
 def _as_of(store: Reader, synthetic: bool) -> int:

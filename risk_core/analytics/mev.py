@@ -394,10 +394,13 @@ def scores(
     victims = sorted({row for one in taken.found for row in one.victims})
     n_swaps = _count(at, swaps.block)
     counts = {
-        "swaps": n_swaps, "sandwiched": _count(at, swaps.block[victims]),
-        "liquidations": liquidated, "arbitrages": _count(at, swaps.block[cyclic]),
-        "back_runs": _count(at, swaps.block[[row for _, row in followed]]), "transactions": _count(at, of_tx),
-    }  # fmt: skip
+        "swaps": n_swaps,
+        "sandwiched": _count(at, swaps.block[victims]),
+        "liquidations": liquidated,
+        "arbitrages": _count(at, swaps.block[cyclic]),
+        "back_runs": _count(at, swaps.block[[row for _, row in followed]]),
+        "transactions": _count(at, of_tx),
+    }
     cuts = np.searchsorted(of_tx, at), np.searchsorted(of_tx, at, side="right")
     outliers, urgent = np.zeros(len(at), np.int64), np.zeros(len(at))
     for i, (a, b) in enumerate(zip(cuts[0].tolist(), cuts[1].tolist(), strict=True)):
@@ -405,16 +408,24 @@ def scores(
     counts["gas_outliers"] = outliers
     parts = np.stack(
         [
-            counts["sandwiched"] / np.maximum(n_swaps, 1), outliers / np.maximum(counts["transactions"], 1), urgent,
-            np.minimum(liquidated / FULL_LIQUIDATIONS, 1.0), np.minimum(counts["arbitrages"] / FULL_ARBITRAGES, 1.0),
+            counts["sandwiched"] / np.maximum(n_swaps, 1),
+            outliers / np.maximum(counts["transactions"], 1),
+            urgent,
+            np.minimum(liquidated / FULL_LIQUIDATIONS, 1.0),
+            np.minimum(counts["arbitrages"] / FULL_ARBITRAGES, 1.0),
         ],
         axis=1,
-    )  # fmt: skip
+    )
     points = 100 * parts * weight
     return Scores(
-        block=at, parts=parts, points=points, score=points.sum(axis=1), counts=MappingProxyType(counts),
-        sandwiches=taken, back_runs=tuple(followed),
-    )  # fmt: skip
+        block=at,
+        parts=parts,
+        points=points,
+        score=points.sum(axis=1),
+        counts=MappingProxyType(counts),
+        sandwiches=taken,
+        back_runs=tuple(followed),
+    )
 
 
 def _weights(weights: Mapping[str, float]) -> FloatArray:

@@ -182,11 +182,14 @@ def episodes(
         back = np.flatnonzero(size[deepest : last + 1] <= size[deepest] / 2)
         found.append(
             Episode(
-                began=int(t[began]), ended=int(t[quiet_since]) if over else None, deepest=int(t[deepest]),
-                depth=float(distance[deepest]), half_life=int(t[deepest + back[0]] - t[deepest]) if len(back) else None,
+                began=int(t[began]),
+                ended=int(t[quiet_since]) if over else None,
+                deepest=int(t[deepest]),
+                depth=float(distance[deepest]),
+                half_life=int(t[deepest + back[0]] - t[deepest]) if len(back) else None,
                 duration=int(t[last] - t[began]),
             )
-        )  # fmt: skip
+        )
         i = j
     return found
 

@@ -245,9 +245,13 @@ def sobol_normal(directions, seed, copy, point, dimension):
         gray >>= np.uint64(1)
         bit += 1
     a, b, _, _ = philox(
-        np.uint64(dimension), SHIFT_STREAM, np.uint64(copy), np.uint64(0), np.uint64(seed) & LOW,
+        np.uint64(dimension),
+        SHIFT_STREAM,
+        np.uint64(copy),
+        np.uint64(0),
+        np.uint64(seed) & LOW,
         np.uint64(seed) >> SHIFT,
-    )  # fmt: skip
+    )
     return inverse_normal(open_unit((bits << SHIFT) ^ word(a, b)))
 
 
@@ -255,9 +259,13 @@ def sobol_normal(directions, seed, copy, point, dimension):
 def uniform(seed, path, number):
     """A number in (0, 1) for a path, apart from all its other draws."""
     a, b, _, _ = philox(
-        np.uint64(number), COMPONENT_STREAM, np.uint64(path) & LOW, np.uint64(path) >> SHIFT, np.uint64(seed) & LOW,
+        np.uint64(number),
+        COMPONENT_STREAM,
+        np.uint64(path) & LOW,
+        np.uint64(path) >> SHIFT,
+        np.uint64(seed) & LOW,
         np.uint64(seed) >> SHIFT,
-    )  # fmt: skip
+    )
     return open_unit(word(a, b))
 
 

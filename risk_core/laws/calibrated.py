@@ -48,9 +48,13 @@ class Calibrated:
         _, law = self.shape(np.ones(1))
         numbers = {key: value for key, value in asdict(law).items() if key != "beta"}  # type: ignore[call-overload]
         return {
-            "name": self.name, "law": type(law).__name__, **numbers, "half_lives_hours": list(self.memory.half_lives),
-            "weights": list(self.memory.weights), "week": list(self.memory.week),
-        }  # fmt: skip
+            "name": self.name,
+            "law": type(law).__name__,
+            **numbers,
+            "half_lives_hours": list(self.memory.half_lives),
+            "weights": list(self.memory.weights),
+            "week": list(self.memory.week),
+        }
 
 
 def _normal(volatility: FloatArray) -> tuple[FloatArray, Law]:

@@ -53,7 +53,10 @@ def made_up(n: int) -> tuple[int, wallets.States, wallets.States, wallets.Events
     now = wallets.States(wallet=np.arange(n), **state(n))
     days = wallets.States(wallet=np.repeat(np.arange(n), DAYS), day=np.tile(np.arange(DAYS), n), **state(m))
     events = wallets.Events(
-        wallet=rng.integers(0, n, m), kind=rng.integers(0, len(wallets.KINDS), m), eth=rng.random(m),
-        time=rng.integers(0, DAYS * wallets.DAY, m), protocol=rng.integers(0, 5, m),
-    )  # fmt: skip
+        wallet=rng.integers(0, n, m),
+        kind=rng.integers(0, len(wallets.KINDS), m),
+        eth=rng.random(m),
+        time=rng.integers(0, DAYS * wallets.DAY, m),
+        protocol=rng.integers(0, 5, m),
+    )
     return n, now, days, events, DAYS * wallets.DAY

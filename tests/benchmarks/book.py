@@ -67,10 +67,15 @@ def bench_market(
         health = rc.health_factor(whole)[rows]
         scale = health / (1 + (health - 1) * 0.6)
     return rc.Market(
-        reserves=rc.Reserves(**few), emodes=emodes, accounts=whole.accounts[rows], emode=whole.emode[rows],
-        collateral=cut(whole.collateral, np.ones(n_accounts)), debt=cut(whole.debt, scale), price=whole.price[kept],
+        reserves=rc.Reserves(**few),
+        emodes=emodes,
+        accounts=whole.accounts[rows],
+        emode=whole.emode[rows],
+        collateral=cut(whole.collateral, np.ones(n_accounts)),
+        debt=cut(whole.debt, scale),
+        price=whole.price[kept],
         snapshot=whole.snapshot,
-    )  # fmt: skip
+    )
 
 
 def bench_scenario(market: rc.Market, n_steps: int, step: timedelta) -> rc.Scenario:
@@ -93,9 +98,14 @@ def bench_scenario(market: rc.Market, n_steps: int, step: timedelta) -> rc.Scena
     covariance = loading @ loading.T + np.diag(np.array(own) ** 2 + 1e-8)
     volatility = np.sqrt(np.diag(covariance))
     return rc.Scenario(
-        name="bench", horizon=step * n_steps, n_steps=n_steps, factors=market.reserves.symbol, volatility=volatility,
-        correlation=covariance / np.outer(volatility, volatility), factor=np.arange(market.n_reserves),
-    )  # fmt: skip
+        name="bench",
+        horizon=step * n_steps,
+        n_steps=n_steps,
+        factors=market.reserves.symbol,
+        volatility=volatility,
+        correlation=covariance / np.outer(volatility, volatility),
+        factor=np.arange(market.n_reserves),
+    )
 
 
 def statistics(market: rc.Market) -> str:

@@ -148,8 +148,11 @@ class Book:
         self.answers[bytes.fromhex(to[2:] + function.encode(*args)[2:])] = answer
 
     def _say_market(self) -> None:
-        for getter, value in ((abis.GET_POOL, POOL), (abis.GET_PRICE_ORACLE, ORACLE),
-                              (abis.GET_POOL_DATA_PROVIDER, DATA)):  # fmt: skip
+        for getter, value in (
+            (abis.GET_POOL, POOL),
+            (abis.GET_PRICE_ORACLE, ORACLE),
+            (abis.GET_POOL_DATA_PROVIDER, DATA),
+        ):
             self._say(PROVIDER, getter, answer=word(int(value, 16)))
         self._say(POOL, abis.POOL_REVISION, answer=word(11))
         self._say(POOL, abis.GET_RATE_STRATEGY, answer=word(int(STRATEGY, 16)))
@@ -162,9 +165,13 @@ class Book:
                    STRATEGY, 0, 0, 0)  # fmt: skip
             kinds = abis.GET_RESERVE_DATA.outputs
             self._say(POOL, abis.GET_RESERVE_DATA, r.asset, answer=encode(kinds, row))
-            for function, value in ((abis.GET_GRACE_PERIOD, 0), (abis.GET_DEFICIT, 0),
-                                    (abis.GET_VIRTUAL_BALANCE, r.virtual_balance), (abis.GET_NORMALIZED_INCOME, INDEX),
-                                    (abis.GET_NORMALIZED_DEBT, INDEX)):  # fmt: skip
+            for function, value in (
+                (abis.GET_GRACE_PERIOD, 0),
+                (abis.GET_DEFICIT, 0),
+                (abis.GET_VIRTUAL_BALANCE, r.virtual_balance),
+                (abis.GET_NORMALIZED_INCOME, INDEX),
+                (abis.GET_NORMALIZED_DEBT, INDEX),
+            ):
                 self._say(POOL, function, r.asset, answer=word(value))
             self._say(ORACLE, abis.GET_ASSET_PRICE, r.asset, answer=word(r.price))
             self._say(ORACLE, abis.GET_SOURCE_OF_ASSET, r.asset, answer=word(int(r.price_source, 16)))
@@ -255,8 +262,12 @@ async def serve(book: Book, latency: float) -> None:
                 batch = body if isinstance(body, list) else [body]
                 rows = ",".join(_row(book, request) for request in batch)
                 content = (f"[{rows}]" if isinstance(body, list) else rows).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-                             + str(len(content)).encode() + b"\r\n\r\n" + content)  # fmt: skip
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+                    + str(len(content)).encode()
+                    + b"\r\n\r\n"
+                    + content
+                )
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()

@@ -32,19 +32,26 @@ def run(table: Table) -> None:
     table.title(f"cascades: {statistics(market)}; one thread")
     floors = {"24h": (50, 10), "30d": (None, None), "288": (None, None)}
     for name, n_steps, step in (
-        ("24h", 24, timedelta(hours=1)), ("30d", 30, timedelta(days=1)), ("288", 288, timedelta(minutes=5)),
-    ):  # fmt: skip
+        ("24h", 24, timedelta(hours=1)),
+        ("30d", 30, timedelta(days=1)),
+        ("288", 288, timedelta(minutes=5)),
+    ):
         scenario = bench_scenario(market, n_steps, step)
         few, many = (8, 1_000) if name == "24h" else (2, 300)
         brute = rc.simulate(market, scenario, few, threads=1, impact=impact, brute_force=True)
         pruned = rc.simulate(market, scenario, many, threads=1, impact=impact)
         np.testing.assert_array_equal(brute.path, pruned.path[:few])
         plain = rc.simulate(market, scenario, many, threads=1)
-        taken = seconds({
-            "cascade": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1, impact=impact),
-            "plain": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
-            "brute": lambda s=scenario, n=few: rc.simulate(market, s, n, threads=1, impact=impact, brute_force=True),
-        }, clock=process_time)  # fmt: skip
+        taken = seconds(
+            {
+                "cascade": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1, impact=impact),
+                "plain": lambda s=scenario, n=many: rc.simulate(market, s, n, threads=1),
+                "brute": lambda s=scenario, n=few: rc.simulate(
+                    market, s, n, threads=1, impact=impact, brute_force=True
+                ),
+            },
+            clock=process_time,
+        )
         table.note(
             f"{name}: cascade {taken['cascade'] / many * 1e6:,.0f} us a path, none {taken['plain'] / many * 1e6:,.0f}, "
             f"brute force {taken['brute'] / few * 1e6:,.0f}; mean repaid {pruned.repaid_usd.mean() / 1e6:,.1f} m USD, "

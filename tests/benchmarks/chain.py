@@ -72,10 +72,12 @@ def decode(table: Table) -> None:
     expected = [theirs.process_log(log)["args"] for log in formatted]
     ours = list(zip(found["from"], found["to"], map(int, found["value"]), strict=True))[:BY_WEB3]
     assert ours == [(a["from"].lower(), a["to"].lower(), a["value"]) for a in expected]
-    taken = seconds({
-        "ours": lambda: event.decode(LogColumns.of(logs)),
-        "web3": lambda: [theirs.process_log(log) for log in formatted],
-    })  # fmt: skip
+    taken = seconds(
+        {
+            "ours": lambda: event.decode(LogColumns.of(logs)),
+            "web3": lambda: [theirs.process_log(log) for log in formatted],
+        }
+    )
     rate, slow = len(logs) / taken["ours"], len(formatted) / taken["web3"]
     table.add("decode_logs_s", rate, "logs/s", f"decoded by the column; web3.py's process_log: {slow:,.0f}")
     table.add("decode_vs_web3", rate / slow, "x", "against web3.py's process_log, equal values", 50)
@@ -138,9 +140,12 @@ def export_by_cryo(python: Path, folder: Path, url: str, dataset: str) -> tuple[
     )
     folder.mkdir()
     done = subprocess.run(
-        [str(python), "-c", script, str(folder), url, dataset, str(PARQUET_BLOCKS)], check=True, capture_output=True,
-        text=True, timeout=600,
-    )  # fmt: skip
+        [str(python), "-c", script, str(folder), url, dataset, str(PARQUET_BLOCKS)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     import pyarrow.parquet as parquet
 
     rows = sum(parquet.ParquetFile(path).metadata.num_rows for path in folder.glob("*.parquet"))

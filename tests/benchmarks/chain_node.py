@@ -41,11 +41,16 @@ def _log(draw: random.Random, place: int) -> dict[str, Any]:
     else:
         topics, data = [OTHER, address(), address()], f"{2**256 - 1:064x}"
     return {
-        "address": f"0x{draw.getrandbits(9) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**160:040x}", "topics": topics,
-        "data": "0x" + data, "blockNumber": NUMBER, "blockHash": HASH, "logIndex": hex(place),
+        "address": f"0x{draw.getrandbits(9) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**160:040x}",
+        "topics": topics,
+        "data": "0x" + data,
+        "blockNumber": NUMBER,
+        "blockHash": HASH,
+        "logIndex": hex(place),
         "transactionHash": HALF + f"{place // LOGS_A_TRANSACTION:032x}",
-        "transactionIndex": hex(place // LOGS_A_TRANSACTION), "removed": False,
-    }  # fmt: skip
+        "transactionIndex": hex(place // LOGS_A_TRANSACTION),
+        "removed": False,
+    }
 
 
 class Blocks:
@@ -65,10 +70,12 @@ class Blocks:
         for _ in range(TEMPLATES):
             made = [_log(draw, place) for place in range(logs)]
             self._all.append(b",".join(map(dump, made)))
-            self._by_topic.append({
-                topic: b",".join(dump(log) for log in made if log["topics"][0] == topic)
-                for topic in (TRANSFER, SWAP, OTHER)
-            })  # fmt: skip
+            self._by_topic.append(
+                {
+                    topic: b",".join(dump(log) for log in made if log["topics"][0] == topic)
+                    for topic in (TRANSFER, SWAP, OTHER)
+                }
+            )
             transactions = [self._transaction(i) for i in range(-(-logs // LOGS_A_TRANSACTION))]
             self._receipts.append(dump([
                 {

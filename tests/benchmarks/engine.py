@@ -87,8 +87,11 @@ def against_others(table: Table) -> None:
 
         for method in (True, "simd"):
             np.testing.assert_array_equal(engine(n=few, brute=method).path, engine(n=few).path)
-        contestants = {"engine": engine, "profitable": lambda e=engine: e("most_profitable"),
-                       "brute": lambda e=engine, n=few: e(n=n, brute="simd")}  # fmt: skip
+        contestants = {
+            "engine": engine,
+            "profitable": lambda e=engine: e("most_profitable"),
+            "brute": lambda e=engine, n=few: e(n=n, brute="simd"),
+        }
         if "numpy" in floors:
             contestants["numpy"] = lambda p=paths: simulate(dense, p)
         if "gemm" in floors:

@@ -43,11 +43,16 @@ def count(candidates: int = CANDIDATES, blocks: int = BLOCKS) -> tuple[int, str]
     with (
         book_node.running(candidates, 0, "--blocks", str(blocks), "--borrowed") as url,
         tempfile.TemporaryDirectory() as folder,
-        patch.dict(os.environ, {
-            "ETH_RPC_URL": url, "AAVE_POOL_ADDRESSES_PROVIDER": book_node.PROVIDER, "AAVE_MARKET": "Bench",
-            "RISK_DB": str(Path(folder) / "risk.sqlite"),
-        }),
+        patch.dict(
+            os.environ,
+            {
+                "ETH_RPC_URL": url,
+                "AAVE_POOL_ADDRESSES_PROVIDER": book_node.PROVIDER,
+                "AAVE_MARKET": "Bench",
+                "RISK_DB": str(Path(folder) / "risk.sqlite"),
+            },
+        ),
         patch.object(JsonRpc, "__init__", noted),
-    ):  # fmt: skip
+    ):
         said = spec.run(registry.parser(spec).parse_args(["--borrowers", "--from-block", str(book_node.FIRST_BLOCK)]))
     return sum(rpc.requests_made for rpc in made), said

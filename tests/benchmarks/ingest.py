@@ -37,8 +37,12 @@ def run(table: Table) -> None:
     table.add("ingest_250_s", taken[few], "s", "aave-market for 250 users")
     table.add("ingest_500_s", taken[middle], "s", "aave-market for 500 users")
     table.add("ingest_1k_s", taken[many], "s", "aave-market for 1,000 users", 20, True)
-    table.add("ingest_ms_a_user", 1e3 * (taken[many] - taken[few]) / (many - few), "ms", (
-        f"each further user; {1e3 * first:.1f} from {few} to {middle}, {1e3 * second:.1f} from there"))  # fmt: skip
+    table.add(
+        "ingest_ms_a_user",
+        1e3 * (taken[many] - taken[few]) / (many - few),
+        "ms",
+        (f"each further user; {1e3 * first:.1f} from {few} to {middle}, {1e3 * second:.1f} from there"),
+    )
 
 
 def ingest(node: NodeMarket, users: int) -> float:
@@ -46,8 +50,10 @@ def ingest(node: NodeMarket, users: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "risk.sqlite"
         environment = os.environ | {
-            "ETH_RPC_URL": node.url, "AAVE_POOL_ADDRESSES_PROVIDER": node.provider, "RISK_DB": str(db),
-        }  # fmt: skip
+            "ETH_RPC_URL": node.url,
+            "AAVE_POOL_ADDRESSES_PROVIDER": node.provider,
+            "RISK_DB": str(db),
+        }
         command = [sys.executable, "-m", "flows", "aave-market"]
         start = time.perf_counter()
         subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)

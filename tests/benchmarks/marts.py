@@ -68,9 +68,13 @@ def run(table: Table, rows: int = ROWS) -> None:
     table.add("mart_update_s", update, "s", f"{increment:,} rows more")
     table.add("mart_incremental_ratio", update / built, "x", "of building anew", 0.2, True)
     table.add(
-        "mart_update_growth", update / beside_quarter, "x",
-        f"as long as the same rows on a quarter of the table ({beside_quarter:.2f} s)", 2, True,
-    )  # fmt: skip
+        "mart_update_growth",
+        update / beside_quarter,
+        "x",
+        f"as long as the same rows on a quarter of the table ({beside_quarter:.2f} s)",
+        2,
+        True,
+    )
 
 
 if __name__ == "__main__":

@@ -44,10 +44,12 @@ def run(table: Table) -> None:
     counts = runs["whole"]().path.mean(axis=0)
     table.note(f"{counts[CALLS]:,.0f} calls on {counts[ACCOUNTS]:,.0f} accounts a path")
     for name, what in (
-        ("whole", "the whole book"), ("fixed", "prices, pair minima and bounds: a market that touches nobody"),
-        ("one_pair", "one collateral, one debt"), ("few_legs", "up to three collaterals and two debts"),
+        ("whole", "the whole book"),
+        ("fixed", "prices, pair minima and bounds: a market that touches nobody"),
+        ("one_pair", "one collateral, one debt"),
+        ("few_legs", "up to three collaterals and two debts"),
         ("many_legs", "larger accounts"),
-    ):  # fmt: skip
+    ):
         table.add(f"profile_{name}_us", taken[name], "us", what)
     each = 1e3 * (taken["whole"] - taken["fixed"]) / counts[CALLS]
     table.add("profile_call_ns", each, "ns", "a liquidation call, found and settled")
@@ -67,6 +69,9 @@ def accounts(market: rc.Market, kept: np.ndarray) -> rc.Market:
         return rc.Positions.from_entries(owner[mine], side.reserve[mine], side.amount[mine], len(rows))
 
     return replace(
-        market, accounts=market.accounts[rows], emode=market.emode[rows], collateral=cut(market.collateral),
+        market,
+        accounts=market.accounts[rows],
+        emode=market.emode[rows],
+        collateral=cut(market.collateral),
         debt=cut(market.debt),
-    )  # fmt: skip
+    )

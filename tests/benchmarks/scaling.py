@@ -100,10 +100,12 @@ def run(table: Table) -> None:
     table.title(f"a harder book: {statistics(hard)}")
     for name, n_steps, step in (("24h", 24, HOUR), ("30d", 30, timedelta(days=1))):
         scenario = bench_scenario(hard, n_steps, step)
-        both = seconds({
-            "engine": lambda s=scenario: rc.simulate(hard, s, 500, threads=1),
-            "brute": lambda s=scenario: rc.simulate(hard, s, 16, threads=1, brute_force="simd"),
-        })  # fmt: skip
+        both = seconds(
+            {
+                "engine": lambda s=scenario: rc.simulate(hard, s, 500, threads=1),
+                "brute": lambda s=scenario: rc.simulate(hard, s, 16, threads=1, brute_force="simd"),
+            }
+        )
         ratio = both["brute"] / 16 / (both["engine"] / 500)
         table.add(f"hard_engine_vs_brute_{name}", ratio, "x", f"{1e6 * both['engine'] / 500:,.0f} us a path")
 

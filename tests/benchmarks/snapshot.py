@@ -55,8 +55,10 @@ def run(table: Table) -> None:
     assert full.accounts == HOLDERS, f"{full.accounts} accounts were read"
     assert 0 < some.accounts <= touched, f"{some.accounts} accounts were read again, {touched} had changed"
     table.note(f"full: {full.read:.2f} s to read and check, {full.write:.2f} s to store; {full.requests} requests")
-    table.note(f"refresh: {some.read:.2f} s to read and check, {some.write:.2f} s to store; {some.requests} requests, "
-               f"{some.accounts} accounts")  # fmt: skip
+    table.note(
+        f"refresh: {some.read:.2f} s to read and check, {some.write:.2f} s to store; {some.requests} requests, "
+        f"{some.accounts} accounts"
+    )
     table.add("snapshot_30k_s", full.all, "s", "log scan, read, checks and storing")
     table.add(f"snapshot_30k_c{MANY}_s", many.all, "s", f"the same with {MANY} requests at once")
     table.add("snapshot_30k_requests", full.requests, "requests", "HTTP requests of it")

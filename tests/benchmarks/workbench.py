@@ -67,9 +67,13 @@ def answers(table: Table, db: Path) -> None:
         assert ids.COMPARE in answer.json["response"]
     warm = taken[1:]
     table.add(
-        "what_if_callback_ms", statistics.median(warm), "ms", f"a handle moves, whole request; slowest {max(warm):.0f}",
-        100, True,
-    )  # fmt: skip
+        "what_if_callback_ms",
+        statistics.median(warm),
+        "ms",
+        f"a handle moves, whole request; slowest {max(warm):.0f}",
+        100,
+        True,
+    )
 
 
 def question(outputs: str, state: WhatIf, snapshot: str) -> dict:
@@ -142,9 +146,13 @@ def wait_for(address: str, patience: float = 60.0) -> None:
 def ask(url: str) -> str:
     """The content of the Overview, as the browser asks for it."""
     names = [
-        (ids.PAGE, "children"), (ids.TITLE, "children"), (ids.QUESTION, "children"), (ids.NAV, "children"),
-        (ids.BOTTOM_NAV, "children"), (ids.SNAPSHOT, "data"),
-    ]  # fmt: skip
+        (ids.PAGE, "children"),
+        (ids.TITLE, "children"),
+        (ids.QUESTION, "children"),
+        (ids.NAV, "children"),
+        (ids.BOTTOM_NAV, "children"),
+        (ids.SNAPSHOT, "data"),
+    ]
     body = {
         "output": "..{}..".format("...".join(f"{name}.{prop}" for name, prop in names)),
         "outputs": [{"id": name, "property": prop} for name, prop in names],

@@ -35,8 +35,14 @@ def run(table: Table) -> None:
         what = f"{name}: write_batch over executemany, median of {ROUNDS} pairs"
         table.add(f"{key}_vs_bare", figure, "times", what, floor, True)
         table.add(f"{key}_500k_s", statistics.median(ours), "s", f"{name}: write_batch", 10, True)
-    table.add("read_p99_ms", 1e3 * slowest_readings(), "ms", f"p99 of {LOOKUPS:,} reads while another process writes",
-              300, True)  # fmt: skip
+    table.add(
+        "read_p99_ms",
+        1e3 * slowest_readings(),
+        "ms",
+        f"p99 of {LOOKUPS:,} reads while another process writes",
+        300,
+        True,
+    )
 
 
 def prices() -> pd.DataFrame:
@@ -44,11 +50,17 @@ def prices() -> pd.DataFrame:
     each = ROWS // SERIES
     rng = np.random.default_rng(1)
     return pd.DataFrame(
-        {"symbol": np.repeat([f"S{number:02d}USDT" for number in range(SERIES)], each), "interval": "1m",
-         "ts": np.tile(1_700_000_000 + 60 * np.arange(each), SERIES), "source": "binance",
-         "price_usd": rng.lognormal(5, 1, ROWS), "price_usdt": rng.lognormal(5, 1, ROWS), "usd_proxy": "USDT",
-         "is_synthetic": 0}
-    )  # fmt: skip
+        {
+            "symbol": np.repeat([f"S{number:02d}USDT" for number in range(SERIES)], each),
+            "interval": "1m",
+            "ts": np.tile(1_700_000_000 + 60 * np.arange(each), SERIES),
+            "source": "binance",
+            "price_usd": rng.lognormal(5, 1, ROWS),
+            "price_usdt": rng.lognormal(5, 1, ROWS),
+            "usd_proxy": "USDT",
+            "is_synthetic": 0,
+        }
+    )
 
 
 def candles() -> pd.DataFrame:

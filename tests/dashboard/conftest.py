@@ -48,10 +48,15 @@ def market() -> rc.Market:
         debt=rc.Positions.from_entries([LOOP, SAFE, WEAK], [0, 3, 2], [9, 8_000, 7_000], 4),
         price=PRICES,
         snapshot=rc.Snapshot(
-            market="SampleAaveV3Ethereum", chain_id=1, block=21_400_000, block_time=1_787_356_800, revision=11,
-            hash="9f3c" + "0" * 56 + "a1e0", synthetic=True,
+            market="SampleAaveV3Ethereum",
+            chain_id=1,
+            block=21_400_000,
+            block_time=1_787_356_800,
+            revision=11,
+            hash="9f3c" + "0" * 56 + "a1e0",
+            synthetic=True,
         ),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -72,9 +77,14 @@ def loaded(market: rc.Market, assets: AssetMap) -> LoadedMarket:
 @pytest.fixture
 def scenario() -> rc.Scenario:
     return rc.Scenario(
-        name="baseline-24h", horizon=timedelta(hours=24), n_steps=4, factors=("ETH", "USDC"), volatility=(1.2, 0.01),
-        correlation=np.eye(2), factor=(0, 0, 1, -1),
-    )  # fmt: skip
+        name="baseline-24h",
+        horizon=timedelta(hours=24),
+        n_steps=4,
+        factors=("ETH", "USDC"),
+        volatility=(1.2, 0.01),
+        correlation=np.eye(2),
+        factor=(0, 0, 1, -1),
+    )
 
 
 @pytest.fixture

@@ -28,9 +28,7 @@ BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"
 RUN_DAMAGE = {
     "a scenario that is no JSON": "UPDATE fact_risk_run SET scenario = '{'",
     "a scenario of another shape": "UPDATE fact_risk_run SET scenario = '[1, 2]'",
-    "a scenario with a volatility below 0": (
-        "UPDATE fact_risk_run SET scenario = replace(scenario, '0.9', '-0.9')"
-    ),
+    "a scenario with a volatility below 0": ("UPDATE fact_risk_run SET scenario = replace(scenario, '0.9', '-0.9')"),
     "text that is no UTF-8 in the run": f"UPDATE fact_risk_run SET policy = {BAD_TEXT}",
     "text that is no UTF-8 in a figure": (
         f"UPDATE fact_risk_scenarios SET measure = {BAD_TEXT} WHERE measure = 'lar_repaid' AND level = 0.99"
@@ -45,14 +43,14 @@ RUN_DAMAGE = {
     "a curve without its values": "UPDATE fact_risk_series SET value = '{\"hours\": [0, 1]}' WHERE series = 'fan'",
     "a curve that is a number": "UPDATE fact_risk_series SET value = '3' WHERE series = 'fan'",
     "a curve of words": (
-        "UPDATE fact_risk_series SET value = '{\"edges\": [\"a\", \"b\"], \"count\": [1]}' WHERE series = 'histogram'"
+        'UPDATE fact_risk_series SET value = \'{"edges": ["a", "b"], "count": [1]}\' WHERE series = \'histogram\''
     ),
     "a histogram without a path": (
         "UPDATE fact_risk_series SET value = '{\"edges\": [0, 1], \"count\": [0]}' WHERE series = 'histogram'"
     ),
     "a share that is null": "UPDATE fact_risk_series SET value = '{\"WETH\": null}' WHERE series = 'seized_by_reserve'",
     "text that is no UTF-8 in a curve": f"UPDATE fact_risk_series SET value = {BAD_TEXT}",
-}  # fmt: skip
+}
 SNAPSHOT_DAMAGE = {
     "text that is no UTF-8 in an account": f"UPDATE stg_positions SET account = {BAD_TEXT} WHERE rowid_is_first",
     "a kind of price that is no UTF-8": f"UPDATE dim_asset SET kind = {BAD_TEXT}",
@@ -91,7 +89,7 @@ FIT_DAMAGE = {
     "liquidations that are gone": "DELETE FROM stg_lending_events WHERE event_type = 'liquidation'",
     "liquidations before 1970": "UPDATE stg_lending_events SET block_timestamp = -1 WHERE event_type = 'liquidation'",
     "an infinite amount": "UPDATE stg_lending_events SET amount_usd = 9e999 WHERE event_type = 'liquidation'",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +110,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(200, 7, db=path)
     market = data.load_market(db=path)
     scenario = rc.Scenario(
-        name="baseline-24h", horizon=timedelta(hours=24), n_steps=6, factors=("ALL",), volatility=[0.9],
-        correlation=np.eye(1), factor=np.zeros(market.n_reserves, dtype=int),
-    )  # fmt: skip
+        name="baseline-24h",
+        horizon=timedelta(hours=24),
+        n_steps=6,
+        factors=("ALL",),
+        volatility=[0.9],
+        correlation=np.eye(1),
+        factor=np.zeros(market.n_reserves, dtype=int),
+    )
     with data.store.Store.open(path) as store:
         data.results.save_result(store, rc.simulate(market, scenario, n_paths=400), market)
     return path

@@ -50,9 +50,14 @@ def snapshot_frames() -> dict[str, pd.DataFrame]:
 def price_rows(n: int = 3, **changes: object) -> pd.DataFrame:
     """Rows of `dim_prices`, all of them good unless changed."""
     rows = {
-        "symbol": "ETHUSDT", "interval": "1h", "ts": [1_700_000_000 + 3_600 * row for row in range(n)],
-        "source": "binance", "price_usd": [2_000.0 + row for row in range(n)], "usd_proxy": "USDT", "is_synthetic": 0,
-    }  # fmt: skip
+        "symbol": "ETHUSDT",
+        "interval": "1h",
+        "ts": [1_700_000_000 + 3_600 * row for row in range(n)],
+        "source": "binance",
+        "price_usd": [2_000.0 + row for row in range(n)],
+        "usd_proxy": "USDT",
+        "is_synthetic": 0,
+    }
     return pd.DataFrame(rows | changes)
 
 

@@ -45,12 +45,14 @@ def dollar_decisions(store: Store, random: np.random.Generator) -> None:
     random = random.spawn(1)[0]  # what the other feeders draw stays as it is without this one
     rows = [
         {
-            "interval": "1h", "ts": 3_600 * (int(hour) + 1), "usd_proxy": str(random.choice(["USDT", "USDC"])),
+            "interval": "1h",
+            "ts": 3_600 * (int(hour) + 1),
+            "usd_proxy": str(random.choice(["USDT", "USDC"])),
             "ratio": float(f"{1 + random.choice([-0.01, 0.3, 0.001]):.8f}"),
             "decided_by": str(random.choice(["chainlink USDC/USD", "not decided"])),
         }
         for hour in random.choice(24, size=random.integers(1, 12), replace=False)
-    ]  # fmt: skip
+    ]
     store.write_batch("binance", "dollar", {"dim_dollar": pd.DataFrame(rows)})
 
 
@@ -69,9 +71,10 @@ def snapshot(store: Store, random: np.random.Generator) -> None:
     if random.random() < 0.3:  # a market without WETH
         reserves = reserves.assign(symbol=reserves["symbol"].replace("WETH", "xETH"))
     parts = book | {
-        "stg_positions": positions, "raw_aave_reserves": reserves,
+        "stg_positions": positions,
+        "raw_aave_reserves": reserves,
         "raw_aave_user_accounts": book["raw_aave_user_accounts"][accounts.isin(kept)],
-    }  # fmt: skip
+    }
     moment = {"block": 1_000 + hour, "market": market, "block_time": MIDNIGHT + 3_600 * hour}
     if market == "AaveV2Polygon":
         moment |= {"protocol": "aave_v2", "base_currency_unit": str(random.choice([10**18, 10**8, 0]))}
@@ -83,7 +86,10 @@ def protocol_history(store: Store, random: np.random.Generator) -> None:
     slug = str(random.choice(["aave", "compound"]))
     rows = [
         {
-            "slug": slug, "series": str(series), "source": "defillama", "payload_sha256": "ab" * 32,
+            "slug": slug,
+            "series": str(series),
+            "source": "defillama",
+            "payload_sha256": "ab" * 32,
             "date": MIDNIGHT + DAY * int(day) + int(random.choice([0, 0, 3_600, 3_607])),
             "usd": float(random.integers(0, 5)) * 1e9,
         }
@@ -91,10 +97,16 @@ def protocol_history(store: Store, random: np.random.Generator) -> None:
             ["Ethereum", "Base", "borrowed", "Base-borrowed", "staking", "(all)"], size=3, replace=False
         )
         for day in random.choice(14, size=random.integers(1, 4), replace=False)
-    ]  # fmt: skip
+    ]
     store.write_batch("defillama", slug, {"raw_defillama_protocol": pd.DataFrame(rows)})
 
 
 FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [
-    candle_window, snapshot, protocol_history, oracle_feed, lending_events, chain_blocks, dollar_decisions,
-]  # fmt: skip
+    candle_window,
+    snapshot,
+    protocol_history,
+    oracle_feed,
+    lending_events,
+    chain_blocks,
+    dollar_decisions,
+]

@@ -25,25 +25,45 @@ def lending_events(store: Store, random: np.random.Generator) -> None:
     frames: dict[str, list[dict]] = {}
     for number in random.choice(np.arange(1, 15), size=3, replace=False):
         fork, n_events = int(random.integers(0, 2)), int(random.choice([0, 3, 6]))
-        at = {"source": "logs", "market": "AaveV3Ethereum", "chain_id": 1, "block_number": int(number),
-              "block_hash": _hash(int(number), fork) if n_events else None,
-              "block_timestamp": NOON + 12 * int(number)}  # fmt: skip
+        at = {
+            "source": "logs",
+            "market": "AaveV3Ethereum",
+            "chain_id": 1,
+            "block_number": int(number),
+            "block_hash": _hash(int(number), fork) if n_events else None,
+            "block_timestamp": NOON + 12 * int(number),
+        }
         frames.setdefault("raw_lending_blocks", []).append({**at, "n_events": n_events})
         for index in range(n_events):
             kind = EVENT_KINDS[(int(number) + index + fork) % len(EVENT_KINDS)]
             event = {
-                **at, "log_index": index, "protocol": "aave_v3", "owner": str(random.choice(ADDRESSES)),
-                "asset": ADDRESSES[index % 2], "amount_raw": str(int(random.integers(1, 9)) * 10**18), "part": 0,
-            }  # fmt: skip
+                **at,
+                "log_index": index,
+                "protocol": "aave_v3",
+                "owner": str(random.choice(ADDRESSES)),
+                "asset": ADDRESSES[index % 2],
+                "amount_raw": str(int(random.integers(1, 9)) * 10**18),
+                "part": 0,
+            }
             frames.setdefault(f"raw_lending_{kind}_events", []).append(event)
     if random.random() < 0.4:
-        asset = {"chain_id": 1, "asset": str(random.choice(ADDRESSES[:2])), "symbol": "WETH", "series": "ETHUSDT",
-                 "decimals": int(random.choice([6, 18]))}  # fmt: skip
+        asset = {
+            "chain_id": 1,
+            "asset": str(random.choice(ADDRESSES[:2])),
+            "symbol": "WETH",
+            "series": "ETHUSDT",
+            "decimals": int(random.choice([6, 18])),
+        }
         frames["dim_lending_asset"] = [asset]
     if random.random() < 0.4:
         hour = int(random.integers(0, 2)) * 3_600
-        price = {"symbol": "ETHUSDT", "interval": "1h", "ts": NOON - 3_600 + hour, "source": "binance",
-                 "price_usd": float(random.integers(1_000, 1_003))}  # fmt: skip
+        price = {
+            "symbol": "ETHUSDT",
+            "interval": "1h",
+            "ts": NOON - 3_600 + hour,
+            "source": "binance",
+            "price_usd": float(random.integers(1_000, 1_003)),
+        }
         frames["dim_prices"] = [price]
     store.write_batch("logs", "window", {table: made_up(table, rows) for table, rows in frames.items()})
     if random.random() < 0.4:  # a second reading of a block takes an event back, and changes nothing else of it

@@ -58,11 +58,17 @@ def oracle_feed(store: Store, random: np.random.Generator) -> None:
     random = random.spawn(1)[0]  # what the other feeders draw stays as it is without this one
     feed, phase = str(random.choice([FEED, OTHER])), int(random.integers(1, 3))
     numbers = random.choice(12, size=random.integers(1, 6), replace=False) + 1
-    steps = [(int(n), int(random.choice([100_000, 100_700, -1, 0])), T0 + int(n) * int(random.choice([600, 3590])))
-             for n in numbers]  # fmt: skip
+    steps = [
+        (int(n), int(random.choice([100_000, 100_700, -1, 0])), T0 + int(n) * int(random.choice([600, 3590])))
+        for n in numbers
+    ]
     at = int(random.integers(0, 12)) * 3600
-    store.write_batch("chainlink", feed, {
-        "raw_chainlink_rounds": rounds(steps, feed, phase),
-        "raw_chainlink_feeds": reading(100 + at // 3600, T0 + at, 100_000, T0 + at // 2, feed, phase),
-        "dim_feed": dim_feed(random.choice([3600, 86_400, None]), random.choice([0.5, None]), feed),
-    })  # fmt: skip
+    store.write_batch(
+        "chainlink",
+        feed,
+        {
+            "raw_chainlink_rounds": rounds(steps, feed, phase),
+            "raw_chainlink_feeds": reading(100 + at // 3600, T0 + at, 100_000, T0 + at // 2, feed, phase),
+            "dim_feed": dim_feed(random.choice([3600, 86_400, None]), random.choice([0.5, None]), feed),
+        },
+    )

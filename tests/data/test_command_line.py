@@ -65,9 +65,12 @@ def test_reading_stored_figures_does_not_wait_for_the_validation_library(stateme
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
         cwd=Path(data.__file__).parents[1],
-    )  # fmt: skip
+    )
 
     assert done.stdout.strip() == "[]"
 

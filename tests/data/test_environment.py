@@ -40,9 +40,13 @@ def test_values_are_taken_as_written(folder):
     environment.read_env_file()
 
     assert {name[-1]: value for name, value in os.environ.items() if name.startswith("RISK_TEST_")} == {
-        "A": "one", "B": "two words", "C": "1=https://a 2=https://b#c", "D": '{"ratio": "name()"}', "E": "pa$s${HOME}",
+        "A": "one",
+        "B": "two words",
+        "C": "1=https://a 2=https://b#c",
+        "D": '{"ratio": "name()"}',
+        "E": "pa$s${HOME}",
         "F": "",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -56,9 +60,14 @@ def test_a_file_of_windows_reads_alike(folder, content):
     assert (os.environ["RISK_TEST_A"], os.environ["RISK_TEST_B"]) == ("1", "2")
 
 
-@pytest.mark.parametrize(("given", "in_file"), [
-    ("RISK_TEST_A", "RISK_TEST_A"), ("RISK_TEST_A_FILE", "RISK_TEST_A"), ("RISK_TEST_A", "RISK_TEST_A_FILE"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "in_file"),
+    [
+        ("RISK_TEST_A", "RISK_TEST_A"),
+        ("RISK_TEST_A_FILE", "RISK_TEST_A"),
+        ("RISK_TEST_A", "RISK_TEST_A_FILE"),
+    ],
+)
 @pytest.mark.parametrize("value", ["mine", ""])
 def test_the_environment_wins(folder, monkeypatch, given, in_file, value):
     monkeypatch.setenv(given, value)
@@ -71,10 +80,15 @@ def test_the_environment_wins(folder, monkeypatch, given, in_file, value):
     assert os.environ["RISK_TEST_B"] == "read"
 
 
-@pytest.mark.parametrize("content", [
-    "RISK_TEST_A=1\nhunter2 is my password\n", "RISK_TEST_A=1\nRISK_TEST_B\n", 'RISK_TEST_A=1\nRISK_TEST_B="open',
-    "RISK_TEST_A=1\nRISK_TEST_B=a\0b",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        "RISK_TEST_A=1\nhunter2 is my password\n",
+        "RISK_TEST_A=1\nRISK_TEST_B\n",
+        'RISK_TEST_A=1\nRISK_TEST_B="open',
+        "RISK_TEST_A=1\nRISK_TEST_B=a\0b",
+    ],
+)
 def test_a_line_that_is_no_setting_is_refused_by_its_number(folder, capsys, content):
     path = write(folder, content)
 
@@ -129,9 +143,12 @@ def test_every_command_reads_it(folder, command):
     write(folder, "no setting")
 
     done = subprocess.run(
-        [sys.executable, "-m", *command.split()], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", *command.split()],
+        capture_output=True,
+        text=True,
+        timeout=120,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    )
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{folder / '.env'}, line 1: expected")
@@ -142,8 +159,11 @@ def test_a_command_uses_what_it_read(folder):
     without = {name: value for name, value in os.environ.items() if name != "RISK_DB"}
 
     subprocess.run(
-        [sys.executable, "-m", "data", "migrate"], check=True, capture_output=True, timeout=120,
+        [sys.executable, "-m", "data", "migrate"],
+        check=True,
+        capture_output=True,
+        timeout=120,
         env=without | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    )
 
     assert (folder / "of_env.sqlite").exists()

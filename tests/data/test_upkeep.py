@@ -39,8 +39,10 @@ def test_about_says_layout_markets_blocks_rows_and_size(filled: Path, capsys: py
     said = capsys.readouterr().out
     with Store.open(readonly=True) as store:
         layout = store.rows("PRAGMA user_version")[0][0]
-        rows = sum(store.rows(f'SELECT count(*) FROM "{name}"')[0][0] for (name,) in store.rows(
-            "SELECT name FROM sqlite_schema WHERE type = 'table'"))  # fmt: skip
+        rows = sum(
+            store.rows(f'SELECT count(*) FROM "{name}"')[0][0]
+            for (name,) in store.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        )
     assert f"{filled}: " in said
     assert f"{rows:,} rows in" in said
     assert f"layout {layout}, read by code version {rc.code_version()}" in said
@@ -115,9 +117,14 @@ def with_run(filled: Path) -> RiskRun:
     """A stored run of the sample."""
     market = data.load_market()
     scenario = rc.Scenario(
-        name="baseline", horizon=timedelta(hours=24), n_steps=2, factors=("ETH",), volatility=[1.5],
-        correlation=[[1.0]], factor=np.zeros(market.n_reserves, dtype=int),
-    )  # fmt: skip
+        name="baseline",
+        horizon=timedelta(hours=24),
+        n_steps=2,
+        factors=("ETH",),
+        volatility=[1.5],
+        correlation=[[1.0]],
+        factor=np.zeros(market.n_reserves, dtype=int),
+    )
     with Store.open() as store:
         return save_result(store, rc.simulate(market, scenario, n_paths=50, seed=5), market)
 
@@ -130,8 +137,11 @@ def test_a_sound_file_passes_line_by_line(filled: Path, with_run: RiskRun, capsy
     assert lines[0] == "sound  pages of the file: ok"
     stated = f"ok, {market.n_accounts} accounts, digest {market.snapshot.hash[:16]}"
     assert f"sound  snapshot {market.snapshot.market} at block {market.snapshot.block}: {stated}" in lines
-    assert any(line.startswith(f"sound  risk run {with_run.run_id[:12]} of ") and line.endswith(
-        f"ok, {len(with_run.figures)} figures") for line in lines)  # fmt: skip
+    assert any(
+        line.startswith(f"sound  risk run {with_run.run_id[:12]} of ")
+        and line.endswith(f"ok, {len(with_run.figures)} figures")
+        for line in lines
+    )
     assert lines[-2].startswith("sound  forecasts: ok, ")
     assert lines[-1] == f"{len(lines) - 1} checked, 0 faults"
 

@@ -38,9 +38,12 @@ def test_an_altered_rule_of_the_engine_is_noticed(rule, tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.differential", "--layer", "simulate", str(SMALL)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    )
 
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     checked, _, differences, _ = done.stdout.splitlines()[-1].split()
@@ -52,9 +55,10 @@ def first_success(raw: dict) -> dict:
     """A recorded call that the policies choose: the whole debt against the only collateral."""
     flagged = {u: bin(int(user["config"], 16)).count("1") for u, user in enumerate(raw["users"])}
     return next(
-        r for r in raw["liquidations"]
+        r
+        for r in raw["liquidations"]
         if "err" not in r and r["cover"] == "max" and flagged[r["u"]] == 2 and not r["deficit"]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", ["repaid", "seized", "fee"])

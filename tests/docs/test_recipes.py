@@ -94,18 +94,17 @@ class Weather(ReceivedFrom, key=["place", "ts"]):
 }
 NEW_LINES = {
     "flows/registry.py": (
-        'NAMES = {\n', '    "weather-now": Registered("flows.weather.weather_now", "The temperature of places"),\n'
+        "NAMES = {\n",
+        '    "weather-now": Registered("flows.weather.weather_now", "The temperature of places"),\n',
     ),
     "prefect.yaml": (
         "deployments:\n",
         "  - name: weather\n    entrypoint: flows/orchestration.py:weather_now\n    parameters: {}\n"
         "    work_pool: {name: local}\n",
     ),
-    "data/schemas/__init__.py": (
-        "SCHEMAS: dict[str, type[TableModel]] = {\n", '    "raw_weather": weather.Weather,\n'
-    ),
+    "data/schemas/__init__.py": ("SCHEMAS: dict[str, type[TableModel]] = {\n", '    "raw_weather": weather.Weather,\n'),
     "CONTRIBUTING.md": ("  risk/    ", "  weather/              the weather, as a toy\n"),
-}  # fmt: skip
+}
 """By file: what the line stands after (before, where it is the beginning of a line), and the line."""
 
 
@@ -141,9 +140,14 @@ def python(house: Path, *words: str, **environment: str) -> subprocess.Completed
     # Suites that this run must not skip are not all in the part that is run there.
     inherited = {name: value for name, value in os.environ.items() if name != "RISK_REQUIRE"}
     return subprocess.run(
-        [sys.executable, *words], cwd=house, env=inherited | environment, capture_output=True, text=True,
-        timeout=300, check=False,
-    )  # fmt: skip
+        [sys.executable, *words],
+        cwd=house,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def test_the_new_flow_is_listed_runs_and_stores_what_it_read(house: Path, httpserver: HTTPServer, tmp_path: Path):

@@ -48,9 +48,12 @@ def test_with_a_node_the_market_is_read_first_and_all_stages_are_about_it(own_wa
     stages = daily.stages(128, 7)
 
     assert plan() == [
-        ("aave-market", True), ("market-prices", True), ("risk-scenarios", True), ("oracle-prices", True),
+        ("aave-market", True),
+        ("market-prices", True),
+        ("risk-scenarios", True),
+        ("oracle-prices", True),
         ("protocol-snapshot", False),
-    ]  # fmt: skip
+    ]
     assert [stage.parameters.get("market") for stage in stages[1:4]] == ["AaveV3Base"] * 3
 
 
@@ -62,9 +65,12 @@ def test_without_a_node_the_stored_snapshot_is_used_and_said_so(live):
 def test_live_prices_never_mix_into_the_sample(sample, monkeypatch):
     monkeypatch.setenv("DEFILLAMA_URL", "http://127.0.0.1:1")
     assert plan() == [
-        ("aave-market", False), ("market-prices", False), ("risk-scenarios", True), ("oracle-prices", False),
+        ("aave-market", False),
+        ("market-prices", False),
+        ("risk-scenarios", True),
+        ("oracle-prices", False),
         ("protocol-snapshot", False),
-    ]  # fmt: skip
+    ]
 
 
 def test_protocols_are_read_last_and_only_where_their_source_is_named(live, monkeypatch):

@@ -142,9 +142,12 @@ def test_what_was_chosen_gives_the_same_options_again(name):
     options = registry.load(name).options
     words = {
         "market-prices": "--from 2021-01-01 --coins ETHUSDT=coingecko:ethereum --symbols ethusdt --interval 1h 1d",
-        "oracle-prices": "--rounds all --feeds ETH/USD", "protocol-snapshot": "--lists", "daily": "--paths 64",
-        "chain-activity": "--end-block 12 --parquet out --live", "aave-market": "--block 7 --full",
-    }.get(name, "")  # fmt: skip
+        "oracle-prices": "--rounds all --feeds ETH/USD",
+        "protocol-snapshot": "--lists",
+        "daily": "--paths 64",
+        "chain-activity": "--end-block 12 --parquet out --live",
+        "aave-market": "--block 7 --full",
+    }.get(name, "")
     asked = parsed(name, *words.split())
     assert options.of(name, asked.chosen()) == asked
     assert bool(words) == bool(asked.chosen())
@@ -193,11 +196,15 @@ def test_prefects_form_has_a_typed_field_for_each_option(orchestration, name):
 @pytest.mark.parametrize(
     ("flow", "given"),
     [
-        ("risk_scenarios", {"paths": 0}), ("risk_scenarios", {"seed": -1}), ("daily", {"paths": "many"}),
-        ("risk_scenarios", {"parameters": {"paths": 0}}), ("risk_scenarios", {"speed": 1}),
-        ("risk_scenarios", {"force": True, "skip_if_stored": True}), ("market_prices", {"until": "soon"}),
+        ("risk_scenarios", {"paths": 0}),
+        ("risk_scenarios", {"seed": -1}),
+        ("daily", {"paths": "many"}),
+        ("risk_scenarios", {"parameters": {"paths": 0}}),
+        ("risk_scenarios", {"speed": 1}),
+        ("risk_scenarios", {"force": True, "skip_if_stored": True}),
+        ("market_prices", {"until": "soon"}),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_parameter_fails_under_prefect_before_anything_runs(orchestration, monkeypatch, flow, given):
     calls: list[Any] = []
     monkeypatch.setattr(orchestration, "execute", lambda *words: calls.append(words))
@@ -223,9 +230,10 @@ def test_fields_and_the_older_form_reach_the_flow(orchestration, monkeypatch):
     asyncio.run(orchestration.market_prices(parameters={"from": "2021-01-01", "days": None}))
     asyncio.run(orchestration.lending_events(parameters=None))
     assert calls == [
-        ("risk-scenarios", {"paths": 64, "seed": 3}), ("market-prices", {"since": 1_609_459_200}),
+        ("risk-scenarios", {"paths": 64, "seed": 3}),
+        ("market-prices", {"since": 1_609_459_200}),
         ("lending-events", {}),
-    ]  # fmt: skip
+    ]
 
 
 def test_every_registered_flow_has_a_deployment_and_no_deployment_is_of_anything_else():
@@ -236,8 +244,10 @@ def test_every_registered_flow_has_a_deployment_and_no_deployment_is_of_anything
     by_name = {deployment["name"]: deployment for deployment in deployments}
     assert len(by_name) == len(deployments)
     assert {by_name[name]["entrypoint"].partition(":")[2] for name in ("daily", "hourly", "events")} == {
-        "daily", "oracle_prices", "lending_events",
-    }  # fmt: skip
+        "daily",
+        "oracle_prices",
+        "lending_events",
+    }
     for deployment in deployments:
         running = [schedule for schedule in deployment.get("schedules", []) if schedule.get("active", True)]
         # Others need a setting: their schedule waits until somebody switches it on.

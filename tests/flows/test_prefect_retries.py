@@ -70,7 +70,11 @@ def test_the_day_under_prefect_is_the_day_of_the_command_line(orchestration, mon
     monkeypatch.setattr(orchestration, "execute", stand_in)
     lines = asyncio.run(orchestration.daily(paths=64)).splitlines()
     assert [line.split(":")[0] for line in lines] == [
-        "aave-market", "market-prices", "risk-scenarios", "oracle-prices", "protocol-snapshot",
-    ]  # fmt: skip
+        "aave-market",
+        "market-prices",
+        "risk-scenarios",
+        "oracle-prices",
+        "protocol-snapshot",
+    ]
     assert lines[2] == "risk-scenarios: risk-scenarios done"
     assert stand_in.calls == 1

@@ -66,9 +66,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     }
     log = (folder / "server.log").open("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.server", "--port", str(port)], cwd=REPOSITORY, env=environment, text=True,
-        stdout=log, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-m", "flows.server", "--port", str(port)],
+        cwd=REPOSITORY,
+        env=environment,
+        text=True,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
     try:
         deadline = time.monotonic() + 120
         while "Prefect is up" not in (folder / "server.log").read_text():
@@ -99,9 +103,14 @@ with Store.open(readonly=True) as store:
 
 def relayed(environment: dict[str, str], db: Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", RELAY], cwd=REPOSITORY, env=environment | {"RISK_DB": str(db)}, capture_output=True,
-        text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", RELAY],
+        cwd=REPOSITORY,
+        env=environment | {"RISK_DB": str(db)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -165,9 +174,13 @@ def test_a_taken_port_is_said_so_at_once():
         other.listen()
         port = other.getsockname()[1]
         started = subprocess.run(
-            [sys.executable, "-m", "flows.server", "--port", str(port)], cwd=REPOSITORY, capture_output=True, text=True,
-            timeout=30, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "flows.server", "--port", str(port)],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     assert started.returncode == 1
     assert started.stderr.strip() == (
         f"something already listens on 127.0.0.1:{port}; stop it, or take another port: "

@@ -25,9 +25,13 @@ from tests.conftest import REPOSITORY
 
 LOGIN = "PLANTEDuser:PLANTEDpassword"
 SECRETS = {
-    "path": "PLANTED-path-4f9a0c", "query": "PLANTEDquery77", "name": "PLANTEDuser", "password": "PLANTEDpassword",
-    "key": "PLANTEDgraphkey0123456789", "basic": base64.b64encode(LOGIN.encode()).decode(),
-}  # fmt: skip
+    "path": "PLANTED-path-4f9a0c",
+    "query": "PLANTEDquery77",
+    "name": "PLANTEDuser",
+    "password": "PLANTEDpassword",
+    "key": "PLANTEDgraphkey0123456789",
+    "basic": base64.b64encode(LOGIN.encode()).decode(),
+}
 WORDS = {
     "market-prices": ["--symbols", "ETHUSDT", "--days", "1"],
     "aave-market": ["--attempts", "2", "--block", "7"],
@@ -71,7 +75,7 @@ ANSWERS: dict[str, Callable[[Request], Response]] = {
     "a result": lambda request: Response(json.dumps({"jsonrpc": "2.0", "id": 0, "result": echo(request)})),
     "redirect without end": lambda request: Response("", 302, {"Location": request.url}),
     "header that is none": lambda request: Response(echo(request), 200, {"Content-Encoding": "gzip"}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

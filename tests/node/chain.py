@@ -128,8 +128,14 @@ def anvil(port: int | None = None, chain_id: int = 31337) -> Iterator[Chain]:
         # Senders need no ether, and whole populations fit into one block.
         "gas-limit": 30_000_000_000, "gas-price": 0, "block-base-fee-per-gas": 0,
     }  # fmt: skip
-    switches = ["auto-impersonate", "no-mining", "disable-min-priority-fee", "disable-pool-balance-checks", "quiet",
-                "no-request-size-limit"]  # fmt: skip
+    switches = [
+        "auto-impersonate",
+        "no-mining",
+        "disable-min-priority-fee",
+        "disable-pool-balance-checks",
+        "quiet",
+        "no-request-size-limit",
+    ]
     command = [str(toolchain.anvil()), *(f"--{s}" for s in switches)]
     for name, value in flags.items():
         command += [f"--{name}", str(value)]

@@ -203,8 +203,9 @@ def _repay(chain: Chain, market: Deployment, user: User, draw: random.Random) ->
     symbol, amount = draw.choice([*user.debt.items()])
     part = draw.choice([EVERYTHING, amount // draw.randrange(3, 30) + 1])
     _mint(chain, market, [(symbol, user.address, 2 * amount)])
-    chain.send(user.address, market.pool,
-               contract(POOL).encode("repay", market.asset[symbol], part, VARIABLE, user.address))  # fmt: skip
+    chain.send(
+        user.address, market.pool, contract(POOL).encode("repay", market.asset[symbol], part, VARIABLE, user.address)
+    )
     return 1
 
 
@@ -251,8 +252,9 @@ def _delegate(chain: Chain, market: Deployment, user: User, draw: random.Random)
     return 1
 
 
-def _crash(chain: Chain, market: Deployment, configuration: Configuration, users: list[User],
-           draw: random.Random) -> Counter[str]:  # fmt: skip
+def _crash(
+    chain: Chain, market: Deployment, configuration: Configuration, users: list[User], draw: random.Random
+) -> Counter[str]:
     """Volatile prices halve, some accounts are liquidated (some into a deficit), prices come back."""
     happened: Counter[str] = Counter()
     for item in configuration.listings:
@@ -260,13 +262,22 @@ def _crash(chain: Chain, market: Deployment, configuration: Configuration, users
             _set_price(chain, market, item.symbol, item.price * draw.randrange(45, 62) // 100)
     chain.mine(3600)
     borrowers = [user for user in users if user.debt]
-    fallen = [u for u, row in zip(borrowers, account_data(chain, market, [u.address for u in borrowers]), strict=True)
-              if row[5] < 10**18 and row[0] > 0]  # fmt: skip
+    fallen = [
+        u
+        for u, row in zip(borrowers, account_data(chain, market, [u.address for u in borrowers]), strict=True)
+        if row[5] < 10**18 and row[0] > 0
+    ]
     for user in draw.sample(fallen, min(len(fallen), max(6, len(users) // 20))):
         collateral = max(user.collateral, key=lambda s: user.collateral[s] / configuration.by_symbol[s].units(1))
         debt = draw.choice([*user.debt])
-        call = contract(POOL).encode("liquidationCall", market.asset[collateral], market.asset[debt], user.address,
-                                     EVERYTHING, draw.random() < 0.3)  # fmt: skip
+        call = contract(POOL).encode(
+            "liquidationCall",
+            market.asset[collateral],
+            market.asset[debt],
+            user.address,
+            EVERYTHING,
+            draw.random() < 0.3,
+        )
         chain.send(LIQUIDATOR, market.pool, call, gas=8_000_000)
     for receipt in chain.mine(12, must_succeed=False):
         happened["liquidated" if receipt["status"] == "0x1" else "liquidation refused"] += 1

@@ -114,8 +114,11 @@ def test_what_was_sent_is_what_is_stored(chain: Chain, tmp_path: Path):
     ]
     # The node's own list of logs, of which the receipts made no use.
     theirs = chain.rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": hex(chain.block)})
-    ours = held(db, "SELECT block_number, block_hash, log_index, transaction_hash, address, data, topic0, topic1, "
-                    "topic2, topic3 FROM raw_chain_logs ORDER BY block_number, log_index")  # fmt: skip
+    ours = held(
+        db,
+        "SELECT block_number, block_hash, log_index, transaction_hash, address, data, topic0, topic1, "
+        "topic2, topic3 FROM raw_chain_logs ORDER BY block_number, log_index",
+    )
     assert ours == [
         (int(log["blockNumber"], 16), log["blockHash"], int(log["logIndex"], 16), log["transactionHash"],
          log["address"], log["data"], *(log["topics"] + [None] * 4)[:4]) for log in theirs

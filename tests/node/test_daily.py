@@ -36,9 +36,13 @@ def test_daily_writes_the_figures_of_the_nodes_market_and_again_the_same(
 
     def run_day() -> list[tuple]:
         day = subprocess.run(
-            [sys.executable, "-m", "flows", "daily", "--paths", "500"], env=environment, text=True, timeout=300,
-            capture_output=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "flows", "daily", "--paths", "500"],
+            env=environment,
+            text=True,
+            timeout=300,
+            capture_output=True,
+            check=False,
+        )
         assert day.returncode == 0, day.stderr
         return rows("SELECT * FROM fact_risk_scenarios ORDER BY run_id, measure, level")
 

@@ -68,8 +68,14 @@ def life_goes_on(node: NodeMarket, draw: random.Random) -> None:
     """A block of random acts of a few users: repaying, withdrawing, gifts, transfers, delegation, toggles, e-modes."""
     chain, market = node.chain, node.deployment
     pool = contract(POOL)
-    acts = (population._repay, population._withdraw, population._gift, population._bequeath,
-            population._repay_with_atokens, population._delegate)  # fmt: skip
+    acts = (
+        population._repay,
+        population._withdraw,
+        population._gift,
+        population._bequeath,
+        population._repay_with_atokens,
+        population._delegate,
+    )
     for act in acts:
         for user in draw.sample(node.users, 2):
             act(chain, market, user, draw)

@@ -47,9 +47,13 @@ def test_flags_and_emodes_are_the_chains(ingested: Ingested):
 
 @pytest.mark.parametrize(
     ("column", "function", "side"),
-    [("scaled_supply", "scaledBalanceOf", "atoken"), ("supply_raw", "balanceOf", "atoken"),
-     ("scaled_debt", "scaledBalanceOf", "vtoken"), ("debt_raw", "balanceOf", "vtoken")],
-)  # fmt: skip
+    [
+        ("scaled_supply", "scaledBalanceOf", "atoken"),
+        ("supply_raw", "balanceOf", "atoken"),
+        ("scaled_debt", "scaledBalanceOf", "vtoken"),
+        ("debt_raw", "balanceOf", "vtoken"),
+    ],
+)
 def test_every_balance_of_every_account_is_the_tokens_own(ingested: Ingested, column: str, function: str, side: str):
     node = ingested.node
     symbol_of = {asset: symbol for symbol, asset in node.deployment.asset.items()}
@@ -125,9 +129,15 @@ def test_emodes_are_what_was_configured(ingested: Ingested):
     for item in node.configuration.categories:
         zero = ("DAI",) if item.id == 2 else ()
         assert stored[item.id] == (
-            item.label, item.ltv, item.threshold, item.bonus, bitmap(item.collateral), bitmap(item.borrowable),
-            bitmap(zero), 0,
-        )  # fmt: skip
+            item.label,
+            item.ltv,
+            item.threshold,
+            item.bonus,
+            bitmap(item.collateral),
+            bitmap(item.borrowable),
+            bitmap(zero),
+            0,
+        )
 
 
 def test_the_engine_computes_the_pools_health_factors(ingested: Ingested):

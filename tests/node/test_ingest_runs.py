@@ -86,8 +86,12 @@ def test_accounts_below_one_are_confirmed_and_loaded_with_a_warning(ingested: In
     node, db = ingested.node, tmp_path / "crash.sqlite"
     with node.chain.undone():
         for symbol in ("WETH", "wstETH", "weETH", "WBTC"):
-            node.chain.do(node.deployment.feed[symbol], "TestFeed", "setAnswer",
-                          node.configuration.by_symbol[symbol].price * 7 // 10)  # fmt: skip
+            node.chain.do(
+                node.deployment.feed[symbol],
+                "TestFeed",
+                "setAnswer",
+                node.configuration.by_symbol[symbol].price * 7 // 10,
+            )
         node.chain.mine(12)
         run_flow(node, db)
         market = data.load_market(db=db)

@@ -18,8 +18,14 @@ from tests.node.population import LIQUIDATOR, VARIABLE
 
 pytestmark = pytest.mark.node
 
-KINDS = {"Supply": "deposit", "Withdraw": "withdraw", "Borrow": "borrow", "Repay": "repay",
-         "LiquidationCall": "liquidation", "DeficitCreated": "deficit"}  # fmt: skip
+KINDS = {
+    "Supply": "deposit",
+    "Withdraw": "withdraw",
+    "Borrow": "borrow",
+    "Repay": "repay",
+    "LiquidationCall": "liquidation",
+    "DeficitCreated": "deficit",
+}
 OWNER = {"Supply": "onBehalfOf", "Borrow": "onBehalfOf"}
 INITIATOR = {
     "Supply": "user",
@@ -68,11 +74,14 @@ def announced(node: NodeMarket) -> Told:
                 if event and event[0] in KINDS:
                     name, args = event
                     found[number, int(log["logIndex"], 16)] = (
-                        KINDS[name], args[OWNER.get(name, "user")].lower(),
+                        KINDS[name],
+                        args[OWNER.get(name, "user")].lower(),
                         args[INITIATOR[name]].lower() if name in INITIATOR else None,
-                        args[ASSET.get(name, "reserve")].lower(), str(args[AMOUNT.get(name, "amount")]), moment,
+                        args[ASSET.get(name, "reserve")].lower(),
+                        str(args[AMOUNT.get(name, "amount")]),
+                        moment,
                         receipt["transactionHash"],
-                    )  # fmt: skip
+                    )
     return found
 
 
@@ -108,8 +117,9 @@ def test_the_payer_is_not_the_owner(lending: Ingested):
         (0,)
     ]
     assert lending.rows("SELECT DISTINCT event_type FROM stg_lending_events WHERE self_initiated IS NULL") in (
-        [], [("deficit",)],
-    )  # fmt: skip
+        [],
+        [("deficit",)],
+    )
 
 
 def test_a_repayment_for_somebody_else_belongs_to_the_debtor(lending: Ingested, tmp_path: Path):
@@ -119,8 +129,9 @@ def test_a_repayment_for_somebody_else_belongs_to_the_debtor(lending: Ingested, 
         debt = node.balance(node.deployment.vtoken["USDC"], debtor.address)
         if not debt:
             pytest.skip("this population's first USDC debtor has repaid")
-        call = contract("PoolInstance").encode("repay", node.deployment.asset["USDC"], debt // 2, VARIABLE,
-                                               debtor.address)  # fmt: skip
+        call = contract("PoolInstance").encode(
+            "repay", node.deployment.asset["USDC"], debt // 2, VARIABLE, debtor.address
+        )
         node.chain.send(LIQUIDATOR, node.pool, call)
         node.chain.mine(12)
         run_flow(node, tmp_path / "risk.sqlite", "--from-block", str(node.chain.block))

@@ -54,8 +54,9 @@ class Traffic:
                 paid = self.draw.randrange(1, 10**20)
                 kinds = ["int256", "int256", "uint160", "uint128", "int24"]
                 words, values = [SWAP, *people], encode(kinds, [paid, -paid, 2**96, 10**18, 7])
-            self.chain.send(self.chain.admin, self.draw.choice(self._writers), "0x" + "".join(words) + values.hex(),
-                            gas=300_000)  # fmt: skip
+            self.chain.send(
+                self.chain.admin, self.draw.choice(self._writers), "0x" + "".join(words) + values.hex(), gas=300_000
+            )
         self.chain.mine(seconds=self.draw.choice([1, 60, 400]))
         self.blocks += 1
 
@@ -108,8 +109,13 @@ def assert_as_undisturbed(live: LiveProcess, chain: Chain, tmp_path: Path) -> No
             assert rows, table
         assert chain_told(ours, CHAIN) == chain_of(ours, CHAIN) == chain_of(theirs, CHAIN)
         assert ours.rows("PRAGMA integrity_check") == [("ok",)]
-        assert ours.rows("SELECT count(*), max(event_id) FROM fact_pipeline_event GROUP BY 1 = 1 HAVING "
-                         "count(*) <> max(event_id)") == []  # fmt: skip
+        assert (
+            ours.rows(
+                "SELECT count(*), max(event_id) FROM fact_pipeline_event GROUP BY 1 = 1 HAVING "
+                "count(*) <> max(event_id)"
+            )
+            == []
+        )
 
 
 def test_killed_in_the_middle_and_started_again_nothing_is_lost_or_doubled(chain, live, tmp_path):

@@ -104,10 +104,15 @@ def test_every_round_of_a_feed_is_stored_as_the_chain_has_it(market: OracleMarke
 
     code = contract("TestAggregator")
     expected = [
-        (n, *code.decode("getRoundData", market.chain.rpc(
-            "eth_call", {"to": aggregator, "data": code.encode("getRoundData", n)}, "latest"))[1:4])
+        (
+            n,
+            *code.decode(
+                "getRoundData",
+                market.chain.rpc("eth_call", {"to": aggregator, "data": code.encode("getRoundData", n)}, "latest"),
+            )[1:4],
+        )
         for n in (1, 2, 3)
-    ]  # fmt: skip
+    ]
     stored = rows("SELECT round_id, answer, started_at, updated_at FROM raw_chainlink_rounds WHERE feed = ?", proxy)
     assert [(n, int(answer), start, end) for n, answer, start, end in stored] == expected
     assert rows("SELECT price FROM stg_chainlink_prices ORDER BY round_id") == [(2000.0,), (2011.0,), (1990.5,)]
@@ -171,15 +176,21 @@ def test_phases_are_followed_back_and_keep_their_numbers_apart(market: OracleMar
 
     assert across == [(1, 3, "102"), (2, 1, "103"), (2, 2, "104")]
     assert rows("SELECT phase_id, round_id, answer FROM raw_chainlink_rounds ORDER BY 1, 2") == [
-        (1, 1, "100"), (1, 2, "101"), (1, 3, "102"), (2, 1, "103"), (2, 2, "104"),
-    ]  # fmt: skip
+        (1, 1, "100"),
+        (1, 2, "101"),
+        (1, 3, "102"),
+        (2, 1, "103"),
+        (2, 2, "104"),
+    ]
     assert rows("SELECT phase_id, aggregator, last_round FROM dim_feed_phase ORDER BY 1") == [
-        (1, first, 3), (2, second, 2),
-    ]  # fmt: skip
+        (1, first, 3),
+        (2, second, 2),
+    ]
     # No gap is measured across two aggregators: each begins anew.
     assert rows("SELECT phase_id, trigger FROM fact_feed_update WHERE round_id = 1 ORDER BY 1") == [
-        (1, "first"), (2, "first"),
-    ]  # fmt: skip
+        (1, "first"),
+        (2, "first"),
+    ]
 
 
 def test_holes_unfinished_and_carried_over_rounds_are_told_apart(market: OracleMarket, flow: Any):
@@ -201,13 +212,19 @@ def test_holes_unfinished_and_carried_over_rounds_are_told_apart(market: OracleM
     said = flow("--rounds", "all")
 
     assert rows("SELECT round_id, is_carried_over FROM raw_chainlink_rounds ORDER BY 1") == [
-        (1, 0), (4, 1), (5, 0), (6, 0), (7, 0),
-    ]  # fmt: skip
+        (1, 0),
+        (4, 1),
+        (5, 0),
+        (6, 0),
+        (7, 0),
+    ]
     assert "1 round numbers that the aggregators left out; 1 unfinished rounds skipped" in said
     assert rows("SELECT n_missing, n_unfinished FROM dim_feed_phase") == [(1, 1)]
     assert dict(rows("SELECT check_name, n_failed FROM fact_validation")) == {
-        "round is finished": 1, "round numbers have no holes": 1, "answer is from its own round": 1,
-    }  # fmt: skip
+        "round is finished": 1,
+        "round numbers have no holes": 1,
+        "answer is from its own round": 1,
+    }
     # It ends late: the next run asks again for what was never answered, and for nothing else of the past.
     market.chain.do(aggregator, "TestAggregator", "set", 3, 99, now - 60, now - 55, 3)
     market.chain.mine()
@@ -283,16 +300,16 @@ def test_without_getters_a_ratio_cap_is_not_judged(market: OracleMarket, flow: A
     monkeypatch.delenv("AAVE_CAP_GETTERS")
     base, aggregator = market.feed("ETH / USD")
     market.push(aggregator, 2000_00000000)
-    adapter = market.chain.create("TestRatioCap", "Capped wstETH / stETH(ETH) / USD", base, 12 * 10**17, 10**18,
-                                  market.chain.now, 968)  # fmt: skip
+    adapter = market.chain.create(
+        "TestRatioCap", "Capped wstETH / stETH(ETH) / USD", base, 12 * 10**17, 10**18, market.chain.now, 968
+    )
     market.use("wstETH", adapter)
 
     flow()
 
-    assert rows("SELECT kind, kind_basis, parameters_status, cap_binds, note FROM dim_oracle_adapter "
-                "WHERE symbol = 'wstETH'") == [
-        ("ratio_cap", "description", "none", None, "the cap's parameters are not known")
-    ]  # fmt: skip
+    assert rows(
+        "SELECT kind, kind_basis, parameters_status, cap_binds, note FROM dim_oracle_adapter WHERE symbol = 'wstETH'"
+    ) == [("ratio_cap", "description", "none", None, "the cap's parameters are not known")]
 
 
 def test_a_source_that_is_no_feed_is_recorded_and_stops_nothing(market: OracleMarket, flow: Any):

@@ -60,8 +60,10 @@ def cases(node: NodeMarket, market: rc.Market, count: int) -> list[tuple[str, st
     chosen = []
     for number in range(count):
         row = int(draw.choice(healthy if number % 10 == 9 else weak))
-        own = [[names[side.reserve[k]] for k in range(side.indptr[row], side.indptr[row + 1])]
-               for side in (market.collateral, market.debt)]  # fmt: skip
+        own = [
+            [names[side.reserve[k]] for k in range(side.indptr[row], side.indptr[row + 1])]
+            for side in (market.collateral, market.debt)
+        ]
         collateral, debt = (draw.choice(side or names) if draw.random() < 0.93 else draw.choice(names) for side in own)
         share = draw.choice([None, None, None, 0.5, draw.random(), 0.02])
         chosen.append((str(market.accounts[row]), collateral, debt, share))
@@ -92,9 +94,14 @@ def test_real_liquidations_do_what_the_engine_says(ingested: Ingested, symbols: 
 
 
 def check(
-    node: NodeMarket, market: rc.Market, expected: rc.Liquidation, account: str, collateral: str, debt: str,
+    node: NodeMarket,
+    market: rc.Market,
+    expected: rc.Liquidation,
+    account: str,
+    collateral: str,
+    debt: str,
     cover: int | None,
-) -> str:  # fmt: skip
+) -> str:
     """One real call compared with the engine's; returns "done" or the name of the refusal."""
     case = f"{account} {collateral}/{debt} cover {cover}"
     asset, atoken, vtoken = node.deployment.asset, node.deployment.atoken, node.deployment.vtoken

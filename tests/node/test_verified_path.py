@@ -69,8 +69,9 @@ def subgraph(node: NodeMarket, by_log: Path, monkeypatch: pytest.MonkeyPatch) ->
             book.put("EModeCategory", {"id": str(number), "label": label, "ltv": 0, "liquidationThreshold": 0,
                                        "liquidationBonus": 0, "oracle": "0x"})  # fmt: skip
         for account, emode in store.rows("SELECT account, emode_id FROM raw_aave_user_accounts"):
-            book.put("User", {"id": account, "borrowedReservesCount": 0,
-                              "eModeCategoryId": str(emode) if emode else None})  # fmt: skip
+            book.put(
+                "User", {"id": account, "borrowedReservesCount": 0, "eModeCategoryId": str(emode) if emode else None}
+            )
         held = "SELECT account, asset, scaled_supply, scaled_debt, is_collateral FROM stg_positions"
         for account, asset, supply, debt, enabled in store.rows(held):
             put_holding(book, account, asset, node.provider.lower(), int(supply), int(debt), bool(enabled))
@@ -129,9 +130,13 @@ def test_the_borrow_events_name_everybody_who_owes_delegators_included(
     whole, few = data.load_market(db=by_log), data.load_market(db=db)
     held = "SELECT account, asset, {} FROM stg_positions WHERE {} ORDER BY account, asset"
     with Store.open(by_log, readonly=True) as all_of_them, Store.open(db, readonly=True) as those:
-        for columns, where in (("scaled_debt, debt_raw", "scaled_debt != '0'"),
-                               ("scaled_supply, supply_raw", "is_collateral AND account IN (SELECT account FROM "
-                                "stg_positions WHERE scaled_debt != '0')")):  # fmt: skip
+        for columns, where in (
+            ("scaled_debt, debt_raw", "scaled_debt != '0'"),
+            (
+                "scaled_supply, supply_raw",
+                "is_collateral AND account IN (SELECT account FROM stg_positions WHERE scaled_debt != '0')",
+            ),
+        ):
             assert those.rows(held.format(columns, where)) == all_of_them.rows(held.format(columns, where)) != []
     assert 0 < few.n_accounts < n_accounts
     at = [whole.index(str(account)) for account in few.accounts]
@@ -146,7 +151,8 @@ def test_an_account_that_is_not_named_and_a_balance_that_is_wrong_are_caught(
     with Store.open(by_log, readonly=True) as store:
         account, asset, supply, debt = store.rows(
             "SELECT account, asset, scaled_supply, scaled_debt FROM stg_positions WHERE supply > 0 "
-            "ORDER BY length(supply_raw) DESC, supply_raw DESC LIMIT 1")[0]  # fmt: skip
+            "ORDER BY length(supply_raw) DESC, supply_raw DESC LIMIT 1"
+        )[0]
     put_holding(subgraph.book, account, asset, node.provider.lower(), int(supply) * 3 // 2, int(debt), True)
     with pytest.raises(RoutesDisagree, match=account):
         run_flow(node, tmp_path / "risk.sqlite", "--candidates", "subgraph", "--max-disagreement", "0")

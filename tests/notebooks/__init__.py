@@ -57,9 +57,12 @@ def run(script: Path, timeout: int = 300) -> NotebookNode:
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     try:
         NotebookClient(
-            notebook, timeout=timeout, kernel_name="python3", record_timing=False,
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            record_timing=False,
             resources={"metadata": {"path": str(script.parent)}},
-        ).execute()  # fmt: skip
+        ).execute()
     finally:
         if before is None:
             del os.environ["PYTHONPATH"]
@@ -106,8 +109,9 @@ def with_pictures(notebook: NotebookNode, old: NotebookNode | None, draw: Draw) 
         if id(output) in drawn:
             title = output["data"][PLOTLY].get("layout", {}).get("title", {}).get("text", "figure")
             output["data"] = {
-                "image/png": base64.b64encode(drawn[id(output)]).decode(), "text/plain": f"<figure: {title}>",
-            }  # fmt: skip
+                "image/png": base64.b64encode(drawn[id(output)]).decode(),
+                "text/plain": f"<figure: {title}>",
+            }
             output["metadata"] = {FIGURE: digest}
         else:
             output["data"], output["metadata"] = known[digest]["data"], known[digest]["metadata"]
@@ -131,10 +135,11 @@ def is_measured(cell: NotebookNode) -> bool:
 def text_of(cell: NotebookNode) -> str:
     """What a cell printed, and its last value where that is text."""
     return "".join(
-        output.get("text", "") or ("" if FIGURE in output.get("metadata", {}) else
-                                   output.get("data", {}).get("text/plain", ""))
-        for output in cell.get("outputs", []) if PLOTLY not in output.get("data", {})
-    )  # fmt: skip
+        output.get("text", "")
+        or ("" if FIGURE in output.get("metadata", {}) else output.get("data", {}).get("text/plain", ""))
+        for output in cell.get("outputs", [])
+        if PLOTLY not in output.get("data", {})
+    )
 
 
 LOCAL = re.compile(r"/(home|root|tmp|usr|work|Users|private|var)/|site-packages|[A-Z]:\\")

@@ -31,9 +31,11 @@ def random_impact(market: rc.Market, seed: int, depth: float) -> rc.Impact:
     market_of = None if rng.random() < 0.4 else rng.integers(-1, 3, r)
     half_life = None if rng.random() < 0.2 else timedelta(hours=float(rng.uniform(0.1, 20)))
     return rc.Impact(
-        sold_usd=np.column_stack([np.zeros(r), sold]), price=np.column_stack([np.ones(r), price]),
-        half_life=half_life, market=market_of,
-    )  # fmt: skip
+        sold_usd=np.column_stack([np.zeros(r), sold]),
+        price=np.column_stack([np.ones(r), price]),
+        half_life=half_life,
+        market=market_of,
+    )
 
 
 def same(one: rc.Result, other: rc.Result, names=("path", "by_step", "fan", "hits", "multiplier", "unsettled")) -> None:

@@ -153,9 +153,12 @@ def permuted(market: rc.Market, order: np.ndarray) -> rc.Market:
         return rc.Positions.from_entries(np.argsort(order)[owner], positions.reserve, positions.amount, len(positions))
 
     return replace(
-        market, accounts=market.accounts[order], emode=market.emode[order], collateral=side(market.collateral),
+        market,
+        accounts=market.accounts[order],
+        emode=market.emode[order],
+        collateral=side(market.collateral),
         debt=side(market.debt),
-    )  # fmt: skip
+    )
 
 
 def test_first_passage_counts_each_debt_once_and_no_liquidation():

@@ -44,19 +44,27 @@ class Case:
 SHORTFALLS = tuple(
     Case(where, of, "shortfall", level, n_paths)
     for where, of in (
-        ("default", "repaid"), ("default shocked", "repaid"), ("default shocked", "deficit"), ("small", "repaid"),
-        ("small shocked", "repaid"), ("small shocked", "deficit"), ("rare deficits", "deficit"),
+        ("default", "repaid"),
+        ("default shocked", "repaid"),
+        ("default shocked", "deficit"),
+        ("small", "repaid"),
+        ("small shocked", "repaid"),
+        ("small shocked", "deficit"),
+        ("rare deficits", "deficit"),
     )
     for level, n_paths in ((0.9, 1_024), (0.9, 10_000), (0.95, 10_000), (0.99, 10_000), (0.99, 1_024))
-)  # fmt: skip
+)
 OTHERS = tuple(
     Case(where, of, measure, level, n_paths)
     for where, of in (
-        ("default", "repaid"), ("small", "repaid"), ("small shocked", "deficit"), ("rare deficits", "deficit"),
+        ("default", "repaid"),
+        ("small", "repaid"),
+        ("small shocked", "deficit"),
+        ("rare deficits", "deficit"),
     )
     for measure, level in (("quantile", 0.95), ("quantile", 0.99), ("mean", 0.0), ("share", 0.0))
     for n_paths in (1_024, 10_000)
-)  # fmt: skip
+)
 TILTS = tuple(
     Case("rare deficits", "deficit", measure, 0.0, n) for measure in ("share", "mean") for n in (4_096, 10_000)
 )

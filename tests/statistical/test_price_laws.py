@@ -70,9 +70,15 @@ def test_student_t_extremes_coincide():
     """Joint falls beyond the 1 % quantile of two factors: as often as the bivariate t says, by its own integral."""
     nu, rho = 3.0, 0.5
     plan = rc.Scenario(
-        name="two", horizon=timedelta(days=1), n_steps=2, factors=["a", "b"], volatility=[0.8, 0.8],
-        correlation=[[1, rho], [rho, 1]], factor=[0, 1], law=rc.StudentT(nu),
-    )  # fmt: skip
+        name="two",
+        horizon=timedelta(days=1),
+        n_steps=2,
+        factors=["a", "b"],
+        volatility=[0.8, 0.8],
+        correlation=[[1, rho], [rho, 1]],
+        factor=[0, 1],
+        law=rc.StudentT(nu),
+    )
     z = end(plan)
     edge = stats.t.ppf(0.01, nu)
     expected = stats.multivariate_t(shape=[[1, rho], [rho, 1]], df=nu, seed=0).cdf([edge, edge])

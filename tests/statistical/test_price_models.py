@@ -53,8 +53,13 @@ def test_a_shock_moves_the_start():
 def test_factors_that_are_one_move_as_one():
     """A correlation of 1 is only semi-definite; both factors must follow the same path."""
     plan = rc.Scenario(
-        name="twins", horizon=timedelta(days=1), n_steps=5, factors=["a", "b"], volatility=[0.5, 0.5],
-        correlation=np.ones((2, 2)), factor=[0, 1],
-    )  # fmt: skip
+        name="twins",
+        horizon=timedelta(days=1),
+        n_steps=5,
+        factors=["a", "b"],
+        volatility=[0.5, 0.5],
+        correlation=np.ones((2, 2)),
+        factor=[0, 1],
+    )
     x = prices(plan, 20)
     np.testing.assert_allclose(x[:, 0], x[:, 1], rtol=1e-7)

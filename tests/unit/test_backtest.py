@@ -85,9 +85,13 @@ def test_jumps_leave_the_total_variance_as_it_was():
 
 def test_every_law_says_all_its_numbers():
     assert laws.calibrated("two-speed-t5").record() == {
-        "name": "two-speed-t5", "law": "StudentT", "nu": 5.0, "half_lives_hours": [24.0, 2160.0],
-        "weights": [0.6, 0.4], "week": [1.11, 1.11, 1.11, 1.11, 1.11, 0.65, 0.79],
-    }  # fmt: skip
+        "name": "two-speed-t5",
+        "law": "StudentT",
+        "nu": 5.0,
+        "half_lives_hours": [24.0, 2160.0],
+        "weights": [0.6, 0.4],
+        "week": [1.11, 1.11, 1.11, 1.11, 1.11, 0.65, 0.79],
+    }
     assert laws.calibrated("normal").record()["half_lives_hours"] == pytest.approx([268.85], abs=0.01)
     assert laws.calibrated("two-speed-jumps").record()["intensity"] == 36.5
     with pytest.raises(InputError, match=r"expected one of normal, t4, .* found .gauss."):

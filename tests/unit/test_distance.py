@@ -27,7 +27,7 @@ def test_who_cannot_get_there_and_who_owes_nothing():
     loop = {0: 10.0}, {0: 5.0}
     book = market(
         reserves(2), [100.0, 1.0], [loop[0], {0: 1.0}, {}, {0: 10.0, 1: 1e4}], [loop[1], {}, {1: 5.0}, {1: 1.0}]
-    )  # fmt: skip
+    )
     distance = rc.distance_to_liquidation(book, [-1.0, 0.0])
     assert distance[0] == np.inf, "the same asset on both sides falls together"
     assert np.isnan(distance[1]), "no debt"

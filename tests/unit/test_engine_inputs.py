@@ -11,9 +11,14 @@ import risk_core as rc
 from tests.markets import one_account, random_market, scenario
 
 SCENARIO = dict(
-    name="s", horizon=timedelta(days=1), n_steps=4, factors=["ETH", "USDC"], volatility=[0.6, 0.01],
-    correlation=np.eye(2), factor=[0, 1],
-)  # fmt: skip
+    name="s",
+    horizon=timedelta(days=1),
+    n_steps=4,
+    factors=["ETH", "USDC"],
+    volatility=[0.6, 0.01],
+    correlation=np.eye(2),
+    factor=[0, 1],
+)
 
 
 @pytest.mark.parametrize(

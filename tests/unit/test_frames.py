@@ -386,9 +386,14 @@ def test_reserves_with_equal_symbols_go_by_their_addresses():
 
 def test_two_books_are_not_taken_for_one():
     scenario = rc.Scenario(
-        name="s", horizon=timedelta(hours=2), n_steps=2, factors=("ETH",), volatility=[0.8], correlation=[[1.0]],
+        name="s",
+        horizon=timedelta(hours=2),
+        n_steps=2,
+        factors=("ETH",),
+        volatility=[0.8],
+        correlation=[[1.0]],
         factor=[0, -1],
-    )  # fmt: skip
+    )
     books = [
         frames.market_from_frame(POSITIONS.assign(amount=[eth, 16_000.0, 1.0]), RESERVES, revision=11)
         for eth in (10.0, 11.0)
@@ -408,8 +413,9 @@ def test_the_engine_alone_needs_no_pandas():
 
 @pytest.mark.parametrize("notes", ["one note", 5, [5], None])
 def test_notes_are_a_list_of_texts_and_not_the_letters_of_one(notes):
-    table = pd.DataFrame({"account": ["a"], "symbol": ["WETH"], "side": ["supply"], "amount_usd": [1.0],
-                          "liquidation_threshold": [0.8]})  # fmt: skip
+    table = pd.DataFrame(
+        {"account": ["a"], "symbol": ["WETH"], "side": ["supply"], "amount_usd": [1.0], "liquidation_threshold": [0.8]}
+    )
     assert frames.market_from_frame(table, notes=["one note"]).notes == ("one note",)
     with pytest.raises(rc.InputError, match="notes"):
         frames.market_from_frame(table, notes=notes)

@@ -35,9 +35,13 @@ def emode_market(emode: int) -> rc.Market:
         collateral=[[True, False, False]], borrowable=[[True] * 3], ltvzero=[[False] * 3], isolated=[False],
     )  # fmt: skip
     return market(
-        reserves(3, liquidation_threshold=[0.8, 0.7, 0.0]), [1.0, 1.0, 1.0], [{0: 10.0, 1: 10.0}], [{2: 10.0}],
-        emodes=emodes, emode=[emode],
-    )  # fmt: skip
+        reserves(3, liquidation_threshold=[0.8, 0.7, 0.0]),
+        [1.0, 1.0, 1.0],
+        [{0: 10.0, 1: 10.0}],
+        [{2: 10.0}],
+        emodes=emodes,
+        emode=[emode],
+    )
 
 
 def test_an_emode_changes_the_threshold_of_its_own_collateral_only():

@@ -17,9 +17,12 @@ HOUR = timedelta(hours=1)
 def two_borrowers(debt: tuple[float, float] = (16_000.0, 15_700.0), n: int = 2) -> rc.Market:
     """Two accounts with 10 ETH each at 2,000 USD against USDC; threshold 0.83, bonus 5 %, no protocol fee."""
     book = reserves(
-        2, symbol=["ETH", "USDC"], liquidation_threshold=[0.83, 0.78], liquidation_bonus=[0.05, 0.045],
+        2,
+        symbol=["ETH", "USDC"],
+        liquidation_threshold=[0.83, 0.78],
+        liquidation_bonus=[0.05, 0.045],
         protocol_fee=[0.0, 0.0],
-    )  # fmt: skip
+    )
     return market(book, [2_000.0, 1.0], [{0: 10.0}] * n, [{1: owed} for owed in debt[:n]])
 
 
@@ -71,9 +74,12 @@ def test_what_was_sold_is_absorbed_by_its_half_life(half_life, left):
 def test_reserves_of_one_market_fall_together():
     """ETH is sold; a borrower of USDC against staked ETH is brought down only where both share a market."""
     book = reserves(
-        3, symbol=["ETH", "USDC", "stETH"], liquidation_threshold=[0.83, 0.78, 0.83], liquidation_bonus=[0.05] * 3,
+        3,
+        symbol=["ETH", "USDC", "stETH"],
+        liquidation_threshold=[0.83, 0.78, 0.83],
+        liquidation_bonus=[0.05] * 3,
         protocol_fee=[0.0] * 3,
-    )  # fmt: skip
+    )
     both = market(book, [2_000.0, 1.0, 2_000.0], [{0: 10.0}, {2: 10.0}], [{1: 16_000.0}, {1: 15_700.0}])
     price = np.array([[[2_000, 1_900], [1, 1], [2_000, 1_900]]])
     path = rc.PricePaths(name="by hand", price=price, step=HOUR)

@@ -172,8 +172,11 @@ def test_value_lies_in_its_interval_whatever_the_order_of_the_paths(seed):
     cluster = None if seed % 2 else rng.integers(0, int(rng.integers(1, n)), n)
     order = rng.permutation(n)
     figures = (
-        lambda x, c: tail_mean(x, 0.9, c), lambda x, c: quantile(x, 0.99, c), average, lambda x, c: share(x, 0.0, c)
-    )  # fmt: skip
+        lambda x, c: tail_mean(x, 0.9, c),
+        lambda x, c: quantile(x, 0.99, c),
+        average,
+        lambda x, c: share(x, 0.0, c),
+    )
     for figure in figures:
         one, other = figure(sample, cluster), figure(sample[order], None if cluster is None else cluster[order])
         assert one.low <= one.value <= one.high

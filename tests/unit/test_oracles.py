@@ -18,10 +18,12 @@ PRICE = [2_000.0, 1.0, 2_400.0, 1.0, 1.0, 1.0]
 def six(**models) -> rc.Market:
     """10 wstETH against 16,000 USDC, with the models of mainnet: stables capped at 1.04, USDe priced by USDT."""
     said = dict(
-        price_cap=[np.inf, 1.04, np.inf, 1.04, np.inf, np.inf], ratio_of=[-1, -1, ETH, -1, -1, -1],
-        ratio_cap=[np.inf, np.inf, 1.25, np.inf, np.inf, np.inf], linked_to=[-1, -1, -1, -1, USDT, -1],
+        price_cap=[np.inf, 1.04, np.inf, 1.04, np.inf, np.inf],
+        ratio_of=[-1, -1, ETH, -1, -1, -1],
+        ratio_cap=[np.inf, np.inf, 1.25, np.inf, np.inf, np.inf],
+        linked_to=[-1, -1, -1, -1, USDT, -1],
         fixed_price=[False] * 5 + [True],
-    )  # fmt: skip
+    )
     book = reserves(6, symbol=["WETH", "USDC", "wstETH", "USDT", "USDe", "GHO"], **(said | models))
     return market(book, PRICE, [{WSTETH: 10.0}], [{USDC: 16_000.0}])
 
@@ -94,7 +96,7 @@ def test_a_market_without_models_is_untouched():
         ({"linked_to": [-1, 0], "price_cap": [np.inf, 1.04]}, r"a linked price bears the cap of the one it follows"),
         ({"fixed_price": [0, 2]}, r"Reserves\.fixed_price: expected true or false"),
     ],
-)  # fmt: skip
+)
 def test_models_that_contradict_themselves_are_refused(models, message):
     with pytest.raises(rc.InputError, match=message):
         replace(one_account().reserves, **models)
@@ -123,9 +125,14 @@ def test_results_of_different_oracles_do_not_add_up():
     plain = six()
     other = six(price_cap=[np.inf, 1.05, np.inf, 1.04, np.inf, np.inf])
     plan = rc.Scenario(
-        name="s", horizon=timedelta(hours=8), n_steps=8, factors=("ETH",), volatility=[0.8], correlation=[[1.0]],
+        name="s",
+        horizon=timedelta(hours=8),
+        n_steps=8,
+        factors=("ETH",),
+        volatility=[0.8],
+        correlation=[[1.0]],
         factor=[0, -1, 0, -1, -1, -1],
-    )  # fmt: skip
+    )
     first, second = rc.simulate(plain, plan, paths=(0, 4)), rc.simulate(other, plan, paths=(4, 8))
     with pytest.raises(rc.InputError, match=r"different oracles cannot be added: oracle\.price_cap differs"):
         first + second

@@ -31,9 +31,12 @@ def run(request, tmp_path):
         left = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:dash", "-p", "no:cacheprovider", *request.param],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
             env=left | {"RISK_REQUIRE": required, "PYTHONPATH": str(REPOSITORY)},
-        )  # fmt: skip
+        )
         return done.returncode, done.stdout + done.stderr
 
     return run

@@ -73,10 +73,13 @@ BAD: dict[str, Any] = {
 }  # fmt: skip
 MEANT: set[tuple[str, str, str]] = {
     # What looks odd and is legal: a loss above any number, a name of any text.
-    ("probability_of_loss", "above", "negative"), ("share", "above", "negative"),
+    ("probability_of_loss", "above", "negative"),
+    ("share", "above", "negative"),
     ("probability", "above", "negative"),
-    ("mean of a tail", "above", "negative"), ("one_step", "name", "text"), ("simulate", "brute_force", "truth"),
-}  # fmt: skip
+    ("mean of a tail", "above", "negative"),
+    ("one_step", "name", "text"),
+    ("simulate", "brute_force", "truth"),
+}
 OPTIONAL = {
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
@@ -154,7 +157,7 @@ def test_every_public_function_is_swept() -> None:
         (lambda: measures.quantile([1.0, np.nan], 0.9), "sample: entry 1 is nan"),
         (lambda: measures.quantile([1.0, 2.0], 0.9, [0]), r"cluster: expected shape \(2\)"),
     ],
-)  # fmt: skip
+)
 def test_what_was_seen_in_the_field(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(rc.InputError, match=message):
         call()

@@ -17,9 +17,14 @@ from tests.markets import one_account
 
 MARKET = one_account()
 SCENARIO = rc.Scenario(
-    name="s", horizon=timedelta(hours=24), n_steps=24, factors=("ETH", "USD"), volatility=[0.8, 0.05],
-    correlation=np.eye(2), factor=[0, 1],
-)  # fmt: skip
+    name="s",
+    horizon=timedelta(hours=24),
+    n_steps=24,
+    factors=("ETH", "USD"),
+    volatility=[0.8, 0.05],
+    correlation=np.eye(2),
+    factor=[0, 1],
+)
 EMODES = rc.EModes(
     id=[1], label=("ETH",), ltv=[0.9], liquidation_threshold=[0.93], liquidation_bonus=[0.01],
     collateral=[[True, False]], borrowable=[[True, False]], ltvzero=[[False, False]], isolated=[False],
@@ -27,9 +32,15 @@ EMODES = rc.EModes(
 PATHS = rc.PricePaths.one_step(MARKET, [MARKET.price * 0.9])
 IMPACT = rc.Impact.exponential([1e6, np.inf])
 RECORDS = {
-    "Reserves": MARKET.reserves, "EModes": EMODES, "Positions": MARKET.collateral, "Snapshot": MARKET.snapshot,
-    "Market": MARKET, "Scenario": SCENARIO, "PricePaths": PATHS, "Impact": IMPACT,
-}  # fmt: skip
+    "Reserves": MARKET.reserves,
+    "EModes": EMODES,
+    "Positions": MARKET.collateral,
+    "Snapshot": MARKET.snapshot,
+    "Market": MARKET,
+    "Scenario": SCENARIO,
+    "PricePaths": PATHS,
+    "Impact": IMPACT,
+}
 BAD: dict[str, Any] = {
     "text": "False",
     "texts": ["False", "False"],
@@ -39,9 +50,11 @@ BAD: dict[str, Any] = {
 }
 TEXT = {"market", "hash", "name", "symbol", "asset", "label", "notes", "factors", "accounts", "sampling"}
 OPTIONAL = {
-    ("Scenario", "shock"), ("Impact", "half_life"), ("Impact", "market"),
+    ("Scenario", "shock"),
+    ("Impact", "half_life"),
+    ("Impact", "market"),
     *(("Reserves", name) for name in ("price_cap", "ratio_cap", "ratio_of", "linked_to", "fixed_price")),
-}  # fmt: skip
+}
 
 
 def changes() -> list[Any]:
@@ -90,7 +103,7 @@ def test_every_field_refuses_what_it_is_not(record: str, field: str, bad: Any) -
         ("PricePaths", {"step": timedelta(hours=-1)}, r"PricePaths\.step: expected a positive time"),
         ("Impact", {"half_life": 7200}, r"Impact\.half_life: expected a datetime\.timedelta"),
     ],
-)  # fmt: skip
+)
 def test_what_was_seen_in_the_field(record: str, change: dict[str, Any], message: str) -> None:
     with pytest.raises(rc.InputError, match=message):
         replace(RECORDS[record], **change)
@@ -131,11 +144,14 @@ def test_a_reserve_is_shocked_once() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"threads": 1.5}, "threads: expected an integer"), ({"threads": True}, "threads: expected an integer"),
-        ({"n_paths": 10.0}, "n_paths"), ({"paths": (0, 2.5)}, "paths: stop: expected an integer"),
-        ({"paths": 5}, r"paths: expected \(start, stop\)"), ({"seed": "7"}, "seed"),
+        ({"threads": 1.5}, "threads: expected an integer"),
+        ({"threads": True}, "threads: expected an integer"),
+        ({"n_paths": 10.0}, "n_paths"),
+        ({"paths": (0, 2.5)}, "paths: stop: expected an integer"),
+        ({"paths": 5}, r"paths: expected \(start, stop\)"),
+        ({"seed": "7"}, "seed"),
     ],
-)  # fmt: skip
+)
 def test_simulate_takes_integers(change: dict[str, Any], message: str) -> None:
     with pytest.raises(rc.InputError, match=message):
         rc.simulate(MARKET, SCENARIO, **({"n_paths": 4} | change))

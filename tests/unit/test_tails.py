@@ -15,9 +15,13 @@ from tests.markets import one_account, random_market, scenario
 
 BOOK = random_market(11, "plain", 60)
 TILT = tails.Tilt(
-    share=[0.2, 0.5, 0.3], shift=[[0] * 5, [-1.0, 0, 0, 0.5, 0], [0, 0.3, 0, 0, 0]],
-    burst=[[0] * 5, [0] * 5, [-3.0, 0, 0, 0, 0]], thinning=[1, 0.5, 0.7], surge=[1, 5, 2], jolt=[0, -1, 0.5],
-)  # fmt: skip
+    share=[0.2, 0.5, 0.3],
+    shift=[[0] * 5, [-1.0, 0, 0, 0.5, 0], [0, 0.3, 0, 0, 0]],
+    burst=[[0] * 5, [0] * 5, [-3.0, 0, 0, 0, 0]],
+    thinning=[1, 0.5, 0.7],
+    surge=[1, 5, 2],
+    jolt=[0, -1, 0.5],
+)
 LAWS = (rc.GBM(), rc.StudentT(4.0), rc.Jumps(60.0, -0.1, 0.05))
 
 

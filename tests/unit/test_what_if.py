@@ -80,9 +80,7 @@ def test_a_sweep_is_a_what_if_at_each_step(seed, kind, steps, policy, rising_too
         for name in ("debt_usd", "repaid_usd", "seized_usd", "deficit_usd"):
             found, expected = getattr(curve, name)[i], getattr(answer, name)
             assert found == pytest.approx(expected, rel=1e-9, abs=calls * 5e-7), name
-        np.testing.assert_allclose(
-            curve.seized_by_reserve[i], answer.seized_by_reserve, rtol=1e-9, atol=calls * 5e-4
-        )  # fmt: skip
+        np.testing.assert_allclose(curve.seized_by_reserve[i], answer.seized_by_reserve, rtol=1e-9, atol=calls * 5e-4)
 
 
 def test_a_sweep_by_hand():

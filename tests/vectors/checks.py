@@ -102,8 +102,11 @@ def _hawkespylib(group: Mapping[str, Any], folder: Path, tally: Tally) -> None:
     best = group["mle (ours, Nelder-Mead, C)"]
     fitted = hawkes.fit(events)
     tally.equal("HawkesPyLib, most likely nLL", -fitted.log_likelihood, best["nll"], rel_tol=1e-9)
-    for name, mine in (("mu", fitted.model.mu[0, 0]), ("eta", fitted.model.branching[0, 0]),
-                       ("theta", 1 / fitted.model.beta[0, 0, 0])):  # fmt: skip
+    for name, mine in (
+        ("mu", fitted.model.mu[0, 0]),
+        ("eta", fitted.model.branching[0, 0]),
+        ("theta", 1 / fitted.model.beta[0, 0, 0]),
+    ):
         tally.equal(f"HawkesPyLib, most likely {name}", mine, best[name], rel_tol=1e-4)
 
 
@@ -209,7 +212,12 @@ def compounded_interest(group: Mapping[str, Any], folder: Path, tally: Tally) ->
 
 
 CHECKS: dict[str, Check] = {
-    "hawkes_vectors": hawkes_vectors, "hawkes_loglik": hawkes_loglik, "il_v2": il_v2, "il_v3": il_v3,
-    "kupiec_LRuc": kupiec_lruc, "basel_binomial_cdf": basel, "var_vectors": var_vectors,
+    "hawkes_vectors": hawkes_vectors,
+    "hawkes_loglik": hawkes_loglik,
+    "il_v2": il_v2,
+    "il_v3": il_v3,
+    "kupiec_LRuc": kupiec_lruc,
+    "basel_binomial_cdf": basel,
+    "var_vectors": var_vectors,
     "compounded_interest_v36": compounded_interest,
-}  # fmt: skip
+}

@@ -45,17 +45,23 @@ def account_page(source: PageData, address: str) -> html.Div:
                 [
                     (
                         card(
-                            "What it has and owes", holdings_table(found),
+                            "What it has and owes",
+                            holdings_table(found),
                             f"oracle prices · {when} · supplies that are not enabled as collateral are not shown",
-                            "tokens and USD", flush=True, source=json_at,
+                            "tokens and USD",
+                            flush=True,
+                            source=json_at,
                         ),
                         {"xl": 7},
                     ),
                     (
                         card(
-                            "At which price?", prices_table(found),
+                            "At which price?",
+                            prices_table(found),
                             f"oracle prices · {when} · what an oracle links moves together",
-                            "health factor 1, all other prices held", flush=True, source=json_at,
+                            "health factor 1, all other prices held",
+                            flush=True,
+                            source=json_at,
                         ),
                         {"xl": 5},
                     ),
@@ -64,7 +70,7 @@ def account_page(source: PageData, address: str) -> html.Div:
             row([(features_card(stored, json_at), {})]),
         ],
         className="page",
-    )  # fmt: skip
+    )
 
 
 def account_verdict(found: answers.Account) -> html.Section:
@@ -81,8 +87,10 @@ def account_verdict(found: answers.Account) -> html.Section:
         ]
     else:
         words = [
-            "A fall of all crypto together by ", html.B(fmt.share(-found.fall)), " lets this account be liquidated.",
-        ]  # fmt: skip
+            "A fall of all crypto together by ",
+            html.B(fmt.share(-found.fall)),
+            " lets this account be liquidated.",
+        ]
     return html.Section([pill(tone, WORDS[tone]), html.P(words)], className="verdict")
 
 
@@ -110,12 +118,15 @@ def holdings_table(found: answers.Account) -> Any:
     head = (("Asset", False), ("Collateral", True), ("USD", True), ("Threshold", True), ("Debt", True), ("USD", True))
     rows = [
         (
-            token(one.symbol), amount(one.collateral), fmt.money(one.collateral_usd) if one.collateral else "",
-            fmt.share(one.threshold) if one.collateral else fmt.MISSING, amount(one.debt),
+            token(one.symbol),
+            amount(one.collateral),
+            fmt.money(one.collateral_usd) if one.collateral else "",
+            fmt.share(one.threshold) if one.collateral else fmt.MISSING,
+            amount(one.debt),
             fmt.money(one.debt_usd) if one.debt else "",
         )
         for one in found.holdings
-    ]  # fmt: skip
+    ]
     return table(head, rows) if rows else empty("Nothing is held", "The account has neither collateral nor debt.")
 
 
@@ -128,11 +139,12 @@ def prices_table(found: answers.Account) -> Any:
         none = not np.isfinite(at) or found.debt_usd == 0
         rows.append(
             (
-                token(one.symbol), answers.price_text(one.price),
+                token(one.symbol),
+                answers.price_text(one.price),
                 html.Span("none does it", className="t2") if none else answers.price_text(at),
                 "" if none else fmt.move(at / one.price - 1),
             )
-        )  # fmt: skip
+        )
     return table(head, rows)
 
 
@@ -143,11 +155,9 @@ def features_card(stored: WalletFeatures | None, source: str) -> Any:
         text = "No features of this wallet are stored yet. This computes those of every wallet:"
         return card(title, empty("Not computed yet", text, FILL), sub=sub)
     groups = [
-        html.Section(
-            [html.H3(group), *[feature_line(feature, stored.values[feature.name]) for feature in members]]
-        )
+        html.Section([html.H3(group), *[feature_line(feature, stored.values[feature.name]) for feature in members]])
         for group, members in groupby(sorted(FEATURES, key=lambda f: GROUPS.index(f.group)), lambda f: f.group)
-    ]  # fmt: skip
+    ]
     lost = f" · {fmt.count(stored.n_without_value)} events without a known value" if stored.n_without_value else ""
     days = "1 day" if stored.n_days == 1 else f"{fmt.count(stored.n_days)} days"
     foot = (

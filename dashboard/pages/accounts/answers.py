@@ -48,14 +48,17 @@ def table(loaded: LoadedMarket) -> Table:
     return Table(
         loaded,
         {
-            "health": loaded.health_factor, "debt": loaded.debt_usd, "collateral": loaded.collateral_usd,
+            "health": loaded.health_factor,
+            "debt": loaded.debt_usd,
+            "collateral": loaded.collateral_usd,
             "fall": np.where(np.isfinite(fall), -fall, np.nan),
         },
         {
-            "address": np.asarray(market.accounts), "emode": labels[market.emode],
+            "address": np.asarray(market.accounts),
+            "emode": labels[market.emode],
             "main": symbols[main_reserve(market, market.collateral)],
         },
-    )  # fmt: skip
+    )
 
 
 def main_reserve(market: rc.Market, side: rc.Positions) -> Rows:
@@ -153,14 +156,20 @@ def shown(of: Table, rows: Rows) -> list[dict[str, Any]]:
     """The rows as text for the grid: `tone` says how near liquidation an account is."""
     return [
         {
-            "address": str(of.words["address"][row]), "health": health(factor), "tone": tone(factor),
-            "debt": fmt.money(debt), "collateral": fmt.money(collateral), "emode": named(str(of.words["emode"][row])),
-            "main": named(str(of.words["main"][row])) or fmt.MISSING, "fall": fall_text(fall), "price": _price(of, row),
+            "address": str(of.words["address"][row]),
+            "health": health(factor),
+            "tone": tone(factor),
+            "debt": fmt.money(debt),
+            "collateral": fmt.money(collateral),
+            "emode": named(str(of.words["emode"][row])),
+            "main": named(str(of.words["main"][row])) or fmt.MISSING,
+            "fall": fall_text(fall),
+            "price": _price(of, row),
         }
         for row, factor, debt, collateral, fall in zip(
             rows.tolist(), *(of.numbers[name][rows].tolist() for name in NUMBERS), strict=True
         )
-    ]  # fmt: skip
+    ]
 
 
 def health(factor: float) -> str:
@@ -252,13 +261,22 @@ def account(loaded: LoadedMarket, address: str) -> Account:
             held.setdefault(reserve, [0.0, 0.0])[place] += amount
     holdings = [
         Holding(
-            market.reserves.symbol[reserve], float(market.price[reserve]), supplied, owed,
-            float(threshold[market.emode[row], reserve]), float(prices[reserve]),
+            market.reserves.symbol[reserve],
+            float(market.price[reserve]),
+            supplied,
+            owed,
+            float(threshold[market.emode[row], reserve]),
+            float(prices[reserve]),
         )
         for reserve, (supplied, owed) in held.items()
-    ]  # fmt: skip
+    ]
     holdings.sort(key=lambda one: -max(one.collateral_usd, one.debt_usd))
     return Account(
-        asked, float(of.numbers["health"][row]), float(of.numbers["collateral"][row]), float(of.numbers["debt"][row]),
-        str(of.words["emode"][row]), float(of.numbers["fall"][row]), tuple(holdings),
-    )  # fmt: skip
+        asked,
+        float(of.numbers["health"][row]),
+        float(of.numbers["collateral"][row]),
+        float(of.numbers["debt"][row]),
+        str(of.words["emode"][row]),
+        float(of.numbers["fall"][row]),
+        tuple(holdings),
+    )

@@ -22,13 +22,15 @@ from dashboard.pages.accounts.account import account_page
 
 WORDS = {"ok": "healthy", "watch": "watch", "warn": "warning", "crit": "critical"}
 COLUMNS = (
-    ("address", "Account", 132, ""), ("health", "Health factor", 165, "collateral times threshold, over debt"),
-    ("debt", "Debt", 110, "USD at oracle prices"), ("collateral", "Collateral", 115, "USD, enabled as collateral"),
+    ("address", "Account", 132, ""),
+    ("health", "Health factor", 165, "collateral times threshold, over debt"),
+    ("debt", "Debt", 110, "USD at oracle prices"),
+    ("collateral", "Collateral", 115, "USD, enabled as collateral"),
     ("fall", "Falls at", 105, "move of all crypto together that brings the health factor to 1; filter in per cent"),
     ("main", "Main collateral", 140, "the largest by value"),
     ("price", "Liquidation price", 165, "of the main collateral, all else unchanged"),
     ("emode", "E-mode", 150, "category of correlated assets"),
-)  # fmt: skip
+)
 """Column, heading, least width in pixels, meaning on hover."""
 
 
@@ -43,9 +45,13 @@ def everyone(source: PageData) -> html.Div:
     loaded = source.loaded()
     indebted = int((loaded.debt_usd > 0).sum())
     find = dcc.Input(
-        id=ids.ACCOUNTS_SEARCH, type="text", debounce=0.3, placeholder="Address or part of it", maxLength=42,
+        id=ids.ACCOUNTS_SEARCH,
+        type="text",
+        debounce=0.3,
+        placeholder="Address or part of it",
+        maxLength=42,
         className="find",
-    )  # fmt: skip
+    )
     count = html.Span(id=ids.ACCOUNTS_FOUND, className="t2 micro", role="status")
     name = html.Label("Search", htmlFor=ids.ACCOUNTS_SEARCH, className="t2 micro")
     bar = html.Div([name, find, html.Span(className="sp"), count], className="bar")
@@ -63,23 +69,29 @@ def everyone(source: PageData) -> html.Div:
             ),
         ],
         className="page",
-    )  # fmt: skip
+    )
 
 
 def grid() -> dag.AgGrid:
     """The grid: no text of a column is a script, so the content policy stays as strict as it is."""
     columns = [
         {
-            "field": field, "headerName": title, "minWidth": width, "headerTooltip": says or None,
+            "field": field,
+            "headerName": title,
+            "minWidth": width,
+            "headerTooltip": says or None,
             "sortable": field != "price",
-            "filter": False if field == "price" else
-                "agNumberColumnFilter" if field in answers.NUMBERS else "agTextColumnFilter",
+            "filter": False
+            if field == "price"
+            else "agNumberColumnFilter"
+            if field in answers.NUMBERS
+            else "agTextColumnFilter",
             "type": "rightAligned" if field in (*answers.NUMBERS, "price") else None,
             **({"cellRenderer": "AccountLink", "pinned": "left", "maxWidth": 150} if field == "address" else {}),
             **({"cellRenderer": "AccountHealth", "sort": "asc"} if field == "health" else {}),
         }
         for field, title, width, says in COLUMNS
-    ]  # fmt: skip
+    ]
     return dag.AgGrid(
         id=ids.ACCOUNTS_GRID,
         columnDefs=[{key: value for key, value in column.items() if value is not None} for column in columns],
@@ -101,10 +113,15 @@ def verdict(loaded: LoadedMarket) -> html.Section:
     below, near = factor < 1, (factor >= 1) & (factor < 1.05)
     severity = "crit" if below.any() else "watch" if near.any() else "ok"
     words = [
-        html.B(fmt.count(int(below.sum()))), " accounts can be liquidated now (",
-        fmt.money(float(debt[below].sum())), " of debt); ", html.B(fmt.count(int(near.sum()))),
-        " more have a health factor below 1.05, with ", html.B(fmt.money(float(debt[near].sum()))), " of debt.",
-    ]  # fmt: skip
+        html.B(fmt.count(int(below.sum()))),
+        " accounts can be liquidated now (",
+        fmt.money(float(debt[below].sum())),
+        " of debt); ",
+        html.B(fmt.count(int(near.sum()))),
+        " more have a health factor below 1.05, with ",
+        html.B(fmt.money(float(debt[near].sum()))),
+        " of debt.",
+    ]
     return html.Section([pill(severity, WORDS[severity]), html.P(words)], className="verdict")
 
 

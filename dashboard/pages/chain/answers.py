@@ -17,9 +17,12 @@ from risk_core.analytics.transfers import LIMIT, usual
 
 STANDARDS = {"ERC20": "ERC-20", "ERC721": "ERC-721", "ERC1155": "ERC-1155"}
 PARTS = {
-    "sandwiched": "Sandwiched", "gas": "Gas outliers", "priority": "Priority fees",
-    "liquidations": "Liquidations", "arbitrage": "Arbitrage",
-}  # fmt: skip
+    "sandwiched": "Sandwiched",
+    "gas": "Gas outliers",
+    "priority": "Priority fees",
+    "liquidations": "Liquidations",
+    "arbitrage": "Arbitrage",
+}
 UNUSUAL_SCORE = 20.0
 """A block from this score on is called unusual: no standard exists, this is what a fifth of all points is."""
 GROUPS = ("token", "standard")
@@ -79,10 +82,16 @@ def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volume
     times[told] = amounts[told] / amount.median[told]
     total = usual(transfers.sum(axis=1, keepdims=True), days=DAYS)
     return Volumes(
-        ts=hours.ts[kept], names=names, transfers=transfers[kept], median=held.median[kept], score=held.score[kept],
-        days=held.days[kept], unusual=held.unusual()[kept], total_usual=total.median[kept, 0],
+        ts=hours.ts[kept],
+        names=names,
+        transfers=transfers[kept],
+        median=held.median[kept],
+        score=held.score[kept],
+        days=held.days[kept],
+        unusual=held.unusual()[kept],
+        total_usual=total.median[kept, 0],
         amount_times=times[kept],
-    )  # fmt: skip
+    )
 
 
 def _last_whole(hours: Hours, shown: int) -> slice:
@@ -129,10 +138,14 @@ def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
                 result = "balance not closed"
         told.append(
             Leg(
-                int(swaps.transaction[row]), role, activity.swap_sender[row], activity.swap_hash[row],
-                _swapped(activity, row), result,
+                int(swaps.transaction[row]),
+                role,
+                activity.swap_sender[row],
+                activity.swap_hash[row],
+                _swapped(activity, row),
+                result,
             )
-        )  # fmt: skip
+        )
     return told
 
 
@@ -176,21 +189,27 @@ def heatmap_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]
     scores = activity.scores
     shown = set(activity.number[kept].tolist())
     return {
-        "chain_id": activity.chain_id, "is_synthetic": activity.synthetic, "weights": dict(mev.WEIGHTS),
-        "block": activity.number[kept], "timestamp": activity.ts[kept],
+        "chain_id": activity.chain_id,
+        "is_synthetic": activity.synthetic,
+        "weights": dict(mev.WEIGHTS),
+        "block": activity.number[kept],
+        "timestamp": activity.ts[kept],
         "score": scores.score[kept],
         "parts": {key: scores.parts[kept, i] for i, key in enumerate(mev.WEIGHTS)},
         "counts": {key: of[kept] for key, of in scores.counts.items()},
         "flash_loans": activity.flash_loans[kept],
         "sandwiches": [
             {
-                "block": one.block, "attacker": [activity.swap_hash[row] for row in one.legs],
-                "victims": [activity.swap_hash[row] for row in one.victims], "profit_raw": one.profit,
+                "block": one.block,
+                "attacker": [activity.swap_hash[row] for row in one.legs],
+                "victims": [activity.swap_hash[row] for row in one.victims],
+                "profit_raw": one.profit,
                 "profit_token": _profit_token(activity, one),
             }
-            for one in scores.sandwiches.found if one.block in shown
+            for one in scores.sandwiches.found
+            if one.block in shown
         ],
-    }  # fmt: skip
+    }
 
 
 def _profit_token(activity: Activity, one: mev.Sandwich) -> str | None:

@@ -28,12 +28,16 @@ def transfers(found: Volumes, theme: str | None) -> Figure:
     middle = moments(found.ts + HOUR // 2)
     data = [
         {
-            "type": "bar", "x": middle, "y": signs(found.transfers[:, j]), "name": charted(name), "width": 0.86 * 3.6e6,
+            "type": "bar",
+            "x": middle,
+            "y": signs(found.transfers[:, j]),
+            "name": charted(name),
+            "width": 0.86 * 3.6e6,
             "marker": {"color": c[colour_of(found, j)]},
             "hovertemplate": f"{charted(name)} <b>%{{y:,.0f}}</b><extra></extra>",
         }
         for j, name in enumerate(found.names)
-    ]  # fmt: skip
+    ]
     total = found.transfers.sum(axis=1)
     loud = found.unusual.any(axis=1)
     top = float(np.nanmax(np.concatenate([total, found.total_usual]), initial=1.0)) * 1.18
@@ -53,11 +57,14 @@ def transfers(found: Volumes, theme: str | None) -> Figure:
     return {
         "data": data,
         "layout": layout(
-            theme, 260, barmode="stack", margin={"l": 48, "r": 14, "t": 8, "b": 26},
+            theme,
+            260,
+            barmode="stack",
+            margin={"l": 48, "r": 14, "t": 8, "b": 26},
             xaxis={"type": "date", "fixedrange": True, "nticks": 7, **STANDOFF},
             yaxis={"range": [0, top], "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
-    }  # fmt: skip
+    }
 
 
 def _said(found: Volumes, hour: int) -> str:

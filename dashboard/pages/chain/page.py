@@ -43,10 +43,13 @@ def build(source: PageData, _search: str) -> html.Div:
     """The page; its charts are filled by the callbacks."""
     activity, liquidations = source.chain(), source.liquidations()
     hit = card(
-        "Newest liquidations", liquidations_table(liquidations),
-        "USD at the price of the event · — where no price at most a day old was known", "newest on top", flush=True,
+        "Newest liquidations",
+        liquidations_table(liquidations),
+        "USD at the price of the event · — where no price at most a day old was known",
+        "newest on top",
+        flush=True,
         source="",
-    )  # fmt: skip
+    )
     if activity is None:
         nothing = empty("No blocks yet", "Transfers and scores come from whole blocks that a node was asked for.", FILL)
         return html.Div([row([(dbc.Card(nothing), {})]), row([(hit, {})])], className="page")
@@ -54,12 +57,14 @@ def build(source: PageData, _search: str) -> html.Div:
     scored = activity.scores
     chosen = block_of(activity, None)
     choice = dbc.Select(
-        id=ids.CHAIN_BLOCK, value=str(activity.number[chosen]), className="pick",
+        id=ids.CHAIN_BLOCK,
+        value=str(activity.number[chosen]),
+        className="pick",
         options=[
             {"label": f"{number:,} · score {score:.0f}", "value": str(number)}
             for number, score in zip(activity.number[::-1].tolist(), scored.score[::-1].tolist(), strict=True)
         ],
-    )  # fmt: skip
+    )
     by = html.Div(
         [segmented(ids.CHAIN_BY, [(text, key) for key, text in BY.items()], "token", "Grouping")], className="bar"
     )
@@ -78,10 +83,13 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/token-volume",
     )
     moved = card(
-        "Moved more than usual", moved_table(found),
+        "Moved more than usual",
+        moved_table(found),
         "median and median absolute deviation × 1.4826, at least 1 transfer and 5\u202f% of the median",
-        f"hours beyond {LIMIT:g} deviations", flush=True, source="/api/v1/token-volume",
-    )  # fmt: skip
+        f"hours beyond {LIMIT:g} deviations",
+        flush=True,
+        source="/api/v1/token-volume",
+    )
     weights = ", ".join(f"{PARTS[key].lower()} {100 * w:.0f}" for key, w in mev.WEIGHTS.items())
     blocks = card(
         "Who takes from whom, block by block",
@@ -99,7 +107,7 @@ def build(source: PageData, _search: str) -> html.Div:
         ],
         "parts in points, they sum to the score · profit: what the attacker's trades in the pool left, before gas",
         source="/api/v1/mev-heatmap",
-    )  # fmt: skip
+    )
     return html.Div(
         [
             verdict(activity, found, liquidations),
@@ -128,20 +136,23 @@ def verdict(activity: Activity, found: Volumes, liquidations: tuple[Liquidation,
     elif loud:
         hour, j = loud[0]
         words += [
-            "Tokens moved unusually in ", html.B(f"{len({i for i, _ in loud})} of {len(found.ts)} hours"),
+            "Tokens moved unusually in ",
+            html.B(f"{len({i for i, _ in loud})} of {len(found.ts)} hours"),
             f"; furthest from usual was {found.names[j]} at {clock(found.ts[hour])}. ",
-        ]  # fmt: skip
+        ]
     else:
         words.append(f"Tokens moved as usual in the last {len(found.ts)} hours. ")
     words += [
         f"Of the last {len(activity.number)} blocks ",
-        html.B(f"{sandwiched or 'none'} {'carries' if sandwiched < 2 else 'carry'} a sandwich"), ". ",
-    ]  # fmt: skip
+        html.B(f"{sandwiched or 'none'} {'carries' if sandwiched < 2 else 'carry'} a sandwich"),
+        ". ",
+    ]
     if liquidations:
         words.append(f"The newest liquidation was on {fmt.utc(liquidations[0].ts)}.")
     calm = not loud and not sandwiched
-    return html.Section([pill("ok" if calm else "watch", "usual" if calm else "unusual"), html.P(words)],
-                        className="verdict")  # fmt: skip
+    return html.Section(
+        [pill("ok" if calm else "watch", "usual" if calm else "unusual"), html.P(words)], className="verdict"
+    )
 
 
 def clock(seconds: float) -> str:
@@ -178,12 +189,14 @@ def moved_table(found: Volumes) -> Any:
     head = (("Token", False), ("Hour", False), ("Transfers", True), ("Usual", True), ("Amount", True))
     rows = [
         (
-            found.names[j], clock(found.ts[i]).removesuffix(" UTC"), fmt.count(found.transfers[i, j]),
+            found.names[j],
+            clock(found.ts[i]).removesuffix(" UTC"),
+            fmt.count(found.transfers[i, j]),
             f"{found.median[i, j]:g}",
             fmt.multiple(found.amount_times[i, j], 1) if np.isfinite(found.amount_times[i, j]) else fmt.MISSING,
         )
         for i, j in loud[:9]
-    ]  # fmt: skip
+    ]
     return table(head, rows, tight=True)
 
 
@@ -197,8 +210,9 @@ def block_card(activity: Activity, place: int) -> html.Div:
         "sandwiched": f"{counts['sandwiched']} of {counts['swaps']} swaps",
         "gas": f"{counts['gas_outliers']} of {counts['transactions']} transactions",
         "priority": "95\u202f% / median",
-        "liquidations": str(counts["liquidations"]), "arbitrage": str(counts["arbitrages"]),
-    }  # fmt: skip
+        "liquidations": str(counts["liquidations"]),
+        "arbitrage": str(counts["arbitrages"]),
+    }
     points = [
         (PARTS[key], note[key], f"{scored.points[place, i]:.1f} of {100 * weight:.0f}")
         for i, (key, weight) in enumerate(mev.WEIGHTS.items())
@@ -214,7 +228,7 @@ def block_card(activity: Activity, place: int) -> html.Div:
             ]
         ),
         html.Div(table((("Part", False), ("", False), ("Points", True)), points, tight=True), className="scrollx"),
-    ]  # fmt: skip
+    ]
     told = sandwiches_of(activity, number)
     for one in told:
         head = (("#", True), ("Role", False), ("Who", False), ("Swapped", False))
@@ -240,12 +254,14 @@ def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
     head = (("When", False), ("Account", False), ("Sold", False), ("Repaid", True), ("Seized", True))
     rows = [
         (
-            fmt.utc(one.ts), address(one.wallet), named(one.collateral),
+            fmt.utc(one.ts),
+            address(one.wallet),
+            named(one.collateral),
             f"{one.repaid:,.0f} {named(one.debt)}" if one.repaid is not None else named(one.debt) or fmt.MISSING,
             fmt.money(one.seized_usd),
         )
         for one in found
-    ]  # fmt: skip
+    ]
     return table(head, rows, tight=True)
 
 
@@ -297,10 +313,13 @@ def outline() -> html.Div:
     """The parts that the callbacks fill."""
     return html.Div(
         [
-            graph(ids.CHAIN_TRANSFERS, 260, ""), graph(ids.CHAIN_MEV, 280, ""), dbc.RadioItems(id=ids.CHAIN_BY),
-            dbc.Select(id=ids.CHAIN_BLOCK), html.Div(id=ids.CHAIN_BLOCK_PARTS),
+            graph(ids.CHAIN_TRANSFERS, 260, ""),
+            graph(ids.CHAIN_MEV, 280, ""),
+            dbc.RadioItems(id=ids.CHAIN_BY),
+            dbc.Select(id=ids.CHAIN_BLOCK),
+            html.Div(id=ids.CHAIN_BLOCK_PARTS),
         ]
-    )  # fmt: skip
+    )
 
 
 PAGE = Page(

@@ -41,11 +41,13 @@ def chance(fit: ClusterFit, theme: str | None) -> Figure:
     return {
         "data": data,
         "layout": layout(
-            theme, 240, margin={"l": 52, "r": 14, "t": 8, "b": 26},
+            theme,
+            240,
+            margin={"l": 52, "r": 14, "t": 8, "b": 26},
             xaxis={"type": "date", "fixedrange": True, "nticks": 6, **STANDOFF},
             yaxis={"range": [0, top], "ticksuffix": "\u202f%", "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
-    }  # fmt: skip
+    }
 
 
 def intensity(fit: ClusterFit, theme: str | None, days: int) -> Figure:
@@ -59,21 +61,33 @@ def intensity(fit: ClusterFit, theme: str | None, days: int) -> Figure:
     total = hawkes.intensity(fit.model, fit.events, at).sum(axis=1)
     base = float(fit.model.mu.mean(axis=1).sum())
     data = [
-        {"type": "scatter", "mode": "lines", "x": _times(fit, at), "y": total.tolist(), "name": "expected per hour",
-         "line": {"color": c["scenario"], "width": 1.25},
-         "hovertemplate": "expected <b>%{y:.2f}</b> per hour<extra></extra>"}
-    ]  # fmt: skip
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": _times(fit, at),
+            "y": total.tolist(),
+            "name": "expected per hour",
+            "line": {"color": c["scenario"], "width": 1.25},
+            "hovertemplate": "expected <b>%{y:.2f}</b> per hour<extra></extra>",
+        }
+    ]
     recent = fit.events.times >= start
     for i, kind in enumerate(fit.kinds):
         mine = recent & (fit.events.kinds == i)
         size = np.clip(5 + 2.2 * np.log10(np.maximum(fit.usd[mine], 1.0) / 1_000), 5, 16)
         data.append(
-            {"type": "scatter", "mode": "markers", "x": _times(fit, fit.events.times[mine]),
-             "y": [i] * int(mine.sum()), "yaxis": "y2", "name": charted(kind),
-             "customdata": [fmt.money(v) for v in fit.usd[mine]],
-             "marker": {"symbol": "line-ns", "size": size.tolist(), "line": {"width": 1, "color": c["text-2"]}},
-             "hovertemplate": f"{charted(kind)} <b>%{{customdata}}</b><extra></extra>"}
-        )  # fmt: skip
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": _times(fit, fit.events.times[mine]),
+                "y": [i] * int(mine.sum()),
+                "yaxis": "y2",
+                "name": charted(kind),
+                "customdata": [fmt.money(v) for v in fit.usd[mine]],
+                "marker": {"symbol": "line-ns", "size": size.tolist(), "line": {"width": 1, "color": c["text-2"]}},
+                "hovertemplate": f"{charted(kind)} <b>%{{customdata}}</b><extra></extra>",
+            }
+        )
     n = len(fit.kinds)
     return {
         "data": data,

@@ -41,10 +41,13 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/clusters/chances",
     )
     models = card(
-        "Better than a simpler model?", models_table(fit),
+        "Better than a simpler model?",
+        models_table(fit),
         "log-likelihood per event above Poisson · the last quarter is judged by a fit to the rest",
-        "nats per event", flush=True, source="/api/v1/clusters/fit",
-    )  # fmt: skip
+        "nats per event",
+        flush=True,
+        source="/api/v1/clusters/fit",
+    )
     seen = card(
         "Expected per hour, and seen",
         [days, graph(ids.CLUSTERS_INTENSITY, 320, "Expected liquidations per hour, and each liquidation as a tick")],
@@ -53,10 +56,13 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/clusters/fit",
     )
     matrix = card(
-        "What sets off what", branching_table(fit),
+        "What sets off what",
+        branching_table(fit),
         "followers that one of a column brings of each row · 95\u202f% interval · ≈ 0: it reaches below 0.01",
-        "direct followers", flush=True, source="/api/v1/clusters/fit",
-    )  # fmt: skip
+        "direct followers",
+        flush=True,
+        source="/api/v1/clusters/fit",
+    )
     check = card(
         "Does the model fit?",
         graph(ids.CLUSTERS_RESIDUALS, 240, "Rescaled waiting times against those of a right model"),
@@ -100,13 +106,18 @@ def verdict(fit: ClusterFit) -> html.Section:
     now, usual = float(chances.probability[-1]), float(np.median(chances.probability))
     severity, word = ("watch", "raised") if chances.low[-1] > usual else ("ok", "usual")
     words: list[Any] = [
-        f"A burst ({burst(fit)}) has a chance of ", html.B(chance_text(now)),
+        f"A burst ({burst(fit)}) has a chance of ",
+        html.B(chance_text(now)),
         f" [{fmt.share(float(chances.low[-1]))} to {fmt.share(float(chances.high[-1]))}], the usual level is ",
-        html.B(chance_text(usual)), ". If liquidations came one by one it would be ",
-        html.B(chance_text(float(chances.poisson[-1]), chances.n_paths)), ".",
-    ]  # fmt: skip
-    return html.Section([pill(severity, word, "Raised: the whole interval lies above the median of the days shown"),
-                         html.P(words)], className="verdict")  # fmt: skip
+        html.B(chance_text(usual)),
+        ". If liquidations came one by one it would be ",
+        html.B(chance_text(float(chances.poisson[-1]), chances.n_paths)),
+        ".",
+    ]
+    return html.Section(
+        [pill(severity, word, "Raised: the whole interval lies above the median of the days shown"), html.P(words)],
+        className="verdict",
+    )
 
 
 def chance_text(value: float, paths: int = 0) -> str:
@@ -140,11 +151,12 @@ def models_table(fit: ClusterFit) -> Any:
     better = pill("ok", "better") if fit.gain_out_of_sample > 0 else pill("crit", "no better")
     rows = [
         (
-            html.Div(["Hawkes, one exponential", html.Br(), better]), f"{fit.gain_in_sample:+.2f}",
+            html.Div(["Hawkes, one exponential", html.Br(), better]),
+            f"{fit.gain_in_sample:+.2f}",
             f"{fit.gain_out_of_sample:+.2f}",
         ),
         ("Poisson, constant rates", "0", "0"),
-    ]  # fmt: skip
+    ]
     return table(head, rows, tight=True)
 
 
@@ -196,8 +208,10 @@ def fit_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
         "gain_out_of_sample", "ks_statistic", "ks_p",
     )  # fmt: skip
     return {name: getattr(fit, name) for name in plain} | {
-        "parameters": dict(fit.parameters), "n_events": len(fit.events), "rates_per_hour": _rates(fit)
-    }  # fmt: skip
+        "parameters": dict(fit.parameters),
+        "n_events": len(fit.events),
+        "rates_per_hour": _rates(fit),
+    }
 
 
 def _rates(fit: ClusterFit) -> list[float]:

@@ -105,10 +105,15 @@ def _method(key: str, returns: np.ndarray, level: float, window: int, position_u
     days = int(known.sum())
     beyond = window - int(np.ceil(window * level - 1e-9)) + 1
     return Method(
-        key=key, var=for_day, shortfall=tail_for_day, exceeded=exceeded, today=float(var[-1]),
-        today_shortfall=float(shortfall[-1]), tail_draws=0 if key == "ewma" else beyond,
+        key=key,
+        var=for_day,
+        shortfall=tail_for_day,
+        exceeded=exceeded,
+        today=float(var[-1]),
+        today_shortfall=float(shortfall[-1]),
+        tail_draws=0 if key == "ewma" else beyond,
         coverage=backtests.coverage(exceeded[known], level) if days >= LEAST_DAYS else None,
-    )  # fmt: skip
+    )
 
 
 def _later(values: np.ndarray) -> np.ndarray:
@@ -139,10 +144,14 @@ def loss_curve(low: float, high: float, closes: Closes | None = None) -> Curve:
         recent = closes.price[-30 * 24 :] / closes.price[-1] - 1
         inside = float(((recent >= low) & (recent <= high)).mean())
     return Curve(
-        moves=moves, constant_product=impermanent_loss.constant_product(1 + moves),
-        concentrated=impermanent_loss.concentrated(1 + moves, 1.0, 1 + low, 1 + high), low=low, high=high,
-        in_range=inside, days=30,
-    )  # fmt: skip
+        moves=moves,
+        constant_product=impermanent_loss.constant_product(1 + moves),
+        concentrated=impermanent_loss.concentrated(1 + moves, 1.0, 1 + low, 1 + high),
+        low=low,
+        high=high,
+        in_range=inside,
+        days=30,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,31 +184,43 @@ def volatility(closes: Closes) -> Volatility:
     n = np.maximum(len(returns) / hours, 2)
     recent = term_structure(returns[-30 * 24 :], hours[hours * 2 < 30 * 24], per_year)
     return Volatility(
-        hours=hours, whole=sigma, low=sigma * np.sqrt(n / chi2.ppf(0.975, n)),
+        hours=hours,
+        whole=sigma,
+        low=sigma * np.sqrt(n / chi2.ppf(0.975, n)),
         high=sigma * np.sqrt(n / chi2.ppf(0.025, n)),
-        recent=recent, days=days,
-    )  # fmt: skip
+        recent=recent,
+        days=days,
+    )
 
 
 def as_json(answer: Rolling | Curve | Volatility) -> dict[str, Any]:
     """The same figures for machines, as arrays (`dashboard.api.finite`)."""
     if isinstance(answer, Rolling):
         return {
-            "symbol": answer.symbol, "level": answer.level, "window_days": answer.window,
-            "position_usd": answer.position_usd, "source": answer.source, "is_synthetic": answer.synthetic,
-            "ts": answer.ts, "result_usd": answer.result_usd,
+            "symbol": answer.symbol,
+            "level": answer.level,
+            "window_days": answer.window,
+            "position_usd": answer.position_usd,
+            "source": answer.source,
+            "is_synthetic": answer.synthetic,
+            "ts": answer.ts,
+            "result_usd": answer.result_usd,
             "methods": {m.key: _method_json(m) for m in answer.methods},
-        }  # fmt: skip
+        }
     return {name: getattr(answer, name) for name in answer.__slots__}
 
 
 def _method_json(method: Method) -> dict[str, Any]:
     coverage = method.coverage
     return {
-        "var_usd": method.var, "shortfall_usd": method.shortfall,
-        "exceptions": np.flatnonzero(method.exceeded), "next_day_var_usd": method.today,
-        "next_day_shortfall_usd": method.today_shortfall, "verdict": method.verdict,
-        "n_exceptions": coverage.exceptions if coverage else None, "expected": coverage.expected if coverage else None,
+        "var_usd": method.var,
+        "shortfall_usd": method.shortfall,
+        "exceptions": np.flatnonzero(method.exceeded),
+        "next_day_var_usd": method.today,
+        "next_day_shortfall_usd": method.today_shortfall,
+        "verdict": method.verdict,
+        "n_exceptions": coverage.exceptions if coverage else None,
+        "expected": coverage.expected if coverage else None,
         "kupiec_p": coverage.kupiec.p_value if coverage else None,
         "independence_p": coverage.independence.p_value if coverage else None,
-    }  # fmt: skip
+    }

@@ -20,7 +20,10 @@ def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
     size = float(np.nanmax(np.abs(np.concatenate([answer.result_usd[first:], method.shortfall[first:]])), initial=1.0))
     data = [
         {
-            "type": "bar", "x": days[first:], "y": answer.result_usd[first:].tolist(), "name": "result of the day",
+            "type": "bar",
+            "x": days[first:],
+            "y": answer.result_usd[first:].tolist(),
+            "name": "result of the day",
             "marker": {"color": c["cat-other"]},
             "customdata": [fmt.money_change(v) for v in answer.result_usd[first:]],
             "hovertemplate": "result <b>%{customdata}</b><extra></extra>",
@@ -28,12 +31,15 @@ def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
         _line(ahead, -np.append(method.shortfall[first:], method.today_shortfall), "shortfall", c["text"], 1.25),
         _line(ahead, -np.append(method.var[first:], method.today), "value-at-risk", c["scenario"], 2.0),
         {
-            "type": "scatter", "mode": "markers", "name": "exception",
+            "type": "scatter",
+            "mode": "markers",
+            "name": "exception",
             "x": [day for day, over in zip(days, method.exceeded, strict=True) if over],
-            "y": answer.result_usd[method.exceeded].tolist(), "hoverinfo": "skip",
+            "y": answer.result_usd[method.exceeded].tolist(),
+            "hoverinfo": "skip",
             "marker": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": c["crit"]}},
         },
-    ]  # fmt: skip
+    ]
     ends = [-method.today, -method.today_shortfall]
     places = spread([(v + size) / (2 * size) for v in ends[::-1]], 0.12)[::-1]
     notes = [
@@ -63,16 +69,22 @@ def impermanent(curve: Curve, theme: str | None) -> Figure:
     c = themes.colours(theme)
     floor = -0.3
     moves = (curve.moves * 100).tolist()
-    lines = (("constant product (v2)", curve.constant_product, c["text-2"], "dash"),
-             ("this range (v3)", curve.concentrated, c["scenario"], "solid"))  # fmt: skip
+    lines = (
+        ("constant product (v2)", curve.constant_product, c["text-2"], "dash"),
+        ("this range (v3)", curve.concentrated, c["scenario"], "solid"),
+    )
     data = [
         {
-            "type": "scatter", "mode": "lines", "x": moves, "y": (values * 100).tolist(), "name": name,
+            "type": "scatter",
+            "mode": "lines",
+            "x": moves,
+            "y": (values * 100).tolist(),
+            "name": name,
             "line": {"color": colour, "dash": dash, "width": 2},
             "hovertemplate": f"{name} <b>%{{y:.2f}} %</b><extra></extra>",
         }
         for name, values, colour, dash in lines
-    ]  # fmt: skip
+    ]
     edges = [curve.low * 100, curve.high * 100]
     shapes = [
         {"type": "rect", "x0": edges[0], "x1": edges[1], "y0": 0, "y1": 1, "yref": "paper", "fillcolor": c["band"],
@@ -117,13 +129,18 @@ def restlessness(answer: Volatility, theme: str | None) -> Figure:
     return {
         "data": data,
         "layout": layout(
-            theme, 260, margin={"l": 52, "r": 14, "t": 10, "b": 28},
+            theme,
+            260,
+            margin={"l": 52, "r": 14, "t": 10, "b": 28},
             xaxis={
-                "tickvals": x, "ticktext": [fmt.hours(float(h)) for h in answer.hours], "fixedrange": True, **STANDOFF,
+                "tickvals": x,
+                "ticktext": [fmt.hours(float(h)) for h in answer.hours],
+                "fixedrange": True,
+                **STANDOFF,
             },
             yaxis={"range": [0, top], "ticksuffix": "\u202f%", "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
-    }  # fmt: skip
+    }
 
 
 def nothing(theme: str | None, height: int, says: str = "") -> Figure:
@@ -136,11 +153,15 @@ def nothing(theme: str | None, height: int, says: str = "") -> Figure:
 
 def _line(x: list[str], y: np.ndarray, name: str, colour: str, width: float) -> dict:
     return {
-        "type": "scatter", "mode": "lines", "x": x, "name": name,
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "name": name,
         "y": [v if np.isfinite(v) else None for v in y.tolist()],
-        "line": {"color": colour, "width": width}, "customdata": [fmt.money_change(v) for v in y],
+        "line": {"color": colour, "width": width},
+        "customdata": [fmt.money_change(v) for v in y],
         "hovertemplate": f"{name} <b>%{{customdata}}</b><extra></extra>",
-    }  # fmt: skip
+    }
 
 
 def _day(seconds: int) -> str:

@@ -27,7 +27,7 @@ from dashboard.pages.market_risk.answers import (
     loss_curve,
     rolling,
     volatility,
-)  # fmt: skip
+)
 
 DEFAULT = "ETHUSDT"
 RANGE = (-25, 25)
@@ -55,7 +55,7 @@ def build(source: PageData, _search: str) -> html.Div:
             segmented(ids.MARKET_LEVEL, [(fmt.share(level, 0), str(level)) for level in LEVELS], "0.95", "Level"),
         ],
         className="bar",
-    )  # fmt: skip
+    )
     marks = [("cat-other", "result", "block"), ("scenario", "VaR", "solid"), ("text", "ES", "solid")]
     size = fmt.money_full(POSITION_USD)
     left = card(
@@ -75,10 +75,11 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/rolling-var",
     )
     handles = html.Div(
-        dcc.RangeSlider(-50, 50, 1, value=list(RANGE), id=ids.MARKET_RANGE, marks=None, allow_direct_input=False,
-                        pushable=2),
+        dcc.RangeSlider(
+            -50, 50, 1, value=list(RANGE), id=ids.MARKET_RANGE, marks=None, allow_direct_input=False, pushable=2
+        ),
         className="rw-slider range",
-    )  # fmt: skip
+    )
     liquidity = card(
         "Providing liquidity against holding",
         [
@@ -142,13 +143,22 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
     rows = []
     for method in answer.methods:
         coverage = method.coverage
-        name = html.Div([html.B(method.name) if method.key == chosen else method.name, html.Br(),
-                         pill(TONE[method.verdict], method.verdict, SAYS[method.verdict])])  # fmt: skip
+        name = html.Div(
+            [
+                html.B(method.name) if method.key == chosen else method.name,
+                html.Br(),
+                pill(TONE[method.verdict], method.verdict, SAYS[method.verdict]),
+            ]
+        )
         few = f"{method.tail_draws} draws only" if 0 < method.tail_draws < 30 else ""
-        seen = [
-            f"{coverage.exceptions} of {coverage.expected:.1f}",
-            html.Div(f"P {_p(coverage.kupiec.p_value)}", className="t2 micro"),
-        ] if coverage else [fmt.MISSING]  # fmt: skip
+        seen = (
+            [
+                f"{coverage.exceptions} of {coverage.expected:.1f}",
+                html.Div(f"P {_p(coverage.kupiec.p_value)}", className="t2 micro"),
+            ]
+            if coverage
+            else [fmt.MISSING]
+        )
         shortfall = [fmt.money(method.today_shortfall), html.Div(few, className="t2 micro")]
         rows.append((name, fmt.money(method.today), html.Div(shortfall), html.Div(seen)))
     return table(head, rows, tight=True)
@@ -223,8 +233,9 @@ def range_says(curve: Any, closes: Closes) -> list[Any]:
     """The range in dollars, and how much of the last days was inside."""
     now = float(closes.price[-1]) if len(closes.price) else float("nan")
     words: list[Any] = [
-        "Range ", html.B(f"{fmt.money_full(now * (1 + curve.low))} to {fmt.money_full(now * (1 + curve.high))}")
-    ]  # fmt: skip
+        "Range ",
+        html.B(f"{fmt.money_full(now * (1 + curve.low))} to {fmt.money_full(now * (1 + curve.high))}"),
+    ]
     if curve.in_range is not None:
         words += ["  ·  inside it for ", html.B(fmt.share(curve.in_range, 0)), f" of the last {curve.days} days"]
     return words

@@ -46,11 +46,15 @@ def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> 
     if beyond is not None and beyond.value > 0:
         data.append(
             {
-                "type": "scatter", "mode": "markers", "x": [beyond.value], "y": [10**low], "cliponaxis": False,
+                "type": "scatter",
+                "mode": "markers",
+                "x": [beyond.value],
+                "y": [10**low],
+                "cliponaxis": False,
                 "marker": {"symbol": "triangle-up", "size": 11, "color": c["text"]},
                 "hovertemplate": f"mean beyond 99\u202f% <b>{fmt.money(beyond.value)}</b><extra></extra>",
             }
-        )  # fmt: skip
+        )
     shapes, notes = _quantiles(known, top, c)
     values, text = money_ticks(top, 3)
     return {

@@ -26,7 +26,7 @@ from dashboard.look.components import (
     table,
     token,
     why_none,
-)  # fmt: skip
+)
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.warehouse import PageData, Unavailable
@@ -256,11 +256,14 @@ def _accounts(today: Position) -> Any:
     head = (("Account", False), ("HF", True), ("Debt", True), ("Collateral", False), ("Falls at", True))
     rows = [
         (
-            address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), token(r.collateral),
+            address(r.address),
+            fmt.health_factor(r.health_factor),
+            fmt.money(r.debt_usd),
+            token(r.collateral),
             "now" if r.fall == 0 else fmt.move(-r.fall),
         )
         for r in today.largest
-    ]  # fmt: skip
+    ]
     return table(head, rows, tight=True)
 
 

@@ -124,20 +124,27 @@ def followers(loaded: LoadedMarket) -> tuple[Follower, ...]:
         if factor not in FACTORS and not constant:
             continue
         kind = (
-            "constant" if constant
-            else f"priced by {r.symbol[r.linked_to[i]]}" if r.linked_to[i] >= 0
-            else f"ratio to {r.symbol[r.ratio_of[i]]}" if r.ratio_of[i] >= 0
-            else "capped above" if np.isfinite(r.price_cap[i])
+            "constant"
+            if constant
+            else f"priced by {r.symbol[r.linked_to[i]]}"
+            if r.linked_to[i] >= 0
+            else f"ratio to {r.symbol[r.ratio_of[i]]}"
+            if r.ratio_of[i] >= 0
+            else "capped above"
+            if np.isfinite(r.price_cap[i])
             else "its feed"
-        )  # fmt: skip
+        )
         found.append(
             Follower(
-                symbol=symbol, token=FACTORS.get(factor, "none"), kind=kind, price_usd=float(market.price[i]),
+                symbol=symbol,
+                token=FACTORS.get(factor, "none"),
+                kind=kind,
+                price_usd=float(market.price[i]),
                 cap_usd=float(most[i]) if most[i] < LIFT / 2 * market.price[i] else np.inf,
                 collateral_usd=float(collateral[i] * market.price[i]),
                 debt_usd=float(debt[i] * market.price[i]),
             )
-        )  # fmt: skip
+        )
     return tuple(sorted(found, key=lambda f: (-f.debt_usd, -f.collateral_usd)))
 
 

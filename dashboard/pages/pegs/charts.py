@@ -30,11 +30,15 @@ def deviations(found: Sequence[Peg], theme: str | None, days: int) -> Figure:
         size = max(size, float(np.abs(bps).max(initial=0.0)))
         data.append(
             {
-                "type": "scatter", "mode": "lines", "x": moments(peg.closes.ts[recent]), "y": bps.tolist(),
-                "name": charted(peg.token), "line": {"color": colour, "width": 1.5},
+                "type": "scatter",
+                "mode": "lines",
+                "x": moments(peg.closes.ts[recent]),
+                "y": bps.tolist(),
+                "name": charted(peg.token),
+                "line": {"color": colour, "width": 1.5},
                 "hovertemplate": f"{charted(peg.token)} <b>%{{y:+.1f}} bp</b><extra></extra>",
             }
-        )  # fmt: skip
+        )
     limits = [s * limit for limit in (WARNING_BPS, CRITICAL_BPS) for s in (-1, 1) if limit < size * 1.1]
     shapes = [
         {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": at, "y1": at,
@@ -106,11 +110,13 @@ def band(peg: Peg, theme: str | None, days: int) -> Figure:
     return {
         "data": data,
         "layout": layout(
-            theme, 240, margin={"l": 60, "r": 14, "t": 8, "b": 26},
+            theme,
+            240,
+            margin={"l": 60, "r": 14, "t": 8, "b": 26},
             xaxis={"type": "date", "fixedrange": True, "nticks": 6, **STANDOFF},
             yaxis={"tickformat": ".4f", "tickprefix": "$", "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
-    }  # fmt: skip
+    }
 
 
 def signed_bps(value: float) -> str:

@@ -22,7 +22,7 @@ from dashboard.pages.pegs.answers import (
     as_json,
     followers,
     peg,
-)  # fmt: skip
+)
 from risk_core.analytics.pegs import CRITICAL, CRITICAL_BPS, HEALTHY, WARNING, WARNING_BPS, Episode
 
 DAYS = {"7": "7 d", "30": "30 d", "120": "120 d"}
@@ -67,9 +67,13 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/pegs/status",
     )
     past = card(
-        "Times away from the peg", episodes_table(found), f"{WARNING_BPS:g} bp or more, until 6 calm hours",
-        "newest first", flush=True, source="/api/v1/pegs/status",
-    )  # fmt: skip
+        "Times away from the peg",
+        episodes_table(found),
+        f"{WARNING_BPS:g} bp or more, until 6 calm hours",
+        "newest first",
+        flush=True,
+        source="/api/v1/pegs/status",
+    )
     hit = card(
         "Who follows, and through which oracle",
         followers_table(loaded),
@@ -111,14 +115,22 @@ def verdict(found: list[Peg]) -> html.Section:
     worst = worst_of(found)
     if worst.status == HEALTHY:
         words: list[Any] = [
-            "All ", html.B(f"{len(found)} stablecoins"), " stand at their peg. Furthest is ", html.B(worst.token), ", ",
-            html.B(charts.signed_bps(worst.deviation_bps)), " away; ",
-        ]  # fmt: skip
+            "All ",
+            html.B(f"{len(found)} stablecoins"),
+            " stand at their peg. Furthest is ",
+            html.B(worst.token),
+            ", ",
+            html.B(charts.signed_bps(worst.deviation_bps)),
+            " away; ",
+        ]
     else:
         words = [
-            html.B(worst.token), " stands ", html.B(charts.signed_bps(worst.deviation_bps)), " from its peg; ",
+            html.B(worst.token),
+            " stands ",
+            html.B(charts.signed_bps(worst.deviation_bps)),
+            " from its peg; ",
             f"{fmt.money(worst.debt_usd)} of debt follows it; ",
-        ]  # fmt: skip
+        ]
     words.append(f"beside its own last day that is {'without a score' if worst.word.startswith('no') else worst.word}.")
     return html.Section([pill(SEVERITY[worst.status], worst.status, RULE), html.P(words)], className="verdict")
 
@@ -149,14 +161,16 @@ def episodes_table(found: list[Peg]) -> Any:
         head,
         [
             (
-                token(name), fmt.utc(e.began).rpartition(",")[0], fmt.move(e.depth),
+                token(name),
+                fmt.utc(e.began).rpartition(",")[0],
+                fmt.move(e.depth),
                 lasted(e.duration) + ("" if e.ended else " so far"),
                 lasted(e.half_life) if e.half_life else fmt.MISSING,
             )
             for name, e in rows[:12]
         ],
         tight=True,
-    )  # fmt: skip
+    )
 
 
 def lasted(seconds: int) -> str:
@@ -167,17 +181,26 @@ def lasted(seconds: int) -> str:
 def followers_table(loaded: Any) -> Any:
     """Reserves by the peg that their oracle follows, and what that oracle can say."""
     head = (
-        ("Reserve", False), ("Follows", False), ("Its oracle", False), ("Says now", True), ("Says at most", True),
-        ("Debt", True), ("Collateral", True),
-    )  # fmt: skip
+        ("Reserve", False),
+        ("Follows", False),
+        ("Its oracle", False),
+        ("Says now", True),
+        ("Says at most", True),
+        ("Debt", True),
+        ("Collateral", True),
+    )
     rows = [
         (
-            token(f.symbol), f.token, f.kind, f"${f.price_usd:.4f}",
-            f"${f.cap_usd:.4f}" if f.cap_usd < float("inf") else "no cap", fmt.money(f.debt_usd),
+            token(f.symbol),
+            f.token,
+            f.kind,
+            f"${f.price_usd:.4f}",
+            f"${f.cap_usd:.4f}" if f.cap_usd < float("inf") else "no cap",
+            fmt.money(f.debt_usd),
             fmt.money(f.collateral_usd),
         )
         for f in followers(loaded)
-    ]  # fmt: skip
+    ]
     return table(head, rows, tight=True)
 
 

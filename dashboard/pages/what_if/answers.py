@@ -107,11 +107,15 @@ def _largest_liquidations(loaded: LoadedMarket, then: rc.WhatIf) -> tuple[Accoun
     names = largest_reserve(loaded.market, loaded.market.collateral, rows, then.price)
     return tuple(
         AccountRow(
-            str(loaded.market.accounts[row]), float(then.liquidatable_health[k]), float(then.account_debt_usd[k]), name,
-            repaid_usd=float(then.account_repaid_usd[k]), seized_usd=float(then.account_seized_usd[k]),
+            str(loaded.market.accounts[row]),
+            float(then.liquidatable_health[k]),
+            float(then.account_debt_usd[k]),
+            name,
+            repaid_usd=float(then.account_repaid_usd[k]),
+            seized_usd=float(then.account_seized_usd[k]),
         )
         for row, k, name in zip(rows, order, names, strict=True)
-    )  # fmt: skip
+    )
 
 
 def _nearest(loaded: LoadedMarket, then: rc.WhatIf) -> AccountRow | None:

@@ -51,11 +51,15 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
     )
     out = [
         compare(
-            component_id, label, fmt.money(pair.scenario), fmt.money(pair.baseline),
-            *_change(pair, fmt.money(abs(pair.change))), title=fmt.money_full(pair.scenario),
+            component_id,
+            label,
+            fmt.money(pair.scenario),
+            fmt.money(pair.baseline),
+            *_change(pair, fmt.money(abs(pair.change))),
+            title=fmt.money_full(pair.scenario),
         )
         for component_id, label, pair in money
-    ]  # fmt: skip
+    ]
     n = outcome.accounts
     words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(outcome.n_with_debt)}")
     out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
@@ -82,11 +86,14 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
         head = (("Account", False), ("HF", True), ("Debt", True), ("Repaid", True), ("Sells", False))
         rows = [
             (
-                address(r.address), fmt.health_factor(r.health_factor), fmt.money(r.debt_usd), fmt.money(r.repaid_usd),
+                address(r.address),
+                fmt.health_factor(r.health_factor),
+                fmt.money(r.debt_usd),
+                fmt.money(r.repaid_usd),
                 token(r.collateral),
             )
             for r in outcome.first
-        ]  # fmt: skip
+        ]
         return table(head, rows, tight=True), _some(outcome.accounts.scenario, "account")
     if outcome.nearest is None:
         return empty("No account has debt", "Nothing can be liquidated."), ""

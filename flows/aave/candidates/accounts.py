@@ -144,10 +144,12 @@ def _read_debtors(
 
 def _keep(run: Run, market: str, block: int, rows: list[tuple[Account, int]]) -> None:
     frame = pd.DataFrame(
-        [(market, block, a.address, str(a.flags), a.emode, _document(a.supply), _document(a.debt), unlisted)
-         for a, unlisted in rows],
+        [
+            (market, block, a.address, str(a.flags), a.emode, _document(a.supply), _document(a.debt), unlisted)
+            for a, unlisted in rows
+        ],
         columns=COLUMNS,
-    )  # fmt: skip
+    )
     run.write(SOURCE, f"{market}:{block}:{rows[0][0].address}", {TABLE: frame})
 
 

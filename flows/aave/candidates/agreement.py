@@ -160,11 +160,16 @@ def compare_positions(
 def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve]) -> list[FieldAgreement]:
     """Each reserve as a subgraph has it against the chain's, at one block; one that only one side has counts too."""
     fields = {
-        "liquidation_threshold_bps": "liquidation_threshold", "liquidation_bonus_bps": "liquidation_bonus",
-        "ltv_bps": "ltv", "liquidity_index": "liquidity_index", "variable_borrow_index": "variable_borrow_index",
-        "liquidity_rate": "liquidity_rate", "variable_borrow_rate": "variable_borrow_rate",
-        "last_update_timestamp": "last_update", "decimals": "decimals",
-    }  # fmt: skip
+        "liquidation_threshold_bps": "liquidation_threshold",
+        "liquidation_bonus_bps": "liquidation_bonus",
+        "ltv_bps": "ltv",
+        "liquidity_index": "liquidity_index",
+        "variable_borrow_index": "variable_borrow_index",
+        "liquidity_rate": "liquidity_rate",
+        "variable_borrow_rate": "variable_borrow_rate",
+        "last_update_timestamp": "last_update",
+        "decimals": "decimals",
+    }
     compared = {name: FieldAgreement(name) for name in ("asset", *fields, "price_raw")}
     theirs = {r.asset: r for r in indexed}
     ours = {r.asset: r for r in reserves}
@@ -202,8 +207,14 @@ def findings(compared: Mapping[str, Iterable[FieldAgreement]], missing: Iterable
                     example = c.example if n == c.different else ""
                     rows.append(Finding(table, check, c.name, n, c.compared, example))
     rows += [
-        Finding("stg_positions", f"holders complete: {s.symbol}", f"scaled_{s.side}", 1, 1,
-                f"{s.found} of {s.expected} known, missing {s}")
+        Finding(
+            "stg_positions",
+            f"holders complete: {s.symbol}",
+            f"scaled_{s.side}",
+            1,
+            1,
+            f"{s.found} of {s.expected} known, missing {s}",
+        )
         for s in missing
-    ]  # fmt: skip
+    ]
     return rows

@@ -94,8 +94,11 @@ class AaveApi(GraphQL):
             declared = ", ".join(f"${name}: UserMarketStateRequest!" for name in names)
             fields = " ".join(f"{name}: {STATE.format(request='$' + name)}" for name in names)
             asked = [{"market": pool, "user": account, "chainId": chain_id} for account in part]
-            data = self.ask(f"query States({declared}) {{ {fields} }}", dict(zip(names, asked, strict=True)),
-                            about="userMarketState").data  # fmt: skip
+            data = self.ask(
+                f"query States({declared}) {{ {fields} }}",
+                dict(zip(names, asked, strict=True)),
+                about="userMarketState",
+            ).data
             for name, account in zip(names, part, strict=True):
                 state = Cell(data, f"{self}, account {account}").into(name)
                 factor = state.row.get("healthFactor")
@@ -107,16 +110,24 @@ def _reserve(at: Cell) -> ApiReserve:
     token, supply = at.into("underlyingToken"), at.into("supplyInfo")
     borrow = at.into("borrowInfo") if at.row.get("borrowInfo") is not None else None
     return ApiReserve(
-        asset=token.address("address"), symbol=token.text("symbol"), decimals=token.integer("decimals"),
-        ltv=_bps(supply.into("maxLTV")), liquidation_threshold=_bps(supply.into("liquidationThreshold")),
-        is_frozen=at.flag("isFrozen"), is_paused=at.flag("isPaused"),
+        asset=token.address("address"),
+        symbol=token.text("symbol"),
+        decimals=token.integer("decimals"),
+        ltv=_bps(supply.into("maxLTV")),
+        liquidation_threshold=_bps(supply.into("liquidationThreshold")),
+        is_frozen=at.flag("isFrozen"),
+        is_paused=at.flag("isPaused"),
         borrowing=borrow.one_of("borrowingState", BORROWING) if borrow else "",
-    )  # fmt: skip
+    )
 
 
 def _emode(at: Cell) -> ApiEMode:
-    return ApiEMode(id=at.integer("id"), label=at.text("label"), ltv=_bps(at.into("maxLTV")),
-                    liquidation_threshold=_bps(at.into("liquidationThreshold")))  # fmt: skip
+    return ApiEMode(
+        id=at.integer("id"),
+        label=at.text("label"),
+        ltv=_bps(at.into("maxLTV")),
+        liquidation_threshold=_bps(at.into("liquidationThreshold")),
+    )
 
 
 def _bps(at: Cell) -> int:

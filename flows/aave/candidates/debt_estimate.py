@@ -92,10 +92,14 @@ def estimate(scan: BorrowScan, place: Place, block: Block, first_block: int) -> 
     reader = BlockReader(scan.rpc, block, multicall=place.multicall3, concurrency=scan.concurrency)
     reads = READS_A_REQUEST if reader.uses_multicall else 1
     began = time.perf_counter()
-    reader.read(calls_for([(place.provider, "anybody")] * reads, scan.tokens.pool, abis.GET_USER_CONFIGURATION),
-                may_fail=True)  # fmt: skip
+    reader.read(
+        calls_for([(place.provider, "anybody")] * reads, scan.tokens.pool, abis.GET_USER_CONFIGURATION), may_fail=True
+    )
     return DebtEstimate(
-        log_requests=math.ceil(len(spans) * n_asked / len(looked)) if looked else 0, names=seen,
-        log_latency=spent / n_asked if n_asked else 0.0, node_latency=time.perf_counter() - began,
-        concurrency=scan.concurrency, reads_a_request=reads,
-    )  # fmt: skip
+        log_requests=math.ceil(len(spans) * n_asked / len(looked)) if looked else 0,
+        names=seen,
+        log_latency=spent / n_asked if n_asked else 0.0,
+        node_latency=time.perf_counter() - began,
+        concurrency=scan.concurrency,
+        reads_a_request=reads,
+    )

@@ -87,9 +87,14 @@ def run(arguments: Asked, market: str, url: str) -> str:
         if arguments.estimate:
             return _estimated(_job(rpc, place, block, arguments), store, block)
         parameters = {
-            "market": market, "block": arguments.block, "from_block": arguments.from_block,
-            "provider": place.provider, "chain_id": place.chain_id, "candidates": NAME, "node": settings.redacted(url),
-        }  # fmt: skip
+            "market": market,
+            "block": arguments.block,
+            "from_block": arguments.from_block,
+            "provider": place.provider,
+            "chain_id": place.chain_id,
+            "candidates": NAME,
+            "node": settings.redacted(url),
+        }
         with recorded(store, "aave-market", parameters) as run:
             job = _job(rpc, place, block, arguments)
             safe_print(_estimated(job, store, block), flush=True)

@@ -76,8 +76,9 @@ def choose_block(job: Job) -> Block:
             if asked != "latest":
                 raise SubgraphBehind(
                     f"{subgraph} has come to block {head.block} only, block {block.number} was asked for (--block "
-                    f"{asked}). Ask for {head.block} or older, or run again later", head.block,
-                )  # fmt: skip
+                    f"{asked}). Ask for {head.block} or older, or run again later",
+                    head.block,
+                )
             block = get_block(job.rpc, head.block)
         require_same_chain(subgraph, head, block)
     return block
@@ -107,10 +108,14 @@ def estimated(job: Job, block: Block) -> Workload:
     someone = [(place.provider, "anybody")] * (READS_A_REQUEST if reader.uses_multicall else 1)
     reader.read(calls_for(someone, pool, abis.GET_USER_CONFIGURATION), may_fail=True)
     return Workload(
-        size=size, sources=aave_subgraph.sides(job.which) if job.which else 0, subgraph_latency=latency,
-        node_latency=time.perf_counter() - started, subgraph_concurrency=aave_subgraph.WORKERS,
-        node_concurrency=concurrency(), reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,
-    )  # fmt: skip
+        size=size,
+        sources=aave_subgraph.sides(job.which) if job.which else 0,
+        subgraph_latency=latency,
+        node_latency=time.perf_counter() - started,
+        subgraph_concurrency=aave_subgraph.WORKERS,
+        node_concurrency=concurrency(),
+        reads_a_request=READS_A_REQUEST if reader.uses_multicall else 1,
+    )
 
 
 def concurrency() -> int:

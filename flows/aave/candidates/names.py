@@ -38,16 +38,19 @@ def from_file(path: str) -> list[str]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"--candidates: {path!r} is neither `subgraph` nor a readable text file ({exc}). Give "
-                                 "a file with one account a line, or `subgraph`") from exc  # fmt: skip
+        raise ConfigurationError(
+            f"--candidates: {path!r} is neither `subgraph` nor a readable text file ({exc}). Give "
+            "a file with one account a line, or `subgraph`"
+        ) from exc
     found = set()
     for number, line in enumerate(lines, start=1):
         word = re.split(r"[\s,;#]", line.strip().lower(), maxsplit=1)[0]
         if not word:
             continue
         if not ADDRESS.fullmatch(word):
-            raise ConfigurationError(f"--candidates: line {number} of {path}: expected 0x and 40 hex digits, found "
-                                     f"{line.strip()[:60]!r}")  # fmt: skip
+            raise ConfigurationError(
+                f"--candidates: line {number} of {path}: expected 0x and 40 hex digits, found {line.strip()[:60]!r}"
+            )
         found.add(word)
     if not found:
         raise ConfigurationError(f"--candidates: {path} names no account")
@@ -134,8 +137,12 @@ def _drop_others(
     stored = run.store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
     if stored != len(positions):
         staged = position_frames(which, block, positions, by_asset)["stg_graph_account_positions"]
-        run.write(SOURCE, f"{which.id}:{block.number}:all", {"stg_graph_account_positions": staged},
-                  scope={"market": which.market, "block": block.number})  # fmt: skip
+        run.write(
+            SOURCE,
+            f"{which.id}:{block.number}:all",
+            {"stg_graph_account_positions": staged},
+            scope={"market": which.market, "block": block.number},
+        )
 
 
 def _stored(store: Store, which: KnownSubgraph, block: Block, done: list[str]) -> list[GraphPosition]:

@@ -67,11 +67,15 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
         takes = estimated(job, block)
         safe_print(said_first(job, block, takes), flush=True)
         parameters = {
-            "market": market, "block": block.number, "provider": job.place.provider, "chain_id": job.place.chain_id,
+            "market": market,
+            "block": block.number,
+            "provider": job.place.provider,
+            "chain_id": job.place.chain_id,
             "candidates": job.which.id if job.which else f"{len(job.listed)} accounts of a file",
-            "max_missing": arguments.max_missing, "max_disagreement": arguments.max_disagreement,
+            "max_missing": arguments.max_missing,
+            "max_disagreement": arguments.max_disagreement,
             "node": settings.redacted(url),
-        }  # fmt: skip
+        }
         try:
             with recorded(store, "aave-market", parameters) as run:
                 try:
@@ -101,15 +105,27 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     if job.which is not None:
         with progress_bar("subgraph", "shard", len(shards)) as bar:
             indexed = candidates.from_subgraph(
-                run, job.open_subgraph, job.which, place.provider, block,
-                shards=shards, go_on=go_on, progress=bar.update,
-            )  # fmt: skip
+                run,
+                job.open_subgraph,
+                job.which,
+                place.provider,
+                block,
+                shards=shards,
+                go_on=go_on,
+                progress=bar.update,
+            )
         wanted = _tokens_held(indexed, at)
     with progress_bar("accounts", "account", len(wanted)) as bar:
         read = verified_reading.read_accounts(
-            run, at.reader, at.contracts.pool, place.market, list(at.reserves), wanted, bar.update,
+            run,
+            at.reader,
+            at.contracts.pool,
+            place.market,
+            list(at.reserves),
+            wanted,
+            bar.update,
             emodes=at.contracts.protocol != V2,
-        )  # fmt: skip
+        )
 
     missing = route_checks.shortfalls(at.reserves, read.accounts)
     compared: dict[str, list[FieldAgreement]] = {}
@@ -145,8 +161,10 @@ def described(n_named: int, missing: list[Shortfall], holdings: list[FieldAgreem
         parts.append("their balances are every token's whole supply")
     if holdings:
         different, rounding = sum(c.different for c in holdings), sum(c.rounding for c in holdings)
-        parts.append(f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
-                    f"({rounding:,} more by rounding), {unlisted:,} balances it did not list")  # fmt: skip
+        parts.append(
+            f"the subgraph differs in {different:,} of {sum(c.compared for c in holdings):,} figures "
+            f"({rounding:,} more by rounding), {unlisted:,} balances it did not list"
+        )
     return "; ".join(parts)
 
 

@@ -39,18 +39,22 @@ def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, l
 
 def compare_parameters(api: ApiMarket, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> list[FieldAgreement]:
     """Shares, decimals and flags of each reserve and e-mode that the chain has, exactly."""
-    compared = {name: FieldAgreement(name) for name in ("asset", "decimals", "ltv_bps", "liquidation_threshold_bps",
-                                                    "is_frozen", "is_paused", "emode")}  # fmt: skip
+    compared = {
+        name: FieldAgreement(name)
+        for name in ("asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "is_frozen", "is_paused", "emode")
+    }
     theirs = {r.asset: r for r in api.reserves}
     for r in reserves:
         compared["asset"].number(r.symbol, int(r.asset in theirs), 1, exact=True)
         if (a := theirs.get(r.asset)) is None:
             continue
         for name, they, we in (
-            ("decimals", a.decimals, r.decimals), ("ltv_bps", a.ltv, r.ltv),
+            ("decimals", a.decimals, r.decimals),
+            ("ltv_bps", a.ltv, r.ltv),
             ("liquidation_threshold_bps", a.liquidation_threshold, r.liquidation_threshold),
-            ("is_frozen", int(a.is_frozen), int(r.is_frozen)), ("is_paused", int(a.is_paused), int(r.is_paused)),
-        ):  # fmt: skip
+            ("is_frozen", int(a.is_frozen), int(r.is_frozen)),
+            ("is_paused", int(a.is_paused), int(r.is_paused)),
+        ):
             compared[name].number(r.symbol, they, we, exact=True)
     terms = {e.id: e for e in api.emodes}
     for e in emodes:

@@ -163,8 +163,10 @@ def fetch_reserves(subgraph: Subgraph, which: KnownSubgraph, provider: str | Non
             at = Cell(row, f"reserve {row['id']} of {subgraph}")
             unit = at.into("price").into("oracle").value("baseCurrencyUnit")
             if which.version == 3 and str(unit) != str(USD_UNIT):
-                raise MalformedAnswer(f"{at.where}: expected prices in US dollars with 8 decimals (baseCurrencyUnit "
-                                      f"{USD_UNIT}), found the unit {unit!r}")  # fmt: skip
+                raise MalformedAnswer(
+                    f"{at.where}: expected prices in US dollars with 8 decimals (baseCurrencyUnit "
+                    f"{USD_UNIT}), found the unit {unit!r}"
+                )
             found.append(GraphReserve(
                 id=row["id"], body=_body(row), payload_sha256=page.payload_sha256,
                 asset=at.address("underlyingAsset"), symbol=at.text("symbol"), decimals=at.integer("decimals"),
@@ -206,8 +208,9 @@ def fetch_shard(
     found: dict[str, GraphPosition] = {}
     for side in _SIDES[: sides(which)]:
         where = _of_pool(provider) | {side: "0", "id_lt": _after_all_of(prefix)}
-        for page in subgraph.pages("userReserves", _POSITION.replace("USER", user), block=block, where=where,
-                                   after=prefix):  # fmt: skip
+        for page in subgraph.pages(
+            "userReserves", _POSITION.replace("USER", user), block=block, where=where, after=prefix
+        ):
             for row in page.rows:
                 position = _position(row, page.payload_sha256, subgraph)
                 twin = found.setdefault(position.id, position)
@@ -251,15 +254,23 @@ def _position(row: dict[str, Any], payload_sha256: str, subgraph: Subgraph) -> G
     user = at.into("user")
     emode = user.row.get("eModeCategoryId")
     position = GraphPosition(
-        id=row["id"], body=_body(row), payload_sha256=payload_sha256, account=user.address("id"),
-        asset=at.into("reserve").address("underlyingAsset"), scaled_supply=at.integer("scaledATokenBalance"),
-        scaled_debt=at.integer("scaledVariableDebt"), stable_debt=at.integer("principalStableDebt"),
-        is_collateral=at.flag("usageAsCollateralEnabledOnUser"), last_update=at.integer("lastUpdateTimestamp"),
+        id=row["id"],
+        body=_body(row),
+        payload_sha256=payload_sha256,
+        account=user.address("id"),
+        asset=at.into("reserve").address("underlyingAsset"),
+        scaled_supply=at.integer("scaledATokenBalance"),
+        scaled_debt=at.integer("scaledVariableDebt"),
+        stable_debt=at.integer("principalStableDebt"),
+        is_collateral=at.flag("usageAsCollateralEnabledOnUser"),
+        last_update=at.integer("lastUpdateTimestamp"),
         emode=user.into("eModeCategoryId").integer("id") if emode is not None else 0,
-    )  # fmt: skip
+    )
     if not position.id.startswith(position.account + position.asset):
-        raise MalformedAnswer(f"{at.where}: expected an id made of account {position.account} and asset "
-                              f"{position.asset}; rows and ids do not belong together")  # fmt: skip
+        raise MalformedAnswer(
+            f"{at.where}: expected an id made of account {position.account} and asset "
+            f"{position.asset}; rows and ids do not belong together"
+        )
     return position
 
 

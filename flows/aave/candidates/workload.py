@@ -77,12 +77,17 @@ class Workload:
     @property
     def seconds(self) -> float:
         """Seconds that the read takes in all."""
-        return (self.queries * self.subgraph_latency / self.subgraph_concurrency
-                + self.requests * self.node_latency / self.node_concurrency)  # fmt: skip
+        return (
+            self.queries * self.subgraph_latency / self.subgraph_concurrency
+            + self.requests * self.node_latency / self.node_concurrency
+        )
 
     def __str__(self) -> str:
-        about = f"about {self.size.accounts:,} accounts (±{2 * self.size.error:.0%})" if self.size.error else (
-            f"{self.size.accounts:,} accounts")  # fmt: skip
+        about = (
+            f"about {self.size.accounts:,} accounts (±{2 * self.size.error:.0%})"
+            if self.size.error
+            else (f"{self.size.accounts:,} accounts")
+        )
         subgraph = (
             f"{self.queries:,} subgraph queries at {self.subgraph_latency:.2f} s, {self.subgraph_concurrency} at once; "
             if self.sources

@@ -162,8 +162,10 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
             )
         values = _rows(event, decoded)
         if tail is not None:
-            values = [_with_tail(name, tail, columns.data[at], row, blocks[at], indices[at])
-                      for at, row in zip(positions, values, strict=True)]  # fmt: skip
+            values = [
+                _with_tail(name, tail, columns.data[at], row, blocks[at], indices[at])
+                for at, row in zip(positions, values, strict=True)
+            ]
         fields = (list(map(column.__getitem__, positions)) for column in (blocks, seconds, transactions, indices))
         named = map(emitters.__getitem__, positions)
         for at, happening in zip(

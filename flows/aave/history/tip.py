@@ -55,9 +55,9 @@ def _reserves(
     reader: BlockReader, replay: Replay, book: MarketBook, progress: Callable[[int], None]
 ) -> tuple[int, list[str]]:
     pool = replay.pool
-    assets, revision = reader.read([
-        Call(pool, abis.GET_RESERVES_LIST, about="the pool"), Call(pool, abis.POOL_REVISION, about="the pool")
-    ])  # fmt: skip
+    assets, revision = reader.read(
+        [Call(pool, abis.GET_RESERVES_LIST, about="the pool"), Call(pool, abis.POOL_REVISION, about="the pool")]
+    )
     wrong, checked = [], 2
     ours = sorted(r.asset for r in book.reserves)
     if ours != sorted(asset.lower() for asset in assets):
@@ -69,18 +69,26 @@ def _reserves(
         rows.append((r.asset, "scaled_supply", r.scaled_supply, Call(r.atoken, abis.SCALED_TOTAL_SUPPLY)))
         rows.append((r.asset, "scaled_debt", r.scaled_debt, Call(r.debt_token, abis.SCALED_TOTAL_SUPPLY)))
         if book.revision >= V3_1:
-            rows.append((r.asset, "virtual_balance", r.virtual_balance,
-                         Call(pool, abis.GET_VIRTUAL_BALANCE, (r.asset,))))  # fmt: skip
+            rows.append(
+                (r.asset, "virtual_balance", r.virtual_balance, Call(pool, abis.GET_VIRTUAL_BALANCE, (r.asset,)))
+            )
             rows.append((r.asset, "grace_until", r.grace_until, Call(pool, abis.GET_GRACE_PERIOD, (r.asset,))))
         if book.revision >= V3_3:
             rows.append((r.asset, "deficit", r.deficit, Call(pool, abis.GET_DEFICIT, (r.asset,))))
     data = reader.read([Call(pool, abis.GET_RESERVE_DATA, (r.asset,)) for r in book.reserves], progress=progress)
-    said = [(asset, name, mine, theirs) for (asset, name, mine, _), theirs in
-            zip(rows, reader.read([call for *_, call in rows], progress=progress), strict=True)]  # fmt: skip
+    said = [
+        (asset, name, mine, theirs)
+        for (asset, name, mine, _), theirs in zip(
+            rows, reader.read([call for *_, call in rows], progress=progress), strict=True
+        )
+    ]
     for r, answer in zip(book.reserves, data, strict=True):
         # Unbacked supply went with v3.4; what its field says since then is nobody's promise.
-        said += [(r.asset, name, getattr(r, name), answer[place]) for name, place in DATA.items()
-                 if name != "unbacked" or book.revision < V3_4]  # fmt: skip
+        said += [
+            (r.asset, name, getattr(r, name), answer[place])
+            for name, place in DATA.items()
+            if name != "unbacked" or book.revision < V3_4
+        ]
     for asset, name, mine, theirs in said:
         if mine is None and name in UNSAID:
             continue
@@ -92,10 +100,14 @@ def _reserves(
 
 def _balances(reader: BlockReader, replay: Replay, progress: Callable[[int], None]) -> tuple[int, list[str]]:
     """Every account that any log of a token named, those that hold nothing now as well."""
-    pairs = [(token.address, account, scaled) for token in replay.tokens.values()
-             for account, (scaled, _) in token.held.items()]  # fmt: skip
-    said = reader.read([Call(token, abis.SCALED_BALANCE_OF, (account,), account) for token, account, _ in pairs],
-                       progress=progress)  # fmt: skip
+    pairs = [
+        (token.address, account, scaled)
+        for token in replay.tokens.values()
+        for account, (scaled, _) in token.held.items()
+    ]
+    said = reader.read(
+        [Call(token, abis.SCALED_BALANCE_OF, (account,), account) for token, account, _ in pairs], progress=progress
+    )
     return len(pairs), [
         f"scaled balance of account {account} in token {token}: the node says {theirs}, the books {mine}"
         for (token, account, mine), theirs in zip(pairs, said, strict=True)
@@ -108,8 +120,11 @@ def _flags(
 ) -> tuple[int, list[str]]:
     known = {account for token in replay.tokens.values() for account in token.held}
     accounts = sorted(known | replay.flags.keys() | replay.categories.keys())
-    calls = [Call(replay.pool, getter, (account,), account) for account in accounts
-             for getter in (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE)]  # fmt: skip
+    calls = [
+        Call(replay.pool, getter, (account,), account)
+        for account in accounts
+        for getter in (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE)
+    ]
     said = reader.read(calls, progress=progress)
     wrong = []
     for n, account in enumerate(accounts):

@@ -39,9 +39,12 @@ def _accounts(state: MarketState, kept: AccountColumns) -> Columns:
             for column, value in zip(figures.values(), (data.collateral, data.debt, data.health_factor), strict=True):
                 column[place] = str(value)
     return {
-        "market": [state.market] * n, "block": [state.block.number] * n, "account": kept.address,
-        "emode_id": kept.emode, "config_bitmap": list(map(str, kept.flags)),
-    } | figures  # fmt: skip
+        "market": [state.market] * n,
+        "block": [state.block.number] * n,
+        "account": kept.address,
+        "emode_id": kept.emode,
+        "config_bitmap": list(map(str, kept.flags)),
+    } | figures
 
 
 def position_columns(market: str, block: int, reserves: Sequence[Reserve], kept: AccountColumns) -> Columns:
@@ -57,11 +60,16 @@ def position_columns(market: str, block: int, reserves: Sequence[Reserve], kept:
     supply = [s * income[i] // RAY if s else 0 for s, i in zip(kept.supply, ids, strict=True)]
     debt = [-(-s * owed[i] // RAY) if s else 0 for s, i in zip(kept.debt, ids, strict=True)]
     return {
-        "market": [market] * n, "block": [block] * n, "account": kept.holder,
-        "asset": list(map(asset.__getitem__, ids)), "reserve_id": ids,
-        "scaled_supply": list(map(str, kept.supply)), "supply_raw": list(map(str, supply)),
-        "scaled_debt": list(map(str, kept.debt)), "debt_raw": list(map(str, debt)),
+        "market": [market] * n,
+        "block": [block] * n,
+        "account": kept.holder,
+        "asset": list(map(asset.__getitem__, ids)),
+        "reserve_id": ids,
+        "scaled_supply": list(map(str, kept.supply)),
+        "supply_raw": list(map(str, supply)),
+        "scaled_debt": list(map(str, kept.debt)),
+        "debt_raw": list(map(str, debt)),
         "is_collateral": kept.collateral_flags(),
         "supply": [raw / unit[i] for raw, i in zip(supply, ids, strict=True)],
         "debt": [raw / unit[i] if raw else 0.0 for raw, i in zip(debt, ids, strict=True)],
-    }  # fmt: skip
+    }

@@ -98,8 +98,13 @@ def chance_of(
         lower = float(poisson.sf(wanted - 1, _quiet_mean(model, begun, start, horizon)))
         upper = min(1.0, float(expected_counts(model, horizon, history=history).sum()) / wanted)
     return Chance(
-        value=hits / paths, low=low, high=high, paths=paths, lower_bound=lower, upper_bound=upper,
-    )  # fmt: skip
+        value=hits / paths,
+        low=low,
+        high=high,
+        paths=paths,
+        lower_bound=lower,
+        upper_bound=upper,
+    )
 
 
 def chance_of_cluster(
@@ -175,9 +180,15 @@ def expected_counts(model: Hawkes, horizon: float, *, history: EventTimes | None
 
 
 def _thin(
-    model: Hawkes, start: float, begun: FloatArray, horizon: float, seed: int, path: int, times: FloatArray,
+    model: Hawkes,
+    start: float,
+    begun: FloatArray,
+    horizon: float,
+    seed: int,
+    path: int,
+    times: FloatArray,
     kinds: IntArray,
-) -> int:  # fmt: skip
+) -> int:
     """One path into `times` and `kinds`, both (most,); how many events it has, -1 where they are more than `most`."""
     per_bin = model.mu.shape[1]
     return kernels.thin(

@@ -113,13 +113,22 @@ def fit(
     for start in range(starts):
         share = (0.5, 0.2, 0.8, 0.05)[start % 4]
         speed = np.log(1.0 / typical) - 1.5 * (start // 4) - 2.5 * np.arange(u)[::-1] + (0.0, -2.0, 1.0)[start % 3]
-        x0 = np.concatenate([
-            np.log(np.repeat(rates * (1 - min(share, 0.9)), bins)), np.full(d * d * u, np.log(share / (d * u))),
-            speed if shared_decay else np.tile(speed, d * d),
-        ])  # fmt: skip
+        x0 = np.concatenate(
+            [
+                np.log(np.repeat(rates * (1 - min(share, 0.9)), bins)),
+                np.full(d * d * u, np.log(share / (d * u))),
+                speed if shared_decay else np.tile(speed, d * d),
+            ]
+        )
         x0 = np.clip(x0, [low for low, _ in bounds], [high for _, high in bounds])
-        found = minimize(negative, x0, jac=True, method="L-BFGS-B", bounds=bounds,
-                         options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6 * n})  # fmt: skip
+        found = minimize(
+            negative,
+            x0,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6 * n},
+        )
         if best is None or found.fun < best.fun:
             best = found
     if best is None:
@@ -156,8 +165,12 @@ def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
         body = len(gaps) * (np.log(shape) - shape * np.log(scale)) + (shape - 1) * logs.sum()
         return -(body - ((gaps / scale) ** shape).sum() - (last / scale) ** shape)
 
-    found = minimize(negative, np.array([0.0, np.log(gaps.mean())]), method="Nelder-Mead",
-                     options={"xatol": 1e-9, "fatol": 1e-9, "maxiter": 4000})  # fmt: skip
+    found = minimize(
+        negative,
+        np.array([0.0, np.log(gaps.mean())]),
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-9, "maxiter": 4000},
+    )
     shape, scale = np.exp(found.x)
     return float(shape), float(scale), float(-found.fun)
 

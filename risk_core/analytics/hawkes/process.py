@@ -138,8 +138,12 @@ def poisson_log_likelihood(events: EventTimes, bins: int = 1, period: float = 1.
     """The largest log-likelihood of independent Poisson processes with a rate for each of `bins` parts of `period`."""
     checked_kind("events", events, EventTimes)
     bins = checked_int("bins", bins, 1, 1000)
-    base = Hawkes(mu=np.ones((events.n_kinds, bins)), alpha=np.zeros((events.n_kinds,) * 2),
-                  beta=np.ones((events.n_kinds,) * 2), period=period)  # fmt: skip
+    base = Hawkes(
+        mu=np.ones((events.n_kinds, bins)),
+        alpha=np.zeros((events.n_kinds,) * 2),
+        beta=np.ones((events.n_kinds,) * 2),
+        period=period,
+    )
     counts = np.zeros((events.n_kinds, bins))
     np.add.at(counts, (events.kinds, bins_of(base, events.times)), 1)
     spent = time_in_bins(base, events.end)

@@ -18,11 +18,17 @@ from dashboard.market.state import PRESETS, WhatIf, preset_of
 @pytest.mark.parametrize(
     ("factor", "kind", "driver"),
     [
-        ("ETH", "series", "eth"), ("ETH", "ratio", "eth"), ("BTC", "proxy", "btc"), ("USDC", "series", "usdc"),
-        ("USDT", "proxy", "usdt"), ("USD", "proxy", "stable"), ("EUR", "series", "stable"), ("LINK", "series", "other"),
+        ("ETH", "series", "eth"),
+        ("ETH", "ratio", "eth"),
+        ("BTC", "proxy", "btc"),
+        ("USDC", "series", "usdc"),
+        ("USDT", "proxy", "usdt"),
+        ("USD", "proxy", "stable"),
+        ("EUR", "series", "stable"),
+        ("LINK", "series", "other"),
         ("", "fixed", FIXED),
     ],
-)  # fmt: skip
+)
 def test_each_factor_has_one_driver(factor: str, kind: str, driver: str) -> None:
     assert driver_of(factor, kind) == driver
 
@@ -43,9 +49,10 @@ def test_the_cap_of_an_oracle_is_the_markets_own(market: rc.Market, assets: Asse
 
     assert market.shocked(moves)[2] == pytest.approx(1.12)
     assert rc.what_if(capped, moves).price[2] == 1.04
-    assert repaid_as_eth_falls(capped, assets, WhatIf(usdc=0.12)).sum() < repaid_as_eth_falls(
-        market, assets, WhatIf(usdc=0.12)
-    ).sum()  # fmt: skip
+    assert (
+        repaid_as_eth_falls(capped, assets, WhatIf(usdc=0.12)).sum()
+        < repaid_as_eth_falls(market, assets, WhatIf(usdc=0.12)).sum()
+    )
 
 
 def test_a_driver_has_a_history_only_where_its_own_series_is_stored(assets: AssetMap) -> None:

@@ -34,9 +34,14 @@ def with_run(filled: Path) -> Path:
     market = data.load_market(db=filled)
     n = market.n_reserves
     scenario = rc.Scenario(
-        name="baseline-24h", horizon=timedelta(hours=24), n_steps=6, factors=("ALL",), volatility=[0.9],
-        correlation=np.eye(1), factor=np.zeros(n, dtype=int),
-    )  # fmt: skip
+        name="baseline-24h",
+        horizon=timedelta(hours=24),
+        n_steps=6,
+        factors=("ALL",),
+        volatility=[0.9],
+        correlation=np.eye(1),
+        factor=np.zeros(n, dtype=int),
+    )
     with data.store.Store.open(filled) as store:
         data.results.save_result(store, rc.simulate(market, scenario, n_paths=400), market)
     return filled

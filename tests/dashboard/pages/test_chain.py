@@ -113,7 +113,7 @@ def test_a_changed_row_changes_each_figure(own: Path, activity: Activity):
         f"'{activity.hours.series[0][0].address}'",
         "UPDATE stg_lending_events SET amount_usd = 123400000.0 WHERE event_type = 'liquidation'",
         f"UPDATE stg_primitives SET primitive = 'flash_loan' WHERE block_number = {BLOCK}",
-    )  # fmt: skip
+    )
     found = after.chain()
     assert found is not None
     assert volumes(found.hours).transfers[-1, 0] == 900
@@ -126,8 +126,9 @@ def test_a_changed_row_changes_each_figure(own: Path, activity: Activity):
 
 def test_what_a_reorganisation_took_away_is_not_shown(own: Path):
     after = changed(
-        own, f"UPDATE stg_chain_blocks SET orphaned = 1 WHERE block_number = {BLOCK}",
-    )  # fmt: skip
+        own,
+        f"UPDATE stg_chain_blocks SET orphaned = 1 WHERE block_number = {BLOCK}",
+    )
     found = after.chain()
     assert found is not None
     assert BLOCK not in found.number
@@ -158,9 +159,11 @@ HOSTILE = "<b onload=x>%{y}\u202e=cmd()" + "x" * 100_000
 def test_a_hostile_symbol_loses_its_meaning(activity: Activity):
     token = Token("0x" + "0" * 40, HOSTILE, 77)
     hours = Hours(
-        ts=activity.hours.ts, transfers=activity.hours.transfers, amounts=activity.hours.amounts,
+        ts=activity.hours.ts,
+        transfers=activity.hours.transfers,
+        amounts=activity.hours.amounts,
         series=((token, "ERC20"), *activity.hours.series[1:]),
-    )  # fmt: skip
+    )
     found = volumes(hours)
     assert len(found.names[0]) < 100
     assert "\u202e" not in found.names[0]

@@ -34,9 +34,13 @@ def test_each_day_is_held_against_what_was_known_the_day_before():
 def test_a_gap_ends_the_history():
     before, after = series([0.01] * 50), series([0.02] * 40, start=60)
     both = Closes(
-        symbol="ETHUSDT", step=DAY, ts=np.concatenate([before.ts, after.ts]),
-        price=np.concatenate([before.price, after.price]), source="test", synthetic=False,
-    )  # fmt: skip
+        symbol="ETHUSDT",
+        step=DAY,
+        ts=np.concatenate([before.ts, after.ts]),
+        price=np.concatenate([before.price, after.price]),
+        source="test",
+        synthetic=False,
+    )
     assert both.gaps == 9
     np.testing.assert_array_equal(both.whole().ts, after.ts)
 
@@ -103,9 +107,14 @@ def test_json_of_the_charts(source: MemorySource):
 
 @pytest.mark.parametrize(
     ("address", "word"),
-    [("rolling-var?level=2", "level"), ("rolling-var?series=%3Cb%3E", "series"), ("il-curve?low=x", "low"),
-     ("il-curve?low=0.5", "low < 0"), ("il-curve?high=inf", "high")],
-)  # fmt: skip
+    [
+        ("rolling-var?level=2", "level"),
+        ("rolling-var?series=%3Cb%3E", "series"),
+        ("il-curve?low=x", "low"),
+        ("il-curve?low=0.5", "low < 0"),
+        ("il-curve?high=inf", "high"),
+    ],
+)
 def test_a_query_that_cannot_be_answered_says_why(source: MemorySource, address: str, word: str):
     answer = create_app(source).server.test_client().get(f"/api/v1/{address}")
     assert answer.status_code == 400

@@ -18,8 +18,14 @@ from tests.dashboard.conftest import MemorySource, words
 
 
 def hours(prices: list[float], source: str = "one") -> Closes:
-    return Closes(symbol="USDC/USD", step=HOUR, ts=np.arange(len(prices)) * HOUR, price=np.array(prices), source=source,
-                  synthetic=False)  # fmt: skip
+    return Closes(
+        symbol="USDC/USD",
+        step=HOUR,
+        ts=np.arange(len(prices)) * HOUR,
+        price=np.array(prices),
+        source=source,
+        synthetic=False,
+    )
 
 
 def test_one_source_needs_two_hours_to_be_critical_and_two_sources_one():
@@ -37,8 +43,14 @@ def test_sources_that_part_are_shown_and_not_averaged():
 
 
 def test_a_feed_that_updates_once_a_day_says_that_it_has_no_score():
-    days = Closes(symbol="USDC/USD", step=HOUR, ts=np.arange(30) * 86_400, price=1 + 1e-4 * np.arange(30) % 2e-4,
-                  source="chainlink", synthetic=False)  # fmt: skip
+    days = Closes(
+        symbol="USDC/USD",
+        step=HOUR,
+        ts=np.arange(30) * 86_400,
+        price=1 + 1e-4 * np.arange(30) % 2e-4,
+        source="chainlink",
+        synthetic=False,
+    )
     assert peg("USDC", (days,)).word == "no 24 h score"
 
 
@@ -85,8 +97,10 @@ def test_a_changed_row_changes_the_state(sample_warehouse: Path, tmp_path: Path)
     own = tmp_path / "own.sqlite"
     shutil.copy(sample_warehouse, own)
     connection = sqlite3.connect(own)
-    connection.execute("UPDATE dim_prices SET price_usd = 0.9 WHERE symbol = 'USDCUSDT' AND interval = '1h' AND ts > "
-                       "(SELECT max(ts) - 7200 FROM dim_prices WHERE symbol = 'USDCUSDT')")  # fmt: skip
+    connection.execute(
+        "UPDATE dim_prices SET price_usd = 0.9 WHERE symbol = 'USDCUSDT' AND interval = '1h' AND ts > "
+        "(SELECT max(ts) - 7200 FROM dim_prices WHERE symbol = 'USDCUSDT')"
+    )
     connection.commit()
     connection.close()
     assert words(page.build(Warehouse(own), "")).startswith("critical")

@@ -69,9 +69,13 @@ def running(bin_folder: Path) -> Iterator[int]:
             port = probe.getsockname()[1]
         log = (folder / "log").open("wb")
         settings = {
-            "listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder), "fsync": "off",
-            "shared_buffers": "32MB", "max_connections": "12", "timezone": "Asia/Tokyo",
-        }  # fmt: skip
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(folder),
+            "fsync": "off",
+            "shared_buffers": "32MB",
+            "max_connections": "12",
+            "timezone": "Asia/Tokyo",
+        }
         server = subprocess.Popen(
             [bin_folder / "postgres", "-D", folder / "data", "-p", str(port),
              *(f"--{name}={value}" for name, value in settings.items())],

@@ -72,11 +72,16 @@ def test_tables_and_marts_are_parsed_back_to_the_same_tree(dialect):
         assert not list(tree.find_all(exp.Placeholder))
 
 
-@pytest.mark.parametrize(("dialect", "types"), [
-    ("postgres", {"BIGINT", "DOUBLE PRECISION", "TEXT"}), ("duckdb", {"BIGINT", "DOUBLE", "TEXT"}),
-    ("bigquery", {"INT64", "FLOAT64", "STRING"}), ("snowflake", {"BIGINT", "DOUBLE", "VARCHAR"}),
-    ("clickhouse", {"Int64", "Float64", "String", "Nullable(Int64)", "Nullable(Float64)", "Nullable(String)"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("dialect", "types"),
+    [
+        ("postgres", {"BIGINT", "DOUBLE PRECISION", "TEXT"}),
+        ("duckdb", {"BIGINT", "DOUBLE", "TEXT"}),
+        ("bigquery", {"INT64", "FLOAT64", "STRING"}),
+        ("snowflake", {"BIGINT", "DOUBLE", "VARCHAR"}),
+        ("clickhouse", {"Int64", "Float64", "String", "Nullable(Int64)", "Nullable(Float64)", "Nullable(String)"}),
+    ],
+)
 def test_every_type_is_as_wide_as_here(dialect, types):
     found = {
         column.args["kind"].sql(dialect)

@@ -123,8 +123,12 @@ def test_the_gaps_are_those_of_the_window_and_of_the_phase_in_use(store):
 def test_rounds_beyond_the_window_no_longer_count(store):
     month = 30 * 86_400
     given_rounds = rounds([(1, 100, T0), (2, 100, T0 + 100), (3, 100, T0 + 150)])
-    put(store, raw_chainlink_rounds=given_rounds, dim_feed=dim_feed(),
-        raw_chainlink_feeds=reading(100, T0 + 100 + month, 100, T0 + 150, number=3))  # fmt: skip
+    put(
+        store,
+        raw_chainlink_rounds=given_rounds,
+        dim_feed=dim_feed(),
+        raw_chainlink_feeds=reading(100, T0 + 100 + month, 100, T0 + 150, number=3),
+    )
 
     assert staleness(store, "n_updates, gap_max_s") == (1, 50)
 
@@ -146,8 +150,12 @@ def test_a_round_that_the_chain_replaced_replaces_its_price(store):
 
 
 def test_a_round_that_was_replaced_by_a_later_one_leaves_the_window_of_earlier_readings(store):
-    put(store, raw_chainlink_rounds=rounds([(1, 100, T0), (2, 100, T0 + 50)]), dim_feed=dim_feed(),
-        raw_chainlink_feeds=reading(100, T0 + 60, 100, T0 + 50, number=2))  # fmt: skip
+    put(
+        store,
+        raw_chainlink_rounds=rounds([(1, 100, T0), (2, 100, T0 + 50)]),
+        dim_feed=dim_feed(),
+        raw_chainlink_feeds=reading(100, T0 + 60, 100, T0 + 50, number=2),
+    )
     assert staleness(store, "n_updates, gap_max_s") == (1, 50)
 
     put(store, raw_chainlink_rounds=rounds([(2, 100, T0 + 70)]))
@@ -183,10 +191,11 @@ def test_batch_by_batch_gives_what_building_anew_gives(tmp_path_factory, batches
         for i, batch in enumerate(batches):
             frames = [rounds([(number, answer, T0 + at)], feed, phase) for feed, phase, number, answer, at in batch]
             put(
-                store, raw_chainlink_rounds=pd.concat(frames),
+                store,
+                raw_chainlink_rounds=pd.concat(frames),
                 raw_chainlink_feeds=reading(100 + i, T0 + 3000 * i, 100, T0, feed=batch[0][0], phase=batch[0][1]),
                 dim_feed=pd.concat([dim_feed(3600 * (1 + i % 2)), dim_feed(None, feed=OTHER)]),
-            )  # fmt: skip
+            )
         step_by_step = {target: store.rows(f"SELECT * FROM {target} ORDER BY 1, 2, 3, 4") for target in TARGETS}
 
         marts.refresh(store, TARGETS, full=True)
@@ -200,9 +209,10 @@ def recorded(shared_data: Path) -> pd.DataFrame:
     found = pd.read_parquet(shared_data / "chainlink_rounds.parquet")
     number = found["round_id"].map(int)
     return found.assign(
-        phase=number.map(lambda n: n >> 64), number=number.map(lambda n: n & (2**64 - 1)),
+        phase=number.map(lambda n: n >> 64),
+        number=number.map(lambda n: n & (2**64 - 1)),
         at=found["updated_at"].dt.tz_localize(None).astype("datetime64[s]").astype("int64"),
-    ).sort_values(["feed", "number"])  # fmt: skip
+    ).sort_values(["feed", "number"])
 
 
 def loaded(store: Store, feed: pd.DataFrame) -> None:
@@ -228,8 +238,10 @@ def test_real_rounds_are_judged_as_a_plain_loop_judges_them(store, recorded):
         other = "clock" if near else "neither"
         expected.append({(1, 1): "both", (1, 0): "heartbeat", (0, 1): "deviation", (0, 0): other}[late, far])
 
-    stored = store.rows("SELECT f.trigger, p.price FROM fact_feed_update f JOIN stg_chainlink_prices p "
-                        "USING (chain_id, feed, phase_id, round_id) ORDER BY round_id")  # fmt: skip
+    stored = store.rows(
+        "SELECT f.trigger, p.price FROM fact_feed_update f JOIN stg_chainlink_prices p "
+        "USING (chain_id, feed, phase_id, round_id) ORDER BY round_id"
+    )
 
     assert [row[0] for row in stored] == expected
     assert [row[1] for row in stored] == pytest.approx(feed["price"].tolist(), rel=1e-12)
@@ -274,5 +286,8 @@ def test_rounds_of_a_retired_aggregator_are_told_from_the_current_ones(store):
     put(store, raw_chainlink_rounds=pd.concat([retired, current, other]), dim_feed=dim_feed())
 
     assert store.rows("SELECT feed, phase_id, round_id, is_current_phase FROM chainlink_prices ORDER BY 1, 2, 3") == [
-        (OTHER, 1, 1, 1), (FEED, 1, 1, 0), (FEED, 1, 2, 0), (FEED, 2, 1, 1),
-    ]  # fmt: skip
+        (OTHER, 1, 1, 1),
+        (FEED, 1, 1, 0),
+        (FEED, 1, 2, 0),
+        (FEED, 2, 1, 1),
+    ]

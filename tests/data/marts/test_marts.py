@@ -68,12 +68,15 @@ def test_a_decision_that_comes_later_corrects_the_price_and_a_peg_alone_does_not
     marts.refresh(store, ["stg_prices"])
 
     assert undecided == [
-        ("ETHUSDT", 3_600, 2_000.0, "USDT", 2), ("ETHUSDT", 7_200, 2_000.0, "USDT", 2),
+        ("ETHUSDT", 3_600, 2_000.0, "USDT", 2),
+        ("ETHUSDT", 7_200, 2_000.0, "USDT", 2),
         ("ETHUSDT", 10_800, 2_000.0, "USDT", 2),
-    ]  # fmt: skip
+    ]
     assert store.rows(PRICES)[:4] == [
-        ("ETHUSDT", 3_600, 1_600.0, "USDC", 3), *undecided[1:], ("USDCUSDT", 3_600, 1.0, "USDC", 3),
-    ]  # fmt: skip
+        ("ETHUSDT", 3_600, 1_600.0, "USDC", 3),
+        *undecided[1:],
+        ("USDCUSDT", 3_600, 1.0, "USDC", 3),
+    ]
 
 
 def test_sql_that_changed_builds_the_table_anew(store, folder):
@@ -95,11 +98,13 @@ def test_sql_that_changed_builds_the_table_anew(store, folder):
         ("price AS price_usdt", "-price AS price_usdt", r"[12] of its rows are refused .*greater_than\(0\)"),
         ("price AS price_usdt", "NULL AS price_usdt", "NOT NULL constraint failed"),
         ("price AS price_usdt", "'x' AS price_usdt", "cannot store TEXT value in REAL column"),
-        ("FROM judged",
-         "FROM judged UNION ALL SELECT symbol, interval, ts, source, 1.0, 1.0, 'USDT', NULL, 1 FROM judged",
-         "UNIQUE constraint failed"),
+        (
+            "FROM judged",
+            "FROM judged UNION ALL SELECT symbol, interval, ts, source, 1.0, 1.0, 'USDT', NULL, 1 FROM judged",
+            "UNIQUE constraint failed",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("full", [True, False])
 def test_sql_that_fails_leaves_the_old_state_whole(store, folder, old, new, said, full):
     write(store, "ETHUSDT", {0: "2000"})
@@ -129,10 +134,12 @@ def test_sql_that_fails_leaves_the_old_state_whole(store, folder, old, new, said
         ("-- target: no_table\n-- reads: raw_binance_klines\n-- x\nSELECT 1", "no_table has no schema"),
         ("-- target: fact_run\n-- reads: raw_binance_klines\n-- x\nSELECT 1", "needs the column batch"),
         ("-- target: stg_prices\n-- reads: raw_binance_klines\n-- scope: all\n-- x\nSELECT 1", "expected `-- scope"),
-        ("-- target: stg_prices\n-- reads: raw_binance_klines\n-- scope: ts from dim_prices\n-- x\nSELECT 1",
-         "one of the tables it reads"),
+        (
+            "-- target: stg_prices\n-- reads: raw_binance_klines\n-- scope: ts from dim_prices\n-- x\nSELECT 1",
+            "one of the tables it reads",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_says_too_little_is_refused(text, said):
     with pytest.raises(MartFailed, match=said):
         marts.target.parse("x.sql", text)

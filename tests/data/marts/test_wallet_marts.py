@@ -71,8 +71,13 @@ def book(
             marks = ", ".join("?" * len(given))
             connection.execute(f"INSERT INTO {table} ({', '.join(given)}) VALUES ({marks})", tuple(given.values()))
 
-        put("fact_snapshot", block_time=at, chain_id=1, base_currency_unit=str(10**18 if in_ether else 10**8),
-            protocol="aave_v2" if in_ether else "aave_v3")  # fmt: skip
+        put(
+            "fact_snapshot",
+            block_time=at,
+            chain_id=1,
+            base_currency_unit=str(10**18 if in_ether else 10**8),
+            protocol="aave_v2" if in_ether else "aave_v3",
+        )
         for number_of, asset, symbol, usd, lt, ltv in (
             (70, WETH, "WETH", weth_usd, 8_000, 7_500),
             (71, USDC, "USDC", 1, 7_000, 6_000),
@@ -81,8 +86,14 @@ def book(
             price = usd * 10**18 // weth_usd if in_ether else usd * 10**8
             put("raw_aave_reserves", asset=asset, reserve_id=number_of, symbol=symbol, price_raw=str(price),
                 liquidation_threshold_bps=lt, ltv_bps=ltv)  # fmt: skip
-        put("raw_aave_emodes", emode_id=1, liquidation_threshold_bps=9_500, ltv_bps=9_000,
-            collateral_bitmap=str(1 << 70), ltvzero_bitmap="0")  # fmt: skip
+        put(
+            "raw_aave_emodes",
+            emode_id=1,
+            liquidation_threshold_bps=9_500,
+            ltv_bps=9_000,
+            collateral_bitmap=str(1 << 70),
+            ltvzero_bitmap="0",
+        )
         for account, emode, holdings in (
             # 10 WETH and 1,000 USDC (not enabled) against 8,000 USDC
             (ALICE, 0, [(WETH, 10.0, 0.0, 1), (USDC, 1_000.0, 8_000.0, 0)]),
@@ -178,11 +189,13 @@ def test_only_what_is_enabled_is_collateral(store):
 
     assert store.rows(
         "SELECT wallet, symbol, amount, collateral_usd, liquidation_threshold, ltv "
-        "FROM the_graph_current_collateral_positions WHERE wallet IN (?, ?) ORDER BY wallet, symbol", (ALICE, BOB),
+        "FROM the_graph_current_collateral_positions WHERE wallet IN (?, ?) ORDER BY wallet, symbol",
+        (ALICE, BOB),
     ) == [
-        (ALICE, "WETH", 10.0, 20_000.0, 0.8, 0.75), (BOB, "USDC", 1_000.0, 1_000.0, 0.7, 0.6),
+        (ALICE, "WETH", 10.0, 20_000.0, 0.8, 0.75),
+        (BOB, "USDC", 1_000.0, 1_000.0, 0.7, 0.6),
         (BOB, "WETH", 1.0, 2_000.0, 0.95, 0.9),
-    ]  # fmt: skip
+    ]
 
 
 def test_now_is_the_newest_block_and_a_day_is_its_first(store):
@@ -193,13 +206,15 @@ def test_now_is_the_newest_block_and_a_day_is_its_first(store):
     # Alice's health factor is WETH's price / 1,000.
     assert wallet(store, ALICE)["health_factor"] == 4.0
     assert store.rows("SELECT day, health_factor FROM stg_wallet_daily WHERE wallet = ? ORDER BY day", (ALICE,)) == [
-        ("2026-01-01", 1.6), ("2026-01-02", 4.0),
-    ]  # fmt: skip
+        ("2026-01-01", 1.6),
+        ("2026-01-02", 4.0),
+    ]
     assert store.rows("SELECT day FROM stg_wallet_daily WHERE wallet = ?", (DAVE,)) == [("2026-01-01",)]
     assert store.rows("SELECT * FROM stg_wallet_now WHERE wallet = ?", (DAVE,)) == []
     assert store.rows("SELECT day, block, seconds_after_midnight FROM dim_block_day ORDER BY day") == [
-        ("2026-01-01", 1, 3_600), ("2026-01-02", 25, 3_600),
-    ]  # fmt: skip
+        ("2026-01-01", 1, 3_600),
+        ("2026-01-02", 25, 3_600),
+    ]
 
 
 def test_without_an_ether_price_the_amounts_in_ether_are_empty_and_the_risk_is_not(filled):

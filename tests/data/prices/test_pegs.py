@@ -18,9 +18,14 @@ T0 = 1_700_002_800
 
 def stored(store: Store, symbol: str, prices: list[float], source: str = "binance", usdt: float | None = None) -> None:
     rows = price_rows(
-        len(prices), symbol=symbol, source=source, price_usd=prices, ts=[T0 + 3_600 * n for n in range(len(prices))],
-        usd_proxy="USDT" if source == "binance" else "", price_usdt=usdt if usdt else prices,
-    )  # fmt: skip
+        len(prices),
+        symbol=symbol,
+        source=source,
+        price_usd=prices,
+        ts=[T0 + 3_600 * n for n in range(len(prices))],
+        usd_proxy="USDT" if source == "binance" else "",
+        price_usdt=usdt if usdt else prices,
+    )
     store.write_batch(source, symbol, {"dim_prices": rows})
 
 
@@ -87,8 +92,12 @@ def test_a_peg_that_nobody_has_is_named_with_what_to_run(store):
 
 def test_the_samples_pegs_are_its_own_and_never_observed(store):
     stored(store, "USDCUSDT", [1.0] * 3)
-    made = pd.concat([price_rows(3, symbol=s, source="synthetic", is_synthetic=1, price_usd=p)
-                      for s, p in (("USDCUSDT", 1.01), ("USDT/USD", 0.99))])  # fmt: skip
+    made = pd.concat(
+        [
+            price_rows(3, symbol=s, source="synthetic", is_synthetic=1, price_usd=p)
+            for s, p in (("USDCUSDT", 1.01), ("USDT/USD", 0.99))
+        ]
+    )
     store.write_batch("sample", "k", {"dim_prices": made})
 
     found = load_prices(["USDCUSDT", "USDT/USD"], synthetic=True)

@@ -128,7 +128,7 @@ def test_without_a_fix_it_stays_with_what_is_wrong_now(store):
     assert store.rows("SELECT row_number, state, reason FROM quarantine ORDER BY row_number") == [
         (0, "open", "is_synthetic: isin([0, 1]), found 7.0"),
         (1, "open", "price_usd: greater_than(0), found -2.0; is_synthetic: isin([0, 1]), found 7.0"),
-    ]  # fmt: skip
+    ]
     assert store.rows("SELECT count(*) FROM dim_prices") == [(0,)]
     assert store.rows("SELECT state FROM fact_run") == [("failed",)]
 
@@ -244,8 +244,10 @@ def test_a_dropped_batch_keeps_its_rows_and_the_reason_and_is_not_replayed(store
 def test_the_list_is_filtered_by_table_source_run_and_time(store, capsys):
     refuse(store, {"dim_prices": price_rows(1, price_usd=-1.0)}, key="prices")
     refuse(store, {"raw_aave_holders": pd.DataFrame([HOLDER | {"account": "nobody"}])}, key="holders")
-    execute(store.path, "UPDATE quarantine_batch SET run_id = 'r2', source = 's2', quarantined_at = 86400 "
-                        "WHERE batch_key = 'holders'")  # fmt: skip
+    execute(
+        store.path,
+        "UPDATE quarantine_batch SET run_id = 'r2', source = 's2', quarantined_at = 86400 WHERE batch_key = 'holders'",
+    )
 
     for words, expected in (
         ([], {"prices", "holders"}),
@@ -283,15 +285,22 @@ def test_an_id_that_names_no_batch_is_one_line(store, wanted, capsys):
 
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(),
-    st.decimals(allow_nan=False, allow_infinity=False), st.text(st.characters(categories=["Cs", "Cc"])),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+    st.decimals(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(categories=["Cs", "Cc"])),
+)
 
 
 @given(rows=st.lists(st.tuples(VALUES, VALUES), max_size=5))
 def test_whatever_a_row_holds_is_kept_as_it_is(rows):
-    frame = pd.DataFrame({"a": pd.Series([a for a, _ in rows], dtype=object),
-                          "b": pd.Series([b for _, b in rows], dtype=object)})  # fmt: skip
+    frame = pd.DataFrame(
+        {"a": pd.Series([a for a, _ in rows], dtype=object), "b": pd.Series([b for _, b in rows], dtype=object)}
+    )
 
     back = unpack(pack(frame))
 
@@ -301,8 +310,14 @@ def test_whatever_a_row_holds_is_kept_as_it_is(rows):
 
 
 def test_types_of_numpy_and_pandas_are_kept_as_what_they_say():
-    frame = pd.DataFrame({"n": np.array([2**62, 1], dtype=np.uint64), "gap": pd.array([2**62 + 1, None], dtype="Int64"),
-                          "t": pd.to_datetime(["2026-01-01", None]), "d": [Decimal("1.10"), float("nan")]})  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "n": np.array([2**62, 1], dtype=np.uint64),
+            "gap": pd.array([2**62 + 1, None], dtype="Int64"),
+            "t": pd.to_datetime(["2026-01-01", None]),
+            "d": [Decimal("1.10"), float("nan")],
+        }
+    )
 
     back = unpack(pack(frame))
 
@@ -345,8 +360,10 @@ def test_a_block_that_was_read_again_is_not_mixed_with_the_older_reading(store):
 
     def reading(n: int, *, bad: bool) -> dict[str, pd.DataFrame]:
         moved = [{**at, "log_index": i, "standard": "ERC20", "amount": "-1" if bad else "5"} for i in range(n)]
-        return {"stg_chain_blocks": made_up("stg_chain_blocks", [at]),
-                "stg_token_transfers": made_up("stg_token_transfers", moved)}  # fmt: skip
+        return {
+            "stg_chain_blocks": made_up("stg_chain_blocks", [at]),
+            "stg_token_transfers": made_up("stg_token_transfers", moved),
+        }
 
     with pytest.raises(BatchRefused):
         store.write_batch("chain", "1:5-9", reading(3, bad=True), parts=whole_blocks([tuple(at.values())]))

@@ -23,9 +23,14 @@ def scenario(market: rc.Market, **changes: object) -> rc.Scenario:
     """Ether and everything with it; the rest fixed."""
     factor = np.where(np.char.find(np.array(market.reserves.symbol), "ETH") >= 0, 0, -1)
     settings = {
-        "name": "baseline-24h", "horizon": timedelta(hours=24), "n_steps": 4, "factors": ("ETH",),
-        "volatility": [1.5], "correlation": [[1.0]], "factor": factor,
-    }  # fmt: skip
+        "name": "baseline-24h",
+        "horizon": timedelta(hours=24),
+        "n_steps": 4,
+        "factors": ("ETH",),
+        "volatility": [1.5],
+        "correlation": [[1.0]],
+        "factor": factor,
+    }
     return rc.Scenario(**(settings | changes))
 
 

@@ -27,9 +27,14 @@ def simulated() -> tuple[rc.Market, rc.Result]:
     market = data.sample.book(ACCOUNTS, SEED)
     factor = np.where(np.char.find(np.array(market.reserves.symbol), "ETH") >= 0, 0, -1)
     scenario = rc.Scenario(
-        name="baseline", horizon=timedelta(hours=24), n_steps=4, factors=("ETH",), volatility=[1.5],
-        correlation=[[1.0]], factor=factor,
-    )  # fmt: skip
+        name="baseline",
+        horizon=timedelta(hours=24),
+        n_steps=4,
+        factors=("ETH",),
+        volatility=[1.5],
+        correlation=[[1.0]],
+        factor=factor,
+    )
     return market, rc.simulate(market, scenario, n_paths=200, seed=5)
 
 

@@ -70,8 +70,9 @@ def test_every_leg_is_one_that_the_protocol_allows():
     owing = np.diff(market.debt.indptr) > 0
     backing = np.where(
         (market.emode[lender] >= 0) & emodes.collateral[market.emode[lender], market.collateral.reserve],
-        emodes.liquidation_threshold[market.emode[lender]], reserves.liquidation_threshold[market.collateral.reserve],
-    )  # fmt: skip
+        emodes.liquidation_threshold[market.emode[lender]],
+        reserves.liquidation_threshold[market.collateral.reserve],
+    )
     assert (backing[owing[lender]] > 0.05).all()
     assert (market.emode[~owing] == -1).all()
 
@@ -230,8 +231,12 @@ def test_a_sample_of_an_older_version_gets_the_series_of_this_one_and_keeps_its_
     assert "synthetic prices of this version" in capsys.readouterr().out
     after = checksums(own_warehouse)
     assert {name for name in before if before[name] != after[name]} <= {
-        "dim_prices", "dim_asset", "fact_batch", "fact_batch_rows", "fact_event",
-    }  # fmt: skip
+        "dim_prices",
+        "dim_asset",
+        "fact_batch",
+        "fact_batch_rows",
+        "fact_event",
+    }
     with Store.open(own_warehouse, readonly=True) as store:
         said = store.rows("SELECT symbol, count(*) FROM dim_prices WHERE symbol LIKE '%/USD' GROUP BY symbol")
         assert said == [("DAI/USD", 2881), ("USDT/USD", 2881)]

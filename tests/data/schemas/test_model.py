@@ -36,9 +36,10 @@ def toys(monkeypatch: pytest.MonkeyPatch):
 
 def test_key_first_then_the_tables_own_columns_then_how_a_row_arrived(toys):
     assert toys["raw_toy"].names == (
-        *("symbol", "at", "batch"), "price",
+        *("symbol", "at", "batch"),
+        "price",
         *("ingested_at", "source", "payload_sha256", "run_id", "content_sha256"),
-    )  # fmt: skip
+    )
     assert toys["raw_toy"].natural_key == ("symbol", "at")
     assert toys["raw_toy"].indexes == (("price",), ("batch",))
 

@@ -118,9 +118,12 @@ def test_confirmed_by_the_chain_it_passes_with_a_visible_warning(store, snapshot
 
 def test_one_account_that_the_chain_does_not_confirm_is_enough_to_refuse(store, snapshot_frames):
     frames = below_one(snapshot_frames, price=str(100 * 10**8))
-    snapshot.save_snapshot(store, "s", frames | {
-        "raw_aave_user_accounts": frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
-    })  # fmt: skip
+    snapshot.save_snapshot(
+        store,
+        "s",
+        frames
+        | {"raw_aave_user_accounts": frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))},
+    )
     market = data.load_market()
     worst = str(market.accounts[int(np.argmin(rc.health_factor(market)))])
     accounts = frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))

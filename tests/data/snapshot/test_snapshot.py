@@ -106,8 +106,12 @@ def test_another_state_of_the_same_block_replaces_the_first_whole(store, snapsho
     ],
 )
 def test_half_a_snapshot_is_no_snapshot(filled, table, expected):
-    keys = {"stg_positions": "account, asset", "raw_aave_user_accounts": "account", "raw_aave_reserves": "asset",
-            "raw_aave_emodes": "emode_id"}[table]  # fmt: skip
+    keys = {
+        "stg_positions": "account, asset",
+        "raw_aave_user_accounts": "account",
+        "raw_aave_reserves": "asset",
+        "raw_aave_emodes": "emode_id",
+    }[table]
     execute(filled, f"DELETE FROM {table} WHERE ({keys}) IN (SELECT {keys} FROM {table} LIMIT 1)")
 
     with pytest.raises(SnapshotIncomplete, match=f"{MARKET} at block 1 is incomplete: {expected}.*run `python -m"):
@@ -196,9 +200,15 @@ def unpriced(frames, symbol: str, *, enabled: bool) -> dict[str, pd.DataFrame]:
     asset = reserves.loc[reserves["symbol"] == symbol, "asset"].iloc[0]
     others = positions[positions["asset"] != asset]
     held = positions.iloc[[0]].assign(
-        asset=asset, reserve_id=reserves.loc[reserves["symbol"] == symbol, "reserve_id"].iloc[0], debt_raw="0",
-        debt=0.0, scaled_debt="0", is_collateral=int(enabled), supply_raw="5", supply=5e-18,
-    )  # fmt: skip
+        asset=asset,
+        reserve_id=reserves.loc[reserves["symbol"] == symbol, "reserve_id"].iloc[0],
+        debt_raw="0",
+        debt=0.0,
+        scaled_debt="0",
+        is_collateral=int(enabled),
+        supply_raw="5",
+        supply=5e-18,
+    )
     return frames | {
         "raw_aave_reserves": reserves.assign(price_raw=reserves["price_raw"].where(reserves["symbol"] != symbol, None)),
         "stg_positions": pd.concat([others, held], ignore_index=True),
@@ -232,9 +242,14 @@ def test_a_reserve_without_a_price_that_backs_a_debt_refuses_the_snapshot_and_na
 
 @pytest.mark.parametrize(
     ("table", "column"),
-    [("raw_aave_reserves", "is_paused"), ("raw_aave_reserves", "is_active"), ("raw_aave_emodes", "isolated"),
-     ("stg_positions", "is_collateral"), ("fact_snapshot", "is_synthetic")],
-)  # fmt: skip
+    [
+        ("raw_aave_reserves", "is_paused"),
+        ("raw_aave_reserves", "is_active"),
+        ("raw_aave_emodes", "isolated"),
+        ("stg_positions", "is_collateral"),
+        ("fact_snapshot", "is_synthetic"),
+    ],
+)
 @pytest.mark.parametrize("value", [-1, 2])
 def test_a_flag_that_is_neither_0_nor_1_is_refused(filled, table, column, value):
     execute(filled, f"UPDATE {table} SET {column} = ?", (value,))
@@ -331,9 +346,7 @@ def test_the_digest_sees_every_part_of_a_market():
 
 
 def test_positions_may_come_in_any_order(store, snapshot_frames):
-    shuffled = {
-        name: frame.sample(frac=1, random_state=3) for name, frame in snapshot_frames.items()
-    }  # fmt: skip
+    shuffled = {name: frame.sample(frac=1, random_state=3) for name, frame in snapshot_frames.items()}
 
     snapshot.save_snapshot(store, "s", shuffled)
 

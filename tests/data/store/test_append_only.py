@@ -28,14 +28,18 @@ def test_a_corrected_row_is_a_further_row_under_a_further_number(store):
 
     assert report.changed == {KLINES: 1}
     assert store.rows(f"SELECT open_time, close, batch, run_id FROM {KLINES} ORDER BY batch, open_time") == [
-        (0, "10", 1, "first"), (3_600, "11", 1, "first"), (3_600, "12", 2, "second"),
-    ]  # fmt: skip
+        (0, "10", 1, "first"),
+        (3_600, "11", 1, "first"),
+        (3_600, "12", 2, "second"),
+    ]
     assert store.rows("SELECT batch, source, key, run_id, payload_sha256 FROM fact_batch") == [
-        (1, "binance", "ETHUSDT:1h", "first", "c" * 64), (2, "binance", "ETHUSDT:1h", "second", ""),
-    ]  # fmt: skip
+        (1, "binance", "ETHUSDT:1h", "first", "c" * 64),
+        (2, "binance", "ETHUSDT:1h", "second", ""),
+    ]
     assert store.rows("SELECT batch, table_name, n_rows, n_changed, n_removed, newest_at FROM fact_batch_rows") == [
-        (1, KLINES, 2, 2, 0, 7_200), (2, KLINES, 2, 1, 0, 7_200),
-    ]  # fmt: skip
+        (1, KLINES, 2, 2, 0, 7_200),
+        (2, KLINES, 2, 1, 0, 7_200),
+    ]
 
 
 def test_a_row_that_returns_to_an_older_content_is_a_further_row_too(store):
@@ -69,8 +73,9 @@ def test_rows_that_a_scope_removed_are_noted(store):
     store.write_batch("s", "k", {"dim_prices": price_rows(2)}, scope={"symbol": "ETHUSDT"})
 
     assert store.rows("SELECT table_name, n_changed, n_removed FROM fact_batch_rows ORDER BY batch") == [
-        ("dim_prices", 3, 0), ("dim_prices", 0, 1),
-    ]  # fmt: skip
+        ("dim_prices", 3, 0),
+        ("dim_prices", 0, 1),
+    ]
 
 
 def test_rows_since_a_batch_are_found_by_an_index(store):

@@ -130,10 +130,14 @@ def test_a_damaged_page_in_the_middle_is_met_by_who_reads_it_and_by_who_writes_i
         data.load_market()
     with Store.open() as store:
         with pytest.raises(NotAWarehouse, match="is damaged"):
-            store.write_batch("s", "k", {
-                "dim_prices": price_rows(1),
-                "stg_positions": position_rows(),
-            })  # fmt: skip
+            store.write_batch(
+                "s",
+                "k",
+                {
+                    "dim_prices": price_rows(1),
+                    "stg_positions": position_rows(),
+                },
+            )
         assert store.rows("SELECT count(*) FROM dim_prices WHERE source = 'binance'") == [(0,)]
         store.write_batch("s", "k", {"dim_prices": price_rows(1)})  # what is whole can still be used
 

@@ -22,8 +22,9 @@ from data.store.store import Store
 from tests.conftest import REPOSITORY
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL (POSIX)"),
-]  # fmt: skip
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL (POSIX)"),
+]
 
 KILLS, AT_STATEMENTS = 60, 60
 BOOKS = {"fact_run", "schema_version"}
@@ -53,9 +54,13 @@ class Children:
 def children() -> Iterator[Children]:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.data.store.ingest_stream"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, cwd=REPOSITORY, env=environment,
-    ) as server:  # fmt: skip
+        [sys.executable, "-m", "tests.data.store.ingest_stream"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment,
+    ) as server:
         yield Children(server)
         server.stdin.close()
 
@@ -108,8 +113,9 @@ def test_the_stream_is_what_it_should_be(children, undisturbed, tmp_path):
     assert first == export(path) == undisturbed[0]
     with Store.open(path, readonly=True) as store:
         assert store.rows("SELECT refused, state, count(*) FROM quarantine_batch GROUP BY 1, 2") == [
-            (0, "open", 1), (0, "replayed", 1),
-        ]  # fmt: skip
+            (0, "open", 1),
+            (0, "replayed", 1),
+        ]
         assert store.rows("SELECT count(*) FROM dim_prices WHERE source = 'binance'") == [(6 * 80 - 1,)]
 
 

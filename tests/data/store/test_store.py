@@ -25,8 +25,10 @@ def test_a_good_batch_is_written(store):
     assert report.changed == {"dim_prices": 3}
     assert report.quarantined == 0
     assert store.rows("SELECT ts, price_usd FROM dim_prices ORDER BY ts") == [
-        (1_700_000_000, 2_000.0), (1_700_003_600, 2_001.0), (1_700_007_200, 2_002.0),
-    ]  # fmt: skip
+        (1_700_000_000, 2_000.0),
+        (1_700_003_600, 2_001.0),
+        (1_700_007_200, 2_002.0),
+    ]
 
 
 def test_a_re_run_changes_nothing_and_keeps_the_first_arrival(store, own_warehouse):
@@ -70,8 +72,9 @@ def test_one_bad_row_refuses_the_batch_and_goes_to_quarantine_with_its_reasons(s
     assert "is_synthetic: isin([0, 1]), found 5" in reason
     assert (sha, run, table) == ("c" * 64, "run", "dim_prices")
     assert store.rows("SELECT check_name, n_failed, n_rows FROM fact_validation ORDER BY check_name") == [
-        ("greater_than(0)", 1, 3), ("isin([0, 1])", 1, 3),
-    ]  # fmt: skip
+        ("greater_than(0)", 1, 3),
+        ("isin([0, 1])", 1, 3),
+    ]
 
 
 def test_up_to_the_stated_share_good_rows_are_written_and_bad_ones_put_aside(store):
@@ -134,8 +137,9 @@ def test_a_value_that_is_no_number_does_not_hide_the_faults_of_other_rows(store)
 
     assert report.rows == {"dim_prices": 1}
     assert sorted(reason for (reason,) in store.rows("SELECT reason FROM quarantine")) == [
-        "price_usd: greater_than(0), found -1.0", "ts: coerce_dtype('int64'), found 'yesterday'",
-    ]  # fmt: skip
+        "price_usd: greater_than(0), found -1.0",
+        "ts: coerce_dtype('int64'), found 'yesterday'",
+    ]
 
 
 def test_two_rows_of_one_key_are_both_refused(store):

@@ -33,11 +33,15 @@ def test_two_writers_complete_and_a_reader_sees_whole_batches(own_warehouse):
     Store.open().close()
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(own_warehouse), name], cwd=REPOSITORY, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-c", WRITER, str(own_warehouse), name],
+            cwd=REPOSITORY,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         for name in ("A", "B")
-    ]  # fmt: skip
+    ]
     for writer in writers:
         assert writer.stdout.readline() == "ready\n", writer.stderr.read()
     for writer in writers:
@@ -48,8 +52,9 @@ def test_two_writers_complete_and_a_reader_sees_whole_batches(own_warehouse):
         while any(writer.poll() is None for writer in writers):
             with reader.one_state():
                 own = reader.rows("SELECT symbol, count(*) FROM dim_prices WHERE symbol <> 'SHARED' GROUP BY symbol")
-                shared = reader.rows("SELECT count(*), count(DISTINCT price_usd || usd_proxy) FROM dim_prices "
-                                     "WHERE symbol = 'SHARED'")  # fmt: skip
+                shared = reader.rows(
+                    "SELECT count(*), count(DISTINCT price_usd || usd_proxy) FROM dim_prices WHERE symbol = 'SHARED'"
+                )
             assert {count for _, count in own} <= {ROWS}
             assert shared in ([(0, 0)], [(ROWS, 1)])
             seen[len(own)] += 1

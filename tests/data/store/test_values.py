@@ -90,8 +90,9 @@ def test_uint256_extremes_are_stored_to_the_last_digit(store, value):
 @pytest.mark.parametrize("value", [UINT256 + 1, -1, "١٢", "1\0", b"12", 1.0, True, "", None, [1], Decimal("1")])
 def test_what_is_no_uint256_is_put_aside_with_its_reason(store, value):
     good = emode(emode_id=1)
-    frame = pd.DataFrame({name: pd.Series([good[name], emode(collateral_bitmap=value)[name]], dtype=object)
-                          for name in good})  # fmt: skip
+    frame = pd.DataFrame(
+        {name: pd.Series([good[name], emode(collateral_bitmap=value)[name]], dtype=object) for name in good}
+    )
 
     report = store.write_batch("s", "k", {"raw_aave_emodes": frame}, max_bad_share=0.5)
 
@@ -132,8 +133,10 @@ def emode(**changes: Any) -> dict[str, Any]:
 NEARLY = st.one_of(
     st.from_regex(r"[0-9]{1,42}(\.[0-9]{0,42})?", fullmatch=True),
     st.from_regex(r"(0x)?[0-9a-fA-F]{38,66}", fullmatch=True),
-    st.text("0123456789.\nx", max_size=50), st.sampled_from(ODD_TEXTS), st.integers(0, 2**257).map(str),
-)  # fmt: skip
+    st.text("0123456789.\nx", max_size=50),
+    st.sampled_from(ODD_TEXTS),
+    st.integers(0, 2**257).map(str),
+)
 
 
 @given(values=st.lists(NEARLY, min_size=1, max_size=6))

@@ -217,9 +217,11 @@ def test_prices_that_were_corrected_on_the_word_of_a_ratio_are_as_traded_again_a
         changed = opened.rows("SELECT n_changed FROM fact_batch_rows WHERE batch = 3 AND table_name = 'dim_prices'")
 
     assert found == [
-        ("binance", 1_415.74, "USDT", "not decided", 3), ("binance", 2_000.0, "USDT", "not decided", 3),
-        ("binance", 2_000.0, "USDT", None, 1), ("defillama", 7.0, "USDC", None, 1),
-    ]  # fmt: skip
+        ("binance", 1_415.74, "USDT", "not decided", 3),
+        ("binance", 2_000.0, "USDT", "not decided", 3),
+        ("binance", 2_000.0, "USDT", None, 1),
+        ("defillama", 7.0, "USDC", None, 1),
+    ]
     assert changed == [(2,)]
 
 
@@ -319,9 +321,11 @@ def test_a_file_of_another_user_is_read_where_that_is_allowed_and_never_written(
         Path(folder).chmod(rights)
 
         done = subprocess.run(
-            [sys.executable, "-c", ANOTHER_USER, str(path)], capture_output=True, text=True,
+            [sys.executable, "-c", ANOTHER_USER, str(path)],
+            capture_output=True,
+            text=True,
             cwd=Path(data.__file__).parents[1],
-        )  # fmt: skip
+        )
 
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()

@@ -183,16 +183,19 @@ class FakeNode:
 
     def _logs(self) -> list[dict[str, Any]]:
         """The recorded events, and the mints that the recording leaves out, one for each balance."""
-        logs = [{k: log[k] for k in ("address", "blockNumber", "topics", "data")} for log in
-                truth("truth_small_ingest")["logs"]]  # fmt: skip
+        logs = [
+            {k: log[k] for k in ("address", "blockNumber", "topics", "data")}
+            for log in truth("truth_small_ingest")["logs"]
+        ]
         by_id = {r["id"]: r for r in self.recorded["reserves"]}
         for i, user in enumerate(self.recorded["users"]):
             for reserve_id, supply, _, debt, _ in user["pos"]:
                 sides = (("aTokenAddress", supply), ("variableDebtTokenAddress", debt))
                 for token in (by_id[reserve_id][name] for name, scaled in sides if int(scaled)):
                     topics = [TRANSFER, "0x" + "00" * 32, "0x" + user["address"][2:].lower().zfill(64)]
-                    logs.append({"address": token, "blockNumber": hex(4 + i % (self.tip - 4)), "topics": topics,
-                                 "data": "0x"})  # fmt: skip
+                    logs.append(
+                        {"address": token, "blockNumber": hex(4 + i % (self.tip - 4)), "topics": topics, "data": "0x"}
+                    )
         return sorted(logs, key=lambda log: int(log["blockNumber"], 16))
 
     # JSON-RPC
@@ -243,10 +246,12 @@ class FakeNode:
         self.log_ranges.append((first, last))
         addresses, topics = {a.lower() for a in wanted["address"]}, set(wanted["topics"][0])
         return [
-            log for log in self.logs
-            if first <= int(log["blockNumber"], 16) <= last and log["address"].lower() in addresses
+            log
+            for log in self.logs
+            if first <= int(log["blockNumber"], 16) <= last
+            and log["address"].lower() in addresses
             and log["topics"][0] in topics
-        ]  # fmt: skip
+        ]
 
 
 @contextmanager

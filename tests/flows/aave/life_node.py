@@ -74,8 +74,11 @@ class LifeNode(FakeNode):
             return
         truth, account = self.life["truth"][-1], "0x" + data[-40:]
         bits, category, held = truth["users"].get(account, ("0x0", 0, {}))
-        sides = {r[name]: held.get(str(r["id"]), ("0", "0"))[n] for r in truth["reserves"]
-                 for n, name in enumerate(("atoken", "vtoken"))}  # fmt: skip
+        sides = {
+            r[name]: held.get(str(r["id"]), ("0", "0"))[n]
+            for r in truth["reserves"]
+            for n, name in enumerate(("atoken", "vtoken"))
+        }
         if to == self.pool and account not in {r["asset"] for r in truth["reserves"]}:
             self.say(to, "getUserConfiguration(address)", account, answer=word(int(bits, 16)))
             self.say(to, "getUserEMode(address)", account, answer=word(category))

@@ -49,9 +49,11 @@ def test_an_unreachable_node_is_named_without_its_key(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("AaveV3Base", "is on chain 31337, AaveV3Base is on chain 8453"),
-     ("AaveV3Etherum", "not in the address book.*Did you mean AaveV3Ethereum")],
-)  # fmt: skip
+    [
+        ("AaveV3Base", "is on chain 31337, AaveV3Base is on chain 8453"),
+        ("AaveV3Etherum", "not in the address book.*Did you mean AaveV3Ethereum"),
+    ],
+)
 def test_a_market_of_another_chain_or_of_no_book(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ):

@@ -16,13 +16,21 @@ def test_every_account_and_balance_of_the_recording_is_stored(node: FakeNode):
 
     truth = node.recorded
     assert f"{len([u for u in truth['users'] if u['pos']])} accounts" in said
-    positions = {(row[0], row[1]): row[2:] for row in stored(
-        "SELECT account, reserve_id, scaled_supply, supply_raw, scaled_debt, debt_raw FROM stg_positions")}  # fmt: skip
+    positions = {
+        (row[0], row[1]): row[2:]
+        for row in stored(
+            "SELECT account, reserve_id, scaled_supply, supply_raw, scaled_debt, debt_raw FROM stg_positions"
+        )
+    }
     expected = {(u["address"].lower(), p[0]): tuple(p[1:]) for u in truth["users"] for p in u["pos"]}
     assert positions == {key: row for key, row in expected.items() if any(map(int, row))}
-    accounts = {row[0]: row[1:] for row in stored(
-        "SELECT account, emode_id, config_bitmap, total_collateral_base, total_debt_base, health_factor_raw "
-        "FROM raw_aave_user_accounts")}  # fmt: skip
+    accounts = {
+        row[0]: row[1:]
+        for row in stored(
+            "SELECT account, emode_id, config_bitmap, total_collateral_base, total_debt_base, health_factor_raw "
+            "FROM raw_aave_user_accounts"
+        )
+    }
     for user, row in zip(truth["users"], truth["accounts"]["base"], strict=True):
         if user["pos"]:
             flags = str(int(user["config"], 16))
@@ -56,8 +64,10 @@ def test_reserves_and_emodes_of_the_recording_are_stored(node: FakeNode):
         found = dict(zip(columns, row, strict=True))
         for column, field in columns.items():
             assert str(found[column]) == str(int(v) if isinstance(v := reserve[field], bool) else v), column
-    emodes = stored("SELECT emode_id, label, ltv_bps, collateral_bitmap, borrowable_bitmap, ltvzero_bitmap, isolated "
-                    "FROM raw_aave_emodes ORDER BY emode_id")  # fmt: skip
+    emodes = stored(
+        "SELECT emode_id, label, ltv_bps, collateral_bitmap, borrowable_bitmap, ltvzero_bitmap, isolated "
+        "FROM raw_aave_emodes ORDER BY emode_id"
+    )
     assert emodes == [
         (e["id"], e["label"], e["ltv"], e["collateralBitmap"], e["borrowableBitmap"], e["ltvzeroBitmap"], 0)
         for e in [*node.recorded["emodes"], far]
@@ -107,10 +117,14 @@ def test_a_large_market_checks_a_sample_and_everyone_who_is_close(node: FakeNode
 
     run()
 
-    close = {u["address"].lower() for u, row in zip(node.recorded["users"], node.recorded["accounts"]["base"],
-             strict=True) if int(row[1]) and int(row[5]) < 105 * 10**16}  # fmt: skip
-    checked = {row[0] for row in stored(
-        "SELECT account FROM raw_aave_user_accounts WHERE health_factor_raw IS NOT NULL")}  # fmt: skip
+    close = {
+        u["address"].lower()
+        for u, row in zip(node.recorded["users"], node.recorded["accounts"]["base"], strict=True)
+        if int(row[1]) and int(row[5]) < 105 * 10**16
+    }
+    checked = {
+        row[0] for row in stored("SELECT account FROM raw_aave_user_accounts WHERE health_factor_raw IS NOT NULL")
+    }
     assert close < checked
     assert len(checked - close) <= 5
     assert stored("SELECT hf_checked FROM fact_snapshot") == [(len(checked),)]

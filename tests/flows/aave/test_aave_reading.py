@@ -273,8 +273,12 @@ def test_the_address_book_has_the_published_markets():
     assert {m.chain_id for m in markets if m.multicall3 != address_book.by_name("AaveV3Base").multicall3} == {324}
     assert [m.name for m in markets if m.own_implementation] == ["AaveV3EthereumHorizon", "AaveV3Monad", "AaveV3ZkSync"]
     assert [m.name for m in mainnets if not m.first_block] == [
-        "AaveV3EthereumHorizon", "AaveV3Monad", "AaveV3XLayer", "AaveV3Mantle", "AaveV3Plasma",
-    ]  # fmt: skip
+        "AaveV3EthereumHorizon",
+        "AaveV3Monad",
+        "AaveV3XLayer",
+        "AaveV3Mantle",
+        "AaveV3Plasma",
+    ]
 
 
 def test_every_kind_of_event_names_the_accounts_whose_state_it_changed():
@@ -343,16 +347,20 @@ HUGE = (2**256 - 1).to_bytes(32, "big")
         (Failure("execution reverted"), ASSET),
         ((32).to_bytes(32, "big") + (200).to_bytes(32, "big") + b"x" * 200 + bytes(24), "x" * 64),
     ],
-)  # fmt: skip
+)
 def test_a_symbol_is_what_can_be_read_of_it(answer: bytes | Failure, symbol: str):
     assert symbol_of(ASSET, answer) == symbol
 
 
-@given(st.binary(max_size=256) | st.builds(
-    lambda at, size, rest: at.to_bytes(32, "big") + size.to_bytes(32, "big") + rest,
-    st.integers(0, 2**256 - 1) | st.integers(0, 96), st.integers(0, 2**256 - 1) | st.integers(0, 96),
-    st.binary(max_size=96),
-))  # fmt: skip
+@given(
+    st.binary(max_size=256)
+    | st.builds(
+        lambda at, size, rest: at.to_bytes(32, "big") + size.to_bytes(32, "big") + rest,
+        st.integers(0, 2**256 - 1) | st.integers(0, 96),
+        st.integers(0, 2**256 - 1) | st.integers(0, 96),
+        st.binary(max_size=96),
+    )
+)
 def test_no_answer_of_a_token_stops_a_market(raw: bytes):
     symbol = symbol_of(ASSET, raw)
 

@@ -61,9 +61,10 @@ class V2Node(FakeNode):
         self.sums()
         # bit 0: borrows WETH, 1: WETH is collateral, 2: borrows USDC
         for who, flags, collateral, debt, health in (
-            (ALICE, 0b110, 10 * ETH, 4 * ETH, 2 * ETH), (BOB, 0b110, ETH, ETH // 2, 16 * ETH // 10),
+            (ALICE, 0b110, 10 * ETH, 4 * ETH, 2 * ETH),
+            (BOB, 0b110, ETH, ETH // 2, 16 * ETH // 10),
             (CAROL, 0, 0, 0, 2**256 - 1),
-        ):  # fmt: skip
+        ):
             self.say(self.pool, "getUserConfiguration(address)", who, answer=word(flags))
             row = [collateral, debt, 0, 8000, 7500, health]
             self.say(self.pool, "getUserAccountData(address)", who, answer=encode(["uint256"] * 6, row))
@@ -116,20 +117,28 @@ def test_the_book_is_stored_in_the_shapes_of_v3_and_says_what_it_is(v2: V2Node):
     assert stored("SELECT protocol, pool_revision, base_currency_unit, read_mode FROM fact_snapshot") == [
         ("aave_v2", 0, str(ETH), "full")
     ]
-    assert stored("SELECT symbol, price_raw, liquidation_threshold_bps, is_frozen, virtual_balance, supply_cap "
-                  "FROM raw_aave_reserves ORDER BY reserve_id") == [
-        ("WETH", str(ETH), 8000, 1, "77", "0"), ("USDC", str(ETH // 2000), 8000, 1, "77", "0"),
+    assert stored(
+        "SELECT symbol, price_raw, liquidation_threshold_bps, is_frozen, virtual_balance, supply_cap "
+        "FROM raw_aave_reserves ORDER BY reserve_id"
+    ) == [
+        ("WETH", str(ETH), 8000, 1, "77", "0"),
+        ("USDC", str(ETH // 2000), 8000, 1, "77", "0"),
         ("MKR", str(ETH // 2), 8000, 1, "77", "0"),
-    ]  # fmt: skip
-    assert stored("SELECT account, reserve_id, supply_raw, scaled_debt, debt_raw, is_collateral FROM stg_positions "
-                  "ORDER BY account, reserve_id") == [
-        (ALICE, 0, str(10 * ETH), "0", "0", 1), (ALICE, 1, "0", "8000000000", "8000000000", 0),
-        (BOB, 0, str(ETH), "0", "0", 1), (BOB, 1, "0", "0", "1000000000", 0),  # all of it at a stable rate
+    ]
+    assert stored(
+        "SELECT account, reserve_id, supply_raw, scaled_debt, debt_raw, is_collateral FROM stg_positions "
+        "ORDER BY account, reserve_id"
+    ) == [
+        (ALICE, 0, str(10 * ETH), "0", "0", 1),
+        (ALICE, 1, "0", "8000000000", "8000000000", 0),
+        (BOB, 0, str(ETH), "0", "0", 1),
+        (BOB, 1, "0", "0", "1000000000", 0),  # all of it at a stable rate
         (CAROL, 2, "6", "0", "0", 0),
-    ]  # fmt: skip
+    ]
     assert stored("SELECT account, health_factor_raw FROM raw_aave_user_accounts ORDER BY account")[:2] == [
-        (ALICE, str(2 * ETH)), (BOB, str(16 * ETH // 10)),
-    ]  # fmt: skip
+        (ALICE, str(2 * ETH)),
+        (BOB, str(16 * ETH // 10)),
+    ]
 
 
 def test_a_second_run_changes_nothing(v2: V2Node):
@@ -212,8 +221,10 @@ def test_a_unit_that_nobody_tells_is_known_for_ethereum_only(v2: V2Node, monkeyp
     v2.chain_id = 137
     polygon = address_book.by_name("AaveV2Polygon")
     monkeypatch.setenv("AAVE_MARKET", polygon.name)
-    v2.answers = {(polygon.pool if to == v2.pool else polygon.oracle if to == v2.oracle else to, call): answer
-                  for (to, call), answer in v2.answers.items()}  # fmt: skip
+    v2.answers = {
+        (polygon.pool if to == v2.pool else polygon.oracle if to == v2.oracle else to, call): answer
+        for (to, call), answer in v2.answers.items()
+    }
     v2.pool, v2.oracle = polygon.pool, polygon.oracle
     v2.say(v2.pool, "getAddressesProvider()", answer=encode(["address"], [polygon.provider]))
 

@@ -48,8 +48,9 @@ def account_lists(draw: st.DrawFn) -> list[Account]:
 
 def state(accounts: list[Account], kept: AccountColumns | None, said: dict[str, AccountData]) -> MarketState:
     zero = "0x" + "00" * 20
-    contracts = Contracts(chain_id=1, provider=zero, pool=zero, oracle=zero, data_provider=zero, revision=11,
-                          base_currency_unit=10**8)  # fmt: skip
+    contracts = Contracts(
+        chain_id=1, provider=zero, pool=zero, oracle=zero, data_provider=zero, revision=11, base_currency_unit=10**8
+    )
     return MarketState(
         market="M", block=Block(5, "0x" + "00" * 32, 9), contracts=contracts, reserves=RESERVES, emodes=EMODES,
         accounts=accounts, account_data=said, checked=cross_checks.Checked(0, 0), kept=kept,
@@ -129,7 +130,8 @@ def test_of_a_small_market_everybody_is_asked():
     accounts = [at_the_edge(1, 10**9, above=True), Account(f"0x{2:040x}", 0b10, 0, {0: 1}, {})]
     rules = cross_checks.Rules(RESERVES, EMODES)
 
-    asked = carried_checks.accounts_to_check(rules, RESERVES, EMODES, AccountColumns.of(accounts[:1]), {
-        accounts[1].address: accounts[1]}, block=5)  # fmt: skip
+    asked = carried_checks.accounts_to_check(
+        rules, RESERVES, EMODES, AccountColumns.of(accounts[:1]), {accounts[1].address: accounts[1]}, block=5
+    )
 
     assert asked == [account.address for account in accounts]

@@ -21,8 +21,14 @@ USDT_CAPPED, USDE_SOURCE, WSTETH_SOURCE, OTHER = ("0x" + c * 20 for c in ("c1", 
 
 def reserve(symbol: str, price: int, source: str, description: str = "") -> Reserve:
     values = {name: 0 for name in Reserve.__dataclass_fields__ if name not in ("rate_curve", "oracle")}
-    said = dict(symbol=symbol, asset="0x" + symbol.lower().rjust(40, "0"), price=price, price_source=source,
-                price_description=description, rate_curve=None)  # fmt: skip
+    said = dict(
+        symbol=symbol,
+        asset="0x" + symbol.lower().rjust(40, "0"),
+        price=price,
+        price_source=source,
+        price_description=description,
+        rate_curve=None,
+    )
     return Reserve(**(values | said))  # type: ignore[arg-type]
 
 
@@ -64,8 +70,13 @@ def test_a_cap_that_cannot_be_is_left_out(says):
 )
 def test_a_staked_token_has_the_ratio_of_its_adapter(snapshot, days, highest, price):
     """Figures of wstETH's adapter: base 1,875.22, growth 9.68 % a year; the second is the cap of 2026-03-10."""
-    says = {"snapshot_ratio": snapshot, "snapshot_timestamp": AT - days * 86_400, "max_yearly_growth_bps": 968,
-            "ratio_decimals": 18, "base": ETH_FEED}  # fmt: skip
+    says = {
+        "snapshot_ratio": snapshot,
+        "snapshot_timestamp": AT - days * 86_400,
+        "max_yearly_growth_bps": 968,
+        "ratio_decimals": 18,
+        "base": ETH_FEED,
+    }
     assert largest_ratio(snapshot, 0, 968, days * 86_400) == highest
     item = reserve("wstETH", price, WSTETH_SOURCE, "Capped wstETH / stETH(ETH) / USD")
     expected = OracleModel(ratio_of=WETH.asset, ratio_cap=highest * 10**9)
@@ -119,8 +130,10 @@ def test_the_setting_overrides_a_getter_and_leaves_the_others():
         name: f for name, f in GETTERS.items() if name != "price_cap"
     }
     assert [GETTERS[name].selector for name in ("ratio", "snapshot_ratio", "price_cap")] == [
-        "0xec1ebd7a", "0xfe4d9e79", "0x4c7afe60"
-    ]  # fmt: skip
+        "0xec1ebd7a",
+        "0xfe4d9e79",
+        "0x4c7afe60",
+    ]
 
 
 def test_a_market_read_from_a_node_has_its_caps(node: FakeNode):

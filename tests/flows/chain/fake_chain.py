@@ -97,11 +97,17 @@ class FakeChain:
             return None
         found = []
         for tx in block["transactions"]:
-            own = {"blockNumber": hex(number), "blockHash": block["hash"], "transactionHash": tx["hash"],
-                   "transactionIndex": tx["transactionIndex"]}  # fmt: skip
-            logs = [
-                log | own | {"logIndex": hex(i), "removed": False} for i, log in enumerate(self.log_list(number))
-            ] if tx["transactionIndex"] == "0x0" else []  # fmt: skip
+            own = {
+                "blockNumber": hex(number),
+                "blockHash": block["hash"],
+                "transactionHash": tx["hash"],
+                "transactionIndex": tx["transactionIndex"],
+            }
+            logs = (
+                [log | own | {"logIndex": hex(i), "removed": False} for i, log in enumerate(self.log_list(number))]
+                if tx["transactionIndex"] == "0x0"
+                else []
+            )
             found.append(own | {"cumulativeGasUsed": "0x5208", "gasUsed": "0x5208", "contractAddress": None,
                                 "status": "0x1", "effectiveGasPrice": "0x1", "logs": logs})  # fmt: skip
         return found
@@ -125,9 +131,12 @@ class FakeChain:
                     raise Refused(-32602, f"query exceeds max block range {self.longest_range}")
                 wanted = asked.get("topics", [None])[0]
                 return [
-                    log for n in numbers for r in self.receipts(n) or () for log in r["logs"]
+                    log
+                    for n in numbers
+                    for r in self.receipts(n) or ()
+                    for log in r["logs"]
                     if wanted is None or log["topics"][0] in wanted
-                ]  # fmt: skip
+                ]
             case "eth_getTransactionReceipt":
                 for number in range(self.head + 1):
                     for receipt in self.receipts(number) or ():

@@ -15,8 +15,14 @@ from flows.chain.node import BrokenChain
 from flows.errors import ConfigurationError, FlowError, MalformedAnswer, SourceRefused, SourceUnavailable
 from tests.flows.chain.fake_chain import FakeChain, Refused, address, word
 
-TABLES = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs", "stg_chain_blocks",
-          "stg_token_transfers")  # fmt: skip
+TABLES = (
+    "raw_chain_blocks",
+    "raw_chain_transactions",
+    "raw_chain_receipts",
+    "raw_chain_logs",
+    "stg_chain_blocks",
+    "stg_token_transfers",
+)
 Backfill = Callable[..., str]
 
 
@@ -49,8 +55,10 @@ def test_a_range_arrives_whole(chain: FakeChain, backfill: Backfill):
     assert held("SELECT count(*), min(block_number), max(block_number) FROM raw_chain_blocks") == [(20, 5, 24)]
     assert held("SELECT count(*) FROM raw_chain_transactions WHERE to_address IS NULL") == [(20,)]
     assert held("SELECT count(*), sum(log_count) FROM raw_chain_receipts") == [(40, 60)]
-    row = held("SELECT token, from_address, to_address, amount, standard, timestamp FROM stg_token_transfers "
-               "WHERE block_number = 7 AND log_index = 2")  # fmt: skip
+    row = held(
+        "SELECT token, from_address, to_address, amount, standard, timestamp FROM stg_token_transfers "
+        "WHERE block_number = 7 AND log_index = 2"
+    )
     assert row == [(address("token", 2), address("from", 7, 2, ""), address("to", 7, 2), str(7 * 10**18 + 2), "ERC20",
                     1_700_000_084)]  # fmt: skip
 
@@ -131,8 +139,9 @@ def test_replaced_blocks_are_marked_and_raw_rows_stay(chain: FakeChain, backfill
     assert held("SELECT count(*) FROM stg_token_transfers WHERE orphaned = 0") == [(30,)]
     assert held("SELECT count(*) FROM stg_token_transfers WHERE orphaned = 1 AND block_number >= 35") == [(15,)]
     assert held("SELECT count(*) FROM raw_chain_blocks") == [(15,)]
-    senders = held("SELECT from_address FROM stg_token_transfers WHERE block_number = 36 AND orphaned = 0 "
-                   "ORDER BY log_index")  # fmt: skip
+    senders = held(
+        "SELECT from_address FROM stg_token_transfers WHERE block_number = 36 AND orphaned = 0 ORDER BY log_index"
+    )
     assert senders == [(address("from", 36, place, "fork"),) for place in range(3)]
 
 
@@ -213,11 +222,17 @@ def test_a_range_that_ends_before_it_begins_is_refused(chain: FakeChain, backfil
         ("eth_getBlockReceipts", 13, lambda r: [r[0] | {"logs": r[0]["logs"] * 2}, r[1]], MalformedAnswer, "repeated"),
         ("eth_getBlockReceipts", 13, lambda r: [r[0] | {"logs": [{}]}, r[1]], MalformedAnswer, "is not what"),
     ],
-)  # fmt: skip
+)
 def test_answers_that_contradict_each_other_stop_the_run_before_their_block(
-    chain: FakeChain, backfill: Backfill, monkeypatch: pytest.MonkeyPatch,
-    method: str, number: int, change: Any, error: type[Exception], words: str,
-):  # fmt: skip
+    chain: FakeChain,
+    backfill: Backfill,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    number: int,
+    change: Any,
+    error: type[Exception],
+    words: str,
+):
     monkeypatch.setattr("flows.clients.json_rpc.time.sleep", lambda seconds: None)
     spoil(chain, method, number, change)
     with pytest.raises(error, match=words):
@@ -251,9 +266,12 @@ def test_a_node_that_is_away_is_said_to_be(chain: FakeChain, backfill: Backfill,
 
 def test_logs_that_only_look_like_transfers_are_put_aside_with_the_reason(chain: FakeChain, backfill: Backfill):
     odd = [
-        {"data": "0x"}, {"data": word(1) + word(2)[2:]}, {"data": "0x1234"},
-        {"topics": chain.log_list(0)[0]["topics"][:2]}, {"topics": [chain.log_list(0)[0]["topics"][0]] * 3},
-    ]  # fmt: skip
+        {"data": "0x"},
+        {"data": word(1) + word(2)[2:]},
+        {"data": "0x1234"},
+        {"topics": chain.log_list(0)[0]["topics"][:2]},
+        {"topics": [chain.log_list(0)[0]["topics"][0]] * 3},
+    ]
     whole = chain.log_list
 
     def spoilt(number: int) -> list[dict[str, Any]]:

@@ -52,8 +52,9 @@ def assert_as_a_backfill(store: Store, chain: FakeChain, tmp_path: Path, first: 
 
 
 def numbers(store: Store, orphaned: int = 0) -> list[int]:
-    return [n for (n,) in store.rows("SELECT block_number FROM stg_chain_blocks WHERE orphaned = ? ORDER BY 1",
-                                     (orphaned,))]  # fmt: skip
+    return [
+        n for (n,) in store.rows("SELECT block_number FROM stg_chain_blocks WHERE orphaned = ? ORDER BY 1", (orphaned,))
+    ]
 
 
 # One look after the other
@@ -173,9 +174,12 @@ def test_every_block_is_announced_once_with_what_it_replaces(chain, store):
 
     events = read_events(store, "test", f"chain-{CHAIN}")
     assert [(e.type, e.payload["number"], e.payload["orphaned"]) for e in events] == [
-        ("new_block", 18, []), ("new_block", 19, []), ("new_block", 20, []), ("new_block", 20, [old]),
+        ("new_block", 18, []),
+        ("new_block", 19, []),
+        ("new_block", 20, []),
+        ("new_block", 20, [old]),
         ("new_block", 21, []),
-    ]  # fmt: skip
+    ]
     assert events[-1].payload["hash"] == chain.hash(21)
     assert events[-1].payload["parent_hash"] == events[-2].payload["hash"] == chain.hash(20)
     raw = read_events(store, "test", "chain")
@@ -282,9 +286,10 @@ def test_a_head_that_stays_a_lie_is_said_when_patience_ends(chain, socket, store
 def test_a_time_that_goes_backwards_is_not_stored(chain, socket, store, live):
     one = live(patience=0.2)
     chain.alter = lambda method, params, answer: (
-        answer | {"timestamp": "0x1"} if method == "eth_getBlockByNumber" and answer and answer["number"] == "0x16"
+        answer | {"timestamp": "0x1"}
+        if method == "eth_getBlockByNumber" and answer and answer["number"] == "0x16"
         else answer
-    )  # fmt: skip
+    )
     chain.head = 21
     socket.announce(21)
     until(lambda: numbers(store) == [20, 21])

@@ -52,16 +52,20 @@ def test_a_real_receipt_says_one_thing(shared_data: Path, recording: str, expect
 
     text = (shared_data / "recorded" / "aave" / f"test_{recording}[ethereum_accounts0].yaml").read_text()
     receipts = [
-        json.loads(step["response"]["body"]["string"])["result"] for step in yaml.safe_load(text)["interactions"]
+        json.loads(step["response"]["body"]["string"])["result"]
+        for step in yaml.safe_load(text)["interactions"]
         if "eth_getTransactionReceipt" in step["request"]["uri"] + str(step["request"]["body"])
-    ]  # fmt: skip
+    ]
     columns, words = log_columns(receipts[0]["logs"])
     acts, swaps = primitives(words)
 
     assert [(r["primitive"], r["protocol"], r["amount"], r["amount_2"]) for r in rows(acts)] == [expected]
     assert (len(swaps.position), acts.rejected) == (0, [])
-    amounts = [int(data, 16) for data, topic in zip(columns["data"], columns["topic0"], strict=True)
-               if topic.startswith("0xddf252ad")]  # fmt: skip
+    amounts = [
+        int(data, 16)
+        for data, topic in zip(columns["data"], columns["topic0"], strict=True)
+        if topic.startswith("0xddf252ad")
+    ]
     assert int(expected[2]) in amounts
 
 
@@ -72,13 +76,17 @@ def test_swaps_are_changes_of_the_pools_balances():
     acts, swaps = primitives(logs(v2, round_trip, v3))
 
     assert [(r["amount0"], r["amount1"]) for r in rows(swaps)] == [
-        ("1000", "-7"), ("600", str(5 - (2**112 - 1))), (str(2**200), str(-(2**190))),
-    ]  # fmt: skip
+        ("1000", "-7"),
+        ("600", str(5 - (2**112 - 1))),
+        (str(2**200), str(-(2**190))),
+    ]
     last = rows(swaps)[2]
     assert (last["tick"], last["liquidity"], last["sqrt_price_x96"]) == (-887272, str(2**128 - 1), str(2**160 - 1))
     assert [(r["primitive"], r["account"], r["amount_2"]) for r in rows(acts)] == [
-        ("swap", BOB, "7"), ("swap", BOB, str(2**112 - 6)), ("swap", BOB, str(2**190)),
-    ]  # fmt: skip
+        ("swap", BOB, "7"),
+        ("swap", BOB, str(2**112 - 6)),
+        ("swap", BOB, str(2**190)),
+    ]
 
 
 def test_a_pairs_mint_is_told_from_an_atokens_and_a_ctokens():
@@ -89,8 +97,9 @@ def test_a_pairs_mint_is_told_from_an_atokens_and_a_ctokens():
 
     acts, _ = primitives(logs(sync, mint, mint, emitted(ctoken, BOB, 5, 6)))
     assert [(r["protocol"], r["primitive"], r["amount"]) for r in rows(acts)] == [
-        ("uniswap_v2", "mint", "10"), ("compound_v2", "deposit", "5"),
-    ]  # fmt: skip
+        ("uniswap_v2", "mint", "10"),
+        ("compound_v2", "deposit", "5"),
+    ]
 
 
 @pytest.mark.parametrize("one", FORMS, ids=lambda f: f"{f.protocol}-{f.primitive}-{f.event.name}")

@@ -29,9 +29,13 @@ def cases(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _answers(folder: Path, what: str) -> bool:
-    needs = {"expected_blocks": "getBlockByNumber", "expected_transactions": "getBlockByNumber",
-             "expected_receipts": "getTransactionReceipt", "expected_logs": "getTransactionReceipt",
-             "expected_token_transfers": ""}  # fmt: skip
+    needs = {
+        "expected_blocks": "getBlockByNumber",
+        "expected_transactions": "getBlockByNumber",
+        "expected_receipts": "getTransactionReceipt",
+        "expected_logs": "getTransactionReceipt",
+        "expected_token_transfers": "",
+    }
     return any(needs.get(what, "?") in path.name for path in folder.glob("web3_response.*"))
 
 
@@ -47,7 +51,7 @@ def recorded(folder: Path, method: str) -> list[Any]:
         json.loads(path.read_text(encoding="utf-8"))["result"]
         for path in sorted(folder.glob(f"web3_response.{method}*"))
         if "_latest_" not in path.name
-    ]  # fmt: skip
+    ]
     return [result for result in found if result]
 
 
@@ -140,9 +144,14 @@ def test_withdrawals_become_whole_numbers_by_the_peers_names(shared_data: Path):
         }
         block["transactions"] = [None] * peer["transaction_count"]
         block["withdrawals"] = [
-            {"index": hex(w["index"]), "validatorIndex": hex(w["validator_index"]), "address": w["address"].upper()
-             .replace("0X", "0x"), "amount": hex(w["amount"])} for w in peer["withdrawals"]
-        ]  # fmt: skip
+            {
+                "index": hex(w["index"]),
+                "validatorIndex": hex(w["validator_index"]),
+                "address": w["address"].upper().replace("0X", "0x"),
+                "amount": hex(w["amount"]),
+            }
+            for w in peer["withdrawals"]
+        ]
         row = rows(block_columns([block]))[0]
         for name, value in peer.items():
             assert same(row[PEER_NAMES.get(name, {}).get("expected_blocks", name)], value), name

@@ -152,8 +152,10 @@ def test_logs_of_no_transaction_are_kept_and_said(chain: FakeChain, backfill: Ba
     said = backfill(0, 9)
     assert "33 logs, 33 token transfers" in said
     assert "3 logs belong to no transaction and stand under the hash of their block" in said
-    kept = rows("SELECT block_number, log_index, transaction_hash, transaction_index FROM raw_chain_logs "
-                "WHERE transaction_index = 2")  # fmt: skip
+    kept = rows(
+        "SELECT block_number, log_index, transaction_hash, transaction_index FROM raw_chain_logs "
+        "WHERE transaction_index = 2"
+    )
     assert kept == [(n, 3, chain.hash(n), 2) for n in own]
     assert rows("SELECT block_number FROM stg_chain_blocks WHERE log_count = 4") == [(n,) for n in own]
     assert rows("SELECT sum(log_count) FROM raw_chain_receipts") == [(30,)]
@@ -206,13 +208,19 @@ def test_what_is_said_twice_must_be_said_alike(
 def whole(number: int, fork: int, mistake: int) -> WholeBlock:
     """Block `number` of a fork as a node tells it; `mistake` 0 tells the truth, each other one something else."""
     block_hash, n_logs = digest(number, fork), [3, 2, 3, 0, 4][mistake]
-    own = {"blockNumber": hex(number), "blockHash": block_hash, "transactionIndex": "0x0",
-           "transactionHash": digest("tx", number, fork, mistake == 4)}  # fmt: skip
+    own = {
+        "blockNumber": hex(number),
+        "blockHash": block_hash,
+        "transactionIndex": "0x0",
+        "transactionHash": digest("tx", number, fork, mistake == 4),
+    }
     zero = "0x" + "00" * 32
     tx = own | {"hash": own["transactionHash"], "nonce": "0x0", "from": address("sender", fork), "gas": "0x1",
                 "to": address("to", mistake == 2), "value": hex(10**18), "input": "0x"}  # fmt: skip
-    logs = [transfer(number + (mistake == 2), place, str(fork)) | own | {"logIndex": hex(place + 284 * (mistake == 1))}
-            for place in range(n_logs)]  # fmt: skip
+    logs = [
+        transfer(number + (mistake == 2), place, str(fork)) | own | {"logIndex": hex(place + 284 * (mistake == 1))}
+        for place in range(n_logs)
+    ]
     receipt = own | {"cumulativeGasUsed": "0x1", "gasUsed": "0x1", "logs": logs}
     header = {"number": hex(number), "hash": block_hash, "parentHash": zero, "miner": address("miner"),
               "timestamp": hex(1_700_000_000 + 1_300 * number + 4_000 * (mistake == 3)), "gasLimit": "0x1",

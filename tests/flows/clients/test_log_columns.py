@@ -78,8 +78,9 @@ def check(declaration: str, logs: list[tuple[list[str], str]]) -> None:
             assert position not in found, (topics, data)
             continue
         ours = {i.name: plain(found[position][i.name], i.type) for i in event.inputs}
-        theirs = {k: v.lower() if isinstance(v, str) else tuple(v) if isinstance(v, list) else v
-                  for k, v in expected.items()}  # fmt: skip
+        theirs = {
+            k: v.lower() if isinstance(v, str) else tuple(v) if isinstance(v, list) else v for k, v in expected.items()
+        }
         assert ours == theirs, (topics, data)
 
 
@@ -88,7 +89,7 @@ EXTREMES = [0, 1, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**128 - 1, 2**128,
             64, 10**18, 10**19, 10**77]  # fmt: skip
 words = st.one_of(
     st.sampled_from(EXTREMES), st.integers(0, 2**256 - 1), st.integers(0, 2**160 - 1), st.integers(0, 300)
-).map(lambda v: f"{v:064x}")  # fmt: skip
+).map(lambda v: f"{v:064x}")
 
 
 @st.composite
@@ -155,12 +156,15 @@ def test_reasons_name_what_was_expected_and_what_was_found():
     logs = LogColumns(
         [TOKEN] * 6,
         [
-            [event.topic0, address, address], [event.topic0, address], [event.topic0, address, address],
-            [event.topic0, address, "0x" + "ff" * 32], [event.topic0, address, "0x12"],
+            [event.topic0, address, address],
+            [event.topic0, address],
+            [event.topic0, address, address],
+            [event.topic0, address, "0x" + "ff" * 32],
+            [event.topic0, address, "0x12"],
             [event.topic0, address, address],
         ],
         ["0x" + f"{5:064x}", "0x" + f"{5:064x}", "0x1234", "0x" + f"{5:064x}", "0x" + f"{5:064x}", "0x" + "zz" * 32],
-    )  # fmt: skip
+    )
     decoded = event.decode(logs)
 
     assert decoded.positions == [0]

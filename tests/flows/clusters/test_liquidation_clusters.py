@@ -86,8 +86,9 @@ def test_liquidations_at_one_time_are_refused_or_said(sample, words):
         if "75" in words:
             connection.execute(
                 "UPDATE stg_lending_events SET block_timestamp = ? WHERE event_type = 'liquidation' "
-                "AND block_number = ?", (newest - 30 * 86_400, oldest),
-            )  # fmt: skip
+                "AND block_number = ?",
+                (newest - 30 * 86_400, oldest),
+            )
     with pytest.raises(TooFewEvents, match=words):
         run()
     assert "nothing to do" in run("--or-nothing")

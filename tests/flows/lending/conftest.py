@@ -36,8 +36,13 @@ def node() -> LendingNode:
     made.say(ORACLE, "BASE_CURRENCY_UNIT()", answer=encode(["uint256"], [10**8]))
     made.say(COMPTROLLER, "getAllMarkets()", answer=encode(["address[]"], [[CUSDC, CETH]]))
     made.say(CUSDC, "underlying()", answer=as_address(USDC))
-    for token, symbol, decimals in ((USDC, "USDC", 6), (WETH, "WETH", 18), (LINK, "LINK", 18), (CUSDC, "cUSDC", 8),
-                                    (CETH, "cETH", 8)):  # fmt: skip
+    for token, symbol, decimals in (
+        (USDC, "USDC", 6),
+        (WETH, "WETH", 18),
+        (LINK, "LINK", 18),
+        (CUSDC, "cUSDC", 8),
+        (CETH, "cETH", 8),
+    ):
         made.say(token, "symbol()", answer=encode(["string"], [symbol]))
         made.say(token, "decimals()", answer=encode(["uint8"], [decimals]))
     return made

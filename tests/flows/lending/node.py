@@ -48,8 +48,11 @@ class LendingNode:
                 number = self.tip if params[0] in ("latest", "finalized", "safe") else int(params[0], 16)
                 if number > self.tip:
                     return None
-                return {"number": hex(number), "hash": block_hash(number, self.salts.get(number, "")),
-                        "timestamp": hex(time_of(number))}  # fmt: skip
+                return {
+                    "number": hex(number),
+                    "hash": block_hash(number, self.salts.get(number, "")),
+                    "timestamp": hex(time_of(number)),
+                }
             case "eth_getCode":
                 return "0x60" if any(to == params[0].lower() for to, _ in self.answers) else "0x"
             case "eth_call":
@@ -69,8 +72,13 @@ class LendingNode:
             raise Refused(-32005, f"query exceeds max block range {self.max_log_range}")
         self.ranges.append((first, last))
         addresses, topics = {a.lower() for a in wanted["address"]}, set(wanted["topics"][0])
-        return [log for log in self.logs if first <= int(log["blockNumber"], 16) <= last
-                and log["address"] in addresses and log["topics"][0] in topics]  # fmt: skip
+        return [
+            log
+            for log in self.logs
+            if first <= int(log["blockNumber"], 16) <= last
+            and log["address"] in addresses
+            and log["topics"][0] in topics
+        ]
 
 
 def time_of(block: int) -> int:

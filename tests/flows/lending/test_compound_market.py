@@ -34,7 +34,7 @@ V2_BOOK = {
     # 0.2 ETH x 2,000 x 0.825 = 330 for 440: 0.75; its 1,000 USDC are supplied outside of any market it entered
     UNDERWATER: ({at.CETH: (10 * 10**8, 0), at.CUSDC: (50_000 * 10**8, 440 * 10**6)}, [at.CETH], -110),
     SUPPLIER: ({at.CUSDC: (5 * 10**8, 0)}, [], 0),
-}  # fmt: skip
+}
 V3_BOOK = {
     # account: (USDC supplied, USDC owed, {collateral: amount}), liquidatable
     # 10 x 2,000 x 0.895 + 0.5 x 40,000 x 0.77 = 17,900 + 15,400 = 33,300 for 20,000: 1.665
@@ -71,13 +71,19 @@ def v2(node):
     say(at.CUSDC, "getAccountSnapshot(address)", OLD, answer=words(0, 0, 0, USDC_RATE))
     node.logs.append(log(at.CUSDC, "Transfer(address*,address*,uint256)", (SUPPLIER, OLD), (1,), block=90))
     for ctoken, factor, price, rate in (
-        (at.CUSDC, 75 * WAD // 100, 10**30, USDC_RATE), (at.CETH, 825 * WAD // 1000, 2_000 * WAD, ETHER),
-    ):  # fmt: skip
+        (at.CUSDC, 75 * WAD // 100, 10**30, USDC_RATE),
+        (at.CETH, 825 * WAD // 1000, 2_000 * WAD, ETHER),
+    ):
         say(at.COMPTROLLER, "markets(address)", ctoken, answer=words(1, factor, 1))
         say(ORACLE, "getUnderlyingPrice(address)", ctoken, answer=words(price))
-        for name, value in (("totalSupply", held[ctoken]), ("totalBorrows", 10**9), ("getCash", 10**12),
-                            ("exchangeRateStored", rate), ("accrualBlockNumber", 499),
-                            ("reserveFactorMantissa", WAD // 10)):  # fmt: skip
+        for name, value in (
+            ("totalSupply", held[ctoken]),
+            ("totalBorrows", 10**9),
+            ("getCash", 10**12),
+            ("exchangeRateStored", rate),
+            ("accrualBlockNumber", 499),
+            ("reserveFactorMantissa", WAD // 10),
+        ):
             say(ctoken, f"{name}()", answer=words(value))
     return node
 
@@ -89,9 +95,12 @@ def v3(node):
     say(comet, "baseTokenPriceFeed()", answer=encode(["address"], [FEED[at.USDC]]))
     say(comet, "numAssets()", answer=words(2))
     say(comet, "totalSupply()", answer=words(900 * 10**6))
-    for i, (asset, scale, borrow, liquidate, penalty, cap) in enumerate((
-        (at.WETH, WAD, 825, 895, 950, 1_000 * WAD), (WBTC, 10**8, 700, 770, 950, 50 * 10**8),
-    )):  # fmt: skip
+    for i, (asset, scale, borrow, liquidate, penalty, cap) in enumerate(
+        (
+            (at.WETH, WAD, 825, 895, 950, 1_000 * WAD),
+            (WBTC, 10**8, 700, 770, 950, 50 * 10**8),
+        )
+    ):
         factors = [factor * WAD // 1000 for factor in (borrow, liquidate, penalty)]
         info = (i, asset, FEED[asset], scale, *factors, cap)
         kinds = ["uint8", "address", "address", "uint64", "uint64", "uint64", "uint64", "uint128"]
@@ -157,12 +166,14 @@ def test_v2_reserves_are_in_aaves_words(v2, read, rows):
     ) == [
         ("USDC", at.USDC, at.CUSDC, 6, 7_500, 7_500, 10_800, str(10**8)),
         ("ETH", address(0), at.CETH, 18, 8_250, 8_250, 10_800, str(2_000 * 10**8)),
-    ]  # fmt: skip
-    assert rows("SELECT supply, debt, is_collateral FROM stg_positions WHERE account = ? ORDER BY reserve_id",
-                UNDERWATER) == [(1_000.0, 440.0, 0), (0.2, 0.0, 1)]  # fmt: skip
+    ]
+    assert rows(
+        "SELECT supply, debt, is_collateral FROM stg_positions WHERE account = ? ORDER BY reserve_id", UNDERWATER
+    ) == [(1_000.0, 440.0, 0), (0.2, 0.0, 1)]
     assert rows("SELECT liquidation_factor, close_factor, accrual_block FROM raw_compound_markets ORDER BY 1 DESC") == [
-        (str(825 * WAD // 1000), str(WAD // 2), 499), (str(75 * WAD // 100), str(WAD // 2), 499),
-    ]  # fmt: skip
+        (str(825 * WAD // 1000), str(WAD // 2), 499),
+        (str(75 * WAD // 100), str(WAD // 2), 499),
+    ]
 
 
 def test_v3_health_factors_are_the_ones_worked_out_by_hand(v3, read, rows):
@@ -179,8 +190,10 @@ def test_v3_health_factors_are_the_ones_worked_out_by_hand(v3, read, rows):
         "FROM raw_aave_reserves ORDER BY reserve_id"
     ) == [("USDC", 0, 0, 0, 1, "0"), ("WETH", 8_250, 8_950, 10_526, 0, "1000"), ("WBTC", 7_000, 7_700, 10_526, 0, "50")]
     assert rows("SELECT reserve_id, supply, debt, is_collateral FROM stg_positions WHERE account = ?", SOLVENT) == [
-        (0, 0.0, 20_000.0, 0), (1, 10.0, 0.0, 1), (2, 0.5, 0.0, 1),
-    ]  # fmt: skip
+        (0, 0.0, 20_000.0, 0),
+        (1, 10.0, 0.0, 1),
+        (2, 0.5, 0.0, 1),
+    ]
 
 
 def test_a_comet_that_counts_in_ether_is_not_taken_for_dollars(v3, read, rows):
@@ -208,8 +221,11 @@ def test_a_comptroller_counts_in_dollars_where_a_stablecoin_costs_about_one(v2, 
 
 
 def test_a_dead_feed_of_a_collateral_that_nobody_has_leaves_it_out_and_is_said(v3, read, rows):
-    v3.answers = {(to, call): answer for (to, call), answer in v3.answers.items()
-                  if call != call_data("getPrice(address)", FEED[WBTC])}  # fmt: skip
+    v3.answers = {
+        (to, call): answer
+        for (to, call), answer in v3.answers.items()
+        if call != call_data("getPrice(address)", FEED[WBTC])
+    }
     with pytest.raises(CrossCheckFailed, match=r"of WBTC has no price .* and it is held"):
         read(at.COMET_MARKET)
     v3.say(WBTC, "balanceOf(address)", at.COMET, answer=words(0))
@@ -255,8 +271,10 @@ def test_two_markets_of_one_token_do_not_collide(v2, read, rows):
     read(at.COMPOUND_MARKET)
 
     assert rows("SELECT reserve_id, asset, atoken FROM raw_aave_reserves ORDER BY 1") == [
-        (0, at.CUSDC, at.CUSDC), (1, address(0), at.CETH), (2, at.USDC, newer),
-    ]  # fmt: skip
+        (0, at.CUSDC, at.CUSDC),
+        (1, address(0), at.CETH),
+        (2, at.USDC, newer),
+    ]
 
 
 # What would go unnoticed otherwise

@@ -48,7 +48,7 @@ def test_events_reach_every_layer_with_their_owner(node, run, rows):
     ) == [
         ("deposit", OWNER, PAYER, 0, "USDC", 5.0, time_of(7), "aave_v3", 1),
         ("borrow", OWNER, OWNER, 1, "USDC", 2.0, time_of(9), "aave_v3", 1),
-    ]  # fmt: skip
+    ]
     assert [rows(f"SELECT count(*) FROM {table}")[0][0] for table in FACTS] == [1, 1, 0, 0, 0, 0]
 
 
@@ -100,8 +100,12 @@ def test_a_reorganisation_inside_the_window(node, run, rows):
     node.replace(190, "", supply(190, 6, index=0), supply(190, 7, index=1))  # and back again
     node.replace(191, "", supply(191, 8))
     run()
-    assert events(rows) == [(7, 0, "deposit", "5"), (190, 0, "deposit", "6"), (190, 1, "deposit", "7"),
-                            (191, 0, "deposit", "8")]  # fmt: skip
+    assert events(rows) == [
+        (7, 0, "deposit", "5"),
+        (190, 0, "deposit", "6"),
+        (190, 1, "deposit", "7"),
+        (191, 0, "deposit", "8"),
+    ]
 
 
 def test_another_chain_under_the_same_name_leaves_nothing_of_the_first(node, run, rows):
@@ -138,8 +142,9 @@ def test_two_markets_in_one_run(node, run, rows):
     run("--markets", at.MARKET, at.COMET_MARKET)
 
     assert rows("SELECT protocol, event_type FROM stg_lending_events ORDER BY block_number") == [
-        ("aave_v3", "deposit"), ("compound_v3", "repay"),
-    ]  # fmt: skip
+        ("aave_v3", "deposit"),
+        ("compound_v3", "repay"),
+    ]
 
 
 def test_small_ranges_give_the_same_events(node, run, rows, tmp_path, monkeypatch):
@@ -172,8 +177,10 @@ def snapshot(store: Store, market: str, block: int, prices: dict[str, tuple[str,
         ):  # fmt: skip
             columns = connection.execute(f"SELECT name, type, \"notnull\" FROM pragma_table_info('{table}')").fetchall()
             for known in fixed:
-                row = {name: known.get(name, ("" if kind == "TEXT" else 0) if required else None)
-                       for name, kind, required in columns} | {"batch": number}  # fmt: skip
+                row = {
+                    name: known.get(name, ("" if kind == "TEXT" else 0) if required else None)
+                    for name, kind, required in columns
+                } | {"batch": number}
                 connection.execute(
                     f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
                 )
@@ -358,13 +365,15 @@ def test_a_connector_feeds_the_same_tables_and_yields_to_the_chain(node, run, ro
 
     run("--route", "vendor", "--block", "9")
     assert rows("SELECT log_index, source, amount_raw FROM stg_lending_events") == [
-        (0, "vendor:toy", "4"), (1, "vendor:toy", "5"),
-    ]  # fmt: skip
+        (0, "vendor:toy", "4"),
+        (1, "vendor:toy", "5"),
+    ]
     run()
 
     assert rows("SELECT log_index, source, amount_raw FROM stg_lending_events") == [
-        (0, "logs", "5"), (1, "vendor:toy", "5"),
-    ]  # fmt: skip
+        (0, "logs", "5"),
+        (1, "vendor:toy", "5"),
+    ]
 
 
 def test_a_refused_length_is_not_tried_again_at_once(node, run):

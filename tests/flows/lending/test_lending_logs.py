@@ -114,8 +114,11 @@ def test_a_compound_v2_liquidators_payment_is_no_repayment():
     events = decode(logs, COMPOUND)
 
     assert [(e.log_index, e.event_type) for e in events] == [
-        (0, "repay"), (2, "liquidation"), (3, "repay"), (4, "repay"),
-    ]  # fmt: skip
+        (0, "repay"),
+        (2, "liquidation"),
+        (3, "repay"),
+        (4, "repay"),
+    ]
     assert said(events[1]) == ("liquidation", OWNER, OTHER, CETH, 40)  # cTokens: their worth is not in the log
     assert (events[1].debt_asset, events[1].debt_amount) == (USDC, 5)
 
@@ -130,8 +133,9 @@ def test_a_comet_supply_first_repays_and_then_deposits():
     events = decode(logs, COMET_USDC)
 
     assert [(e.log_index, *said(e)) for e in events] == [
-        (4, "repay", OWNER, PAYER, USDC, 70), (5, "deposit", OWNER, PAYER, USDC, 30),
-    ]  # fmt: skip
+        (4, "repay", OWNER, PAYER, USDC, 70),
+        (5, "deposit", OWNER, PAYER, USDC, 30),
+    ]
 
 
 def test_a_comet_withdrawal_first_takes_the_balance_and_then_borrows():
@@ -143,17 +147,19 @@ def test_a_comet_withdrawal_first_takes_the_balance_and_then_borrows():
     events = decode(logs, COMET_USDC)
 
     assert [(e.log_index, e.event_type, e.amount, e.counterparty) for e in events] == [
-        (4, "borrow", 60, OTHER), (5, "withdraw", 40, OTHER),
-    ]  # fmt: skip
+        (4, "borrow", 60, OTHER),
+        (5, "withdraw", 40, OTHER),
+    ]
 
 
 def test_without_a_transfer_all_of_it_is_debt():
     logs = [
-        log(COMET, SUPPLY, (OWNER, OWNER), (100,), index=0), log(COMET, WITHDRAW, (OWNER, OWNER), (50,), index=1),
+        log(COMET, SUPPLY, (OWNER, OWNER), (100,), index=0),
+        log(COMET, WITHDRAW, (OWNER, OWNER), (50,), index=1),
         # A transfer of another transaction, and one to another account, belong to neither.
         log(COMET, TRANSFER, (NOBODY, OTHER), (50,), index=2),
         log(COMET, TRANSFER, (OWNER, NOBODY), (50,), index=3, tx=2),
-    ]  # fmt: skip
+    ]
 
     assert [(e.event_type, e.amount) for e in decode(logs, COMET_USDC)] == [("repay", 100), ("borrow", 50)]
 
@@ -184,9 +190,10 @@ class Account:
         """Supply `amount` (or withdraw, below zero); returns the logs."""
         before, balance = self.principal, self.balance + amount
         self.principal = (
-            balance * INDEX_SCALE // self.supply_index if balance >= 0
+            balance * INDEX_SCALE // self.supply_index
+            if balance >= 0
             else -((-balance * INDEX_SCALE + self.borrow_index - 1) // self.borrow_index)
-        )  # fmt: skip
+        )
         moved = abs(max(self.principal, 0) - max(before, 0)) * self.supply_index // INDEX_SCALE
         topics = (OWNER, OWNER)
         logs = [log(COMET, SUPPLY if amount > 0 else WITHDRAW, topics, (abs(amount),), index=index, tx=index)]
@@ -293,8 +300,10 @@ def test_what_the_reserves_lose_on_an_absorption_is_a_deficit():
     events = decode(logs, COMET_USDC)
 
     assert [(e.event_type, e.owner, e.part) for e in events] == [
-        ("liquidation", OTHER, 0), ("liquidation", OWNER, 0), ("deficit", OWNER, 0),
-    ]  # fmt: skip
+        ("liquidation", OTHER, 0),
+        ("liquidation", OWNER, 0),
+        ("deficit", OWNER, 0),
+    ]
     assert (events[2].amount, events[2].usd_e8, events[2].asset) == (300_000000, 300_00000000, USDC)
 
 
@@ -303,10 +312,16 @@ def test_what_the_reserves_lose_on_an_absorption_is_a_deficit():
 
 @pytest.mark.parametrize(
     "change",
-    [{"data": "0x"}, {"data": "0xzz"}, {"topics": V3.topics[:1]},
-     {"blockHash": None}, {"logIndex": "one"}, {"address": None}],
+    [
+        {"data": "0x"},
+        {"data": "0xzz"},
+        {"topics": V3.topics[:1]},
+        {"blockHash": None},
+        {"logIndex": "one"},
+        {"address": None},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_log_of_the_wrong_shape_stops_the_run(change):
     good = log(POOL, "Supply(address*,address,address*,uint256,uint16*)", (USDC, OWNER, 0), (PAYER, 7))
 

@@ -32,9 +32,12 @@ MESSARI = {
     "Account": {"id": "Bytes!", "positionCount": "Int!"},
     "Market": {"id": "Bytes!", "isActive": "Boolean!"},
     "Token": {"id": "Bytes!", "name": "String!", "symbol": "String!", "decimals": "Int!"},
-    "Deposit": _OWNED, "Withdraw": _OWNED, "Borrow": _OWNED, "Repay": _OWNED,
+    "Deposit": _OWNED,
+    "Withdraw": _OWNED,
+    "Borrow": _OWNED,
+    "Repay": _OWNED,
     "Liquidate": _EVENT | {"liquidator": "Account!", "liquidatee": "Account!", "profitUSD": "BigDecimal!"},
-}  # fmt: skip
+}
 """messari/subgraphs @2711ac91, schema-lending.graphql: the fields that are asked, and a few more."""
 
 
@@ -57,11 +60,17 @@ def entity_of(entry: dict, kind: str, owner: str, asset: str, amount: int, **mor
     """The entity a subgraph makes of a log; its id is a hash, so ids are in no order of time."""
     index = int(entry["logIndex"], 16)
     row = {
-        "id": entry["transactionHash"] + f"{index:08x}", "hash": entry["transactionHash"], "nonce": 1,
-        "logIndex": index, "blockNumber": int(entry["blockNumber"], 16),
-        "timestamp": time_of(int(entry["blockNumber"], 16)), "market": address(0x77), "asset": asset,
-        "amount": amount, "amountUSD": "2.5",
-    }  # fmt: skip
+        "id": entry["transactionHash"] + f"{index:08x}",
+        "hash": entry["transactionHash"],
+        "nonce": 1,
+        "logIndex": index,
+        "blockNumber": int(entry["blockNumber"], 16),
+        "timestamp": time_of(int(entry["blockNumber"], 16)),
+        "market": address(0x77),
+        "asset": asset,
+        "amount": amount,
+        "amountUSD": "2.5",
+    }
     owners = {"liquidatee": owner} if kind == "Liquidate" else {"account": owner, "accountActor": None}
     return kind, row | owners | more
 
@@ -77,7 +86,7 @@ def book() -> Book:
         entity_of(repay, "Repay", OWNER, at.WETH, 3, amountUSD="0"),
         entity_of(withdraw, "Withdraw", OWNER, at.USDC, 4),
         entity_of(call, "Liquidate", OWNER, at.USDC, 6, liquidator=LIQUIDATOR, profitUSD="0.1"),
-    ):  # fmt: skip
+    ):
         made.put(kind, row)
     for token, symbol, decimals in ((at.USDC, "USDC", 6), (at.WETH, "WETH", 18)):
         made.put("Token", {"id": token, "name": symbol, "symbol": symbol, "decimals": decimals})
@@ -115,8 +124,10 @@ def from_logs(node, run):
 
 
 def served(rows) -> list[tuple]:
-    return rows("SELECT block_number, log_index, event_type, wallet, asset, amount_raw, tx_hash, source "
-                "FROM stg_lending_events ORDER BY 1, 2")  # fmt: skip
+    return rows(
+        "SELECT block_number, log_index, event_type, wallet, asset, amount_raw, tx_hash, source "
+        "FROM stg_lending_events ORDER BY 1, 2"
+    )
 
 
 def test_the_subgraph_alone_fills_the_same_tables(messari, rows):
@@ -124,13 +135,19 @@ def test_the_subgraph_alone_fills_the_same_tables(messari, rows):
 
     assert "5 events read, 5 of them new; 0 are in the logs too" in said
     assert [row[2:6] for row in served(rows)] == [
-        ("deposit", OWNER, at.USDC, "70"), ("borrow", OWNER, at.WETH, "20"), ("repay", OWNER, at.WETH, "3"),
-        ("withdraw", OWNER, at.USDC, "4"), ("liquidation", OWNER, at.USDC, "6"),
-    ]  # fmt: skip
-    assert rows("SELECT event_type, initiator, self_initiated, amount_usd, price_source FROM stg_lending_events "
-                "WHERE event_type IN ('deposit', 'repay') ORDER BY 1") == [
-        ("deposit", PAYER, 0, 2.5, f"messari:{ID}"), ("repay", None, None, None, None),  # zero USD: no price known
-    ]  # fmt: skip
+        ("deposit", OWNER, at.USDC, "70"),
+        ("borrow", OWNER, at.WETH, "20"),
+        ("repay", OWNER, at.WETH, "3"),
+        ("withdraw", OWNER, at.USDC, "4"),
+        ("liquidation", OWNER, at.USDC, "6"),
+    ]
+    assert rows(
+        "SELECT event_type, initiator, self_initiated, amount_usd, price_source FROM stg_lending_events "
+        "WHERE event_type IN ('deposit', 'repay') ORDER BY 1"
+    ) == [
+        ("deposit", PAYER, 0, 2.5, f"messari:{ID}"),
+        ("repay", None, None, None, None),  # zero USD: no price known
+    ]
     assert rows("SELECT symbol, decimals FROM dim_lending_asset ORDER BY 1") == [("USDC", 6), ("WETH", 18)]
     assert "PLANTEDKEY" not in said + str(rows("SELECT params, message FROM fact_run"))
 
@@ -216,9 +233,15 @@ def test_a_subgraph_that_changes_its_mind_about_a_block_is_followed(messari, boo
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("amount", None), ("amount", "1.5"), ("account", {"id": "0x12"}), ("hash", "0x"), ("amountUSD", "many"),
-     ("logIndex", -1)],
-)  # fmt: skip
+    [
+        ("amount", None),
+        ("amount", "1.5"),
+        ("account", {"id": "0x12"}),
+        ("hash", "0x"),
+        ("amountUSD", "many"),
+        ("logIndex", -1),
+    ],
+)
 def test_an_entity_of_the_wrong_shape_is_refused_by_name(field, value):
     (entry, *_) = logs_of_a_day()
     _, row = entity_of(entry, "Deposit", OWNER, at.USDC, 70)

@@ -12,14 +12,17 @@ import yaml
 from flows.clients.json_rpc import quantity
 from flows.lending.logs import LendingEvent, LendingMarket, decode
 
-V3 = LendingMarket(name="v3", protocol="aave_v3", chain_id=1,
-                   contracts={"0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2": ""})  # fmt: skip
-V2 = LendingMarket(name="v2", protocol="aave_v2", chain_id=1,
-                   contracts={"0x7d2768de32b0b80b7a3454c06bdac94a69ddc7a9": ""})  # fmt: skip
+V3 = LendingMarket(
+    name="v3", protocol="aave_v3", chain_id=1, contracts={"0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2": ""}
+)
+V2 = LendingMarket(
+    name="v2", protocol="aave_v2", chain_id=1, contracts={"0x7d2768de32b0b80b7a3454c06bdac94a69ddc7a9": ""}
+)
 USDC, LDO = "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "0x5a98fcbea516cf06857215779fd812ca3bef1b32"
 USDT, WETH = "0xdac17f958d2ee523a2206206994597c13d831ec7", "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
-COMET = LendingMarket(name="comet", protocol="compound_v3", chain_id=1,
-                      contracts={"0xc3d688b66703497daa19211eedff47f25384cdc3": USDC})  # fmt: skip
+COMET = LendingMarket(
+    name="comet", protocol="compound_v3", chain_id=1, contracts={"0xc3d688b66703497daa19211eedff47f25384cdc3": USDC}
+)
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
@@ -46,8 +49,9 @@ def moved(found: dict[str, Any], token: str) -> list[tuple[str, str, int]]:
     """(from, to, amount) of the ERC-20 transfers of `token` in the same receipt: another contract's word."""
     return [
         ("0x" + log["topics"][1][-40:], "0x" + log["topics"][2][-40:], int(log["data"], 16))
-        for log in found["logs"] if log["address"] == token and log["topics"][0] == TRANSFER
-    ]  # fmt: skip
+        for log in found["logs"]
+        if log["address"] == token and log["topics"][0] == TRANSFER
+    ]
 
 
 def test_a_deposit_of_71657_LDO(shared_data):

@@ -26,9 +26,14 @@ RESERVES = Path(__file__).resolve().parents[3] / "data" / "sample" / "reserves.c
 
 def source(description: str = "", price: int | None = 10**8, **other: object) -> OracleSource:
     said: dict = {
-        "asset": "0x" + "aa" * 20, "symbol": "X", "source": "0x" + "bb" * 20, "decimals": 8, "answer": price,
-        "aggregator": "", "parameters": {},
-    }  # fmt: skip
+        "asset": "0x" + "aa" * 20,
+        "symbol": "X",
+        "source": "0x" + "bb" * 20,
+        "decimals": 8,
+        "answer": price,
+        "aggregator": "",
+        "parameters": {},
+    }
     return OracleSource(**(said | {"description": description, "price": price} | other))
 
 
@@ -79,8 +84,12 @@ def test_what_was_not_read_is_not_judged(real):
 def test_the_cap_of_2026_03_10():
     """1.1572 raised by at most 3 % to 1.1919, dated 7 days back: the cap was 1.1939 (reported), the ratio 1.2282."""
     at, ratio, snapshot = 1_773_100_000, 1_228_200_000_000_000_000, 1_191_900_000_000_000_000
-    read = {"ratio": ratio, "snapshot_ratio": snapshot, "snapshot_timestamp": at - 7 * 86_400,
-            "max_yearly_growth_bps": 968}  # fmt: skip
+    read = {
+        "ratio": ratio,
+        "snapshot_ratio": snapshot,
+        "snapshot_timestamp": at - 7 * 86_400,
+        "max_yearly_growth_bps": 968,
+    }
 
     cap = cap_of(source(parameters=read), "ratio_cap", None, at)
 
@@ -91,9 +100,11 @@ def test_the_cap_of_2026_03_10():
 
 @pytest.mark.property
 @given(
-    snapshot=st.integers(10**15, 10**27), bps=st.integers(0, 10_000), seconds=st.integers(0, 5 * YEAR),
+    snapshot=st.integers(10**15, 10**27),
+    bps=st.integers(0, 10_000),
+    seconds=st.integers(0, 5 * YEAR),
     other=st.integers(0, 5 * YEAR),
-)  # fmt: skip
+)
 def test_the_largest_ratio_is_the_contracts_to_a_unit_a_second_and_grows(snapshot, bps, seconds, other):
     highest = largest_ratio(snapshot, 0, bps, seconds)
     contract = snapshot + snapshot * bps // 10_000 // YEAR * seconds

@@ -117,9 +117,14 @@ def test_facts_that_the_user_gives_win_and_say_so(run: Run, tmp_path: Path, monk
 
 @pytest.mark.parametrize(
     "text",
-    ["feed\n0x12", "chain_id,feed\n1,0x12", f"chain_id,feed,heartbeat_s\n1,{ETH},0", "chain_id,feed,heartbeat_s\nx,y,z",
-     f"chain_id,feed,deviation_pct\n1,{ETH},nan"],
-)  # fmt: skip
+    [
+        "feed\n0x12",
+        "chain_id,feed\n1,0x12",
+        f"chain_id,feed,heartbeat_s\n1,{ETH},0",
+        "chain_id,feed,heartbeat_s\nx,y,z",
+        f"chain_id,feed,deviation_pct\n1,{ETH},nan",
+    ],
+)
 def test_a_file_of_facts_that_cannot_be_read_is_refused_by_line(tmp_path: Path, monkeypatch, text: str):
     (tmp_path / "feeds.csv").write_text(text)
     monkeypatch.setenv("CHAINLINK_FEEDS", str(tmp_path / "feeds.csv"))
@@ -148,8 +153,9 @@ def test_missing_rounds_are_holes_in_either_form(run: Run, node: FeedNode, zeros
 
     assert len(stored()) == 55
     assert rows("SELECT phase_id, first_covered, last_covered, n_missing FROM dim_feed_phase") == [
-        (1, 1, 30, 1), (2, 1, 27, 1),
-    ]  # fmt: skip
+        (1, 1, 30, 1),
+        (2, 1, 27, 1),
+    ]
     run("--feeds", ETH, "--rounds", "all")
     assert rows("SELECT check_name, n_failed FROM fact_validation") == [("round numbers have no holes", 2)]  # told once
 

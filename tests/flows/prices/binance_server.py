@@ -84,11 +84,13 @@ class BinanceServer:
         limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}]
         known = [
             {
-                "symbol": symbol, "status": self.status.get(symbol, "TRADING"),
-                "baseAsset": symbol.removesuffix("USDT"), "quoteAsset": "USDT",
+                "symbol": symbol,
+                "status": self.status.get(symbol, "TRADING"),
+                "baseAsset": symbol.removesuffix("USDT"),
+                "quoteAsset": "USDT",
             }
             for symbol in symbols
-        ]  # fmt: skip
+        ]
         return self._json({"timezone": "UTC", "serverTime": 0, "rateLimits": limits, "symbols": known})
 
     def _json(self, body: object, status: int = 200) -> Response:

@@ -92,8 +92,10 @@ def test_months_take_as_many_pages_as_they_must_and_a_second_run_takes_none(bina
     run(*WINDOW)
     assert binance.requests == 3 * 3  # 2,160 bars are three pages, for two series and the peg
     assert rows("SELECT symbol, count(*) FROM raw_binance_klines GROUP BY symbol") == [
-        ("BTCUSDT", BARS), ("ETHUSDT", BARS), ("USDCUSDT", BARS),
-    ]  # fmt: skip
+        ("BTCUSDT", BARS),
+        ("ETHUSDT", BARS),
+        ("USDCUSDT", BARS),
+    ]
 
     assert "0 bars read, 0 new or changed" in run(*WINDOW)
     assert binance.requests == 3 * 3
@@ -124,8 +126,11 @@ def test_bars_off_the_grid_are_stored_at_their_own_ends_and_a_run_goes_on_among_
         off = [[bar[0] + 1_694_789, *bar[1:6], bar[6] + 1_694_789, *bar[7:]] for bar in page]
         halt = range(JANUARY + DAY, JANUARY + 2 * DAY)
         during = range(JANUARY + 2 * DAY, JANUARY + 3 * DAY)
-        return [new if old[0] // 1000 in during else old for old, new in zip(page, off, strict=True)
-                if old[0] // 1000 not in halt]  # fmt: skip
+        return [
+            new if old[0] // 1000 in during else old
+            for old, new in zip(page, off, strict=True)
+            if old[0] // 1000 not in halt
+        ]
 
     binance.alter = moved
     window = ("--from", "2026-01-01", "--until", "2026-01-05")
@@ -186,8 +191,10 @@ def test_a_wider_window_asks_only_for_what_lies_around_the_stored_one(binance):
 def test_several_intervals_are_kept_apart(binance):
     run("--from", "2026-01-01", "--until", "2026-01-03", "--interval", "1d", "1h", "1m")
     assert rows("SELECT interval, count(*) FROM dim_prices WHERE symbol = 'ETHUSDT' GROUP BY interval") == [
-        ("1d", 2), ("1h", 48), ("1m", 2880),
-    ]  # fmt: skip
+        ("1d", 2),
+        ("1h", 48),
+        ("1m", 2880),
+    ]
 
 
 def test_bars_read_again_when_asked_for_replace_nothing_that_is_the_same(binance):

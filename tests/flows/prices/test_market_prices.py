@@ -94,9 +94,10 @@ def test_a_usdt_at_98_cents_is_no_rally_of_ether_where_a_quote_says_so():
 
 
 @pytest.mark.parametrize(
-    "decisions", [None, decided(0.8726, "USDT"), decided(0.9, "USDC")],
+    "decisions",
+    [None, decided(0.8726, "USDT"), decided(0.9, "USDC")],
     ids=["no quote", "USDC fell", "a quote for another ratio"],
-)  # fmt: skip
+)
 def test_a_fall_of_usdc_is_booked_once(decisions):
     """2023-03-11 08:00 UTC: the same 12.7 % must not be a fall of USDC and a rise of ether."""
     klines = {"ETHUSDT": [bar("1415.74")], "USDCUSDT": [bar("0.8726")], "EURUSDT": [bar("1.05")]}
@@ -110,9 +111,10 @@ def test_a_fall_of_usdc_is_booked_once(decisions):
 
 
 @given(
-    st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), st.floats(0.4, 2.5),
+    st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5),
+    st.floats(0.4, 2.5),
     st.sampled_from(["USDT", "USDC", None]),
-)  # fmt: skip
+)
 def test_cross_rates_of_the_table_are_those_that_were_traded(closes, ratio, proxy):
     names = [f"A{number}USDT" for number in range(len(closes))]
     klines = {name: [bar(repr(close))] for name, close in zip(names, closes, strict=True)}
@@ -132,8 +134,9 @@ def last(symbol: str) -> tuple:
     with Store.open() as store:
         return store.rows(
             "SELECT price_usd, price_usdt, usd_proxy, usd_decided_by FROM dim_prices WHERE symbol = ? AND "
-            "source = 'binance' ORDER BY ts DESC LIMIT 1", [symbol],
-        )[0]  # fmt: skip
+            "source = 'binance' ORDER BY ts DESC LIMIT 1",
+            [symbol],
+        )[0]
 
 
 def quoted(pair: str, price: float, at: int, feed: str = "0x" + "c" * 40) -> None:
@@ -360,9 +363,10 @@ def clocks_differ(binance, monkeypatch):
     def differ(seconds: float) -> None:
         binance.clock_behind = seconds
         monkeypatch.setattr(
-            BaseHTTPRequestHandler, "date_time_string",
+            BaseHTTPRequestHandler,
+            "date_time_string",
             lambda handler, timestamp=None: formatdate(time.time() - seconds, usegmt=True),
-        )  # fmt: skip
+        )
 
     return differ
 

@@ -76,8 +76,9 @@ def test_two_sources_lie_side_by_side_at_the_same_times_and_are_not_averaged(bin
     said = run()
     found = rows("SELECT source, count(*), min(ts), max(ts) FROM dim_prices WHERE symbol = 'ETHUSDT' GROUP BY source")
     assert found == [
-        ("binance", 72, UNTIL - 71 * HOUR, UNTIL), ("defillama", 72, UNTIL - 71 * HOUR, UNTIL),
-    ]  # fmt: skip
+        ("binance", 72, UNTIL - 71 * HOUR, UNTIL),
+        ("defillama", 72, UNTIL - 71 * HOUR, UNTIL),
+    ]
     assert validations() == []
     assert "144 prices of two sources agree within 2.0%" in said
 
@@ -107,12 +108,15 @@ def test_a_seeded_disagreement_is_caught_named_and_noted_and_binance_stays_serve
 def test_a_second_source_tells_which_dollar_had_moved_before_it_is_compared(binance, llama):
     """USDT at 0.9 for all three days: what is stored in USD agrees with the other source, and needs no warning."""
     binance.prices = {
-        "ETHUSDT": lambda at: wave(2600)(at) / 0.9, "LINKUSDT": lambda at: wave(14, 2.0)(at) / 0.9,
+        "ETHUSDT": lambda at: wave(2600)(at) / 0.9,
+        "LINKUSDT": lambda at: wave(14, 2.0)(at) / 0.9,
         "USDCUSDT": lambda at: 1 / 0.9,
-    }  # fmt: skip
+    }
     llama.prices = {
-        "coingecko:ethereum": wave(2600), "coingecko:chainlink": wave(14, 2.0), "coingecko:usd-coin": lambda at: 1.0003,
-    }  # fmt: skip
+        "coingecko:ethereum": wave(2600),
+        "coingecko:chainlink": wave(14, 2.0),
+        "coingecko:usd-coin": lambda at: 1.0003,
+    }
 
     said = FLOW.run(registry.parser(FLOW).parse_args([*WORDS[:3], "USDCUSDT", *WORDS[3:]]))
 

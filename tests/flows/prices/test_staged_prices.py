@@ -38,13 +38,14 @@ def test_both_give_the_same_prices(own_warehouse):
     # A third of the times is decided for either reading, a third is not decided; some for another ratio than is stored.
     decided = {
         (hour + 1) * 3_600: Decision(float(text) + (hour % 7 == 0), ("USDC", "USDT")[hour % 2], f"quote {hour % 4}")
-        for hour, text in enumerate(peg) if hour % 3
-    }  # fmt: skip
+        for hour, text in enumerate(peg)
+        if hour % 3
+    }
     frames = to_frames({"ETHUSDT": bars("ETHUSDT", eth), PEG: bars(PEG, peg)}, ["ETHUSDT", PEG], "1h", (), decided)
     rows = [
         {"interval": "1h", "ts": ts, "ratio": one.ratio, "usd_proxy": one.proxy, "decided_by": one.by}
         for ts, one in decided.items()
-    ]  # fmt: skip
+    ]
     columns = "symbol, interval, ts, source, price_usd, price_usdt, usd_proxy, usd_decided_by"
 
     with Store.open() as store:
@@ -81,13 +82,16 @@ def test_whatever_arrives_in_whatever_order_both_tell_the_same_prices(own_wareho
             else:
                 quotes = [
                     {
-                        "symbol": str(random.choice([PEG, "USDT/USD"])), "interval": "1h",
+                        "symbol": str(random.choice([PEG, "USDT/USD"])),
+                        "interval": "1h",
                         "ts": 3_600 * (int(hour) + 1),
-                        "source": "defillama", "price_usd": float(random.choice([0.87, 1.0, 1.06])), "usd_proxy": "",
+                        "source": "defillama",
+                        "price_usd": float(random.choice([0.87, 1.0, 1.06])),
+                        "usd_proxy": "",
                         "is_synthetic": 0,
                     }
                     for hour in random.choice(10, size=5, replace=False)
-                ]  # fmt: skip
+                ]
                 store.write_batch("defillama", "q", {"dim_prices": pd.DataFrame(quotes)})
             settle(store, "manual")
             marts.refresh(store, ["stg_prices"])

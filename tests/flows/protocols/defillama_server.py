@@ -38,9 +38,15 @@ def aave(**changes: Any) -> dict[str, Any]:
         "vesting": {"tvl": history(1e8)},
     }
     return {
-        "id": "parent#aave", "name": "Aave", "symbol": "AAVE", "category": None, "chains": ["Ethereum", "Base"],
-        "currentChainTvls": {}, "chainTvls": chains, "tvl": history(21e9),
-    } | changes  # fmt: skip
+        "id": "parent#aave",
+        "name": "Aave",
+        "symbol": "AAVE",
+        "category": None,
+        "chains": ["Ethereum", "Base"],
+        "currentChainTvls": {},
+        "chainTvls": chains,
+        "tvl": history(21e9),
+    } | changes
 
 
 class DefiLlamaServer:

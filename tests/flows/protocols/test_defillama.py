@@ -96,8 +96,10 @@ def test_a_chart_is_asked_for_in_parts_that_join(llama, source):
     rows = [row for answer in source.chart(["coingecko:ethereum"], 3600, 3600, 1200) for row in answer.rows]
     assert [row.price_usd for row in rows] == [3600.0 * (1 + number) for number in range(1200)]
     assert [path.split("?")[1] for path in llama.asked] == [
-        "start=3600&span=500&period=1h", "start=1803600&span=500&period=1h", "start=3603600&span=200&period=1h",
-    ]  # fmt: skip
+        "start=3600&span=500&period=1h",
+        "start=1803600&span=500&period=1h",
+        "start=3603600&span=200&period=1h",
+    ]
 
 
 def test_history_lists_and_pools_are_read(source):
@@ -196,8 +198,10 @@ def test_nobody_listening_is_said_so_without_what_the_address_hides():
 def test_the_public_address_is_four_hosts_and_any_other_is_one():
     public, other = DefiLlama("https://api.llama.fi/"), DefiLlama("http://127.0.0.1:9")
     assert [host.base_url for host in (public._coins, public._stablecoins, public._yields)] == [
-        "https://coins.llama.fi", "https://stablecoins.llama.fi", "https://yields.llama.fi",
-    ]  # fmt: skip
+        "https://coins.llama.fi",
+        "https://stablecoins.llama.fi",
+        "https://yields.llama.fi",
+    ]
     assert other._coins is other._yields is other._api
     with pytest.raises(ConfigurationError, match="DEFILLAMA_URL"):
         DefiLlama("api.llama.fi")

@@ -128,14 +128,18 @@ def test_the_lists_are_kept_as_received(llama):
     said = run()
     assert "not read" not in said
     assert rows("SELECT protocol_id, slug, category, change_1d FROM raw_defillama_protocols ORDER BY 1") == [
-        ("1599", "aave-v3", "Lending", -0.4), ("2", None, None, None),
-    ]  # fmt: skip
+        ("1599", "aave-v3", "Lending", -0.4),
+        ("2", None, None, None),
+    ]
     assert rows("SELECT chain, date, tvl_usd FROM raw_defillama_chain_tvl ORDER BY date")[1] == (
-        "(all)", 1_700_086_400, 51e9,
-    )  # fmt: skip
+        "(all)",
+        1_700_086_400,
+        51e9,
+    )
     assert rows("SELECT symbol, circulating, price_usd FROM raw_defillama_stablecoins ORDER BY 1") == [
-        ("FRS", None, None), ("USDT", 1.5e11, 1.0),
-    ]  # fmt: skip
+        ("FRS", None, None),
+        ("USDT", 1.5e11, 1.0),
+    ]
     assert rows("SELECT project, apy, apy_reward FROM raw_defillama_yields") == [("aave-v3", 1.9, None)]
 
 
@@ -206,12 +210,13 @@ def test_years_of_many_chains_are_summed_the_same_as_by_hand(llama):
     chains = {
         f"Chain{number}": {
             "tvl": [
-                point for place, point in enumerate(history(1e9 + number, days=200 - 9 * number, grows=number * 1e5))
+                point
+                for place, point in enumerate(history(1e9 + number, days=200 - 9 * number, grows=number * 1e5))
                 if (place * 7 + number) % 23
             ]
         }
         for number in range(12)
-    }  # fmt: skip
+    }
     llama.bodies["/protocol/aave"] = aave(chainTvls=chains)
     run("--lists")
 

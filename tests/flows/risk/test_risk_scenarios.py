@@ -150,9 +150,12 @@ def test_a_live_warehouse_with_the_exchanges_prices_alone_is_computed_and_says_w
     with Store.open() as store:
         at = store.rows("SELECT max(block_time) FROM fact_snapshot")[0][0]
         observed = pairs.assign(
-            source="binance", is_synthetic=0, usd_proxy="USDT", price_usdt=pairs["price_usd"],
+            source="binance",
+            is_synthetic=0,
+            usd_proxy="USDT",
+            price_usdt=pairs["price_usd"],
             ts=pairs["ts"] - pairs["ts"].max() + at // 3600 * 3600,
-        )  # fmt: skip
+        )
         store.write_batch("binance", "k", {"dim_prices": observed})
 
     said = run("--paths", "64")
@@ -210,9 +213,13 @@ def test_a_senseless_parameter_is_a_usage_error(words):
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (0.0, "USD", "0.00 USD"), (999.994, "USD", "999.99 USD"), (1_234.0, "USD", "1.23 k USD"),
-        (2.5e9, "USD", "2.50 B USD"), (0.5, "fraction", "50.00 %"), (12.34, "count", "12.3"),
+        (0.0, "USD", "0.00 USD"),
+        (999.994, "USD", "999.99 USD"),
+        (1_234.0, "USD", "1.23 k USD"),
+        (2.5e9, "USD", "2.50 B USD"),
+        (0.5, "fraction", "50.00 %"),
+        (12.34, "count", "12.3"),
     ],
-)  # fmt: skip
+)
 def test_amounts_read_well(value, unit, text):
     assert amount(value, unit) == text

@@ -50,9 +50,15 @@ def market() -> Market:
     )  # fmt: skip
     snapshot = Snapshot(market="Test", chain_id=1, block=1, block_time=BLOCK_TIME, revision=10)
     return Market(
-        reserves=reserves, emodes=EModes.none(), accounts=np.array([], dtype=str), emode=[], collateral=nobody,
-        debt=nobody, price=[2600.0, 3100.0, 104_000.0, 1.0], snapshot=snapshot,
-    )  # fmt: skip
+        reserves=reserves,
+        emodes=EModes.none(),
+        accounts=np.array([], dtype=str),
+        emode=[],
+        collateral=nobody,
+        debt=nobody,
+        price=[2600.0, 3100.0, 104_000.0, 1.0],
+        snapshot=snapshot,
+    )
 
 
 @pytest.fixture
@@ -147,10 +153,11 @@ def test_a_depeg_is_in_one_factor_alone(market, mapping):
             for at, p in zip(opens, closes, strict=True)
         ]
         for symbol, closes in {
-            "ETHUSDT": ["1415.74"] * hours, "USDCUSDT": [f"{value:.4f}" for value in ratio],
+            "ETHUSDT": ["1415.74"] * hours,
+            "USDCUSDT": [f"{value:.4f}" for value in ratio],
             "EURUSDT": ["1.05"] * hours,
         }.items()
-    }  # fmt: skip
+    }
     rows = to_frames(klines, list(klines), "1h")["dim_prices"]
     prices = rows.pivot_table(index="ts", columns="symbol", values="price_usd")
     three = mapping.assign(series=["ETHUSDT", "EURUSDT", "USDCUSDT", ""], factor=["ETH", "EUR", "USDC", ""])
@@ -324,8 +331,13 @@ def test_every_law_is_a_calibration_of_its_own_with_its_law_in_the_scenario(mark
         scenarios[found.inputs.id] = found.scenario("s", timedelta(days=1), 24, BLOCK_TIME)
         assert json.loads(found.row("Test")["method"])["law"]["name"] == name
     assert [type(s.law).__name__ for s in scenarios.values()] == [
-        "GBM", "StudentT", "StudentT", "GBM", "StudentT", "Jumps",
-    ]  # fmt: skip
+        "GBM",
+        "StudentT",
+        "StudentT",
+        "GBM",
+        "StudentT",
+        "Jumps",
+    ]
 
 
 def test_volatility_rests_on_a_year_of_each_series_own_prices_and_correlation_on_what_they_share(market, mapping):

@@ -89,8 +89,9 @@ def test_a_changed_event_is_seen_and_a_lost_value_is_said(sample):
     assert f"{n} events have no known value" in run("--skip-if-stored")
     assert rows(
         "SELECT borrow_count, borrow_amount_sum_eth, borrow_amount_avg_eth, n_without_value FROM mart_wallet_features "
-        "WHERE wallet = ?", (wallet,),
-    ) == [(n, 0.0, None, n)]  # fmt: skip
+        "WHERE wallet = ?",
+        (wallet,),
+    ) == [(n, 0.0, None, n)]
 
 
 def test_events_of_the_sample_say_nothing_of_real_wallets_and_the_other_way_round(sample):

@@ -50,9 +50,11 @@ def test_the_recursion_equals_the_definition_ties_included(marked: list[tuple[fl
 def test_the_gradient_is_the_slope_in_every_parameter():
     rng = np.random.default_rng(7)
     model = h.Hawkes(
-        mu=rng.uniform(0.1, 1, (2, 3)), alpha=rng.uniform(0.1, 0.5, (2, 2, 2)), beta=rng.uniform(0.5, 3, (2, 2, 2)),
+        mu=rng.uniform(0.1, 1, (2, 3)),
+        alpha=rng.uniform(0.1, 0.5, (2, 2, 2)),
+        beta=rng.uniform(0.5, 3, (2, 2, 2)),
         period=4.0,
-    )  # fmt: skip
+    )
     times = np.sort(rng.uniform(0, 30, 40)).round(1)  # some at one time
     events = h.EventTimes(times=times, kinds=rng.integers(0, 2, 40), end=30.0, n_kinds=2)
     value, grad = h.log_likelihood(model, events)

@@ -48,8 +48,11 @@ BLOCK = [
 def score_of(found: mev.Swaps, **more: Any) -> mev.Scores:
     gas = np.array([20.0, 21, 22, 21, 20, 22, 90, 21, 20, 21, 22, 20])
     given = {
-        "tx_block": np.full(len(gas), 7), "gas_price": gas, "priority_fee": np.ones(len(gas)), "liquidations": [2],
-    }  # fmt: skip
+        "tx_block": np.full(len(gas), 7),
+        "gas_price": gas,
+        "priority_fee": np.ones(len(gas)),
+        "liquidations": [2],
+    }
     return mev.scores([7], found, **given | more)
 
 
@@ -64,9 +67,14 @@ def test_a_block_with_a_sandwich_a_back_run_and_a_decoy():
     assert mev.arbitrages(found) == [4]
     counts = {name: int(of[0]) for name, of in result.counts.items()}
     assert counts == {
-        "swaps": 9, "sandwiched": 1, "liquidations": 2, "arbitrages": 1, "back_runs": 1, "transactions": 12,
+        "swaps": 9,
+        "sandwiched": 1,
+        "liquidations": 2,
+        "arbitrages": 1,
+        "back_runs": 1,
+        "transactions": 12,
         "gas_outliers": 1,
-    }  # fmt: skip
+    }
     # 35 x 1/9 + 20 x 1/12 + 15 x 1/10 + 15 x 2/5 + 15 x 1/10
     assert result.parts[0].tolist() == pytest.approx([1 / 9, 1 / 12, 0.1, 0.4, 0.1])
     assert result.score[0] == pytest.approx(35 / 9 + 20 / 12 + 1.5 + 6 + 1.5)

@@ -80,9 +80,15 @@ def test_a_short_calm_does_not_end_an_episode():
 
 @pytest.mark.parametrize(
     ("times", "prices", "field"),
-    [([0, 0], [1.0, 1.0], "times"), ([5, 1], [1.0, 1.0], "times"), ([0, 1], [1.0, -1.0], "prices"),
-     ([0, 1], [1.0, float("nan")], "prices"), ([0.5, 1], [1.0, 1.0], "times"), ([0, 1], ["1", "1"], "prices")],
-)  # fmt: skip
+    [
+        ([0, 0], [1.0, 1.0], "times"),
+        ([5, 1], [1.0, 1.0], "times"),
+        ([0, 1], [1.0, -1.0], "prices"),
+        ([0, 1], [1.0, float("nan")], "prices"),
+        ([0.5, 1], [1.0, 1.0], "times"),
+        ([0, 1], ["1", "1"], "prices"),
+    ],
+)
 def test_series_that_none_can_be_are_refused(times, prices, field):
     with pytest.raises(rc.InputError, match=field):
         pegs.rolling(times, prices)

@@ -21,8 +21,11 @@ def hours(n: int, first: int = MONDAY + v.HOUR) -> np.ndarray:
 def test_the_hour_that_ends_at_midnight_belongs_to_the_day_before():
     saturday = MONDAY + 5 * v.DAY
     assert v.weekday_factor([saturday, saturday + 1, saturday + v.DAY, saturday + v.DAY + v.HOUR]).tolist() == [
-        1.11, 0.65, 0.65, 0.79,
-    ]  # fmt: skip
+        1.11,
+        0.65,
+        0.65,
+        0.79,
+    ]
 
 
 def test_a_window_counts_each_day_by_its_length():
@@ -56,8 +59,12 @@ def test_two_speeds_add_by_their_weights_over_the_weekday_factor():
     """The definition of the module's head, term by term."""
     returns = np.random.default_rng(3).normal(0, 0.01, (300, 2))
     ends = hours(300)
-    s = np.array([0.65 if (end - 1 - MONDAY) // v.DAY % 7 == 5 else 0.79 if (end - 1 - MONDAY) // v.DAY % 7 == 6
-                  else 1.11 for end in ends])  # fmt: skip
+    s = np.array(
+        [
+            0.65 if (end - 1 - MONDAY) // v.DAY % 7 == 5 else 0.79 if (end - 1 - MONDAY) // v.DAY % 7 == 6 else 1.11
+            for end in ends
+        ]
+    )
     x = returns / np.sqrt(s)[:, None]
     for last in (0, 1, 299):
         age = last - np.arange(last + 1)
@@ -73,8 +80,10 @@ def test_later_returns_change_nothing_before_them(n, at, memory):
     other[at:] = 0.3
     before, after = (v.variance_path(r, hours(n), memory) for r in (returns, other))
     assert (before[:at] == after[:at]).all()
-    assert (v.standardised(returns, hours(n), memory)[: max(at - 1, 0)]
-            == v.standardised(other, hours(n), memory)[: max(at - 1, 0)]).all()  # fmt: skip
+    assert (
+        v.standardised(returns, hours(n), memory)[: max(at - 1, 0)]
+        == v.standardised(other, hours(n), memory)[: max(at - 1, 0)]
+    ).all()
 
 
 def test_standardised_returns_of_a_quiet_week_with_quiet_weekends_have_one_size():

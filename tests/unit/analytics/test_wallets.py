@@ -22,10 +22,13 @@ def states(rows: list[tuple], days: bool) -> wallets.States:
     """Rows of (wallet, collateral, available, borrow, risk), with the day last for daily states."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * (6 if days else 5)
     return wallets.States(
-        wallet=np.array(columns[0], dtype=np.int64), collateral=np.array(columns[1], dtype=float),
-        available=np.array(columns[2], dtype=float), borrow=np.array(columns[3], dtype=float),
-        risk=np.array(columns[4], dtype=float), day=np.array(columns[5], dtype=np.int64) if days else None,
-    )  # fmt: skip
+        wallet=np.array(columns[0], dtype=np.int64),
+        collateral=np.array(columns[1], dtype=float),
+        available=np.array(columns[2], dtype=float),
+        borrow=np.array(columns[3], dtype=float),
+        risk=np.array(columns[4], dtype=float),
+        day=np.array(columns[5], dtype=np.int64) if days else None,
+    )
 
 
 def events(rows: list[tuple]) -> wallets.Events:
@@ -33,9 +36,13 @@ def events(rows: list[tuple]) -> wallets.Events:
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
     whole = [np.array(columns[i], dtype=np.int64) for i in (0, 1, 3, 4)]
     return wallets.Events(
-        wallet=whole[0], kind=whole[1], eth=np.array(columns[2], dtype=float), time=whole[2], protocol=whole[3],
+        wallet=whole[0],
+        kind=whole[1],
+        eth=np.array(columns[2], dtype=float),
+        time=whole[2],
+        protocol=whole[3],
         further=np.array(columns[5], dtype=bool),
-    )  # fmt: skip
+    )
 
 
 def told(n: int, now: list[tuple], days: list[tuple], done: list[tuple], as_of: int = AS_OF) -> np.ndarray:
@@ -119,8 +126,9 @@ def test_a_wallet_without_debt_has_risk_zero_and_no_weighed_mean():
 
 
 def test_an_event_without_a_value_counts_and_is_missing_from_the_sums():
-    said = dict(zip(NAMES, told(1, [], [], [(0, BORROW, NAN, 5, V3, False), (0, BORROW, 2.0, 5, V3, False)])[0],
-                    strict=True))  # fmt: skip
+    said = dict(
+        zip(NAMES, told(1, [], [], [(0, BORROW, NAN, 5, V3, False), (0, BORROW, 2.0, 5, V3, False)])[0], strict=True)
+    )
     assert (said["borrow_count"], said["borrow_amount_sum_eth"], said["borrow_amount_avg_eth"]) == (2, 2, 2)
 
 
@@ -166,8 +174,9 @@ def twin(wallet: int, now: list[tuple], days: list[tuple], done: list[tuple], as
         "total_collateral_avg_eth": _mean([_sum(r[1] for r in rows) for rows in daily.values()]),
         "total_available_borrows_eth": _sum(r[2] for r in mine),
         "total_available_borrows_avg_eth": _mean([_sum(r[2] for r in rows) for rows in daily.values()]),
-        "avg_weighted_risk_factor":
-            sum(risk[d] * debt[d] for d in daily if not math.isnan(debt[d])) / owed if owed else NAN,
+        "avg_weighted_risk_factor": sum(risk[d] * debt[d] for d in daily if not math.isnan(debt[d])) / owed
+        if owed
+        else NAN,
         "risk_factor_above_threshold_daily_count": sum(r > 1 / 1.2 for r in risk.values()),
         "avg_risk_factor": _mean(list(risk.values())),
         "max_risk_factor": max(risk.values(), default=NAN),
@@ -188,7 +197,7 @@ def twin(wallet: int, now: list[tuple], days: list[tuple], done: list[tuple], as
         "liquidation_amount_sum_eth": total["liquidation"],
         "unique_borrow_protocol_count": len({e[4] for e in of["borrow"]}),
         "unique_lending_protocol_count": len({e[4] for e in of["deposit"]}),
-    }  # fmt: skip
+    }
 
 
 eth = st.one_of(st.just(NAN), st.just(0.0), st.just(1e-10), st.floats(1e-9, 1e4).map(lambda x: round(x, 6)))
@@ -196,9 +205,7 @@ ratio = st.floats(0, 3).map(lambda x: round(x, 4))
 who = st.integers(0, 2)
 state = st.tuples(who, eth, eth, eth, ratio)
 day_state = st.tuples(who, eth, eth, eth, ratio, st.integers(97, 102))
-event = st.tuples(
-    who, st.integers(0, 4), eth, st.integers(99 * DAY, 101 * DAY), st.integers(0, 3), st.booleans()
-)  # fmt: skip
+event = st.tuples(who, st.integers(0, 4), eth, st.integers(99 * DAY, 101 * DAY), st.integers(0, 3), st.booleans())
 
 
 @given(st.lists(state, max_size=8), st.lists(day_state, max_size=25), st.lists(event, max_size=25))

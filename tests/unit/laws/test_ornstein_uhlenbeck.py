@@ -21,10 +21,16 @@ SHOCK = np.array([-0.08, 0.03, 0.0])
 def pegs(n_steps: int = 6, **changes) -> rc.Scenario:
     """Two pegs that revert within days and hours, correlated with a third factor that does not revert."""
     given = dict(
-        name="pegs", horizon=timedelta(days=3), n_steps=n_steps, factors=["a", "b", "c"], volatility=[0.3, 0.6, 0.8],
-        correlation=[[1, 0.5, -0.3], [0.5, 1, 0.2], [-0.3, 0.2, 1]], factor=[0, 1, 2], shock=SHOCK,
+        name="pegs",
+        horizon=timedelta(days=3),
+        n_steps=n_steps,
+        factors=["a", "b", "c"],
+        volatility=[0.3, 0.6, 0.8],
+        correlation=[[1, 0.5, -0.3], [0.5, 1, 0.2], [-0.3, 0.2, 1]],
+        factor=[0, 1, 2],
+        shock=SHOCK,
         law=rc.OrnsteinUhlenbeck(KAPPA, MEAN),
-    )  # fmt: skip
+    )
     return rc.Scenario(**(given | changes))
 
 

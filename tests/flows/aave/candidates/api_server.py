@@ -76,8 +76,11 @@ class LoopbackApi:
         rows = zip(self.recorded["users"], self.recorded["accounts"]["base"], strict=True)
         collateral, debt, *_, factor = next(map(int, row) for u, row in rows if u["address"].lower() == account)
         shown = self.alter(account, factor / 10**18 if debt else None)
-        return {"healthFactor": None if shown is None else f"{shown:.6f}", "totalCollateralBase": str(collateral),
-                "totalDebtBase": str(debt)}  # fmt: skip
+        return {
+            "healthFactor": None if shown is None else f"{shown:.6f}",
+            "totalCollateralBase": str(collateral),
+            "totalDebtBase": str(debt),
+        }
 
 
 def share(bps: Any) -> dict[str, str]:

@@ -19,8 +19,9 @@ def indexed(recorded: dict[str, Any], provider: str, head: int, head_time: int |
     """A v3 subgraph of the recorded market that has come to block `head`."""
     book = Book()
     book.put("Pool", {"id": provider, "pool": recorded["meta"]["addresses"]["pool"].lower(), "active": True})
-    book.put("PriceOracle", {"id": ORACLE, "usdPriceEth": 0, "baseCurrency": "0x" + "00" * 20,
-                             "baseCurrencyUnit": 10**8})  # fmt: skip
+    book.put(
+        "PriceOracle", {"id": ORACLE, "usdPriceEth": 0, "baseCurrency": "0x" + "00" * 20, "baseCurrencyUnit": 10**8}
+    )
     for e in recorded["emodes"]:
         terms = {name: e[name] for name in ("label", "ltv", "liquidationThreshold", "liquidationBonus")}
         book.put("EModeCategory", {"id": str(e["id"]), "oracle": "0x", **terms})
@@ -30,8 +31,14 @@ def indexed(recorded: dict[str, Any], provider: str, head: int, head_time: int |
         put_reserve(book, provider, r)
     for user in recorded["users"]:
         address = user["address"].lower()
-        book.put("User", {"id": address, "borrowedReservesCount": sum(int(p[3]) > 0 for p in user["pos"]),
-                          "eModeCategoryId": str(user["emode"]) if user["emode"] else None})  # fmt: skip
+        book.put(
+            "User",
+            {
+                "id": address,
+                "borrowedReservesCount": sum(int(p[3]) > 0 for p in user["pos"]),
+                "eModeCategoryId": str(user["emode"]) if user["emode"] else None,
+            },
+        )
         for reserve_id, supply, _, debt, _ in user["pos"]:
             enabled = bool(int(user["config"], 16) >> (2 * reserve_id + 1) & 1)
             put_holding(book, address, assets[reserve_id], provider, int(supply), int(debt), enabled)

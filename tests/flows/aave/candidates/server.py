@@ -135,8 +135,9 @@ class Subgraph:
         number = self._block(block)
         return {
             "block": {"number": number, "hash": None, "timestamp": self.head_time if number == self.head else None},
-            "deployment": "QmLoopback", "hasIndexingErrors": self.has_indexing_errors,
-        }  # fmt: skip
+            "deployment": "QmLoopback",
+            "hasIndexingErrors": self.has_indexing_errors,
+        }
 
     def _block(self, wanted: Mapping[str, Any] | None) -> int:
         number = self.head if wanted is None else wanted.get("number", self.head)
@@ -262,11 +263,14 @@ class Gateway:
 
 def sdl(entities: Entities) -> str:
     """The schema that graph-node makes of the entities: types, filters, orders and query fields."""
-    parts = ["scalar BigInt scalar BigDecimal scalar Bytes scalar Int8", "enum OrderDirection { asc desc }",
-             "input Block_height { hash: Bytes number: Int number_gte: Int }",
-             "enum _SubgraphErrorPolicy_ { allow deny }",
-             "type _Block_ { hash: Bytes number: Int! timestamp: Int }",
-             "type _Meta_ { block: _Block_! deployment: String! hasIndexingErrors: Boolean! }"]  # fmt: skip
+    parts = [
+        "scalar BigInt scalar BigDecimal scalar Bytes scalar Int8",
+        "enum OrderDirection { asc desc }",
+        "input Block_height { hash: Bytes number: Int number_gte: Int }",
+        "enum _SubgraphErrorPolicy_ { allow deny }",
+        "type _Block_ { hash: Bytes number: Int! timestamp: Int }",
+        "type _Meta_ { block: _Block_! deployment: String! hasIndexingErrors: Boolean! }",
+    ]
     known, queries = records(entities), ["_meta(block: Block_height): _Meta_"]
     for name, fields in entities.items():
         if isinstance(fields, list):
@@ -322,8 +326,10 @@ def comparable(kind: str, value: Any) -> Any:
 
 
 def _arguments(name: str) -> str:
-    return (f"skip: Int = 0, first: Int = {DEFAULT_FIRST}, orderBy: {name}_orderBy, orderDirection: OrderDirection, "
-            f"where: {name}_filter")  # fmt: skip
+    return (
+        f"skip: Int = 0, first: Int = {DEFAULT_FIRST}, orderBy: {name}_orderBy, orderDirection: OrderDirection, "
+        f"where: {name}_filter"
+    )
 
 
 def _json(body: object, status: int = 200) -> tuple[int, bytes, dict[str, str]]:

@@ -34,8 +34,9 @@ def api(api_gateway: Gateway) -> LoopbackApi:
 
 
 POOL = truth()["meta"]["addresses"]["pool"].lower()
-BORROWERS = [u["address"].lower() for u, row in zip(truth()["users"], truth()["accounts"]["base"], strict=True)
-             if int(row[1])]  # fmt: skip
+BORROWERS = [
+    u["address"].lower() for u, row in zip(truth()["users"], truth()["accounts"]["base"], strict=True) if int(row[1])
+]
 
 
 def test_parameters_come_as_basis_points(api: LoopbackApi):
@@ -68,8 +69,10 @@ def test_an_unknown_market_is_refused(api: LoopbackApi):
 
 def test_a_new_state_of_borrowing_is_not_guessed_at(api_gateway: Gateway, api: LoopbackApi):
     def new_state(request: dict, answer: dict) -> dict:
-        answer["data"]["market"]["reserves"][0]["borrowInfo"] = {"reserveFactor": {"value": "0.1"},
-                                                                 "borrowingState": "PAUSED_BY_COUNCIL"}  # fmt: skip
+        answer["data"]["market"]["reserves"][0]["borrowInfo"] = {
+            "reserveFactor": {"value": "0.1"},
+            "borrowingState": "PAUSED_BY_COUNCIL",
+        }
         return answer
 
     api_gateway.alter = new_state

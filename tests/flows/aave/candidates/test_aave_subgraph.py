@@ -91,8 +91,9 @@ def test_v2_keeps_its_stable_debt_and_its_prices_in_ether(gateway: Gateway):
     market = graph_rows.market_frames(V2, block, reserves, emodes)["stg_graph_market_data"].iloc[0]
 
     assert sorted((p.account[2], p.scaled_debt, p.stable_debt, p.emode) for p in positions.values()) == [
-        ("b", 10**18, 3 * 10**18, 0), ("c", 0, 10**18, 0),
-    ]  # fmt: skip
+        ("b", 10**18, 3 * 10**18, 0),
+        ("c", 0, 10**18, 0),
+    ]
     assert (market["price_raw"], market["price_base"], market["price_usd"]) == (str(5 * 10**14), "ETH", None)
     assert emodes == []
 
@@ -107,8 +108,9 @@ def test_a_v3_price_is_dollars_with_eight_decimals_whatever_its_field_is_called(
 
 
 def test_a_v3_oracle_in_another_unit_is_refused(gateway: Gateway, client: Client):
-    gateway.subgraphs["S"].book.put("PriceOracle", {"id": "1", "usdPriceEth": 0, "baseCurrency": "0x",
-                                                    "baseCurrencyUnit": 10**18})  # fmt: skip
+    gateway.subgraphs["S"].book.put(
+        "PriceOracle", {"id": "1", "usdPriceEth": 0, "baseCurrency": "0x", "baseCurrencyUnit": 10**18}
+    )
 
     with pytest.raises(MalformedAnswer, match="expected prices in US dollars with 8 decimals"):
         aave_subgraph.fetch_reserves(client, V3, PROVIDER, 1_000)

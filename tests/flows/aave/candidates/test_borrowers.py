@@ -97,8 +97,11 @@ def test_the_engine_gets_the_same_debt_and_health_and_a_note(node: FakeNode):
     assert few.debt.amount.sum() == pytest.approx(whole.debt.amount.sum(), rel=1e-12)
     supplied = sum(
         int(p[2]) * int(r["priceInMarketReferenceCurrency"]) / 10 ** int(r["decimals"]) / 1e8
-        for user in node.recorded["users"] for p in user["pos"] for r in node.recorded["reserves"] if r["id"] == p[0]
-    )  # fmt: skip
+        for user in node.recorded["users"]
+        for p in user["pos"]
+        for r in node.recorded["reserves"]
+        if r["id"] == p[0]
+    )
     note = next(note for note in few.notes if note.startswith("Only accounts with debt were read (85;"))
     said = float(note.split(" USD is supplied by everybody")[0].rsplit(" ", 1)[1].replace(",", ""))
     assert said == pytest.approx(supplied, rel=0.01)  # the recorded balances are of users; the treasury has some, too
@@ -108,9 +111,11 @@ def test_the_engine_gets_the_same_debt_and_health_and_a_note(node: FakeNode):
 def test_a_debtor_that_no_event_names_is_missed_by_his_token(node: FakeNode):
     reserve, account, scaled = next(
         (r, user["address"].lower(), int(p[3]))
-        for user in node.recorded["users"] for p in user["pos"] for r in node.recorded["reserves"]
+        for user in node.recorded["users"]
+        for p in user["pos"]
+        for r in node.recorded["reserves"]
         if int(p[3]) and r["id"] == p[0]
-    )  # fmt: skip
+    )
     node.logs = [log for log in node.logs if account[2:] not in log["topics"][-2]]
 
     with pytest.raises(CrossCheckFailed) as refusal:
@@ -137,8 +142,12 @@ def test_a_scan_that_proved_incomplete_is_read_again_from_its_beginning(node: Fa
 def test_who_owes_is_on_behalf_of_whoever_called():
     scan = BorrowScan(None, None, "M", 1, Tokens(POOL, {}, {}))  # type: ignore[arg-type]
 
-    logs = [borrow(POOL, SOMEBODY, block=9), borrow(POOL, SOMEBODY, block=4), borrow("0x" + "8" * 40, CALLER),
-            borrow(POOL, CALLER, event=abis.BORROW_V2)]  # fmt: skip
+    logs = [
+        borrow(POOL, SOMEBODY, block=9),
+        borrow(POOL, SOMEBODY, block=4),
+        borrow("0x" + "8" * 40, CALLER),
+        borrow(POOL, CALLER, event=abis.BORROW_V2),
+    ]
     assert scan.named(logs) == {(POOL, SOMEBODY): 4}
 
 
@@ -259,10 +268,12 @@ def v2(monkeypatch: pytest.MonkeyPatch) -> Iterator[V2Node]:
 def test_v2_has_debt_at_stable_rates_as_well(v2: V2Node, capsys: pytest.CaptureFixture):
     borrowers("--from-block", "1")
 
-    assert stored("SELECT account, asset, scaled_debt, debt_raw FROM stg_positions WHERE debt_raw != '0' "
-                  "ORDER BY account") == [
-        (ALICE, USDC, str(8_000 * 10**6), str(8_000 * 10**6)), (BOB, USDC, "0", str(1_000 * 10**6)),
-    ]  # fmt: skip
+    assert stored(
+        "SELECT account, asset, scaled_debt, debt_raw FROM stg_positions WHERE debt_raw != '0' ORDER BY account"
+    ) == [
+        (ALICE, USDC, str(8_000 * 10**6), str(8_000 * 10**6)),
+        (BOB, USDC, "0", str(1_000 * 10**6)),
+    ]
     assert stored("SELECT protocol, n_accounts, read_mode FROM fact_snapshot") == [("aave_v2", 2, "borrowers")]
     # 9,000 USDC at 2,000 to the ETH; nobody is below 1.1
     assert f"{9_000 / 2_000:,.0f} of the oracle's unit of 2 accounts is owed" in capsys.readouterr().out

@@ -63,8 +63,9 @@ def test_filters_compare_integers_by_size_and_reach_referenced_entities():
     rows = ask(graph, '{ userReserves(where: {scaledATokenBalance_gt: "9"}) { id scaledATokenBalance } }')
 
     assert rows["data"]["userReserves"] == [
-        {"id": "b", "scaledATokenBalance": "10"}, {"id": "c", "scaledATokenBalance": str(2**200)},
-    ]  # fmt: skip
+        {"id": "b", "scaledATokenBalance": "10"},
+        {"id": "c", "scaledATokenBalance": str(2**200)},
+    ]
     assert ask(graph, '{ user(id: "b") { reserves { id } } }')["data"]["user"]["reserves"] == [{"id": "b"}]
     assert ask(graph, '{ userReserves(where: {user: "c"}) { id } }')["data"]["userReserves"] == [{"id": "c"}]
 
@@ -84,8 +85,9 @@ def test_errors_come_inside_an_http_200(subgraph: Subgraph):
         got = requests.get(url.format(SUBGRAPH_ID="S"), timeout=5)
 
     assert good.json()["data"]["_meta"] == {
-        "block": {"number": 100, "timestamp": 1_700_000_000}, "hasIndexingErrors": False,
-    }  # fmt: skip
+        "block": {"number": 100, "timestamp": 1_700_000_000},
+        "hasIndexingErrors": False,
+    }
     assert {r.status_code for r in (good, no_key, unknown, wrong, failing)} == {200}
     assert "auth error" in no_key.json()["errors"][0]["message"]
     assert "subgraph not found" in unknown.json()["errors"][0]["message"]
@@ -96,9 +98,14 @@ def test_errors_come_inside_an_http_200(subgraph: Subgraph):
 
 @pytest.mark.parametrize(
     ("word", "many"),
-    [("UserReserve", "userReserves"), ("EModeCategory", "eModeCategories"), ("Repay", "repays"),
-     ("Supply", "supplies"), ("Borrow", "borrows")],
-)  # fmt: skip
+    [
+        ("UserReserve", "userReserves"),
+        ("EModeCategory", "eModeCategories"),
+        ("Repay", "repays"),
+        ("Supply", "supplies"),
+        ("Borrow", "borrows"),
+    ],
+)
 def test_names_of_lists_are_those_of_the_published_queries(word: str, many: str):
     assert plural(word) == many
 

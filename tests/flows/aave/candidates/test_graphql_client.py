@@ -76,8 +76,9 @@ def test_rows_of_an_old_block_stay_those_of_that_block_while_the_subgraph_moves_
 
     def move_on(request: dict) -> None:
         subgraph.head += 1
-        subgraph.book.put("User", {"id": f"0x{10**6 + subgraph.head:040x}", "borrowedReservesCount": 0},
-                          block=subgraph.head)  # fmt: skip
+        subgraph.book.put(
+            "User", {"id": f"0x{10**6 + subgraph.head:040x}", "borrowedReservesCount": 0}, block=subgraph.head
+        )
         moved.append(subgraph.head)
 
     gateway.answer_instead = move_on
@@ -158,11 +159,16 @@ def test_data_beside_errors_is_not_used(gateway: Gateway, client: Client):
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(lambda rows: [rows[0], *rows[:-1]], "twice"), (lambda rows: rows[::-1], "out of order"),
-     (lambda rows: [*rows, {"id": "0x~"}], "at most 1000"), (lambda rows: [None, *rows[1:]], "with an id"),
-     (lambda rows: [{"id": None}], "with an id"), (lambda rows: None, "a list of users"),
-     (lambda rows: [{"id": 7}], "with an id")],
-)  # fmt: skip
+    [
+        (lambda rows: [rows[0], *rows[:-1]], "twice"),
+        (lambda rows: rows[::-1], "out of order"),
+        (lambda rows: [*rows, {"id": "0x~"}], "at most 1000"),
+        (lambda rows: [None, *rows[1:]], "with an id"),
+        (lambda rows: [{"id": None}], "with an id"),
+        (lambda rows: None, "a list of users"),
+        (lambda rows: [{"id": 7}], "with an id"),
+    ],
+)
 def test_pages_that_are_not_what_was_asked_for(gateway: Gateway, client: Client, spoil: Callable, said: str):
     def spoiled(request: dict, answer: dict) -> dict:
         return {"data": answer["data"] | {"users": spoil(answer["data"]["users"])}}
@@ -197,9 +203,13 @@ def test_a_meta_of_the_wrong_shape(gateway: Gateway, client: Client, meta: objec
 
 
 def test_a_storm_of_refusals_passes(gateway: Gateway, client: Client, no_waiting: list[float]):
-    storm = [(429, b"slow down", {"Retry-After": "7"}), (503, HTML, {}),
-             (200, b'{"data": null, "errors": [{"message": "bad indexers: {0xab: Unavailable(no status)}"}]}', {}),
-             (500, b'{"data": {"users": []}}', {}), (502, HTML, {})]  # fmt: skip
+    storm = [
+        (429, b"slow down", {"Retry-After": "7"}),
+        (503, HTML, {}),
+        (200, b'{"data": null, "errors": [{"message": "bad indexers: {0xab: Unavailable(no status)}"}]}', {}),
+        (500, b'{"data": {"users": []}}', {}),
+        (502, HTML, {}),
+    ]
     gateway.answer_instead = lambda request: storm.pop(0) if storm else None
 
     assert len(ids(client)) == 2_500
@@ -222,14 +232,18 @@ def test_a_page_that_is_too_much_is_asked_for_in_part(
 
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
-    [((503, HTML, {}), SourceUnavailable, "HTTP 503 to _meta; tried 5 times"),
-     ((200, b'{"errors": [{"message": "bad indexers: {}"}]}', {}), SourceUnavailable, "bad indexers"),
-     ((200, HTML, {}), MalformedAnswer, "not JSON"), ((200, b"[]", {}), MalformedAnswer, "not GraphQL"),
-     ((200, b'{"data": {"_me', {}), MalformedAnswer, "not JSON"),
-     ((200, b'{"data": null}', {}), MalformedAnswer, "neither data nor errors"),
-     ((401, b"no", {}), ConfigurationError, "GRAPH_API_KEY"), ((405, b"POST only", {}), SourceRefused, "HTTP 405"),
-     ((429, b"", {"Retry-After": "4000"}), SourceUnavailable, "asks to wait 4,000 s")],
-)  # fmt: skip
+    [
+        ((503, HTML, {}), SourceUnavailable, "HTTP 503 to _meta; tried 5 times"),
+        ((200, b'{"errors": [{"message": "bad indexers: {}"}]}', {}), SourceUnavailable, "bad indexers"),
+        ((200, HTML, {}), MalformedAnswer, "not JSON"),
+        ((200, b"[]", {}), MalformedAnswer, "not GraphQL"),
+        ((200, b'{"data": {"_me', {}), MalformedAnswer, "not JSON"),
+        ((200, b'{"data": null}', {}), MalformedAnswer, "neither data nor errors"),
+        ((401, b"no", {}), ConfigurationError, "GRAPH_API_KEY"),
+        ((405, b"POST only", {}), SourceRefused, "HTTP 405"),
+        ((429, b"", {"Retry-After": "4000"}), SourceUnavailable, "asks to wait 4,000 s"),
+    ],
+)
 def test_answers_that_end_the_run(gateway: Gateway, client: Client, answer: tuple, error: type, said: str):
     gateway.answer_instead = lambda request: answer
 
@@ -258,11 +272,14 @@ def test_the_key_may_be_a_file(gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "echo",
-    [(200, f'{{"errors": [{{"message": "auth error: API key {PLANTED} not found"}}]}}'.encode(), {}),
-     (400, f"bad request with Bearer {PLANTED}".encode(), {}), (200, f"<html>{PLANTED}</html>".encode(), {}),
-     (403, PLANTED.encode(), {}),
-     (200, f'{{"errors": [{{"message": "bad indexers: {PLANTED}"}}]}}'.encode(), {})],
-)  # fmt: skip
+    [
+        (200, f'{{"errors": [{{"message": "auth error: API key {PLANTED} not found"}}]}}'.encode(), {}),
+        (400, f"bad request with Bearer {PLANTED}".encode(), {}),
+        (200, f"<html>{PLANTED}</html>".encode(), {}),
+        (403, PLANTED.encode(), {}),
+        (200, f'{{"errors": [{{"message": "bad indexers: {PLANTED}"}}]}}'.encode(), {}),
+    ],
+)
 def test_a_key_that_the_server_repeats_is_not_said(gateway: Gateway, client: Client, echo: tuple):
     gateway.answer_instead = lambda request: echo
 

@@ -134,16 +134,21 @@ def test_what_did_not_agree_becomes_rows_of_fact_validation():
     rows = route_checks.findings({"t": different.values()}, missing)
 
     assert [tuple(row)[:5] for row in rows] == [
-        ("t", "routes agree", "scaled_supply", 1, 2), ("t", "routes equal up to rounding", "scaled_supply", 1, 2),
+        ("t", "routes agree", "scaled_supply", 1, 2),
+        ("t", "routes equal up to rounding", "scaled_supply", 1, 2),
         ("stg_positions", "holders complete: USDC", "scaled_supply", 1, 1),
-    ]  # fmt: skip
+    ]
     assert route_checks.findings({"t": compared([], []).values()}, []) == []
 
 
 MAINNET = Workload(
-    size=Size(accounts=180_000, balances=450_000, indebted=60_000), sources=2, subgraph_latency=0.8, node_latency=0.25,
-    subgraph_concurrency=4, node_concurrency=4,
-)  # fmt: skip
+    size=Size(accounts=180_000, balances=450_000, indebted=60_000),
+    sources=2,
+    subgraph_latency=0.8,
+    node_latency=0.25,
+    subgraph_concurrency=4,
+    node_concurrency=4,
+)
 
 
 def test_mainnet_is_minutes_by_arithmetic():

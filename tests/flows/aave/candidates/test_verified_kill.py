@@ -30,8 +30,13 @@ def killed_at(node: FakeNode, gateway: Gateway, where: str, count: int) -> None:
             reached.set()
             process.wait(60)  # the answer never arrives
 
-    process = subprocess.Popen(COMMAND, cwd=REPOSITORY, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     if where == "node":
         node.before = hold
     else:

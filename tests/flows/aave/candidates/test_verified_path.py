@@ -199,8 +199,10 @@ def test_an_account_that_the_subgraph_does_not_have_is_missed_by_its_share(node:
     assert nothing_is_stored()
     share = int(row[1]) / int(reserve["scaledATokenSupply"])
     check = f"check_name = 'holders complete: {reserve['symbol']}' AND column_name = 'scaled_supply'"
-    assert f"missing {reserve['symbol']} supply {share:.4%}" in stored(
-        f"SELECT example FROM fact_validation WHERE {check}")[0][0]  # fmt: skip
+    assert (
+        f"missing {reserve['symbol']} supply {share:.4%}"
+        in stored(f"SELECT example FROM fact_validation WHERE {check}")[0][0]
+    )
 
     assert "missing from" in fast("--max-missing", "1")
     assert (account,) not in stored("SELECT account FROM raw_aave_user_accounts")
@@ -217,8 +219,11 @@ def test_the_whole_log_is_scanned_instead_where_that_is_allowed(node: FakeNode, 
 
 
 def test_a_debt_that_the_subgraph_left_out_is_found_by_its_flag(node: FakeNode, gateway: Gateway):
-    user = next(u for u in node.recorded["users"] if sum(int(p[1]) > 0 for p in u["pos"]) and
-                any(int(p[3]) and not int(p[1]) for p in u["pos"]))  # fmt: skip
+    user = next(
+        u
+        for u in node.recorded["users"]
+        if sum(int(p[1]) > 0 for p in u["pos"]) and any(int(p[3]) and not int(p[1]) for p in u["pos"])
+    )
     owed = next(p for p in user["pos"] if int(p[3]) and not int(p[1]))
     asset = next(r["underlyingAsset"].lower() for r in node.recorded["reserves"] if r["id"] == owed[0])
     forget_account(gateway, node, user["address"].lower(), [asset])
@@ -329,8 +334,11 @@ def test_a_second_run_changes_nothing(gateway: Gateway):
     before = snapshot(), stored("SELECT * FROM raw_graph_account_positions"), stored("SELECT * FROM stg_positions")
 
     assert "already stored, nothing changed" in fast()
-    assert before == (snapshot(), stored("SELECT * FROM raw_graph_account_positions"),
-                      stored("SELECT * FROM stg_positions"))  # fmt: skip
+    assert before == (
+        snapshot(),
+        stored("SELECT * FROM raw_graph_account_positions"),
+        stored("SELECT * FROM stg_positions"),
+    )
 
 
 def test_a_balance_that_the_chain_does_not_answer_refuses_the_run(node: FakeNode, gateway: Gateway):

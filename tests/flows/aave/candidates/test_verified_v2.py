@@ -33,8 +33,11 @@ def subgraph(v2: V2Node, gateway_of: Callable[[dict[str, Subgraph]], Gateway]) -
     book = Book()
     book.put("Pool", {"id": BOOK.provider, "lendingPool": BOOK.pool, "active": True})
     book.put("PriceOracle", {"id": "1", "usdPriceEth": ETH // 2000, "baseCurrency": None, "baseCurrencyUnit": None})
-    rows = ((WETH, "WETH", 18, ETH, 125 * RAY // 100), (USDC, "USDC", 6, ETH // 2000, RAY),
-            (MKR, "MKR", 18, ETH // 2, 11 * RAY // 10))  # fmt: skip
+    rows = (
+        (WETH, "WETH", 18, ETH, 125 * RAY // 100),
+        (USDC, "USDC", 6, ETH // 2000, RAY),
+        (MKR, "MKR", 18, ETH // 2, 11 * RAY // 10),
+    )
     for asset, symbol, decimals, price, index in rows:
         put_reserve(book, BOOK.provider, {
             "underlyingAsset": asset, "symbol": symbol, "decimals": decimals, "isActive": True, "isFrozen": True,
@@ -46,9 +49,12 @@ def subgraph(v2: V2Node, gateway_of: Callable[[dict[str, Subgraph]], Gateway]) -
             "variableDebtTokenAddress": token("d", asset),
         }, v2=True)  # fmt: skip
     for who, asset, supply, debt, stable in (
-        (ALICE, WETH, 8 * ETH, 0, 0), (ALICE, USDC, 0, 8_000 * 10**6, 0), (BOB, WETH, ETH * 4 // 5, 0, 0),
-        (BOB, USDC, 0, 0, 1_000 * 10**6), (CAROL, MKR, 5, 0, 0),
-    ):  # fmt: skip
+        (ALICE, WETH, 8 * ETH, 0, 0),
+        (ALICE, USDC, 0, 8_000 * 10**6, 0),
+        (BOB, WETH, ETH * 4 // 5, 0, 0),
+        (BOB, USDC, 0, 0, 1_000 * 10**6),
+        (CAROL, MKR, 5, 0, 0),
+    ):
         book.put("User", {"id": who, "borrowedReservesCount": 0})
         put_holding(book, who, asset, BOOK.provider, supply, debt, asset == WETH, principalStableDebt=stable)
     made = Subgraph(AAVE_V2, book, head=v2.tip, head_time=v2.time)
@@ -57,8 +63,10 @@ def subgraph(v2: V2Node, gateway_of: Callable[[dict[str, Subgraph]], Gateway]) -
 
 
 def holdings() -> list[tuple]:
-    return stored("SELECT account, asset, scaled_supply, supply_raw, scaled_debt, debt_raw, is_collateral "
-                  "FROM stg_positions ORDER BY account, asset")  # fmt: skip
+    return stored(
+        "SELECT account, asset, scaled_supply, supply_raw, scaled_debt, debt_raw, is_collateral "
+        "FROM stg_positions ORDER BY account, asset"
+    )
 
 
 def test_the_fast_way_stores_what_the_log_stores(subgraph: Subgraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -77,8 +85,10 @@ def test_v2_balances_of_the_subgraph_are_rounded_half_up_and_priced_in_ether(sub
     fast()
 
     assert stored(f"SELECT supply_raw FROM stg_graph_account_positions WHERE account = '{CAROL}'") == [("6",)]  # 5.5
-    assert stored(f"SELECT stable_debt_raw, debt_raw FROM stg_graph_account_positions WHERE account = '{BOB}' "
-                  f"AND asset = '{USDC}'") == [("1000000000", "0")]  # fmt: skip
+    assert stored(
+        f"SELECT stable_debt_raw, debt_raw FROM stg_graph_account_positions WHERE account = '{BOB}' "
+        f"AND asset = '{USDC}'"
+    ) == [("1000000000", "0")]
     assert stored(f"SELECT price_base, price_raw, price_usd FROM stg_graph_market_data WHERE asset = '{WETH}'") == [
         ("ETH", str(ETH), None)
     ]
