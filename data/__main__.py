@@ -11,6 +11,9 @@ about        what the file is: layout, code, markets and blocks, rows, size, con
 backup       a copy of it, taken while it is in use
 verify       every row against its digest or seal; exit code 1 on a fault
 snapshots    the stored snapshots
+changes      what changed in a market between two stored blocks: accounts, and debt by action, interest and price
+retain       which snapshots may go; --yes removes them
+vacuum       how much room the file would give back; --yes rewrites it
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ from data.store.upserts import quoted
 MOST_ROWS = 20
 """Rows that are answered for, where a key is given in part."""
 
+HOLDING = "valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)"
+"""Rows with validity that hold at a block, which is given twice."""
+
 SAME = {"wallet": "account", "newest_block": "block"}
 """Columns of served tables that staging and raw tables know by another name."""
 
@@ -115,11 +118,16 @@ def _received(store: Store, layout: Table, row: dict[str, Any]) -> Received | No
     if BATCH not in layout.names or layout.name == "fact_batch":
         return None
     given = {SAME.get(name, name): value for name, value in row.items() if value is not None}
-    agree = {name: given[name] for name in layout.natural_key if name in given}
-    if len(agree) < len(layout.natural_key):
-        agree[BATCH] = row[BATCH]
-    where = " AND ".join(f'"{name}" = ?' for name in agree) + f' AND "{BATCH}" <= ?'
-    values = [*agree.values(), row[BATCH]]
+    about = layout.subject if layout.validity else layout.natural_key
+    agree = {name: given[name] for name in about if name in given}
+    if layout.validity and "block" in given:  # its number changes when it ends, which later rows may not know
+        where = " AND ".join([*(f'"{name}" = ?' for name in agree), HOLDING])
+        values = [*agree.values(), given["block"], given["block"]]
+    else:
+        if len(agree) < len(about):
+            agree[BATCH] = row[BATCH]
+        where = " AND ".join(f'"{name}" = ?' for name in agree) + f' AND "{BATCH}" <= ?'
+        values = [*agree.values(), row[BATCH]]
     count, newest = store.rows(f'SELECT count(*), max("{BATCH}") FROM "{layout.name}" WHERE {where}', values)[0]
     payloads = []
     if "payload_sha256" in layout.names:

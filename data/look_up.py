@@ -17,7 +17,7 @@ from data.store.store import Store
 
 TABLE = "look_up"
 KINDS = ("account", "token", "market", "series")
-SOURCES = ("fact_snapshot", "raw_aave_user_accounts", "raw_aave_reserves", "dim_lending_asset", "dim_prices")
+SOURCES = ("fact_snapshot", "raw_aave_account_states", "raw_aave_reserves", "dim_lending_asset", "dim_prices")
 """Tables that the names come from."""
 
 _NEWEST = (
@@ -27,7 +27,8 @@ _NEWEST = (
 _NAMES = f"""
 {_NEWEST}
 SELECT 'account', a.account, '', a.market, n.at
-FROM newest AS n CROSS JOIN raw_aave_user_accounts AS a ON a.market = n.market AND a.block = n.block
+FROM newest AS n CROSS JOIN raw_aave_account_states AS a
+  ON a.market = n.market AND a.valid_from <= n.block AND (a.valid_to IS NULL OR a.valid_to > n.block)
 UNION ALL
 SELECT 'token', r.symbol, r.asset, r.market, n.at
 FROM newest AS n CROSS JOIN raw_aave_reserves AS r ON r.market = n.market AND r.block = n.block

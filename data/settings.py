@@ -25,6 +25,11 @@ def risk_db() -> Path:
     return Path(named).expanduser() if named else _HERE / "db" / "risk.sqlite"
 
 
+def upgrade_copy() -> bool:
+    """Whether a file is copied before its layout is changed: `RISK_UPGRADE_COPY`, yes unless it says no."""
+    return os.environ.get("RISK_UPGRADE_COPY", "").strip().lower() not in ("no", "0", "false")
+
+
 def aave_market() -> str:
     """Name under which the configured market is stored.
 

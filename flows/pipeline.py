@@ -17,6 +17,7 @@ from flows.redaction import clean, hidden_values, quiet_libraries
 if TYPE_CHECKING:
     import pandas as pd
 
+    from data.snapshot.untouched import Untouched
     from data.store.store import Store, WriteReport
     from flows.options import Options
 
@@ -113,14 +114,14 @@ class Run:
         *,
         marks: Iterable[Mark] = (),
         findings: Iterable[Finding] = (),
-        carried: Mapping[str, Any] | None = None,
+        untouched: Untouched | None = None,
     ) -> WriteReport:
         """A whole market at one block, marks and findings, in one transaction; see `data.snapshot.save_snapshot`."""
         # Here, not at the top: it brings the validation library (0.6 s), which a flow that only reads does not need.
         from data.snapshot.saving import save_snapshot
 
         noted = self._noted(source, "", marks, findings)
-        return save_snapshot(self.store, source, {**frames, **noted}, self.id, carried=carried)
+        return save_snapshot(self.store, source, {**frames, **noted}, self.id, untouched=untouched)
 
     def refresh(self, tables: Sequence[str]) -> None:
         """Bring tables that SQL makes of others up to date; see `data.marts.refresh`."""

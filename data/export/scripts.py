@@ -26,5 +26,10 @@ def scripts(dialect: str) -> dict[str, str]:
     }
     for n, target in enumerate(targets().values(), 1):
         about = f"-- {target.about}\n-- Made of {', '.join(target.reads)}.\n"
+        if not target.everywhere:
+            files[f"3_marts/{n:02}_{target.name}.sql"] = (
+                run + about + "-- Needs 256-bit integers: its rows come with the export, as those of a raw table.\n"
+            )
+            continue
         files[f"3_marts/{n:02}_{target.name}.sql"] = run + about + marts.build(target, dialect) + ";\n"
     return files

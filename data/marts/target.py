@@ -15,7 +15,7 @@ from data.schemas.tables import BATCH, tables
 
 FOLDER = Path(__file__).resolve().parent
 
-_HEADER = re.compile(r"--\s*(target|reads|scope)\s*:\s*(.*?)\s*$", re.IGNORECASE)
+_HEADER = re.compile(r"--\s*(target|reads|scope|engine)\s*:\s*(.*?)\s*$", re.IGNORECASE)
 _SCOPE = re.compile(r"(?P<columns>\w+(?:\s*,\s*\w+)*)\s+from\s+(?P<rows>\w+|\(SELECT .*\))", re.IGNORECASE)
 
 
@@ -33,7 +33,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a file makes: the table, the tables it reads, its SELECT, and one line on what it is."""
+    """What a file makes: the table, the tables it reads, its SELECT, and one line on what it is.
+
+    `everywhere`: false where the SELECT needs 256-bit integers, which only `data.marts.functions` has: other engines
+    take the rows of such a table as they are.
+    """
 
     name: str
     reads: tuple[str, ...]
@@ -41,6 +45,7 @@ class Target:
     about: str
     sql: str
     file: str
+    everywhere: bool = True
 
     @property
     def sha256(self) -> str:
@@ -102,6 +107,10 @@ def parse(file: str, text: str) -> Target:
         if not found:
             raise MartFailed(f"data/marts/{file}: lacks {part}")
     reads = tuple(name.strip() for name in headers["reads"].split(",") if name.strip())
+    if headers.get("engine", "sqlite") != "sqlite":
+        raise MartFailed(
+            f"data/marts/{file}: expected `-- engine: sqlite` or no such line, found {headers['engine']!r}"
+        )
     scope = None
     if "scope" in headers:
         match = _SCOPE.fullmatch(headers["scope"])
@@ -110,7 +119,7 @@ def parse(file: str, text: str) -> Target:
                 f"data/marts/{file}: expected `-- scope: COLUMN, ... from ROWS`, found {headers['scope']!r}"
             )
         scope = Scope(tuple(re.split(r"\s*,\s*", match["columns"])), match["rows"])
-    target = Target(headers["target"], reads, scope, " ".join(about), sql, file)
+    target = Target(headers["target"], reads, scope, " ".join(about), sql, file, "engine" not in headers)
     _require_known(target)
     return target
 

@@ -52,7 +52,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             n_liquidations, n_others = _write_events(store, held, seed, run)
             n_blocks = _write_activity(store, seed, run)
         done = (
-            f"sample of {n_accounts:,} accounts, {report.rows['stg_positions']:,} positions, {n_prices:,} "
+            f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "
             f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events and "
             f"{n_blocks:,} synthetic blocks in {store.path}"
         )

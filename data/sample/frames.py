@@ -14,6 +14,7 @@ from data.snapshot.building import ORACLE
 from risk_core.units import BPS, RAY
 
 _PLACE = {"market": SAMPLE_MARKET, "block": configuration.BLOCK}
+_HELD = {"market": SAMPLE_MARKET, "valid_from": configuration.BLOCK}
 
 
 def frames(held: Holdings) -> dict[str, pd.DataFrame]:
@@ -21,8 +22,8 @@ def frames(held: Holdings) -> dict[str, pd.DataFrame]:
     return {
         "raw_aave_reserves": pd.DataFrame(_reserves(held)),
         "raw_aave_emodes": pd.DataFrame([row | _PLACE for row in configuration.emode_rows()]),
-        "raw_aave_user_accounts": _accounts(held),
-        "stg_positions": _positions(held),
+        "raw_aave_account_states": _accounts(held),
+        "raw_aave_balances": _balances(held),
         "fact_snapshot": pd.DataFrame([_head()]),
     }
 
@@ -121,7 +122,7 @@ def _accounts(held: Holdings) -> pd.DataFrame:
         bitmap[account] |= (int(borrows) | int(enabled) << 1) << (2 * reserve)
     return pd.DataFrame(
         {
-            **_PLACE,
+            **_HELD,
             "account": held.addresses,
             "emode_id": held.emode,
             "config_bitmap": [str(bits) for bits in bitmap],
@@ -129,28 +130,20 @@ def _accounts(held: Holdings) -> pd.DataFrame:
     )
 
 
-def _positions(held: Holdings) -> pd.DataFrame:
+def _balances(held: Holdings) -> pd.DataFrame:
     rows = configuration.reserve_rows()
     addresses = np.array(held.addresses, dtype=object)
     assets = np.array([row["asset"] for row in rows], dtype=object)
     zeros = [10 ** (int(row["decimals"]) - int(digits)) for row, digits in zip(rows, held.digits, strict=True)]
     scale = [zeros[reserve] for reserve in held.reserve.tolist()]
-    supply = [str(units * factor) for units, factor in zip(held.supply.tolist(), scale, strict=True)]
-    debt = [str(units * factor) for units, factor in zip(held.debt.tolist(), scale, strict=True)]
-    unit = 10.0 ** held.digits[held.reserve]
     # Indices are exactly 1, so scaled and current balances agree.
     return pd.DataFrame(
         {
-            **_PLACE,
+            **_HELD,
             "account": addresses[held.account],
             "asset": assets[held.reserve],
             "reserve_id": held.reserve,
-            "scaled_supply": supply,
-            "supply_raw": supply,
-            "scaled_debt": debt,
-            "debt_raw": debt,
-            "is_collateral": held.enabled.astype(np.int64),
-            "supply": held.supply / unit,
-            "debt": held.debt / unit,
+            "scaled_supply": [str(units * factor) for units, factor in zip(held.supply.tolist(), scale, strict=True)],
+            "scaled_debt": [str(units * factor) for units, factor in zip(held.debt.tolist(), scale, strict=True)],
         }
     )

@@ -1,7 +1,8 @@
 """One lending market at one block: reserves, e-modes, accounts, positions, and the snapshot that binds them.
 
-Raw integers are text in the chain's own units. A snapshot is complete when the four tables hold exactly the
-row counts that `fact_snapshot` states.
+Raw integers are text in the chain's own units. Reserves and e-modes have rows of their own at every block that was
+read. Balances, flags and e-modes of accounts are stored when they change, and hold until the next change. A snapshot
+is complete when the four tables hold exactly the row counts that `fact_snapshot` states.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from data.schemas.fields import (
     uint,
     written_by,
 )
-from data.schemas.model import DAY, Numbered, Read, TableModel
+from data.schemas.model import DAY, Numbered, Read, TableModel, Valid
 
 
 class Snapshots(
@@ -52,8 +53,8 @@ class Snapshots(
     base_currency_unit: Series[str] = uint("one unit of the oracle's base currency", "oracle units")
     n_reserves: Series[np.int64] = integer("rows of raw_aave_reserves that belong here", "rows")
     n_emodes: Series[np.int64] = integer("rows of raw_aave_emodes that belong here", "rows")
-    n_accounts: Series[np.int64] = integer("rows of raw_aave_user_accounts that belong here", "rows")
-    n_positions: Series[np.int64] = integer("rows of stg_positions that belong here", "rows")
+    n_accounts: Series[np.int64] = integer("rows of raw_aave_account_states that hold at the block", "rows")
+    n_positions: Series[np.int64] = integer("rows of raw_aave_balances that hold at the block", "rows")
     hf_checked: Series[np.int64] = integer("accounts whose health factor was compared with the pool's own", "accounts")
     below_one_confirmed: Series[np.int64] = integer(
         "accounts below health factor 1 that getUserAccountData confirmed", "accounts"
@@ -173,33 +174,51 @@ class EModes(Numbered, key=["market", "block", "emode_id"]):
     isolated: Series[np.int64] = flag("v3.7: collateral outside the category gives no borrowing power")
 
 
-class UserAccounts(
-    Numbered,
-    key=["market", "block", "account"],
-    optional=["total_collateral_base", "total_debt_base", "health_factor_raw"],
-):
-    """`raw_aave_user_accounts`: every account that holds an aToken or a debt token at a block."""
+class AccountStates(Valid, key=["market", "account", "valid_from"]):
+    """`raw_aave_account_states`: e-mode and flags of every account that holds an aToken or a debt token."""
 
     market: Series[str] = name("market name")
-    block: Series[np.int64] = integer("block number", "block")
     account: Series[str] = address("the account")
+    valid_from: Series[np.int64] = integer("first block that was read at which this held", "block")
     emode_id: Series[np.int64] = pa.Field(
         description="e-mode of the account; 0 for none",
         metadata={"unit": "id"},
         in_range={"min_value": 0, "max_value": 255},
     )
     config_bitmap: Series[str] = uint("bit 2i: borrows reserve i; bit 2i + 1: uses it as collateral", "bitmap")
-    total_collateral_base: Series[pd.StringDtype] = uint(
-        "getUserAccountData, where it was read", "1e-8 USD", nullable=True
+
+
+class Balances(Valid, key=["market", "account", "asset", "valid_from"], optional=["stable_debt", "valid_to"]):
+    """`raw_aave_balances`: scaled supply and debt of each account in each reserve; they change when it is touched."""
+
+    market: Series[str] = name("market name")
+    account: Series[str] = address("the account")
+    asset: Series[str] = address("underlying token")
+    valid_from: Series[np.int64] = integer("first block that was read at which this held", "block")
+    reserve_id: Series[np.int64] = integer("protocol's reserve id", "id")
+    scaled_supply: Series[str] = uint("scaled aToken balance", "token units / index")
+    scaled_debt: Series[str] = uint("scaled debt balance", "token units / index")
+    stable_debt: Series[pd.StringDtype] = uint(
+        "Aave v2: debt at a stable rate, with its interest at the block; empty for none", "token units", nullable=True
     )
-    total_debt_base: Series[pd.StringDtype] = uint("getUserAccountData, where it was read", "1e-8 USD", nullable=True)
-    health_factor_raw: Series[pd.StringDtype] = uint(
-        "getUserAccountData, where it was read; 2**256 - 1 without debt", "wad", nullable=True
-    )
+
+
+class AccountData(Numbered, key=["market", "block", "account"]):
+    """`raw_aave_account_data`: what the pool itself says of the accounts that it was asked about at a block."""
+
+    market: Series[str] = name("market name")
+    block: Series[np.int64] = integer("block number", "block")
+    account: Series[str] = address("the account")
+    total_collateral_base: Series[str] = uint("getUserAccountData", "1e-8 USD")
+    total_debt_base: Series[str] = uint("getUserAccountData", "1e-8 USD")
+    health_factor_raw: Series[str] = uint("getUserAccountData; 2**256 - 1 without debt", "wad")
 
 
 class Positions(Numbered, key=["market", "block", "account", "asset"]):
-    """`stg_positions`: each account's supply and debt in each reserve, brought to the block's time."""
+    """`stg_positions`: each account's supply and debt in each reserve at the newest block of its market.
+
+    Those of an older block come from `data.load_market(block=...)`, or from `raw_aave_balances` and the indices.
+    """
 
     market: Series[str] = name("market name")
     block: Series[np.int64] = integer("block number", "block")

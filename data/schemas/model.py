@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
@@ -25,7 +26,7 @@ from data.schemas import fields
 DAY = 86_400
 """Seconds."""
 
-ARRIVAL = ("ingested_at", "source", "payload_sha256", "run_id", "content_sha256", "batch")
+ARRIVAL = ("valid_to", "ingested_at", "source", "payload_sha256", "run_id", "content_sha256", "batch")
 """Columns that the bases below bring, in the order in which a table has them."""
 
 
@@ -46,6 +47,7 @@ class TableModel(pa.DataFrameModel):
         append: bool | None = None,
         time: str | None = None,
         late_after: int | None = None,
+        validity: bool | None = None,
     ) -> None:
         """What a table says of itself beside its columns; what is left out is as in its base.
 
@@ -54,7 +56,8 @@ class TableModel(pa.DataFrameModel):
         ever added; `key` is then what a row is about, the primary key is that and `batch`. The newest row again is
         nothing, a row with other content is a further row; staging takes the newest batch of a key. `time`: column with
         the time a row speaks of; left out, the first of `data.schemas.tables.TIMES` that the table has. `late_after`:
-        seconds after which it is late, twice the time between two runs of the flow that feeds it.
+        seconds after which it is late, twice the time between two runs of the flow that feeds it. `validity`: a row
+        holds from one block that was read until another one (`Valid`); the key ends in `valid_from`.
         """
         given = {
             "optional": optional,
@@ -63,6 +66,7 @@ class TableModel(pa.DataFrameModel):
             "append": append,
             "time": time,
             "late_after": late_after,
+            "validity": validity,
         }
         # A table that inherits another one's columns is still a table of its own, and is late by its own measure.
         inherited = {name: value for name, value in getattr(cls.Config, "metadata", {}).items() if name != "late_after"}
@@ -114,3 +118,18 @@ class ReceivedFrom(Received):
     """The same, of sources that serve one table: which of them it was."""
 
     source: Series[str] = fields.name("where it was read")
+
+
+class Valid(Numbered, validity=True, optional=["valid_to"]):
+    """Rows that hold from `valid_from` until just before `valid_to`, both of them blocks that were read.
+
+    A snapshot at block B has the rows with `valid_from` <= B and B < `valid_to`, or no `valid_to`. Of one key at most
+    one row holds at a block (a trigger refuses another), and two rows that follow one another differ.
+    """
+
+    valid_to: Series[pd.Int64Dtype] = pa.Field(
+        description="first block that was read at which the row no longer held; empty while it holds",
+        metadata={"unit": "block"},
+        nullable=True,
+        ge=0,
+    )

@@ -46,7 +46,7 @@ class Table:
 
     `sealed`: written once, never changed. `append`: only ever added to; the key is then the natural key and `batch`.
     `time`: column with the time a row speaks of, None for none. `late_after`: seconds after which it is late, None
-    where nothing is expected of it.
+    where nothing is expected of it. `validity`: a row holds from one block until another (`data.schemas.model.Valid`).
     """
 
     name: str
@@ -57,6 +57,7 @@ class Table:
     time: str | None
     indexes: tuple[tuple[str, ...], ...]
     late_after: int | None = None
+    validity: bool = False
 
     @property
     def ddl(self) -> str:
@@ -79,6 +80,25 @@ class Table:
             for index in self.indexes
         )
 
+    @property
+    def trigger_ddl(self) -> tuple[str, ...]:
+        """`CREATE TRIGGER` statements of a table with validity: at one block, one row of a key holds."""
+        if not self.validity:
+            return ()
+        same = " AND ".join(f'"{name}" = NEW."{name}"' for name in self.subject)
+        meets = (
+            f'SELECT 1 FROM "{self.name}" WHERE {same} AND (NEW.valid_to IS NULL OR valid_from < NEW.valid_to) '
+            "AND (valid_to IS NULL OR valid_to > NEW.valid_from)"
+        )
+        refuse = f"SELECT RAISE(ABORT, '{self.name}: two rows of one key would hold at one block')"
+        empty = "NEW.valid_to <= NEW.valid_from"
+        return (
+            f'CREATE TRIGGER IF NOT EXISTS "{self.name}_one_row_added" BEFORE INSERT ON "{self.name}" '
+            f"WHEN {empty} OR EXISTS ({meets}) BEGIN {refuse}; END",
+            f'CREATE TRIGGER IF NOT EXISTS "{self.name}_one_row_changed" BEFORE UPDATE ON "{self.name}" '
+            f"WHEN {empty} OR EXISTS ({meets} AND valid_from <> OLD.valid_from) BEGIN {refuse}; END",
+        )
+
     def index_name(self, columns: Iterable[str]) -> str:
         """Name of the index over these columns."""
         return f"{self.name}_by_{'_'.join(columns)}"
@@ -87,6 +107,11 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """Names of the columns in their stored order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What a row of a table with validity is about: the key without the block from which it holds."""
+        return tuple(name for name in self.key if name != "valid_from")
 
     @property
     def natural_key(self) -> tuple[str, ...]:
@@ -156,12 +181,13 @@ def tables() -> dict[str, Table]:
             indexes=tuple(indexes),
             time=metadata.get("time") or next((name for name in TIMES if name in schema.columns), None),
             late_after=metadata.get("late_after"),
+            validity=bool(metadata.get("validity")),
         )
     return found
 
 
 def fingerprint() -> str:
     """SHA-256 of all definitions: two files with the same fingerprint have the same tables, indexes and views."""
-    definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl)]
+    definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl, *table.trigger_ddl)]
     definitions += [view.ddl for view in views().values()]
     return hashlib.sha256("\n".join(definitions).encode()).hexdigest()

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data import amounts
+from data.amounts import Columns
 from data.errors import SnapshotIncomplete
 from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot, units
 from risk_core.types import require_rules
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from data.snapshot.untouched import Untouched
 
 HEAD = ("market", "block", "chain_id", "block_time", "pool_revision", "is_synthetic", "snapshot_hash")
 ORACLE = ("price_cap_raw", "ratio_cap", "ratio_of", "linked_to", "price_is_fixed")
@@ -27,14 +31,20 @@ EMODE = (
 )  # fmt: skip
 ACCOUNT = ("account", "emode_id")
 POSITION = ("account", "reserve_id", "is_collateral", "supply", "debt")
-_TEXT = {
-    "symbol", "asset", "price_raw", "label", "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "account",
-    "supply", "debt", *ORACLE,
+INDICES = (
+    "liquidity_index",
+    "liquidity_rate",
+    "variable_borrow_index",
+    "variable_borrow_rate",
+    "last_update_timestamp",
+)
+STATE = ("account", "emode_id", "config_bitmap")
+BALANCE = ("account", "reserve_id", "scaled_supply", "scaled_debt", "stable_debt")
+_NUMBERS = {
+    "reserve_id", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "is_active", "is_paused",
+    "liquidation_protocol_fee_bps", "grace_until", "emode_id", "isolated", "last_update_timestamp",
 }  # fmt: skip
-"""Columns that are taken as they come; the others are integers, which a frame may hold as text."""
-
-Columns = Mapping[str, Sequence[Any]]
-"""Column name to plain values, one for each row."""
+"""Columns of integers, which a frame may hold as text; the others are taken as they come."""
 
 
 def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
@@ -47,13 +57,16 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
     label = f"{snapshot.market} at block {snapshot.block}"
     _require_flags(label, "raw_aave_reserves", "symbol", reserve, ("is_active", "is_paused", "price_is_fixed"))
     _require_flags(label, "raw_aave_emodes", "emode_id", emode, ("isolated",))
-    _require_flags(label, "stg_positions", "account", position, ("is_collateral",))
     reserve, position = _with_prices(label, reserve, position)
     row_of_account = {address: row for row, address in enumerate(account["account"])}
     row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}
     row_of_emode = {0: -1} | {number: row for row, number in enumerate(emode["emode_id"])}
-    who = _rows_of(position["account"], row_of_account, f"{label}: stg_positions has account", "raw_aave_user_accounts")
-    what = _rows_of(position["reserve_id"], row_of_reserve, f"{label}: stg_positions has reserve", "raw_aave_reserves")
+    who = _rows_of(
+        position["account"], row_of_account, f"{label}: raw_aave_balances has account", "raw_aave_account_states"
+    )
+    what = _rows_of(
+        position["reserve_id"], row_of_reserve, f"{label}: raw_aave_balances has reserve", "raw_aave_reserves"
+    )
     mode = _rows_of(account["emode_id"], row_of_emode, f"{label}: an account is in e-mode", "raw_aave_emodes")
     supply = np.array(position["supply"], dtype=np.float64)
     enabled = np.array(position["is_collateral"], dtype=np.int64) == 1
@@ -178,47 +191,22 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def with_tokens(positions: pd.DataFrame, reserves: pd.DataFrame) -> pd.DataFrame:
-    """Fill in `supply` and `debt` (tokens) where a frame leaves them out."""
-    missing = [name for name in ("supply", "debt") if name not in positions.columns]
-    if not missing or not {"reserve_id", "decimals"} <= set(reserves.columns):
-        return positions
-    try:
-        known = dict(zip(_as_int(reserves["reserve_id"]), _as_int(reserves["decimals"]), strict=True))
-        decimals = _as_int(positions["reserve_id"]).map(known)
-        return positions.assign(**{name: units.token_amounts(positions[f"{name}_raw"], decimals) for name in missing})
-    except (KeyError, TypeError, ValueError):
-        return positions.assign(**dict.fromkeys(missing, 0.0))  # a bad raw amount: its own check refuses the batch
-
-
-def from_frames(frames: Mapping[str, pd.DataFrame], carried: Mapping[str, Columns] | None = None) -> Market:
-    """The market that reading these rows back will give; `carried` has further rows of their tables."""
-    carried = carried or {}
+def from_frames(frames: Mapping[str, pd.DataFrame], untouched: Untouched | None = None) -> Market:
+    """The market that reading these rows back will give; `untouched`: the accounts that are not in them."""
     head = {name: plain(frames["fact_snapshot"][name].iloc[0]) for name in HEAD}
     snapshot = Snapshot(
-        market=head["market"],
-        chain_id=int(head["chain_id"]),
-        block=int(head["block"]),
-        block_time=int(head["block_time"]),
-        revision=int(head["pool_revision"]),
-        synthetic=bool(head["is_synthetic"]),
-    )
-    reserves = frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int)
+        market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),
+        block_time=int(head["block_time"]), revision=int(head["pool_revision"]), synthetic=bool(head["is_synthetic"]),
+    )  # fmt: skip
+    reserve = _taken(frames["raw_aave_reserves"].sort_values("reserve_id", key=_as_int), (*RESERVE, *INDICES))
     emodes = frames["raw_aave_emodes"].sort_values("emode_id", key=_as_int)
-    return build(
-        snapshot,
-        _taken(reserves, RESERVE),
-        _taken(emodes, EMODE),
-        _in_order(_joined(frames, carried, "raw_aave_user_accounts", ACCOUNT), "account"),
-        _joined(frames, carried, "stg_positions", POSITION),
-    )
-
-
-def _joined(
-    frames: Mapping[str, pd.DataFrame], carried: Mapping[str, Columns], table: str, names: tuple[str, ...]
-) -> Columns:
-    rows, further = _taken(frames[table], names), carried.get(table)
-    return {name: [*further[name], *rows[name]] for name in names} if further else rows
+    state, balance = _taken(frames["raw_aave_account_states"], STATE), _taken(frames["raw_aave_balances"], BALANCE)
+    position = amounts.positions(state, balance, amounts.terms(reserve, snapshot.block_time))
+    account: Columns = {name: state[name] for name in ACCOUNT}
+    if untouched is not None:
+        account = {name: [*untouched.account[name], *account[name]] for name in ACCOUNT}
+        position = {name: [*untouched.position[name], *position[name]] for name in POSITION}
+    return build(snapshot, reserve, _taken(emodes, EMODE), _in_order(account, "account"), position)
 
 
 def _in_order(columns: Columns, by: str) -> Columns:
@@ -240,4 +228,11 @@ def _values(frame: pd.DataFrame, name: str) -> tuple[Any, ...]:
             return (None,) * len(frame)
         given = zip(frame[name].tolist(), frame[name].isna(), strict=True)
         return tuple(None if absent else int(value) if name == "price_is_fixed" else value for value, absent in given)
-    return tuple(frame[name].tolist() if name in _TEXT else (int(value) for value in frame[name].tolist()))
+    if name == "stable_debt":
+        return (
+            tuple(frame[name].astype("object").where(frame[name].notna(), None))
+            if name in frame
+            else (None,) * len(frame)
+        )
+    values = frame[name].tolist()
+    return tuple(map(int, values) if name in _NUMBERS else values)

@@ -1,7 +1,7 @@
 """Snapshots out of the warehouse: `load_market` gives one back whole, or a clear refusal.
 
-Stored raw integers became floats once, when the snapshot was written (`supply`, `debt`: the correctly rounded
-quotient); the text beside them stays the source of truth.
+Balances are stored scaled, when they change. What they are worth in tokens at a block is computed exactly, from the
+indices of that block, and becomes a float once: the correctly rounded quotient (`data.amounts`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data import settings
+from data import amounts, settings
+from data.amounts import Columns
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
-from data.snapshot.building import (
-    ACCOUNT,
-    EMODE,
-    HEAD,
-    POSITION,
-    RESERVE,
-    Columns,
-    build,
-)
+from data.snapshot.building import BALANCE, EMODE, HEAD, INDICES, RESERVE, STATE, build
 from data.snapshot.identity import snapshot_hash
+from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core import InputError, Market, Snapshot, UnknownRevision, health_factor, units
 from risk_core.interest import normalized_income, supply_balance
@@ -35,10 +29,18 @@ MAX_SHARE_BELOW_ONE = 0.005
 PARTS = {
     "raw_aave_reserves": "n_reserves",
     "raw_aave_emodes": "n_emodes",
-    "raw_aave_user_accounts": "n_accounts",
-    "stg_positions": "n_positions",
+    "raw_aave_account_states": "n_accounts",
+    "raw_aave_balances": "n_positions",
 }
 """Tables of a snapshot, and the column of `fact_snapshot` that states how many rows each must have."""
+
+WHERE = {
+    "raw_aave_reserves": "market = ?1 AND block = ?2",
+    "raw_aave_emodes": "market = ?1 AND block = ?2",
+    "raw_aave_account_states": HOLDS,
+    "raw_aave_balances": HOLDS,
+}
+"""Which of their rows belong to the snapshot of market ?1 at block ?2."""
 
 _AGAIN = "run `python -m flows aave-market --block {block}` again (or `python -m data.sample` for the sample)"
 
@@ -82,10 +84,10 @@ def load_market(
             _require_young(stored, max_age)
         found = _built(
             stored,
-            _columns(store, "raw_aave_reserves", RESERVE, stored, "reserve_id"),
+            _columns(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored, "reserve_id"),
             _columns(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
-            _columns(store, "raw_aave_user_accounts", ACCOUNT, stored, "account"),
-            _columns(store, "stg_positions", POSITION, stored, "account, asset"),
+            _columns(store, "raw_aave_account_states", STATE, stored, "account"),
+            _columns(store, "raw_aave_balances", BALANCE, stored, "account, asset"),
         )
         note = [
             *_only_debtors(store, stored, found),
@@ -103,10 +105,12 @@ def load_market(
     return replace(found, notes=(*notes, *note))
 
 
-def _built(stored: Stored, *tables: Columns) -> Market:
+def _built(stored: Stored, reserve: Columns, emode: Columns, state: Columns, balance: Columns) -> Market:
     """The market of stored rows, or `SnapshotRefused` where a value of theirs cannot be one."""
     try:
-        return build(stored.snapshot, *tables)
+        _require_reserves(stored, reserve, balance)
+        position = amounts.positions(state, balance, amounts.terms(reserve, stored.snapshot.block_time))
+        return build(stored.snapshot, reserve, emode, state, position)
     except UnknownRevision:
         raise
     except (InputError, KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -114,6 +118,13 @@ def _built(stored: Stored, *tables: Columns) -> Market:
             f"{stored.label}: the stored rows are damaged ({type(error).__name__}: {error}); "
             + _AGAIN.format(block=stored.snapshot.block)
         ) from error
+
+
+def _require_reserves(stored: Stored, reserve: Columns, balance: Columns) -> None:
+    if unknown := set(balance["reserve_id"]) - set(reserve["reserve_id"]):
+        raise SnapshotIncomplete(
+            f"{stored.label}: raw_aave_balances has reserve {min(unknown)}, which raw_aave_reserves lacks"
+        )
 
 
 def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:
@@ -218,7 +229,7 @@ def _missing(store: Reader, stored: Stored) -> str:
     at = (stored.snapshot.market, stored.snapshot.block)
     faults = []
     for table, expected in stored.expected.items():
-        count = store.rows(f"SELECT count(*) FROM {table} WHERE market = ? AND block = ?", at)[0][0]
+        count = store.rows(f"SELECT count(*) FROM {table} WHERE {WHERE[table]}", at)[0][0]
         if count != expected:
             faults.append(f"{table} has {count} rows, expected {expected}")
     return "; ".join(faults)
@@ -264,8 +275,9 @@ def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
 def _unpriced(store: Reader, stored: Stored) -> list[str]:
     """A note for each reserve that is left out because the oracle has no price of it."""
     rows = store.rows(
-        "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r LEFT JOIN stg_positions AS p "
-        "ON p.market = r.market AND p.block = r.block AND p.asset = r.asset "
+        "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r "
+        "LEFT JOIN raw_aave_balances AS p ON p.market = r.market AND p.asset = r.asset AND p.valid_from <= r.block "
+        "AND (p.valid_to IS NULL OR p.valid_to > r.block) "
         "WHERE r.market = ? AND r.block = ? AND r.price_raw IS NULL GROUP BY r.asset ORDER BY r.reserve_id",
         (stored.snapshot.market, stored.snapshot.block),
     )
@@ -288,8 +300,7 @@ def _require_believable(store: Reader, stored: Stored, market: Market) -> list[s
     confirmed = {
         account
         for account, raw in store.rows(
-            "SELECT account, health_factor_raw FROM raw_aave_user_accounts "
-            "WHERE market = ? AND block = ? AND health_factor_raw IS NOT NULL",
+            "SELECT account, health_factor_raw FROM raw_aave_account_data WHERE market = ? AND block = ?",
             (stored.snapshot.market, stored.snapshot.block),
         )
         if int(raw) < units.WAD
@@ -310,7 +321,7 @@ def _require_believable(store: Reader, stored: Stored, market: Market) -> list[s
 
 def _columns(store: Reader, table: str, names: tuple[str, ...], stored: Stored, order: str) -> Columns:
     rows = store.rows(
-        f"SELECT {', '.join(names)} FROM {table} WHERE market = ? AND block = ? ORDER BY {order}",
+        f"SELECT {', '.join(names)} FROM {table} WHERE {WHERE[table]} ORDER BY {order}",
         (stored.snapshot.market, stored.snapshot.block),
     )
     # One list a column: four times faster than zip(*rows), which makes an iterator for every row.

@@ -12,10 +12,10 @@ from data.errors import NotAWarehouse, SchemaTooNew
 APPLICATION_ID = 0x4C615221
 """Mark of our files in the SQLite header ("LaR!")."""
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
-STEPS = ("layout.py", "migrations.py", "shape.py")
+STEPS = ("balances.py", "layout.py", "migrations.py", "shape.py")
 """Files of this folder that have a part in the layout."""
 
 

@@ -20,6 +20,7 @@ from data.errors import MigrationFailed
 from data.schemas.tables import BATCH, CONTENT_SHA256, Table, fingerprint, tables
 from data.schemas.views import views
 from data.store import shape
+from data.store.balances import BEFORE_VALIDITY, Unexplained, balances_with_validity, holds_snapshots, keep_copy
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.content import digests
 from data.store.layout import APPLICATION_ID, SCHEMA_VERSION, applied, definitions_digest, identify, is_current
@@ -115,6 +116,7 @@ STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {
     3: _klines_append_only,
     4: _quarantine_by_batch,
     5: _undecided_dollars,
+    6: balances_with_validity,
 }
 """Step n brings a file from layout n - 1 to n, before missing tables and columns are added."""
 
@@ -143,6 +145,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         with contextlib.suppress(sqlite3.OperationalError):  # another process is writing: noted another time
             _note_layout(connection)
         return False
+    if 0 < version < BEFORE_VALIDITY and holds_snapshots(connection):
+        keep_copy(connection, path, version)
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = identify(connection, path)  # again: another process may have been faster
@@ -156,6 +160,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
             shape.create_table(db, table)
             _add_columns(db, table, path)
             shape.create_indexes(db, table)
+            shape.create_triggers(db, table)
         for view in views().values():
             shape.create_view(db, view)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -165,6 +170,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        if isinstance(error, Unexplained):
+            raise MigrationFailed(f"{path}: {error}") from error
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
             raise MigrationFailed(f"{path}: upgrade to layout {SCHEMA_VERSION} failed, nothing changed: {error}") from (
                 error

@@ -40,6 +40,12 @@ def create_indexes(db: Database, table: Table) -> None:
         db.table(table.name).create_index(columns, table.index_name(columns), if_not_exists=True)
 
 
+def create_triggers(db: Database, table: Table) -> None:
+    """Create the triggers of a table that are missing; sqlite-utils has no word for them."""
+    for statement in table.trigger_ddl:
+        db.execute(statement)
+
+
 def replace_table(db: Database, table: Table) -> None:
     """Give a table of an older layout today's, its rows kept; its indexes are gone then."""
     names, before = ", ".join(f'"{name}"' for name in table.names), f"{table.name}_before"

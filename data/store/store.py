@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,15 +26,16 @@ import pandas as pd
 from data import settings
 from data.errors import BatchRefused, WarehouseError
 from data.schemas.tables import tables
+from data.store import validity
 from data.store.announcements import News, announce, of_write
 from data.store.batches import Effect, next_batch, note_batch
-from data.store.carried import Columns, n_rows, require_whole
 from data.store.connection import BUSY_TIMEOUT, connect_for_writing, sqlite_errors
 from data.store.parts import Parts, Replacing
 from data.store.reader import Reader
 from data.store.refused import Batch, Settling, first_reasons, record
-from data.store.upserts import put_carried, remove_others, upsert
+from data.store.upserts import remove_others, upsert
 from data.store.validation import Judgement, judge
+from data.store.validity import Kept, Moment
 
 MANUAL_RUN = "manual"
 """Run id of rows that were written outside any flow."""
@@ -89,7 +91,8 @@ class Store(Reader):
         scope: Mapping[str, Any] | None = None,
         settles: Settling | None = None,
         news: Sequence[News] = (),
-        carried: Mapping[str, Columns] | None = None,
+        moment: Moment | None = None,
+        carried: Mapping[str, Sequence[Kept]] | None = None,
         parts: Parts | None = None,
     ) -> WriteReport:
         """Validate `frames` (table name to rows) and write the good rows in one transaction.
@@ -105,9 +108,10 @@ class Store(Reader):
         its tables with these values that are not in the batch are removed in the same transaction. `settles`: the
         quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`). `news`:
         events beside the one that every change of a raw table gives (`data.events`), written if anything changed.
-        `carried`: further rows of tables in `frames`, columns of plain values, which come from rows that are stored
-        already and are not validated again (`data.store.carried`). `parts`: what the batch is all there is of, such as
-        the blocks that were read; other rows of these are removed in the same transaction (`data.store.parts`).
+        `moment`: the block at which rows of tables with validity hold (`data.store.validity`); what is stored there and
+        is not in the batch ends. `carried`: further rows of such tables, (subject, value) of plain values, which come
+        from rows that are stored already and are not validated again. `parts`: what the batch is all there is of, such
+        as the blocks that were read; other rows of these are removed in the same transaction (`data.store.parts`).
         """
 
         now = int(time.time())
@@ -121,7 +125,8 @@ class Store(Reader):
             "payload_sha256": payload_sha256,
         }
         carried = carried or {}
-        require_whole(carried)
+        if moment is None and (dated := [name for name in frames if tables()[name].validity]):
+            raise ValueError(f"write_batch: {dated[0]} holds from block to block; say at which one these rows hold")
         verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]
         refused = [verdict for verdict in verdicts if verdict.problems or verdict.bad_share > max_bad_share]
         batch = Batch(source, key, run, payload_sha256 or "", now, max_bad_share, scope or {})
@@ -146,13 +151,16 @@ class Store(Reader):
                 else {}
             )
             for verdict in verdicts:
-                rows = verdict.good
-                further = carried.get(verdict.table, {})
-                changed = put_carried(connection, verdict.table, further, number, scope) if further else 0
-                changed += upsert(connection, verdict.table, _numbered(rows, number))
-                removed = remove_others(connection, verdict.table, rows, scope, further) if scope else 0
+                rows, layout = verdict.good, tables()[verdict.table]
+                further = carried.get(verdict.table, ())
+                if layout.validity and moment:
+                    holding = chain(validity.of_frame(layout, rows, moment), further)
+                    changed, removed = validity.put(connection, layout, holding, number, moment)
+                else:
+                    changed = upsert(connection, verdict.table, _numbered(rows, number))
+                    removed = remove_others(connection, verdict.table, rows, scope) if scope else 0
                 removed += gone.pop(verdict.table, 0)
-                n = len(rows) + n_rows(further)
+                n = len(rows) + len(further)
                 effects.append(Effect(verdict.table, n, changed, removed, _newest(verdict.table, rows)))
             effects += [Effect(name, 0, 0, removed, None) for name, removed in gone.items() if removed]
             if parts and replacing:
@@ -171,6 +179,12 @@ class Store(Reader):
             {effect.table: effect.changed + effect.removed for effect in effects},
             quarantined,
         )
+
+    def vacuum(self) -> None:
+        """Rewrite the file without unused pages. Raises `WarehouseError`: another writer, no room."""
+        with sqlite_errors(self.path):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # The run's own books
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from data.schemas.tables import Table, tables
-from data.store.carried import Columns, n_rows, put
 from data.store.content import column_digests
 
 LOOKED_UP_ONE_BY_ONE = 1_000
@@ -130,41 +129,21 @@ def _with_digests(layout: Table, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(content_sha256=column_digests(layout.content, plain_columns(frame[list(layout.content)])))
 
 
-def put_carried(
-    connection: sqlite3.Connection, table: str, columns: Columns, number: int, scope: Mapping[str, Any] | None
-) -> int:
-    """Write carried rows; where the scope holds nothing yet, nothing has to be compared with."""
-    layout = tables()[table]
-    inside = {name: value for name, value in (scope or {}).items() if name in layout.key}
-    where = " AND ".join(f'"{name}" = ?' for name in inside) or "1"
-    sql = f'SELECT EXISTS (SELECT 1 FROM "{table}" WHERE {where})'
-    values = f"VALUES ({', '.join('?' * len(layout.names))})"
-    if connection.execute(sql, tuple(inside.values())).fetchone()[0]:
-        return put(connection, layout, columns, number, upsert_sql(layout, values, layout.content))
-    return put(connection, layout, columns, number, f'INSERT INTO "{table}" ({quoted(layout.names)}) {values}')
-
-
-def remove_others(
-    connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any], carried: Columns
-) -> int:
-    """Delete rows of `table` inside `scope` whose key is neither in `frame` nor `carried`; returns how many."""
+def remove_others(connection: sqlite3.Connection, table: str, frame: pd.DataFrame, scope: Mapping[str, Any]) -> int:
+    """Delete rows of `table` inside `scope` whose key is not in `frame`; returns how many."""
     layout = tables()[table]
     inside = {name: value for name, value in scope.items() if name in layout.key}
     if not inside or layout.sealed or layout.append:
         return 0
     where = " AND ".join(f'"{name}" = ?' for name in inside)
     stored = connection.execute(f'SELECT count(*) FROM "{table}" WHERE {where}', tuple(inside.values())).fetchone()[0]
-    if stored == len(frame) + n_rows(carried):
+    if stored == len(frame):
         return 0
     key = ", ".join(f'"{name}"' for name in layout.key)
     connection.execute(f'CREATE TEMP TABLE kept AS SELECT {key} FROM "{table}" WHERE 0')
     try:
         marks = ", ".join("?" * len(layout.key))
         connection.executemany(f"INSERT INTO kept VALUES ({marks})", plain_rows(frame[list(layout.key)]))
-        if carried:
-            connection.executemany(
-                f"INSERT INTO kept VALUES ({marks})", zip(*(carried[name] for name in layout.key), strict=True)
-            )
         gone = connection.execute(
             f'DELETE FROM "{table}" WHERE {where} AND ({key}) NOT IN (SELECT {key} FROM kept)', tuple(inside.values())
         )

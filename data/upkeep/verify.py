@@ -8,7 +8,8 @@ from typing import Any
 
 from data.errors import DataError
 from data.results import forecasts, runs
-from data.snapshot.loading import OF_THE_ENGINE, PARTS, load_market, missing_rows
+from data.snapshot.loading import OF_THE_ENGINE, PARTS, WHERE, load_market, missing_rows
+from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core.errors import InputError
 
@@ -57,7 +58,12 @@ def _references(store: Reader) -> Check:
 def _owners(store: Reader) -> Iterator[Check]:
     """Rows that belong to something that is not stored."""
     for table in PARTS:
-        found = store.rows(f"SELECT DISTINCT market, block FROM {table} EXCEPT SELECT market, block FROM fact_snapshot")
+        of = f"SELECT market, block FROM {table}"
+        if WHERE[table] == HOLDS:
+            of = f"SELECT market, valid_from AS block FROM {table} UNION SELECT market, valid_to FROM {table}"
+        found = store.rows(
+            f"SELECT market, block FROM ({of}) WHERE block IS NOT NULL EXCEPT SELECT market, block FROM fact_snapshot"
+        )
         said = ", ".join(f"{market} at block {block}" for market, block in found[:MOST])
         what = f"belong to {len(found)} snapshots that are not stored: {said}" if found else "ok"
         yield Check(f"rows of {table}", what, bool(found))

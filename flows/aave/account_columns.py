@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from data.store.holding import HOLDS
 from flows.aave.accounts import Account
 
 if TYPE_CHECKING:
@@ -44,12 +45,10 @@ class AccountColumns:
         """What the warehouse holds of a market at a block. Raises `KeyError` for a position of an unknown account."""
         at = (market, block)
         accounts = store.rows(
-            "SELECT account, config_bitmap, emode_id FROM raw_aave_user_accounts WHERE market = ? AND block = ? "
-            "ORDER BY account",
-            at,
+            f"SELECT account, config_bitmap, emode_id FROM raw_aave_account_states WHERE {HOLDS} ORDER BY account", at
         )
         positions = store.rows(
-            "SELECT account, reserve_id, scaled_supply, scaled_debt FROM stg_positions WHERE market = ? AND block = ? "
+            f"SELECT account, reserve_id, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS} "
             "AND (scaled_supply != '0' OR scaled_debt != '0') ORDER BY account, asset",
             at,
         )

@@ -7,24 +7,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from flows.aave import v2 as aave_v2
-from flows.aave.account_columns import AccountColumns
+from data.snapshot.untouched import Untouched
 from flows.aave.accounts import Account, AccountData
-from flows.aave.address_book import V2
 from flows.aave.checks import Checked
 from flows.aave.contracts import Contracts, EMode, Reserve
 from flows.clients.block_reader import Block
-from risk_core.interest import debt_balance, supply_balance
-from risk_core.units import tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
     """One market at one block, checked: everything that `to_frames` writes down.
 
-    `base_block`: block of the snapshot that the accounts `kept` were carried from; None where all were read.
     `debtors_only`: accounts without debt are not among them, and what they supply is in the reserves' totals alone.
-    `accounts` are those that were read; `kept_positions`: rows of the others, where they are made already.
+    `accounts` are those that were read, `untouched` the others, as an earlier snapshot has them: None where all were
+    read.
     """
 
     market: str
@@ -35,9 +31,7 @@ class MarketState:
     accounts: Sequence[Account]
     account_data: Mapping[str, AccountData]
     checked: Checked
-    base_block: int | None = None
-    kept: AccountColumns | None = None
-    kept_positions: Mapping[str, Sequence] | None = None
+    untouched: Untouched | None = None
     debtors_only: bool = False
 
     @property
@@ -45,29 +39,37 @@ class MarketState:
         """How the accounts came, in the words of `fact_snapshot`."""
         if self.debtors_only:
             return "borrowers"
-        return "full" if self.base_block is None else "incremental"
+        return "full" if self.untouched is None else "incremental"
+
+    @property
+    def base_block(self) -> int | None:
+        """The block whose snapshot is carried forward, None where everything was read."""
+        return None if self.untouched is None else self.untouched.base_block
 
     @property
     def n_accounts(self) -> int:
         """Accounts of the snapshot, both read and carried."""
-        return len(self.accounts) + (len(self.kept) if self.kept else 0)
+        return len(self.accounts) + (len(self.untouched.account["account"]) if self.untouched else 0)
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:
     """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in.
 
-    What was carried is left to `flows.aave.incremental.rows`.
+    What is carried forward has no rows.
     """
     at = {"market": state.market, "block": state.block.number}
     reserves = [at | _reserve(reserve) for reserve in state.reserves]
     emodes = [at | _emode(emode) for emode in state.emodes]
-    accounts = [at | _account(account, state.account_data.get(account.address)) for account in state.accounts]
+    held = {"market": state.market, "valid_from": state.block.number}
+    accounts = [held | _account(account) for account in state.accounts]
+    asked = [at | _data(address, data) for address, data in state.account_data.items()]
     return {
         "raw_aave_reserves": pd.DataFrame(reserves),
         # Columns are named, since a market may have no e-mode and no account.
         "raw_aave_emodes": pd.DataFrame(emodes, columns=[*at, *EMODE_COLUMNS]),
-        "raw_aave_user_accounts": pd.DataFrame(accounts, columns=[*at, *ACCOUNT_COLUMNS]),
-        "stg_positions": _positions(state, at),
+        "raw_aave_account_states": pd.DataFrame(accounts, columns=[*held, *ACCOUNT_COLUMNS]),
+        "raw_aave_account_data": pd.DataFrame(asked, columns=[*at, *DATA_COLUMNS]),
+        "raw_aave_balances": _balances(state, held),
         "fact_snapshot": pd.DataFrame([at | _snapshot(state)]),
     }
 
@@ -88,18 +90,9 @@ EMODE_COLUMNS = (
     "emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "collateral_bitmap",
     "borrowable_bitmap", "ltvzero_bitmap", "isolated",
 )  # fmt: skip
-ACCOUNT_COLUMNS = (
-    "account",
-    "emode_id",
-    "config_bitmap",
-    "total_collateral_base",
-    "total_debt_base",
-    "health_factor_raw",
-)
-POSITION_COLUMNS = (
-    "account", "asset", "reserve_id", "scaled_supply", "supply_raw", "scaled_debt", "debt_raw", "is_collateral",
-    "supply", "debt",
-)  # fmt: skip
+ACCOUNT_COLUMNS = ("account", "emode_id", "config_bitmap")
+DATA_COLUMNS = ("account", "total_collateral_base", "total_debt_base", "health_factor_raw")
+BALANCE_COLUMNS = ("account", "asset", "reserve_id", "scaled_supply", "scaled_debt", "stable_debt")
 
 
 def _reserve(r: Reserve) -> dict[str, object]:
@@ -132,30 +125,31 @@ def _emode(e: EMode) -> dict[str, object]:
     return dict(zip(EMODE_COLUMNS, values, strict=True))
 
 
-def _account(account: Account, data: AccountData | None) -> dict[str, object]:
-    figures = (data.collateral, data.debt, data.health_factor) if data else (None,) * 3
-    values = (account.address, account.emode, str(account.flags), *map(_text, figures))
-    return dict(zip(ACCOUNT_COLUMNS, values, strict=True))
+def _account(account: Account) -> dict[str, object]:
+    return {"account": account.address, "emode_id": account.emode, "config_bitmap": str(account.flags)}
 
 
-def _positions(state: MarketState, at: Mapping[str, object]) -> pd.DataFrame:
-    # A reserve unpacks its configuration word at each look: once for each of them, not for each position.
-    terms = {r.id: (r.asset, r.normalized_income, r.normalized_debt, r.decimals) for r in state.reserves}
-    v2 = state.contracts.protocol == V2
-    balance, owed = (aave_v2.balance, aave_v2.balance) if v2 else (supply_balance, debt_balance)
-    rows = []
-    for account in state.accounts:
-        for reserve_id in sorted(account.supply.keys() | account.debt.keys() | account.stable_debt.keys()):
-            asset, income, debt_index, decimals = terms[reserve_id]
-            scaled_supply, scaled_debt = account.supply.get(reserve_id, 0), account.debt.get(reserve_id, 0)
-            supply = balance(scaled_supply, income)
-            debt = owed(scaled_debt, debt_index) + account.stable_debt.get(reserve_id, 0)
-            rows.append((
-                account.address, asset, reserve_id, str(scaled_supply), str(supply), str(scaled_debt), str(debt),
-                int(account.is_collateral(reserve_id)), tokens(supply, decimals), tokens(debt, decimals),
-            ))  # fmt: skip
-    frame = pd.DataFrame(rows, columns=POSITION_COLUMNS)
-    for position, (column, value) in enumerate(at.items()):
+def _data(address: str, data: AccountData) -> dict[str, object]:
+    values = (address, str(data.collateral), str(data.debt), str(data.health_factor))
+    return dict(zip(DATA_COLUMNS, values, strict=True))
+
+
+def _balances(state: MarketState, held: Mapping[str, object]) -> pd.DataFrame:
+    asset = {r.id: r.asset for r in state.reserves}  # a reserve unpacks its configuration at each look
+    rows = [
+        (
+            account.address,
+            asset[reserve_id],
+            reserve_id,
+            str(account.supply.get(reserve_id, 0)),
+            str(account.debt.get(reserve_id, 0)),
+            _text(account.stable_debt.get(reserve_id) or None),
+        )
+        for account in state.accounts
+        for reserve_id in sorted(account.supply.keys() | account.debt.keys() | account.stable_debt.keys())
+    ]
+    frame = pd.DataFrame(rows, columns=BALANCE_COLUMNS)
+    for position, (column, value) in enumerate(held.items()):
         frame.insert(position, column, value)
     return frame
 

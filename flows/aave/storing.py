@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from data.errors import UnmappedReserve
 from data.prices import assets
 from flows.aave import address_book
-from flows.aave.incremental.rows import carried_columns
 from flows.aave.rows import to_frames
 from flows.errors import CrossCheckFailed
 from flows.pipeline import Finding, Mark, Run
@@ -61,7 +60,7 @@ def write(run: Run, reading: Reading) -> WriteReport:
     is_full = state.read_mode == "full"
     is_new = is_full and run.store.checkpoint(FULL_READ, reading.key) != full.state
     return run.snapshot(
-        SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found, carried=carried_columns(state)
+        SOURCE, to_frames(state), marks=[full] if is_new else [], findings=found, untouched=state.untouched
     )
 
 
@@ -71,7 +70,7 @@ def report_differences(run: Run, reading: Reading) -> None:
         return
     state, wrong = reading.state, reading.differences
     found = Finding(
-        "stg_positions", "carried forward equals read in full", "", len(wrong), state.n_accounts, wrong[0][:300]
+        "raw_aave_balances", "carried forward equals read in full", "", len(wrong), state.n_accounts, wrong[0][:300]
     )
     run.finding(SOURCE, f"{state.market}:{state.block.number}", found)
     raise CrossCheckFailed(
@@ -97,6 +96,9 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
     """One line for the user."""
     state = reading.state
     changed = sum(report.changed.values())
+    n_positions = report.rows["raw_aave_balances"] + (
+        len(state.untouched.position["account"]) if state.untouched else 0
+    )
     below = state.checked.below_one_confirmed
     how = ""
     if state.debtors_only:
@@ -105,7 +107,7 @@ def described(place: Place, reading: Reading, report: WriteReport) -> str:
         how = f" ({reading.n_read:,} read, the others carried from {state.base_block:,})"
     return (
         f"{state.market} at block {state.block.number:,}: {len(state.reserves)} reserves, {len(state.emodes)} e-modes, "
-        f"{state.n_accounts:,} accounts{how}, {report.rows['stg_positions']:,} positions; "
+        f"{state.n_accounts:,} accounts{how}, {n_positions:,} positions; "
         f"{state.checked.hf_checked:,} health factors equal the pool's"
         + (" within its rounding" if state.contracts.protocol == address_book.V2 else "")
         + (f", {below:,} of them below 1" if below else "")

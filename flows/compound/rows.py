@@ -51,18 +51,22 @@ def to_frames(market: str, chain_id: int, block: Block, state: CompoundState) ->
     by_id = {r.id: r for r in state.reserves}
     emodes = ["emode_id", "label", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
               "collateral_bitmap", "borrowable_bitmap", "ltvzero_bitmap", "isolated"]  # fmt: skip
-    accounts = ["account", "emode_id", "config_bitmap", "total_collateral_base", "total_debt_base", "health_factor_raw"]
-    positions = ["account", "asset", "reserve_id", "scaled_supply", "supply_raw", "scaled_debt", "debt_raw",
-                 "is_collateral"]  # fmt: skip
+    held = {"market": market, "valid_from": block.number}
+    accounts = ["account", "emode_id", "config_bitmap"]
+    answers = ["account", "total_collateral_base", "total_debt_base", "health_factor_raw"]
+    balances = ["account", "asset", "reserve_id", "scaled_supply", "scaled_debt"]
     return {
         "fact_snapshot": pd.DataFrame([at | _head(state, chain_id, block)]),
         "raw_aave_reserves": pd.DataFrame([at | _reserve(state, r, block) for r in state.reserves]),
         "raw_aave_emodes": pd.DataFrame([], columns=[*at, *emodes]),
-        "raw_aave_user_accounts": pd.DataFrame(
-            [at | _account(state, by_id, a) for a in state.accounts], columns=[*at, *accounts]
+        "raw_aave_account_states": pd.DataFrame(
+            [held | _account(a) for a in state.accounts], columns=[*held, *accounts]
         ),
-        "stg_positions": pd.DataFrame(
-            [at | row for a in state.accounts for row in _positions(state, by_id, a)], columns=[*at, *positions]
+        "raw_aave_account_data": pd.DataFrame(
+            [at | _figures(state, by_id, a) for a in state.accounts], columns=[*at, *answers]
+        ),
+        "raw_aave_balances": pd.DataFrame(
+            [held | row for a in state.accounts for row in _balances(by_id, a)], columns=[*held, *balances]
         ),
         "raw_compound_markets": pd.DataFrame([at | _exact(state, r) for r in state.reserves]),
     }
@@ -93,32 +97,35 @@ def _reserve(state: CompoundState, r: CompoundReserve, block: Block) -> dict[str
     }  # fmt: skip
 
 
-def _account(state: CompoundState, by_id: dict[int, CompoundReserve], account: CompoundAccount) -> dict[str, Any]:
+def _account(account: CompoundAccount) -> dict[str, Any]:
+    flags = sum(1 << 2 * key for key in account.debt) + sum(1 << 2 * key + 1 for key in _backing(account))
+    return {"account": account.address, "emode_id": 0, "config_bitmap": str(flags)}
+
+
+def _figures(state: CompoundState, by_id: dict[int, CompoundReserve], account: CompoundAccount) -> dict[str, Any]:
     if state.protocol == "compound_v2":
         health, unit = health_v2(by_id, account), 10**10
     else:
         health, unit = health_v3(by_id, account), 1
-    flags = sum(1 << 2 * key for key in account.debt) + sum(1 << 2 * key + 1 for key in _backing(account))
     return {
         "account": account.address,
-        "emode_id": 0,
-        "config_bitmap": str(flags),
         "total_collateral_base": str(health.collateral // unit),
         "total_debt_base": str(-(-health.debt // unit)),
         "health_factor_raw": str(health.weighted * WAD // health.debt if health.debt else NO_DEBT),
     }
 
 
-def _positions(state: CompoundState, by_id: dict[int, CompoundReserve], account: CompoundAccount) -> list[dict]:
-    rows = []
-    for key in sorted(account.supply.keys() | account.debt.keys()):
-        r, held, owed = by_id[key], account.supply.get(key, 0), account.debt.get(key, 0)
-        rows.append({
-            "account": account.address, "asset": r.asset, "reserve_id": key, "scaled_supply": str(held),
-            "supply_raw": str(held * r.exchange_rate // WAD), "scaled_debt": str(owed), "debt_raw": str(owed),
-            "is_collateral": int(key in _backing(account)),
-        })  # fmt: skip
-    return rows
+def _balances(by_id: dict[int, CompoundReserve], account: CompoundAccount) -> list[dict]:
+    return [
+        {
+            "account": account.address,
+            "asset": by_id[key].asset,
+            "reserve_id": key,
+            "scaled_supply": str(account.supply.get(key, 0)),
+            "scaled_debt": str(account.debt.get(key, 0)),
+        }
+        for key in sorted(account.supply.keys() | account.debt.keys())
+    ]
 
 
 def _backing(account: CompoundAccount) -> set[int]:

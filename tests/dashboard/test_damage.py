@@ -52,7 +52,7 @@ RUN_DAMAGE = {
     "text that is no UTF-8 in a curve": f"UPDATE fact_risk_series SET value = {BAD_TEXT}",
 }
 SNAPSHOT_DAMAGE = {
-    "text that is no UTF-8 in an account": f"UPDATE stg_positions SET account = {BAD_TEXT} WHERE rowid_is_first",
+    "text that is no UTF-8 in an account": f"UPDATE raw_aave_balances SET account = {BAD_TEXT} WHERE rowid_is_first",
     "a kind of price that is no UTF-8": f"UPDATE dim_asset SET kind = {BAD_TEXT}",
     "no series of a reserve": "DELETE FROM dim_asset",
     "a market that is no UTF-8": f"UPDATE fact_snapshot SET market = {BAD_TEXT}",
@@ -127,7 +127,7 @@ def damaged(whole: Path, folder: Path, sql: str) -> Warehouse:
     path = folder / "risk.sqlite"
     shutil.copy(whole, path)
     with sqlite3.connect(path) as store:
-        sql = sql.replace("WHERE rowid_is_first", "WHERE account = (SELECT min(account) FROM stg_positions)")
+        sql = sql.replace("WHERE rowid_is_first", "WHERE account = (SELECT min(account) FROM raw_aave_balances)")
         assert store.execute(sql).rowcount > 0, sql
     store.close()
     return Warehouse(path)

@@ -79,6 +79,20 @@ def execute(path, sql, params=()):
 
 def as_live(frames: dict[str, pd.DataFrame], *, block: int = 1, market: str = "AaveV3Ethereum", **head: object):
     """The frames as another snapshot, live unless changed."""
-    moved = {name: frame.assign(market=market, block=block) for name, frame in frames.items()}
+    moved = {
+        name: frame.assign(market=market, **{"valid_from" if "valid_from" in frame else "block": block})
+        for name, frame in frames.items()
+    }
     moved["fact_snapshot"] = moved["fact_snapshot"].assign(is_synthetic=0, **head)
+    # Indices of that very time: balances are worth what they were.
+    updated = moved["fact_snapshot"]["block_time"].iloc[0]
+    moved["raw_aave_reserves"] = moved["raw_aave_reserves"].assign(last_update_timestamp=updated)
     return moved
+
+
+def as_asked(frames: dict[str, pd.DataFrame], health_factor_raw: int) -> pd.DataFrame:
+    """Rows of `raw_aave_account_data`: the pool gives one health factor for every account."""
+    states = frames["raw_aave_account_states"].rename(columns={"valid_from": "block"})
+    return states[["market", "block", "account"]].assign(
+        total_collateral_base="1", total_debt_base="1", health_factor_raw=str(health_factor_raw)
+    )

@@ -61,19 +61,19 @@ def snapshot(store: Store, random: np.random.Generator) -> None:
     market = str(random.choice(["AaveV3Ethereum", "AaveV2Polygon"]))
     hour = int(random.choice(range(0, 100, 6)))
     book = _book()
-    accounts = book["raw_aave_user_accounts"]["account"]
+    accounts = book["raw_aave_account_states"]["account"]
     kept = set(accounts[random.random(len(accounts)) < random.choice([0.0, 0.3, 0.9])])
-    positions = book["stg_positions"]
-    positions = positions[positions["account"].isin(kept)].drop(columns=["supply", "debt"], errors="ignore")
+    positions = book["raw_aave_balances"]
+    positions = positions[positions["account"].isin(kept)]
     factor = int(random.integers(1, 4))
-    positions = positions.assign(debt_raw=[str(int(raw) * factor) for raw in positions["debt_raw"]])
+    positions = positions.assign(scaled_debt=[str(int(raw) * factor) for raw in positions["scaled_debt"]])
     reserves = book["raw_aave_reserves"]
     if random.random() < 0.3:  # a market without WETH
         reserves = reserves.assign(symbol=reserves["symbol"].replace("WETH", "xETH"))
     parts = book | {
-        "stg_positions": positions,
+        "raw_aave_balances": positions,
         "raw_aave_reserves": reserves,
-        "raw_aave_user_accounts": book["raw_aave_user_accounts"][accounts.isin(kept)],
+        "raw_aave_account_states": book["raw_aave_account_states"][accounts.isin(kept)],
     }
     moment = {"block": 1_000 + hour, "market": market, "block_time": MIDNIGHT + 3_600 * hour}
     if market == "AaveV2Polygon":

@@ -25,7 +25,7 @@ def test_tables_are_described_with_units(filled, capsys):
     assert main(["tables"]) == 0
 
     printed = capsys.readouterr().out
-    assert "raw_aave_user_accounts: 400 rows, key market, block, account" in printed
+    assert "raw_aave_account_states: 400 rows, key market, account, valid_from" in printed
     assert "[ray]" in printed
 
 
@@ -37,7 +37,7 @@ def test_quarantine_shows_the_row_and_the_reason(store, capsys):
     printed = capsys.readouterr().out
     assert "binance ETHUSDT  refused, 1 rows wait, 1 are bad\n" in printed
     assert "dim_prices: 1 of 1 rows are bad, the first is row 0: price_usd: greater_than(0), found -3.0\n" in printed
-    assert main(["quarantine", "--table", "stg_positions"]) == 0
+    assert main(["quarantine", "--table", "raw_aave_balances"]) == 0
     assert capsys.readouterr().out == "nothing is in quarantine\n"
 
 
@@ -54,7 +54,7 @@ def test_an_error_is_one_line(own_warehouse, capsys):
         "import data.settings, data.errors, data.store, data.snapshot, data.results, data.prices, data.prices.rules",
         "import data.sample; data.sample.book(100, 1)",
         "import data; market = data.load_market(); data.load_market(block=market.snapshot.block)",
-        "import data.store; data.store.Reader.open().rows('SELECT count(*) FROM stg_positions')",
+        "import data.store; data.store.Reader.open().rows('SELECT count(*) FROM raw_aave_balances')",
         "from data.results import latest; from contextlib import suppress\n"
         "with suppress(data.errors.NoResult): latest()",
     ],

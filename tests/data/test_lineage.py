@@ -50,11 +50,11 @@ def test_a_wallet_leads_to_its_position_and_the_block(filled):
         [found] = lineage.of(store, "mart_position_risk", [market, wallet])
         run = store.rows("SELECT run_id FROM fact_run WHERE flow = 'sample'")[0][0]
 
-        positions = store.rows("SELECT count(*) FROM stg_positions WHERE account = ?", (wallet,))[0][0]
+        positions = store.rows("SELECT count(*) FROM raw_aave_balances WHERE account = ?", (wallet,))[0][0]
     assert (found.write.run_id, found.write.key) == (run, f"{market}:{found.row['block']}")
     rested = {received.table: received.n_rows for received in found.received}
-    assert rested["stg_positions"] == positions
-    assert rested["raw_aave_user_accounts"] == 1
+    assert rested["raw_aave_balances"] == positions
+    assert rested["raw_aave_account_states"] == 1
     assert rested["fact_snapshot"] == 1
 
 

@@ -21,7 +21,7 @@ def sample(filled):
 
 def test_each_kind_is_found_as_the_tables_have_it(sample):
     account, at = sample.rows(
-        "SELECT a.account, s.block_time FROM raw_aave_user_accounts AS a JOIN fact_snapshot AS s USING (market, block) "
+        "SELECT a.account, s.block_time FROM raw_aave_account_states AS a JOIN fact_snapshot AS s USING (market) "
         "ORDER BY a.account LIMIT 1 OFFSET 7"
     )[0]
     weth = sample.rows("SELECT asset FROM raw_aave_reserves WHERE symbol = 'WETH'")[0][0]

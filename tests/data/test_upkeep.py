@@ -56,7 +56,7 @@ def test_the_digest_is_of_what_the_file_says_not_of_how_it_came(filled: Path, tm
     copy = tmp_path / "copy.sqlite"
     shutil.copy(filled, copy)
 
-    changed(copy, "UPDATE stg_positions SET batch = batch + 7")
+    changed(copy, "UPDATE raw_aave_balances SET batch = batch + 7")
     assert digest(copy) == before
     changed(copy, "UPDATE raw_aave_reserves SET symbol = 'WETH2' WHERE symbol = 'WETH'")
     assert digest(copy) != before
@@ -149,12 +149,16 @@ def test_a_sound_file_passes_line_by_line(filled: Path, with_run: RiskRun, capsy
 @pytest.mark.parametrize(
     ("statement", "subject", "found"),
     [
-        ("UPDATE stg_positions SET supply = supply * 1.01 WHERE is_collateral", "snapshot Sample", "rows were changed"),
+        (
+            "UPDATE raw_aave_balances SET scaled_supply = '7' || scaled_supply WHERE scaled_supply != '0'",
+            "snapshot Sample",
+            "rows were changed",
+        ),
         ("DELETE FROM raw_aave_emodes", "snapshot Sample", "raw_aave_emodes has 0 rows, expected"),
         ("UPDATE fact_forecast SET value = value + 1 WHERE level = 0.99", "forecasts", "were changed after they were"),
         ("UPDATE fact_risk_scenarios SET value = value / 4 WHERE level = 0.99", "risk run", ""),
         ("UPDATE fact_risk_run SET run_id = 'x' || run_id", "rows of fact_risk_series", "1 runs that are not stored"),
-        ("UPDATE fact_snapshot SET block = block + 1", "rows of stg_positions", "1 snapshots that are not stored"),
+        ("UPDATE fact_snapshot SET block = block + 1", "rows of raw_aave_balances", "1 snapshots that are not stored"),
     ],
 )
 def test_a_changed_row_is_a_fault(
@@ -171,7 +175,8 @@ def test_a_page_that_is_no_longer_what_it_was_is_a_fault(filled: Path, capsys: p
     changed(filled, "PRAGMA journal_mode = DELETE")
     with closing(sqlite3.connect(filled)) as connection:
         root, size = connection.execute(
-            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'stg_positions'"
+            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema "
+            "WHERE name = 'raw_aave_balances'"
         ).fetchone()
     with filled.open("r+b") as file:
         file.seek((root - 1) * size)

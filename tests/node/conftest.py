@@ -34,7 +34,9 @@ class Ingested:
 
 
 def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
-    """`python -m flows aave-market …` against a node, in this process; returns its line."""
+    """`python -m flows aave-market …` against a node, in this process, then `stg_positions`; returns its line."""
+    from data import marts
+    from data.store.store import Store
     from flows import registry
 
     spec = registry.load("aave-market")
@@ -42,7 +44,10 @@ def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
         environment.setenv("ETH_RPC_URL", node.url)
         environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
         environment.setenv("RISK_DB", str(db))
-        return spec.run(registry.parser(spec).parse_args(arguments))
+        said = spec.run(registry.parser(spec).parse_args(arguments))
+    with Store.open(db) as store:
+        marts.refresh(store, ["stg_positions"])
+    return said
 
 
 @pytest.fixture(scope="session", params=[("standard", False), ("varied", True)], ids=lambda p: p[0])

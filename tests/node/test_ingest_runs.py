@@ -18,7 +18,13 @@ from tests.node.harness import NodeMarket
 
 pytestmark = pytest.mark.node
 
-SNAPSHOT_TABLES = ("fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")
+SNAPSHOT_TABLES = (
+    "fact_snapshot",
+    "raw_aave_reserves",
+    "raw_aave_emodes",
+    "raw_aave_account_states",
+    "raw_aave_balances",
+)
 
 
 def test_a_second_run_changes_nothing_and_a_new_block_is_a_new_snapshot(ingested: Ingested, tmp_path: Path):

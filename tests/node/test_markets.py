@@ -18,7 +18,7 @@ from tests.node.toolchain import ToolchainMissing
 
 pytestmark = pytest.mark.node
 
-TABLES = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions", "raw_aave_holders")
+TABLES = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_states", "raw_aave_balances", "raw_aave_holders")
 ONE, OTHER = 31337, 1_338
 
 

@@ -208,7 +208,7 @@ def findings(compared: Mapping[str, Iterable[FieldAgreement]], missing: Iterable
                     rows.append(Finding(table, check, c.name, n, c.compared, example))
     rows += [
         Finding(
-            "stg_positions",
+            "raw_aave_balances",
             f"holders complete: {s.symbol}",
             f"scaled_{s.side}",
             1,

@@ -33,7 +33,7 @@ def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, l
     drawn = sorted(random.Random(state.block.number).sample(indebted, min(n_accounts, len(indebted))))
     return {
         "raw_aave_reserves": compare_parameters(api.market(chain_id, pool), state.reserves, state.emodes),
-        "raw_aave_user_accounts": [compare_health(api.health_factors(chain_id, pool, drawn), state.account_data)],
+        "raw_aave_account_data": [compare_health(api.health_factors(chain_id, pool, drawn), state.account_data)],
     }
 
 

@@ -34,9 +34,10 @@ CANDIDATES = 16
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A stored snapshot whose block is still part of the chain, and its accounts."""
+    """A stored snapshot whose block is still part of the chain, the write that brought it, and its accounts."""
 
     block: int
+    batch: int
     kept: AccountColumns
 
     def pairs_of(self, addresses: Iterable[str], reserves: Iterable[Reserve]) -> set[Pair]:
@@ -54,6 +55,7 @@ class Carried:
     """The accounts at a new block: `kept` as they stood at `base_block`, `read` again those in `touched`."""
 
     base_block: int
+    base_batch: int
     kept: AccountColumns
     read: Sequence[Account]
     touched: frozenset[str]
@@ -70,19 +72,22 @@ def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
     pairs |= base.pairs_of(touched, at.reserves)
     with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
         read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
-    return Carried(base.block, base.kept.without(touched), read, frozenset(touched))
+    return Carried(base.block, base.batch, base.kept.without(touched), read, frozenset(touched))
 
 
 def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
     """The newest stored snapshot up to block `which`, unchecked: to be at hand when `find_base` comes to ask for it."""
     last = which if isinstance(which, int) else None
     rows = store.rows(
-        "SELECT block FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
+        "SELECT block, batch FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
         "AND (?3 IS NULL OR block <= ?3) AND coalesce(protocol, ?4) = ?4 ORDER BY block DESC LIMIT 1",
         (place.market, place.chain_id, last, V3),
     )
     try:
-        return Base(rows[0][0], AccountColumns.stored(store, place.market, rows[0][0])) if rows else None
+        if not rows:
+            return None
+        block, batch = rows[0]
+        return Base(block, batch, AccountColumns.stored(store, place.market, block))
     except KeyError:
         return None
 
@@ -101,21 +106,22 @@ def find_base(
     `likely`: what `likely_base` found, so that it is not read twice.
     """
     rows = store.rows(
-        "SELECT block, block_hash FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? AND pool = ? "
-        "AND pool_revision = ? AND is_synthetic = 0 AND block <= ? ORDER BY block DESC LIMIT ?",
+        "SELECT block, block_hash, batch FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? "
+        "AND pool = ? AND pool_revision = ? AND is_synthetic = 0 AND block <= ? ORDER BY block DESC LIMIT ?",
         (market, at.chain_id, at.provider, at.pool, at.revision, block.number, CANDIDATES),
     )
-    for number, known_hash in rows:
+    for number, known_hash, batch in rows:
         if missing_rows(store, market, number) or not _same_tokens(store, market, number, reserves):
             continue
         if not _is_canonical(rpc, number, known_hash, block):
             continue
         try:
-            kept = likely.kept if likely and likely.block == number else AccountColumns.stored(store, market, number)
+            at_hand = likely is not None and (likely.block, likely.batch) == (number, batch)
+            kept = likely.kept if at_hand and likely else AccountColumns.stored(store, market, number)
         except KeyError:  # a position whose account is not there: nothing to build on
             continue
         if _holds_everything(store, market, number, kept):
-            return Base(number, kept)
+            return Base(number, batch, kept)
     return None
 
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data import amounts
+from data.amounts import Terms
+from data.snapshot.untouched import Untouched
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
 from flows.aave.account_columns import AccountColumns, holdings
 from flows.aave.accounts import Account
 from flows.aave.contracts import EMode, Reserve
-from flows.aave.incremental.rows import position_columns
 from flows.aave.reading import MarketAt, progress_bar, require_unchanged
 from flows.aave.rows import MarketState
 from risk_core.units import BPS, RAY, WAD
@@ -43,15 +45,34 @@ def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
         answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, asked, bar.update)
         _check_sums(at.reserves, kept, read)  # what needs no answer, while the node works
         _check_flags(at, kept, read)
-        rows = position_columns(at.place.market, at.block.number, at.reserves, kept)
+        untouched = as_untouched(at.reserves, carried)
         account_data = answers.result()
     found = cross_checks.check_account_data(ours, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
-        accounts=read, account_data=account_data, checked=found, base_block=carried.base_block,
-        kept=kept, kept_positions=rows,
+        accounts=read, account_data=account_data, checked=found, untouched=untouched,
     )  # fmt: skip
+
+
+def as_untouched(reserves: Sequence[Reserve], carried: Carried) -> Untouched:
+    """The accounts that were carried forward, with what they hold at the block: balances are as they were."""
+    kept = carried.kept
+    terms = {r.id: Terms(r.normalized_income, r.normalized_debt, 10**r.decimals) for r in reserves}
+    balance = {
+        "account": kept.holder,
+        "reserve_id": kept.reserve_id,
+        "scaled_supply": kept.supply,
+        "scaled_debt": kept.debt,
+        "stable_debt": [None] * len(kept.holder),
+    }
+    return Untouched(
+        base_block=carried.base_block,
+        base_batch=carried.base_batch,
+        touched=carried.touched,
+        account={"account": kept.address, "emode_id": kept.emode},
+        position=amounts.positions({"account": kept.address, "config_bitmap": kept.flags}, balance, terms),
+    )
 
 
 def accounts_to_check(

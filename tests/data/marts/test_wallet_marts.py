@@ -10,7 +10,9 @@ import pytest
 import data
 import risk_core as rc
 from data import marts
+from data.store import validity
 from data.store.store import Store
+from risk_core.units import RAY
 from tests.data.conftest import execute
 from tests.data.feeding import MIDNIGHT, snapshot
 
@@ -78,14 +80,15 @@ def book(
             base_currency_unit=str(10**18 if in_ether else 10**8),
             protocol="aave_v2" if in_ether else "aave_v3",
         )
-        for number_of, asset, symbol, usd, lt, ltv in (
+        for reserve_id, asset, symbol, usd, lt, ltv in (
             (70, WETH, "WETH", weth_usd, 8_000, 7_500),
             (71, USDC, "USDC", 1, 7_000, 6_000),
             (72, WBTC, "WBTC", 50_000, 0, 0),
         ):
             price = usd * 10**18 // weth_usd if in_ether else usd * 10**8
-            put("raw_aave_reserves", asset=asset, reserve_id=number_of, symbol=symbol, price_raw=str(price),
-                liquidation_threshold_bps=lt, ltv_bps=ltv)  # fmt: skip
+            put("raw_aave_reserves", asset=asset, reserve_id=reserve_id, symbol=symbol, price_raw=str(price),
+                liquidation_threshold_bps=lt, ltv_bps=ltv, decimals=18, liquidity_index=str(RAY), liquidity_rate="0",
+                variable_borrow_index=str(RAY), variable_borrow_rate="0")  # fmt: skip
         put(
             "raw_aave_emodes",
             emode_id=1,
@@ -94,6 +97,8 @@ def book(
             collateral_bitmap=str(1 << 70),
             ltvzero_bitmap="0",
         )
+        states, balances = [], []
+        number_of = {WETH: 70, USDC: 71, WBTC: 72}
         for account, emode, holdings in (
             # 10 WETH and 1,000 USDC (not enabled) against 8,000 USDC
             (ALICE, 0, [(WETH, 10.0, 0.0, 1), (USDC, 1_000.0, 8_000.0, 0)]),
@@ -106,9 +111,20 @@ def book(
         ):
             if account == without:
                 continue
-            put("raw_aave_user_accounts", account=account, emode_id=emode)
-            for asset, supply, debt, enabled in holdings:
-                put("stg_positions", account=account, asset=asset, supply=supply, debt=debt, is_collateral=enabled)
+            flags = sum(enabled << 2 * number_of[asset] + 1 for asset, _, _, enabled in holdings)
+            states.append(((MARKET, account), (emode, str(flags))))
+            balances += [
+                ((MARKET, account, asset), (number_of[asset], units(supply), units(debt), None))
+                for asset, supply, debt, _ in holdings
+            ]
+        for table, rows in (("raw_aave_account_states", states), ("raw_aave_balances", balances)):
+            layout = data.schemas.tables.tables()[table]
+            validity.put(connection, layout, rows, number, validity.Moment(MARKET, block))
+
+
+def units(tokens: float) -> str:
+    """Token units of a balance; indices are 1."""
+    return str(int(tokens * 10**18))
 
 
 def wallet(store: Store, account: str, table: str = "stg_wallet_now") -> dict:
@@ -176,7 +192,9 @@ def test_debt_in_the_same_asset_moves_with_its_price(store):
     book(store, block=1, at=MIDNIGHT)
     with store.transaction() as connection:
         connection.execute("UPDATE raw_aave_reserves SET liquidation_threshold_bps = 8300 WHERE symbol = 'WETH'")
-        connection.execute("UPDATE stg_positions SET debt = 3.0 WHERE account = ? AND asset = ?", (ALICE, WETH))
+        connection.execute(
+            "UPDATE raw_aave_balances SET scaled_debt = ? WHERE account = ? AND asset = ?", (units(3.0), ALICE, WETH)
+        )
     marts.refresh(store)
 
     [(price,)] = store.rows("SELECT liquidation_price_usd FROM mart_position_risk WHERE wallet = ?", (ALICE,))

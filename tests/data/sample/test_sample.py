@@ -131,7 +131,7 @@ def test_the_configuration_is_the_sheet_it_came_from():
 def test_the_books_of_the_reserves_balance():
     held = holdings(2_000)
     rows = frames(held)
-    positions, reserves = rows["stg_positions"], rows["raw_aave_reserves"].set_index("asset")
+    positions, reserves = rows["raw_aave_balances"], rows["raw_aave_reserves"].set_index("asset")
 
     for asset, group in positions.groupby("asset"):
         assert sum(map(int, group["scaled_supply"])) == int(reserves.loc[asset, "scaled_atoken_supply"])
@@ -139,15 +139,21 @@ def test_the_books_of_the_reserves_balance():
 
 
 def test_the_flags_of_an_account_are_those_of_its_positions():
-    rows = frames(holdings(300))
+    held = holdings(300)
+    rows = frames(held)
+    places = zip(held.account.tolist(), held.reserve.tolist(), strict=True)
+    enabled = {
+        (held.addresses[account], reserve): int(flag)
+        for (account, reserve), flag in zip(places, held.enabled.tolist(), strict=True)
+    }
     bitmap = dict(
-        zip(rows["raw_aave_user_accounts"]["account"], rows["raw_aave_user_accounts"]["config_bitmap"], strict=True)
+        zip(rows["raw_aave_account_states"]["account"], rows["raw_aave_account_states"]["config_bitmap"], strict=True)
     )
 
-    for row in rows["stg_positions"].itertuples():
+    for row in rows["raw_aave_balances"].itertuples():
         flags = int(bitmap[row.account]) >> (2 * row.reserve_id)
-        assert flags & 1 == (row.debt_raw != "0")
-        assert flags >> 1 & 1 == row.is_collateral
+        assert flags & 1 == (row.scaled_debt != "0")
+        assert flags >> 1 & 1 == enabled[row.account, row.reserve_id]
 
 
 def test_filling_twice_changes_nothing(filled):

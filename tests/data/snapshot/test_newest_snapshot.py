@@ -15,7 +15,7 @@ from data import snapshot
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
 from data.store.store import Store
 from risk_core import units
-from tests.data.conftest import as_live, execute
+from tests.data.conftest import as_asked, as_live, execute
 
 MARKET = "SampleAaveV3Ethereum"
 
@@ -108,9 +108,8 @@ def test_much_debt_below_one_is_refused(store, snapshot_frames):
 
 def test_confirmed_by_the_chain_it_passes_with_a_visible_warning(store, snapshot_frames):
     frames = below_one(snapshot_frames, price=str(100 * 10**8))
-    accounts = frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
 
-    snapshot.save_snapshot(store, "s", frames | {"raw_aave_user_accounts": accounts})
+    snapshot.save_snapshot(store, "s", frames | {"raw_aave_account_data": as_asked(frames, units.WAD - 1)})
 
     [note] = data.load_market().notes
     assert "below health factor 1; the pool's getUserAccountData confirmed each of them" in note
@@ -118,18 +117,13 @@ def test_confirmed_by_the_chain_it_passes_with_a_visible_warning(store, snapshot
 
 def test_one_account_that_the_chain_does_not_confirm_is_enough_to_refuse(store, snapshot_frames):
     frames = below_one(snapshot_frames, price=str(100 * 10**8))
-    snapshot.save_snapshot(
-        store,
-        "s",
-        frames
-        | {"raw_aave_user_accounts": frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))},
-    )
+    asked = as_asked(frames, units.WAD - 1)
+    snapshot.save_snapshot(store, "s", frames | {"raw_aave_account_data": asked})
     market = data.load_market()
     worst = str(market.accounts[int(np.argmin(rc.health_factor(market)))])
-    accounts = frames["raw_aave_user_accounts"].assign(health_factor_raw=str(units.WAD - 1))
-    accounts.loc[accounts["account"] == worst, "health_factor_raw"] = str(units.WAD)
+    asked.loc[asked["account"] == worst, "health_factor_raw"] = str(units.WAD)
 
-    snapshot.save_snapshot(store, "s", frames | {"raw_aave_user_accounts": accounts})
+    snapshot.save_snapshot(store, "s", frames | {"raw_aave_account_data": asked})
 
     with pytest.raises(SnapshotRefused, match=f"none of 1 of them, the first is {worst}"):
         data.load_market()

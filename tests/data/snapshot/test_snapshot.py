@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import data
 import risk_core as rc
-from data import snapshot
+from data import marts, snapshot
 from data.errors import BatchRefused, DamagedValue, SnapshotIncomplete, SnapshotRefused
 from data.sample.book import holdings
 from data.snapshot import building as market_rows
@@ -40,6 +40,7 @@ def test_a_stored_market_is_the_market_in_memory(filled):
 
 def test_stored_floats_are_the_exact_quotients_of_the_stored_integers(filled):
     with Store.open() as opened:
+        marts.refresh(opened, ["stg_positions"])
         rows = opened.rows(
             "SELECT supply_raw, debt_raw, supply, debt, decimals FROM stg_positions JOIN raw_aave_reserves "
             "USING (market, block, asset)"
@@ -50,23 +51,21 @@ def test_stored_floats_are_the_exact_quotients_of_the_stored_integers(filled):
     assert all(units.tokens(raw, d) == debt for _, raw, _, debt, d in rows)
 
 
-def test_floats_are_filled_in_where_a_source_leaves_them_out(store, snapshot_frames):
-    bare = snapshot_frames | {"stg_positions": snapshot_frames["stg_positions"].drop(columns=["supply", "debt"])}
-
-    snapshot.save_snapshot(store, "s", bare)
-
-    assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
-
-
 def test_supply_that_is_not_enabled_backs_nothing(filled):
     with Store.open() as opened:
-        account, asset = opened.rows(
-            "SELECT account, asset FROM stg_positions WHERE is_collateral = 1 AND debt = 0 ORDER BY supply DESC LIMIT 1"
-        )[0]
+        account, asset, number, flags = next(
+            (account, asset, number, int(word))
+            for account, asset, number, word in opened.rows(
+                "SELECT account, asset, reserve_id, config_bitmap FROM raw_aave_balances "
+                "JOIN raw_aave_account_states USING (account) WHERE scaled_debt = '0'"
+            )
+            if int(word) == 2 << 2 * number
+        )
     before = data.load_market()
     row, reserve = before.index(account), before.reserves.index(asset)
 
-    execute(filled, "UPDATE stg_positions SET is_collateral = 0 WHERE account = ? AND asset = ?", (account, asset))
+    without = str(flags & ~(2 << 2 * number))
+    execute(filled, "UPDATE raw_aave_account_states SET config_bitmap = ? WHERE account = ?", (without, account))
 
     after = data.load_market(verify=False)
     held = after.collateral.reserve[after.collateral.indptr[row] : after.collateral.indptr[row + 1]]
@@ -86,9 +85,9 @@ def test_writing_a_snapshot_again_changes_nothing(store, own_warehouse, snapshot
 
 def test_another_state_of_the_same_block_replaces_the_first_whole(store, snapshot_frames):
     snapshot.save_snapshot(store, "s", snapshot_frames)
-    gone = snapshot_frames["raw_aave_user_accounts"]["account"].iloc[0]
+    gone = snapshot_frames["raw_aave_account_states"]["account"].iloc[0]
     fewer = dict(snapshot_frames)
-    for name in ("raw_aave_user_accounts", "stg_positions"):
+    for name in ("raw_aave_account_states", "raw_aave_balances"):
         fewer[name] = snapshot_frames[name].loc[snapshot_frames[name]["account"] != gone]
 
     snapshot.save_snapshot(store, "s", fewer)
@@ -99,16 +98,16 @@ def test_another_state_of_the_same_block_replaces_the_first_whole(store, snapsho
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ("stg_positions", "stg_positions has 9.. rows, expected 9.."),
-        ("raw_aave_user_accounts", "raw_aave_user_accounts has 399 rows, expected 400"),
+        ("raw_aave_balances", "raw_aave_balances has 9.. rows, expected 9.."),
+        ("raw_aave_account_states", "raw_aave_account_states has 399 rows, expected 400"),
         ("raw_aave_reserves", "raw_aave_reserves has 47 rows, expected 48"),
         ("raw_aave_emodes", "raw_aave_emodes has 15 rows, expected 16"),
     ],
 )
 def test_half_a_snapshot_is_no_snapshot(filled, table, expected):
     keys = {
-        "stg_positions": "account, asset",
-        "raw_aave_user_accounts": "account",
+        "raw_aave_balances": "account, asset",
+        "raw_aave_account_states": "account",
         "raw_aave_reserves": "asset",
         "raw_aave_emodes": "emode_id",
     }[table]
@@ -122,12 +121,14 @@ def test_a_position_of_an_account_that_is_not_there_is_refused(filled):
     stranger = "0x" + "f" * 40
     execute(
         filled,
-        "UPDATE stg_positions SET account = ? "
-        "WHERE (account, asset) IN (SELECT account, asset FROM stg_positions LIMIT 1)",
+        "UPDATE raw_aave_balances SET account = ? "
+        "WHERE (account, asset) IN (SELECT account, asset FROM raw_aave_balances LIMIT 1)",
         (stranger,),
     )
 
-    with pytest.raises(SnapshotIncomplete, match=f"stg_positions has account {stranger}, which raw_aave_user_accounts"):
+    with pytest.raises(
+        SnapshotIncomplete, match=f"raw_aave_balances has account {stranger}, which raw_aave_account_states"
+    ):
         data.load_market()
 
 
@@ -142,10 +143,10 @@ def test_rows_changed_behind_the_door_are_found_by_the_digest(filled):
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE stg_positions SET supply = supply * 10",
+        "UPDATE raw_aave_balances SET scaled_supply = scaled_supply || '0'",
         "UPDATE raw_aave_reserves SET liquidation_threshold_bps = liquidation_threshold_bps - 1 WHERE symbol = 'WETH'",
         "UPDATE raw_aave_emodes SET collateral_bitmap = '0'",
-        "UPDATE raw_aave_user_accounts SET emode_id = 0",
+        "UPDATE raw_aave_account_states SET emode_id = 0",
         "UPDATE fact_snapshot SET block_time = block_time + 1",
         "UPDATE fact_snapshot SET snapshot_hash = 'f' || substr(snapshot_hash, 2)",
     ],
@@ -161,7 +162,7 @@ def test_no_change_behind_the_door_is_served(filled, change):
     [
         "UPDATE raw_aave_reserves SET price_raw = 'many' WHERE symbol = 'WETH'",
         "UPDATE raw_aave_emodes SET collateral_bitmap = ''",
-        "UPDATE stg_positions SET debt = -1.0",
+        "UPDATE raw_aave_balances SET scaled_debt = '-1'",
     ],
 )
 def test_a_damaged_value_is_refused_in_words(filled, change):
@@ -181,7 +182,7 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
 
     def then_another_writer_comes(store, stored):
         missing = original(store, stored)
-        execute(filled, "DELETE FROM stg_positions")
+        execute(filled, "DELETE FROM raw_aave_balances")
         return missing
 
     with monkeypatch.context() as patched:
@@ -196,22 +197,24 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
 
 def unpriced(frames, symbol: str, *, enabled: bool) -> dict[str, pd.DataFrame]:
     """The oracle has no price of a reserve, which one account has supplied and nobody owes."""
-    reserves, positions = frames["raw_aave_reserves"], frames["stg_positions"]
+    reserves, positions = frames["raw_aave_reserves"], frames["raw_aave_balances"]
     asset = reserves.loc[reserves["symbol"] == symbol, "asset"].iloc[0]
     others = positions[positions["asset"] != asset]
     held = positions.iloc[[0]].assign(
         asset=asset,
         reserve_id=reserves.loc[reserves["symbol"] == symbol, "reserve_id"].iloc[0],
-        debt_raw="0",
-        debt=0.0,
         scaled_debt="0",
-        is_collateral=int(enabled),
-        supply_raw="5",
-        supply=5e-18,
+        scaled_supply="5",
     )
+    states, number = frames["raw_aave_account_states"], int(held["reserve_id"].iloc[0])
+    flags = [
+        str(int(word) & ~(3 << 2 * number) | int(enabled and who == held["account"].iloc[0]) << 2 * number + 1)
+        for who, word in zip(states["account"], states["config_bitmap"], strict=True)
+    ]
     return frames | {
+        "raw_aave_account_states": states.assign(config_bitmap=flags),
         "raw_aave_reserves": reserves.assign(price_raw=reserves["price_raw"].where(reserves["symbol"] != symbol, None)),
-        "stg_positions": pd.concat([others, held], ignore_index=True),
+        "raw_aave_balances": pd.concat([others, held], ignore_index=True),
     }
 
 
@@ -235,7 +238,7 @@ def test_a_reserve_without_a_price_that_backs_a_debt_refuses_the_snapshot_and_na
     with pytest.raises(BatchRefused) as refused:
         snapshot.save_snapshot(store, "s", frames)
 
-    who = frames["stg_positions"]["account"].iloc[-1]
+    who = frames["raw_aave_balances"]["account"].iloc[-1]
     assert f"LINK has no oracle price, and account {who} owes it or has it as collateral" in refused.value.__notes__[0]
     assert store.rows("SELECT count(*) FROM fact_snapshot") == [(0,)]
 
@@ -246,7 +249,6 @@ def test_a_reserve_without_a_price_that_backs_a_debt_refuses_the_snapshot_and_na
         ("raw_aave_reserves", "is_paused"),
         ("raw_aave_reserves", "is_active"),
         ("raw_aave_emodes", "isolated"),
-        ("stg_positions", "is_collateral"),
         ("fact_snapshot", "is_synthetic"),
     ],
 )
@@ -268,9 +270,9 @@ def test_a_flag_that_is_neither_0_nor_1_is_refused(filled, table, column, value)
         ("raw_aave_reserves", "price_raw", "-1", "price_raw: whole_text_matches"),
         ("raw_aave_emodes", "collateral_bitmap", None, "collateral_bitmap: not_nullable"),
         ("raw_aave_reserves", "decimals", 78, "decimals: in_range"),
-        ("stg_positions", "supply_raw", "1.5", "supply_raw: whole_text_matches"),
-        ("stg_positions", "is_collateral", 2, "is_collateral: isin"),
-        ("raw_aave_user_accounts", "account", "0xABC", "account: whole_text_matches"),
+        ("raw_aave_balances", "scaled_supply", "1.5", "scaled_supply: whole_text_matches"),
+        ("raw_aave_account_states", "config_bitmap", "-1", "config_bitmap: whole_text_matches"),
+        ("raw_aave_account_states", "account", "0xABC", "account: whole_text_matches"),
     ],
 )
 def test_one_bad_value_refuses_the_snapshot_and_is_kept_with_its_reason(
@@ -283,7 +285,7 @@ def test_one_bad_value_refuses_the_snapshot_and_is_kept_with_its_reason(
         snapshot.save_snapshot(store, "s", snapshot_frames | {table: frame})
 
     assert store.rows("SELECT count(*) FROM fact_snapshot") == [(0,)]
-    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+    assert store.rows("SELECT count(*) FROM raw_aave_balances") == [(0,)]
     assert any(
         said in reason for (reason,) in store.rows("SELECT reason FROM quarantine WHERE table_name = ?", (table,))
     )
@@ -296,12 +298,13 @@ def test_an_unknown_revision_is_stored_by_nobody(store, snapshot_frames):
         snapshot.save_snapshot(store, "s", snapshot_frames | {"fact_snapshot": head})
 
     assert any("POOL_REVISION 99 has no implemented rules" in note for note in refused.value.__notes__)
-    assert store.rows("SELECT count(*) FROM stg_positions") == [(0,)]
+    assert store.rows("SELECT count(*) FROM raw_aave_balances") == [(0,)]
 
 
 def test_a_market_without_accounts_or_emodes_is_a_market(store, snapshot_frames):
     empty = {
-        name: snapshot_frames[name].iloc[:0] for name in ("raw_aave_user_accounts", "stg_positions", "raw_aave_emodes")
+        name: snapshot_frames[name].iloc[:0]
+        for name in ("raw_aave_account_states", "raw_aave_balances", "raw_aave_emodes")
     }
 
     snapshot.save_snapshot(store, "s", snapshot_frames | empty)

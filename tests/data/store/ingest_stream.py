@@ -89,8 +89,8 @@ def _positive(table: str, rows: pd.DataFrame) -> pd.DataFrame:
 def _book(fewer: bool) -> dict[str, pd.DataFrame]:
     rows = frames(holdings(100, 3))
     if fewer:
-        leaving = set(rows["raw_aave_user_accounts"]["account"].iloc[-20:])
-        for table in ("raw_aave_user_accounts", "stg_positions"):
+        leaving = set(rows["raw_aave_account_states"]["account"].iloc[-20:])
+        for table in ("raw_aave_account_states", "raw_aave_balances"):
             rows[table] = rows[table][~rows[table]["account"].isin(leaving)]
     return rows
 

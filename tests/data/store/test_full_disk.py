@@ -14,6 +14,7 @@ import pytest
 import data
 from data.errors import NotAWarehouse, WarehouseError
 from data.store.store import Store
+from data.store.validity import Moment
 from tests.data.conftest import checksums, price_rows
 
 MEGABYTE = 2**20
@@ -124,7 +125,7 @@ def test_a_damaged_header_is_refused_and_the_file_left_alone(filled, start, leng
 
 def test_a_damaged_page_in_the_middle_is_met_by_who_reads_it_and_by_who_writes_it(filled):
     settle(filled)
-    spoil(filled, page_of(filled, "stg_positions") * 4096, 4096)
+    spoil(filled, page_of(filled, "raw_aave_balances") * 4096, 4096)
 
     with pytest.raises(NotAWarehouse, match=r"risk\.sqlite: is damaged .*restore it from a copy"):
         data.load_market()
@@ -135,8 +136,9 @@ def test_a_damaged_page_in_the_middle_is_met_by_who_reads_it_and_by_who_writes_i
                 "k",
                 {
                     "dim_prices": price_rows(1),
-                    "stg_positions": position_rows(),
+                    "raw_aave_balances": balance_rows(),
                 },
+                moment=Moment("M", 1),
             )
         assert store.rows("SELECT count(*) FROM dim_prices WHERE source = 'binance'") == [(0,)]
         store.write_batch("s", "k", {"dim_prices": price_rows(1)})  # what is whole can still be used
@@ -151,11 +153,10 @@ def test_a_file_cut_short_is_damaged(filled):
         data.load_market()
 
 
-def position_rows():
+def balance_rows():
     import pandas as pd
 
     return pd.DataFrame(
-        [{"market": "m", "block": 1, "account": "0x" + "a" * 40, "asset": "0x" + "b" * 40, "reserve_id": 0,
-          "scaled_supply": "1", "supply_raw": "1", "scaled_debt": "0", "debt_raw": "0", "is_collateral": 1,
-          "supply": 1.0, "debt": 0.0}]
+        [{"market": "M", "valid_from": 1, "account": "0x" + "a" * 40, "asset": "0x" + "b" * 40, "reserve_id": 0,
+          "scaled_supply": "1", "scaled_debt": "0"}]
     )  # fmt: skip

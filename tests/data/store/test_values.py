@@ -178,6 +178,6 @@ def snapshot_frames_once():
     from data.sample.frames import frames
 
     rows = frames(holdings(100, 5))
-    return {name: rows[name] for name in ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts")} | {
+    return {name: rows[name] for name in ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_states")} | {
         "dim_prices": price_rows(5)
     }

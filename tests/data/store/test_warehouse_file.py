@@ -27,6 +27,7 @@ from data.store import migrations
 from data.store.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import price_rows
+from tests.data.store.former_layout import as_layout_5
 
 NOBODY = 65_534
 
@@ -102,6 +103,7 @@ def test_a_newer_layout_is_refused_and_kept(filled, readonly):
 
 def as_layout_1(path: Path) -> None:
     """Make a current file one of layout 1: holders without a token, no table of calibrations, no rate curve."""
+    as_layout_5(path)
     connection = raw(path)
     connection.executescript(
         """
@@ -133,7 +135,7 @@ def test_an_older_layout_is_upgraded_and_keeps_its_rows(filled, by_reading):
         assert opened.rows("SELECT source FROM ingest_checkpoint") == [("other",)]
         assert opened.rows("SELECT token FROM raw_aave_holders") == []
         assert opened.rows("PRAGMA user_version") == [(migrations.SCHEMA_VERSION,)]
-        assert opened.rows("SELECT count(*) FROM stg_positions")[0][0] > 0
+        assert opened.rows("SELECT count(*) FROM raw_aave_balances")[0][0] > 0
 
 
 def as_made_before_a_column_and_a_view(path: Path) -> None:
@@ -187,7 +189,7 @@ def test_a_file_of_the_same_layout_is_read_where_it_cannot_be_written(filled, mo
 
     monkeypatch.setattr("data.store.connection.connect_for_writing", refuses)
     with Store.open(readonly=True) as opened:
-        assert opened.rows("SELECT count(*) > 0 FROM stg_positions") == [(1,)]
+        assert opened.rows("SELECT count(*) > 0 FROM raw_aave_balances") == [(1,)]
 
 
 def test_prices_that_were_corrected_on_the_word_of_a_ratio_are_as_traded_again_after_an_upgrade(store, own_warehouse):
@@ -271,7 +273,7 @@ def test_a_locked_warehouse_is_reported_and_nothing_is_written(filled):
 
 def test_a_reader_is_not_kept_waiting_by_a_writer(filled):
     with Store.open() as writer, writer.transaction() as connection:
-        connection.execute("DELETE FROM stg_positions")
+        connection.execute("DELETE FROM raw_aave_balances")
 
         assert data.load_market().n_accounts == 400
 

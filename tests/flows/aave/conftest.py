@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 import data
+from data import marts
 from data.store.store import Store
 from flows import registry
 from flows.clients import json_rpc
 from tests.flows.aave.fake_node import FakeNode, serving
 
-SNAPSHOT_TABLES = ("fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")
+SNAPSHOT_TABLES = (
+    "fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_states", "raw_aave_balances",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,10 @@ def run(*arguments: str) -> str:
 
 
 def stored(sql: str) -> list[tuple]:
-    with Store.open(readonly=True) as store:
+    """Rows of the warehouse; `stg_positions` is brought up to date first."""
+    with Store.open() as store:
+        if "stg_positions" in sql:
+            marts.refresh(store, ["stg_positions"])
         return store.rows(sql)
 
 

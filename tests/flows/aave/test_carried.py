@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.amounts import Terms, positions
 from flows.aave import checks as cross_checks
 from flows.aave.account_columns import AccountColumns, holdings
 from flows.aave.accounts import Account, AccountData
 from flows.aave.contracts import Contracts, EMode
 from flows.aave.incremental import checks as carried_checks
-from flows.aave.incremental.rows import carried_columns
+from flows.aave.incremental.carry import Carried
 from flows.aave.rows import MarketState, to_frames
 from flows.clients.block_reader import Block
 from risk_core.units import WAD
@@ -46,29 +48,37 @@ def account_lists(draw: st.DrawFn) -> list[Account]:
     return sorted(accounts, key=lambda account: account.address)
 
 
-def state(accounts: list[Account], kept: AccountColumns | None, said: dict[str, AccountData]) -> MarketState:
+def rows_of(accounts: list[Account]) -> dict[str, pd.DataFrame]:
+    """The rows of a market of which all accounts were read."""
     zero = "0x" + "00" * 20
     contracts = Contracts(
         chain_id=1, provider=zero, pool=zero, oracle=zero, data_provider=zero, revision=11, base_currency_unit=10**8
     )
-    return MarketState(
-        market="M", block=Block(5, "0x" + "00" * 32, 9), contracts=contracts, reserves=RESERVES, emodes=EMODES,
-        accounts=accounts, account_data=said, checked=cross_checks.Checked(0, 0), kept=kept,
+    return to_frames(
+        MarketState(
+            market="M", block=Block(5, "0x" + "00" * 32, 9), contracts=contracts, reserves=RESERVES, emodes=EMODES,
+            accounts=accounts, account_data={accounts[0].address: AccountData(3, 2, WAD)},
+            checked=cross_checks.Checked(0, 0),
+        )
     )  # fmt: skip
 
 
 @given(account_lists())
-def test_carried_rows_are_the_rows_of_the_same_accounts_read(accounts: list[Account]):
-    said = {accounts[0].address: AccountData(3, 2, WAD), f"0x{10**9:040x}": AccountData(1, 1, WAD)}
+def test_accounts_that_were_carried_hold_what_their_rows_say(accounts: list[Account]):
+    carried = Carried(4, 1, AccountColumns.of(accounts), [], frozenset())
+    frames = rows_of(accounts)
+    terms = {r.id: Terms(r.normalized_income, r.normalized_debt, 10**r.decimals) for r in RESERVES}
 
-    columns = carried_columns(state([], AccountColumns.of(accounts), said))
-    frames = to_frames(state(accounts, None, said))
+    found = carried_checks.as_untouched(RESERVES, carried)
 
-    for table, carried in columns.items():
-        frame = frames[table].astype(object).where(frames[table].notna(), None)
-        assert set(carried) == set(frame.columns)
-        for name, values in carried.items():
-            assert list(values) == frame[name].tolist(), f"{table}.{name}"
+    states, balances = frames["raw_aave_account_states"], frames["raw_aave_balances"]
+    expected = positions(states, balances.assign(stable_debt=None), terms)
+    assert list(found.account["account"]) == states["account"].tolist()
+    assert list(found.account["emode_id"]) == states["emode_id"].tolist()
+    assert {name: list(values) for name, values in found.position.items()} == {
+        name: list(values) for name, values in expected.items()
+    }
+    assert frames["raw_aave_account_data"].values.tolist() == [["M", 5, accounts[0].address, "3", "2", str(WAD)]]
 
 
 @given(account_lists(), st.randoms(use_true_random=False))

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from data import marts
 from data.store.store import Store
 from flows import registry
 from flows.clients import http_retry, json_rpc
@@ -18,7 +19,7 @@ from tests.flows.aave.fake_node import FakeNode
 PLANTED = "planted-graph-key-0123456789"
 """The key of every gateway here; no message, log, row or parameter may hold it."""
 ID = "SubgraphOfTheRecordedMarket"
-TABLES = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_user_accounts", "stg_positions")
+TABLES = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_states", "raw_aave_balances")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +73,10 @@ def fast(*arguments: str) -> str:
 
 
 def stored(sql: str) -> list[tuple]:
-    with Store.open(readonly=True) as store:
+    """Rows of the warehouse; `stg_positions` is brought up to date first."""
+    with Store.open() as store:
+        if "stg_positions" in sql:
+            marts.refresh(store, ["stg_positions"])
         return store.rows(sql)
 
 

@@ -136,7 +136,7 @@ def test_what_did_not_agree_becomes_rows_of_fact_validation():
     assert [tuple(row)[:5] for row in rows] == [
         ("t", "routes agree", "scaled_supply", 1, 2),
         ("t", "routes equal up to rounding", "scaled_supply", 1, 2),
-        ("stg_positions", "holders complete: USDC", "scaled_supply", 1, 1),
+        ("raw_aave_balances", "holders complete: USDC", "scaled_supply", 1, 1),
     ]
     assert route_checks.findings({"t": compared([], []).values()}, []) == []
 

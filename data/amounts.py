@@ -1,0 +1,110 @@
+"""What accounts have supplied and owe at a block: scaled balances brought to its time by the indices, exactly.
+
+The one place where stored balances become amounts. Rules: Aave v3 rounds a supply down and a debt up
+(`risk_core.interest`), Aave v2 rounds each product half up, a Comet and a cToken round down like v3 (their debts are
+stored as they are, with an index of 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from risk_core.interest import debt_balance, normalized_debt, normalized_income, supply_balance
+from risk_core.units import RAY
+
+Columns = Mapping[str, Sequence[Any]]
+"""Column name to plain values, one for each row."""
+
+HALF_UP = "aave_v2"
+"""The protocol whose products are rounded half up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Indices of a reserve at a block (ray), base units of one token, and whether products are rounded half up."""
+
+    income: int
+    debt: int
+    unit: int
+    half_up: bool = False
+
+    def supplied(self, scaled: int) -> int:
+        """Token units behind a scaled supply."""
+        return _half_up(scaled * self.income) if self.half_up else supply_balance(scaled, self.income)
+
+    def owed(self, scaled: int) -> int:
+        """Token units owed for a scaled debt."""
+        return _half_up(scaled * self.debt) if self.half_up else debt_balance(scaled, self.debt)
+
+    def stable_debt(self, supply_raw: int, debt_raw: int, scaled_supply: int, scaled_debt: int) -> int | None:
+        """What a stated debt holds beyond its scaled part: debt at a stable rate (Aave v2), None for none.
+
+        Raises `ValueError` where the stated amounts are not what the indices make of the scaled balances.
+        """
+        supplied, owed = self.supplied(scaled_supply), self.owed(scaled_debt)
+        if supply_raw != supplied:
+            raise ValueError(f"supply {supply_raw} stated, {supplied} expected of scaled balance {scaled_supply}")
+        if debt_raw != owed and not (self.half_up and debt_raw > owed):
+            raise ValueError(f"debt {debt_raw} stated, {owed} expected of scaled balance {scaled_debt}")
+        return debt_raw - owed or None
+
+
+def _half_up(product: int) -> int:
+    return (product + RAY // 2) // RAY
+
+
+def terms(reserve: Columns, time: int, protocol: str | None = None) -> dict[int, Terms]:
+    """By reserve id, from columns of `raw_aave_reserves`; `time`: of the block, seconds UTC.
+
+    Raises `InputError` where an index was set after the block, `ValueError` for what is no integer.
+    """
+    return {
+        number: Terms(
+            normalized_income(int(index), int(rate), updated, time),
+            normalized_debt(int(debt_index), int(debt_rate), updated, time),
+            10**decimals,
+            protocol == HALF_UP,
+        )
+        for number, index, rate, debt_index, debt_rate, updated, decimals in zip(
+            *(
+                reserve[name]
+                for name in (
+                    "reserve_id", "liquidity_index", "liquidity_rate", "variable_borrow_index", "variable_borrow_rate",
+                    "last_update_timestamp", "decimals",
+                )
+            ),
+            strict=True,
+        )
+    }  # fmt: skip
+
+
+def positions(state: Columns, balance: Columns, by_reserve: Mapping[int, Terms]) -> Columns:
+    """Columns account, reserve_id, is_collateral (0 or 1), supply and debt (tokens, float64, correctly rounded).
+
+    `state`: account, config_bitmap; `balance`: account, reserve_id, scaled_supply, scaled_debt, stable_debt (or None).
+    An account without a state has no flag. Raises `KeyError` for an unknown reserve, `ValueError` for what is no
+    integer.
+    """
+    flags = dict(zip(state["account"], map(int, state["config_bitmap"]), strict=True))
+    who, what = balance["account"], balance["reserve_id"]
+    supply, debt = [], []
+    for number, supplied, owed, stable in zip(
+        what, balance["scaled_supply"], balance["scaled_debt"], balance["stable_debt"], strict=True
+    ):
+        at = by_reserve[number]
+        supply.append(at.supplied(int(supplied)) / at.unit if supplied != "0" else 0.0)
+        if owed == "0" and stable is None:
+            debt.append(0.0)
+        else:
+            debt.append((at.owed(int(owed)) + int(stable or 0)) / at.unit)
+    return {
+        "account": who,
+        "reserve_id": what,
+        "is_collateral": [
+            flags.get(account, 0) >> 2 * number + 1 & 1 for account, number in zip(who, what, strict=True)
+        ],
+        "supply": supply,
+        "debt": debt,
+    }

@@ -1,0 +1,248 @@
+"""What changed in a market between two stored blocks: which accounts, and what moved debts and supplies.
+
+The change of a side (supply or debt) of a reserve in USD is the sum of three parts, without a rest:
+
+    by action:   (scaled2 - scaled1) x index1 x price1    what people borrowed, repaid, supplied, withdrew; liquidations
+    by interest: scaled2 x (index2 - index1) x price1
+    by price:    scaled2 x index2 x (price2 - price1)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data import amounts
+from data.errors import NoSnapshot
+from data.store.holding import HOLDS
+from data.store.reader import Reader
+from risk_core.units import RAY, USD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One side of a reserve, or the sum of all, in USD; `before` + `action` + `interest` + `price` = `after`."""
+
+    symbol: str
+    before: float
+    action: float
+    interest: float
+    price: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """A market at block `first` and at block `second` (times in UTC seconds).
+
+    Of accounts: `opened` had nothing at the first block, `closed` have nothing at the second; `grown` and `shrunk` owe
+    more or less of some token, before interest (one account may be both). `liquidated`: accounts of stored liquidation
+    events in between, None where events were not read that far. `debt`, `supply`: by reserve, those that moved most
+    first. `unpriced`: reserves without a price at one of the blocks, which are in no sum.
+    """
+
+    market: str
+    first: int
+    first_time: int
+    second: int
+    second_time: int
+    opened: int
+    closed: int
+    grown: int
+    shrunk: int
+    liquidated: int | None
+    debt: tuple[Moved, ...]
+    supply: tuple[Moved, ...]
+    unpriced: tuple[str, ...]
+
+    def total(self, side: str) -> Moved:
+        """The sum over reserves of "debt" or "supply"."""
+        rows: tuple[Moved, ...] = getattr(self, side)
+        return Moved(
+            symbol="",
+            before=sum(row.before for row in rows),
+            action=sum(row.action for row in rows),
+            interest=sum(row.interest for row in rows),
+            price=sum(row.price for row in rows),
+            after=sum(row.after for row in rows),
+        )
+
+
+def between(store: Reader, market: str, first: int, second: int) -> Changes:
+    """What changed from block `first` to block `second`, both stored. Raises `NoSnapshot`, which names near blocks."""
+    with store.one_state():
+        heads = {block: _head(store, market, block) for block in (first, second)}
+        reserves = {block: _reserves(store, market, block, *heads[block]) for block in heads}
+        scaled = {block: _scaled(store, market, block) for block in heads}
+        symbols: dict[str, str] = {}
+        for block in (first, second):
+            symbols |= {asset: row[0] for asset, row in reserves[block].items()}
+        listed = {asset for block in heads for asset in reserves[block]}
+        priced = {asset for asset in listed if all(_is_priced(reserves[b].get(asset)) for b in heads)}
+        sides = []
+        for place in (0, 1):
+            rows = [
+                _moved(
+                    symbols[asset],
+                    tuple(scaled[block].get(asset, (0, 0))[place] for block in (first, second)),
+                    tuple(_index(reserves[block].get(asset), place) for block in (first, second)),
+                    tuple(_price(reserves[block].get(asset)) for block in (first, second)),
+                )
+                for asset in priced
+            ]
+            rows = [row for row in rows if row.before or row.after]
+            sides.append(tuple(sorted(rows, key=lambda row: (-abs(row.after - row.before), row.symbol))))
+        opened, closed = _turnover(store, market, first, second)
+        grown, shrunk = _debts(store, market, first, second)
+        liquidated = _liquidated(store, market, heads[first][0], heads[second][0], second)
+    return Changes(
+        market=market,
+        first=first,
+        first_time=heads[first][0],
+        second=second,
+        second_time=heads[second][0],
+        opened=opened,
+        closed=closed,
+        grown=grown,
+        shrunk=shrunk,
+        liquidated=liquidated,
+        supply=sides[0],
+        debt=sides[1],
+        unpriced=tuple(sorted(symbols[asset] for asset in listed - priced)),
+    )
+
+
+Reserve = tuple[str, amounts.Terms, float | None]
+"""Symbol, indices, and USD of one token unit; None without a price."""
+
+
+def _head(store: Reader, market: str, block: int) -> tuple[int, str | None]:
+    rows = store.rows("SELECT block_time, protocol FROM fact_snapshot WHERE market = ? AND block = ?", (market, block))
+    if rows:
+        return rows[0]
+    near = [
+        str(number)
+        for (number,) in store.rows(
+            "SELECT block FROM fact_snapshot WHERE market = ? ORDER BY abs(block - ?), block LIMIT 3", (market, block)
+        )
+    ]
+    raise NoSnapshot(
+        f"{store.path}: block {block} of {market} was not read; the nearest that were: {', '.join(near) or 'none'}. "
+        "`python -m data snapshots` lists them"
+    )
+
+
+def _reserves(store: Reader, market: str, block: int, time: int, protocol: str | None) -> dict[str, Reserve]:
+    names = (
+        "reserve_id", "asset", "symbol", "decimals", "price_raw", "liquidity_index", "liquidity_rate",
+        "variable_borrow_index", "variable_borrow_rate", "last_update_timestamp",
+    )  # fmt: skip
+    rows = store.rows(
+        f"SELECT {', '.join(names)} FROM raw_aave_reserves WHERE market = ? AND block = ?", (market, block)
+    )
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    terms = amounts.terms(columns, time, protocol)
+    return {
+        asset: (symbol, terms[number], None if price is None else int(price) / USD / 10**decimals)
+        for number, asset, symbol, decimals, price in zip(
+            *(columns[name] for name in ("reserve_id", "asset", "symbol", "decimals", "price_raw")), strict=True
+        )
+    }
+
+
+def _scaled(store: Reader, market: str, block: int) -> dict[str, tuple[int, int]]:
+    """Sums of scaled supply and debt by asset, exact."""
+    supply: dict[str, int] = {}
+    debt: dict[str, int] = {}
+    rows = store.rows(f"SELECT asset, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS}", (market, block))
+    for asset, supplied, owed in rows:
+        supply[asset] = supply.get(asset, 0) + int(supplied)
+        if owed != "0":
+            debt[asset] = debt.get(asset, 0) + int(owed)
+    return {asset: (supply[asset], debt.get(asset, 0)) for asset in supply}
+
+
+def _is_priced(reserve: Reserve | None) -> bool:
+    return reserve is None or reserve[2] is not None  # a reserve that was not listed yet has no amount to price
+
+
+def _index(reserve: Reserve | None, place: int) -> float:
+    if reserve is None:
+        return 0.0
+    return (reserve[1].income, reserve[1].debt)[place] / RAY
+
+
+def _price(reserve: Reserve | None) -> float:
+    return 0.0 if reserve is None or reserve[2] is None else reserve[2]
+
+
+def _moved(symbol: str, scaled: tuple[int, ...], index: tuple[float, ...], price: tuple[float, ...]) -> Moved:
+    if not index[0]:  # listed in between: at its first index and price all of it was done by people
+        index, price = (index[1], index[1]), (price[1], price[1])
+    if not index[1]:
+        index, price = (index[0], index[0]), (price[0], price[0])
+    return Moved(
+        symbol=symbol,
+        before=scaled[0] * index[0] * price[0],
+        action=(scaled[1] - scaled[0]) * index[0] * price[0],
+        interest=scaled[1] * (index[1] - index[0]) * price[0],
+        price=scaled[1] * index[1] * (price[1] - price[0]),
+        after=scaled[1] * index[1] * price[1],
+    )
+
+
+_CHANGED = """
+SELECT account, max(CASE WHEN at = 1 THEN scaled_debt END), max(CASE WHEN at = 2 THEN scaled_debt END)
+FROM (
+  SELECT 1 AS at, account, asset, scaled_debt FROM raw_aave_balances
+  WHERE market = ?1 AND valid_from <= ?2 AND valid_to > ?2 AND valid_to <= ?3
+  UNION ALL
+  SELECT 2, account, asset, scaled_debt FROM raw_aave_balances
+  WHERE market = ?1 AND valid_from > ?2 AND valid_from <= ?3 AND (valid_to IS NULL OR valid_to > ?3)
+) GROUP BY account, asset
+"""
+"""Balances that are not the same row at both blocks."""
+
+
+def _debts(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:
+    """Accounts that owe more of some token at the second block, and less, before interest."""
+    low, high = sorted((first, second))
+    grown, shrunk = set(), set()
+    for account, then, now in store.rows(_CHANGED, (market, low, high)):
+        if first > second:
+            then, now = now, then
+        before, after = int(then or 0), int(now or 0)
+        if after > before:
+            grown.add(account)
+        elif after < before:
+            shrunk.add(account)
+    return len(grown), len(shrunk)
+
+
+def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:
+    """Accounts that are there at the second block alone, and at the first alone."""
+    low, high = sorted((first, second))
+    [(came, went)] = store.rows(
+        "SELECT "
+        "(SELECT count(*) FROM (SELECT account FROM raw_aave_account_states WHERE market = ?1 AND valid_from > ?2 "
+        "AND valid_from <= ?3 AND (valid_to IS NULL OR valid_to > ?3) EXCEPT SELECT account FROM "
+        "raw_aave_account_states WHERE market = ?1 AND valid_from <= ?2 AND (valid_to IS NULL OR valid_to > ?2))), "
+        "(SELECT count(*) FROM (SELECT account FROM raw_aave_account_states WHERE market = ?1 AND valid_from <= ?2 "
+        "AND valid_to > ?2 AND valid_to <= ?3 EXCEPT SELECT account FROM raw_aave_account_states WHERE market = ?1 "
+        "AND valid_from <= ?3 AND (valid_to IS NULL OR valid_to > ?3)))",
+        (market, low, high),
+    )
+    return (came, went) if first <= second else (went, came)
+
+
+def _liquidated(store: Reader, market: str, start: int, end: int, block: int) -> int | None:
+    """Accounts liquidated in (start, end], where a later event or snapshot of events says that they were read."""
+    low, high = sorted((start, end))
+    [(newest,)] = store.rows("SELECT max(block_timestamp) FROM stg_lending_events WHERE market = ?", (market,))
+    if newest is None or newest < high:
+        return None
+    [(found,)] = store.rows(
+        "SELECT count(DISTINCT wallet) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation' "
+        "AND block_timestamp > ? AND block_timestamp <= ?",
+        (market, low, high),
+    )
+    return found

@@ -1,0 +1,63 @@
+"""A new snapshot from a stored one: accounts that nothing has touched are as they were, and are not written again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data.amounts import Columns
+from data.errors import WarehouseError
+from data.schemas.tables import tables
+from data.store.holding import HOLDS
+from data.store.store import Store
+from data.store.validity import Kept, Moment, value_columns
+
+ACCOUNT_TABLES = ("raw_aave_account_states", "raw_aave_balances")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untouched:
+    """All accounts but the `touched` ones, as the snapshot at `base_block` has them.
+
+    `base_batch`: number of the write that brought that snapshot, by which a change since is noticed. `account`,
+    `position`: their columns `data.snapshot.building.ACCOUNT` and `POSITION` at the new block.
+    """
+
+    base_block: int
+    base_batch: int
+    touched: frozenset[str]
+    account: Columns
+    position: Columns
+
+
+def moment_of(
+    store: Store, market: str, block: int, untouched: Untouched | None
+) -> tuple[Moment, dict[str, list[Kept]]]:
+    """The moment of a snapshot that is about to be written, and rows that must be written beside its own.
+
+    Where the base is the snapshot just before, only touched accounts are looked at. Where other snapshots stand in
+    between, or this block is stored already, the rows of the others are compared as well. Raises `WarehouseError` where
+    the base was changed since it was read.
+    """
+    if untouched is None:
+        return Moment(market, block), {}
+    base = store.rows("SELECT batch FROM fact_snapshot WHERE market = ? AND block = ?", (market, untouched.base_block))
+    if base != [(untouched.base_batch,)]:
+        raise WarehouseError(
+            f"{market}: the snapshot at block {untouched.base_block}, which this one is built on, was changed by "
+            "another process meanwhile; nothing was written, run again"
+        )
+    last = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ? AND block <= ?", (market, block))
+    if last == [(untouched.base_block,)] and untouched.base_block < block:
+        return Moment(market, block, untouched.touched, untouched.base_block), {}
+    return Moment(market, block), {name: _kept(store, name, market, untouched) for name in ACCOUNT_TABLES}
+
+
+def _kept(store: Store, table: str, market: str, untouched: Untouched) -> list[Kept]:
+    """The stored rows of the accounts that were not touched."""
+    layout = tables()[table]
+    subject, value = layout.subject, value_columns(layout)
+    place, n = subject.index("account"), len(subject)
+    found = store.rows(
+        f'SELECT {", ".join([*subject, *value])} FROM "{table}" WHERE {HOLDS}', (market, untouched.base_block)
+    )
+    return [(row[:n], row[n:]) for row in found if row[place] not in untouched.touched]

@@ -1,0 +1,6 @@
+"""Which rows of a table with validity hold at a block, as SQL; apart, so that a reader needs nothing else."""
+
+from __future__ import annotations
+
+HOLDS = "market = ?1 AND valid_from <= ?2 AND (valid_to IS NULL OR valid_to > ?2)"
+"""The rows of market ?1 that hold at block ?2."""

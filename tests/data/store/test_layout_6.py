@@ -1,0 +1,95 @@
+"""Files of layout 5 have every account at every block; after the upgrade they say the same, by what changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import data
+from data import marts, snapshot
+from data.errors import MigrationFailed
+from data.store.store import Store
+from tests.data.conftest import as_asked, as_live
+from tests.data.snapshot.test_untouched import moved
+from tests.data.store.former_layout import as_layout_5
+
+TABLES = ("fact_snapshot", "raw_aave_account_states", "raw_aave_balances", "raw_aave_account_data", "stg_positions")
+
+
+def content(path: Path) -> dict[str, list[tuple]]:
+    with Store.open(path) as store:
+        marts.refresh(store, ["stg_positions"])
+        return {name: store.rows(f"SELECT * FROM {name}") for name in TABLES}
+
+
+@pytest.fixture
+def three(tmp_path: Path, snapshot_frames) -> Path:
+    """A market at three blocks, of which the second has fewer accounts and other debts, and one of Aave v2."""
+    path = tmp_path / "risk.sqlite"
+    first = as_live(snapshot_frames, block=10, block_time=1_760_000_010)
+    with Store.open(path) as store:
+        snapshot.save_snapshot(store, "s", first | {"raw_aave_account_data": as_asked(first, 2 * 10**18)}, "a")
+        snapshot.save_snapshot(store, "s", moved(snapshot_frames, 20), "b")
+        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block=30, block_time=1_760_000_030), "c")
+        other = as_live(snapshot_frames, block=7, market="AaveV2Polygon", protocol="aave_v2")
+        balances = other["raw_aave_balances"]
+        stable = [str(7 + row) if row % 3 == 0 else None for row in range(len(balances))]
+        other["raw_aave_balances"] = balances.assign(stable_debt=stable)
+        snapshot.save_snapshot(store, "s", other, "d")
+    return path
+
+
+def test_an_upgraded_file_says_at_every_block_what_it_said(three: Path, capsys: pytest.CaptureFixture):
+    before = content(three)
+    markets = {block: data.load_market(block, "AaveV3Ethereum", three).snapshot for block in (10, 20, 30)}
+    as_layout_5(three)
+    former = three.read_bytes()
+
+    after = content(three)
+
+    assert after == before
+    assert {block: data.load_market(block, "AaveV3Ethereum", three).snapshot for block in markets} == markets
+    assert three.with_name("risk.sqlite.layout-5").read_bytes()[100:] == former[100:]  # the header counts its writes
+    assert "it is kept as it was in risk.sqlite.layout-5" in capsys.readouterr().err
+
+
+def test_the_copy_can_be_declined_and_never_replaces_another(three: Path, monkeypatch: pytest.MonkeyPatch):
+    three.with_name("risk.sqlite.layout-5").write_text("mine")
+    as_layout_5(three)
+    content(three)
+    assert three.with_name("risk.sqlite.layout-5").read_text() == "mine"
+    assert three.with_name("risk.sqlite.layout-5.2").stat().st_size > 10_000
+
+    monkeypatch.setenv("RISK_UPGRADE_COPY", "no")
+    as_layout_5(three)
+    content(three)
+    assert not three.with_name("risk.sqlite.layout-5.3").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE stg_positions SET supply_raw = '7' WHERE block = 20 AND supply_raw != '0'", "supply 7 stated"),
+        ("UPDATE stg_positions SET debt_raw = debt_raw || '1' WHERE block = 20 AND debt_raw != '0'", "debt .* stated"),
+        ("UPDATE stg_positions SET is_collateral = 1 - is_collateral WHERE block = 20", "the account's flags say"),
+        ("UPDATE stg_positions SET reserve_id = 127 WHERE block = 20", "no reserve 127"),
+        ("UPDATE stg_positions SET scaled_supply = 'x' WHERE block = 20", "invalid literal"),
+    ],
+)
+def test_a_snapshot_that_does_not_explain_itself_stops_the_upgrade_and_is_named(three: Path, change, found):
+    as_layout_5(three)
+    with closing(sqlite3.connect(three, isolation_level=None)) as connection:
+        connection.execute(change)
+
+    for _ in range(2):
+        with pytest.raises(
+            MigrationFailed, match=rf"AaveV3Ethereum at block 20 does not explain .*account 0x.*token 0x.*{found}"
+        ):
+            Store.open(three)
+
+    with closing(sqlite3.connect(three)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
+        assert connection.execute("SELECT count(*) FROM stg_positions").fetchone()[0] > 1_000
