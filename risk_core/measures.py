@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.analytics.shares import Z95, wilson
 from risk_core.checks import (
+    BELOW_ONE,
     SMALLEST,
     FloatArray,
     IntArray,
@@ -324,7 +325,7 @@ def unknown(reason: str) -> dict[str, Any]:
 
 
 def _checked_level(level: float) -> float:
-    return checked_number("level", level, SMALLEST, 1.0 - 2.0**-53, "a number between 0 and 1; 0.99 is 99 %")
+    return checked_number("level", level, SMALLEST, BELOW_ONE, "a number between 0 and 1; 0.99 is 99 %")
 
 
 def _checked_sample(sample: ArrayLike, cluster: ArrayLike | None) -> tuple[FloatArray, IntArray | None]:

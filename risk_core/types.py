@@ -25,6 +25,7 @@ from risk_core.checks import (
     n_axes,
     require,
     require_distinct,
+    require_rising,
 )
 from risk_core.errors import InputError, UnknownRevision
 from risk_core.oracles import NO_RESERVE, OracleModels, checked_models, checked_snapshot, oracle_prices
@@ -120,8 +121,8 @@ class Reserves:
         if len(self.asset) != n:
             raise InputError(f"Reserves.asset: expected {n} addresses, one for each symbol, found {len(self.asset)}")
         ids = frozen(self, "id", self.id, np.int64, (n,))
-        if len(np.unique(ids)) != n or (ids < 0).any():
-            raise InputError(f"Reserves.id: ids must be distinct and not negative, found {ids.tolist()}")
+        require("Reserves.id", ids, ids >= 0, "must not be negative", self.symbol)
+        require_distinct("Reserves.id", ids.tolist())
         decimals = frozen(self, "decimals", self.decimals, np.int64, (n,))
         require("Reserves.decimals", decimals, (decimals >= 0) & (decimals <= 77), "must be in [0, 77]", self.symbol)
         _fractions(self, ("ltv", "liquidation_threshold", "protocol_fee"), n, self.symbol)
@@ -236,8 +237,8 @@ class EModes:
     def __post_init__(self) -> None:
         n = len(checked_names(self, "label"))
         ids = frozen(self, "id", self.id, np.int64, (n,))
-        if len(np.unique(ids)) != n or (ids <= 0).any():
-            raise InputError(f"EModes.id: ids must be distinct and positive, found {ids.tolist()}")
+        require("EModes.id", ids, ids > 0, "must be positive", self.label)
+        require_distinct("EModes.id", ids.tolist())
         _fractions(self, ("ltv",), n, self.label)
         for name, check in (("liquidation_threshold", _fraction), ("liquidation_bonus", _bonus)):
             if np.ndim(getattr(self, name)) == 2:
@@ -282,13 +283,12 @@ class Positions:
         amount = frozen(self, "amount", self.amount, np.float64, (len(reserve),))
         if len(indptr) == 0 or indptr[0] != 0 or indptr[-1] != len(reserve):
             raise InputError(f"Positions.indptr: must start at 0 and end at {len(reserve)} (the number of entries)")
-        step = np.diff(indptr)
-        require("Positions.indptr", indptr[1:], step >= 0, "must not decrease")
-        if len(reserve) > 1:
-            rising = np.diff(reserve) > 0
-            starts = indptr[1:-1]
-            rising[starts[(starts > 0) & (starts < len(reserve))] - 1] = True
-            require("Positions.reserve", reserve[1:], rising, "must rise strictly inside an account (no duplicates)")
+        require_rising("Positions.indptr", indptr, strictly=False)
+        rising = np.ones(len(reserve), dtype=bool)
+        rising[1:] = reserve[1:] > reserve[:-1]
+        starts = indptr[:-1]
+        rising[starts[starts < len(reserve)]] = True  # the first of an account has no predecessor
+        require("Positions.reserve", reserve, rising, "must rise strictly inside an account (no duplicates)")
         require("Positions.amount", amount, np.isfinite(amount) & (amount >= 0), "must be finite and not negative")
 
     def __len__(self) -> int:
@@ -304,8 +304,7 @@ class Positions:
         who = checked_array("Positions: account", account, np.int64, (None,))
         what = checked_array("Positions: reserve", reserve, np.int64, (len(who),))
         much = checked_array("Positions: amount", amount, np.float64, (len(who),))
-        if len(who) and (who.min() < 0 or who.max() >= n_accounts):
-            raise InputError(f"Positions: account indices must be in [0, {n_accounts}), found {who.min()}..{who.max()}")
+        require("Positions: account", who, (who >= 0) & (who < n_accounts), f"must be in [0, {n_accounts})")
         keep = much != 0
         who, what, much = who[keep], what[keep], much[keep]
         order = np.lexsort((what, who))
@@ -392,9 +391,8 @@ class Market:
             ok = (side.reserve >= 0) & (side.reserve < n_reserves)
             require(f"Market.{name}.reserve", side.reserve, ok, f"must be in [0, {n_reserves})")
         price = frozen(self, "price", self.price, np.float64, (n_reserves,))
-        require(
-            "Market.price", price, np.isfinite(price) & (price > 0), "prices must be positive", self.reserves.symbol
-        )
+        ok = np.isfinite(price) & (price > 0)
+        require("Market.price", price, ok, "prices must be positive and finite", self.reserves.symbol)
         checked_snapshot(self.reserves.oracle, price, self.reserves.symbol)
         if len(self.emodes) and self.emodes.collateral.shape[1] != n_reserves:
             raise InputError(

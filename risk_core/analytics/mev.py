@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_number
+from risk_core.checks import (
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_number,
+    require,
+    require_rising,
+)
 from risk_core.errors import InputError
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
@@ -63,14 +71,17 @@ class Swaps:
             object.__setattr__(self, name, checked_array(f"Swaps.{name}", getattr(self, name), np.int64, (n,)))
         for name in ("amount0", "amount1"):
             found = checked_array(f"Swaps.{name}", getattr(self, name), np.float64, (n,))
-            if not np.isfinite(found).all():
-                at = int(np.argmin(np.isfinite(found)))
-                raise InputError(f"Swaps.{name}: expected finite amounts, found {found[at]} at entry {at}")
+            require(f"Swaps.{name}", found, np.isfinite(found), "must be finite")
             object.__setattr__(self, name, found)
-        place = np.lexsort((self.log, self.transaction, self.block))
-        same = (np.diff(self.block) == 0) & (np.diff(self.transaction) == 0) & (np.diff(self.log) == 0)
-        if (np.diff(place) < 0).any() or same.any():
-            raise InputError("Swaps: expected distinct rows ordered by block, transaction and log; sort them first")
+        block, transaction, log = (np.diff(column) for column in (self.block, self.transaction, self.log))
+        rises = (block > 0) | ((block == 0) & ((transaction > 0) | ((transaction == 0) & (log > 0))))
+        if not rises.all():
+            wrong = int(np.argmin(rises)) + 1
+            now, before = (f"({self.block[i]}, {self.transaction[i]}, {self.log[i]})" for i in (wrong, wrong - 1))
+            raise InputError(
+                f"Swaps: expected distinct rows ordered by block, transaction and log, found {now} after {before} at "
+                f"entry {wrong}; sort them first"
+            )
 
     def __len__(self) -> int:
         return len(self.block)
@@ -375,19 +386,18 @@ def scores(
     limits: as of `sandwiches`. Swaps and transactions of other blocks raise `InputError`.
     """
     at = checked_array("blocks", blocks, np.int64, (None,))
-    if (np.diff(at) <= 0).any():
-        raise InputError("blocks: expected strictly rising block numbers")
+    require_rising("blocks", at, strictly=True)
     of_tx = checked_array("tx_block", tx_block, np.int64, (None,))
-    if (np.diff(of_tx) < 0).any():
-        raise InputError("tx_block: expected ascending block numbers; sort the transactions first")
+    require_rising("tx_block", of_tx, strictly=False)
     price = _not_negative("gas_price", gas_price, len(of_tx))
     fee = _not_negative("priority_fee", priority_fee, len(of_tx))
     liquidated = checked_array("liquidations", liquidations, np.int64, (len(at),))
     weight = _weights(weights)
     for label, numbers in (("swaps", swaps.block), ("tx_block", of_tx)):
-        if not np.isin(numbers, at).all():
-            stray = int(numbers[~np.isin(numbers, at)][0])
-            raise InputError(f"{label}: expected the blocks that are asked for, found block {stray}")
+        stray = np.flatnonzero(~np.isin(numbers, at))
+        if len(stray):
+            found = f"found block {numbers[stray[0]]} at entry {stray[0]}"
+            raise InputError(f"{label}: expected the blocks that are asked for, {found}")
     taken = sandwiches(swaps, **limits)
     followed, cyclic = back_runs(swaps, taken), arbitrages(swaps)
     # A swap that two attackers surround is one sandwiched swap.
@@ -443,8 +453,5 @@ def _count(blocks: IntArray, of: IntArray) -> IntArray:
 
 def _not_negative(label: str, values: ArrayLike, n: int | None = None) -> FloatArray:
     found = checked_array(label, values, np.float64, (n,))
-    good = np.isfinite(found) & (found >= 0)
-    if not good.all():
-        at = int(np.argmin(good))
-        raise InputError(f"{label}: expected finite numbers that are not negative, found {found[at]} at entry {at}")
+    require(label, found, np.isfinite(found) & (found >= 0), "must be finite and not negative")
     return found
