@@ -1,4 +1,4 @@
-"""Who takes from whom in a block: sandwiches, back-runs, cyclic arbitrage, gas-price outliers, and a score of these.
+"""Who takes from whom in a block: sandwiches, back-runs, cyclic arbitrage, just-in-time liquidity, and a score.
 
 No standard exists for such a score; the formula is our own, its parts are returned with it and its weights are an
 argument. Everything is linear in the number of swaps and transactions.
@@ -7,6 +7,7 @@ argument. Everything is linear in the number of swaps and transactions.
 from __future__ import annotations
 
 from risk_core.analytics.mev.arbitrage import arbitrages, back_runs
+from risk_core.analytics.mev.liquidity import JustInTime, LiquidityChanges, just_in_time
 from risk_core.analytics.mev.sandwiches import (
     MOST_CALLERS,
     MOST_GROUPS,
@@ -24,6 +25,8 @@ __all__ = [
     "MOST_GROUPS",
     "MOST_VICTIMS",
     "WEIGHTS",
+    "JustInTime",
+    "LiquidityChanges",
     "Sandwich",
     "Sandwiches",
     "Scores",
@@ -31,6 +34,7 @@ __all__ = [
     "arbitrages",
     "back_runs",
     "gas_outliers",
+    "just_in_time",
     "priority",
     "sandwiches",
     "scores",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from risk_core.checks import FloatArray, IntArray, checked_array, require
+from risk_core.checks import FloatArray, IntArray, frozen, require
 from risk_core.errors import InputError
 
 ABSENT = -1
@@ -36,25 +36,35 @@ class Swaps:
     amount1: FloatArray
 
     def __post_init__(self) -> None:
-        n = len(np.atleast_1d(np.asarray(self.block)))
-        for name in _INTEGERS:
-            object.__setattr__(self, name, checked_array(f"Swaps.{name}", getattr(self, name), np.int64, (n,)))
-        for name in ("amount0", "amount1"):
-            found = checked_array(f"Swaps.{name}", getattr(self, name), np.float64, (n,))
-            require(f"Swaps.{name}", found, np.isfinite(found), "must be finite")
-            object.__setattr__(self, name, found)
-        block, transaction, log = (np.diff(column) for column in (self.block, self.transaction, self.log))
-        rises = (block > 0) | ((block == 0) & ((transaction > 0) | ((transaction == 0) & (log > 0))))
-        if not rises.all():
-            wrong = int(np.argmin(rises)) + 1
-            now, before = (f"({self.block[i]}, {self.transaction[i]}, {self.log[i]})" for i in (wrong, wrong - 1))
-            raise InputError(
-                f"Swaps: expected distinct rows ordered by block, transaction and log, found {now} after {before} at "
-                f"entry {wrong}; sort them first"
-            )
+        check_columns(self, _INTEGERS)
 
     def __len__(self) -> int:
         return len(self.block)
+
+
+def check_columns(owner: object, integers: tuple[str, ...]) -> None:
+    """Make read-only columns of one length of what happened in blocks; they are ordered and no row stands twice.
+
+    `integers` names the columns of codes and places, among them block, transaction and log; amount0 and amount1 are
+    finite numbers. Raises `InputError`.
+    """
+    name = type(owner).__name__
+    n = len(np.atleast_1d(np.asarray(owner.block)))  # type: ignore[attr-defined]
+    for column in integers:
+        frozen(owner, column, getattr(owner, column), np.int64, (n,))
+    for column in ("amount0", "amount1"):
+        found = frozen(owner, column, getattr(owner, column), np.float64, (n,))
+        require(f"{name}.{column}", found, np.isfinite(found), "must be finite")
+    places = [getattr(owner, column) for column in ("block", "transaction", "log")]
+    block, transaction, log = (np.diff(place) for place in places)
+    rises = (block > 0) | ((block == 0) & ((transaction > 0) | ((transaction == 0) & (log > 0))))
+    if not rises.all():
+        wrong = int(np.argmin(rises)) + 1
+        now, before = ("({}, {}, {})".format(*(place[i] for place in places)) for i in (wrong, wrong - 1))
+        raise InputError(
+            f"{name}: expected distinct rows ordered by block, transaction and log, found {now} after {before} at "
+            f"entry {wrong}; sort them first"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
