@@ -36,7 +36,7 @@ def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:
         return market.price
     array = market.reserves.each("prices", prices, "prices")
     ok = np.isfinite(array) & (array > 0)
-    require("prices", array, ok, "prices must be positive", market.reserves.symbol)
+    require("prices", array, ok, "prices must be positive and finite", market.reserves.symbol)
     return array
 
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.volatility import DAY, annual_volatility, mean_weekday_factor, standardised, variance_path
-from risk_core.checks import FloatArray, IntArray, checked_array, checked_int
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, require
 from risk_core.engine import simulate
 from risk_core.errors import InputError
 from risk_core.laws.calibrated import Calibrated
@@ -215,10 +215,7 @@ def _checked(log_returns: ArrayLike, weights: ArrayLike, days: ArrayLike) -> tup
 def _rows(log_returns: ArrayLike, days: ArrayLike) -> tuple[FloatArray, IntArray]:
     returns = checked_array("log_returns", log_returns, np.float64, (None, None))
     rows = checked_array("days", days, np.int64, (None,))
-    if not np.isfinite(returns).all():
-        raise InputError("log_returns: must be finite")
-    if len(rows) and not (rows.min() >= 2 and rows.max() + HOURS < len(returns)):
-        raise InputError(
-            f"days: expected rows from 2 to {len(returns) - HOURS - 1}, found {rows.min()} to {rows.max()}"
-        )
+    require("log_returns", returns, np.isfinite(returns), "must be finite")
+    last = len(returns) - HOURS - 1
+    require("days", rows, (rows >= 2) & (rows <= last), f"must be a row from 2 to {last}, with {HOURS} rows after it")
     return returns, rows

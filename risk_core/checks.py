@@ -25,6 +25,9 @@ SMALLEST = 5e-324
 
 LARGEST = float(np.finfo(np.float64).max)
 
+BELOW_ONE = 1.0 - 2.0**-53
+"""The highest float below 1: the upper bound of what must be below 1."""
+
 
 def checked_array(label: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
     """A read-only C-contiguous copy of `value` as `dtype`; `None` in `shape` matches any length.
@@ -170,14 +173,14 @@ def checked_names(owner: object, name: str, *, lower: bool = False, distinct: bo
     return texts
 
 
-def require_distinct(label: str, texts: Sequence[str]) -> None:
-    """Raise `InputError` for the first text that stands twice."""
-    if len(set(texts)) != len(texts):
-        seen: dict[str, int] = {}
-        for i, text in enumerate(texts):
-            if text in seen:
-                raise InputError(f"{label}: entry {i} is {text}, as entry {seen[text]} is; each may appear once")
-            seen[text] = i
+def require_distinct(label: str, values: Sequence[str | int]) -> None:
+    """Raise `InputError` for the first text or number that stands twice."""
+    if len(set(values)) != len(values):
+        seen: dict[str | int, int] = {}
+        for i, value in enumerate(values):
+            if value in seen:
+                raise InputError(f"{label}: entry {i} is {value}, as entry {seen[value]} is; each may appear once")
+            seen[value] = i
 
 
 def require(label: str, values: np.ndarray, good: np.ndarray, rule: str, names: tuple[str, ...] = ()) -> None:
@@ -188,3 +191,17 @@ def require(label: str, values: np.ndarray, good: np.ndarray, rule: str, names: 
     name = f" ({names[index[-1]]})" if names and index[-1] < len(names) else ""
     where = ", ".join(map(str, index))
     raise InputError(f"{label}: entry {where}{name} is {values[index]}; {rule}")
+
+
+def require_rising(label: str, values: np.ndarray, *, strictly: bool) -> None:
+    """Raise `InputError` that names the first entry of `values` (n,) below the one before; `strictly`: or equal to it.
+
+    NaN is in no order and is refused beside any other entry; a single one is not.
+    """
+    before, after = values[:-1], values[1:]
+    good = after > before if strictly else after >= before
+    if good.all():
+        return
+    wrong = int(np.argmin(good)) + 1
+    rule = "numbers that rise strictly" if strictly else "numbers that do not fall"
+    raise InputError(f"{label}: expected {rule}, found {values[wrong]} after {values[wrong - 1]} at entry {wrong}")

@@ -90,10 +90,11 @@ class Scenario:
         correlation = frozen(self, "correlation", self.correlation, np.float64, (n, n))
         ok = np.isfinite(correlation) & (np.abs(correlation) <= 1 + 1e-12)
         require("Scenario.correlation", correlation, ok, "must be in [-1, 1]", self.factors)
-        if n and (np.abs(np.diag(correlation) - 1) > 1e-9).any():
-            raise InputError("Scenario.correlation: the diagonal must be 1")
-        if not np.allclose(correlation, correlation.T, atol=1e-12):
-            raise InputError("Scenario.correlation: must be symmetric")
+        ok = np.abs(correlation - 1) <= 1e-9
+        ok[~np.eye(n, dtype=bool)] = True
+        require("Scenario.correlation", correlation, ok, "the diagonal must be 1", self.factors)
+        ok = np.isclose(correlation, correlation.T, atol=1e-12)
+        require("Scenario.correlation", correlation, ok, "must be symmetric", self.factors)
         lowest = float(np.linalg.eigvalsh(correlation).min()) if n else 1.0
         if lowest < -1e-8:
             raise InputError(
@@ -156,13 +157,8 @@ class PricePaths:
         checked_text("PricePaths.name", self.name)
         checked_duration("PricePaths.step", self.step)
         price = frozen(self, "price", self.price, np.float64, (None, None, None))
-        bad = ~(np.isfinite(price) & (price > 0))
-        if bad.any():
-            path, reserve, step = (int(i) for i in np.argwhere(bad)[0])
-            raise InputError(
-                f"price: reserve {reserve} is {price[path, reserve, step]} at path {path}, step {step}; "
-                "prices must be positive"
-            )
+        ok = np.isfinite(price) & (price > 0)
+        require("PricePaths.price", price, ok, "prices must be positive and finite (entry: path, reserve, step)")
         if price.shape[0] == 0 or price.shape[2] < 2:
             raise InputError(f"price: expected at least one path and one step, found shape {price.shape}")
 

@@ -21,7 +21,8 @@ import numpy as np
 from risk_core.checks import FloatArray, checked_kind, checked_number
 from risk_core.engine import path_range, simulate
 from risk_core.errors import InputError
-from risk_core.measures import FEW_DRAWS, Estimate, Groups, few_positive, losses, unknown
+from risk_core.estimates import FEW_DRAWS, Estimate, Groups, few_positive, unknown
+from risk_core.measures import losses
 from risk_core.price_models import Scenario
 from risk_core.tilt_search import check_request, find_tilt
 from risk_core.tilts import Tilt, Tilted, effective_draws, statistics, weights

@@ -49,7 +49,7 @@ class Tilt:
 
     def __post_init__(self) -> None:
         share = frozen(self, "share", self.share, np.float64, (None,))
-        require("Tilt.share", share, np.isfinite(share) & (share > 0), "must be positive")
+        require("Tilt.share", share, np.isfinite(share) & (share > 0), "must be finite and positive")
         if len(share) == 0 or abs(share.sum() - 1) > 1e-9:
             raise InputError(f"Tilt.share: must add up to 1, found {share.sum():g}")
         shift = frozen(self, "shift", self.shift, np.float64, (len(share), None))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dashboard.market.trades import trades_of
 from data.chain import StoredBlock, newest_block
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET
 from data.store import Reader
@@ -53,7 +54,8 @@ class Hours:
 class Activity:
     """The newest blocks, oldest first, and the hours.
 
-    Arrays over blocks are (b,); `swap_*` are in the order of `swaps`. Tokens of swaps are places in `tokens`.
+    Arrays over blocks are (b,); `swap_*` are in the order of `swaps`, `change_*` in that of `changes`. Tokens of swaps
+    are places in `tokens`.
     flash_loans: how many each block has.
     """
 
@@ -70,6 +72,10 @@ class Activity:
     scores: mev.Scores
     swap_sender: tuple[str, ...]
     swap_hash: tuple[str, ...]
+    changes: mev.LiquidityChanges
+    change_sender: tuple[str, ...]
+    change_hash: tuple[str, ...]
+    just_in_time: tuple[mev.JustInTime, ...]
     tokens: tuple[Token, ...]
 
 
@@ -151,6 +157,12 @@ def load_activity(store: Reader, chain_id: int, newest: StoredBlock) -> Activity
         f"FROM {counts.format(table='stg_token_transfers')} {within} AND x.standard = 'ERC20'",
         span,
     )
+    changed = store.rows(
+        "SELECT x.block_number, x.log_index, x.transaction_hash, x.contract, x.primitive, x.amount, "
+        f"coalesce(x.amount_2, '0') FROM {counts.format(table='stg_primitives')} {within} "
+        "AND x.primitive IN ('mint', 'burn') ORDER BY x.block_number, x.log_index",
+        span,
+    )
     done = store.rows(
         f"SELECT x.block_number, x.primitive, count(*) FROM {counts.format(table='stg_primitives')} {within} "
         "AND x.primitive IN ('liquidation', 'flash_loan') GROUP BY x.block_number, x.primitive",
@@ -163,61 +175,24 @@ def load_activity(store: Reader, chain_id: int, newest: StoredBlock) -> Activity
     of_block = np.array([row[0] for row in paid], dtype=np.int64)
     price = np.array([float(row[5]) for row in paid])
     fees = base_fee[np.searchsorted(number, of_block)] if len(paid) else np.zeros(0)
-    swaps, kept, addresses = _swaps(paid, traded, moved)
-    signer = {row[2]: row[3] for row in paid}
+    trades = trades_of(paid, traded, moved, changed)
     hours = _hours(store, chain_id, newest)
-    known = _known(store, chain_id, [*addresses, *(one.address for one, _ in hours.series if one is not None)])
+    known = _known(store, chain_id, [*trades.tokens, *(one.address for one, _ in hours.series if one is not None)])
     named = tuple((None if one is None else known.get(one.address, one), kind) for one, kind in hours.series)
     return Activity(
         chain_id=chain_id, synthetic=chain_id == SAMPLE_CHAIN, newest=newest,
         hours=Hours(ts=hours.ts, transfers=hours.transfers, amounts=hours.amounts, series=named), number=number,
         ts=np.array([row[2] for row in rows], dtype=np.int64), gas_used=np.array([float(row[3]) for row in rows]),
-        base_fee=base_fee, flash_loans=happened["flash_loan"], swaps=swaps,
+        base_fee=base_fee, flash_loans=happened["flash_loan"], swaps=trades.swaps,
         scores=mev.scores(
-            number, swaps, tx_block=of_block, gas_price=price, priority_fee=np.maximum(price - fees, 0.0),
+            number, trades.swaps, tx_block=of_block, gas_price=price, priority_fee=np.maximum(price - fees, 0.0),
             liquidations=happened["liquidation"],
         ),
-        swap_sender=tuple(signer[row[2]] for row in kept), swap_hash=tuple(row[2] for row in kept),
-        tokens=tuple(known.get(address, Token(address)) for address in addresses),
+        swap_sender=trades.swap_sender, swap_hash=trades.swap_hash, changes=trades.changes,
+        change_sender=trades.change_sender, change_hash=trades.change_hash,
+        just_in_time=mev.just_in_time(trades.swaps, trades.changes),
+        tokens=tuple(known.get(address, Token(address)) for address in trades.tokens),
     )  # fmt: skip
-
-
-def _swaps(paid: list[tuple], traded: list[tuple], moved: list[tuple]) -> tuple[mev.Swaps, list[tuple], list[str]]:
-    """The swaps in the engine's form, their rows, and the addresses that its token codes stand for.
-
-    A pool's tokens are not in its event: they are those of the transfers of the same amount to and from it in the same
-    transaction; where there is none the token is unknown. A swap whose transaction is not stored is left out.
-    """
-    transaction = {row[2]: (row[1], row[3], row[4]) for row in paid}
-    kept = sorted(
-        (row for row in traded if row[2] in transaction), key=lambda row: (row[0], transaction[row[2]][0], row[1])
-    )
-    into = {(tx, to, amount): token for tx, _, to, amount, token in moved}
-    out_of = {(tx, sender, amount): token for tx, sender, _, amount, token in moved}
-    codes: dict[str, int] = {}
-    tokens: dict[str, int] = {}
-
-    def code(text: str) -> int:
-        return codes.setdefault(text, len(codes)) if text else mev.ABSENT
-
-    def token(row: tuple, amount: str) -> int:
-        paid_out = amount.startswith("-")
-        found = (out_of if paid_out else into).get((row[2], row[3], amount.lstrip("-")))
-        return tokens.setdefault(found, len(tokens)) if found else mev.ABSENT
-
-    swaps = mev.Swaps(
-        block=[row[0] for row in kept],
-        transaction=[transaction[row[2]][0] for row in kept],
-        log=[row[1] for row in kept],
-        pool=[code(row[3]) for row in kept],
-        sender=[code(transaction[row[2]][1]) for row in kept],
-        contract=[code(transaction[row[2]][2]) for row in kept],
-        token0=[token(row, row[4]) for row in kept],
-        token1=[token(row, row[5]) for row in kept],
-        amount0=[float(row[4]) for row in kept],
-        amount1=[float(row[5]) for row in kept],
-    )
-    return swaps, kept, list(tokens)
 
 
 def _hours(store: Reader, chain_id: int, newest: StoredBlock) -> Hours:

@@ -2,7 +2,8 @@
 
 No real block, account or pool is among them; the tokens are the sample's reserves, and one made-up collectible. One
 block an hour holds that hour's transfers; in the last hour a block every twelve seconds holds trades as well. One token
-moves far more than usual in one hour, and one block carries a sandwich, a back-run and a liquidation.
+moves far more than usual in one hour, one block carries a sandwich, a back-run and a liquidation, and another one
+liquidity that is put in and taken out around two swaps, beside liquidity that stays.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LOUD_HOUR, LOUD_TOKEN, LOUDER = 3, "USDe", 6
 """Hours before the end, and how many times as many transfers as usual."""
 PLANTED = 15
 """Which of the blocks with trades carries the sandwich."""
+JUST_IN_TIME = 9
+"""Which of them carries the liquidity for two swaps alone."""
 BASE_FEE = 2_000_000_000
 ETH_USD = 2_500.0
 
@@ -48,6 +51,8 @@ def frames(seed: int = 7) -> dict[str, pd.DataFrame]:
     for place in range(BLOCKS):
         made.block(configuration.BLOCK_TIME - (BLOCKS + 1 - place) * SLOT)
         _trades(made, planted=place == PLANTED)
+        if place == JUST_IN_TIME:
+            _provided(made)
     # A block without transactions. Like a live chain's, the newest hour is not over.
     made.block(configuration.BLOCK_TIME - SLOT)
     return made.tables()
@@ -132,9 +137,7 @@ class _Made:
 
         Its two transfers come before it, as at a pair of Uniswap v2.
         """
-        amount0, amount1 = -round(eth * 1e18), round(eth * price * 1e6)
-        for token, amount in ((self.token["WETH"], amount0), (self.token["USDC"], amount1)):
-            self.transfer(token, *((who, pool) if amount > 0 else (pool, who)), abs(amount))
+        amount0, amount1 = self._exchanged(who, pool, -eth, eth * price)
         self._written(
             "stg_dex_swaps",
             protocol="uniswap_v2",
@@ -144,6 +147,26 @@ class _Made:
             amount0=str(amount0),
             amount1=str(amount1),
         )
+
+    def liquidity(self, who: str, pool: str, eth: float, usd: float) -> None:
+        """Both tokens put into such a pool by `who`, or taken out where they are below 0."""
+        amount0, amount1 = self._exchanged(who, pool, eth, usd)
+        self._written(
+            "stg_primitives",
+            primitive="mint" if amount0 > 0 else "burn",
+            protocol="uniswap_v2",
+            contract=pool,
+            account=who,
+            amount=str(abs(amount0)),
+            amount_2=str(abs(amount1)),
+        )
+
+    def _exchanged(self, who: str, pool: str, eth: float, usd: float) -> tuple[int, int]:
+        """The transfers of both tokens to the pool (from it where below 0), and their amounts in smallest units."""
+        amount0, amount1 = round(eth * 1e18), round(usd * 1e6)
+        for token, amount in ((self.token["WETH"], amount0), (self.token["USDC"], amount1)):
+            self.transfer(token, *((who, pool) if amount > 0 else (pool, who)), abs(amount))
+        return amount0, amount1
 
     def liquidation(self, liquidator: str, account: str, eth: float) -> None:
         self._written(
@@ -225,6 +248,21 @@ def _trades(made: _Made, planted: bool) -> None:
         if made.rng.random() < 0.5:
             eth = float(np.exp(made.rng.normal())) * (1 if made.rng.random() < 0.5 else -1)
             made.swap(who, pools[int(made.rng.integers(3))], round(eth, 4), ETH_USD * (1 + 1e-3 * made.rng.normal()))
+
+
+def _provided(made: _Made) -> None:
+    """Liquidity for two swaps alone, and liquidity of somebody else that stays. No draw: all else is as without it."""
+    pool, router, manager = _digest("pool", 1)[:42], _digest("router")[:42], _digest("manager")[:42]
+    provider, keeper = _digest("provider")[:42], _digest("keeper")[:42]
+    made.transaction(provider, manager, 25.0)
+    made.liquidity(provider, pool, 400.0, 1_000_000.0)
+    made.transaction(keeper, manager)
+    made.liquidity(keeper, pool, 4.0, 10_000.0)
+    for who, eth, price in ((made.people[3], 90.0, 2_502.0), (made.people[4], -20.0, 2_498.0)):
+        made.transaction(who, router)
+        made.swap(who, pool, eth, price)
+    made.transaction(provider, manager, 20.0)
+    made.liquidity(provider, pool, -340.0, -1_150_000.0)
 
 
 def _digest(*parts: object) -> str:

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from flows.clients.log_columns import Decoded, EventAbi, LogColumns, Rejected
 
 # By the number of indexed arguments, from none to all three; the first three are read as ERC-20.
@@ -102,15 +104,15 @@ def token_transfers(logs: LogColumns, by_topic: dict[str, list[int]] | None = No
 
 def _by_form(logs: LogColumns, positions: list[int], rejected: list[Rejected]) -> dict[int, list[int]]:
     """Positions by the number of indexed arguments; what adds up to other than three arguments is rejected."""
-    shapes: dict[tuple[int, int], list[int]] = {}
-    for i in positions:
-        shape = (len(logs.topics[i]), len(logs.data[i]))
-        at = shapes.get(shape)
-        if at is None:
-            at = shapes[shape] = []
-        at.append(i)
+    where = np.array(positions, dtype=np.int64)
+    counts = np.array(list(map(len, map(logs.topics.__getitem__, positions))), dtype=np.int64)
+    sizes = np.array(list(map(len, map(logs.data.__getitem__, positions))), dtype=np.int64)
+    # One number for each pair; the shapes in the order in which they come.
+    shape = sizes * (counts.max(initial=0) + 1) + counts
+    _, begins = np.unique(shape, return_index=True)
     forms: dict[int, list[int]] = {}
-    for (topics, size), at in shapes.items():
+    for begin in np.sort(begins).tolist():
+        topics, size, at = int(counts[begin]), int(sizes[begin]), where[shape == shape[begin]].tolist()
         if 1 <= topics <= 4 and size == 2 + 64 * (4 - topics):
             forms[topics - 1] = at
         else:

@@ -14,7 +14,6 @@ logs that `eth_abi` decodes, with the same values.
 from __future__ import annotations
 
 import re
-from binascii import hexlify, unhexlify
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -23,12 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from eth_utils import keccak
 
-WORD = 32
-HEX_WORD = 2 * WORD
+from flows.clients.words import HEX_WORD, WORD, Kind, decimal_texts, hex_of, is_hex, values_of, words_of
+
+__all__ = ["WORD", "Decoded", "EventAbi", "Input", "Kind", "LogColumns", "Rejected", "decimal_texts"]
+
 PIECE = 5_000
 """Logs decoded at a time."""
-SMALL = 63
-"""Integers of at most this many bits come as `int`, longer ones as decimal text: SQLite's INTEGER has 64 with sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +85,6 @@ class Decoded:
 
     def __len__(self) -> int:
         return len(self.positions)
-
-
-class Kind(NamedTuple):
-    """A type of one word: `base` is address, bool, uint, int or bytes (with its number of bits)."""
-
-    base: str
-    bits: int
 
 
 class Input(NamedTuple):
@@ -173,9 +165,9 @@ class EventAbi:
         count = len(self.indexed)
         if not set(map(len, topics)) <= {count + 1}:
             raise ValueError("another number of topics")
-        words = [_words(list(map(itemgetter(n), topics)), 1, exact=True)[:, 0] for n in range(1, count + 1)]
+        words = [words_of(list(map(itemgetter(n), topics)), 1, exact=True)[:, 0] for n in range(1, count + 1)]
         if self.plain:
-            block = _words(data, len(self.plain))
+            block = words_of(data, len(self.plain))
             words += [block[:, n] for n in range(len(self.plain))]
         return words
 
@@ -188,9 +180,9 @@ class EventAbi:
         for j, (named, text) in enumerate(zip(topics, data, strict=True)):
             if len(named) != count:
                 reason = f"{len(named)} topics, expected {count} for {self.signature}"
-            elif not all(_is_hex(topic) and len(topic) == 2 + HEX_WORD for topic in named):
+            elif not all(is_hex(topic) and len(topic) == 2 + HEX_WORD for topic in named):
                 reason = f"a topic is not 32 bytes in hexadecimal: {named!r:.300}"
-            elif self.plain and not _is_hex(text):
+            elif self.plain and not is_hex(text):
                 reason = f"data is not hexadecimal: {text[:80]!r}"
             elif len(text) < least and self.plain:
                 reason = f"{(len(text) - 2) // 2} bytes of data, expected {(least - 2) // 2} for {self.signature}"
@@ -205,10 +197,12 @@ class EventAbi:
     ) -> Decoded:
         columns, unfit = {}, np.zeros(len(rows), dtype=bool)
         for column, item in zip(words, inputs, strict=True):
-            columns[item.name], bad = _column(item.kind, column)
+            columns[item.name], bad = values_of(item.kind, column)
             if bad.any():
                 rejected += [
-                    Rejected(rows[j], f"{item.name} of {self.signature} does not fit {item.type}: 0x{_hex(column[j])}")
+                    Rejected(
+                        rows[j], f"{item.name} of {self.signature} does not fit {item.type}: 0x{hex_of(column[j])}"
+                    )
                     for j in np.flatnonzero(bad & ~unfit)
                 ]
                 unfit |= bad
@@ -262,105 +256,6 @@ def _input(words: list[str], number: int) -> Input:
     return Input(names[0] if names else f"arg{number}", text, indexed, kind, array)
 
 
-def _is_hex(text: str) -> bool:
-    try:
-        return text.startswith("0x") and 2 * len(unhexlify(text[2:])) == len(text) - 2
-    except ValueError:
-        return False
-
-
-def _words(texts: list[str], count: int, *, exact: bool = False) -> np.ndarray:
-    """The first `count` words of each text, bytes (n, count, 32).
-
-    Raises `ValueError` when any text is not 0x and whole words in hexadecimal, at least `count` of them (exactly
-    `count` where `exact` is set).
-    """
-    digits = HEX_WORD * count
-    lengths = set(map(len, texts)) or {2 + digits}
-    if min(lengths) < 2 + digits or (exact and lengths != {2 + digits}):
-        raise ValueError("another number of words")
-    if len(lengths) > 1:  # further data behind the last value
-        if not all(map(_is_hex, texts)):
-            raise ValueError("not hexadecimal")
-        texts = [text[: 2 + digits] for text in texts]
-        lengths = {2 + digits}
-    width = lengths.pop()
-    characters = np.frombuffer("".join(texts).encode("ascii"), dtype=np.uint8).reshape(len(texts), width)
-    if not ((characters[:, 0] == ord("0")) & (characters[:, 1] == ord("x"))).all():
-        raise ValueError("without 0x")
-    raw = np.frombuffer(unhexlify(np.ascontiguousarray(characters[:, 2:])), dtype=np.uint8)
-    return raw.reshape(len(texts), width // 2 - 1)[:, : WORD * count].reshape(len(texts), count, WORD)
-
-
-def _hex(word: np.ndarray) -> str:
-    return word.tobytes().hex()
-
-
-def _column(kind: Kind, words: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """Values of a column of words (n, 32), and which of them do not fit the type (their value means nothing)."""
-    words = np.ascontiguousarray(words)
-    if kind.base == "bytes":
-        size = kind.bits // 8
-        return _hex_texts(words[:, :size], size), words[:, size:].any(axis=1)
-    limbs = words.view(">u8").astype(np.uint64)
-    if kind.base == "int":
-        return _signed(kind.bits, words, limbs)
-    bad = np.zeros(len(words), dtype=bool)
-    for n in range(4):
-        below = 64 * (3 - n)  # bits below this limb
-        if kind.bits <= below:
-            bad |= limbs[:, n] != 0
-        elif kind.bits < below + 64:
-            bad |= (limbs[:, n] >> np.uint64(kind.bits - below)) != 0
-    if kind.base == "address":
-        return _hex_texts(words[:, 12:], 20), bad
-    if kind.base == "bool":
-        return (limbs[:, 3] == 1).tolist(), bad
-    if kind.bits <= SMALL:
-        return limbs[:, 3].tolist(), bad
-    return decimal_texts(limbs), bad
-
-
-def decimal_texts(limbs: np.ndarray) -> list[str]:
-    """Decimal text of unsigned 256-bit integers given as four 64-bit limbs each, highest first: (n, 4) uint64."""
-    texts = list(map(str, limbs[:, 3].tolist()))
-    middle = np.flatnonzero(limbs[:, 2])
-    for j, high, low in zip(middle.tolist(), limbs[middle, 2].tolist(), limbs[middle, 3].tolist(), strict=True):
-        texts[j] = str(high << 64 | low)
-    wide = np.flatnonzero(limbs[:, 0] | limbs[:, 1])
-    for j, (a, b, c, d) in zip(wide.tolist(), limbs[wide].tolist(), strict=True):
-        texts[j] = str(a << 192 | b << 128 | c << 64 | d)
-    return texts
-
-
-def _signed(bits: int, words: np.ndarray, limbs: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    low = limbs[:, 3].view(np.int64)
-    sign = (low >> np.int64(63)).view(np.uint64)  # all ones below zero
-    narrow = (limbs[:, :3] == sign[:, None]).all(axis=1)
-    if bits <= 64:
-        top = low >> np.int64(bits - 1)
-        bad = ~narrow | ((top != 0) & (top != -1))
-        return (low.tolist() if bits <= SMALL + 1 else list(map(str, low.tolist()))), bad
-    texts = list(map(str, low.tolist()))
-    bad = np.zeros(len(words), dtype=bool)
-    for j in np.flatnonzero(~narrow).tolist():
-        value = int.from_bytes(words[j].tobytes(), "big", signed=True)
-        texts[j] = str(value)
-        bad[j] = not -(1 << (bits - 1)) <= value < 1 << (bits - 1)
-    return texts, bad
-
-
-def _hex_texts(values: np.ndarray, size: int) -> list[str]:
-    step = 2 + 2 * size
-    characters = np.empty((len(values), step), dtype=np.uint8)
-    characters[:, :2] = (ord("0"), ord("x"))
-    characters[:, 2:] = np.frombuffer(hexlify(np.ascontiguousarray(values)), dtype=np.uint8).reshape(
-        len(values), 2 * size
-    )
-    text = characters.tobytes().decode("ascii")
-    return [text[at : at + step] for at in range(0, step * len(values), step)]
-
-
 def _array(data: bytes, at: int, head: int, item: Input) -> list[Any]:
     """A dynamic array whose offset stands at byte `at` of `data`. Raises `ValueError` with the reason."""
     if len(data) < head:
@@ -375,7 +270,7 @@ def _array(data: bytes, at: int, head: int, item: Input) -> list[Any]:
     if last > len(data):
         raise ValueError(f"{length} values of {item.name} need {last} bytes, found {len(data)}")
     words = np.frombuffer(data[first:last], dtype=np.uint8).reshape(length, WORD)
-    values, bad = _column(item.kind, words)
+    values, bad = values_of(item.kind, words)
     if bad.any():
-        raise ValueError(f"a value of {item.name} does not fit {item.type}: 0x{_hex(words[int(np.argmax(bad))])}")
+        raise ValueError(f"a value of {item.name} does not fit {item.type}: 0x{hex_of(words[int(np.argmax(bad))])}")
     return values

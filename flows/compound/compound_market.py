@@ -17,7 +17,7 @@ from flows import settings
 from flows.aave.holder_scan import first_block_of
 from flows.clients.block_reader import BlockReader, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
-from flows.compound import state as compound_state
+from flows.compound import comet, comptroller
 from flows.compound.holders import holders
 from flows.compound.rows import to_frames
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
@@ -107,14 +107,14 @@ def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from
             f"{reader.block.number}; check the name and ETH_RPC_URL"
         )
     v2 = source.protocol == "compound_v2"
-    state = (compound_state.read_v2 if v2 else compound_state.read_v3)(reader, source)
+    state = (comptroller.read_v2 if v2 else comet.read_v3)(reader, source)
     if from_block is None:
         from_block = source.first_block or first_block_of(reader.rpc, source.entry, reader.block.number)
     contracts = sorted({r.contract for r in state.reserves})
     with tqdm(desc=source.name, unit=" blocks", disable=None, leave=False) as bar:
         named = holders(run, reader.rpc, source.name, source.protocol, contracts, reader.block, from_block, bar)
-    accounts = (compound_state.accounts_v2 if v2 else compound_state.accounts_v3)(reader, state, named)
-    checked, below = (compound_state.check_v2 if v2 else compound_state.check_v3)(reader, state, accounts)
+    accounts = (comptroller.accounts_v2 if v2 else comet.accounts_v3)(reader, state, named)
+    checked, below = (comptroller.check_v2 if v2 else comet.check_v3)(reader, state, accounts)
     return replace(state, accounts=accounts, checked=checked, below_one=below)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 
 from flows.clients.block_reader import Block
+from flows.compound.comet import health_v3
+from flows.compound.comptroller import health_v2
 from flows.compound.state import (
     USD,
     WAD,
     CompoundAccount,
     CompoundReserve,
     CompoundState,
-    health_v2,
-    health_v3,
 )
 
 RAY = 10**27

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from scipy.stats import binom, chi2
 
-from risk_core.checks import FloatArray, checked_array, checked_int, checked_number
+from risk_core.checks import BELOW_ONE, SMALLEST, FloatArray, checked_array, checked_int, checked_number, require
 from risk_core.errors import InputError
 
 BoolArray = np.ndarray
@@ -222,14 +222,9 @@ def _hits(hits: ArrayLike) -> BoolArray:
 
 
 def _level(level: float) -> float:
-    level = checked_number("level", level, 0.0, 1.0, "a number in (0, 1)")
-    if level in (0.0, 1.0):
-        raise InputError(f"level: expected a number in (0, 1), found {level}")
-    return level
+    return checked_number("level", level, SMALLEST, BELOW_ONE, "a number in (0, 1)")
 
 
 def _finite(label: str, values: FloatArray) -> FloatArray:
-    if not np.isfinite(values).all():
-        wrong = int(np.argmax(~np.isfinite(values)))
-        raise InputError(f"{label}: expected finite numbers, found {values[wrong]} at entry {wrong}")
+    require(label, values, np.isfinite(values), "must be finite")
     return values

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import FloatArray, checked_array, checked_int
-from risk_core.errors import InputError
+from risk_core.checks import FloatArray, checked_array, checked_int, require
 
 
 def hhi(amounts: ArrayLike) -> float:
@@ -37,12 +36,7 @@ def gini(amounts: ArrayLike) -> float:
 
 def _amounts(amounts: ArrayLike) -> FloatArray:
     amount = checked_array("amounts", amounts, np.float64, (None,))
-    good = np.isfinite(amount) & (amount >= 0)
-    if not good.all():
-        wrong = int(np.argmax(~good))
-        raise InputError(
-            f"amounts: expected finite numbers that are not negative, found {amount[wrong]} at entry {wrong}"
-        )
+    require("amounts", amount, np.isfinite(amount) & (amount >= 0), "must be finite and not negative")
     # In parts of the largest: sums of amounts near the largest float would be infinite.
     largest = amount.max(initial=0.0)
     return amount / largest if largest > 0 else amount

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_number
+from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_number, require
 from risk_core.errors import InputError
 
 DECAY = 0.94
@@ -87,9 +87,7 @@ def cholesky(covariance: FloatArray) -> FloatArray:
 
 def _checked(log_returns: ArrayLike) -> FloatArray:
     returns = checked_array("log_returns", log_returns, np.float64, (None, None))
-    if returns.ndim != 2 or len(returns) < 2:
+    if len(returns) < 2:
         raise InputError(f"log_returns: expected (n_obs >= 2, F), found shape {returns.shape}")
-    if not np.isfinite(returns).all():
-        row, column = np.argwhere(~np.isfinite(returns))[0]
-        raise InputError(f"log_returns: row {row}, column {column} is {returns[row, column]}; returns must be finite")
+    require("log_returns", returns, np.isfinite(returns), "must be finite")
     return returns

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_number
+from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_number, require
 from risk_core.errors import InputError
 
 
@@ -59,8 +59,7 @@ def value_path(
     if fee_income is None:
         return value, value.copy(), held
     fees = checked_array("fee_income", fee_income, np.float64, (len(price),))
-    if not (np.isfinite(fees).all() and (fees >= 0).all()):
-        raise InputError("fee_income: expected fractions that are not negative")
+    require("fee_income", fees, np.isfinite(fees) & (fees >= 0), "must be a fraction that is not negative")
     inside = (price >= low) & (price <= high)
     earned = np.cumsum(np.where(inside, fees, 0.0) * np.concatenate([value[:1], value[:-1]]))
     return value, value + earned, held
@@ -83,7 +82,5 @@ def _range(opened_at: float, low: float, high: float) -> tuple[float, float, flo
 
 def _positive(label: str, values: ArrayLike) -> FloatArray:
     found = checked_array(label, values, np.float64, (None,))
-    if not (np.isfinite(found) & (found > 0)).all():
-        wrong = int(np.argmax(~(np.isfinite(found) & (found > 0))))
-        raise InputError(f"{label}: expected positive numbers, found {found[wrong]} at entry {wrong}")
+    require(label, found, np.isfinite(found) & (found > 0), "must be positive and finite")
     return found

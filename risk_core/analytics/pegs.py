@@ -12,8 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_number
-from risk_core.errors import InputError
+from risk_core.checks import (
+    SMALLEST,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_number,
+    require,
+    require_rising,
+)
 
 HEALTHY, WARNING, CRITICAL = "healthy", "warning", "critical"
 WARNING_BPS, CRITICAL_BPS = 50.0, 200.0
@@ -202,13 +210,6 @@ def _distance_bps(prices: FloatArray, peg: float) -> FloatArray:
 def _series(times: ArrayLike, prices: ArrayLike) -> tuple[IntArray, FloatArray]:
     t = checked_array("times", times, np.int64, (None,))
     p = checked_array("prices", prices, np.float64, (len(t),))
-    if len(t) > 1 and not (np.diff(t) > 0).all():
-        wrong = int(np.argmax(np.diff(t) <= 0)) + 1
-        raise InputError(
-            f"times: expected strictly rising seconds, found {t[wrong]} after {t[wrong - 1]} at entry {wrong}"
-        )
-    good = np.isfinite(p) & (p > 0)
-    if not good.all():
-        wrong = int(np.argmax(~good))
-        raise InputError(f"prices: expected positive numbers, found {p[wrong]} at entry {wrong}")
+    require_rising("times", t, strictly=True)
+    require("prices", p, np.isfinite(p) & (p > 0), "must be positive and finite")
     return t, p

@@ -11,7 +11,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_int, checked_number
+from risk_core.checks import (
+    BELOW_ONE,
+    SMALLEST,
+    FloatArray,
+    checked_array,
+    checked_choice,
+    checked_int,
+    checked_number,
+    require,
+)
 from risk_core.errors import InputError
 
 METHODS = ("historical", "ewma", "filtered")
@@ -37,15 +46,12 @@ def value_at_risk(
     none is the tail.
     """
     r = checked_array("returns", returns, np.float64, (None,))
-    if not (np.isfinite(r) & (r > -1 - SMALLEST)).all():
-        wrong = int(np.argmax(~(np.isfinite(r) & (r >= -1))))
-        raise InputError(f"returns: expected fractions of at least -1, found {r[wrong]} at entry {wrong}")
+    require("returns", r, np.isfinite(r) & (r >= -1), "must be a fraction of at least -1: all of the position is lost")
     window = checked_int("window", window, 2)
-    level = checked_number("level", level, SMALLEST, 1 - 1e-9, "a number in (0, 1)")
+    level = checked_number("level", level, SMALLEST, BELOW_ONE, "a number in (0, 1)")
     size = checked_number("position", position, SMALLEST, rule="a positive amount")
     decay = checked_number("decay", decay, SMALLEST, 1.0, "a number in (0, 1]")
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, found {method!r}")
+    checked_choice("method", method, METHODS)
     if method != "ewma" and window * (1 - level) < 1 - 1e-9:
         raise InputError(
             f"window: {window} returns have none beyond level {level:g}; expected at least "
@@ -83,7 +89,7 @@ def ewma_path(returns: ArrayLike, window: int, decay: float) -> FloatArray:
     4th ed. 1996, section 5.2.)
     """
     returns = checked_array("returns", returns, np.float64, (None,))
-    _finite("returns", returns)
+    require("returns", returns, np.isfinite(returns), "must be finite")
     window = checked_int("window", window, 1)
     decay = checked_number("decay", decay, SMALLEST, 1.0, "a number in (0, 1]")
     variance = np.empty(len(returns))
@@ -95,12 +101,6 @@ def ewma_path(returns: ArrayLike, window: int, decay: float) -> FloatArray:
     return np.sqrt(variance)
 
 
-def _finite(label: str, values: FloatArray) -> None:
-    if not np.isfinite(values).all():
-        wrong = int(np.argmax(~np.isfinite(values)))
-        raise InputError(f"{label}: expected finite numbers, found {values[wrong]} at entry {wrong}")
-
-
 def term_structure(log_returns: ArrayLike, horizons: ArrayLike, periods_per_year: float) -> FloatArray:
     """Annualised volatility of returns over h periods for each h, (H,): flat where returns are independent.
 
@@ -109,8 +109,7 @@ def term_structure(log_returns: ArrayLike, horizons: ArrayLike, periods_per_year
     r = checked_array("log_returns", log_returns, np.float64, (None,))
     steps = checked_array("horizons", horizons, np.int64, (None,))
     per_year = checked_number("periods_per_year", periods_per_year, SMALLEST, rule="a positive number")
-    _finite("log_returns", r)
-    if len(steps) and not (steps.min() >= 1 and steps.max() < len(r)):
-        raise InputError(f"horizons: expected from 1 to {len(r) - 1} for {len(r)} returns, found {steps.tolist()}")
+    require("log_returns", r, np.isfinite(r), "must be finite")
+    require("horizons", steps, (steps >= 1) & (steps < len(r)), f"must be at least 1 and below the {len(r)} returns")
     total = np.concatenate([[0.0], np.cumsum(r)])
     return np.array([np.sqrt(((total[h:] - total[:-h]) ** 2).mean() * per_year / h) for h in steps.tolist()])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_number
-from risk_core.errors import InputError
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_number, require
 
 NORMAL = 1.4826
 """Median absolute deviation times this is the standard deviation of a normal law."""
@@ -48,13 +47,8 @@ def usual(
     `InputError`.
     """
     v = checked_array("volumes", volumes, np.float64, (None, None))
-    bad = ~(np.isnan(v) | ((v >= 0) & np.isfinite(v)))
-    if bad.any():
-        hour, series = (int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"volumes: expected numbers that are not negative, or NaN for an unknown hour; "
-            f"found {v[hour, series]} at hour {hour} of series {series}"
-        )
+    ok = np.isnan(v) | (np.isfinite(v) & (v >= 0))
+    require("volumes", v, ok, "must be finite and not negative, or NaN for an unknown hour (entry: hour, series)")
     days = checked_int("days", days, 1)
     least_days = checked_int("least_days", least_days, 1, days)
     least = checked_number("least", least, 0.0, rule="a number that is not negative")

@@ -18,7 +18,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
+from risk_core.checks import (
+    SMALLEST,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_kind,
+    checked_number,
+    require,
+)
 from risk_core.errors import InputError
 
 HOUR, DAY = 3600, 86_400
@@ -95,8 +104,8 @@ def standardised(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_S
 def annual_volatility(variance_of_an_hour: ArrayLike, factor: float = 1.0, floor: float = 0.0) -> FloatArray:
     """Annualised volatility, (F,), of an hour's variance (F,) times a weekday factor, at least `floor`."""
     variance = checked_array("variance_of_an_hour", variance_of_an_hour, np.float64, (None,))
-    if not (np.isfinite(variance) & (variance >= 0)).all():
-        raise InputError(f"variance_of_an_hour: expected finite numbers that are not negative, found {variance}")
+    ok = np.isfinite(variance) & (variance >= 0)
+    require("variance_of_an_hour", variance, ok, "must be finite and not negative")
     factor = checked_number("factor", factor, SMALLEST, rule="a positive number")
     return np.maximum(np.sqrt(HOURS_A_YEAR * factor * variance), checked_number("floor", floor, 0.0))
 
@@ -108,9 +117,10 @@ def _speeds(memory: Memory) -> tuple[list[float], list[float]]:
     weights = checked_array("memory.weights", memory.weights, np.float64, (None,))
     if len(weights) != len(half_lives) or not len(weights):
         raise InputError(f"memory: expected one weight for each half-life, found {memory}")
-    if not (np.isfinite(half_lives) & (half_lives > 0)).all():
-        raise InputError(f"memory.half_lives: expected positive numbers of hours, found {half_lives.tolist()!r:.80}")
-    if not ((weights >= 0).all() and abs(weights.sum() - 1.0) <= 1e-9):
+    ok = np.isfinite(half_lives) & (half_lives > 0)
+    require("memory.half_lives", half_lives, ok, "must be a positive number of hours")
+    require("memory.weights", weights, np.isfinite(weights) & (weights >= 0), "must be a share, not negative")
+    if abs(weights.sum() - 1.0) > 1e-9:
         raise InputError(f"memory.weights: expected shares that sum to 1, found {weights.tolist()!r:.80}")
     return half_lives.tolist(), weights.tolist()
 
@@ -122,8 +132,8 @@ def _weekday(times: IntArray) -> IntArray:
 
 def _week(week: ArrayLike) -> FloatArray:
     factors = checked_array("week", week, np.float64, (7,))
-    if not (np.isfinite(factors) & (factors > 0)).all():
-        raise InputError(f"week: expected seven positive variance factors, Monday to Sunday, found {factors.tolist()}")
+    ok = np.isfinite(factors) & (factors > 0)
+    require("week", factors, ok, "must be a positive variance factor, of Monday to Sunday")
     return factors
 
 
@@ -131,7 +141,5 @@ def _returns(log_returns: ArrayLike) -> FloatArray:
     returns = checked_array("log_returns", log_returns, np.float64, (None, None))
     if len(returns) < 2:
         raise InputError(f"log_returns: expected at least 2 rows, found {len(returns)}")
-    if not np.isfinite(returns).all():
-        row, column = np.argwhere(~np.isfinite(returns))[0]
-        raise InputError(f"log_returns: row {row}, column {column} is {returns[row, column]}; returns must be finite")
+    require("log_returns", returns, np.isfinite(returns), "must be finite")
     return returns

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_kind
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, checked_kind, require
 from risk_core.errors import InputError
 
 DEPOSIT, WITHDRAW, BORROW, REPAY, LIQUIDATION = range(5)
@@ -201,8 +201,8 @@ def _of_events(column: dict[str, FloatArray], events: Events, n: int, as_of: int
     column["time_since_first_deposit"][:] = _greatest(events.wallet[put], (as_of - events.time[put]).astype(float), n)
     last = _greatest(events.wallet[lost], events.time[lost].astype(float), n)
     column["time_since_last_liquidated"][:] = as_of - last
-    column["unique_borrow_protocol_count"][:] = require_distinct(events.wallet[lent], events.protocol[lent], n)
-    column["unique_lending_protocol_count"][:] = require_distinct(events.wallet[put], events.protocol[put], n)
+    column["unique_borrow_protocol_count"][:] = n_distinct(events.wallet[lent], events.protocol[lent], n)
+    column["unique_lending_protocol_count"][:] = n_distinct(events.wallet[put], events.protocol[put], n)
 
 
 def _sum(who: IntArray, values: FloatArray, n: int) -> FloatArray:
@@ -224,7 +224,7 @@ def _greatest(who: IntArray, values: FloatArray, n: int) -> FloatArray:
     return out
 
 
-def require_distinct(who: IntArray, what: IntArray, n: int) -> IntArray:
+def n_distinct(who: IntArray, what: IntArray, n: int) -> IntArray:
     """(n,) how many different values of `what`, small numbers, each has."""
     kinds = int(what.max()) + 1 if len(what) else 1
     seen = np.zeros((n, kinds), dtype=bool)
@@ -234,18 +234,10 @@ def require_distinct(who: IntArray, what: IntArray, n: int) -> IntArray:
 
 def _amounts(name: str, values: ArrayLike, length: int) -> FloatArray:
     amount = checked_array(name, values, np.float64, (length,))
-    bad = np.isinf(amount) | (amount < 0)
-    if bad.any():
-        wrong = int(np.argmax(bad))
-        raise InputError(
-            f"{name}: expected finite numbers that are not negative, or NaN for one that is not known, "
-            f"found {amount[wrong]} at entry {wrong}"
-        )
+    ok = np.isnan(amount) | (np.isfinite(amount) & (amount >= 0))
+    require(name, amount, ok, "must be finite and not negative, or NaN where it is not known")
     return amount
 
 
 def _within(name: str, values: IntArray, n: int) -> None:
-    bad = (values < 0) | (values >= n)
-    if bad.any():
-        wrong = int(np.argmax(bad))
-        raise InputError(f"{name}: expected numbers from 0 to {n - 1}, found {values[wrong]} at entry {wrong}")
+    require(name, values, (values >= 0) & (values < n), f"must be in [0, {n})")

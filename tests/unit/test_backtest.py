@@ -30,6 +30,19 @@ def test_days_begin_at_midnight_after_the_warm_up_and_end_within_the_prices():
         backtest.starts([3600, 7200, 14_400], 2)
 
 
+@pytest.mark.parametrize(
+    ("returns", "days", "words"),
+    [
+        (np.zeros((72, 2)), [23, 48], "days: entry 1 is 48; must be a row from 2 to 47"),
+        (np.zeros((72, 2)), [1], "days: entry 0 is 1"),
+        ([[0.0, 0.0], [0.0, np.nan]], [], "log_returns: entry 1, 1 is nan; must be finite"),
+    ],
+)
+def test_a_day_outside_the_prices_is_refused_by_its_place(returns, days, words):
+    with pytest.raises(InputError, match=words):
+        backtest.losses(returns, WEIGHTS, days)
+
+
 def test_a_loss_is_that_of_the_weights_held_through_the_day():
     returns = np.zeros((72, 2))
     returns[24, 0], returns[47, 0], returns[30, 1] = np.log(0.9), np.log(0.5), np.log(1.2)

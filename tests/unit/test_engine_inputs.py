@@ -28,9 +28,9 @@ SCENARIO = dict(
         (dict(volatility=[-0.1, 0.1]), r"entry 0 \(ETH\) is -0.1"),
         (dict(volatility=[np.inf, 0.1]), "inf"),
         (dict(volatility=[0.1]), r"expected shape \(2\)"),
-        (dict(correlation=[[1, 0.5], [0.4, 1]]), "must be symmetric"),
+        (dict(correlation=[[1, 0.5], [0.4, 1]]), r"correlation: entry 0, 1 \(USDC\) is 0.5; must be symmetric"),
         (dict(correlation=[[1, 1.5], [1.5, 1]]), r"must be in \[-1, 1\]"),
-        (dict(correlation=[[0.9, 0], [0, 1]]), "diagonal must be 1"),
+        (dict(correlation=[[0.9, 0], [0, 1]]), r"correlation: entry 0, 0 \(ETH\) is 0.9; the diagonal must be 1"),
         (dict(factor=[0, 2]), "Scenario.factor: entry 1 is 2"),
         (dict(n_steps=0), "Scenario.n_steps: expected at least 1"),
         (dict(horizon=timedelta(0)), "expected a positive time"),
@@ -75,7 +75,7 @@ def test_a_scenario_of_another_market_is_refused():
 def test_given_paths_must_be_positive_and_complete():
     price = np.full((13, 2, 4), 5.0)
     price[12, 1, 3] = 0.0
-    with pytest.raises(rc.InputError, match=r"price: reserve 1 is 0.0 at path 12, step 3; prices must be positive"):
+    with pytest.raises(rc.InputError, match=r"price: entry 12, 1, 3 is 0.0; prices must be positive"):
         rc.PricePaths(name="p", price=price, step=timedelta(hours=1))
     with pytest.raises(rc.InputError, match="at least one path and one step"):
         rc.PricePaths(name="p", price=np.ones((2, 2, 1)), step=timedelta(hours=1))

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import norm
 
 import risk_core as rc
-from risk_core.measures import Z95, Groups, average, quantile, share, tail_mean
+from risk_core.estimates import Groups
+from risk_core.measures import Z95, average, quantile, share, tail_mean
 from tests.markets import one_account, scenario
 
 

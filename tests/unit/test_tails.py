@@ -112,7 +112,7 @@ def test_the_same_call_gives_the_same_figure_and_seeds_matter():
     ("change", "message"),
     [
         (dict(share=[0.5, 0.2, 0.2]), "Tilt.share: must add up to 1, found 0.9"),
-        (dict(share=[0.0, 0.5, 0.5]), "Tilt.share: entry 0 is 0.0; must be positive"),
+        (dict(share=[0.0, 0.5, 0.5]), "Tilt.share: entry 0 is 0.0; must be finite and positive"),
         (dict(shift=np.full((3, 5), 1.0)), "component 0 must be the scenario itself"),
         (dict(shift=np.full((3, 5), np.nan)), "Tilt.shift: entry 0, 0 is nan; must be finite"),
         (dict(burst=np.zeros((3, 4))), r"Tilt.burst: expected shape \(3, 5\), found \(3, 4\)"),

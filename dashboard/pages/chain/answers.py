@@ -60,6 +60,19 @@ class Leg:
     result: str
 
 
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """Just-in-time liquidity in words: block, who, places of its transactions, how many swaps, what went in and out."""
+
+    block: int
+    sender: str
+    put_at: int
+    taken_at: int
+    swaps: int
+    put_in: str
+    taken_out: str
+
+
 def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volumes:
     """Transfers by token or by standard. Raises `InputError` for another grouping."""
     if by not in GROUPS:
@@ -149,6 +162,30 @@ def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
     return told
 
 
+def provisions(activity: Activity) -> list[Provision]:
+    """The just-in-time liquidity of the blocks shown, the newest first."""
+    changes = activity.changes
+    told = []
+    for one in reversed(activity.just_in_time):
+        tokens = [int(side[one.swaps[0]]) for side in (activity.swaps.token0, activity.swaps.token1)]
+        put, taken = (
+            " and ".join(_amount(activity, raw, token) for raw, token in zip(amounts, tokens, strict=True))
+            for amounts in (one.put_in, one.taken_out)
+        )
+        told.append(
+            Provision(
+                block=one.block,
+                sender=activity.change_sender[one.added[0]],
+                put_at=int(changes.transaction[one.added[0]]),
+                taken_at=int(changes.transaction[one.removed[-1]]),
+                swaps=len(one.swaps),
+                put_in=put,
+                taken_out=taken,
+            )
+        )
+    return told
+
+
 def _swapped(activity: Activity, row: int) -> str:
     swaps = activity.swaps
     sides = [
@@ -209,12 +246,32 @@ def heatmap_json(activity: Activity, query: Mapping[str, str]) -> dict[str, Any]
             for one in scores.sandwiches.found
             if one.block in shown
         ],
+        "just_in_time": [
+            {
+                "block": one.block,
+                "added": [activity.change_hash[row] for row in one.added],
+                "swaps": [activity.swap_hash[row] for row in one.swaps],
+                "removed": [activity.change_hash[row] for row in one.removed],
+                "put_in_raw": list(one.put_in),
+                "taken_out_raw": list(one.taken_out),
+                "tokens": [
+                    _address(activity, int(side[one.swaps[0]]))
+                    for side in (activity.swaps.token0, activity.swaps.token1)
+                ],
+            }
+            for one in activity.just_in_time
+            if one.block in shown
+        ],
     }
 
 
 def _profit_token(activity: Activity, one: mev.Sandwich) -> str | None:
     first = one.legs[0]
     token = int((activity.swaps.token0 if activity.swaps.amount0[first] > 0 else activity.swaps.token1)[first])
+    return _address(activity, token)
+
+
+def _address(activity: Activity, token: int) -> str | None:
     return None if token == mev.ABSENT else activity.tokens[token].address
 
 

@@ -25,6 +25,7 @@ from dashboard.pages.chain.answers import (
     block_of,
     heatmap_json,
     loudest,
+    provisions,
     sandwiches_of,
     story,
     volume_json,
@@ -108,12 +109,22 @@ def build(source: PageData, _search: str) -> html.Div:
         "parts in points, they sum to the score · profit: what the attacker's trades in the pool left, before gas",
         source="/api/v1/mev-heatmap",
     )
+    stood = card(
+        "Just-in-time liquidity",
+        provisions_table(activity),
+        "put into a pool and taken out in one block by one account, with other people's swaps between · # place of the "
+        f"transaction in the block · fees are paid apart and not in what was taken out · {origin(activity)}",
+        f"in {len(activity.number)} blocks, newest on top",
+        flush=True,
+        source="/api/v1/mev-heatmap",
+    )
     return html.Div(
         [
             verdict(activity, found, liquidations),
             strip(facts(activity)),
             row([(hourly, {"xl": 8}), (moved, {"xl": 4})]),
             row([(blocks, {"xl": 8}), (one, {"xl": 4})]),
+            row([(stood, {})]),
             row([(hit, {})]),
         ],
         className="page",
@@ -167,13 +178,21 @@ def facts(activity: Activity) -> list[tuple[str, Any, str]]:
     discarded = activity.scores.sandwiches.discarded
     return [
         ("Newest block", fmt.count(activity.newest.number), fmt.utc(activity.newest.timestamp)),
-        ("Transactions", fmt.count(counts["transactions"].sum()), f"in {len(activity.number)} blocks"),
-        ("Swaps", fmt.count(counts["swaps"].sum()), f"{counts['sandwiched'].sum()} sandwiched"),
-        ("Sandwiches", str(len(activity.scores.sandwiches.found)), f"{discarded} sets too large, discarded"),
+        ("Swaps", fmt.count(counts["swaps"].sum()), f"in {fmt.count(counts['transactions'].sum())} transactions"),
+        (
+            "Sandwiches",
+            str(len(activity.scores.sandwiches.found)),
+            f"{counts['sandwiched'].sum()} swaps; {discarded} sets too large",
+        ),
         (
             "Back-runs",
             str(counts["back_runs"].sum()),
             f"cyclic arbitrages: {counts['arbitrages'].sum()}, flash loans: {activity.flash_loans.sum()}",
+        ),
+        (
+            "Just-in-time liquidity",
+            str(len(activity.just_in_time)),
+            f"for {sum(len(one.swaps) for one in activity.just_in_time)} swaps",
         ),
         ("Highest score", f"{activity.scores.score[top]:.0f}", f"block {activity.number[top]:,}"),
     ]
@@ -245,6 +264,25 @@ def block_card(activity: Activity, place: int) -> html.Div:
 def swapped(leg: Leg) -> html.Div:
     """What a transaction swapped, and below it what the attacker was left with."""
     return html.Div([leg.swapped, html.Div(html.B(leg.result)) if leg.result else None])
+
+
+def provisions_table(activity: Activity) -> Any:
+    """Who provided liquidity for the swaps of one block alone."""
+    found = provisions(activity)
+    if not found:
+        return empty("None", "No account took liquidity out in the block in which it had put it in for others' swaps.")
+    head = (("Block", True), ("Account", False), ("Swaps", True), ("Put in", False), ("Taken out", False))
+    rows = [
+        (
+            f"{one.block:,}",
+            address(one.sender),
+            str(one.swaps),
+            f"#{one.put_at}: {one.put_in}",
+            f"#{one.taken_at}: {one.taken_out}",
+        )
+        for one in found
+    ]
+    return table(head, rows, tight=True)
 
 
 def liquidations_table(found: tuple[Liquidation, ...]) -> Any:

@@ -11,7 +11,16 @@ from scipy.stats import poisson
 
 from risk_core.analytics.hawkes.process import EventTimes, Hawkes, parts, state
 from risk_core.analytics.shares import wilson
-from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
+from risk_core.checks import (
+    SMALLEST,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_kind,
+    checked_number,
+    require,
+)
 from risk_core.errors import InputError
 from risk_core.kernels import hawkes as kernels
 
@@ -76,9 +85,12 @@ def chance_of(
     paths = checked_int("paths", paths, 1)
     seed = checked_int("seed", seed, 0)
     start, begun = _begun(model, history)
-    some = None if kinds is None else set(checked_array("kinds", kinds, np.int64, (None,)).tolist())
-    if some is not None and not some <= set(range(len(model.mu))):
-        raise InputError(f"kinds: expected integers from 0 to {len(model.mu) - 1}, found {sorted(some)!r:.80}")
+    some = None
+    if kinds is not None:
+        wanted_kinds = checked_array("kinds", kinds, np.int64, (None,))
+        n_kinds = len(model.mu)
+        require("kinds", wanted_kinds, (wanted_kinds >= 0) & (wanted_kinds < n_kinds), f"must be in [0, {n_kinds})")
+        some = set(wanted_kinds.tolist())
     size = 64 if some is None else 4096
     size = max(size, wanted)
     times, found = np.empty(size), np.empty(size, np.int64)

@@ -11,7 +11,16 @@ from scipy.optimize import minimize
 
 from risk_core.analytics.hawkes.process import EventTimes, Hawkes, log_likelihood
 from risk_core.analytics.shares import Z95
-from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_int, checked_kind, checked_number
+from risk_core.checks import (
+    SMALLEST,
+    FloatArray,
+    checked_array,
+    checked_int,
+    checked_kind,
+    checked_number,
+    require,
+    require_rising,
+)
 from risk_core.errors import InputError
 
 LEAST_EVENTS = 10
@@ -80,7 +89,8 @@ def fit(
     gaps = np.diff(events.times)
     gaps = gaps[gaps > 0]
     if n < LEAST_EVENTS or not len(gaps):
-        raise InputError(f"events: expected at least {LEAST_EVENTS} at more than one time, found {n}")
+        times = len(np.unique(events.times))
+        raise InputError(f"events: expected at least {LEAST_EVENTS} at more than one time, found {n} at {times}")
     counts = np.maximum(np.bincount(events.kinds, minlength=d), 0.5)
     rates = counts / events.end
     n_beta = u if shared_decay else d * d * u
@@ -155,9 +165,11 @@ def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
     """
     times = checked_array("times", times, np.float64, (None,))
     t = EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=end, n_kinds=1).times
+    if len(t) < LEAST_EVENTS:
+        raise InputError(f"times: expected at least {LEAST_EVENTS} of them, found {len(t)}")
+    require("times", t[:1], t[:1] > 0, "the first must be after 0")
+    require_rising("times", t, strictly=True)
     gaps = np.diff(t, prepend=0.0)
-    if len(gaps) < LEAST_EVENTS or not (gaps > 0).all():
-        raise InputError(f"times: expected at least {LEAST_EVENTS} strictly rising times, found {len(gaps)}")
     logs, last = np.log(gaps), end - t[-1]
 
     def negative(x: FloatArray) -> float:

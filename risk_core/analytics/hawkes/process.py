@@ -8,14 +8,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kstest
 
-from risk_core.checks import SMALLEST, FloatArray, IntArray, checked_array, checked_int, checked_kind, checked_number
+from risk_core.checks import (
+    SMALLEST,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_int,
+    checked_kind,
+    checked_number,
+    require,
+    require_rising,
+)
 from risk_core.errors import InputError
 from risk_core.kernels import hawkes as kernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventTimes:
-    """Times (n,), not falling, in (0, end]; kinds (n,), integers in [0, n_kinds). Raises `InputError`."""
+    """Times (n,), not falling, in [0, end]; kinds (n,), integers in [0, n_kinds). Raises `InputError`."""
 
     times: FloatArray
     kinds: IntArray
@@ -28,19 +38,9 @@ class EventTimes:
         kinds = checked_array("EventTimes.kinds", self.kinds, np.int64, (len(times),))
         n_kinds = checked_int("EventTimes.n_kinds", self.n_kinds, 1)
         end = checked_number("EventTimes.end", self.end, SMALLEST, rule="a positive time")
-        if len(times) and not (np.isfinite(times).all() and times.min() >= 0 and times.max() <= end):
-            wrong = int(np.argmax(~((times >= 0) & (times <= end))))
-            raise InputError(f"EventTimes.times: expected times in [0, {end:g}], found {times[wrong]} at entry {wrong}")
-        if len(times) > 1 and (np.diff(times) < 0).any():
-            wrong = int(np.argmax(np.diff(times) < 0)) + 1
-            raise InputError(
-                f"EventTimes.times: expected times that do not fall, found {times[wrong]} after {times[wrong - 1]} "
-                f"at entry {wrong}"
-            )
-        if len(kinds) and not (kinds.min() >= 0 and kinds.max() < n_kinds):
-            raise InputError(
-                f"EventTimes.kinds: expected integers in [0, {n_kinds}), found {kinds.min()} to {kinds.max()}"
-            )
+        require("EventTimes.times", times, (times >= 0) & (times <= end), f"must be in [0, {end:g}]")
+        require_rising("EventTimes.times", times, strictly=False)
+        require("EventTimes.kinds", kinds, (kinds >= 0) & (kinds < n_kinds), f"must be in [0, {n_kinds})")
         for name, value in (("times", times), ("kinds", kinds), ("end", end), ("n_kinds", n_kinds)):
             object.__setattr__(self, name, value)
 
@@ -81,8 +81,8 @@ class Hawkes:
             beta = np.broadcast_to(beta, alpha.shape)
         beta = checked_array("Hawkes.beta", beta, np.float64, alpha.shape)
         for label, values, least in (("mu", mu, 0.0), ("alpha", alpha, 0.0), ("beta", beta, SMALLEST)):
-            if not (np.isfinite(values) & (values >= least)).all():
-                raise InputError(f"Hawkes.{label}: expected {'positive' if least else 'non-negative'} finite numbers")
+            rule = f"must be finite and {'positive' if least else 'not negative'}"
+            require(f"Hawkes.{label}", values, np.isfinite(values) & (values >= least), rule)
         checked_number("Hawkes.period", self.period, SMALLEST, rule="a positive time")
         for name, value in (("mu", mu), ("alpha", alpha), ("beta", beta), ("period", float(self.period))):
             object.__setattr__(self, name, value)
@@ -155,8 +155,8 @@ def intensity(model: Hawkes, events: EventTimes, at: ArrayLike) -> FloatArray:
     """Events per unit of time of each kind, (m, D), just before each of the times `at` (m,), which do not fall."""
     require_same_kinds(model, events)
     when = checked_array("at", at, np.float64, (None,))
-    if len(when) and (not np.isfinite(when).all() or when[0] < 0 or (np.diff(when) < 0).any()):
-        raise InputError("at: expected finite times from 0 on that do not fall")
+    require("at", when, np.isfinite(when) & (when >= 0), "must be a finite time from 0 on")
+    require_rising("at", when, strictly=False)
     out = np.empty((len(when), len(model.mu)))
     kernels.intensities(
         events.times, events.kinds, when, model.mu, bins_of(model, when), model.alpha, model.beta,
@@ -210,8 +210,8 @@ def spread_ties(times: ArrayLike, width: float) -> FloatArray:
     """
     t = checked_array("times", times, np.float64, (None,))
     width = checked_number("width", width, 0.0, rule="a time, not negative")
-    if not np.isfinite(t).all() or (len(t) > 1 and (np.diff(t) < 0).any()):
-        raise InputError("times: expected finite times that do not fall")
+    require("times", t, np.isfinite(t), "must be finite")
+    require_rising("times", t, strictly=False)
     _, first, count = np.unique(t, return_index=True, return_counts=True)
     rank = np.arange(len(t)) - np.repeat(first, count)
     return t - width * (1 - (rank + 0.5) / np.repeat(count, count))
@@ -228,12 +228,14 @@ def on_clock(
     """
     at = checked_array("seconds", seconds, np.float64, (None,))
     begin, end = checked_number("begin", begin), checked_number("end", end)
+    require("seconds", at, (at > begin) & (at <= end), f"must be in ({begin:g}, {end:g}], from begin to end")
     unit = checked_number("unit", unit, SMALLEST, rule="a positive number of seconds")
     steps = np.diff(np.unique(at))
     width = checked_number("clock", clock, 0.0, rule="seconds, not negative")
     if len(steps):
         width = min(width, float(steps.min()))
     length = (end - begin) / unit
+    # An event of the first block may be spread to before the begin.
     times = np.clip((spread_ties(at, width) - begin) / unit, 0.0, length)
     return EventTimes(times=times, kinds=kinds, end=length, n_kinds=n_kinds)
 

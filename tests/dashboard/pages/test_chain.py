@@ -15,8 +15,8 @@ from dashboard.app import create_app
 from dashboard.market.chain import Activity, Hours, Token
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.chain import charts, page
-from dashboard.pages.chain.answers import volumes
-from data.sample.activity import PLANTED
+from dashboard.pages.chain.answers import provisions, volumes
+from data.sample.activity import JUST_IN_TIME, PLANTED
 from tests.dashboard.conftest import MemorySource, words
 
 BLOCK = 14 * 24 + 1 + PLANTED
@@ -103,6 +103,35 @@ def test_without_blocks_the_command_is_named(source: MemorySource):
     for name in ("token-volume", "mev-heatmap"):
         answer = client.get(f"/api/v1/{name}")
         assert (answer.status_code, answer.get_json()["command"]) == (503, page.FILL)
+
+
+def test_the_liquidity_that_stood_for_two_swaps(sample_warehouse: Path, activity: Activity):
+    """The provider puts in 400 WETH and 1,000,000 USDC; two swap; the keeper's liquidity stays and is none."""
+    block = 14 * 24 + 1 + JUST_IN_TIME
+    (one,) = provisions(activity)
+    assert (one.block, one.swaps, one.taken_at - one.put_at) == (block, 2, 4)
+    assert (one.put_in, one.taken_out) == ("400 WETH and 1,000,000 USDC", "340 WETH and 1,150,000 USDC")
+    said = words(page.build(Warehouse(sample_warehouse), ""))
+    assert f"#{one.put_at}: 400 WETH and 1,000,000 USDC" in said
+    assert "for 2 swaps" in said
+    client = create_app(Warehouse(sample_warehouse)).server.test_client()
+    (told,) = client.get("/api/v1/mev-heatmap").get_json()["just_in_time"]
+    assert (told["block"], len(told["swaps"]), told["put_in_raw"]) == (block, 2, [400e18, 1e12])
+    assert told["tokens"] == [token.address for symbol in ("WETH", "USDC") for token in activity.tokens
+                              if token.symbol == symbol]  # fmt: skip
+    assert client.get("/api/v1/mev-heatmap?blocks=2").get_json()["just_in_time"] == []
+
+
+def test_liquidity_that_somebody_else_takes_out_is_none(own: Path):
+    """Without the burn, and where the transaction that took out is another account's."""
+    block = 14 * 24 + 1 + JUST_IN_TIME
+    burn = f"SELECT transaction_hash FROM stg_primitives WHERE block_number = {block} AND primitive = 'burn'"
+    after = changed(own, f"UPDATE raw_chain_transactions SET from_address = '0x{'7' * 40}' "
+                         f"WHERE transaction_hash = ({burn})")  # fmt: skip
+    found = after.chain()
+    assert found is not None
+    assert found.just_in_time == ()
+    assert "No account took liquidity out" in words(page.build(after, ""))
 
 
 def test_a_changed_row_changes_each_figure(own: Path, activity: Activity):

@@ -38,6 +38,14 @@ def test_one_hour_is_loud():
     assert hours[loud] >= 3 * hours.drop(loud).max()
 
 
+def test_liquidity_of_one_block_is_put_in_and_taken_out_and_some_of_it_stays():
+    rows = activity.frames(7)["stg_primitives"]
+    changes = rows[rows["primitive"].isin(["mint", "burn"])]
+    assert changes["primitive"].tolist() == ["mint", "mint", "burn"]
+    assert changes["block_number"].nunique() == 1
+    assert changes["account"].iloc[0] == changes["account"].iloc[2] != changes["account"].iloc[1]
+
+
 @pytest.mark.parametrize("before", [7, 8])
 def test_a_refilled_sample_holds_the_blocks_of_its_seed_alone(own_warehouse, before):
     fill(150, before)

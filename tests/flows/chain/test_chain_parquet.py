@@ -161,3 +161,57 @@ def test_ranges_that_do_not_follow_each_other_are_refused(chain, backfill, tmp_p
     with pytest.raises(BrokenChain, match="names parent" if at == 4 else "the block itself is"):
         backfill(0, 7, "--parquet", str(tmp_path))
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+BLOCK, OTHER = word(21), word(22)
+TX, SECOND = word(31), word(32)
+
+
+def log_of(number: int, place: int, tx: str | None = TX, at: str | None = "0x0", block: str = BLOCK) -> dict[str, Any]:
+    return {"address": "0x" + "ab" * 20, "topics": [], "data": "0x", "blockNumber": hex(number), "blockHash": block,
+            "logIndex": hex(place), "transactionHash": tx, "transactionIndex": at, "removed": False}  # fmt: skip
+
+
+@pytest.mark.parametrize("between", [0, 1])
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"block": OTHER}, f"logs of block 5 name {BLOCK} and {OTHER}"),
+        ({}, {"at": "0x1"}, f"in block 5 logs disagree on the place of transaction {TX} \\(1 by one\\)"),
+        ({}, {"tx": SECOND}, f"in block 5 logs disagree on the place of transaction {SECOND} \\(0 by one\\)"),
+        ({}, {"at": "0x00"}, "disagree on the place"),
+        ({}, {"at": "zero"}, "a quantity is not one"),
+    ],
+)
+def test_logs_that_disagree_are_refused_wherever_they_stand(first, second, words, between):
+    """Beside each other, and with a log of another transaction between them."""
+    other = [log_of(5, 1 + i, word(40), "0x9") for i in range(between)]
+    logs = [log_of(5, 0, **first), *other, log_of(5, 7, **second)]
+    with pytest.raises(MalformedAnswer, match=words):
+        chain_parquet.checked(chain_parquet.of_dicts(logs), 0, 9)
+
+
+def test_logs_that_agree_are_taken_in_any_order():
+    """The same transaction and place in another block, and logs of no transaction, contradict nothing."""
+    logs = [
+        log_of(5, 2, SECOND, "0x1"),
+        log_of(6, 0, block=OTHER),
+        log_of(5, 0),
+        log_of(5, 3, None, None),
+        log_of(5, 4, None, "0x7"),
+        log_of(5, 1),
+    ]
+    found = chain_parquet.checked(chain_parquet.of_dicts(logs), 0, 9)
+    assert found["log_index"].to_pylist() == [0, 1, 2, 3, 4, 0]
+    assert found["transaction_hash"].to_pylist() == [TX, TX, SECOND, BLOCK, BLOCK, TX]
+
+
+@pytest.mark.parametrize("text", ["a } b", "a { b", "},{", "{}", "\n"])
+def test_a_brace_inside_a_text_cuts_no_log_in_two(text):
+    logs = [log_of(5, 0) | {"note": text}, log_of(5, 1)]
+    body = json.dumps({"result": logs}, separators=(",", ":")).encode()
+    found = chain_parquet.parsed(body)
+    assert found is None or found.equals(chain_parquet.of_dicts([{**log, "note": None} for log in logs]))
+    plain = chain_parquet.parsed(json.dumps({"result": logs[1:] * 2}, separators=(",", ":")).encode())
+    assert plain is not None
+    assert plain.num_rows == 2

@@ -43,5 +43,5 @@ def test_shrunk_correlation_is_a_correlation_matrix_and_shrinks():
     assert (np.abs(found[:4, :4][off]) < np.abs(raw[off])).all()
     assert (found[:4, :4][off] > 0.5).all()
     returns[3, 1] = np.nan
-    with pytest.raises(rc.InputError, match="row 3, column 1 is nan"):
+    with pytest.raises(rc.InputError, match="entry 3, 1 is nan"):
         shrunk_correlation(returns)

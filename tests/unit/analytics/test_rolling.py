@@ -66,6 +66,13 @@ def test_returns_that_none_can_be_are_refused(returns):
         value_at_risk(returns)
 
 
+def test_a_return_of_minus_one_is_the_whole_position_and_less_is_none():
+    var, es = value_at_risk([-1.0, -1.0], window=2, level=0.5, position=100.0)
+    assert (var[-1], es[-1]) == (100.0, 100.0)
+    with pytest.raises(rc.InputError, match=r"returns: entry 1 is -1.01; must be a fraction of at least -1"):
+        value_at_risk([-1.0, -1.01])
+
+
 def test_term_structure_is_flat_for_independent_returns_and_zero_for_a_back_and_forth():
     returns = np.random.default_rng(5).normal(0, 0.01, 50_000)
     np.testing.assert_allclose(term_structure(returns, [1, 24, 168], 8760), 0.01 * np.sqrt(8760), rtol=0.1)

@@ -81,6 +81,68 @@ CASES = {
 }
 
 
+WORDS = {
+    "a fee below 0": (
+        lambda: impermanent_loss.value_path([1.0, 1.0], 0.5, 2.0, 100.0, [0.0, -0.1]),
+        "fee_income: entry 1 is -0.1; must be a fraction that is not negative",
+    ),
+    "times that are equal": (
+        lambda: hawkes.weibull_renewal([1.0] * 12, 20.0),
+        "times: expected numbers that rise strictly, found 1.0 after 1.0 at entry 1",
+    ),
+    "a first gap of nothing": (
+        lambda: hawkes.weibull_renewal(np.arange(12.0), 20.0),
+        "times: entry 0 is 0.0; the first must be after 0",
+    ),
+    "events at one time": (
+        lambda: hawkes.fit(hawkes.EventTimes(times=[1.0] * 12, kinds=[0] * 12, end=2.0, n_kinds=1)),
+        "events: expected at least 10 at more than one time, found 12 at 1",
+    ),
+    "an event before the begin": (
+        lambda: hawkes.on_clock([99, 112], [0, 0], begin=100, end=160, n_kinds=1, clock=12, unit=60),
+        "seconds: entry 0 is 99.0; must be in (100, 160], from begin to end",
+    ),
+    "an event after the end": (
+        lambda: hawkes.on_clock([112, 161], [0, 0], begin=100, end=160, n_kinds=1, clock=12, unit=60),
+        "seconds: entry 1 is 161.0; must be in (100, 160], from begin to end",
+    ),
+    "times to look at that fall": (
+        lambda: hawkes.intensity(MODEL, EVENTS, [2.0, 1.0]),
+        "at: expected numbers that do not fall, found 1.0 after 2.0 at entry 1",
+    ),
+    "a kind beyond the last": (
+        lambda: hawkes.EventTimes(times=[1.0, 2.0], kinds=[0, 2], end=9.0, n_kinds=2),
+        "EventTimes.kinds: entry 1 is 2; must be in [0, 2)",
+    ),
+    "an endless decay": (
+        lambda: hawkes.Hawkes(mu=[0.1], alpha=[[0.2]], beta=[[float("inf")]]),
+        "Hawkes.beta: entry 0, 0, 0 is inf; must be finite and positive",
+    ),
+    "a horizon of all returns": (
+        lambda: rolling.term_structure([0.1] * 9, [1, 9], 8760),
+        "horizons: entry 1 is 9; must be at least 1 and below the 9 returns",
+    ),
+    "a variance below 0": (
+        lambda: volatility.annual_volatility([0.1, -0.1]),
+        "variance_of_an_hour: entry 1 is -0.1; must be finite and not negative",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_a_refusal_names_the_entry_and_the_rule(kind):
+    call, words = WORDS[kind]
+    with pytest.raises(rc.InputError) as refused:
+        call()
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("level", [1e-12, 1 - 1e-12])
+def test_every_level_between_0_and_1_is_one(level):
+    assert np.isfinite(rolling.value_at_risk([0.01, -0.02], window=2, level=level, method="ewma")[0][1])
+    assert backtests.kupiec(1, 10, level).statistic >= 0
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_what_is_wrong_is_an_input_error(kind):
     with pytest.raises(rc.InputError) as refused:

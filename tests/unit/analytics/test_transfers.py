@@ -55,7 +55,7 @@ def test_a_short_history_has_no_score(hours: int):
 def test_what_is_no_volume_is_refused(wrong: float):
     v = np.zeros((30, 2))
     v[26, 1] = wrong
-    with pytest.raises(InputError, match="hour 26 of series 1"):
+    with pytest.raises(InputError, match="entry 26, 1 is"):
         usual(v)
 
 

@@ -101,11 +101,11 @@ def test_a_price_that_stood_still_has_no_deviation_to_be_measured_by():
 
 
 def test_what_makes_no_sense_is_refused_by_name():
-    with pytest.raises(InputError, match="row 1, column 0 is nan"):
+    with pytest.raises(InputError, match="entry 1, 0 is nan"):
         v.variance_path([[0.1], [np.nan]], hours(2))
     with pytest.raises(InputError, match="at least 2 rows"):
         v.variance_path([[0.1]], hours(1))
-    with pytest.raises(InputError, match="seven positive variance factors"):
+    with pytest.raises(InputError, match=r"week: entry 6 is 0.0; must be a positive variance factor"):
         v.weekday_factor(hours(2), (1.0, 1, 1, 1, 1, 1, 0))
     with pytest.raises(InputError, match="seconds"):
         v.mean_weekday_factor(MONDAY, 0)
