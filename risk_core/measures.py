@@ -3,15 +3,15 @@
 Quantiles are order statistics with distribution-free intervals (binomial ranks: David and Nagaraja, Order
 Statistics, 3rd ed., section 7.1). Shares use Wilson's interval.
 
-Losses are skewed: most tails of a hundred draws are alike, but a few contain one large borrower, so that mean
-+- 1.96 standard errors lies too low. Means and expected shortfalls have Hall's interval, which takes the skewness out
-of the studentised mean by a cubic (P. Hall, "On the removal of skewness by transformation", Journal of the Royal
-Statistical Society B 54, 1992, section 2). An expected shortfall is the mean of q + max(loss - q, 0) / (1 - level) with
-q the quantile; with any other q that mean is higher (Rockafellar and Uryasev, Journal of Risk 2(3), 2000, theorem 1).
-So an upper end needs one q, and a lower end must hold for every q that may be the quantile: it is the lowest over the
-quantile found and those one and 1.96 standard errors of its rank below. Where a sample cannot carry an interval there
-is none, with the reason in words (`Estimate.no_interval`): a loss that was never drawn cannot be bounded.
-`python -m tests.statistical.es_coverage` counts how often the intervals hold.
+Losses are skewed: most tails of a hundred draws are alike, but a few contain one large borrower, so that mean +- 1.96
+standard errors lies too low. Means and expected shortfalls have Hall's interval, which takes the skewness out of the
+studentised mean by a cubic (P. Hall, "On the removal of skewness by transformation", Journal of the Royal Statistical
+Society B 54, 1992, section 2). An expected shortfall is the mean of q + max(loss - q, 0) / (1 - level) with q the
+quantile; with any other q that mean is higher (Rockafellar and Uryasev, Journal of Risk 2(3), 2000, theorem 1). So an
+upper end needs one q, and a lower end must hold for every q that may be the quantile: it is the lowest over the
+quantile found and those one and 1.96 standard errors of its rank below. Where a sample is too small for an interval
+there is none, and `Estimate.no_interval` says why: a loss that was never drawn cannot be bounded. `python -m
+tests.statistical.es_coverage` counts how often the intervals hold.
 
 Where paths were drawn together (`Result.cluster`), errors come from sums over clusters, which are independent (the
 linearised estimator of survey sampling: Särndal, Swensson, Wretman, Model Assisted Survey Sampling, 1992, section
@@ -61,20 +61,21 @@ FEW_DRAWS = 30
 """With fewer positive draws than this behind a tail figure, its error cannot be trusted and is not shown."""
 TAIL_DRAWS = 100
 """Draws beyond the level that an expected shortfall needs for an interval. In the sample of 3,000 accounts one borrower
-makes the tail of every 2,500th path: three samples of ten with 3,000 paths miss it, and their 30 draws cannot tell."""
+makes the tail of every 2,500th path: three samples of ten with 3,000 paths miss it, and their 30 draws do not show it.
+"""
 FEW_CLUSTERS = 100
 MOST_SKEWNESS = 1.0
-"""Of the sums over fewer than `FEW_CLUSTERS` clusters: beyond, the skewness of 16 numbers is mostly noise."""
+"""Limit for the sums over fewer than `FEW_CLUSTERS` clusters: a larger skewness of 16 numbers is mostly noise."""
 LEAST_CLUSTERS = 8
-"""A standard error of fewer has no known size."""
+"""With fewer clusters, how large the standard error is cannot be known."""
 LEAST_ERROR = 0.5
-"""Of a count: clusters that happen to agree do not make it certain."""
+"""Least standard error of a count: clusters that happen to agree do not make it certain."""
 LOSSES = {"repaid": "repaid_usd", "seized": "seized_usd", "deficit": "deficit_usd", "fee": "fee_usd"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A Monte Carlo figure: value, 95 % interval [low, high], standard error, and what stands behind it.
+    """A Monte Carlo figure: value, 95 % interval [low, high], standard error, and the draws that it rests on.
 
     n_positive: draws above zero among those that determine the figure; `few_draws` when fewer than 30.
     no_interval: why there is no interval, in words; low is then 0, and high and se are infinite. Empty where there is.
@@ -242,7 +243,7 @@ def probability_of_loss(result: Result, above: float = 0.0, of: str = "deficit")
 
 
 class Groups:
-    """What was drawn together in a sample of n: each draw by itself, or clusters. Errors of means over the sample."""
+    """Which draws of a sample of n were made together: none, or clusters of them. Errors of means over the sample."""
 
     def __init__(self, n: int, cluster: IntArray | None) -> None:
         self.n = n
@@ -252,7 +253,7 @@ class Groups:
 
     @property
     def least(self) -> int:
-        """Draws with a loss that an interval needs; more where they fall into few groups, a handful into each."""
+        """Draws with a loss that an interval needs; more where there are few groups."""
         return TAIL_DRAWS if self.few and self.which is not None else FEW_DRAWS
 
     @property
@@ -308,9 +309,9 @@ class Groups:
 
 
 def few_positive(n_positive: int, where: str, least: int = FEW_DRAWS) -> str:
-    """Why amounts of which so few are positive have no interval; empty where they are enough."""
+    """Why a sample with `n_positive` positive amounts has no interval, in words; empty where they are enough."""
     if n_positive == 0:
-        return "no path has a loss, which bounds how often one comes and not how large it is"
+        return "no path has a loss, which limits how often one comes, not how large it is"
     if n_positive >= least:
         return ""
     counted = f"{n_positive} paths with a loss {where}"

@@ -48,7 +48,7 @@ NO_EMODE = -1
 
 
 LATEST_SECONDS = 10**11
-"""Times above are refused: the year 5138 in seconds, but 1973 in the milliseconds that were probably meant."""
+"""Later times are refused: this is the year 5138 in seconds, but 1973 in milliseconds, which were probably meant."""
 
 
 def _fraction(
@@ -198,8 +198,8 @@ class Reserves:
     def moves(self, label: str, by_symbol: Mapping[str, float]) -> FloatArray:
         """(R,) relative moves of the feeds: those of `by_symbol`, and of what is priced as a ratio to one of them.
 
-        Such a token has no feed of its own: its oracle multiplies the ratio, which stays, by the base's price. Named
-        itself, it moves as stated, and its ratio with it. Raises like `spread`.
+        A token priced as a ratio has no feed of its own: its oracle multiplies the ratio, which stays, by the base's
+        price. Where it is named itself, it moves as stated, and its ratio changes. Raises like `spread`.
         """
         moves = self.spread(label, by_symbol)
         named = np.zeros(len(self), dtype=bool)
@@ -219,8 +219,9 @@ class EModes:
 
     `collateral`, `borrowable`, `ltvzero`: (E, R) bool, the bitmaps spread over reserve *indices*. A category's
     threshold and bonus replace the reserve's own only where `collateral` is set (liquid e-modes, v3.2 on). Each of the
-    two is (E,), or (E, R) where the members of a category differ, as no chain has it: that is how a table of positions
-    with thresholds of their own is held. Where all members of every category agree it is kept as (E,).
+    two is (E,), or (E, R) where the members of a category differ. No chain has such categories; they hold the
+    thresholds that a table of positions states for single positions. Where all members of every category agree it is
+    kept as (E,).
     """
 
     id: IntArray
@@ -356,8 +357,8 @@ class Market:
     `collateral`: only what is enabled as collateral (flags decide, not balances); `debt`: what is owed;
     `price`: (R,) oracle USD per token. All arrays are read-only. Raises `InputError`.
 
-    A market of any revision has health factors; what liquidates (`liquidate`, `what_if`, `sweep`, `simulate`) refuses
-    a revision whose rules are not implemented.
+    Health factors can be computed for any revision; `liquidate`, `what_if`, `sweep` and `simulate` refuse a revision
+    whose rules are not implemented.
     """
 
     reserves: Reserves
@@ -433,7 +434,7 @@ class Market:
     def shocked(self, shock: Mapping[str, float] | ArrayLike) -> FloatArray:
         """Oracle prices after a shock: {symbol: relative move} or (R,) relative moves; -0.2 is a fall by 20 %.
 
-        The moves are of the feeds; what the oracles make of them is `oracle_prices`: a capped price stays below its
+        The moves are of the feeds; `oracle_prices` turns them into oracle prices: a capped price stays at or below its
         cap, a linked one follows the other reserve. A token that is a ratio to a named reserve, and is not named
         itself, keeps its ratio; in an array every reserve is named. Returns (R,) USD per token. Raises `InputError` for
         an unknown symbol or a move of -100 % or worse.
@@ -447,7 +448,7 @@ class Market:
         return self.oracle_prices(self.price * (1.0 + move))
 
     def oracle_prices(self, feeds: FloatArray) -> FloatArray:
-        """What the oracles say, (..., R) USD per token, where the feeds say (..., R): see `risk_core.oracles`."""
+        """Oracle prices, (..., R) USD per token, for feed prices (..., R); see `risk_core.oracles`."""
         return oracle_prices(self.reserves.oracle, self.price, feeds)
 
 

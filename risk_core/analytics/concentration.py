@@ -43,6 +43,6 @@ def _amounts(amounts: ArrayLike) -> FloatArray:
         raise InputError(
             f"amounts: expected finite numbers that are not negative, found {amount[wrong]} at entry {wrong}"
         )
-    # In parts of the largest: sums of amounts near the largest float would be infinite.
+    # Divided by the largest: the sum of amounts near the largest float would be infinite.
     largest = amount.max(initial=0.0)
     return amount / largest if largest > 0 else amount
