@@ -47,14 +47,14 @@ class TableModel(pa.DataFrameModel):
         time: str | None = None,
         late_after: int | None = None,
     ) -> None:
-        """What a table says of itself beside its columns; what is left out is as in its base.
+        """Declare a table's properties other than its columns; what is left out is as in its base.
 
         `key`: columns of the primary key. `optional`: nullable columns that a frame may leave out. `indexes`: further
-        indexes, each a list of columns. `sealed`: rows are written once and never changed. `append`: rows are only
-        ever added; `key` is then what a row is about, the primary key is that and `batch`. The newest row again is
-        nothing, a row with other content is a further row; staging takes the newest batch of a key. `time`: column with
-        the time a row speaks of; left out, the first of `data.schemas.tables.TIMES` that the table has. `late_after`:
-        seconds after which it is late, twice the time between two runs of the flow that feeds it.
+        indexes, each a list of columns. `sealed`: rows are written once and never changed. `append`: rows are only ever
+        added; `key` is then what a row is about, and the primary key is `key` and `batch`. A row equal to the newest
+        one is not written again, a row with other content is added; staging takes the newest batch of a key. `time`:
+        column with the time a row is about; if left out, the first of `data.schemas.tables.TIMES` that the table has.
+        `late_after`: seconds after which it is late, twice the time between two runs of the flow that feeds it.
         """
         given = {
             "optional": optional,
@@ -64,7 +64,7 @@ class TableModel(pa.DataFrameModel):
             "time": time,
             "late_after": late_after,
         }
-        # A table that inherits another one's columns is still a table of its own, and is late by its own measure.
+        # A table that inherits the columns of another is still a table of its own, with its own `late_after`.
         inherited = {name: value for name, value in getattr(cls.Config, "metadata", {}).items() if name != "late_after"}
         metadata: dict[str, Any] = {
             "metadata": inherited | {name: value for name, value in given.items() if value is not None}
@@ -84,7 +84,7 @@ class TableModel(pa.DataFrameModel):
 
 
 class Numbered(TableModel):
-    """Rows that say which write brought them."""
+    """Rows with the write that brought them."""
 
     batch: Series[np.int64] = fields.batch()
 
@@ -97,7 +97,7 @@ class Read(Numbered):
 
 
 class AppendOnly(Numbered, append=True):
-    """Rows that are only ever added: when and by which run, and a digest that tells a corrected row from the same."""
+    """Rows that are only ever added: when, by which run, and a digest by which a corrected row is recognised."""
 
     ingested_at: Series[np.int64] = fields.ingested_at()
     run_id: Series[str] = fields.written_by()
@@ -111,6 +111,6 @@ class Received(AppendOnly):
 
 
 class ReceivedFrom(Received):
-    """The same, of sources that serve one table: which of them it was."""
+    """The same, for a table that several sources fill: with the source."""
 
     source: Series[str] = fields.name("where it was read")
