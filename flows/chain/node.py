@@ -1,7 +1,7 @@
 """Whole blocks from a node: header, transactions, receipts with their logs; checked to belong together.
 
-A node is believed in nothing that can be checked: that it is on the chain that is meant, that it has the head it
-speaks of, that a block is the one asked for and follows the one before, that receipts are those of its transactions.
+Everything that can be checked is checked: that the node is on the right chain, that it has the head that it reports,
+that a block is the one asked for and follows the one before, that receipts are those of its transactions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flows.errors import ConfigurationError, MalformedAnswer, SourceRefused, Sou
 
 TAGS = ("latest", "safe", "finalized", "earliest")
 TRIES = 3
-"""How often a range is read again that changed while it was read."""
+"""How often a range is read that changes while it is read."""
 
 
 class BrokenChain(MalformedAnswer):
@@ -48,7 +48,7 @@ class WholeBlock:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        """Every log that is known of the block, in order; the place in this list is what the tables call its index."""
+        """Every log that is known of the block, in order; the place in this list is its index in the tables."""
         if self.listed is not None:
             return self.listed
         return [log for receipt in self.receipts for log in receipt["logs"]]
@@ -70,7 +70,7 @@ class WholeBlock:
 
 
 class ChainNode:
-    """A node that serves blocks. Safe to use from several threads."""
+    """A node that serves whole blocks. Safe to use from several threads."""
 
     def __init__(self, rpc: JsonRpc) -> None:
         self._rpc = rpc
@@ -137,18 +137,18 @@ class ChainNode:
             try:
                 return self._read(first, last)
             except BrokenChain:
-                # Most often a block near the head was replaced between two answers; then a second look agrees.
+                # Most often a block near the head was replaced between two answers; then the second try agrees.
                 if attempt == TRIES:
                     raise
                 self._rpc.rest(0.5 * attempt)
         raise AssertionError("unreachable")
 
     def rest(self, seconds: float) -> None:
-        """Leave the node alone for a moment."""
+        """Wait before the next request to the node."""
         self._rpc.rest(seconds)
 
     def log_body(self, first: int, last: int) -> bytes | None:
-        """The answer of `eth_getLogs` as it came, None when the node was away; nothing in it is checked."""
+        """The answer of `eth_getLogs` as it came, unchecked; None when the node could not be reached."""
         try:
             return self._rpc.raw("eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
         except SourceUnavailable:
@@ -167,7 +167,7 @@ class ChainNode:
         size = RangeSize(min(last - first + 1, self._log_blocks), last - first + 1)
         parts = [logs for _, _, logs in log_ranges(self._rpc, get, first, last, size)]
         if len(parts) > 1:
-            self._log_blocks = size.now  # the next range is cut alike from the beginning
+            self._log_blocks = size.now  # the next range starts with this size
         return [log for part in parts for log in part]
 
     def _read(self, first: int, last: int) -> list[WholeBlock]:
@@ -208,7 +208,7 @@ class ChainNode:
                 return None
             try:
                 listing = self.logs(first, last)
-            except RpcError:  # a single block whose logs are refused: what its receipts have is all there is
+            except RpcError:  # the logs of a single block are refused: only those of its receipts are known
                 return None
         listing = logs_of(listing, first, last, str(self))
         found: dict[int, list[dict[str, Any]]] = {}
@@ -280,7 +280,7 @@ def _link(block: Any, number: int, who: str) -> Link:
 
 
 def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]:
-    """An answer of `eth_getLogs`, checked to hold logs of blocks `first` to `last` alone. Raises `MalformedAnswer`."""
+    """An answer of `eth_getLogs`, checked to hold only logs of blocks `first` to `last`. Raises `MalformedAnswer`."""
     if not isinstance(found, list):
         raise MalformedAnswer(f"eth_getLogs of {who}: expected a list, found {str(found)[:80]!r}")
     try:
@@ -298,12 +298,12 @@ def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]
 def all_logs(
     block: dict[str, Any], receipts: Sequence[dict[str, Any]], listed: list[dict[str, Any]], who: str
 ) -> list[dict[str, Any]]:
-    """Every log of a block in order, from what the node lists of it and from its receipts, which must agree.
+    """Every log of a block in order, from the node's list and from its receipts, which must agree.
 
-    A log that belongs to no transaction (what the chain itself does at the end of a block on zkSync or Celo) stands in
-    the list alone. It gets the block's own hash for that of a transaction, as Celo has it, and the place behind the
-    last transaction. What the node calls the place of a log in its block is used for their order only. Raises
-    `BrokenChain` where list and receipts differ otherwise.
+    A log that belongs to no transaction (what the chain itself does at the end of a block on zkSync or Celo) is only in
+    the list. It gets the block's own hash as its transaction hash, as on Celo, and the place after the last
+    transaction. The node's own numbers of logs are used for their order only. Raises `BrokenChain` where list and
+    receipts differ in any other way.
     """
     number, named = block["number"], {tx["hash"].lower() for tx in block["transactions"]}
     own = [log for receipt in receipts for log in receipt["logs"]]
@@ -334,12 +334,12 @@ def all_logs(
     return [log | nowhere if loose else log for log, loose in zip(listed, of_none, strict=True)]
 
 
-def _same_log(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _same_log(first: dict[str, Any], other: dict[str, Any]) -> bool:
     return (
-        one["transactionHash"] == other["transactionHash"]
-        and one["address"] == other["address"]
-        and one["topics"] == other["topics"]
-        and one["data"] == other["data"]
+        first["transactionHash"] == other["transactionHash"]
+        and first["address"] == other["address"]
+        and first["topics"] == other["topics"]
+        and first["data"] == other["data"]
     )
 
 
@@ -349,10 +349,10 @@ def _lower(log: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> list[dict[str, Any]]:
-    """The receipts of a block's transactions, checked to be exactly these, with logs numbered upwards.
+    """The receipts of a block's transactions, checked to be exactly those, with logs numbered upwards.
 
-    Everything that is said twice must be said alike: the block's number and hash, the hash and the place of each
-    transaction, in the block, in its receipt and in each of its logs.
+    Everything that is stated twice must agree: the block's number and hash, the hash and the place of each transaction,
+    in the block, in its receipt and in each of its logs.
     """
     if not isinstance(answer, list) or any(not isinstance(row, dict) for row in answer):
         # A receipt that is null: the transaction left its block between two answers.
@@ -360,7 +360,7 @@ def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> l
     try:
         named = [tx["hash"].lower() for tx in block["transactions"]]
         own_hash = block["hash"].lower()
-        # Celo lists a receipt of the block itself behind those of its transactions; its logs are listed as well.
+        # Celo adds a receipt of the block itself after those of its transactions; its logs are listed as well.
         if len(answer) > len(named) and answer[-1]["transactionHash"].lower() == own_hash:
             answer = answer[:-1]
         given = [row["transactionHash"].lower() for row in answer]
@@ -368,7 +368,7 @@ def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> l
         places = [int(log["logIndex"], 16) for row in answer for log in row["logs"]]
         strangers = {log["blockHash"].lower() for row in answer for log in row["logs"]} - {own_hash}
         removed = any(log.get("removed") for row in answer for log in row["logs"])
-        odd = _odd_places(block, answer, number)
+        contradiction = _odd_places(block, answer, number)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise MalformedAnswer(
             f"{who}: a receipt of block {number} is not what JSON-RPC promises ({type(exc).__name__}: {exc})"
@@ -382,15 +382,16 @@ def _receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> l
         )
     if any(after <= before for before, after in pairwise(places)):
         raise MalformedAnswer(f"{who}: logs of block {number} are repeated or out of order: {places[:20]}")
-    if odd:
+    if contradiction:
         raise MalformedAnswer(
-            f"{who}: block {number} contradicts itself: {odd}. Nothing from there on was written; use another node"
+            f"{who}: block {number} contradicts itself: {contradiction}. Nothing from there on was written; use "
+            "another node"
         )
     return answer
 
 
 def _odd_places(block: dict[str, Any], receipts: Sequence[dict[str, Any]], number: int) -> str:
-    """What a block says twice and not alike, in words; empty for nothing."""
+    """The first contradiction between a block and its receipts, in words; empty for none."""
     for place, (tx, receipt) in enumerate(zip(block["transactions"], receipts, strict=False)):
         whose = f"transaction {tx['hash']} at place {place}"
         for what, row in (("it", tx), ("its receipt", receipt)):

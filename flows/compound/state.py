@@ -1,4 +1,4 @@
-"""Compound at one block in the words of Aave's snapshot, and by its own rules: reserves, accounts, health factors.
+"""Compound at one block in the terms of Aave's snapshot, and by its own rules: reserves, accounts, health factors.
 
 | Aave | Compound v2 | Compound v3 (one Comet) |
 |---|---|---|
@@ -10,8 +10,8 @@
 | debt | in any cToken | in the base asset only |
 
 Health factor = sum(collateral x price x threshold) / sum(debt x price), by the protocol's integers: v2 as
-`getAccountLiquidity` adds it up (products cut to 18 digits), a Comet as `isLiquidatable` does (values cut to 8).
-v2's figures are those its views answer, with interest up to the market's last accrual; a Comet's are of the block.
+`getAccountLiquidity` adds it up (products cut to 18 digits), a Comet as `isLiquidatable` does (values cut to 8). v2's
+figures are those of its view functions, with interest up to the market's last accrual; a Comet's are of the block.
 
 Interfaces: compound-protocol (Comptroller, CToken, PriceOracle), comet CometMainInterface @d5a30b0a; a price of v2 is
 USD x 1e36 / 10^decimals, a Comet's has 8 decimals and is USD where its base feed says so.
@@ -104,7 +104,7 @@ class CompoundAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompoundState:
-    """One deployment at one block. `usd`: prices are in USD. `checked`: accounts held against the protocol's word."""
+    """One deployment at one block. `usd`: prices are in USD. `checked`: accounts compared with the protocol."""
 
     protocol: str
     entry: str
@@ -116,11 +116,11 @@ class CompoundState:
     checked: int = 0
     below_one: int = 0
     unpriced: Sequence[str] = ()
-    """Assets that nobody holds and of which the oracle has no price, each with the reason; they are left out."""
+    """Assets that no account holds and for which the oracle has no price, each with the reason; they are left out."""
 
 
 DOLLARS = ("USDC", "USDT", "DAI", "TUSD", "USDP")
-"""Stablecoins by whose price a currency is told."""
+"""Stablecoins whose price shows whether prices are in USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
             continue
         digest = hashlib.sha256(b"".join(b for b in raw[part] if isinstance(b, bytes))).hexdigest()
         reserves.append(CompoundReserve(
-            # Two markets may have one token (cWBTC): the newer one stands under it, the older under its own address.
+            # Two markets may share a token (cWBTC): the newer is stored under the token, the older under its cToken.
             id=i, asset=token if newest[token] == i else ctoken, contract=ctoken, underlying=token, symbol=symbol,
             decimals=decimals, collateral_factor=terms[i][1], threshold=terms[i][1], penalty=incentive, price=price,
             price_feed=oracle, price_description="", supply=supply, borrows=borrows, cash=cash, can_borrow=True,
@@ -211,8 +211,8 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
 def _counts_in_dollars(reserves: Sequence[CompoundReserve]) -> bool:
     """Whether the oracle of a Comptroller counts in dollars: a stablecoin costs about one.
 
-    No getter says it. Compound's own oracle counted in ether until 2020, and so do those of forks on other chains; an
-    oracle that prices no dollar stablecoin proves nothing, and its prices are not read as dollars.
+    No getter tells it. Compound's own oracle counted in ether until 2020, and so do those of forks on other chains; an
+    oracle without a price of a dollar stablecoin proves nothing, and its prices are not read as dollars.
     """
     worth = [r.price * 10**r.decimals / 10**36 for r in reserves if r.symbol in DOLLARS]
     return any(0.8 < value < 1.2 for value in worth)
@@ -318,8 +318,8 @@ def accounts_v3(reader: BlockReader, state: CompoundState, addresses: Iterable[s
     """Accounts of a Comet that hold or owe something. Raises `CrossCheckFailed` when the holdings do not add up.
 
     Balances must add up to the total supply but for a unit an account (each is rounded down), and no collateral may
-    exceed what the Comet has. A collateral holder that the scan missed would not show, the Comet's totals of
-    collateral are not among the interfaces at hand.
+    exceed what the Comet has. A collateral holder that the scan missed would not be noticed, because the known
+    interfaces have no totals of collateral.
     """
     wanted = sorted(addresses)
     collaterals = [r for r in state.reserves if r.id]
@@ -353,7 +353,7 @@ def accounts_v3(reader: BlockReader, state: CompoundState, addresses: Iterable[s
 
 
 def check_v2(reader: BlockReader, state: CompoundState, accounts: Sequence[CompoundAccount]) -> tuple[int, int]:
-    """Hold every borrower against `getAccountLiquidity`; (accounts checked, of these below health factor 1).
+    """Compare every borrower with `getAccountLiquidity`; (accounts checked, of these below health factor 1).
 
     Liquidity minus shortfall must be weighted collateral minus debt, but for the last digits that different releases
     of the Comptroller round differently: one unit of 1e-18 USD a product. Raises `CrossCheckFailed`.
@@ -364,21 +364,21 @@ def check_v2(reader: BlockReader, state: CompoundState, accounts: Sequence[Compo
     below = 0
     for account, (error, liquidity, shortfall) in zip(borrowers, answers, strict=True):
         health = health_v2(by_id, account)
-        ours, theirs = health.weighted - health.debt, liquidity - shortfall
+        ours, reported = health.weighted - health.debt, liquidity - shortfall
         amounts = sum(account.supply.values()) // WAD + sum(account.debt.values()) // WAD
-        if error or abs(ours - theirs) > 4 * (len(by_id) + amounts):
+        if error or abs(ours - reported) > 4 * (len(by_id) + amounts):
             raise CrossCheckFailed(
                 f"account {account.address}: collateral less debt is {ours / WAD:.6f} USD by our sum, "
-                f"{theirs / WAD:.6f} by getAccountLiquidity (error {error}). Nothing was written"
+                f"{reported / WAD:.6f} by getAccountLiquidity (error {error}). Nothing was written"
             )
         below += shortfall > 0
     return len(borrowers), below
 
 
 def check_v3(reader: BlockReader, state: CompoundState, accounts: Sequence[CompoundAccount]) -> tuple[int, int]:
-    """Hold every borrower against `isLiquidatable`; (accounts checked, of these below health factor 1).
+    """Compare every borrower with `isLiquidatable`; (accounts checked, of these below health factor 1).
 
-    Equal but for accounts within a unit of 1e-8 a collateral of the line. Raises `CrossCheckFailed`.
+    They must agree, except for accounts within 1e-8 for each collateral of the limit. Raises `CrossCheckFailed`.
     """
     by_id = {r.id: r for r in state.reserves}
     borrowers = [account for account in accounts if account.debt]
@@ -395,7 +395,7 @@ def check_v3(reader: BlockReader, state: CompoundState, accounts: Sequence[Compo
 
 
 def _names(reader: BlockReader, tokens: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Symbol and decimals by token. Raises `MalformedAnswer` for a token that does not say how it counts."""
+    """Symbol and decimals by token. Raises `MalformedAnswer` for a token without decimals."""
     asked = sorted({token for token in tokens if token != CHAIN_OWN_COIN})
     symbols = reader.read_raw([Call(token, abis.SYMBOL, about=token) for token in asked])
     decimals = reader.read([Call(token, DECIMALS, about=token) for token in asked])
