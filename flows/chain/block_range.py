@@ -68,7 +68,9 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     logs, words = log_columns([log for part in whole for log in part.logs])
     places = [place for part in whole for place in range(len(part.logs))]
     renumbered = {
-        n for n, ours, theirs in zip(logs["block_number"], places, logs["log_index"], strict=True) if ours != theirs
+        n
+        for n, counted, logged in zip(logs["block_number"], places, logs["log_index"], strict=True)
+        if counted != logged
     }
     # A node's own numbering cannot be a key: nodes may start at different numbers, or leave logs out.
     logs["log_index"] = places

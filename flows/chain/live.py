@@ -116,8 +116,8 @@ class Follower:
         """Number of the lowest stored block that is no longer part of the chain; None where the newest one still is."""
         lowest, walked, below, page = None, 0, min(last.number, head.number), 1
         while stored := blocks_down(self.run.store, self.chain_id, below, page):
-            for block, theirs in zip(stored, self.node.links([block.number for block in stored]), strict=True):
-                if theirs.hash == block.hash:
+            for block, link in zip(stored, self.node.links([block.number for block in stored]), strict=True):
+                if link.hash == block.hash:
                     return lowest
                 lowest, walked = block.number, walked + 1
                 if walked > self.max_reorg:

@@ -67,7 +67,7 @@ FEATURES = (
     Feature("liquidation_count", _LOST, "liquidations", True, "Times it was liquidated"),
     Feature("time_since_last_liquidated", _LOST, "s", True, "Since it was last liquidated; none where it never was"),
     Feature("liquidation_amount_sum_eth", _LOST, "ETH", False, "Collateral that liquidators took, at its value then"),
-    Feature("unique_borrow_protocol_count", _WHERE, "protocols", True, "Protocols it borrowed from; a chain is none"),
+    Feature("unique_borrow_protocol_count", _WHERE, "protocols", True, "Protocols it borrowed from, not chains"),
     Feature("unique_lending_protocol_count", _WHERE, "protocols", True, "Protocols it put something into"),
 )  # fmt: skip
 """The 26, in the order of the columns."""

@@ -56,7 +56,7 @@ _TERMS = (
 _LIMITS = (
     "Aave v4 is not read and is in no total. Aave v2 and Compound are read into the warehouse, and are in no figure of "
     "this workbench: their liquidations follow other rules.",
-    "Stored figures use Student-t moves with 5 degrees, without drift: heavy tails that come to all assets together. "
+    "Stored figures use Student-t moves with 5 degrees, without drift: large moves hit all assets at the same time. "
     "Volatility is estimated from hourly prices with half-lives of one day and of 90 days, and is lower at weekends. "
     "On ETH and BTC of 2021 and 2022, where the law was chosen, losses exceeded its 95\u202f% and 99\u202f% levels "
     "about as often as expected; python -m flows backtest repeats that on other prices. A shock after a long calm is "

@@ -274,4 +274,4 @@ def test_the_overview_tells_the_other_pages_and_what_is_missing_by_its_command(s
     assert "USDC +" in said or "USDC −" in said
     assert "Liquidations are not fitted yet" in said
     assert "python -m flows liquidation-clusters" in said
-    assert "lost by 1,000,000 USD of ETH" in said
+    assert "lost on 1,000,000 USD of ETH" in said
