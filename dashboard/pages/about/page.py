@@ -19,7 +19,7 @@ _WHAT = (
     "debt, and liquidations follow the contracts' rules of the pool's revision.",
     "The risk figures on the Overview are read from the warehouse (fact_risk_scenarios). What-if answers are computed "
     "here: exactly for prices as they are set, and by Monte Carlo with "
-    f"{fmt.count(PATHS)} paths once the handle rests. Baseline and scenario share their random numbers.",
+    f"{fmt.count(PATHS)} paths once the slider rests. Baseline and scenario share their random numbers.",
 )
 _TERMS = (
     (
