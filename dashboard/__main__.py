@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def main() -> int:
     """Serve until interrupted. Returns the exit code."""
     read_env_file()
-    # Before Flask gives its logger a handler of its own: what a damaged row or an error quotes is anybody's text.
+    # Before Flask adds a handler of its own: log messages quote damaged rows, whose text is foreign and must be
+    # escaped.
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler])
@@ -37,7 +38,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    # Here, not at the top: a port that is taken is told at once, Dash and the engine take 0.8 s of processor time.
+    # Imported here, not at the top: a port in use is reported at once, and Dash and the engine take 0.8 s to import.
     from dashboard.app import create_app
     from dashboard.market.warehouse import Warehouse
 
@@ -62,7 +63,7 @@ def warm_up(source: PageData) -> None:
 
     The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
     """
-    # Here, as in `main`.
+    # Imported here for the same reason as in `main`.
     from dashboard.market.state import WhatIf
     from dashboard.market.warehouse import Unavailable
     from dashboard.pages.overview import answers as today
@@ -80,7 +81,7 @@ def warm_up(source: PageData) -> None:
     except Unavailable:
         return  # the pages say what is missing
     except Exception:
-        # Nobody waits for this thread: without a word in the log its end would be seen by no one.
+        # Nobody waits for this thread, so only the log can show that it failed.
         logging.getLogger(__name__).exception("the first market could not be prepared; pages will try again")
 
 

@@ -1,4 +1,4 @@
-"""JSON for machines: the figures of the Overview, health, and an honest 404 for every other address below /api."""
+"""JSON for machines: figures of the Overview and the charts, `/health`, and 404 for any other address below /api."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _estimate(estimate: ShownFigure) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """The same as JSON takes it: arrays and tuples are lists, a number it has no word for (nan, inf) is None."""
+    """The same value as JSON can hold it: arrays and tuples become lists, NaN and infinity become None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):
@@ -76,13 +76,13 @@ def finite(value: Any) -> Any:
 
 
 def register(server: Flask, source: PageData) -> None:
-    """`/health` says that the server answers; `/api/v1/summary` needs data, and says 503 without."""
+    """Add `/health`, which needs no data, `/api/v1/summary` and the charts' figures, which answer 503 without data."""
 
     @server.get("/health")
     def health() -> Response:
         try:
             status = source.status()
-        except Exception as error:  # this answer says that the server lives, whatever the warehouse holds
+        except Exception as error:  # the server is healthy even when the warehouse is not
             log.exception("the warehouse has no status")
             status = Status(fault=f"{type(error).__name__}: {error}")
         fault = {"warehouse": status.fault} if status.fault else {}

@@ -23,16 +23,17 @@ from dashboard.pages import PAGES
 
 log = logging.getLogger(__name__)
 
-WHAT_A_BUG_SAYS = "A figure is not what was expected; the log of the server has the place"
+WHAT_A_BUG_SAYS = "An unexpected error; the log of the server shows where"
 BOOTSTRAP = "/vendor/bootstrap.min.css"
 BOTTOM = 5
 """Pages in the bar at the bottom of a phone."""
 
 
 def create_app(source: PageData | None = None, names: guard.Names | None = None) -> Dash:
-    """A workbench that shows `source`, None is the warehouse of `RISK_DB`. Nothing is read before a page asks.
+    """A Dash app that shows `source`; None is the warehouse of `RISK_DB`. Nothing is read before a page asks for it.
 
-    names: what the server is called, None is from `HOST` and `DASHBOARD_HOSTS`; any other `Host` gets no answer.
+    names: host names that the server answers to; None takes them from `HOST` and `DASHBOARD_HOSTS`. A request with any
+    other `Host` is refused.
     """
     source = source or Warehouse()
     app = Dash(
@@ -49,19 +50,19 @@ def create_app(source: PageData | None = None, names: guard.Names | None = None)
     _serve_bootstrap(app.server)
     api.register(app.server, source)
     app.layout = layout.shell()
-    # A page comes and goes, so Dash is told once what exists on any of them; a callback on anything else is an error.
+    # Dash shows one page at a time, so it needs the components of all pages here to check the callbacks.
     app.validation_layout = html.Div([app.layout, *[page.outline() for page in PAGES]])
     _register_shell(app, source)
     for page in PAGES:
         page.register(app, source)
-    # Last: the hashes are of all inline scripts, and each callback could have brought one.
+    # Last, because each callback may add an inline script and the policy needs the hashes of all of them.
     hashes = [*app.csp_hashes(), guard.script_hash(layout.FIRST_SCRIPT)]
     guard.protect(app.server, names or guard.Names.of_environment(), guard.policy(hashes))
     return app
 
 
 def open_page(source: PageData, path: str, search: str) -> tuple[Any, ...]:
-    """Content, title, question, both navigations and the snapshot of a page."""
+    """(content, title, question, side links, bottom links, snapshot hash) of the page at `path`."""
     page = next((p for p in PAGES if p.path == path), None)
     if page is None:
         content: Any = dbc.Card(empty("No such page", f"Nothing is at {path}. The pages are in the navigation."))
@@ -74,7 +75,7 @@ def open_page(source: PageData, path: str, search: str) -> tuple[Any, ...]:
 
 
 def build(page: Page, source: PageData, search: str) -> Any:
-    """The content of a page; where it fails, the reason in words, so that the other pages stay in reach."""
+    """The content of a page; where it fails, a card with the reason, so that the other pages can still be opened."""
     try:
         return page.build(source, search)
     except Unavailable as nothing:
@@ -85,7 +86,7 @@ def build(page: Page, source: PageData, search: str) -> Any:
 
 
 def show_status(source: PageData, shown: str | None) -> tuple[Any, ...]:
-    """Badge, its class, foot of the navigation, and a banner when a newer snapshot arrived or this one is old."""
+    """(badge, its class, foot of the navigation, banner); the banner tells of a newer snapshot or of an old one."""
     status = source.status()
     arrived = None
     if shown and status.block is not None and status.snapshot_hash != shown:
@@ -103,7 +104,7 @@ def show_status(source: PageData, shown: str | None) -> tuple[Any, ...]:
 
 
 def say_what_failed(error: Exception) -> None:
-    """A callback that cannot be answered, for whatever reason, leaves what is on screen and says why above it."""
+    """Show above the page why a callback failed; the page itself stays as it is."""
     if isinstance(error, Unavailable):
         words: list[Any] = [html.B(marked(f"{error.title}. ")), error.text]
     else:
@@ -167,7 +168,7 @@ def _register_shell(app: Dash, source: PageData) -> None:
 
 
 def _serve_bootstrap(server: Flask) -> None:
-    """Bootstrap's style sheet from its Python package: nothing of it is committed, nothing is fetched elsewhere."""
+    """Serve Bootstrap's style sheet from its Python package: it is not committed here, and no other site is asked."""
     spec = importlib.util.find_spec("flask_bootstrap")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package bootstrap-flask is not installed; run: pip install -r requirements.txt")

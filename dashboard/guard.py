@@ -1,7 +1,7 @@
-"""Who may ask, and what an answer may load: names of this server, origins, and the content security policy.
+"""Which requests are answered (host names, origins) and what a page may load (content security policy).
 
-A page of another site can make a browser call this server: its name may be pointed at 127.0.0.1 after the page was
-loaded (DNS rebinding). Such a request still carries the other site's name in `Host`, so names are checked before any
+A page of another site can make a browser call this server: after the page was loaded, the site's name may be pointed at
+127.0.0.1 (DNS rebinding). Such a request still carries the other site's name in `Host`, so names are checked before any
 route runs, Dash's own included.
 """
 
@@ -52,11 +52,12 @@ class Names:
 
     extra: frozenset[str] = frozenset()
     any_address: bool = False
-    """Plain IP addresses are answered too. Rebinding needs a name, so an address in `Host` is never a foreign page."""
+    """True: requests to a plain IP address are answered too. Rebinding needs a name, so they never come from another
+    site."""
 
     @classmethod
     def of_environment(cls) -> Names:
-        """From `HOST` (what is listened on) and `DASHBOARD_HOSTS`. Raises `ValueError` for a name that is none."""
+        """From `HOST` (where the server listens) and `DASHBOARD_HOSTS`. Raises `ValueError` for a malformed name."""
         listening = os.environ.get("HOST", "").strip()
         given = [text.strip() for text in os.environ.get("DASHBOARD_HOSTS", "").split(",") if text.strip()]
         for text in given:
@@ -77,14 +78,14 @@ class Names:
 
 
 def script_hash(script: str) -> str:
-    """What a content security policy calls one inline script."""
+    """The expression that allows one inline script in a content security policy: `'sha256-...'`."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def policy(script_hashes: Iterable[str]) -> str:
-    """The content security policy: scripts are our files and the inline ones named by their hash; nothing is foreign.
+    """The content security policy: our own files and the inline scripts with these hashes, nothing from other sites.
 
-    Styles stay open to inline ones: plotly sets them while it draws.
+    Inline styles are allowed, because plotly sets them while it draws.
     """
     scripts = " ".join(["'self'", *script_hashes])
     return (
@@ -98,7 +99,7 @@ def _refused(words: str, status: int) -> Response:
 
 
 def protect(server: Flask, names: Names, content_policy: str) -> None:
-    """Check who asks before every route, and send the policy with every answer, refusals included."""
+    """Check host and origin before every route, and send the policy with every answer, refusals included."""
 
     @server.before_request
     def check() -> Response | None:
@@ -122,7 +123,7 @@ def protect(server: Flask, names: Names, content_policy: str) -> None:
 
 
 def _same_origin(origin: str, host: str, names: Names) -> bool:
-    """True for a page of this server. Behind a proxy `Host` may be inner and the origin one of the extra names."""
+    """True for a page of this server. Behind a proxy `Host` may be an internal name and the origin an extra name."""
     try:
         at = urlsplit(origin).netloc.lower()
     except ValueError:

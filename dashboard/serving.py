@@ -1,8 +1,8 @@
 """The web server: where it listens, how long a request may take to arrive, how many connections it holds.
 
-waitress closes a connection that is silent. One that sends a byte now and then is never silent, so a request has a
-deadline of its own here, from its first byte to its last; and where the table of connections is full, the one that
-has waited longest without a whole request makes room for the next.
+waitress closes a connection that is silent. A client that sends a byte now and then is never silent, so each request
+also has a deadline, from its first byte to its last. Where there are too many connections, the one that has waited
+longest without a complete request is closed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from waitress.server import TcpWSGIServer
 from dashboard.guard import SETTING, is_loopback
 
 REQUEST_SECONDS = 10.0
-"""From the first byte of a request to its last, headers and body together."""
+"""Most seconds from the first byte of a request to its last, headers and body together."""
 SILENT_SECONDS = 30
-"""A connection without a request and without traffic is closed."""
+"""Seconds after which a connection without a request and without traffic is closed."""
 CONNECTIONS = 200
-"""More than these, and the one that waits longest without a request is closed."""
+"""Most open connections; above it, the one that waits longest without a request is closed."""
 THREADS = 8
-"""Answers at the same time. Simulations have a lane of their own and hold none of these."""
+"""Requests answered at the same time. Simulations run in a thread of their own and occupy none of these."""
 BODY_BYTES = 2_000_000
 HEADER_BYTES = 32_768
 
@@ -40,7 +40,7 @@ def address() -> tuple[str, int]:
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A bound socket, before anything slow: a port in use is said at once. Raises `OSError`."""
+    """A bound socket, opened before anything slow so that a port in use is reported at once. Raises `OSError`."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     if os.name == "posix":  # elsewhere this option would let two servers share a port
@@ -59,7 +59,7 @@ def open_notice(host: str, port: int) -> str:
         return ""
     return (
         f"Open to other machines: HOST={host} lets everybody who reaches port {port} read these figures, without a "
-        f"password. Leave HOST unset to keep it to this machine; {SETTING} names what it is called elsewhere."
+        f"password. Leave HOST unset to keep it to this machine; {SETTING} lists its other names."
     )
 
 
@@ -70,7 +70,7 @@ class Channel(HTTPChannel):
     """When the first byte of an unfinished request came; None between requests."""
 
     def received(self, data: bytes) -> bool:
-        """Take what came in; the clock of a request starts with its first byte and stops with its last."""
+        """As `HTTPChannel.received`; the clock of a request starts with its first byte and stops with its last."""
         done = len(self.requests)
         taken = super().received(data)
         if self.request is None:
@@ -104,7 +104,7 @@ class Server(TcpWSGIServer):
                 channel.will_close = True
 
     def handle_accept(self) -> None:
-        """Take a connection; where there are too many, the oldest without a request makes room."""
+        """Accept a connection; where there are too many, first close the one that waits longest without a request."""
         if len(self.active_channels) >= CONNECTIONS:
             idle = [c for c in list(self.active_channels.values()) if not c.requests]
             if idle:

@@ -1,4 +1,4 @@
-"""The warehouse: one SQLite file behind one door, and the markets and results that live in it.
+"""The warehouse: one SQLite file, opened by `data.store` only, and the markets and results that it holds.
 
 Submodules are loaded when they are first used, so that a reader never waits for the validation library.
 """

@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("freshness", help="how old each table is, and which are late")
     looked_for = commands.add_parser("find", help="accounts, tokens, markets and price series by a part of their names")
     looked_for.add_argument("text", nargs="+", help="beginnings of words: 0xabc, weth, sample")
-    looked_for.add_argument("--kind", choices=look_up.KINDS, help="of this kind alone")
-    looked_for.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    looked_for.add_argument("--kind", choices=look_up.KINDS, help="only names of this kind")
+    looked_for.add_argument("--limit", type=int, default=20, metavar="N", help="at most N names (default 20)")
     upkeep_commands.add_arguments(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -138,9 +138,9 @@ def _freshness() -> None:
             "ORDER BY is_late DESC, table_name"
         )
     for table, newest, written, age, written_age, every, late in rows:
-        speaks = f"newest row {_moment(newest)} ({_age(age)} old), " if newest is not None else ""
+        newest_row = f"newest row {_moment(newest)} ({_age(age)} old), " if newest is not None else ""
         verdict = f"; LATE, expected within {_age(every)}" if late else ""
-        safe_print(f"{table:36} {speaks}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
+        safe_print(f"{table:36} {newest_row}last written {_moment(written)} ({_age(written_age)} ago){verdict}")
     if not rows:
         safe_print("nothing was written yet")
 
@@ -148,9 +148,11 @@ def _freshness() -> None:
 def _find(text: str, kind: str | None, limit: int) -> None:
     with Store.open() as store:
         found = look_up.find(store, text, kind=kind, limit=limit)
-    for one in found:
-        name = f"{one.name} {one.address}".strip()
-        safe_print(f"{one.kind:8} {name}  {one.place}" + (f", {_moment(one.newest_at)}" if one.newest_at else ""))
+    for match in found:
+        name = f"{match.name} {match.address}".strip()
+        safe_print(
+            f"{match.kind:8} {name}  {match.place}" + (f", {_moment(match.newest_at)}" if match.newest_at else "")
+        )
     if not found:
         safe_print(f"nothing has a word that begins with {text}")
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 STAGED = ("stg_chain_blocks", "stg_token_transfers", "stg_dex_swaps", "stg_primitives")
 """Tables with `orphaned`, all keyed by (chain_id, block_number, block_hash, ...)."""
 RAW = ("raw_chain_blocks", "raw_chain_transactions", "raw_chain_receipts", "raw_chain_logs")
-"""Tables of what a node said, with the same first three columns in their keys."""
+"""Tables of a node's answers; their keys begin with the same three columns."""
 HIGHEST = 2**63 - 1
-"""A block number above all there can be."""
+"""Larger than any block number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class StoredBlock:
 
 
 def whole_blocks(blocks: Iterable[tuple[int, int, str]]) -> Parts:
-    """What a batch of whole blocks is all there is of; each block as (chain id, number, hash)."""
+    """`Parts` of a batch that holds all rows of these blocks, each given as (chain id, number, hash)."""
     from data.store.parts import Parts  # pandera, 0.57 s, which a page that shows blocks does not need
 
     return Parts(("chain_id", "block_number", "block_hash"), list(blocks), (*RAW, *STAGED), "stg_chain_blocks")
 
 
 def stored_block(store: Reader, chain_id: int, number: int) -> StoredBlock | None:
-    """The block that counts at a height, None where there is none."""
+    """The stored block of this number that is not orphaned, None where there is none."""
     found = store.rows(
         "SELECT block_number, block_hash, parent_hash, timestamp FROM stg_chain_blocks "
         "WHERE chain_id = ? AND block_number = ? AND orphaned = 0",
@@ -53,13 +53,13 @@ def stored_block(store: Reader, chain_id: int, number: int) -> StoredBlock | Non
 
 
 def newest_block(store: Reader, chain_id: int, at_least: int = 0) -> StoredBlock | None:
-    """The highest block that counts, None where there is none from `at_least` on."""
+    """The highest stored block that is not orphaned, None where it lies below `at_least` or there is none."""
     found = blocks_down(store, chain_id, HIGHEST, 1)
     return found[0] if found and found[0].number >= at_least else None
 
 
 def blocks_down(store: Reader, chain_id: int, highest: int, limit: int) -> list[StoredBlock]:
-    """Blocks that count, from `highest` downwards, at most `limit`; heights that are not stored are passed over."""
+    """Stored blocks that are not orphaned, from `highest` downwards, at most `limit`; missing numbers are skipped."""
     return [
         StoredBlock(*row)
         for row in store.rows(
@@ -71,7 +71,7 @@ def blocks_down(store: Reader, chain_id: int, highest: int, limit: int) -> list[
 
 
 def missing_ranges(store: Reader, chain_id: int, first: int, last: int) -> list[tuple[int, int]]:
-    """Ranges of `first` to `last`, both included, that the warehouse does not hold; in order, ends included."""
+    """Ranges (begin, end) within `first` to `last` that the warehouse does not hold, ascending, all ends included."""
     gaps = store.rows(
         """
         WITH held AS (
@@ -92,10 +92,10 @@ def missing_ranges(store: Reader, chain_id: int, first: int, last: int) -> list[
 def orphaned_by(
     store: Reader, chain_id: int, first: int, last: int, hashes: Collection[str]
 ) -> dict[str, pd.DataFrame]:
-    """Staging rows of the blocks that `hashes`, the chain's blocks `first` to `last`, replace; marked as orphaned.
+    """Staging rows, by table, of stored blocks that are no longer part of the chain, with `orphaned` set to 1.
 
-    Written in one batch with the new blocks' rows, they take the old ones out of the count. Empty where nothing is
-    replaced.
+    `hashes`: the chain's blocks from `first` to `last`; stored blocks of these numbers with another hash are replaced.
+    Write the rows in one batch with those of the new blocks. Empty where nothing is replaced.
     """
     import pandas as pd  # 0.24 s, and a page that shows blocks needs none
 

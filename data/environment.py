@@ -1,4 +1,4 @@
-"""The file `.env`: settings that every command reads by itself, before it does anything else."""
+"""The file `.env`: settings that every command reads first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages: the repository, where this is a copy of it."""
 
 LEFT_OUT = "RISK_ENV_LEFT_OUT"
-"""Environment variable with the path of a `.env` that is not read; the tests name the developer's own here."""
+"""Environment variable with the path of a `.env` that is not read; the tests set it to the developer's own file."""
 
 
 def env_file() -> Path | None:
@@ -32,10 +32,10 @@ def env_file() -> Path | None:
 def read_env_file() -> Path | None:
     """Add the settings of `.env` to the environment of this process; returns the file, or None where there is none.
 
-    What the environment holds already wins, also where it is empty, and in either form of a secret: neither `NAME` nor
-    `NAME_FILE` is taken from the file when one of the two is set. Values are taken as written: a `$` stays a `$`.
-    Ends the process with exit code 2 and one line on stderr when the file cannot be read or has a line that is no
-    setting. The line's number is said, never its text, which may be a secret.
+    A variable that is set already wins, also an empty one, and in either form of a secret: neither `NAME` nor
+    `NAME_FILE` is taken from the file when one of the two is set. Values are taken as written: a `$` stays a `$`. Ends
+    the process with exit code 2 and one line on stderr when the file cannot be read or has a line that is no setting.
+    The message has the line's number, never its text, which may be a secret.
     """
     path = env_file()
     if path is None:

@@ -1,4 +1,4 @@
-"""What the warehouse says when it cannot do what was asked: expected, found, where, what to do."""
+"""Errors of the warehouse. A message says what was expected, what was found, where, and what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WarehouseFull(WarehouseError):
 
 
 class SchemaTooNew(WarehouseError):
-    """The file was written by a newer version of this package; it is never touched."""
+    """The file was written by a newer version of this package; it is not changed."""
 
 
 class MigrationFailed(WarehouseError):
@@ -79,7 +79,7 @@ class SnapshotRefused(DataError):
 
 
 class UnmappedReserve(DataError):
-    """A reserve has no price series in `dim_asset`; it is never given zero volatility in silence."""
+    """A reserve has no price series in `dim_asset`; it is never silently given a volatility of zero."""
 
 
 class NoPrices(DataError):
@@ -95,4 +95,4 @@ class ResultRefused(DataError):
 
 
 class ExportFailed(DataError):
-    """Tables could not be brought to another place; what is there is left as it was."""
+    """Tables could not be exported; what is at the target is left as it was."""

@@ -1,7 +1,7 @@
-"""The durable channel: what happened to the data, as rows of `fact_pipeline_event`, and how far each consumer is.
+"""Stored events: what happened to the data (`fact_pipeline_event`), and how far each consumer has read.
 
-An event is written in the transaction that makes it true, so none is lost, and none is about a change that was rolled
-back. Its number rises with every event and leaves no gap, in the order in which transactions were committed.
+An event is written in the same transaction as the change it is about: none is lost, and none is about a change that was
+rolled back. Event numbers rise without gaps, in the order in which transactions were committed.
 
     for event in read_events(store, "my-service", "chain-1", limit=100):
         act(event)                                      # may happen twice after a crash: act on event.id once
@@ -57,7 +57,7 @@ class PipelineEvent:
 
 
 def offset(store: Store, consumer: str, topic: str = EVERYTHING) -> int | None:
-    """The last event that the consumer has dealt with, None where it never said so."""
+    """The last event that the consumer has committed, None where it has committed none."""
     found = store.rows("SELECT last_id FROM pipeline_offset WHERE consumer = ? AND topic = ?", (consumer, topic))
     return found[0][0] if found else None
 
@@ -65,7 +65,7 @@ def offset(store: Store, consumer: str, topic: str = EVERYTHING) -> int | None:
 def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int = 100) -> list[PipelineEvent]:
     """The next events after the consumer's offset, oldest first, at most `limit`; all topics for `*`.
 
-    Reading moves nothing: until `commit_offset` the same events are given again.
+    Reading does not move the offset: until `commit_offset` the same events are returned again.
     """
     rows = store.rows(
         "SELECT event_id, topic, type, payload, created_at FROM fact_pipeline_event "
@@ -79,7 +79,7 @@ def read_events(store: Store, consumer: str, topic: str = EVERYTHING, limit: int
 
 
 def commit_offset(store: Store, consumer: str, topic: str, last_id: int) -> None:
-    """Note that the consumer has dealt with everything up to event `last_id`; saying so again, or less, is nothing.
+    """Note that the consumer has dealt with everything up to event `last_id`; a lower id changes nothing.
 
     Raises `WarehouseError` for an event that does not exist yet: what came under that number later would be skipped.
     """

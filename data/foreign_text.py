@@ -1,8 +1,8 @@
-"""Text that somebody else wrote, on its way to a reader: one function for each surface that is not a chart.
+"""Text from outside, made safe to show: one function for each kind of output other than charts.
 
 A token's symbol, a node's message, a stored note may hold anything: escape sequences that repaint a terminal, marks
 that turn the direction of writing, a formula for whoever opens a table in a spreadsheet. It is stored as it came and
-made harmless where it is shown: `safe_print` for terminals, `PlainFormatter` for logs, `marked` for pages (charts:
+made safe where it is shown: `safe_print` for terminals, `PlainFormatter` for logs, `marked` for pages (charts:
 `dashboard.look.escaping`), `csv_text` for tables that leave as CSV.
 """
 
@@ -43,15 +43,15 @@ def printed(text: str) -> str:
 
 
 def safe_print(*values: object, file: TextIO | None = None, flush: bool = False) -> None:
-    """`print` for a person at a terminal: nothing in `values` steers it. To `sys.stdout` as it is now, or to `file`."""
+    """`print` in which nothing in `values` can control the terminal. To the present `sys.stdout`, or to `file`."""
     print(printed(" ".join(map(str, values))), file=sys.stdout if file is None else file, flush=flush)
 
 
 class PlainFormatter(logging.Formatter):
-    """Lines of a log, tracebacks included, that steer no terminal."""
+    """Lines of a log, tracebacks included, that cannot control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as text in which nothing can steer a terminal."""
+        """The record as text in which nothing can control a terminal."""
         return printed(super().format(record))
 
 
@@ -63,14 +63,14 @@ def spreadsheet_cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    # Spaces before the sign are skipped by some.
+    # Some spreadsheets skip spaces before the sign.
     return f"'{value}" if value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA) else value
 
 
 def csv_text(frame: pd.DataFrame) -> str:
     """A frame as CSV for whoever opens it in a spreadsheet, without its index. Every CSV leaves through here."""
     safe = frame.rename(columns=lambda name: spreadsheet_cell(str(name)))
-    # With both signs as the end of a line either of them is quoted in a cell, and begins no row of its own.
+    # With "\r\n" as the end of a line pandas quotes a cell that has either sign, so that it does not begin a new row.
     return safe.map(spreadsheet_cell).to_csv(index=False, lineterminator="\r\n")
 
 

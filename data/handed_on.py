@@ -1,4 +1,4 @@
-"""Names that a package hands on from a module which is only loaded when one of them is asked for.
+"""Names that a package takes from a module which is loaded only when one of them is first used.
 
 A reader of stored figures loads `data.store`, `data.results` and others, and must not wait for the library that
 validates what is written (pandera with pandas: 0.6 s of processor time), nor load pandas into the workbench.
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def handed_on(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of `package`. `names`: each name that it hands on, and the module that has it."""
+    """The `__getattr__` of `package`. `names`: module by name."""
 
     def find(name: str) -> Any:
         if name not in names:

@@ -3,9 +3,9 @@
     for found in lineage.of(store, "stg_prices", ["ETHUSDT", "1h"]):
         print(found.write.source, found.write.key, found.received)
 
-A row says by its `batch` which write gave it its present content. A row that SQL made carries the newest of the writes
-it rests on. Received rows whose whole key the row has are named with the write that brought them, whichever it was;
-where it has a part of their key only, those of its own write are. The view `lineage` has the writes, for joins in SQL.
+The `batch` of a row is the write that gave it its present content; of a row that SQL made, the newest write that it
+rests on. Received rows are found by their key: where the row has all columns of that key, whichever write brought them;
+where it has only some, among the rows of its own write. The view `lineage` has the writes, for joins in SQL.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from data.store.store import Store
 from data.store.upserts import quoted
 
 MOST_ROWS = 20
-"""Rows that are answered for, where a key is given in part."""
+"""Rows in one answer, at most, where only a part of a key is given."""
 
 HOLDING = "valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)"
 """Rows with validity that hold at a block, which is given twice."""
 
 SAME = {"wallet": "account", "newest_block": "block"}
-"""Columns of served tables that staging and raw tables know by another name."""
+"""Columns of served tables that have another name in staging and raw tables."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Stored liquidations of a market in order of time, and as the events that a point process is fitted to."""
+"""Stored liquidations of a market, in order of time, and as the events to which a point process is fitted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from risk_core.analytics.hawkes import EventTimes, on_clock
 
 HOUR = 3_600
 BLOCK_SECONDS = 12
-"""The most seconds that a block's time stands for; a chain with closer blocks has less (`hawkes.on_clock`)."""
+"""Seconds that a block's time stands for, at most; fewer on a chain with closer blocks (`hawkes.on_clock`)."""
 NAMED = ("ETH", "BTC")
-"""Price factors of collateral that are kinds of their own; every other one is among `OTHER`."""
+"""Price factors of collateral that are kinds of their own; all others are `OTHER`."""
 OTHER = "other"
 
 
 class StoredLiquidations(NamedTuple):
     """Liquidations in (first, last], UTC seconds.
 
-    seconds: (n,) times of their blocks, not falling. kinds: (n,) names, of `NAMED` or `OTHER`. usd: (n,) collateral
+    seconds: (n,) times of their blocks, ascending. kinds: (n,) names, of `NAMED` or `OTHER`. usd: (n,) collateral
     taken, 0 where its value is not known.
     """
 
@@ -33,7 +33,7 @@ class StoredLiquidations(NamedTuple):
 
 
 def stored_liquidations(store: Reader, market: str, first: int, last: int) -> StoredLiquidations:
-    """The liquidations of a market in (first, last]; further collaterals of one count with it."""
+    """The liquidations of a market in (first, last]; one that took several collaterals counts once."""
     rows = store.rows(
         "SELECT e.block_timestamp, a.factor, coalesce(e.amount_usd, 0.0) FROM stg_lending_events AS e "
         "LEFT JOIN dim_asset AS a ON a.market = e.market AND a.asset = e.asset WHERE e.market = ? "
@@ -51,13 +51,13 @@ def stored_liquidations(store: Reader, market: str, first: int, last: int) -> St
 
 
 def oldest_liquidation(store: Reader, market: str) -> int | None:
-    """UTC seconds of the oldest one that is stored, None where there is none."""
+    """UTC seconds of the oldest stored liquidation of a market, None where there is none."""
     sql = "SELECT min(block_timestamp) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation'"
     return store.rows(sql, (market,))[0][0]
 
 
 def events_of(found: StoredLiquidations, names: Sequence[str]) -> EventTimes:
-    """The same as events in hours from `first`, of the kinds `names`; a kind that is not named is `OTHER`."""
+    """The liquidations as events in hours from `first`, of the kinds `names`; a kind that is not named is `OTHER`."""
     place = {name: i for i, name in enumerate(names)}
     rest = place.get(OTHER, 0)
     return on_clock(

@@ -46,7 +46,7 @@ SELECT 'series', symbol, '', source, max(ts) FROM dim_prices GROUP BY symbol, so
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A name: what it is of, the token's address where there is one, where it stands, and of when (unix seconds)."""
+    """A name: its kind, the token's address or "", the market, chain or source it is in, and its newest unix second."""
 
     kind: str
     name: str
@@ -56,10 +56,10 @@ class Found:
 
 
 def find(store: Store, text: str, *, kind: str | None = None, limit: int = 20) -> list[Found]:
-    """Names of which each word of `text` begins a word, the closest first; at most `limit`.
+    """Names in which each word of `text` is the beginning of a word, the best match first; at most `limit`.
 
     `0xabc` finds addresses that begin so, `weth` tokens and markets. `kind`: one of `KINDS`, None for all. Raises
-    `DataError` for a text without a letter or digit, and a kind that is none.
+    `DataError` for a text without a letter or digit, and for an unknown kind.
     """
     words = _words(text)
     if not words:

@@ -1,4 +1,4 @@
-"""Where the warehouse is and which market is meant. The environment is read when needed, never at import."""
+"""Settings: where the warehouse is, which market is used. The environment is read when needed, never at import."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def aave_market() -> str:
     """Name under which the configured market is stored.
 
     `AAVE_MARKET`; where only `AAVE_POOL_ADDRESSES_PROVIDER` is set, a name made of that address, so that a local chain
-    never passes for a market of the address book; else `AaveV3Ethereum`.
+    is never taken for a market of the address book; else `AaveV3Ethereum`.
     """
     named = os.environ.get("AAVE_MARKET", "").strip()
     provider = os.environ.get("AAVE_POOL_ADDRESSES_PROVIDER", "").strip().lower()

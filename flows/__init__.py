@@ -1,1 +1,1 @@
-"""Prefect flows: one module for each source or product, wiring only. `python -m flows` lists them."""
+"""Prefect flows: one module for each source or product, which connects the packages. `python -m flows` lists them."""

@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def explained(exc: Exception) -> str:
-    """One line for a person: what was refused on purpose in its own words, anything else marked as unexpected."""
-    # Here, not at the top: the engine takes 0.4 s of processor time, and only an error needs its names.
+    """One line for a person: the message of an error of this project, or any other error marked as unexpected."""
+    # Imported here, not at the top: the engine takes 0.4 s of processor time, and only an error needs its names.
     from data.errors import DataError
     from risk_core.errors import RiskCoreError
 

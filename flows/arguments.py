@@ -1,4 +1,4 @@
-"""How the value of an option is read, from a command line as well as from Prefect: what is expected, what was found."""
+"""Readers for the values of options, from a command line and from Prefect; errors say what was expected and found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def number(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     digits = value.replace("_", "").replace(",", "") if isinstance(value, str) else ""
-    # Other scripts have digits too, and int() refuses some of them.
+    # Other writing systems have digits too, and int() refuses some of them.
     if not (digits.isascii() and digits.isdecimal()):
         raise Unreadable(f"expected a whole number, found {value!r:.60}")
     try:

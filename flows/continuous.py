@@ -1,11 +1,12 @@
-"""Repeat a flow on a grid of time until somebody says stop: `--every SECONDS`.
+"""Repeat a flow at regular times until it is stopped: `--every SECONDS`.
 
 | what a round does | what follows |
 |---|---|
 | ends well | its line is printed; the next round starts at the next multiple of SECONDS since 1970 (UTC) |
-| the source is away, or another writer holds the warehouse | tried again, later and later, up to `LONGEST_PAUSE` |
-| refuses for any other reason | the loop ends with that refusal: waiting does not correct an answer of a wrong shape |
-| SIGINT or SIGTERM meanwhile | the round is finished, its rows are whole; then it ends; a second signal ends at once |
+| the source cannot be reached, or another writer holds the warehouse | tried again, with growing pauses up to
+`LONGEST_PAUSE` | | ends with any other error | the loop ends with that error: waiting does not correct an answer of a
+wrong shape | | SIGINT or SIGTERM meanwhile | the round is finished and its rows are complete, then the loop ends; a
+second signal ends at once |
 
 Each round is the flow's own run, with its own row in `fact_run`.
 """
@@ -24,11 +25,11 @@ from data.foreign_text import safe_print
 from flows.errors import SourceUnavailable
 
 LONGEST_PAUSE = 3600.0
-"""Seconds between two tries while a source stays away, unless the grid itself is coarser."""
+"""Seconds between two tries while a source cannot be reached, unless SECONDS itself is longer."""
 
 
 class Stop:
-    """Asks a loop to end. `reason` is empty until somebody asked."""
+    """A request that a loop ends. `reason` is empty until it is made."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -40,12 +41,12 @@ class Stop:
         self._asked.set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, or wake as soon as somebody asks; true when somebody did."""
+        """Sleep, or wake as soon as an end is asked for; true when it was."""
         return self._asked.wait(max(seconds, 0.0))
 
 
 def run_as_asked(once: Callable[[Any], str], arguments: Any) -> str:
-    """What a flow's `run` does: one round, or rounds until stopped where `arguments.every` is given."""
+    """Run a flow once, or in rounds until stopped where `arguments.every` is given; returns one line."""
     if not arguments.every:
         return once(arguments)
     with stop_on_signals() as stop:
@@ -62,8 +63,8 @@ def repeat(
 ) -> str:
     """Call `once` now and then at every multiple of `every` seconds, until `stop` is asked; returns one line.
 
-    `once` returns its line. A round that outlasts the grid skips what it missed, it never hurries after it.
-    Anything but `SourceUnavailable` and `data.errors.WarehouseLocked` that a round raises is raised.
+    `once` returns its line. A round that takes longer than `every` skips the times that it missed. Anything but
+    `SourceUnavailable` and `data.errors.WarehouseLocked` that a round raises is raised.
     """
     done = away = failures = 0
     while True:
@@ -93,9 +94,9 @@ def pause_until_next(now: float, every: float, failures: int) -> float:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """A `Stop` that SIGINT and SIGTERM ask; the second signal acts as if nobody had caught the first.
+    """A `Stop` that SIGINT and SIGTERM set; a second signal has its usual effect.
 
-    Signals reach the main thread only: elsewhere (a worker's thread) the `Stop` is asked by nobody.
+    Signals reach the main thread only: in another thread (of a worker) the `Stop` is never set.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

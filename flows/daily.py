@@ -8,10 +8,10 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
-`oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and what holds its prices down.
+`oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and which caps hold prices down.
 
-`protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
-else. It runs for a live market where DEFILLAMA_URL is set, and is skipped, with the reason, everywhere else.
+`protocol-snapshot` comes last: no figure of the risk uses it, so if DefiLlama cannot be reached, nothing else is lost.
+It runs for a live market where DEFILLAMA_URL is set, and is skipped, with the reason, everywhere else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from flows.risk.options import LAST_SEED, MOST_PATHS
 
 
 class Day(Options):
-    """What a day may be told."""
+    """Options of the flow."""
 
     paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
     seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the simulation")
@@ -58,7 +58,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market"),
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
-            # After the figures: none is made of it, so a feed that misbehaves costs the day none.
+            # After the risk figures, which do not use it: a feed that fails does not stop them.
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
         ]
@@ -93,7 +93,7 @@ def execute(name: str, parameters: dict[str, Any]) -> str:
 
 
 def run(arguments: Day) -> str:
-    """Run the stages one after another; the first refusal ends the day."""
+    """Run the stages one after another; the first error ends the run."""
     for stage in stages(arguments.paths, arguments.seed):
         outcome = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
         safe_print(f"{stage.flow}: {outcome}", flush=True)

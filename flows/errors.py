@@ -1,4 +1,4 @@
-"""What a flow says when it refuses: expected, found, where, what to do.
+"""Errors of flows. A message says what was expected, what was found, where, and what to do.
 
 Each ends in exit code 1 (`WrongOption` in 2), with no half-written rows.
 """
@@ -11,9 +11,9 @@ from flows.redaction import hidden
 
 
 class FlowError(Exception):
-    """Base of every refusal of a flow; `python -m flows` prints the message alone and exits with 1.
+    """Base of the errors that flows raise on purpose; `python -m flows` prints only the message and exits with 1.
 
-    Secrets that were read from settings are cut out of the message: a server may repeat what it was sent.
+    Secrets that were read from settings are removed from the message: a server may repeat what it was sent.
     """
 
     def __init__(self, *parts: Any) -> None:
@@ -29,15 +29,15 @@ class WrongOption(ConfigurationError, TypeError):
 
 
 class SourceUnavailable(FlowError):
-    """The other side cannot be reached or keeps answering with a temporary error; a later run may succeed."""
+    """The source cannot be reached or keeps answering with a temporary error; a later run may succeed."""
 
 
 class SourceRefused(FlowError):
-    """The other side understood the request and refused it (unknown block, bad key, range too large)."""
+    """The source understood the request and refused it (unknown block, bad key, range too large)."""
 
 
 class MalformedAnswer(FlowError):
-    """The other side answered in a shape that its documentation does not allow; nothing is guessed from it."""
+    """The source answered in a shape that its documentation does not allow; nothing is guessed from it."""
 
 
 class CrossCheckFailed(FlowError):

@@ -1,9 +1,9 @@
 """Events of the warehouse as Prefect events, for automations that wait for new blocks or new data.
 
-The durable channel is `fact_pipeline_event`; this is one of its consumers, with an offset of its own, which moves when
-the Prefect API has confirmed. So every row becomes a Prefect event at least once, also what was written while the API
-was away, and nothing that was rolled back does; sent again, an event has the same id. Where PREFECT_API_URL is not set
-nothing is sent, and Prefect is not imported.
+The events are stored in `fact_pipeline_event`; this is one of its consumers, with an offset of its own, which moves
+when the Prefect API has confirmed. So every row becomes a Prefect event at least once, also rows written while the API
+could not be reached, and a change that was rolled back gives none; an event that is sent again has the same id. Where
+PREFECT_API_URL is not set nothing is sent, and Prefect is not imported.
 
     event aave-risk.new_block, resource prefect.resource.id = aave-risk.chain-1, payload as in data.events
 """
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 CONSUMER = "prefect"
 AT_ONCE = 500
-"""Events of one message to the API and its confirmation."""
+"""Events sent to the API with one confirmation, at most."""
 SECONDS = 20.0
-"""After which an API that does not confirm is given up until the next call."""
+"""Seconds to wait for the API's confirmation; then the events wait for the next call."""
 
 
 def begin(store: Store) -> None:
-    """Where nothing was ever sent, begin with what happens from now on: history is no news."""
-    # Here, not at the top: it brings the validation library (0.6 s), which a flow that stores nothing does not need.
+    """Where nothing was sent before, start with events from now on: older ones are not sent."""
+    # Imported here, not at the top: it brings the validation library (0.6 s), which a flow that stores nothing does not
+    # need.
     from data import events
 
     if not settings.get("PREFECT_API_URL") or events.offset(store, CONSUMER) is not None:
@@ -56,14 +57,14 @@ def relay(store: Store) -> str:
     while waiting := events.read_events(store, CONSUMER, limit=AT_ONCE):
         try:
             asyncio.run(asyncio.wait_for(_send(waiting), SECONDS))
-        except Exception as exc:  # whatever a library of another service may raise: it is not our data's fault
+        except Exception as exc:  # whatever a library of another service may raise: the data are stored
             return f"events were not sent to Prefect ({type(exc).__name__}); they are sent later"
         events.commit_offset(store, CONSUMER, events.EVERYTHING, waiting[-1].id)
     return ""
 
 
 async def _send(waiting: Sequence[PipelineEvent]) -> None:
-    # Here, not at the top: Prefect takes 0.8 s of processor time, and without PREFECT_API_URL nothing is sent.
+    # Imported here, not at the top: Prefect takes 0.8 s of processor time, and without PREFECT_API_URL nothing is sent.
     from prefect.events import Event as PrefectEvent
     from prefect.events import Resource
     from prefect.events.clients import get_events_client
@@ -84,7 +85,7 @@ async def _send(waiting: Sequence[PipelineEvent]) -> None:
 
 
 class Relay:
-    """`relay` in a thread of its own, one call at a time, so that nobody waits for another service."""
+    """`relay` in a thread of its own, one call at a time, so that the caller does not wait for another service."""
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path, self._say = path, say
@@ -101,7 +102,7 @@ class Relay:
         self._pool.shutdown(wait=True)
 
     def wake(self) -> None:
-        """There may be news; does nothing while a call is under way."""
+        """Start a call, as there may be new events; does nothing while a call is under way."""
         if not settings.get("PREFECT_API_URL") or (self._running is not None and not self._running.done()):
             return
         complaint = self._running.result() if self._running is not None else ""

@@ -1,11 +1,11 @@
-"""The options of a flow, declared once: the command line, Prefect's parameters, their check and the help come from it.
+"""The options of a flow, declared once for the command line, Prefect's parameters, their checks and the help.
 
     class Asked(Options):
         market: str | None = Field(None, description="market to simulate (default: the newest snapshot's)")
         paths: Annotated[int, Whole(1, 10_000_000)] = Field(10_000, description="simulated paths")
 
 A field `from_block` is `--from-block` on the command line and `from_block` in Prefect's form. A truth value is a flag
-without a value, a list takes one value or more, and `Flag` says what else the command line wants to know.
+without a value, a list takes one value or more, and `Flag` adds what only the command line needs.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from flows.errors import WrongOption
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What the command line needs beside the field: other names, a placeholder, the group of the help, the way back.
+    """What only the command line needs: other names, a placeholder, the group in the help, a flag that undoes it.
 
-    `off`: a second flag that takes a flag back, and its help. `empty`: a list may be given without a value.
+    `off`: a second flag that undoes this flag, and its help. `empty`: a list may be given without a value.
     """
 
     names: tuple[str, ...] = ()
@@ -103,10 +103,7 @@ Attempts = Annotated[int, Whole(1, 100), Field(description="tries of each reques
 Every = Annotated[
     Annotated[float, Number(1, 7 * 86_400, "seconds")] | None,
     Flag(metavar="SECONDS"),
-    Field(
-        description="go on collecting: a round at every multiple of SECONDS, until Ctrl-C or SIGTERM "
-        "(default: run once)"
-    ),
+    Field(description="repeat: a round at every multiple of SECONDS, until Ctrl-C or SIGTERM (default: run once)"),
 ]
 
 
@@ -116,13 +113,13 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     excluding: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Pairs of fields of which one at most may be given."""
+    """Pairs of fields that may not be given together."""
 
     @model_validator(mode="after")
     def _one_at_most(self) -> Self:
-        for one, other in self.excluding:
-            if all(getattr(self, name) != type(self).model_fields[name].default for name in (one, other)):
-                raise ValueError(f"{flag_of(self, one)} cannot be given together with {flag_of(self, other)}")
+        for first, second in self.excluding:
+            if all(getattr(self, name) != type(self).model_fields[name].default for name in (first, second)):
+                raise ValueError(f"{flag_of(self, first)} cannot be given together with {flag_of(self, second)}")
         return self
 
     @classmethod
@@ -152,7 +149,7 @@ class Options(BaseModel):
 
 
 class OptionParser(ArgumentParser):
-    """The command line of a flow's options; a wrong one is one line on stderr and exit code 2."""
+    """The command line of a flow's options; a wrong option prints one line on stderr and ends with exit code 2."""
 
     def __init__(self, options: type[Options], prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description)
@@ -204,7 +201,7 @@ class OptionParser(ArgumentParser):
 
 
 def signature(options: type[Options], **more: Parameter) -> Signature:
-    """The options as parameters of a function, for what makes a form of a signature; `more` come last."""
+    """The options as the signature of a function, from which Prefect makes a form; `more` parameters come last."""
     fields = options.model_fields
     parameters = [
         Parameter(
@@ -236,12 +233,12 @@ def flag_of(options: Options | type[Options], name: str) -> str:
 
 
 def flag_in(field: FieldInfo) -> Flag:
-    """What the field says for the command line."""
-    return next((one for one in field.metadata if isinstance(one, Flag)), Flag())
+    """The field's `Flag`, or the default one."""
+    return next((mark for mark in field.metadata if isinstance(mark, Flag)), Flag())
 
 
 def help_of(field: FieldInfo) -> str:
-    """The description with the default, where it does not say that itself."""
+    """The description with the default added, unless the description has it."""
     text, default = field.description or "", field.default
     if "(default" in text or default is None or default is False or default == []:
         return text.replace("%", "%%")
@@ -255,7 +252,7 @@ def is_list(field: FieldInfo) -> bool:
 
 
 def choices_of(annotation: Any) -> list[str]:
-    """The words among which a field, or each entry of its list, chooses; empty where it is free."""
+    """The words that a field, or each entry of its list, may have; empty where any is allowed."""
     for kind in _kinds(annotation):
         if get_origin(kind) is list:
             return choices_of(get_args(kind)[0])

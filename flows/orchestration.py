@@ -1,9 +1,9 @@
-"""The same flows under Prefect, for schedules, retries and the record of runs. prefect.yaml points here.
+"""The flows under Prefect, for schedules, retries and the record of runs. prefect.yaml points here.
 
-Nothing is decided in this module: `python -m flows NAME` and a Prefect run execute the same functions. Every flow of
+This module has no logic of its own: `python -m flows NAME` and a Prefect run execute the same functions. Every flow of
 `flows.registry` is an attribute of this module under its name with underscores, and its options are the parameters,
-with their types and bounds; what does not fit them fails before anything runs. Only what reads a network is retried,
-and only when the other side was away; a refusal stays a refusal.
+with their types and bounds; options that do not fit them fail before anything runs. Only flows that read a network are
+retried, and only when the source could not be reached; other errors are final.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def _source_was_away(task: Any, task_run: Any, state: Any) -> bool:
     retry_condition_fn=_source_was_away,
 )
 async def read_source(name: str, parameters: dict[str, Any]) -> str:
-    """A stage that reads a network: repeated later when the other side was away."""
+    """A stage that reads a network: repeated later when the source could not be reached."""
     return await asyncio.to_thread(execute, name, parameters)
 
 
@@ -62,7 +62,7 @@ async def _day(name: str, parameters: dict[str, Any]) -> str:
 def deployable(name: str) -> Any:
     """The Prefect flow of a registered flow: its options as parameters, and its summary.
 
-    `parameters`, a mapping of options by name, is the older form of the same; what it names wins.
+    `parameters`, a mapping of options by name, is the older form of the same; its values win.
     """
     options: type[Options] = registry.load(name).options
 
@@ -73,7 +73,7 @@ def deployable(name: str) -> Any:
 
     older = Parameter("parameters", Parameter.KEYWORD_ONLY, default=None, annotation=dict[str, Any] | None)
     about = {field: options.model_fields[field].description or "" for field in options.model_fields}
-    about["parameters"] = "the same options by name, the older form; what it names wins"
+    about["parameters"] = "the same options by name, the older form; its values win"
     lines = "\n".join(f"    {field}: {text}" for field, text in about.items())
     asked.__name__ = asked.__qualname__ = attribute(name)
     asked.__doc__ = f"{registry.NAMES[name].summary}\n\nArgs:\n{lines}\n"
@@ -82,7 +82,7 @@ def deployable(name: str) -> Any:
 
 
 def attribute(name: str) -> str:
-    """What the flow is called in this module: the last part of its entrypoint in prefect.yaml."""
+    """Name of the flow in this module: the last part of its entrypoint in prefect.yaml."""
     return name.replace("-", "_")
 
 

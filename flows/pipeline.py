@@ -1,4 +1,4 @@
-"""What every flow shares: how it presents itself, and the one way rows reach the warehouse."""
+"""What every flow shares: its specification, and the way its rows are written to the warehouse."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSpec:
-    """How a flow module presents itself; each flow module has one, named `FLOW`, and `flows.registry` knows it.
+    """The specification of a flow; each flow module has one, named `FLOW`, and `flows.registry` lists it.
 
     `options` declares the parameters; `run` executes the flow in-process from them and returns one line for the user.
-    It raises `flows.errors.FlowError` (or an error of `data`) when it refuses. What it raises, and every cause of
-    that, holds no secret that was read from settings.
+    It raises `flows.errors.FlowError` or an error of `data`. No secret that was read from settings is in what it
+    raises, nor in a cause of that.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FlowSpec:
 
 
 class Mark(NamedTuple):
-    """How far a scan has come: `state`, what JSON can hold, is read back by `Store.checkpoint(source, key)`."""
+    """Progress of a scan: `state`, of JSON values, is read back by `Store.checkpoint(source, key)`."""
 
     source: str
     key: str
@@ -59,10 +59,10 @@ class Mark(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A check that did not hold: `n_failed` of `n_rows`, with one example.
+    """A check that failed: `n_failed` of `n_rows`, with one example.
 
-    `table` and `column` name the figure, `column` is empty where it is about whole rows. `about`: the batch it is
-    about, where that is another one than it is written in.
+    `table` and `column` name the figure, `column` is empty where it is about whole rows. `about`: the batch that was
+    checked, where it is written in another one.
     """
 
     table: str
@@ -76,7 +76,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a flow: what it writes into `store` is signed with its `id`, that of its row in `fact_run`."""
+    """A run of a flow: what it writes into `store` names its `id`, that of its row in `fact_run`."""
 
     store: Store
     id: str
@@ -91,7 +91,7 @@ class Run:
         findings: Iterable[Finding] = (),
         **options: Any,
     ) -> WriteReport:
-        """Write tables, how far the scan has come and what was found about them, together or not at all.
+        """Write tables, marks of progress and findings, together or not at all.
 
         `options`: see `Store.write_batch`. Raises `data.errors.BatchRefused`, `WarehouseError`.
         """
@@ -99,11 +99,11 @@ class Run:
         return self.store.write_batch(source, key, {**frames, **noted}, self.id, **options)
 
     def mark(self, source: str, key: str, state: Mapping[str, object], *, batch: str = "") -> None:
-        """Note how far a scan has come, in a batch of its own; `write(..., marks=...)` joins it to its rows."""
+        """Store the progress of a scan in a batch of its own; `write(..., marks=...)` stores it with its rows."""
         self.write(source, batch or key, {}, marks=[Mark(source, key, state)])
 
     def finding(self, source: str, key: str, *found: Finding) -> None:
-        """Keep what did not hold in `fact_validation`; nothing is written where nothing was found."""
+        """Keep findings in `fact_validation`; nothing is written where there are none."""
         if found:
             self.write(source, key, {}, findings=found)
 
@@ -117,7 +117,8 @@ class Run:
         untouched: Untouched | None = None,
     ) -> WriteReport:
         """A whole market at one block, marks and findings, in one transaction; see `data.snapshot.save_snapshot`."""
-        # Here, not at the top: it brings the validation library (0.6 s), which a flow that only reads does not need.
+        # Imported here, not at the top: it brings the validation library (0.6 s), which a flow that only reads does not
+        # need.
         from data.snapshot.saving import save_snapshot
 
         noted = self._noted(source, "", marks, findings)
@@ -125,7 +126,7 @@ class Run:
 
     def refresh(self, tables: Sequence[str]) -> None:
         """Bring tables that SQL makes of others up to date; see `data.marts.refresh`."""
-        # Here, not at the top, for the same reason as in `snapshot`.
+        # Imported here for the same reason as in `snapshot`.
         from data import marts
 
         marts.refresh(self.store, tables, run_id=self.id)
@@ -133,7 +134,7 @@ class Run:
     def _noted(
         self, source: str, key: str, marks: Iterable[Mark], findings: Iterable[Finding]
     ) -> dict[str, pd.DataFrame]:
-        # Here, not at the top: 0.25 s that a flow which writes nothing does not need.
+        # Imported here, not at the top: 0.25 s that a flow which writes nothing does not need.
         import pandas as pd
 
         now = int(time.time())
@@ -148,11 +149,11 @@ class Run:
         ]
         found = [
             {
-                "run_id": self.id, "source": source, "batch_key": one.about or key, "table_name": one.table,
-                "check_name": one.check, "column_name": one.column, "n_failed": one.n_failed, "n_rows": one.n_rows,
-                "example": one.example, "checked_at": now,
+                "run_id": self.id, "source": source, "batch_key": finding.about or key, "table_name": finding.table,
+                "check_name": finding.check, "column_name": finding.column, "n_failed": finding.n_failed,
+                "n_rows": finding.n_rows, "example": finding.example, "checked_at": now,
             }
-            for one in findings
+            for finding in findings
         ]  # fmt: skip
         tables = {"ingest_checkpoint": marked, "fact_validation": found}
         return {table: pd.DataFrame(rows) for table, rows in tables.items() if rows}
@@ -160,9 +161,9 @@ class Run:
 
 @contextmanager
 def recorded(store: Store, flow: str, params: Mapping[str, object]) -> Iterator[Run]:
-    """Run a flow under a `fact_run` row: yields its `Run`, and stores how it ended, also when it raises.
+    """Run a flow with a row of `fact_run`: yields its `Run`, and stores how it ended, also when it raises.
 
-    What it wrote is then told to Prefect, where there is an API for that (`flows.event_relay`).
+    Its events are then sent to Prefect, where its API is configured (`flows.event_relay`).
     """
     event_relay.begin(store)
     run_id = store.start_run(flow, hidden_values(dict(params)))

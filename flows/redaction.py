@@ -1,11 +1,11 @@
-"""Cut secrets out of errors and their causes, run parameters, and log lines of the network libraries.
+"""Remove secrets from errors and their causes, run parameters, and log lines of the network libraries.
 
-In errors and logs, control characters that would steer a terminal are written as escapes (`data.foreign_text`), because
-Prefect prints both.
+In errors and logs, control characters that would control a terminal are written as escapes (`data.foreign_text`),
+because Prefect prints both.
 
-Sources show only the host of an address. This module catches what is left: servers repeat what they were sent,
-libraries put whole addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each
-value it reads.
+Sources show only the host of an address. This module removes the rest: servers repeat what they were sent, libraries
+put whole addresses into their exceptions, and a traceback prints every cause. `flows.settings` reports each value it
+reads.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ HIDDEN = "…"
 SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 """Settings with one of these in their name are secret as a whole; of an address, all but scheme, host and port is."""
 SHORTEST = 5
-"""Characters of a part of an address that is taken for a secret; `v3` and `eth` are none."""
+"""Least characters of a part of an address that counts as a secret; `v3` and `eth` do not."""
 TELLING, BEGINNING = 12, 8
-"""Of a secret of at least `TELLING` characters, its first `BEGINNING` give it away: answers are quoted cut short."""
+"""Of a secret of at least `TELLING` characters, the first `BEGINNING` are hidden, too: answers may be quoted cut."""
 CHATTY = (
     "urllib3.connectionpool",
     "urllib3.connection",
@@ -34,13 +34,13 @@ CHATTY = (
     "gql.transport.requests",
     "web3.providers.HTTPProvider",
 )
-"""Loggers that write whole addresses, or what was sent."""
+"""Loggers that write whole addresses, or what was sent to a server."""
 
 _secrets: dict[str, None] = {}
 
 
 def remember(name: str, value: str) -> None:
-    """Take the secret parts of setting `name` out of everything that is said from now on."""
+    """Remove the secret parts of setting `name` from all messages from now on."""
     for part in _secret_parts(name, value):
         for form in (part, quote(part, safe=""), quote(part), unquote(part)):
             if len(form) >= SHORTEST:
@@ -48,7 +48,7 @@ def remember(name: str, value: str) -> None:
 
 
 def hidden(text: str) -> str:
-    """`text` without the secrets that were read so far; the beginning of one counts.
+    """`text` without the secrets that were read so far, nor the beginning of one.
 
     >>> remember("EXAMPLE_KEY", "correct-horse-battery")
     >>> hidden("403: no such key correct-horse-battery (correct-horse-b")
@@ -56,14 +56,14 @@ def hidden(text: str) -> str:
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-        # An address that is secret as a whole begins like every address.
+        # Not for a secret that is a whole address: its beginning is that of every address.
         if len(secret) >= TELLING and "://" not in secret[:BEGINNING] and secret[:BEGINNING] in text:
             text = re.sub(re.escape(secret[:BEGINNING]) + r"[^\s\"'<>&/?…)]*", HIDDEN, text)
     return text
 
 
 def hidden_values(values: Any) -> Any:
-    """The same for every text inside dictionaries, lists and tuples."""
+    """`hidden` for every text inside dictionaries, lists and tuples."""
     if isinstance(values, str):
         return hidden(values)
     if isinstance(values, dict):
@@ -78,26 +78,26 @@ def _harmless(text: str) -> str:
 
 
 def clean(error: BaseException) -> None:
-    """Cut secrets and terminal control characters out of an exception, in place.
+    """Remove secrets and terminal control characters from an exception, in place.
 
     Its causes and contexts are cleaned too, because tracebacks print all of them.
     """
     waiting, done = [error], set()
     while waiting:
-        one = waiting.pop()
-        if id(one) in done:
+        current = waiting.pop()
+        if id(current) in done:
             continue
-        done.add(id(one))
-        text = str(one)
-        if _harmless(text) != text or any(_harmless(str(part)) != str(part) for part in one.args):
-            one.args = tuple(part if isinstance(part, int) else _harmless(str(part)) for part in one.args)
-            if _harmless(str(one)) != str(one):  # what it says does not come from its arguments
-                one.args = (_harmless(text),)
-        if notes := getattr(one, "__notes__", None):
-            one.__notes__ = [_harmless(note) for note in notes]
-        waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+        done.add(id(current))
+        text = str(current)
+        if _harmless(text) != text or any(_harmless(str(part)) != str(part) for part in current.args):
+            current.args = tuple(part if isinstance(part, int) else _harmless(str(part)) for part in current.args)
+            if _harmless(str(current)) != str(current):  # its text does not come from its arguments
+                current.args = (_harmless(text),)
+        if notes := getattr(current, "__notes__", None):
+            current.__notes__ = [_harmless(note) for note in notes]
+        waiting += [cause for cause in (current.__cause__, current.__context__) if cause is not None]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
 
 
 class _Hiding(logging.Filter):
@@ -109,7 +109,7 @@ class _Hiding(logging.Filter):
 
 
 def quiet_libraries() -> None:
-    """Let the loggers of `CHATTY` write without secrets; doing it twice is doing it once."""
+    """Let the loggers of `CHATTY` write without secrets; calling it again changes nothing."""
     for name in CHATTY:
         logger = logging.getLogger(name)
         if not any(isinstance(present, _Hiding) for present in logger.filters):
@@ -119,7 +119,7 @@ def quiet_libraries() -> None:
 def _secret_parts(name: str, value: str) -> list[str]:
     parts = [value] if any(word in name for word in SECRET_NAMES) else []
     if "://" not in value:
-        # A login without a scheme, or behind one with a slash too few: what no parser reads may still be repeated.
+        # A login without a scheme, or after one with a missing slash: a server may repeat text that no parser can read.
         login, at, _ = value.rpartition("@")
         return [*parts, value, login.partition(":/")[2], login.rpartition(":")[2]] if at and ":" in login else parts
     try:

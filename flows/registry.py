@@ -1,6 +1,6 @@
-"""Which flows there are, in the order of a day: the one place where a flow is registered.
+"""The list of all flows, in the order of a day; a flow is registered only here.
 
-`python -m flows`, `daily`, and the flows and deployments of Prefect (`flows.orchestration`, prefect.yaml) follow it.
+`python -m flows`, `daily`, and the flows and deployments of Prefect (`flows.orchestration`, prefect.yaml) use it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Registered(NamedTuple):
     """A flow: the module that has its `FLOW`, what it does in one line, and whether it reads a network.
 
-    What reads a network is tried again under Prefect when the other side was away.
+    A flow that reads a network is tried again under Prefect when the source could not be reached.
     """
 
     module: str
@@ -38,7 +38,7 @@ NAMES = {
         "flows.aave.aave_market", "Reserves, e-modes and every account of an Aave market at one block, from a node"
     ),
     "aave-history": Registered(
-        "flows.aave.aave_history", "An Aave v3 market at a past block from its logs alone, held against a node"
+        "flows.aave.aave_history", "An Aave v3 market at a past block from its logs alone, checked against a node"
     ),
     "compound-market": Registered(
         "flows.compound.compound_market",
@@ -63,7 +63,7 @@ NAMES = {
     ),
     "peg-health": Registered(
         "flows.pegs.peg_health",
-        "Where each stablecoin stands by every source, and how unusual that is",
+        "How far each stablecoin is from its peg by every source, and how unusual that is",
         reads_network=False,
     ),
     "liquidation-clusters": Registered(
@@ -73,7 +73,7 @@ NAMES = {
     ),
     "backtest": Registered(
         "flows.risk.backtest",
-        "Every price law's value-at-risk on past days against what came, with the tests of coverage",
+        "Every price law's value-at-risk on past days against the losses that came, with tests of coverage",
         reads_network=False,
     ),
     "wallet-features": Registered(
@@ -103,7 +103,7 @@ def load(name: str) -> FlowSpec:
 
 def parser(spec: FlowSpec) -> OptionParser:
     """Command line of one flow: its `parse_args` gives the options that `spec.run` takes."""
-    # Here, not at the top: it brings pydantic (0.1 s), which the listing does not need.
+    # Imported here, not at the top: it brings pydantic (0.1 s), which the listing does not need.
     from flows.options import OptionParser
 
     described = NAMES[spec.name].summary if spec.name in NAMES else ""

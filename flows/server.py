@@ -35,7 +35,7 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
 }
-"""Nothing is reported to anybody: DO_NOT_TRACK alone does not stop the server's own heartbeat."""
+"""Switch off all reporting to Prefect: DO_NOT_TRACK alone does not stop the server's own heartbeat."""
 
 
 class Served(Options):
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     read_env_file()
     arguments = OptionParser(Served, "python -m flows.server", __doc__.split("\n")[0]).parse_args(argv)
     assert isinstance(arguments, Served)
-    # SIGTERM (systemd, docker stop, kill) takes the same way out as Ctrl-C.
+    # SIGTERM (systemd, docker stop, kill) ends the server as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     try:
         serve(arguments.host, arguments.port)
@@ -80,7 +80,7 @@ def serve(host: str, port: int) -> None:
 
 
 def _instructions(api: str, is_default: bool) -> str:
-    # prefect.toml names the default address; another port has to be said.
+    # prefect.toml has the default address; another port must be given.
     prefix = "" if is_default else f"PREFECT_API_URL={api} "
     prefect = Path(sys.executable).with_name("prefect")
     command = prefect.relative_to(Path.cwd()) if prefect.is_relative_to(Path.cwd()) else prefect
@@ -135,7 +135,7 @@ def _ensure_pool(api: str, environment: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _child(name: str, words: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    # Its own session, so that Ctrl-C in the terminal reaches this process alone and the order of stopping is ours.
+    # Its own session: Ctrl-C in the terminal then reaches only this process, which stops its children in order.
     process = subprocess.Popen([sys.executable, "-m", "prefect", *words], env=environment, start_new_session=True)
     try:
         yield process

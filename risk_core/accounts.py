@@ -41,8 +41,8 @@ def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:
 
 
 CURVED_END, CURVED_STEPS = 1e6, 513
-"""Where a search for a crossing ends and how fine it looks, in the one case that has no closed form: a ratio that parts
-from a base at its cap."""
+"""Upper end and number of points of the search for a crossing. Only one case has no closed form and needs the search:
+a price by ratio to a reserve that is at its own cap."""
 
 
 def health_factor(market: Market, prices: ArrayLike | None = None) -> FloatArray:
@@ -81,11 +81,11 @@ def distance_to_liquidation(market: Market, direction: Mapping[str, float] | Arr
     """How far prices may move along `direction` until each account's health factor is exactly 1; (n_accounts,).
 
     direction: {symbol: weight} or (R,) weights; a reserve moves by weight times the distance, so that with weights of
-    -1 a distance of 0.2 is a fall by 20 %. The moves are of the feeds; an oracle's cap stops a rise, and what is linked
-    follows. Exact: collateral times threshold and debt are linear in the move between two points at which a cap begins
-    or ends to hold (but for a ratio that parts from a base at its cap, which is searched). 0 for an account that is at
-    1 or below already, `inf` for one that no move along the direction brings there, with every price above nothing;
-    NaN for one without debt. An account with debt and no collateral: 0.
+    -1 a distance of 0.2 is a fall by 20 %. The moves are of the feeds; an oracle's cap stops a rise, and linked
+    reserves follow. Exact: collateral times threshold and debt are linear in the move between two points at which a cap
+    begins or ends to hold. Only a price by ratio to a reserve that is at its own cap is found by a search. 0 where the
+    health factor is at most 1 already (also for debt without any collateral), `inf` where no move along the direction
+    brings it to 1 while every price stays above 0, NaN without debt.
     """
     checked_kind("market", market, Market)
     weights = weights_of(market, direction)
@@ -108,7 +108,7 @@ def distance_to_liquidation(market: Market, direction: Mapping[str, float] | Arr
     def relative(at: float | FloatArray) -> FloatArray:
         return market.oracle_prices(market.price * (1.0 + at * weights)) / market.price
 
-    # A price that falls is nothing at 1 / -weight, where the same asset on both sides would seem to reach 1.
+    # A falling price is 0 at 1 / -weight. There an account with the same asset on both sides would seem to be at 1.
     farthest = (1.0 - 1e-9) / -weights.min() if weights.min() < 0 else np.inf
     edges = [0.0, *kinks(market.reserves.oracle, market.price, weights, farthest), farthest]
     now = excess(np.ones(market.n_reserves))
@@ -137,7 +137,10 @@ def _first_below(
     relative: Callable[[float | FloatArray], FloatArray],
     excess: Callable[[FloatArray], FloatArray],
 ) -> FloatArray:
-    """Where in [begin, end] each account's `excess` first comes to nothing, seen at `CURVED_STEPS` points; else inf."""
+    """First point in [begin, end] at which each account's `excess` is 0 or less, (n_accounts,); `inf` where none is.
+
+    Looks at `CURVED_STEPS` points, then halves the interval.
+    """
     low, high = np.full(len(before), begin), np.full(len(before), np.inf)
     for at in begin + np.expm1(np.linspace(0.0, np.log1p(end - begin), CURVED_STEPS))[1:]:
         above = excess(relative(at)) > 0
@@ -164,10 +167,10 @@ def weights_of(market: Market, direction: Mapping[str, float] | ArrayLike) -> Fl
 def liquidation_prices(market: Market, account: int | str) -> FloatArray:
     """Price of each reserve at which the account's health factor is exactly 1, all other prices fixed; (R,) USD.
 
-    What is linked moves together: the price of USDT that does it counts USDe as well, and the other way round. NaN
-    where no price does it that the oracle can say: a reserve that does not matter to the account, or not enough; a
-    price above the oracle's cap; a fixed price. For a collateral it lies below today's price while the account is
-    healthy, for a debt above.
+    Linked reserves move together: where USDe is linked to USDT, the price of USDT is the one at which both, moved
+    together, bring the account to 1; and the same for USDe. NaN where no price that the oracle can report does so: the
+    account has none or too little of the reserve, the price would be above the oracle's cap, or the price is fixed.
+    While the account is healthy, the price of a collateral lies below today's and that of a debt above.
     """
     checked_kind("market", market, Market)
     row = market.index(account)
@@ -179,7 +182,7 @@ def liquidation_prices(market: Market, account: int | str) -> FloatArray:
         weight[side.reserve[entries]] += sign * side.amount[entries] * terms
     worth = weight * market.price
     leader, most = leaders(market.reserves.oracle, market.price)
-    # Summed without the reserve itself: subtracting it from the whole would leave rounding where there is nothing.
+    # Sum the others directly: the whole minus the group would leave a rounding error where the true value is 0.
     others = np.array([worth[leader != r].sum() for r in leader])
     group = np.bincount(leader, weights=worth, minlength=market.n_reserves)[leader]
     with np.errstate(divide="ignore", invalid="ignore"):

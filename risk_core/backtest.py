@@ -3,7 +3,7 @@
 A day is the 24 hours from one midnight UTC to the next. The loss of a portfolio is what it loses of its value if held
 through the day at fixed weights at its start: - sum of w_i (exp(R_i) - 1), R_i the log return of asset i over the day.
 Every law is given the volatility that its memory knows at the day's start, and the Ledoit-Wolf correlation of the last
-`CORRELATION_HOURS` returns, each over the deviation known before it: the same numbers that a risk run is calibrated on.
+`CORRELATION_HOURS` returns, each divided by the deviation known before it: the same numbers that calibrate a risk run.
 
 A book is held through each day as it is, its prices moving by that day's factors from where the market has them.
 """
@@ -99,7 +99,7 @@ def calibrations(
 
 
 def liquidated(market: Market, factor: ArrayLike, log_returns: ArrayLike, days: ArrayLike) -> FloatArray:
-    """Debt that liquidators would have repaid of the book in each day, (D,) USD, hour by hour along what came.
+    """Debt of the book that liquidators would have repaid in each day, (D,) USD, along the prices that followed.
 
     log_returns: (n, F) hourly. factor: (R,) column that each reserve follows, -1 for a price that stands still.
     """
@@ -125,9 +125,9 @@ def liquidations_at_risk(
     n_paths: int = 2_000,
     progress: Callable[[], object] = lambda: None,
 ) -> FloatArray:
-    """LaR of the book for the 24 hours after each row of `days`, (D, L) USD of debt repaid: a simulation a day.
+    """LaR of the book for the 24 hours after each row of `days`, (D, L) USD of debt repaid: one simulation a day.
 
-    `n_paths` quasi-random paths of 24 steps, of one seed for every day and law. The rest as in `value_at_risk`.
+    `n_paths` quasi-random paths of 24 steps, with the same seed for every day and law. The rest as in `value_at_risk`.
     """
     returns, rows = _rows(log_returns, days)
     follows = checked_array("factor", factor, np.int64, (market.n_reserves,))
@@ -145,7 +145,7 @@ def liquidations_at_risk(
 
 
 def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
-    """(2^DRAWS_LOG2, F) log moves over 24 hours as the engine's one-step scenario of `law` has them.
+    """(2^DRAWS_LOG2, F) log moves over 24 hours, drawn as in the engine's one-step scenario of `law`.
 
     Normal, Student-t and jump moves over a horizon have the same law however many steps they are made of, so one step
     is enough. Raises `InputError` for a law that is not one of those.
@@ -175,7 +175,7 @@ def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> Floa
 
 @cache
 def _points(n_factors: int) -> FloatArray:
-    # Here, not at the top: half a second of processor time.
+    # Imported here, not at the top: it takes half a second of processor time.
     from scipy.stats.qmc import Sobol
 
     found = Sobol(n_factors + 2, scramble=True, seed=SEED).random_base2(DRAWS_LOG2)

@@ -1,4 +1,7 @@
-"""A plan laid out for cascades: columns of effective prices, and which accounts each pair of prices can wake."""
+"""A plan laid out for cascades: columns of effective prices, and which accounts each pair of prices can wake.
+
+An account wakes when prices have moved so far that it may be liquidated and has to be looked at.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from risk_core.oracles import OracleRows
 from risk_core.plan import Plan
 
 FIRST_FLOOR = 0.997
-"""Multiplier that a market is expected to stay above until it does not: waiting accounts are a little closer to 1
-than they need be, and most paths never look at all of them again."""
+"""First lower bound that is assumed for the multiplier of a market; it is lowered when the multiplier falls below it.
+The bound counts waiting accounts as a little closer to liquidation than they are, so that most paths never have to
+check
+all of them again."""
 
 
 class Cascade:
@@ -35,7 +40,7 @@ class Cascade:
             raise InputError(
                 f"Impact.sold_usd: expected {n_reserves} rows, one for each reserve, found {impact.n_reserves}"
             )
-        # What a price is made of moves it: a reserve that is linked answers to the other one's sales, not to its own.
+        # A linked reserve's price follows the sales of the reserve it is linked to, not its own sales.
         source = oracle.source
         market = oracle.factor if impact.market is None else np.where(source < 0, IMMUNE, impact.market[source])
         fall = np.where((source == np.arange(n_reserves))[:, None], impact.fall, 0.0)
@@ -69,13 +74,13 @@ class Cascade:
 
     @property
     def path_state_bytes(self) -> int:
-        """Of one worker's path state, and of this book, which no plan keeps."""
+        """Bytes of one worker's path state and of this book, which the plan does not keep."""
         return sum(
             array.nbytes for array in (*self.book, *self.sleepers, *self.path_state(0)) if isinstance(array, np.ndarray)
         )
 
     def path_state(self, padded_steps: int) -> PathState:
-        """One worker's state; sized by accounts, so left untouched by the system until somebody wakes there."""
+        """One worker's state. Sized by accounts, but the system gives memory only where an account wakes."""
         n_accounts, n_columns = len(self.sleepers.group), len(self.sales.factor)
         padded = self.sleepers.trigger.shape[1]
         n_reserves = len(self.market_of)

@@ -1,4 +1,4 @@
-"""Arguments checked at the door: nothing is guessed, and what is refused is named with its rule.
+"""Checks of arguments: nothing is guessed, and an error names the argument and the rule that it breaks.
 
 What the records of `risk_core.types` and every public function check their arguments with. A check returns the value as
 the caller may use it (read-only arrays, plain numbers) or raises `InputError` with field, entry, expected and found.
@@ -32,8 +32,8 @@ BELOW_ONE = 1.0 - 2.0**-53
 def checked_array(label: str, value: ArrayLike, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
     """A read-only C-contiguous copy of `value` as `dtype`; `None` in `shape` matches any length.
 
-    Nothing is guessed: text is no number and no truth value, 1.5 is no index, 2 and NaN are neither true nor false.
-    What loses nothing is taken: integers for floats, whole floats for integers, numbers that are 0 or 1 for truth
+    Nothing is guessed: text is not a number or a truth value, 1.5 is not an integer, 2 and NaN are neither true nor
+    false. Conversions that lose nothing are made: integers to floats, whole floats to integers, 0 and 1 to truth
     values. Raises `InputError` that names `label`, and the first entry that does not fit where there is one.
     """
     try:
@@ -71,7 +71,7 @@ def _exact(found: np.ndarray, dtype: type) -> np.ndarray:
     """Which entries of `found` are values of `dtype` as they stand, bool of its shape."""
     kind = found.dtype.kind
     if kind == "O" or (kind in "US" and dtype is not np.str_):
-        # Of mixed entries numpy makes text or objects, so each is looked at by itself.
+        # numpy turns mixed entries into text or objects, so each is checked by itself.
         entries = [np.asarray(entry) for entry in found.reshape(-1).tolist()]
         good = [
             e.ndim == 0 and e.dtype.kind in ("U" if dtype is np.str_ else "biuf") and bool(_exact(e, dtype))
@@ -116,7 +116,7 @@ def checked_number(
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if isinstance(value, np.floating):
         value = float(value)  # a bound that a float32 cannot hold would be compared with a warning
-    # Compared rather than converted: of an int beyond every float none can be made.
+    # Compared, not converted: an int beyond the largest float cannot become one.
     if not number or not -LARGEST <= value <= LARGEST or not low <= value <= high:  # type: ignore[operator]
         raise InputError(f"{label}: expected {rule}, found {value!r:.60} ({type(value).__name__})")
     return float(value)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ def checked_choice(label: str, value: object, choices: Iterable[str]) -> str:
 
 
 def checked_kind(label: str, value: object, kind: type) -> None:
-    """Raise `InputError` where `value` is not of `kind`: a row, a name or a path is not the record itself."""
+    """Raise `InputError` where `value` is not a `kind`; a row, a name or a path of one is not accepted."""
     if not isinstance(value, kind):
         raise InputError(f"{label}: expected a risk_core.{kind.__name__}, found {value!r:.60} ({type(value).__name__})")
 
@@ -144,7 +144,7 @@ def checked_text(label: str, value: object, *, empty: bool = False) -> str:
 
 
 def checked_duration(label: str, value: object) -> timedelta:
-    """`value`, a positive `timedelta`. Raises `InputError`: a bare number says nothing of its unit."""
+    """`value`, a positive `timedelta`. Raises `InputError`, also for a number, which has no unit."""
     if not isinstance(value, timedelta):
         raise InputError(
             f"{label}: expected a datetime.timedelta, such as timedelta(hours=1), found {value!r:.60} "

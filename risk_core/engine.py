@@ -5,11 +5,11 @@ h0 at the snapshot. On one path, with x the prices relative to the snapshot,
 
     health(t) >= h0 * B,   B = min over the group's (collateral, debt) pairs of min_t x_c(t) / x_d(t)
 
-by the mediant inequality (sum u_i x_i / sum v_j y_j >= (min x_i / max y_j) * sum u / sum v for non-negative terms).
-So what can be touched is a prefix of the group, h0 < 1/B, and the rest is never looked at. A liquidation only lowers
-balances: the same bound holds for what remains, and an account healed beyond it is done with the path. Rounding is
-covered by a slack of 1e-11. What is looked at is judged by the same expressions as in the brute-force twin, and
-money is added up in integers, so both give the same bits (tests/property/test_engine.py).
+by the mediant inequality (sum u_i x_i / sum v_j y_j >= (min x_i / max y_j) * sum u / sum v for non-negative terms). So
+only a prefix of the group, h0 < 1/B, can be liquidated, and the other accounts are never looked at. A liquidation only
+lowers balances, so the same bound holds for what remains; an account whose health factor then lies above the bound is
+not looked at again on this path. A slack of 1e-11 covers rounding. The brute-force kernel uses the same expressions for
+each account, and money is added up in integers, so both give the same bits (tests/property/test_engine.py).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Progress = Callable[[int, int], object]
 """Called with (paths done, paths in all) from the calling thread; raise in it to cancel."""
 
 MOST_PATHS = 2**40
-"""In one run: 48 bytes of totals each, so more than any machine holds."""
+"""Paths in one run, at most. Each needs 48 bytes of totals, so this is more than any machine holds."""
 METHODS = {False: PRUNED, True: BRUTE, "simd": UNPRUNED}
 CHUNK = 32 * LANES
 """Paths between two looks at the stop flag: tens of milliseconds on the default book. Fewer where a path is slow."""
@@ -71,13 +71,12 @@ def simulate(
 
     n_paths: number of paths, ignored for `PricePaths`. seed: 64-bit; a path depends on (seed, path number) alone.
     threads: workers, None is every core; any number gives the same bits. paths: simulate only [start, stop), for
-    sharding; results of adjacent ranges add up. policy: see `risk_core.liquidation.POLICIES`. progress: called
-    from this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths.
-    brute_force: look at every account on every path, for the same bits, slowly. True is the audit: another kernel,
-    plainly written. "simd" is the engine's own inner loop without its bounds, the baseline that its speed is held to.
-    impact: what liquidators sell lowers prices within the step, which may bring down others; None, it does not.
-    memory_mb: refuse a run that would allocate more (see `risk_core.memory` for what counts); None, never.
-    Raises `InputError` before anything runs.
+    sharding; results of adjacent ranges add up. policy: see `risk_core.liquidation.POLICIES`. progress: called from
+    this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths. brute_force: look at
+    every account on every path, for the same bits, slowly. True is the audit: another kernel, plainly written. "simd"
+    is the engine's own inner loop without its bounds, the baseline of its speed. impact: what liquidators sell lowers
+    prices within the step, which may bring down others; None, it does not. memory_mb: refuse a run that would allocate
+    more (see `risk_core.memory` for what counts); None, never. Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
     checked_kind("market", market, Market)
@@ -102,7 +101,7 @@ def simulate(
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step)
-    # Where no cap acts the same prices stand in fewer rows.
+    # Without caps fewer rows hold the same prices.
     capped, capped_walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
     fewer = cascade is None and draw.n_rows > draw.n_factors
     book, walk = plan.bind(draw.oracle.feed_row, draw.n_factors, opening) if fewer else (capped, capped_walk)
@@ -119,7 +118,7 @@ def simulate(
     chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
-    def one(worker: _Worker, a: int, b: int) -> int:
+    def run_range(worker: _Worker, a: int, b: int) -> int:
         totals = worker.totals(path_totals[a - first : b - first])
         how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code)
         if cascade is None:
@@ -131,7 +130,7 @@ def simulate(
             )  # fmt: skip
         return b - a
 
-    _run(one, parts, ranges, stop - first, progress)
+    _run(run_range, parts, ranges, stop - first, progress)
     hits = np.zeros((market.n_accounts, HIT_BUCKETS), dtype=np.int32)
     hits[plan.account] = sum(part.hits for part in parts)
     by_step = sum(part.by_step for part in parts)
@@ -165,7 +164,7 @@ def _cores() -> int:
 
 
 class _Draw:
-    """Where relative prices come from: given ones, or the parameters of one random step; and what oracles make of them.
+    """Where relative prices come from (given paths, or the parameters of one random step), and how oracles change them.
 
     factor: (R,) row of each reserve's oracle price among `n_rows` rows and the constant.
     """
@@ -189,7 +188,7 @@ class _Draw:
     def highest(self) -> np.ndarray:
         """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones.
 
-        Before caps: what a cap takes off matters to no bound.
+        Caps are left out: they only lower prices, and this is used as an upper bound.
         """
         given = self.kernel.given
         reached = given.max(axis=2) if len(given) else self.kernel.start
@@ -197,7 +196,7 @@ class _Draw:
 
 
 def _require_whole(path: IntArray, by_step: IntArray) -> None:
-    """Raise `InputError` where an integer total has run over: paths and steps then no longer tell of the same money.
+    """Raise `InputError` where an integer total has overflowed: the sums over paths and over steps then differ.
 
     A path counts in micro-USD and wraps at 9.2e12 USD, a step in milli-USD over all paths and wraps at 9.2e15 USD, so
     a wrap of either shows as a difference of at least 1.8e13 USD. Rounding of each call makes at most half a milli-USD.
@@ -245,7 +244,7 @@ class _Worker:
             self.unsettled = np.zeros(n_steps, dtype=np.int64)
 
     def totals(self, path: IntArray) -> Totals:
-        """What a shard over the paths of `path` (n, N_TOTALS) adds to."""
+        """The totals that a shard over the paths of `path` (n, N_TOTALS) adds to."""
         return Totals(
             path=path,
             by_step=self.by_step,
@@ -265,7 +264,7 @@ def checked_seed(seed: int) -> int:
 
 
 def path_range(scenario: Scenario | PricePaths, n_paths: int, paths: tuple[int, int] | None) -> tuple[int, int]:
-    """[first, stop) of what is asked for, or `InputError`."""
+    """The range [first, stop) of paths that is asked for. Raises `InputError`."""
     given = scenario.price.shape[0] if isinstance(scenario, PricePaths) else None
     whole = isinstance(n_paths, int | np.integer) and not isinstance(n_paths, bool)
     if given is None and not (whole and 1 <= n_paths <= MOST_PATHS):
@@ -288,7 +287,7 @@ def _two_integers(paths: object) -> tuple[int, int]:
 
 
 def _run(
-    one: Callable[[_Worker, int, int], int],
+    run_range: Callable[[_Worker, int, int], int],
     workers: list[_Worker],
     ranges: Iterator[tuple[int, int]],
     total: int,
@@ -301,7 +300,7 @@ def _run(
     def guarded(worker: _Worker, a: int, b: int) -> int:
         if stop.is_set():
             raise Cancelled("the run was stopped")
-        return one(worker, a, b)
+        return run_range(worker, a, b)
 
     with ThreadPoolExecutor(len(workers)) as pool:
         busy: dict[Future[int], _Worker] = {}

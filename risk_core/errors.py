@@ -1,4 +1,4 @@
-"""What the engine says when an input cannot be used: expected, found, where, what to do."""
+"""Errors of the engine. A message says what was expected, what was found, where, and what to do."""
 
 
 class RiskCoreError(Exception):

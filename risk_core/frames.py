@@ -34,7 +34,7 @@ from risk_core.tables import (
 from risk_core.types import Market, Positions, Snapshot
 
 NO_REVISION = 0
-"""Revision of a book whose owner states none: it has health factors, and nothing liquidates it."""
+"""Revision of a book that states none: its health factors can be computed, its liquidations cannot."""
 
 
 class Frames(NamedTuple):
@@ -65,26 +65,27 @@ def market_from_frame(
     reserve, or its address), `side` ("supply" or "debt"), and `amount` (tokens) or `amount_usd` (USD), one of them in
     each row. Optional: `collateral` (False for a supply that backs nothing; True where there is no such column) and
     `liquidation_threshold` (fraction) of a supply, where it is not the reserve's: published books often have one
-    average a user. Amounts of zero leave no trace.
+    average a user. Rows with an amount of zero are left out.
 
-    reserves, in the order that the market has them: `symbol`; `price` (USD per token), which a reserve may lack whose
-    rows are all in USD; `liquidation_threshold`, which it may lack where every position states its own. What only
-    liquidations need: `liquidation_bonus` (0.05 is 5 %, -1 none), and `protocol_fee` (0), `decimals` (18), `active`
-    (True), `paused` (False), `grace_until` (0, UTC seconds). Without meaning for either: `ltv` (0), `asset` and `id`
-    (made up). The oracle model of `Reserves`: `price_cap`, `fixed_price` (False), `ratio_of` and `linked_to` (symbol or
-    address of the other reserve), `ratio_cap`. None: the symbols of `positions`, in the order in which they appear.
+    reserves, in the order that the market has them: `symbol`; `price` (USD per token), which may be missing where all
+    rows of the reserve are in USD; `liquidation_threshold`, which may be missing where every position states its own.
+    Only liquidations need: `liquidation_bonus` (0.05 is 5 %, -1 none), and `protocol_fee` (0), `decimals` (18),
+    `active` (True), `paused` (False), `grace_until` (0, UTC seconds). Neither uses: `ltv` (0), `asset` and `id` (made
+    up where missing). The oracle model of `Reserves`: `price_cap`, `fixed_price` (False), `ratio_of` and `linked_to`
+    (symbol or address of the other reserve), `ratio_cap`. None: the symbols of `positions`, in the order in which they
+    appear.
 
     emodes, one row for each category and reserve: `emode` (number from 1), `symbol`, `liquidation_threshold`,
     `liquidation_bonus`; optional `label`, `ltv`, `isolated`, `collateral` (True), `borrowable` (True) and `ltvzero`
     (False). accounts: `account` and `emode` (0 or empty for none); may name accounts without positions.
 
     snapshot: where the figures are from. Without one the market is called `name`, with the digest of its content, and
-    `revision` is the `POOL_REVISION` whose rules liquidate it (10 or 11). Health factors need none: any is taken, and
-    without one, or with an unknown one, `liquidate`, `what_if`, `sweep` and `simulate` raise `UnknownRevision`. With a
-    known one every reserve that backs a debt needs its `liquidation_bonus`.
+    `revision` is the `POOL_REVISION` whose rules liquidate it (10 or 11). Health factors can be computed with any
+    revision and without one; `liquidate`, `what_if`, `sweep` and `simulate` raise `UnknownRevision` without a known
+    one. With a known one every reserve that backs a debt needs its `liquidation_bonus`.
 
-    Thresholds that are neither the reserve's nor the e-mode's become categories of their own (`EModes`), so an account
-    with terms of its own is a group of its own to the engine.
+    Thresholds that are neither the reserve's nor the e-mode's become categories of their own (`EModes`), so the engine
+    treats an account with terms of its own as a group of its own.
 
     Raises `InputError` that lists the faults of all tables at once, each with the caller's row label and column.
     """
@@ -198,5 +199,5 @@ def _identity(snapshot: Snapshot | None, name: str, revision: int | None) -> Sna
             raise InputError("revision: the snapshot has one; give it there, or give no snapshot")
         return snapshot
     number = NO_REVISION if revision is None else checked_int("revision", revision, 0)
-    # Not second 0, which a grace period until 0, that is none, would still cover.
+    # Not second 0: a `grace_until` of 0 means no grace period, but would still cover it.
     return Snapshot(market=name, chain_id=0, block=0, block_time=1, revision=number)

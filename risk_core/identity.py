@@ -12,8 +12,8 @@ from risk_core.types import Market
 def snapshot_hash(market: Market) -> str:
     """SHA-256 over everything the engine reads from a market: where, when, rules, parameters, prices, accounts.
 
-    Independent of how the rows came and of `market.notes`. Raw integers enter through the floats they give, so
-    balances that differ by less than a float can hold share a digest. Arrays are hashed in little-endian order.
+    Does not depend on how the rows were read, nor on `market.notes`. Balances are hashed as floats, so raw integers
+    that give the same float give the same digest. Arrays are hashed in little-endian order.
     """
     digest = hashlib.sha256()
     at = market.snapshot
@@ -31,7 +31,8 @@ def snapshot_hash(market: Market) -> str:
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         digest.update(f"{little.dtype.str}{little.shape}".encode())
         digest.update(little)
-    # Only where there are some: a market without keeps the digest that it had before oracles had models.
+    # Only where a reserve has an oracle model: other markets keep the digest that they had before there were such
+    # models.
     if reserves.oracle.any:
         for name, array in reserves.oracle._asdict().items():
             little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))

@@ -1,9 +1,9 @@
-"""The liquidation call, one at a time, and the policies by which liquidators choose theirs.
+"""The liquidation call, one at a time, and the policies by which liquidators choose their calls.
 
-Rules of Aave v3.6 (`POOL_REVISION` 10) and v3.7 (11), `LiquidationLogic.sol`, executeLiquidationCall. At the
-precision of float64 they are one rule: v3.7 rounds the amount seized down where v3.6 rounds half up, the fee up where
-v3.6 rounds half up, and finds "all collateral gone" from scaled balances - at most 2 wei in any amount. Exact
-integers belong to the witness in tests/reference.
+Rules of Aave v3.6 (`POOL_REVISION` 10) and v3.7 (11), `LiquidationLogic.sol`, executeLiquidationCall. At the precision
+of float64 they are one rule: v3.7 rounds the amount seized down where v3.6 rounds half up, the fee up where v3.6 rounds
+half up, and finds "all collateral gone" from scaled balances - at most 2 wei in any amount. The rules in exact integers
+are in tests/reference.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def liquidate(
     require_rules(market.revision)
     row = market.index(account)
     c, d = _reserve(market, "collateral", collateral), _reserve(market, "debt", debt)
-    # Infinity is a number here: who wants all of it says more than is owed.
+    # Infinity is allowed: a cover above what is owed means the maximum.
     if cover is not None and not (isinstance(cover, float) and cover == np.inf):
         cover = checked_number("cover", cover, SMALLEST, rule="a positive number of tokens or None for the maximum")
 
@@ -146,8 +146,8 @@ def _rounded(market: Market, c: int, d: int, repaid: float, factor: float) -> fl
 
     The worth of the debt in collateral is floored, then the bonus is floored (v3.7) or rounded half up (v3.6,
     LiquidationLogic.sol, _calculateAvailableCollateralToLiquidate). A unit of a dollar token with 6 decimals is a
-    hundred base units, and decides whether 1,000 USD are left. Above 2^53 units floats have no room for it, and a unit
-    is worth nothing.
+    hundred base units, and decides whether 1,000 USD are left. Above 2^53 units a float cannot hold single units, and a
+    unit is worth almost nothing.
     """
     unit = 10.0 ** market.reserves.decimals[c]
     base = repaid * market.price[d] / market.price[c] * unit

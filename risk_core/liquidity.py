@@ -18,7 +18,7 @@ IMMUNE = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Impact:
-    """How the oracle price of each of R reserves answers to what liquidators have sold.
+    """How the oracle price of each of R reserves reacts to what liquidators have sold.
 
     Liquidators sell what they seize, at once; the treasury keeps its fee. A health factor then sees
 
@@ -27,13 +27,13 @@ class Impact:
     the price of the *next* token after selling `sold` dollars' worth, counted at path prices. So what a sale brings in
     is the integral of the multiplier, which never falls with size (`proceeds`).
 
-    sold_usd: (R, K) USD, each row rising from 0. price: (R, K), each row falling from 1, never to 0. Between two
-    points the logarithm of the price is linear, and beyond the last it goes on with the slope before (down to e^-100):
-    a curve that goes flat where quotes end would understate exactly the tail. A row of ones is a market without impact.
-    half_life: time in which half of what was sold is absorbed, as if never sold; None, the impact stays.
-    market: (R,) integers. Reserves of one market fall together, the logarithms of their falls add up, so give each of
-    them the depth that they have in common. -1 is a price that no sale moves. None: reserves of one factor of the
-    scenario share a market, fixed oracle prices do not move; on `PricePaths`, each reserve by itself.
+    sold_usd: (R, K) USD, each row rising from 0. price: (R, K), each row falling from 1, never to 0. Between two points
+    the logarithm of the price is linear, and beyond the last it continues with the last slope (down to e^-100): a curve
+    that went flat where quotes end would understate the tail. A row of ones is a market without impact. half_life: time
+    in which half of what was sold is absorbed, as if never sold; None, the impact stays. market: (R,) integers.
+    Reserves of one market fall together, the logarithms of their falls add up, so give each of them the depth that they
+    have in common. -1 is a price that no sale moves. None: reserves of one factor of the scenario share a market, fixed
+    oracle prices do not move; on `PricePaths`, each reserve by itself.
     Raises `InputError`.
     """
 

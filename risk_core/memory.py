@@ -1,8 +1,8 @@
 """How much memory a run will take, computed from its sizes before it starts.
 
-Counted is what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. The
-market it is given, the interpreter and compiled code (about 250 MB together for a process that only simulates) are
-not. Nothing grows with paths x accounts or paths x steps: 48 bytes a path, and 80 bytes an account and worker.
+It counts what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. It does
+not count the market that it is given, the interpreter and compiled code (about 250 MB together for a process that only
+simulates). Nothing grows with paths x accounts or paths x steps: 48 bytes a path, and 80 bytes an account and worker.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Sizes(NamedTuple):
 
 
 def worker_bytes(sizes: Sizes) -> int:
-    """Of one worker: its scratch and its own totals."""
+    """Bytes of one worker: its scratch and its own totals."""
     padded, rows, steps = padded_steps(sizes.steps), sizes.rows, sizes.steps
     drawn = sizes.factors + 1
     block = block_paths(padded)
@@ -53,7 +53,7 @@ def worker_bytes(sizes: Sizes) -> int:
 
 
 def run_bytes(sizes: Sizes, path_state: int = 0) -> int:
-    """Of the whole run. path_state: bytes of one worker's balances, where sales move prices."""
+    """Bytes of the whole run. path_state: bytes of one worker's balances, where sales move prices."""
     workers = sizes.workers * (worker_bytes(sizes) + path_state)
     # At the end the workers' totals are added up, two sums at a time, and first passages put in the market's order.
     sums = min(sizes.workers, 2)

@@ -1,4 +1,4 @@
-"""What a protocol's oracle makes of the feeds: the one place that turns feed prices into oracle prices.
+"""From the prices of feeds to the oracle prices of a protocol. No other module does this.
 
 Rules of the price adapters of Aave v3 (bgd-labs/aave-capo): a stablecoin's price is min(feed, cap), without a floor; a
 staked token's is min(ratio, largest ratio) x the price of its base, where the base may have a cap of its own; some
@@ -24,7 +24,7 @@ NO_RESERVE = -1
 
 
 FARTHEST_MOVE = 1e9
-"""No cap is looked for beyond a price that is so many times higher."""
+"""Caps are looked for up to a price that is this many times higher."""
 
 
 class OracleModels(NamedTuple):
@@ -80,12 +80,12 @@ class OracleRows(NamedTuple):
     base: IntArray
     feed: IntArray
     plain: IntArray
-    """(K,) row that each of these is where no cap acts"""
+    """(K,) row that each of these is equal to while no cap acts"""
     most: FloatArray
 
 
 def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
-    """Raise `InputError` for models that contradict themselves: two of them, or reserves that depend in a circle."""
+    """Raise `InputError` where a reserve has two models, or reserves depend on each other in a circle."""
     n = len(symbols)
     for name in ("ratio_of", "linked_to"):
         at = getattr(models, name)
@@ -109,7 +109,7 @@ def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
         (
             "price_cap",
             np.isfinite(models.price_cap) & (models.linked_to >= 0),
-            "a linked price bears the cap of the one it follows: leave it at inf",
+            "a linked price has the cap of the one it follows: leave it at inf",
         ),
     ):
         if bad.any():
@@ -119,7 +119,7 @@ def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
 
 
 def checked_snapshot(models: OracleModels, price: FloatArray, symbols: tuple[str, ...]) -> None:
-    """Raise `InputError` where a price (R,) is above what its oracle can say."""
+    """Raise `InputError` where a price (R,) is above what its oracle can report."""
     high = price > models.price_cap * (1 + 1e-9)
     if high.any():
         r = int(np.argmax(high))
@@ -143,13 +143,13 @@ def oracle_prices(models: OracleModels, snapshot: FloatArray, feeds: FloatArray)
     """Oracle prices (..., R) for feed prices (..., R), USD per token; `snapshot` (R,) is what both are now.
 
     A fixed price stays, whatever its feed. A linked one follows the other reserve: its own feed is not read. A ratio
-    keeps its feed's ratio to the base's feed, and bears the base's cap and its own.
+    keeps its feed's ratio to the base's feed, and is limited by the base's cap and its own.
     """
     return _resolved(models, snapshot, feeds)[1] if models.any else feeds
 
 
 def no_cap_acts(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> bool:
-    """Whether at each of the feed prices (..., R) the oracle says what it would say without caps."""
+    """Whether no cap changes an oracle price at any of the feed prices (..., R)."""
     if not models.any:
         return True
     uncapped, oracle = _resolved(models, snapshot, feeds)
@@ -159,7 +159,7 @@ def no_cap_acts(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -
 def _resolved(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> tuple[FloatArray, FloatArray]:
     """(prices without any cap, with caps), both (..., R)."""
     feed = np.where(models.fixed_price, snapshot, feeds)
-    # A price at its cap may be the last bit above it: what the oracle says now, it can say.
+    # Rounding may put a price at its cap a little above it: the snapshot's own price is always allowed.
     cap = np.maximum(models.price_cap, snapshot)
     oracle = np.minimum(feed, cap)
     for r in _order(models):
@@ -175,7 +175,7 @@ def _resolved(models: OracleModels, snapshot: FloatArray, feeds: FloatArray) -> 
 
 
 def leaders(models: OracleModels, snapshot: FloatArray) -> tuple[IntArray, FloatArray]:
-    """(reserve whose price each one follows in the end, or itself; most that its price can rise to, relative), (R,)."""
+    """(reserve that each follows in the end, or itself; highest price it can reach over today's), each (R,)."""
     has = models.ratio_of >= 0
     most = np.where(has, models.ratio_cap * snapshot[models.ratio_of], np.inf)
     most = np.maximum(np.minimum(models.price_cap, most) / snapshot, 1.0)
@@ -191,8 +191,8 @@ def kinks(models: OracleModels, snapshot: FloatArray, weights: FloatArray, farth
     """Where in (0, farthest) a cap begins or ends to hold along feeds `snapshot * (1 + s * weights)`, rising.
 
     Found by bisection, to the last bits of s: where the same caps hold at both ends of a stretch they hold all along
-    it, since each price is the least of a few that are linear in s (or, where a ratio parts from a base at its cap,
-    linear over linear).
+    it, since each price is the least of a few that are linear in s (or, for a ratio to a base at its cap, linear over
+    linear).
     """
     if not models.any:
         return []
@@ -227,7 +227,7 @@ def kinks(models: OracleModels, snapshot: FloatArray, weights: FloatArray, farth
 
 
 def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_factors: int) -> OracleRows:
-    """The rows of relative prices that `oracle_prices` comes to when feeds follow factors: `factor` (R,), -1 fixed."""
+    """`oracle_prices` as rows of relative prices, for feeds that follow factors: `factor` (R,), -1 fixed."""
     n, none = len(factor), np.zeros(0, dtype=np.int64)
     unlimited = np.full(n, np.inf)
     if not models.any:

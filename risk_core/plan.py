@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """Of the arrays kept, and of what is bound to a scenario."""
+        """Bytes of the plan's arrays and of the books bound to scenarios."""
         return sum({id(array): array.nbytes for array in self._arrays()}.values())
 
     def _arrays(self) -> Iterator[np.ndarray]:

@@ -38,8 +38,8 @@ has 19."""
 SNAPSHOT_TOLERANCE = 1e-9
 """Relative distance of explicit paths' first column from the snapshot's prices that is still the same price."""
 SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": kernels.QUASI}
-"""How random numbers are drawn. plain: independent. antithetic: paths 2k and 2k + 1 are mirror images. quasi: what
-matters most of a path comes from 16 independently shifted copies of a Sobol sequence."""
+"""How random numbers are drawn. plain: independent. antithetic: paths 2k and 2k + 1 are mirror images. quasi: the
+most important numbers of a path come from 16 independently shifted copies of a Sobol sequence."""
 
 NO_CAPS = {
     "own": np.zeros(0, dtype=np.int64),
@@ -52,7 +52,7 @@ NO_CAPS = {
 
 PLAIN_LAW = GBM()
 DEFAULTS = {"law": PLAIN_LAW, "sampling": "plain"}
-"""What a scenario is where it does not say."""
+"""Law and sampling of a scenario that states none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,11 +60,11 @@ class Scenario:
     """Correlated random prices of F factors, from a shock at time 0 to a horizon.
 
     factors: names, such as "ETH". volatility: (F,) annualised fractions. correlation: (F, F).
-    factor: (R,) int64, the factor that each reserve's feed follows one for one (ratio reserves such as wstETH
-    follow ETH); -1 is a fixed oracle price. shock: (F,) relative move at time 0, so -0.2 starts 20 % lower.
-    n_steps equal steps up to `horizon`. law: see `risk_core.laws`; by default geometric Brownian motion, whose
-    expected prices stay where they start (log drift -sigma^2/2). sampling: one of SAMPLINGS; it changes the error of a
-    figure, not what the figure estimates, and the measures know it. Raises `InputError`.
+    factor: (R,) int64, the factor that each reserve's feed follows one for one (ratio reserves such as wstETH follow
+    ETH); -1 is a fixed oracle price. shock: (F,) relative move at time 0, so -0.2 starts 20 % lower. n_steps equal
+    steps up to `horizon`. law: see `risk_core.laws`; by default geometric Brownian motion, whose expected prices stay
+    where they start (log drift -sigma^2/2). sampling: one of SAMPLINGS; it changes the error of a figure, not what the
+    figure estimates, and the measures take it into account. Raises `InputError`.
     """
 
     name: str
@@ -145,8 +145,8 @@ class Scenario:
 class PricePaths:
     """Explicit prices of the feeds, USD per token: history, an episode, a stress test.
 
-    The market's oracles make of them what `Market.oracle_prices` says; without caps and links these are the oracle's
-    prices themselves. price: (n_paths, n_reserves, n_steps + 1); column 0 is the snapshot and is not simulated.
+    `Market.oracle_prices` turns them into oracle prices; without caps and links the two are the same. price: (n_paths,
+    n_reserves, n_steps + 1); column 0 is the snapshot and is not simulated.
     """
 
     name: str
@@ -219,7 +219,7 @@ def sobol_directions(n_dimensions: int) -> np.ndarray:
 
         sequence = Sobol(n_dimensions, scramble=False, bits=32)
         for j in range(kernels.QUASI_BITS):
-            if j:  # a sequence at its start cannot be moved by nothing
+            if j:  # scipy refuses to move a sequence at its start by 0
                 sequence.fast_forward(2**j - 1)
             before, after = (sequence.random(2) * 2.0**32).astype(np.uint64)
             directions[:, j] = before ^ after

@@ -21,7 +21,7 @@ MICRO_USD = 1e-6
 MILLI_USD = 1e-3
 NANO = 1e-9
 MOST_COUNTED = 2.0**63 * (1.0 - 1e-9)
-"""Integer totals at or above are refused before they are made: int64 would turn them negative without a word."""
+"""Integer totals of this size and above are refused in advance: int64 would turn them negative without an error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,8 +33,8 @@ class Result:
     collateral reserve. fan: (T, bins) int64, paths by cumulative repaid (log bins). hits: (N, 8) int32, paths by the
     part of the horizon in which the account was first liquidated.
     With an impact (else None): multiplier (T, R) int64, sums over paths of each reserve's effective over path price at
-    the end of a step, in 1e-9; unsettled (T,) int64, paths on which the rounds of a step ended before prices rested.
-    `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
+    the end of a step, in 1e-9; unsettled (T,) int64, paths on which the rounds of a step ended before prices stopped
+    falling. `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
     """
 
     path: IntArray
@@ -216,7 +216,7 @@ def require_countable(what: str, amounts: FloatArray | float) -> None:
 
 
 def _bin_middles() -> FloatArray:
-    """USD at the (geometric-ish) middle of each log bin of `kernels.shard.log_bin`; bin 0 is nothing."""
+    """USD near the middle of each log bin of `kernels.shard.log_bin`; bin 0 is nothing."""
     index = np.arange(1, N_BINS)
     octave, part = np.divmod(index - 1, BINS_PER_OCTAVE)
     low = np.exp2(octave) * (1 + part / BINS_PER_OCTAVE)

@@ -16,7 +16,7 @@ LISTED = 20
 
 
 class Faults:
-    """What is wrong with the tables of one call, to be said at once."""
+    """All faults of the tables of one call, to be reported in one error."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -58,7 +58,7 @@ class Rows:
         return column in self.columns
 
     def row(self, i: int) -> str:
-        """A row as its owner knows it: by its label, and by its place too where the label is not unique."""
+        """The caller's name of a row: its label, and its place too where labels are not unique."""
         label = f"row {self.labels[i]!r}"
         return label if self._distinct else f"{label} ({i + 1} from the top)"
 
@@ -122,7 +122,7 @@ class Rows:
         """
         if column not in self.columns:
             return [None] * len(self)
-        # A column without any text is read as numbers, all of them missing.
+        # pandas reads a column without any text as numbers, all of them missing.
         cells = [None if cell is None or cell != cell else cell for cell in self.columns[column]]
         good = [isinstance(cell, str) and (any_text or cell == cell.strip() != "") for cell in cells]
         for i, cell in enumerate(cells):
@@ -156,7 +156,7 @@ class Rows:
         return out
 
     def once(self, keys: Sequence[object], column: str, advice: str) -> IntArray:
-        """Rows whose key is the first of its kind; a later one is a fault. A key of None is not looked at."""
+        """Rows whose key has not occurred before; a repeated key is a fault. Rows with the key None are skipped."""
         first: dict[object, int] = {}
         kept = []
         for i, key in enumerate(keys):

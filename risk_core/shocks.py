@@ -26,10 +26,11 @@ from risk_core.types import Market
 class WhatIf:
     """The market at shocked prices: who is below health factor 1, and the liquidations that follow at once.
 
-    liquidatable: (k,) rows of the market's accounts with collateral and health factor below 1; weakest_health (k,)
-    theirs. account_*: (k,) USD, aligned with it. *_by_reserve: (R,) USD. Totals in USD: `debt_usd` is everything those
-    accounts owe, `repaid_usd` what liquidators repay until each account is healthy or stripped, `seized_usd` what they
-    receive for it, `fee_usd` what the treasury takes of the bonus, `deficit_usd` the debt burnt without collateral.
+    liquidatable: (k,) rows of the market's accounts with collateral and health factor below 1; liquidatable_health (k,)
+    their health factors. account_*: (k,) USD, in the same order. *_by_reserve: (R,) USD. Totals in USD: `debt_usd` is
+    everything those accounts owe, `repaid_usd` what liquidators repay until each account is healthy or has no
+    collateral left, `seized_usd` what they receive for it, `fee_usd` what the treasury takes of the bonus,
+    `deficit_usd` the debt burnt without collateral.
     """
 
     market: Market
@@ -103,9 +104,10 @@ class Sweep:
 def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str = "largest_legs") -> WhatIf:
     """Liquidate everything that a price shock makes liquidatable, at the oracle prices that the shock leads to.
 
-    shock: {symbol: relative move}, or (R,) relative moves of the feeds; {"WETH": -0.2} moves WETH alone, so name the
-    reserves that follow it, too. An oracle's cap holds: with `Reserves.price_cap` of 1.04, {"USDC": 0.12} answers at
-    1.04. What is linked follows by itself. Raises `InputError` for an unknown symbol or a move of -100 % or worse.
+    shock: {symbol: relative move}, or (R,) relative moves of the feeds; {"WETH": -0.2} moves WETH and what is priced as
+    a ratio to it (`Reserves.ratio_of`), so name every other reserve that should move. An oracle's cap holds: with
+    `Reserves.price_cap` of 1.04, {"USDC": 0.12} is computed at 1.04. Linked reserves follow by themselves. Raises
+    `InputError` for an unknown symbol or a move of -100 % or worse.
     """
     checked_kind("market", market, Market)
     price = market.shocked(shock)

@@ -1,4 +1,4 @@
-"""The tables of a book, read into what a `Market` is made of: reserves, positions, e-modes, accounts.
+"""Read the tables of a book into the parts of a `Market`: reserves, positions, e-modes, accounts.
 
 Every fault of a cell is kept with its row (`risk_core.rows`); the tables may come from any library.
 """
@@ -60,11 +60,11 @@ def _number(rows: Rows, column: str, need: bool = False) -> FloatArray:
 
 
 class ReserveTable:
-    """The table of reserves, read; a figure that it does not give is NaN until something needs it."""
+    """The table of reserves, read; a figure that it does not give is NaN, a fault only where it is needed."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        # With an address of its own a reserve may have any symbol, as chains do; without one the symbol is its name.
+        # A reserve with an address may have any symbol, as on a chain; without an address the symbol is its name.
         self.symbol = rows.texts("symbol", "a symbol", any_text=rows.has("asset"))
         self.asset = rows.texts("asset", "an address")
         self.figures = {name: _number(rows, name) for name in RESERVES if name in _NUMBERS}
@@ -102,7 +102,7 @@ class ReserveTable:
         return f"no reserve {name!r}; known: {listed}. Add a row to `reserves`"
 
     def price_or_one(self) -> FloatArray:
-        """(R,) USD per token; where none is given every row is in USD, and a token is a dollar's worth."""
+        """(R,) USD per token; 1 where none is given: all rows are then in USD, and one token counts as one dollar."""
         return np.where(np.isnan(self.price), 1.0, self.price)
 
     def build(self, stated: PositionTable) -> Reserves:
@@ -237,7 +237,8 @@ def read_emodes(rows: Rows | None, book: ReserveTable) -> EModeTable:
         modes.ltv[k] = 0.0 if np.isnan(ltv[head]) else ltv[head]
         modes.isolated[k] = isolated[head]
         mine = mine[reserve[mine] >= 0]
-        # What is no collateral of the category takes the value of one that is, so that equal terms are kept as one.
+        # Reserves that are not the category's collateral take the terms of one that is, so that equal terms fold into
+        # one.
         usual = mine[switches["collateral"][mine]]
         modes.threshold[k], modes.bonus[k] = (threshold[usual[0]], bonus[usual[0]]) if len(usual) else (0.0, 0.0)
         modes.threshold[k, reserve[mine]], modes.bonus[k, reserve[mine]] = threshold[mine], bonus[mine]
@@ -281,7 +282,7 @@ def read_accounts(rows: Rows | None, stated: PositionTable, modes: EModeTable) -
 
 
 def require_terms(stated: PositionTable, book: ReserveTable, at: Snapshot) -> None:
-    """Faults where a collateral has no threshold, or no bonus although rules are to liquidate it."""
+    """Note a fault where a collateral has no threshold, or no bonus though the revision has liquidation rules."""
     backs = stated.backs & (stated.reserve >= 0)
     missing = backs & stated.rows.missing("liquidation_threshold")
     missing[missing] = book.rows.missing("liquidation_threshold")[stated.reserve[missing]]
@@ -295,7 +296,7 @@ def require_terms(stated: PositionTable, book: ReserveTable, at: Snapshot) -> No
             held & book.rows.missing("liquidation_bonus"),
             "liquidation_bonus",
             lambda i: (
-                f"nothing for {book.symbol[i]}, which is somebody's collateral; revision {at.revision} "
+                f"nothing for {book.symbol[i]}, which an account has as collateral; revision {at.revision} "
                 "liquidates it with a bonus (0.05 is 5 %, -1 for none). Health factors alone need no revision"
             ),
         )

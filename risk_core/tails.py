@@ -5,9 +5,9 @@ ratio of its probability under the scenario and under the law that it was drawn 
 with other seeds (`risk_core.tilt_search`), so the figure stays unbiased: Glasserman, Heidelberger and Shahabuddin,
 "Portfolio value-at-risk with heavy-tailed risk factors", Mathematical Finance 12 (2002).
 
-How much it gains depends on how many ways lead to the loss: 5 to 300 times fewer paths for heavy tails or a few
-steps, 2 to 7 times for a day of hourly normal moves at 1 in 1,000, little at 1 in 100. `variance_reduction` says it for
-the case in hand.
+How much it gains depends on how many ways lead to the loss: 5 to 300 times fewer paths for heavy tails or a few steps,
+2 to 7 times for a day of hourly normal moves at 1 in 1,000, little at 1 in 100. `variance_reduction` gives the gain of
+one estimate.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from risk_core.types import Market
 class TailEstimate(Estimate):
     """An estimate from weighted paths.
 
-    effective_draws: how many equally weighted paths with a loss would carry as much. variance_reduction: variance of
-    plain Monte Carlo with as many paths over that of this estimate; the pilot paths are not counted in. Both are
-    estimates themselves, and mean nothing where `few_draws` says that the error cannot be trusted.
+    effective_draws: how many equally weighted paths with a loss would give the same information. variance_reduction:
+    variance of plain Monte Carlo with as many paths over that of this estimate; the pilot paths are not counted in.
+    Both are estimates themselves, and mean nothing where `few_draws` says that the error cannot be trusted.
     """
 
     effective_draws: float
@@ -43,7 +43,7 @@ class TailEstimate(Estimate):
 
     @property
     def few_draws(self) -> bool:
-        """Fewer than 30 effective draws with a loss: weights that differ much make many draws count as few."""
+        """Fewer than 30 effective draws with a loss; draws of very unequal weight count as few."""
         return self.effective_draws < FEW_DRAWS
 
 
@@ -89,7 +89,7 @@ class TailSample:
     def _mean(
         self, values: FloatArray, event: np.ndarray, plain: Callable[[float], float], most: float
     ) -> TailEstimate:
-        """The mean of `values`. plain: variance of one plain path, from the mean. most: that the mean can be."""
+        """The mean of `values`. plain: variance of one plain path, from the mean. most: upper limit of the mean."""
         n, value = self.n_paths, float(values.mean())
         groups = Groups(n, None)
         se = groups.error(values)

@@ -29,24 +29,24 @@ GENERAL_SHARE = 0.2
 PILOT_PATHS = 2_000
 """Paths of one pilot run."""
 ENOUGH_EVENTS = 40
-"""Loss paths that a pilot run needs before its modes are believed."""
+"""Loss paths that a pilot run needs before its modes are used."""
 WIDENINGS = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0)
 """Volatility multiples that the first pilot runs try until losses are no longer rare."""
 MOST_EVENTS = 300
 N_MODES = 3
-"""Of each kind, at most."""
+"""Modes of each kind (with an even shift, with a burst), at most."""
 LEAST_PART = 0.005
 """A mode that explains less of the losses is dropped."""
 EVEN_PART = 0.3
-"""What of the modes' share is dealt out evenly, so that a mode seen by few pilot paths is still drawn from."""
+"""Part of the modes' share that is divided evenly, so that a mode seen by few pilot paths is still drawn from."""
 REFINEMENTS = 5
 GOOD_DRAWS = 200.0
 """Effective draws of the loss in a pilot run at which the tilt is good enough."""
 PILOT_JUMPS = 1.0
 PILOT_JOLT = 1.5
 PILOT_THINNINGS = (0.5, 0.2)
-"""What the components without a direction are drawn with: jumps expected over the horizon, at least; deviations by
-which they are larger or smaller; and multiples of the chi-square."""
+"""Of the components without a direction: jumps expected over the horizon, at least; deviations by which their mean is
+larger or smaller; and multiples of the chi-square."""
 FARTHEST_SHIFT = 12.0
 
 
@@ -61,9 +61,9 @@ def find_tilt(
 ) -> Tilt:
     """A mixture under which `of` > above is common, from pilot runs of `n_paths` paths whose seeds derive from `seed`.
 
-    First the volatility is multiplied until losses show. Where they lie gives up to two modes; run by run the
-    volatility comes back to the scenario's, and each mode moves to the weighted mean of the losses that it explains.
-    Where no loss shows at all the answer is plain Monte Carlo.
+    First the volatility is multiplied until losses occur. Where they lie gives the modes; run by run the volatility
+    comes back to the scenario's, and each mode moves to the weighted mean of the losses that it explains. Where no loss
+    occurs at all the result is plain Monte Carlo.
     """
     check_request(scenario, of)
     checked_kind("market", market, Market)
@@ -103,7 +103,7 @@ def check_request(scenario: object, of: str) -> None:
 class _Pilot:
     """One pilot run. E of its paths have the loss (the first MOST_EVENTS are kept).
 
-    z: (E, F, T) their independent normals, as wide as they were drawn. extra: (E, N_EXTRA). weight: (E,) exact, except
+    z: (E, F, T) their independent normals, multiplied by the widening. extra: (E, N_EXTRA). weight: (E,) exact, except
     that with wider moves the normals are not weighed.
     """
 
@@ -128,7 +128,7 @@ class _Pilot:
 
     @classmethod
     def pooled(cls, pilots: list[_Pilot]) -> _Pilot:
-        """Runs of equal length and unwidened as one."""
+        """Runs of equal length, without widening, joined into one."""
         whole = cls.__new__(cls)
         whole.tilted = pilots[-1].tilted
         for name in ("z", "extra", "weight"):
@@ -137,7 +137,7 @@ class _Pilot:
 
 
 def _tempered(weight: FloatArray) -> FloatArray:
-    """A power of the weights, the highest up to 1 that leaves half the draws or enough of them a say."""
+    """The weights to the highest power (at most 1) at which half the draws, or enough of them, are effective."""
     weight = weight / weight.max()
     for power in (1.0, 0.7, 0.5, 0.3, 0.2, 0.1):
         if effective_draws(weight**power) >= min(ENOUGH_EVENTS, len(weight) / 2):
@@ -152,7 +152,7 @@ def _jumps(scenario: Scenario) -> float:
 
 
 def _everything_more_often(scenario: Scenario) -> Tilt:
-    """A mixture that knows nothing of the market: where the law has more than normals to move, move it."""
+    """A mixture for any market: wider Student-t paths, or more and larger jumps, where the law has them."""
     n_factors, law = len(scenario.factors), scenario.law
     expected = _jumps(scenario)
     if isinstance(law, StudentT):
@@ -225,10 +225,10 @@ def _modes(pilot: _Pilot) -> Tilt:
 
 
 def _centres(seen: FloatArray, weight: FloatArray) -> FloatArray:
-    """(N_MODES, F) to start from: the mean, then again and again the path that the others describe worst."""
+    """(N_MODES, F) to start from: the mean, then each time the path that is farthest from those chosen before."""
     centre = [weight @ seen]
     for _ in range(N_MODES - 1):
-        off = np.min([((seen - one) ** 2).sum(axis=1) for one in centre], axis=0)
+        off = np.min([((seen - chosen) ** 2).sum(axis=1) for chosen in centre], axis=0)
         centre.append(seen[(weight * off).argmax()])
     return np.stack(centre)
 

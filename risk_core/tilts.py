@@ -4,7 +4,7 @@ That law is a mixture: a share of plain paths, so that no weight exceeds the inv
 misses, and modes in which
 
 - the independent normals are shifted, by `Tilt.shift` standard deviations evenly over the horizon and by `Tilt.burst`
-  in one step, whichever (a deficit is often a gap: liquidators keep up with a slow fall),
+in one step chosen at random (a deficit is often a gap: liquidators keep up with a slow fall),
 - the chi-square of a Student-t path is multiplied by `Tilt.thinning`, so that all its moves are wider,
 - common jumps come `Tilt.surge` times as often, their mean moved by `Tilt.jolt` deviations.
 
@@ -157,5 +157,5 @@ def weights(tilted: Tilted, seen: FloatArray) -> FloatArray:
 
 
 def effective_draws(weight: FloatArray) -> float:
-    """Equally weighted draws that would carry as much (Kish)."""
+    """Number of equally weighted draws that would give the same information (Kish)."""
     return float(weight.sum() ** 2 / (weight**2).sum())

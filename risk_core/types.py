@@ -150,8 +150,8 @@ class Market:
     `collateral`: only what is enabled as collateral (flags decide, not balances); `debt`: what is owed;
     `price`: (R,) oracle USD per token. All arrays are read-only. Raises `InputError`.
 
-    A market of any revision has health factors; what liquidates (`liquidate`, `what_if`, `sweep`, `simulate`) refuses
-    a revision whose rules are not implemented.
+    Health factors can be computed for any revision; `liquidate`, `what_if`, `sweep` and `simulate` refuse a revision
+    whose rules are not implemented.
     """
 
     reserves: Reserves
@@ -226,7 +226,7 @@ class Market:
     def shocked(self, shock: Mapping[str, float] | ArrayLike) -> FloatArray:
         """Oracle prices after a shock: {symbol: relative move} or (R,) relative moves; -0.2 is a fall by 20 %.
 
-        The moves are of the feeds; what the oracles make of them is `oracle_prices`: a capped price stays below its
+        The moves are of the feeds; `oracle_prices` turns them into oracle prices: a capped price stays at or below its
         cap, a linked one follows the other reserve. A token that is a ratio to a named reserve, and is not named
         itself, keeps its ratio; in an array every reserve is named. Returns (R,) USD per token. Raises `InputError` for
         an unknown symbol or a move of -100 % or worse.
@@ -240,7 +240,7 @@ class Market:
         return self.oracle_prices(self.price * (1.0 + move))
 
     def oracle_prices(self, feeds: FloatArray) -> FloatArray:
-        """What the oracles say, (..., R) USD per token, where the feeds say (..., R): see `risk_core.oracles`."""
+        """Oracle prices, (..., R) USD per token, for feed prices (..., R); see `risk_core.oracles`."""
         return oracle_prices(self.reserves.oracle, self.price, feeds)
 
 

@@ -22,7 +22,7 @@ USD = 10**8
 SECONDS_PER_YEAR = 365 * 86_400
 """The protocol's year (`SECONDS_PER_YEAR` in MathUtils.sol)."""
 NO_DEBT_HEALTH_FACTOR = 2**256 - 1
-"""What the pool answers as the health factor of an account without debt."""
+"""The pool's health factor of an account without debt."""
 
 
 def tokens(raw: int | str, decimals: int) -> float:

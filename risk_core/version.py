@@ -5,7 +5,7 @@ from __future__ import annotations
 __version__ = "0.1.0"
 
 ENGINE = 1
-"""Raised whenever the same inputs may give other bits; tests/unit/test_engine_version.py holds a digest against it."""
+"""Raised whenever the same inputs may give other bits; tests/unit/test_engine_version.py compares a digest for each."""
 
 
 def code_version() -> str:

@@ -50,7 +50,7 @@ def market() -> rc.Market:
 
 
 def scenario() -> rc.Scenario:
-    """Two hours of one wild factor."""
+    """Two hours of one factor with a high volatility."""
     return rc.Scenario(
         name="warm-up",
         horizon=timedelta(hours=2),

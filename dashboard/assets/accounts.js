@@ -1,4 +1,4 @@
-// Cells of the grid of accounts, as functions of ours: text of a column is never run, so the content policy allows none.
+// Cell renderers of the accounts grid. Column text is never run as script, so the content security policy can forbid it.
 (function () {
   const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
   const element = (...parts) => window.React.createElement(...parts);

@@ -1,4 +1,4 @@
-// What must not wait for the server: the theme, the handle under the thumb, the address bar.
+// What runs in the browser without waiting for the server: theme, sliders, address bar.
 (function () {
   const C = (window.dash_clientside = window.dash_clientside || {});
   const no = () => C.no_update;

@@ -1,7 +1,7 @@
-"""What charts share: axes, ticks, labels. Figures are plain JSON, quick to build while a handle moves.
+"""What charts share: axes, ticks, labels. Figures are plain JSON, quick to build while a slider moves.
 
-Grammar: no x grid, money axes start at 0, units in the ticks, lines labelled at their end, the baseline grey and
-dashed beside a blue scenario. Bands are distributions, whiskers are errors.
+Rules: no x grid, money axes start at 0, units in the ticks, lines labelled at their end, the baseline grey and dashed
+beside a blue scenario. Bands are distributions, whiskers are errors.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ CONFIG = {
     "plotlyServerURL": "",
     "responsive": True,
 }
-"""Nothing on a chart calls another host."""
+"""Settings of every chart: no toolbar, no link to another host."""
 
 STANDOFF = {"ticklabelstandoff": 6}
-"""Tick labels keep off the plot."""
+"""Pixels between tick labels and plot."""
 
 
 def money_ticks(top: float, n: int = 4) -> tuple[list[float], list[str]]:
-    """Round tick values from 0 to just below `top`, and how they are written: at most `n` steps.
+    """(round tick values from 0 up to `top`, their labels), at most `n` steps.
 
     >>> money_ticks(430e6)
     ([0.0, 200000000.0, 400000000.0], ['0', '$200M', '$400M'])
@@ -67,7 +67,7 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 
 
 def layout(theme: str | None, height: int, **more: Any) -> dict[str, Any]:
-    """The layout of a figure in a theme; `more` adds to it or replaces."""
+    """The layout of a figure in a theme; `more` adds keys or replaces them."""
     base = {"template": themes.template(theme), "height": height, "showlegend": False, "autosize": True}
     return base | more
 
@@ -84,10 +84,10 @@ def money_axis(top: float, headroom: float = 1.06) -> dict[str, Any]:
 
 
 def moments(seconds: np.ndarray) -> list[str]:
-    """UTC seconds as a date axis takes them."""
+    """UTC seconds (n,) as texts for a date axis: `2025-06-30T20:00:00`."""
     return [str(t) for t in np.asarray(seconds).astype("datetime64[s]")]
 
 
 def label(text: str, x: float, y: float, colour: str, **more: Any) -> dict[str, Any]:
-    """An annotation: a word near what it names."""
+    """An annotation without an arrow: `text` at (x, y)."""
     return {"text": text, "x": x, "y": y, "showarrow": False, "font": {"size": 11, "color": colour}} | more

@@ -24,12 +24,12 @@ def icon(name: str) -> html.I:
 
 
 def pill(severity: str, text: str, title: str = "") -> html.Span:
-    """Severity as shape, word and colour together: ok, watch, warn, crit; flat says something neutral."""
+    """Severity as shape, word and colour together: ok, watch, warn, crit; flat is neutral."""
     return html.Span(marked(text), className=f"sev {severity}", title=marked(title) or None)
 
 
 def passport(text: Children, source: str = "/api/v1/summary") -> dbc.CardFooter:
-    """Footer of a card: unit, scenario, paths, seed, block, age, code; and a way to take the figures away."""
+    """Footer of a card: unit, scenario, paths, seed, block, age, code; a link to its figures as JSON at `source`."""
     words = marked(text) if isinstance(text, str) else None
     parts: list[Children] = [html.Span(words if words is not None else text, className="txt", title=words)]
     if source:
@@ -54,12 +54,12 @@ def card(
     flush: bool = False,
     source: str = "/api/v1/summary",
 ) -> dbc.Card:
-    """A titled card: what it is, what it shows, and its passport. flush: the body reaches the edges, as tables do."""
+    """A card with title, subtitle, body and passport. flush: the body reaches the edges, as tables do."""
     head = [html.H2(marked(title)), html.Span(marked(sub), className="sub") if isinstance(sub, str) else sub]
     if right is not None:
         head += [html.Span(className="sp"), right]
     parts: list[Children] = [dbc.CardHeader(head), dbc.CardBody(body, className="flush scrollx" if flush else "")]
-    if footer != "":  # not by its truth: an empty span is filled by a callback, and counts its children as length
+    if footer != "":  # not `if footer`: a span that a callback fills later is still empty and counts as false
         parts.append(passport(footer, source))
     return dbc.Card(parts)
 
@@ -72,7 +72,7 @@ def row(cards: Iterable[tuple[Children, Mapping[str, int]]], **more: Any) -> dbc
 
 
 def graph(component_id: str, height: int, label: str, figure: dict | None = None) -> html.Div:
-    """A chart with the sentence it stands for; its place is kept while it loads."""
+    """A chart of `height` pixels, kept free while it loads; `label` is its sentence for screen readers."""
     empty = {"data": [], "layout": {"height": height, "xaxis": {"visible": False}, "yaxis": {"visible": False},
                                     "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}}  # fmt: skip
     chart = dcc.Graph(id=component_id, figure=figure or empty, config=CONFIG, style={"height": f"{height}px"})
@@ -80,9 +80,9 @@ def graph(component_id: str, height: int, label: str, figure: dict | None = None
 
 
 def error_text(estimate: Shown) -> str:
-    """What stands beside a figure: its 95 % interval, or that there is none. `why_none` has the reason."""
+    """Text beside a figure: its 95 % interval, or that there is none (`why_none` gives the reason); may be empty."""
     if estimate.n_positive == 0:
-        return ""  # nothing was drawn that could carry an error; the note says so
+        return ""  # no draw is above zero, so there is no error; the note says so
     if estimate.few_draws:
         return "few draws"
     if estimate.no_interval:
@@ -118,7 +118,7 @@ def kpi(
     meaning: str = "",
     right: str = "",
 ) -> dbc.Card:
-    """A key figure with its error, a note, and what it is measured over; `meaning` is told on hover and focus."""
+    """A key figure with its error, a note, and what it is measured over; `meaning` is shown on hover and focus."""
     name = f"{component_id}-label"
     tip = dbc.Tooltip(meaning, target=name, placement="top") if meaning else None
     focus = {"tabIndex": 0} if meaning else {}
@@ -157,7 +157,10 @@ def token(symbol: str) -> html.Span:
 
 
 def table(head: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Children]], tight: bool = False) -> html.Table:
-    """`head`: (text, is a figure) for each column; figures are set right. `tight` for narrow cards."""
+    """A table. head: (text, whether it holds figures) of each column; figures are aligned right.
+
+    tight: for narrow cards.
+    """
     numeric = ["num" if is_figure else None for _, is_figure in head]
     return html.Table(
         [
@@ -187,13 +190,13 @@ def missing(title: str, text: Children, command: str = "") -> html.Div:
 
 
 def skeleton(rows: int) -> html.Div:
-    """The shape of a table that is on its way."""
+    """Grey bars in the place of a table that is still computed."""
     bars = [dbc.Placeholder(className="skel w-100", animation="glow") for _ in range(rows)]
     return html.Div(bars, className="skels", **{"aria-hidden": "true"})
 
 
 def legend(items: Iterable[tuple[str, str, str]]) -> html.Div:
-    """(colour token, text, solid | dashed | block) of each series, where lines cannot be labelled at their end."""
+    """A legend where lines cannot be labelled at their end. items: (colour token, text, solid | dashed | block)."""
     marks = []
     for colour, text, kind in items:
         if kind == "block":
@@ -231,7 +234,7 @@ def compare(
 
 
 def segmented(component_id: str, options: Sequence[tuple[str, str]], value: str, says: str) -> html.Div:
-    """A choice of a few, all in sight: (text, value) of each."""
+    """Buttons, one of which is chosen. options: (text, value) of each; says: what is chosen, for screen readers."""
     choice = dbc.RadioItems(
         options=[{"label": text, "value": key} for text, key in options],
         value=value,
@@ -245,7 +248,7 @@ def segmented(component_id: str, options: Sequence[tuple[str, str]], value: str,
 
 
 def address(text: str) -> html.Span:
-    """A short form of an address or a hash; the whole of it is the tooltip."""
+    """A short form of an address or a hash; the tooltip shows all of it."""
     return html.Span(marked(fmt.short_hash(text)), className="mono", title=marked(text))
 
 

@@ -1,7 +1,7 @@
-r"""Foreign text on its way to a screen: one function for each surface, `marked` for HTML and `charted` for charts.
+r"""Escape foreign text before it is shown: `marked` for HTML, `charted` for charts.
 
-A token's symbol, a note or an error may hold anything. Marks that steer a terminal or turn the direction of writing
-are shown as what they are, `\\u202e`; on a chart plotly would read tags and templates, so those lose their meaning too.
+A token's symbol, a note or an error may hold any text. Characters that control a terminal or reverse the direction of
+writing are shown as their code, `\\u202e`; plotly interprets tags and templates, so on charts those are escaped too.
 The browser itself is safe from tags: Dash sets text, never HTML.
 """
 
@@ -34,7 +34,7 @@ def charted(symbol: str) -> str:
 
 
 def shown(children: Any) -> Any:
-    """Children of a component: every text in them marked; components, which were built here, as they are."""
+    """The children of a component with every text in them `marked`; components are built here and stay as they are."""
     if isinstance(children, str):
         return marked(children)
     if isinstance(children, list | tuple):

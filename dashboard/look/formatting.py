@@ -125,7 +125,7 @@ def count(value: float) -> str:
 
 
 def paths_carry(n: float) -> str:
-    """Who carries a figure.
+    """How many paths a figure rests on, in words.
 
     >>> paths_carry(1), paths_carry(12)
     ('1 path carries', '12 paths carry')
@@ -151,7 +151,7 @@ def health_factor(value: float | None, digits: int = 2) -> str:
 
 
 def short_hash(text: str, head: int = 4, tail: int = 4) -> str:
-    """An address or a hash that fits: `0x7b…c41d`, `9f3c…a1e0`."""
+    """An address or a hash, shortened: `0x7b…c41d`, `9f3c…a1e0`."""
     prefix = 2 if text.startswith("0x") else 0
     if len(text) <= prefix + head + tail:
         return text
@@ -165,7 +165,7 @@ def utc(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago, in the largest unit that still says something: `42 s`, `26 min`, `3 h`, `12 days`."""
+    """How long ago, in a unit that keeps the number readable: `42 s`, `26 min`, `3 h`, `12 days`."""
     if seconds < 0:
         return "in the future"
     for limit, size, unit in ((90, 1, "s"), (90 * 60, 60, "min"), (48 * 3600, 3600, "h")):

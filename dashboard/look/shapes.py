@@ -1,4 +1,4 @@
-"""What the look asks of the things it shows: a few attributes each. It knows no market, no warehouse and no engine."""
+"""Protocols of what this package shows: it knows only these attributes, not the market, the warehouse or the engine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Handle(Protocol):
 
 
 class Snapshot(Protocol):
-    """What every page rests on. `block` is None when there is nothing; `fault` says why it cannot be read."""
+    """The snapshot that a page shows. `block` is None when there is none; `fault` says why it cannot be read."""
 
     @property
     def market(self) -> str:
@@ -109,7 +109,7 @@ class Snapshot(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Older than what counts as live."""
+        """True for a snapshot older than the limit for live data."""
 
     @property
     def fault(self) -> str:

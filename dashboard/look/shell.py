@@ -26,7 +26,7 @@ FIRST_SCRIPT = """
   if (asked === "light") document.documentElement.dataset.bsTheme = "light";
 })();
 """
-"""The one inline script of ours; the content security policy names it by its hash."""
+"""Our only inline script; the content security policy allows it by its hash."""
 
 INDEX = (
     """<!doctype html>
@@ -168,7 +168,7 @@ def nav_links(pages: tuple[Page, ...], path: str, grouped: bool) -> list[Any]:
 
 
 def badge(status: Snapshot) -> tuple[list[Any], str]:
-    """(content, class) of the badge: what the figures rest on, on every page."""
+    """(content, class) of the badge that names the snapshot on every page."""
     if status.block is None:
         words = "Unreadable" if status.fault else "No data"
         return [html.Span(words, title=marked(status.fault) or None)], "badge-s sample"

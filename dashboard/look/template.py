@@ -1,4 +1,4 @@
-"""The plotly template of a theme, made from the tokens of `assets/10-tokens.css`: a colour is written in one place."""
+"""The plotly template of a theme, made from `assets/10-tokens.css`, the only file that defines colours."""
 
 from __future__ import annotations
 

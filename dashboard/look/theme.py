@@ -1,4 +1,4 @@
-"""Colours and the chart template, both from the file the browser gets too.
+"""Colours and the chart template, both from the style sheet that the browser also loads.
 
 plotly cannot read CSS variables, so `colours` parses `assets/10-tokens.css` once and `template` is made from it.
 Grey is the baseline, blue the scenario, orange is worse, teal is better.

@@ -1,6 +1,6 @@
 """What happened on a chain, as the Chain page shows it: transfers by the hour, and the newest blocks with their trades.
 
-No pandas here, for the reason told in `dashboard.market.warehouse`.
+No pandas here; `_daily_moves` in `dashboard.market.warehouse` says why.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from risk_core.analytics import mev
 
 HOUR, DAY = 3_600, 86_400
 DAYS = 28
-"""Days that say what is usual."""
+"""Days before an hour that define what is usual."""
 SHOWN_HOURS = 48
 BLOCKS = 48
 TOKENS = 7
-"""Tokens with a series of their own, those that moved most often; the rest is one series for each standard."""
+"""Tokens with a series of their own, those that moved most often; the others are one series for each standard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token contract; symbol is empty and decimals None where nothing stored says."""
+    """A token contract; symbol is empty and decimals None where no stored table has them."""
 
     address: str
     symbol: str = ""
@@ -81,10 +81,10 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Liquidation:
-    """One of the market.
+    """One liquidation in the market.
 
-    seized_usd is None where no price was known at the time, repaid (tokens of `debt`) where the
-    decimals were not.
+    `seized_usd` is None where no price was known at the time; `repaid`, in tokens of `debt`, is None where the decimals
+    were not known.
     """
 
     ts: int
@@ -97,7 +97,7 @@ class Liquidation:
 
 
 def load_liquidations(market: str, path: Path | str | None, limit: int = 12) -> tuple[Liquidation, ...]:
-    """The newest liquidations of a market, the newest first."""
+    """The `limit` newest liquidations of a market, the newest first."""
     sql = (
         "SELECT e.block_timestamp, e.wallet, e.protocol, coalesce(e.symbol, e.asset), coalesce("
         "(SELECT d.symbol FROM dim_lending_asset AS d WHERE d.chain_id = e.chain_id AND d.asset = e.debt_asset), "
@@ -110,7 +110,7 @@ def load_liquidations(market: str, path: Path | str | None, limit: int = 12) -> 
 
 
 def newest_activity(store: Reader) -> tuple[int, StoredBlock] | None:
-    """The chain whose newest block is the youngest, and that block; the sample's only where there is no other."""
+    """(chain id, its newest block) of the chain read last; the sample only without another; None without blocks."""
     chains: list[tuple[int, StoredBlock]] = []
     after = -1
     while True:
@@ -121,11 +121,11 @@ def newest_activity(store: Reader) -> tuple[int, StoredBlock] | None:
         head = newest_block(store, after)
         if head is not None:
             chains.append((after, head))
-    return max(chains, key=lambda one: (one[0] != SAMPLE_CHAIN, one[1].timestamp), default=None)
+    return max(chains, key=lambda chain: (chain[0] != SAMPLE_CHAIN, chain[1].timestamp), default=None)
 
 
 def load_activity(store: Reader, chain_id: int, newest: StoredBlock) -> Activity:
-    """Everything that the page shows of a chain."""
+    """Everything that the Chain page shows of a chain: its last `BLOCKS` blocks and its hours."""
     rows = store.rows(
         "SELECT block_number, block_hash, timestamp, gas_used, coalesce(base_fee_per_gas, '0') FROM stg_chain_blocks "
         "WHERE chain_id = ? AND orphaned = 0 ORDER BY block_number DESC LIMIT ?",
@@ -232,7 +232,7 @@ def _hours(store: Reader, chain_id: int, newest: StoredBlock) -> Hours:
 
 
 def _whole(ts: np.ndarray, read: list[tuple]) -> np.ndarray:
-    """True for the hours of which every block was read: no number is missing inside, before or after them."""
+    """(n,) true for the hours whose blocks were all read: no number is missing inside, before or after them."""
     held = {row[0]: row[1:] for row in read}
     whole = np.zeros(len(ts), bool)
     for i, hour in enumerate(ts.tolist()):
@@ -243,7 +243,7 @@ def _whole(ts: np.ndarray, read: list[tuple]) -> np.ndarray:
 
 
 def _known(store: Reader, chain_id: int, addresses: Iterable[str]) -> dict[str, Token]:
-    """What stored tables say of tokens; the sample's chain has the tokens of the sample's market."""
+    """Address to `Token` from the stored tables; the sample's chain has the tokens of the sample's market."""
     wanted = json.dumps(sorted(set(addresses)))
     market = f"market {'=' if chain_id == SAMPLE_CHAIN else '<>'} '{SAMPLE_MARKET}'"
     rows = store.rows(

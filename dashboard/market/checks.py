@@ -14,7 +14,7 @@ NEEDED = (("lar_repaid", 0.99), ("lar_seized", 0.99), ("var_deficit", 0.99), ("e
 
 
 class Damaged(ValueError):
-    """A stored value is not what its place asks for; says which, and what was found."""
+    """A stored value cannot be shown; the message names it, what was expected and what was found."""
 
 
 def check_run(run: ShownRun) -> ShownRun:

@@ -19,7 +19,10 @@ from risk_core.analytics.hawkes import EventTimes, Hawkes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chances:
-    """The chance of a cluster in the `horizon` after each `ts` (n,); `seen` is 1, 0, or -1 while it is not over."""
+    """The chance of a cluster in the horizon after each `ts` (n,).
+
+    `seen`: 1 where one came, 0 where none came, -1 while the horizon is not over.
+    """
 
     ts: np.ndarray
     probability: np.ndarray
@@ -56,9 +59,9 @@ class ClusterFit:
 
 
 def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
-    """The newest fit of a market that has chances, None for none.
+    """The newest fit of a market with its chances; None where no fit or no chances are stored.
 
-    Raises `Damaged` where a stored value is none that a fit can have.
+    Raises `Damaged` where a stored value cannot belong to a fit.
     """
     columns = (
         "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
@@ -84,7 +87,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
     kinds = tuple(json.loads(row.pop("kinds")))
     parameters = json.loads(row.pop("parameters"))
     shape = [tuple(chance[6:]) for chance in chances]
-    asked = shape[-1]  # one question is shown: the one that was last written of this fit
+    asked = shape[-1]  # chances of one question are shown: the last one stored for this fit
     held = np.array([chance[:6] for chance in chances if tuple(chance[6:]) == asked], dtype=np.float64)
     return check_fit(ClusterFit(
         market=market, kinds=kinds, parameters=parameters,
@@ -114,24 +117,25 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
             raise Damaged(f"{name}: expected a number, found {found!r:.60}")
     for name in ("first_ts", "last_ts", "fitted_at"):
         _time(name, getattr(fit, name))
-    told = fit.chances
-    if min(told.horizon_seconds, told.within_seconds, told.at_least, told.n_paths) < 1:
+    chances = fit.chances
+    if min(chances.horizon_seconds, chances.within_seconds, chances.at_least, chances.n_paths) < 1:
         raise Damaged("mart_cluster_probability: expected a horizon, a time, events and paths of at least 1")
     for name, low, high in (
-        ("low", np.zeros(1), told.probability),
-        ("probability", told.low, told.high),
-        ("high", told.probability, np.ones(1)),
+        ("low", np.zeros(1), chances.probability),
+        ("probability", chances.low, chances.high),
+        ("high", chances.probability, np.ones(1)),
         ("poisson", np.zeros(1), np.ones(1)),
         ("seen", -np.ones(1), np.ones(1)),
     ):
-        wrong = ~((low <= getattr(told, name)) & (getattr(told, name) <= high))
+        wrong = ~((low <= getattr(chances, name)) & (getattr(chances, name) <= high))
         if wrong.any():
             at = int(np.argmax(wrong))
             raise Damaged(
-                f"mart_cluster_probability: {name} of the forecast at {told.ts[at]} is {getattr(told, name)[at]:g}; "
-                "expected 0 <= low <= probability <= high <= 1; remove the row and fit again"
+                f"mart_cluster_probability: {name} of the forecast at {chances.ts[at]} is "
+                f"{getattr(chances, name)[at]:g}; expected 0 <= low <= probability <= high <= 1; "
+                "remove the row and fit again"
             )
-    for at in (told.ts[0], told.ts[-1]):
+    for at in (chances.ts[0], chances.ts[-1]):
         _time("mart_cluster_probability: ts", int(at))
     if not len(fit.events):
         raise Damaged("stg_lending_events: none of the liquidations that were fitted is stored any more; fit again")
@@ -141,7 +145,7 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
 
 
 def _interval(fit: ClusterFit, name: str) -> None:
-    """The ends of the intervals of the branching: a number, or none, for each pair of kinds."""
+    """Check one end of the branching intervals: a number or null for each pair of kinds. Raises `Damaged`."""
     n = len(fit.kinds)
     try:
         found = np.array(fit.parameters[name], dtype=np.float64)
@@ -152,6 +156,6 @@ def _interval(fit: ClusterFit, name: str) -> None:
 
 
 def _time(name: str, found: object) -> None:
-    """Seconds that have a date of four digits."""
+    """Check that `found` is a time before the year 10000. Raises `Damaged`."""
     if not isinstance(found, int) or not 0 <= found < YEAR_10000:
         raise Damaged(f"{name}: expected seconds since 1970, found {found!r:.60}")

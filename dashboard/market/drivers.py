@@ -1,8 +1,8 @@
 """The drivers of a what-if, and which feed each of them moves.
 
 A liquid-staking token is its base asset times the ratio its oracle reports, a Bitcoin wrapper follows BTC, USDe and its
-relatives are priced by USDT, GHO is fixed. A discount on a market that no oracle reads is not a driver here. What the
-oracles make of the moves, such as the cap of a stablecoin, is the market's own (`Market.oracle_prices`).
+relatives are priced by USDT, GHO is fixed. A discount on an exchange that no oracle reads is not a driver here.
+`Market.oracle_prices` turns the moves into the oracles' prices, with caps such as those of stablecoins.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class AssetMap:
     driver: tuple[str, ...]
     factor: tuple[str, ...]
     series: tuple[str, ...]
-    """Price series of its own; empty where another asset's stands in."""
+    """Price series of its own; empty where another asset's series is used instead."""
     is_lst: NDArray[np.bool_]
     """A ratio to ETH: moved by `eth` and by `lst`."""
 
@@ -96,7 +96,7 @@ class AssetMap:
         return cls(symbol, driver, factor, own or ("",) * len(symbol), lst)
 
     def own_series(self, key: str) -> str:
-        """The price series of a driver's own asset, empty when only stand-ins move with it."""
+        """The price series of a driver's own asset, empty when all its reserves use another asset's series."""
         return next((s for s, d in zip(self.series, self.driver, strict=True) if s and d == key), "")
 
     def moved_by(self, key: str) -> NDArray[np.bool_]:
@@ -104,7 +104,7 @@ class AssetMap:
         return self.is_lst if key == "lst" else np.array([d == key for d in self.driver], dtype=bool)
 
     def moves(self, by_driver: Mapping[str, float]) -> NDArray[np.float64]:
-        """(R,) relative moves of the feeds, before what oracles make of them.
+        """(R,) relative moves of the feeds, before the oracles' caps.
 
         A staked token moves by its base and its ratio together.
         """
@@ -113,7 +113,7 @@ class AssetMap:
 
     @property
     def family(self) -> tuple[str, ...]:
-        """(R,) what each reserve is worth in: ETH, BTC, USD, or its own factor."""
+        """(R,) the asset whose price each reserve follows: ETH, BTC, USD, or its own factor."""
         return tuple(_FAMILY.get(d, f) for d, f in zip(self.driver, self.factor, strict=True))
 
     @property

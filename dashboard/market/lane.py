@@ -1,7 +1,7 @@
-"""One lane for simulations, beside the threads that answer pages: what takes seconds waits here and holds nobody up.
+"""One queue for simulations, apart from the threads that answer pages: work of several seconds delays no page.
 
-A reader asks again and again for what it wants, which also says that it is still there. Its newest question takes the
-place of the one before; a reader that has stopped asking is forgotten; work that nobody waits for is stopped.
+A reader (an open page) repeats its question, which also shows that the page is still open. Its newest question replaces
+the one before; a reader that has stopped asking is forgotten; work that no reader waits for is stopped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 PATIENCE = 6.0
-"""Seconds after which a reader that no longer asks is taken to be gone. Pages ask about twice a second."""
+"""Seconds without a question after which a reader is forgotten. Pages ask about twice a second."""
 KEPT = 16
-"""Finished answers kept: for readers that come back, and for those who ask the same."""
+"""Finished answers kept: for readers that come back or ask the same question."""
 
 Progress = Callable[[int, int], object]
 Work = Callable[[Progress], Any]
@@ -31,7 +31,7 @@ class Abandoned(Exception):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a reader is told. `ahead`: questions that come before this one; `share`: of the work done, 0 to 1."""
+    """The state of a question. `ahead`: questions that come before this one; `share`: of the work done, 0 to 1."""
 
     name: str
     """`waiting`, `running`, `done` or `failed`."""
@@ -63,10 +63,11 @@ class Lane:
         self._worker: threading.Thread | None = None
 
     def ask(self, reader: str, key: Hashable, work: Work) -> State:
-        """What is known of `key` for `reader`; its work is queued unless it is done or under way.
+        """The state of the question `key` of `reader`; its work is queued unless it is done or running.
 
-        work: called with a progress function (done, total) that raises `Abandoned` once nobody waits. Two readers
-        with one key share the work. A failed answer is told once to each who asks, and is tried again afterwards.
+        work: called with a progress function (done, total) that raises `Abandoned` once nobody waits. Two readers with
+        one key share the work. A failure is returned to one question and then forgotten, so that the next one tries
+        again.
         """
         with self._changed:
             self._seen[reader] = self._clock()
@@ -161,8 +162,8 @@ class Lane:
             return State("done", share=1.0, value=job.work(report))
         except Abandoned:
             return None
-        except Exception as error:  # whatever it is, the worker lives on and the reader is told
+        except Exception as error:  # after any error the worker goes on, and the reader sees the error
             if not threading.main_thread().is_alive():
-                return None  # the server was stopped under it; that is no failure
+                return None  # the server is stopping; the work did not fail
             log.exception("a simulation failed")
             return State("failed", error=error)

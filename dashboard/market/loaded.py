@@ -1,7 +1,7 @@
-"""What a page needs of the warehouse, loaded once for each snapshot and never changed afterwards.
+"""What a page needs from the warehouse, loaded once for each snapshot and never changed afterwards.
 
-A `LoadedMarket` is the market with what follows from it alone; a `ShownRun` is one stored risk run. Both are
-immutable, so that every reader of the workbench can share them.
+A `LoadedMarket` is the market with all that is computed from it alone; a `ShownRun` is one stored risk run. Both are
+immutable, so that all readers of the workbench can share them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def repaid_as_eth_falls(market: rc.Market, assets: AssetMap, state: WhatIf) -> A
 
 @dataclass(frozen=True, slots=True)
 class ShownFigure:
-    """A figure with its error. `low` to `high` is the 95 % interval; few draws make it a hint, not a figure.
+    """A figure with its error. `low` to `high` is the 95 % interval; `few_draws`: the error is not reliable.
 
     no_interval: why there is no interval, in words; empty where there is one.
     """
@@ -77,7 +77,7 @@ class ShownFigure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShownRun:
-    """One stored risk run: its passport and its figures."""
+    """One stored risk run: how it was made, and its figures."""
 
     market: str
     block: int
@@ -93,7 +93,7 @@ class ShownRun:
     synthetic: bool
     estimates: Mapping[tuple[str, float], ShownFigure]
     law: str = ""
-    """Which law of price moves made the figures, in words; empty for a run that did not note it."""
+    """Which law of price moves made the figures, in words; empty for a run that did not store it."""
     stressed_usd: float | None = None
     """LaR 99 % with `stressed_words`; None where none was stored."""
     stressed_words: str = ""
@@ -118,7 +118,7 @@ class ShownRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedMarket:
-    """One snapshot, and what follows from it alone. Arrays are (n_accounts,) unless said otherwise."""
+    """One snapshot, and what is computed from it alone. Arrays are (n_accounts,) unless said otherwise."""
 
     market: rc.Market
     assets: AssetMap
@@ -134,7 +134,7 @@ class LoadedMarket:
 
     @property
     def history(self) -> str:
-        """What the daily moves are of."""
+        """Which prices the daily moves come from, as text for a page."""
         return "sample prices" if self.market.snapshot.synthetic else "prices"
 
     @classmethod

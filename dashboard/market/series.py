@@ -1,6 +1,6 @@
-"""Price series as pages use them: plain arrays at even steps, and whose they are.
+"""Price series as pages use them: plain arrays at even steps, with their source.
 
-No pandas here, for the reason told in `dashboard.market.warehouse`.
+No pandas here; `_daily_moves` in `dashboard.market.warehouse` says why.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Closes:
 
 
 def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | None) -> Closes:
-    """Served prices of a series whose time is a multiple of `step` seconds; none gives arrays of length 0.
+    """Served prices of a series at multiples of `step` seconds; without any, arrays of length 0.
 
-    Raises `Damaged`.
+    Raises `Damaged` for a price or a time that cannot be right.
     """
     source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     sql = (
@@ -68,7 +68,7 @@ def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | N
 
 
 def closes_of(symbol: str, step: int, table: np.ndarray, source: str, synthetic: bool) -> Closes:
-    """A series of (n, 2) times and prices. Raises `Damaged` for a price or a time that none can be."""
+    """A series of (n, 2) times and prices. Raises `Damaged` for a price or a time that cannot be right."""
     table = table.reshape(-1, 2)
     ts, price = table[:, 0], table[:, 1]
     good = np.isfinite(price) & (price > 0) & (ts >= 0) & (ts < YEAR_10000)
@@ -98,8 +98,8 @@ def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]
 def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[Closes, ...]:
     """Prices of a stablecoin in USD, one series for each source that has any, the served one first.
 
-    `step` of each says how long an update holds: an hour of candles, two days of Chainlink's rounds, whose times are
-    those at which they were set.
+    `step` is how long an update holds: an hour for candles, two days for Chainlink's rounds, whose times are those of
+    the updates.
     """
     served = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     with data.store.Reader.open(path) as store:

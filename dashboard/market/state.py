@@ -1,4 +1,4 @@
-"""What the reader has asked, as one frozen record: to and from the browser's store and the page's address."""
+"""The reader's what-if as one frozen record, read from and written to the browser's store and the page's address."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WhatIf:
         return state
 
     def to_store(self) -> dict[str, float]:
-        """The moves as the sliders count them, by the driver's key."""
+        """Driver key to its value in screen units, as the sliders hold it."""
         return {d.key: round(getattr(self, d.key) * d.scale, 6) for d in DRIVERS}
 
     @classmethod

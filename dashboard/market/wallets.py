@@ -32,5 +32,5 @@ def load_wallet(address: str, *, synthetic: bool, path: Path | str | None) -> Wa
     if not rows:
         return None
     as_of, n_days, n_without_value, *values = rows[0]
-    told = {name: None if value is None else float(value) for name, value in zip(NAMES, values, strict=True)}
-    return WalletFeatures(int(as_of), MappingProxyType(told), int(n_days), int(n_without_value))
+    features = {name: None if value is None else float(value) for name, value in zip(NAMES, values, strict=True)}
+    return WalletFeatures(int(as_of), MappingProxyType(features), int(n_days), int(n_without_value))

@@ -1,7 +1,7 @@
 """Where pages get their data: the newest snapshot and its newest run, loaded once for each snapshot.
 
 The cache is keyed by the snapshot's hash and holds immutable markets, so a page keeps the snapshot it was built from
-while a newer one arrives, and readers share nothing that changes.
+while a newer one arrives, and no reader changes what others see.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from data.prices.rules import COLUMNS, mapped_reserves
 log = logging.getLogger(__name__)
 
 KEPT = 3
-"""Books kept in memory: the newest snapshot, and those that open pages may still show."""
+"""Markets and runs kept in memory: of the newest snapshot, and of those that open pages may still show."""
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
 DAY = 86_400
@@ -79,10 +79,10 @@ class Status:
 
 @contextmanager
 def translated(title: str, command: str = "") -> Iterator[None]:
-    """The door of the warehouse: whatever is wrong behind it reaches a page as `Unavailable`, with words.
+    """Turn every error inside into `Unavailable` with this title and command, and the error's words as text.
 
-    Stored values can be damaged in more ways than a list of exceptions can name (text that is no UTF-8, JSON that is
-    none, a negative error), so everything is translated here; what was not foreseen goes to the log as well.
+    Stored values can be damaged in more ways than a list of exceptions can name (text that is not UTF-8, malformed
+    JSON, a negative error), so every exception is translated; an unexpected one is also logged.
     """
     try:
         yield
@@ -106,10 +106,10 @@ class PageData(Protocol):
         """The market of a snapshot, None is the newest. Raises `Unavailable`."""
 
     def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
-        """The newest stored run on a snapshot, None before the first."""
+        """The newest stored run on a snapshot, None without any. Raises `Unavailable`."""
 
     def series(self) -> tuple[str, ...]:
-        """Names of the price series that are served, none without prices. Raises `Unavailable`."""
+        """Names of the price series that are served; empty without prices. Raises `Unavailable`."""
 
     def closes(self, symbol: str, step: int) -> Closes:
         """Prices of a series every `step` seconds. Raises `Unavailable`."""
@@ -118,20 +118,20 @@ class PageData(Protocol):
         """Hourly prices of a stablecoin by every source, the served one first. Raises `Unavailable`."""
 
     def clusters(self) -> ClusterFit | None:
-        """The newest fit of the market's liquidations, None before the first. Raises `Unavailable`."""
+        """The newest fit of the market's liquidations, None without any. Raises `Unavailable`."""
 
     def wallet(self, address: str) -> WalletFeatures | None:
-        """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
+        """The newest stored features of a wallet, None without any. Raises `Unavailable`."""
 
     def chain(self) -> Activity | None:
-        """The newest blocks of a chain and its transfers, None before any was read. Raises `Unavailable`."""
+        """The newest blocks of a chain and its transfers, None without blocks. Raises `Unavailable`."""
 
     def liquidations(self) -> tuple[Liquidation, ...]:
         """The newest liquidations of the market, the newest first. Raises `Unavailable`."""
 
 
 class Warehouse:
-    """The warehouse of `RISK_DB` (read at every question, so that a new file is found)."""
+    """Answers from the database of `RISK_DB`, which is looked up at every question, so that a new file is found."""
 
     def __init__(self, path: Path | str | None = None) -> None:
         self._path = path
@@ -156,7 +156,7 @@ class Warehouse:
         """See `PageData.loaded`."""
         with translated("The snapshot cannot be shown"):
             try:
-                # One load at a time: a burst of first readers shares one market instead of building it many times.
+                # One load at a time: many first readers share one market instead of each building it.
                 with self._lock:
                     wanted = snapshot_hash or data.snapshot.newest(db=self._path).hash
                     if wanted not in self._loaded:
@@ -289,7 +289,7 @@ def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:
 
 
 def _daily_moves(market: rc.Market, assets: AssetMap, path: Path | str | None) -> dict[str, np.ndarray]:
-    """Sorted daily moves of the drivers that have a price series of their own; a proxy's history says nothing.
+    """Driver to its sorted daily moves; only for drivers that have a price series of their own.
 
     Plain rows, not a frame: pandas is never imported here. Dash looks for it in `sys.modules` when it writes JSON,
     and fails on the half-imported module while another thread is still importing it.

@@ -6,9 +6,9 @@
     python -m data.export ddl --dialect snowflake --out build/snowflake
 
 An export is one state of the warehouse: all tables are read inside one transaction, in chunks, whatever a writer
-commits meanwhile. It is whole or not there: files are written beside the target and renamed, a database gets one
-transaction. What was written is read back and held against what was read, by `data.export.checksum`. The same state
-exported twice changes nothing: the same Parquet bytes, no row of a database touched.
+commits meanwhile. It is complete, or the target stays as it was: files are written beside the target and renamed, a
+database gets one transaction. What was written is read back and compared with what was read, by `data.export.checksum`.
+The same state exported twice changes nothing: the same Parquet bytes, no row of a database touched.
 
 Types: TEXT, INTEGER and REAL become text, 64-bit integers and doubles; uint256 stays decimal text; NULL stays NULL.
 

@@ -1,4 +1,4 @@
-"""`python -m data.export`: bring the tables of the warehouse to Parquet, DuckDB, PostgreSQL or SQLite.
+"""`python -m data.export`: export the tables of the warehouse to Parquet, DuckDB, PostgreSQL or SQLite.
 
 `python -m data.export ddl` writes the definitions of the tables, and the SQL that makes marts of raw tables, in the
 dialect of another warehouse.
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data.export",
-        description="Bring the tables of the warehouse (RISK_DB) to another place.",
+        description="Export the tables of the warehouse (RISK_DB).",
         epilog="Without a command the tables are exported.",
     )
     parser.add_argument(
@@ -48,11 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         "(default: WAREHOUSE_URL; a password belongs there, not on the command line)",
     )
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="these tables (default: dim_, fact_ and mart_)")
-    parser.add_argument("--all", action="store_true", help="raw_, stg_ and the books of the warehouse as well")
+    parser.add_argument("--all", action="store_true", help="also raw_, stg_ and the tables about writes and runs")
     parser.add_argument(
         "--content",
         action="store_true",
-        help="leave out who brought a row and when: two warehouses of the same content give the same files",
+        help="leave out who wrote a row and when: two warehouses of the same content give the same files",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     ddl = commands.add_parser("ddl", help="the tables and marts in another dialect of SQL")
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _export(arguments: argparse.Namespace) -> None:
     to = arguments.to or settings.warehouse_url()
     if not to:
-        raise ExportFailed("where to? Give --to, or set WAREHOUSE_URL: a folder, file.duckdb, or postgresql://…")
+        raise ExportFailed("no target: give --to, or set WAREHOUSE_URL: a folder, file.duckdb, or postgresql://…")
     if arguments.tables and arguments.all:
         raise ExportFailed("--tables and --all exclude each other")
     done = export(to, arguments.tables, arguments.all, content=arguments.content, progress=True)
@@ -77,7 +77,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _ddl(dialect: str, out: Path | None) -> None:
     require_packages("ddl")
-    # Here, not at the top: SQLGlot need not be installed for an export.
+    # Imported here, not at the top: SQLGlot need not be installed for an export.
     from data.export.scripts import scripts
 
     for name, text in scripts(dialect).items():

@@ -1,4 +1,4 @@
-"""A checksum of a table's rows that every engine gives alike, whatever order it returns them in."""
+"""A checksum of a table's rows that is the same for every engine and every order of the rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Checksum:
 
     The digest of a row is the SHA-256 of its canonical text: Python's `repr` of the tuple of its values in the table's
     column order. That writes integers in decimal, floats with the fewest digits that give back the same double, text in
-    quotes with escapes, and a missing value as None, so 1, 1.0 and '1' differ. A sum, so that order has no part in it,
-    and a row that comes twice is not cancelled out as under XOR.
+    quotes with escapes, and a missing value as None, so 1, 1.0 and '1' differ. It is a sum, so that the order does not
+    matter and a row that occurs twice does not cancel out, as it would under XOR.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The tables in the SQL of other warehouses: CREATE TABLE of every schema, written by SQLGlot.
 
 Integers are 64 bits, reals are doubles, and uint256 stays decimal text everywhere; names keep their case, in quotes.
-BigQuery's and Snowflake's keys are statements of intent that those engines do not enforce.
+BigQuery and Snowflake do not enforce the keys that are declared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data.schemas.tables import Table
 
 DIALECTS = ("postgres", "duckdb", "bigquery", "snowflake", "clickhouse")
 EXECUTED = ("postgres", "duckdb")
-"""Dialects whose SQL the tests run on the engine itself; that of the others is parsed back, no more."""
+"""Dialects whose SQL the tests run on the engine itself; the SQL of the others is only parsed back."""
 
 _TYPES = {"TEXT": "TEXT", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
 
@@ -27,7 +27,7 @@ def create_table(name: str, columns: Sequence[tuple[str, str]], key: Sequence[st
     names = [exp.to_identifier(column, quoted=True) for column in key]
     properties = None
     if dialect == "clickhouse":
-        # Sorted by the key. Which row of a key is the newest is MergeTree's own affair: load a table once, or anew.
+        # Sorted by the key. MergeTree does not replace rows of the same key: load a table once, or empty it first.
         columns_of_key = [exp.column(column) for column in names]
         order = exp.Tuple(expressions=columns_of_key) if len(names) > 1 else exp.Paren(this=columns_of_key[0])
         properties = exp.Properties(

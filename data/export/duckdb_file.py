@@ -18,7 +18,7 @@ from data.store.upserts import quoted
 
 
 def write(path: Path, state: WarehouseState, tables: Sequence[Table]) -> Manifest:
-    """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export, in use."""
+    """Write the file anew in the place of an earlier export. Raises `ExportFailed`."""
     _require_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.exporting")
@@ -42,7 +42,7 @@ def write(path: Path, state: WarehouseState, tables: Sequence[Table]) -> Manifes
 
 
 def _table(connection: duckdb.DuckDBPyConnection, state: WarehouseState, table: Table) -> Exported:
-    # No primary key: DuckDB keeps its index in memory as a whole, and the keys were checked where the rows come from.
+    # No primary key: DuckDB keeps its whole index in memory, and the warehouse has checked the keys already.
     columns = [(c.name, c.type + ("" if c.nullable else " NOT NULL")) for c in table.columns]
     connection.execute(create_table(table.name, columns, (), "duckdb"))
     layout = schema(table)

@@ -1,4 +1,4 @@
-"""One export from the beginning to its end: choose the tables, read one state, write, say what went wrong."""
+"""One export from beginning to end: choose the tables, read one state of the warehouse, write, report errors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def export(
 
 
 def _write(where: Target, state: WarehouseState, tables: Sequence[Table], newest_batch: int) -> Manifest:
-    # Each beside its use: only the packages of the asked target need to be installed (requirements-export.txt).
+    # Imported where it is used: only the packages of the chosen target need to be installed (requirements-export.txt).
     if where.kind == "postgres":
         from data.export import postgres
 

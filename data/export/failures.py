@@ -1,4 +1,4 @@
-"""What stands in the way of an export, said so that it can be put right."""
+"""Errors that stop an export, with what to do about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def require_packages(what: Kind | str) -> None:
 
 
 def of_files(where: Target, error: Exception) -> ExportFailed:
-    """An error of writing to a folder or file, as one of ours."""
+    """The `ExportFailed` for an error of writing to a folder or file."""
     reason = " ".join(str(error).split())
     if getattr(error, "errno", None) == errno.ENOSPC or any(words in reason.lower() for words in _NO_ROOM):
         folder = next((each for each in where.path.absolute().parents if each.exists()), where.path)

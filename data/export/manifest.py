@@ -1,4 +1,4 @@
-"""What an export says of itself: which tables, how many rows, their checksums, and the layout they follow."""
+"""The manifest of an export: which tables, how many rows, their checksums, and the layout they follow."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The SELECTs of `data/marts` in other dialects, written by SQLGlot after what only SQLite allows is spelled out.
+"""The SELECTs of `data/marts` in other dialects, written by SQLGlot once what only SQLite allows is rewritten.
 
-SQLGlot knows the names of functions and types, and that `/` of two integers drops the remainder. What it leaves is what
-SQLite lets pass: a truth value is the number 0 or 1, a number may stand where a truth value belongs, LIKE ignores case,
-a column may be selected that is neither grouped nor summed up. Each of these is one small rewriting below. Columns are
-resolved against the schemas first, so types are known and every name is qualified.
+SQLGlot knows the names of functions and types, and that `/` of two integers drops the remainder. It does not change
+what only SQLite accepts: a truth value is the number 0 or 1, a number may stand where a truth value belongs, LIKE
+ignores case, a column may be selected that is neither grouped nor summed up. Each of these is one small rewriting
+below. Columns are resolved against the schemas first, so types are known and every name is qualified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from data.schemas.tables import tables
 
 _TYPES = {"TEXT": "TEXT", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
 FILTERLESS = ("bigquery", "snowflake", "clickhouse")
-"""Dialects whose aggregates know no FILTER, or of which we are not sure."""
+"""Dialects whose aggregates have no FILTER, or may have none."""
 
 
 @cache
@@ -74,8 +74,8 @@ def select(sql: str, dialect: str) -> exp.Query:
 
 
 def _spell_out(tree: exp.Expr) -> None:
-    """Words that mean something else elsewhere, or nothing."""
-    for node in reversed(list(tree.walk())):  # from the inside: what is replaced takes its parts along
+    """Rewrite what means something else in other dialects, or nothing."""
+    for node in reversed(list(tree.walk())):  # from the inside out: a replaced node keeps its parts
         if isinstance(node, exp.CTE):
             node.set("materialized", None)
         elif isinstance(node, exp.Like):
@@ -112,7 +112,7 @@ def _total(node: exp.Expr) -> None:
 
 
 def _called(node: exp.Expr) -> tuple[str, list[exp.Expr], str] | None:
-    """Name in `data.export.functions` ("" for none), arguments and type of a call that others do not have."""
+    """Name in `data.export.functions` ("" for none), arguments and type, of a call that other dialects lack."""
     if isinstance(node, exp.Anonymous):
         name = str(node.this).lower()
         if name == "to_real":
@@ -127,14 +127,14 @@ def _called(node: exp.Expr) -> tuple[str, list[exp.Expr], str] | None:
 
 
 def _whole_numbers(tree: exp.Expr) -> None:
-    """A cast to an integer cuts off what is behind the point; elsewhere it rounds."""
+    """Truncate before a cast to an integer: SQLite's cast cuts off the fraction, elsewhere it rounds."""
     for node in list(tree.find_all(exp.Cast)):
         if node.is_type(*exp.DataType.INTEGER_TYPES) and node.this.is_type(*exp.DataType.REAL_TYPES):
             node.set("this", exp.Anonymous(this="trunc", expressions=[node.this]))
 
 
 def _texts(tree: exp.Expr) -> None:
-    """Only texts are joined with `||`."""
+    """Cast numbers on either side of `||` to text."""
     for node in list(tree.find_all(exp.DPipe)):
         for side in (node.left, node.right):
             if side.is_type(*exp.DataType.NUMERIC_TYPES):
@@ -142,7 +142,7 @@ def _texts(tree: exp.Expr) -> None:
 
 
 def _grouped(tree: exp.Expr) -> None:
-    """A column that is neither grouped nor summed up has one value in its group, so its greatest is it."""
+    """Put max() around a column that is neither grouped nor summed up: it has one value in its group."""
     for query in tree.find_all(exp.Select):
         if group := query.args.get("group"):
             for projection in query.expressions:
@@ -161,18 +161,18 @@ def _bare(node: exp.Expr, grouped: list[exp.Expr]) -> Iterator[exp.Expr]:
 
 
 def _greatest(tree: exp.Expr) -> None:
-    """The greatest (least) of values of which one is missing is missing; elsewhere the missing one is left out."""
+    """Make greatest and least NULL where one of their values is NULL, as in SQLite; elsewhere NULL is left out."""
     for node in reversed(list(tree.find_all(exp.Greatest, exp.Least))):
         sure = (exp.Literal, exp.Coalesce)
         doubtful = [each for each in (node.this, *node.expressions) if not isinstance(each, sure)]
         if doubtful:
             missing = exp.or_(*(exp.Is(this=each.copy(), expression=exp.Null()) for each in doubtful))
-            node.set("ignore_nulls", True)  # said here, once
+            node.set("ignore_nulls", True)  # the CASE decides
             node.replace(exp.case().when(exp.not_(exp.paren(missing)), node.copy()))
 
 
 def _truth(tree: exp.Expr) -> None:
-    """Truth values only where one is asked for, and nothing but truth values there."""
+    """Turn numbers into truth values where one is expected, and truth values into 0 and 1 everywhere else."""
     predicates = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean)
     for node in reversed(list(tree.walk())):
         if isinstance(node, (exp.Paren, exp.Query)) or not isinstance(node, exp.Condition):
@@ -186,7 +186,7 @@ def _truth(tree: exp.Expr) -> None:
 
 
 def _is_asked(node: exp.Expr) -> bool:
-    """Whether the place of `node` takes a truth value; brackets around it have no part in it."""
+    """Whether a truth value is expected in the place of `node`; brackets around it do not matter."""
     parent = node.parent
     while isinstance(parent, exp.Paren):
         node, parent = parent, parent.parent
@@ -199,7 +199,7 @@ def _is_asked(node: exp.Expr) -> bool:
 
 
 def _without_filter(tree: exp.Expr) -> None:
-    """What an aggregate is told to leave out is NULL to it."""
+    """Replace FILTER by a CASE inside the aggregate that gives NULL for the rows to leave out."""
     for node in reversed(list(tree.find_all(exp.Filter))):
         aggregate, condition = node.this, node.expression.this
         counted = aggregate.this

@@ -28,7 +28,7 @@ MANIFEST = "manifest.json"
 
 
 def write(folder: Path, state: WarehouseState, tables: Sequence[Table], newest_batch: int) -> Manifest:
-    """Write the folder anew and put it in the place of an earlier export. Raises `ExportFailed`: not an export."""
+    """Write the folder anew and put it in the place of an earlier export. Raises `ExportFailed`."""
     beside = folder.with_name(f".{folder.name}.exporting")
     before = folder.with_name(f".{folder.name}.before")
     if before.exists() and not folder.exists():  # killed between the two renames

@@ -56,7 +56,7 @@ def _require_utf8(connection: psycopg.Connection, target: Target) -> None:
     encoding = encoding.decode("ascii", "replace") if isinstance(encoding, bytes) else encoding
     if encoding != "UTF8":
         raise ExportFailed(
-            f"{target.name}: the database has the encoding {encoding}, expected UTF8; nothing was changed. Make "
+            f"{target.name}: the database has the encoding {encoding}, expected UTF8; nothing was changed. Create "
             "one with `createdb --encoding=UTF8 --template=template0 NAME` and name it"
         )
 
@@ -94,7 +94,7 @@ def _table(connection: psycopg.Connection, state: WarehouseState, table: Table, 
 
 
 def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours: bool) -> None:
-    """See to it that there is a table of the present layout. Raises `ExportFailed`: somebody else's, depended on."""
+    """Make sure that the table has the current layout. Raises `ExportFailed` for a table that no export made."""
     present = _columns(connection, table.name)
     if present and not ours:
         raise ExportFailed(
@@ -116,7 +116,7 @@ def _prepare(connection: psycopg.Connection, table: Table, target: Target, ours:
 
 
 def _copy(connection: psycopg.Connection, state: WarehouseState, table: Table, target: Target) -> None:
-    """Bring all rows to the staging table. Raises `ExportFailed` for a value that PostgreSQL cannot hold."""
+    """Copy all rows to the staging table. Raises `ExportFailed` for a value that PostgreSQL cannot hold."""
     into = cast(LiteralString, f'COPY "staged_rows" ({quoted(table.names)}) FROM STDIN')
     try:
         with connection.cursor() as cursor, cursor.copy(into) as copy:
@@ -131,7 +131,7 @@ def _copy(connection: psycopg.Connection, state: WarehouseState, table: Table, t
 
 
 def _upsert(name: str, columns: Sequence[str], key: Sequence[str], rows: str) -> str:
-    """Put in `rows` by the key, leaving rows that are the same as they are."""
+    """SQL that inserts `rows`, or updates those whose key exists and whose values differ."""
     others = [column for column in columns if column not in key]
     then = "DO NOTHING"
     if others:

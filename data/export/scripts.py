@@ -12,7 +12,7 @@ from data.schemas.tables import tables
 
 
 def scripts(dialect: str) -> dict[str, str]:
-    """File name to text, in the order of use: tables, functions, marts. Raises `ExportFailed`: unknown, no SQLGlot.
+    """File name to text, in the order of use: tables, functions, marts. Raises `ExportFailed`.
 
     The marts are numbered, because one may read another; each fills its empty table anew.
     """

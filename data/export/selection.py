@@ -16,9 +16,9 @@ BOOKS = {
     "mart_freshness", "mart_state", "pipeline_offset", "quarantine", "quarantine_batch", "quarantine_content",
     "schema_version",
 }  # fmt: skip
-"""Tables that tell of reading and writing, not of the world."""
+"""Tables about reading and writing, not about markets."""
 ARRIVAL = {"created_at", "flow_run_id", "sealed_at"}
-"""Columns that are content for the table they stand in, and differ between two warehouses that hold the same."""
+"""Columns that are content of their table, but differ between two warehouses that hold the same data."""
 
 
 def selected(names: Sequence[str] | None = None, everything: bool = False) -> list[Table]:

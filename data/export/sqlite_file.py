@@ -16,7 +16,7 @@ from data.store.upserts import quoted
 
 
 def write(path: Path, state: WarehouseState, tables: Sequence[Table]) -> Manifest:
-    """Write the file anew in the place of an earlier export. Raises `ExportFailed`: not an export."""
+    """Write the file anew in the place of an earlier export. Raises `ExportFailed`."""
     _require_ours(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.exporting")

@@ -1,4 +1,4 @@
-"""The warehouse as an export reads it: one state of the file, a chunk of rows at a time, measured as it goes by."""
+"""The warehouse as an export reads it: one state of the file, in chunks of rows, with a checksum of each table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WarehouseState:
         cursor = self._connection.execute(f'SELECT {quoted(table.names)} FROM "{table.name}" ORDER BY {quoted(order)}')
         checksum = Checksum()
         while True:
-            with sqlite_errors(self._path):  # around the reading alone: what a target raises is not the warehouse's
+            with sqlite_errors(self._path):  # not around the target's work: its errors are not the warehouse's
                 rows = cursor.fetchmany(CHUNK)
             if not rows:
                 break

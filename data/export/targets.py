@@ -22,7 +22,7 @@ _SCHEMES: dict[str, Kind] = {
 }
 _SUFFIXES: dict[str, Kind] = {".duckdb": "duckdb", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
 _LIBPQ = re.compile(r"(^|\s)(host|user|password|dbname|hostaddr)\s*=", re.IGNORECASE)
-"""The other form of addresses that PostgreSQL's own tools take; it is not taken here."""
+"""The key=value form of addresses that PostgreSQL's own tools accept; it is not accepted here."""
 _FORMS = "expected a folder, a file.duckdb, or one of parquet:///…, duckdb:///…, sqlite:///…, postgresql://…"
 
 
@@ -46,7 +46,7 @@ class Target:
             return set()
         parts = urlsplit(self.url)
         secrets = {self.url, parts.password or "", parts.query}
-        # Settings of the connection are no secrets, save for the ones that say so.
+        # Settings of the connection are not secret, except those with "pass" or "key" in their name.
         secrets |= {value for key, value in parse_qsl(parts.query) if "pass" in key or "key" in key}
         secrets |= {form(value) for value in secrets for form in (unquote, quote)}
         return {value for value in secrets if value}
@@ -87,10 +87,10 @@ def target(text: str) -> Target:
 
 
 def _refuse_half_address(text: str) -> None:
-    r"""Raise `ExportFailed` for an address with a slash too few or too many signs; its text may hold a password.
+    r"""Raise `ExportFailed` for text that looks like a wrongly written address; it may hold a password.
 
-    It would be taken for a folder of that name. A path may hold a colon (`C:\\risk`, `a:b/c`), but not after the name
-    of a scheme, nor a login before a host.
+    Without this check it would be taken for the name of a folder. A path may hold a colon (`C:\\risk`, `a:b/c`), but
+    not after the name of a scheme, nor a login before a host.
     """
     scheme, colon, rest = text.partition(":")
     known = scheme.lower().strip().partition("+")[0]

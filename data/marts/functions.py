@@ -9,7 +9,7 @@ from risk_core import interest
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Make the functions known to a connection. Each gives NULL for NULL, and fails on what is no number.
+    """Make the functions known to a connection. Each gives NULL for NULL, and fails on text that is not a number.
 
     `to_real(text)`: the double nearest to a decimal text; CAST is off by a last digit now and then.
     `has_bit(text, n)`: 1 where bit n of an unsigned integer of any length is set, else 0.

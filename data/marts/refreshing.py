@@ -1,4 +1,4 @@
-"""Bring the tables of this folder up to date: what is new by batch, one transaction a table."""
+"""Bring the tables of this folder up to date: only what newer batches changed, one transaction for each table."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from data.store.upserts import quoted, upsert_sql
 from data.store.validation import Judgement, judge
 
 CHECKED_ROWS = 500_000
-"""New rows of one refresh that are held against their schema one by one. Beyond it the first ones are, and for the
-rest the table itself speaks: key unique, nothing missing, every value of its type."""
+"""New rows of one refresh that are checked against their schema one by one. With more, only the first are; the table's
+own constraints check the rest: a unique key, nothing missing, every value of its type."""
 CHUNK = 50_000
 BOOKS = {"fact_batch", "fact_batch_rows"}
 """Tables that every write changes without being named in `fact_batch_rows`."""
@@ -34,7 +34,7 @@ class Refreshed:
     """What became of one table.
 
     `selected`: rows its SELECT gave; `changed`: of these, new or different (all of them when `rebuilt`); `removed`:
-    rows that are gone; `checked`: rows held against the schema; `watermark`: newest batch it has seen now.
+    rows that are gone; `checked`: rows checked against the schema; `watermark`: newest batch it has seen now.
     """
 
     target: str
@@ -49,7 +49,7 @@ class Refreshed:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Row of `mart_state`; of a table that was never made: nothing seen."""
+    """Row of `mart_state`; the defaults stand for a table that was never made."""
 
     sql_sha256: str = ""
     watermark: int = 0
@@ -59,7 +59,7 @@ class _State:
 
 
 class _BadRows(Exception):
-    """Rows that their schema refuses; carried out of the transaction so that they can be put aside."""
+    """Rows that their schema refuses; raised, so that they can be put aside after the transaction is undone."""
 
     def __init__(self, target: Target, verdict: Judgement, rows: list[tuple]) -> None:
         self.target, self.verdict, self.rows = target, verdict, rows
@@ -96,14 +96,14 @@ def _one(store: Store, known: Mapping[str, Target], name: str, full: bool) -> Re
         if not full and not _due(connection, known, name)[0]:
             return _untouched(connection, name)
     with store.transaction() as connection:
-        # A source may have written since its inputs were brought up to date: all of them must speak of one state.
+        # A source may have written since the inputs were brought up to date: all of them must be of one state.
         for earlier in with_inputs([name], known)[:-1]:
             _bring(connection, known, earlier, False)
         return _bring(connection, known, name, full)
 
 
 def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: str, full: bool) -> Refreshed:
-    """Bring one table up to date inside the caller's transaction; its inputs are so already."""
+    """Bring one table up to date inside the caller's transaction; its inputs already are."""
     start = time.perf_counter()
     due, rebuild, state, inputs = _due(connection, known, name)
     rebuild = rebuild or full
@@ -146,18 +146,18 @@ def _bring(connection: sqlite3.Connection, known: Mapping[str, Target], name: st
 
 
 def _due(connection: sqlite3.Connection, known: Mapping[str, Target], name: str) -> tuple[bool, bool, _State, str]:
-    """Whether there may be anything to do, whether it means to build anew, the state so far, and that of its inputs."""
+    """(whether there may be anything to do, whether to build anew, the state so far, that of the inputs as text)."""
     target = known[name]
     made = sorted(table for table in target.reads if table in known)
     states = {table: _state(connection, table) for table in (name, *made)}
     state = states[name]
-    # With a scope the SELECT says itself which rows go; without one, rows that an input lost mean to build anew.
+    # With a scope the SELECT shows which rows are gone; without one, a table is built anew when an input lost rows.
     inputs = json.dumps(
         {t: [states[t].generation, 0 if target.scope else states[t].removals] for t in made}, sort_keys=True
     )
     rebuild = state.sql_sha256 != target.sha256 or state.inputs != inputs
     if not rebuild:
-        # A row that the scope itself rests on says nothing once it is gone.
+        # The scope does not see rows that its own tables have lost.
         telling = target.scope.tables(target.reads) if target.scope else target.reads
         rebuild = _written(connection, telling, state.watermark, "n_removed > 0")
     sources = {table for each in with_inputs([name], known) for table in known[each].reads}
@@ -223,7 +223,8 @@ def _update(
     into = f"INSERT INTO temp.mart_new ({quoted(layout.names)}) {select}"
     selected = connection.execute(into, {"since": since}).rowcount
     checked = _check(connection, "temp.mart_new", target, layout)
-    # The batch has a part in it here: a row that is the same but rests on newer input says so, as when built anew.
+    # `batch` is compared too: a row of the same content that rests on newer input gets the newer batch, as when built
+    # anew.
     changed = connection.execute(
         upsert_sql(layout, "SELECT * FROM temp.mart_new WHERE true", [*layout.content, BATCH])
     ).rowcount
@@ -246,7 +247,7 @@ def _remove_others(connection: sqlite3.Connection, target: Target, layout: Table
 
 
 def _check(connection: sqlite3.Connection, relation: str, target: Target, layout: Table) -> int:
-    """Hold rows against their schema; returns how many. Raises `_BadRows`."""
+    """Check rows against their schema; returns how many were checked. Raises `_BadRows`."""
     total = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()[0]
     limit = total if total <= CHECKED_ROWS else CHUNK
     cursor = connection.execute(f"SELECT {quoted(layout.names)} FROM {relation} LIMIT {limit}")
@@ -258,7 +259,7 @@ def _check(connection: sqlite3.Connection, relation: str, target: Target, layout
 
 
 def _put_aside(store: Store, bad: _BadRows, run_id: str) -> MartFailed:
-    """Keep refused rows in `quarantine`, as those of a source; gives the error to raise."""
+    """Keep refused rows in `quarantine`, as those of a source; returns the error to raise."""
     target, verdict = bad.target, bad.verdict
     frame = pd.DataFrame(bad.rows, columns=list(tables()[target.name].names))
     with store.transaction() as connection:

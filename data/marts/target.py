@@ -21,7 +21,7 @@ _SCOPE = re.compile(r"(?P<columns>\w+(?:\s*,\s*\w+)*)\s+from\s+(?P<rows>\w+|\(SE
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Values of `columns` in the new ones of `rows` (a table, or a SELECT with `batch`), for which all is returned."""
+    """The file's SELECT returns all rows for the values of `columns` in new rows of `rows`, a table or a SELECT."""
 
     columns: tuple[str, ...]
     rows: str
@@ -55,7 +55,7 @@ class Target:
 
 
 def targets(folder: Path = FOLDER) -> dict[str, Target]:
-    """Every target by name, inputs before what reads them. Raises `MartFailed` for a file that says too little."""
+    """Every target by name, inputs before what reads them. Raises `MartFailed` for an incomplete header."""
     found: dict[str, Target] = {}
     for path in sorted(folder.glob("*/*.sql"), key=lambda path: path.name):
         if path.parent.name == "views":

@@ -1,4 +1,4 @@
-"""SQL that is alike but for a word is written once, with the word in braces.
+"""SQL that differs in one word only is written once, with the word in braces.
 
     -- target: fact_lending_{kind}_events
     -- each: kind in borrow, deposit

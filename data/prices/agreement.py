@@ -1,6 +1,6 @@
-"""Where two sources of `dim_prices` name different prices for the same series and time: found, and noted.
+"""Find and note where two sources of `dim_prices` have different prices for the same series and time.
 
-Nothing is averaged or corrected by it. The served price stays `data.prices.SERVED`'s; a row of `fact_validation` says
+No price is averaged or corrected. The served price stays that of `data.prices.SERVED`; a row of `fact_validation` says
 that another source contradicts it by more than the band.
 """
 
@@ -21,7 +21,8 @@ TABLE = "dim_prices"
 class Disagreement:
     """One series of two sources: `failed` of `compared` times are further apart than the band.
 
-    `worst`: the largest |first / second - 1|, at `ts` (UTC seconds), where they said `first_usd` and `second_usd`.
+    `worst`: the largest |first / second - 1|, at `ts` (UTC seconds), where their prices are `first_usd` and
+    `second_usd`.
     """
 
     symbol: str
@@ -48,8 +49,8 @@ def compared(
 ) -> list[Disagreement]:
     """Every pair of sources of every series with a time in common in [start, end], whether or not they disagree.
 
-    `band`: largest relative difference that is none. `near`: seconds by which two times may differ and still be the
-    same, 0 for bars.
+    `band`: a larger relative difference counts as failed. `near`: seconds by which two times may differ and still be
+    the same, 0 for bars.
     """
     marks = ", ".join("?" * len(symbols))
     # With max() SQLite gives the bare columns of the row that holds the maximum (documented, "bare columns").

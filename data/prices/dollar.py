@@ -1,4 +1,4 @@
-"""Which of two dollars moved when USDC and USDT part: decided by a third quote, or said to be undecided. Pure.
+"""Which dollar moved when USDC and USDT differ: a third quote decides, or it stays "not decided". Reads nothing.
 
 Every price is quoted in USDT, and USD is needed. One USDT counts as one USD while USDCUSDT is within `PEG_TOLERANCE`
 of 1. Beyond that the ratio alone has two readings: USDC moved and one USDT is still one USD, or USDT moved and one USDC
@@ -21,8 +21,7 @@ PEG_TOLERANCE = 0.002
 PLAUSIBLE_PEG = (0.5, 2.0)
 """USDCUSDT outside this is no dollar pair at all (a test server, a relisted name): then nothing is corrected by it."""
 QUOTE_ERROR = 0.0025
-"""Relative distance from the truth at which a quote may stand: the threshold below which Chainlink's feeds of the two
-do not update."""
+"""Relative error that a quote may have: the threshold below which Chainlink's feeds of the two do not update."""
 NOT_DECIDED = "not decided"
 """`usd_decided_by` of a price whose moment has two readings and no quote that tells them apart."""
 USDT_HELD, USDC_HELD = "USDT", "USDC"
@@ -30,7 +29,7 @@ USDT_HELD, USDC_HELD = "USDT", "USDC"
 
 
 class Quote(NamedTuple):
-    """A price in USD of one of the two: `of` is USDC or USDT; `name` says whose it is, such as "chainlink USDC/USD"."""
+    """A price in USD of one of the two: `of` is USDC or USDT; `name`: its source, such as "chainlink USDC/USD"."""
 
     name: str
     of: str
@@ -38,7 +37,7 @@ class Quote(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`proxy`: USDT or USDC, which counts as one USD while USDCUSDT is `ratio`; `by`: whose quote, or undecided."""
+    """`proxy`: USDT or USDC, the one that counts as 1 USD at USDCUSDT of `ratio`; `by`: a quote or `NOT_DECIDED`."""
 
     ratio: float
     proxy: str
@@ -46,7 +45,7 @@ class Decision(NamedTuple):
 
 
 def is_apart(ratio: float) -> bool:
-    """Whether USDCUSDT is plausible and more than the tolerance off 1, so that the question arises.
+    """Whether USDCUSDT is plausible and more than the tolerance off 1, so that a decision is needed.
 
     >>> is_apart(0.8726), is_apart(0.999), is_apart(37.5)
     (True, False, False)
@@ -55,7 +54,7 @@ def is_apart(ratio: float) -> bool:
 
 
 def verdict(ratio: float, quote: Quote) -> str | None:
-    """Which dollar held by one quote, USDT or USDC; None where the quote fits neither reading.
+    """The dollar that kept its value according to one quote, USDT or USDC; None where the quote fits neither.
 
     A quote implies what one USDT is worth. On a logarithmic scale that has 0 where USDT held and 1 where USDC did, it
     decides for the nearer of the two, if it is within a half of it, and if the other is out of reach of its error.
@@ -89,9 +88,9 @@ def decide(ratio: float, quotes: Iterable[Quote]) -> Decision:
 
 
 def known(ratio: float, at: int, decisions: Mapping[int, Decision]) -> Decision | None:
-    """The decision that holds for USDCUSDT of `ratio` at a time; None where the question does not arise.
+    """The decision that holds for USDCUSDT of `ratio` at a time; None where no decision is needed.
 
-    A decision that was made for another ratio (the candle was corrected since) counts for nothing.
+    A decision that was made for another ratio (the candle was corrected since) is ignored.
     """
     if not is_apart(ratio):
         return None

@@ -1,4 +1,4 @@
-"""Prices in USD by Chainlink's rounds, at any time: what a feed said then."""
+"""The USD price of a Chainlink feed at any time, from its stored rounds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from data.store.reader import Reader
 
 DAY = 86_400
 LATE = 1.1
-"""Heartbeats after which a price is no longer taken for that of the moment; `mart_feed_staleness` calls it stale."""
+"""Heartbeats after which a price no longer counts as current; `mart_feed_staleness` calls it stale."""
 FALLBACK_HEARTBEAT = DAY
-"""Seconds, for a feed whose heartbeat nobody published: the longest of the list of known feeds."""
+"""Seconds, for a feed without a published heartbeat: the longest in the list of known feeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class FeedHistory:
     def at(self, ts: int, longest: int | None = None, after: int = 0) -> float | None:
         """The newest price at a time, not older than `longest` seconds (None: 1.1 heartbeats); None without one.
 
-        Where there is none, the next one that was set within `after` seconds speaks for the time.
+        Where there is none, the next price is returned if it was set within `after` seconds.
         """
         place = bisect_right(self.times, ts) - 1
         if place >= 0 and ts - self.times[place] <= (LATE * self.heartbeat if longest is None else longest):
@@ -39,7 +39,7 @@ class FeedHistory:
 def history(store: Reader, pair: str, first: int | None = None, last: int | None = None) -> FeedHistory | None:
     """Stored rounds of `pair` (such as USDC/USD) that were set in [first, last]; None where there are none.
 
-    Of the chains that have the pair, the one with the lowest id speaks (Ethereum before its rollups). Rounds that a
+    Of the chains that have the pair, the one with the lowest id is used (Ethereum before its rollups). Rounds that a
     retired aggregator made after its successor had begun, carried-over answers and answers that are no price are left
     out.
     """
@@ -65,7 +65,7 @@ def history(store: Reader, pair: str, first: int | None = None, last: int | None
 
 
 def _in_office(rows: Sequence[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    """The rounds of the newest phase that had begun by their time."""
+    """The rounds of the phase that was the newest at their time."""
     kept, phase = [], 0
     for row in rows:
         phase = max(phase, row[1])

@@ -1,4 +1,4 @@
-"""What a stablecoin is worth in USD, from evidence of its own: one series a peg, named as a pair such as USDT/USD.
+"""Prices of stablecoins in USD: one series for each peg, named as a pair such as USDT/USD.
 
 An exchange that quotes in USDT has no price of USDT, and its USDC/USDT rate is one number for two pegs. So a peg's
 series is looked for, in this order, in
@@ -8,7 +8,7 @@ series is looked for, in this order, in
 3. for USDT alone, the exchange's USDC/USDT rate, split by which of the two had moved (`data.prices.dollar`): within
    0.2 % all of it is USDC's, so USDT does not move there.
 
-USDC's own series is USDCUSDT, which stands in USD in `dim_prices` by the same decision.
+USDC's own series is USDCUSDT, which `dim_prices` holds in USD by the same decision.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ USDC = PEG
 USDT = "USDT/USD"
 DAI = "DAI/USD"
 PAIRS = (USDT, DAI)
-"""Series that are no trading pair: never asked of an exchange."""
+"""Series that are not trading pairs: no exchange is asked for them."""
 STAND_INS = {DAI: ("USDC", USDC)}
 """Series of a peg: the factor and series its reserves follow where it has no prices. DAI is backed by USDC, and fell
 with it in March 2023."""
 ENOUGH = 0.9
-"""Share of the fullest source's prices that a source needs to speak for a peg."""
+"""A source is used for a peg if it has this share of the prices of the source that has the most."""
 HOLD = 2 * feeds.DAY
 """Seconds for which a feed's last round holds: a stable may stand still for a heartbeat of a day, and is read daily."""
 SECONDS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14_400, "1d": 86_400}
 
 
 class PegPrices(NamedTuple):
-    """(UTC seconds, USD) in the order of time, and whose they are."""
+    """(UTC seconds, USD) in the order of time, and their source."""
 
     rows: list[tuple[int, float]]
     source: str
@@ -60,12 +60,12 @@ def peg_prices(
         )
         if rows
     ]
-    most = max((len(one.rows) for one in found), default=0)
-    return next((one for one in found if len(one.rows) >= ENOUGH * most), None)
+    most = max((len(candidate.rows) for candidate in found), default=0)
+    return next((candidate for candidate in found if len(candidate.rows) >= ENOUGH * most), None)
 
 
 class SourceOfPeg(NamedTuple):
-    """What one source says of a stablecoin in USD: (UTC seconds, USD) of each of its updates, in the order of time.
+    """Prices of a stablecoin by one source: (UTC seconds, USD) of each update, in the order of time.
 
     `holds`: seconds for which an update stands where no newer one came.
     """
@@ -96,7 +96,7 @@ def every_source(store: Reader, token: str, *, synthetic: bool, served: str) -> 
     if rounds is not None:
         newest = dict(zip(rounds.times, rounds.prices, strict=True))  # of two rounds in one second the later counts
         sources.append(SourceOfPeg("chainlink", names[0], list(newest.items()), HOLD))
-    return sorted(sources, key=lambda one: one.source != served)
+    return sorted(sources, key=lambda found_source: found_source.source != served)
 
 
 def _of_feed(store: Reader, pair: str, interval: str, start: int | None, end: int | None) -> list[tuple[int, float]]:
@@ -127,7 +127,7 @@ def _stored(
 
 
 def _split(store: Reader, interval: str, start: int | None, end: int | None, served: str) -> list[tuple[int, float]]:
-    """What one USDT was taken for: the rate at which the prices of that time were converted."""
+    """(UTC seconds, USD of one USDT): the rate at which the prices of that time were converted."""
     return store.rows(
         "SELECT ts, price_usd / price_usdt FROM dim_prices WHERE symbol = ? AND interval = ? AND is_synthetic = 0 "
         "AND source = ? AND price_usdt IS NOT NULL AND ts >= ? AND ts <= ? ORDER BY ts",

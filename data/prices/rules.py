@@ -1,6 +1,6 @@
 """Which price series each reserve follows: built-in rules by symbol and oracle, overridden by rows of `dim_asset`.
 
-A reserve without a rule is refused by name: it is never given zero volatility in silence.
+A reserve without a rule is refused by name: it is never silently given a volatility of zero.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _USD = Rule("DAI/USD", "proxy", "USD", "principal token of a dollar stablecoin w
 # First match wins. A fixed feed is fixed whatever the token, so these come before the symbol's own rule.
 _FIXED_DESCRIPTIONS = (r"one usd", r"fixed .*")
 _PRINCIPAL_TOKENS = ((r"PT[-_].*USDG.*", _USD), (r"PT[-_].*USDe?[-_].*", _USDT))
-# For a token that no rule names: what its adapter says it is priced by.
+# For a token that no rule names: the pair in the description of its price adapter.
 _DESCRIPTIONS = (
     (r"(?i).*\bETH ?/ ?USD\)?", _ETH),
     (r"(?i).*\bBTC ?/ ?USD\)?", _BTC),

@@ -2,9 +2,9 @@
 
 `dim_prices` keeps the sources side by side. One of them is served, `SERVED`, for every series and every time: Binance,
 because its candles are trades on one book with a stated end, where an aggregator's price is an estimate at a time near
-the one asked for. Sources are never averaged, and one never fills another's gap: a series that Binance does not have
-is refused by name (`NoPrices` says who else has it), and can then be asked for with `source=`. What the others are for
-is to contradict: see `data.prices.agreement`.
+the one asked for. Sources are never averaged, and one never fills another's gap: a series that Binance does not have is
+refused by name (`NoPrices` says who else has it), and can then be asked for with `source=`. The other sources serve to
+check the served one: see `data.prices.agreement`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SYNTHETIC = "synthetic"
 LATEST = "latest"
 """`interval` of a last traded price in dim_prices."""
 SERVED = "binance"
-"""`source` of the observed prices that are served where nobody asks for another."""
+"""`source` of the observed prices that are served by default."""
 
 
 def load_prices(
@@ -38,15 +38,16 @@ def load_prices(
     synthetic: bool = False,
     db: Path | str | None = None,
 ) -> pd.DataFrame:
-    """Prices in USD: one column a symbol, in the order given, one row a time (index `ts`, unix seconds UTC, rising).
+    """Prices in USD: a column for each symbol, in the order given, a row for each time (index `ts`, UTC seconds).
 
     Only times at which every symbol has a price are kept, so returns are simultaneous. `start` and `end` are both
     included. `synthetic` chooses the sample's generated prices, otherwise observed ones, of `source` (None: `SERVED`).
-    The frame says whose they are in `attrs["source"]`. Pegs such as USDT/USD, which no exchange has, are put together
-    from evidence of their own (`data.prices.pegs`), and `attrs["pegs"]` says whose each of them is. Raises `NoPrices`
-    with the symbols that have none in the window.
+    `attrs["source"]` of the frame names the source. Pegs such as USDT/USD, which no exchange has, come from
+    `data.prices.pegs`, and `attrs["pegs"]` names the source of each. Raises `NoPrices` with the symbols that have none
+    in the window.
     """
-    # Here, not at the top: the workbench takes the names of the series from this module and never loads pandas.
+    # Imported here, not at the top: the workbench takes the names of the series from this module and never loads
+    # pandas.
     import pandas as pd
 
     wanted = list(dict.fromkeys(symbols))

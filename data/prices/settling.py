@@ -1,9 +1,9 @@
-"""Which dollar moved: every stored time at which USDC and USDT had parted is judged by the quotes that are stored.
+"""Decide, for every stored time at which USDC and USDT differed, which of the two had moved, by stored quotes.
 
 Quotes come from three places, asked in this order: Chainlink's rounds of USDC/USD and USDT/USD (`oracle-prices`),
 DefiLlama's prices of the two (`market-prices --sources binance defillama`), and another dollar's pair with USDT on the
-same exchange (`market-prices --symbols FDUSDUSDT`). A quote may arrive long after the price, so all times are judged
-again by each run; what comes out is kept in `dim_dollar`, and the prices of those times follow it.
+same exchange (`market-prices --symbols FDUSDUSDT`). A quote may arrive long after the price, so each run judges all
+times again; the decisions are kept in `dim_dollar`, and the prices of those times follow them.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ CHECK = "a third quote tells which of USDC and USDT moved"
 OTHER_DOLLARS = ("BUSDUSDT", "FDUSDUSDT", "TUSDUSDT", "USDPUSDT")
 """Pairs of further dollars with USDT. Not DAI's: it is backed by USDC, and fell with it."""
 SOON = 3600
-"""Seconds after a time within which a feed's first round speaks for it, where no earlier one does."""
+"""Seconds after a time within which a feed's first round is used for it, where there is no earlier one."""
 NEAR = 900
-"""Seconds by which last prices (`latest`) of two sources may be apart and still be of one moment."""
+"""Seconds by which last prices (`latest`) of two sources may be apart and still count as the same time."""
 ADVICE = "`oracle-prices` or `market-prices --sources binance defillama` brings a quote that decides"
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of the times at which the two dollars had parted, over all that is stored.
+    """The result of `settle`, over all stored times at which the two dollars differed.
 
-    `apart`: such times; `undecided`: those that no quote decides; `corrected`: prices that are divided by USDCUSDT;
-    `changed`: prices that another decision changed in this run; `example`: both readings of one undecided time.
+    `apart`: number of such times; `undecided`: those that no quote decides; `corrected`: prices that are divided by
+    USDCUSDT; `changed`: prices that another decision changed in this run; `example`: both readings of one undecided
+    time.
     """
 
     apart: int = 0
@@ -66,7 +67,7 @@ class Settled:
 
 
 def settle(store: Store, run_id: str) -> Settled:
-    """Judge every time at which USDCUSDT was off 1, and bring `dim_dollar` and the prices of those times in line.
+    """Decide for every time at which USDCUSDT was off 1, and update `dim_dollar` and the prices of those times.
 
     Undecided times are noted in `fact_validation`, with both readings. Writes nothing where nothing changed.
     """
@@ -97,7 +98,7 @@ def settle(store: Store, run_id: str) -> Settled:
 
 
 def decisions(store: Store, interval: str, first: int, last: int) -> dict[int, Decision]:
-    """What is decided for the times in [first, last], for rows of prices that are about to be written."""
+    """Stored decisions by time, for the times in [first, last]; used for prices that are about to be written."""
     rows = store.rows(
         "SELECT ts, ratio, usd_proxy, decided_by FROM dim_dollar WHERE interval = ? AND ts BETWEEN ? AND ?",
         (interval, first, last),
@@ -155,7 +156,7 @@ def _quotes_beside(store: Store, first: int, last: int) -> dict[str, dict[int, l
 
 
 def _at(beside: Mapping[int, list[Quote]], ts: int, near: int) -> list[Quote]:
-    """Those of a time; of last prices, the nearest of each name within `near` seconds."""
+    """The quotes of a time; of last prices, the nearest quote of each name within `near` seconds."""
     if not near:
         return beside.get(ts, [])
     some = sorted((abs(at - ts), quote) for at, quotes in beside.items() if abs(at - ts) <= near for quote in quotes)
@@ -165,7 +166,7 @@ def _at(beside: Mapping[int, list[Quote]], ts: int, near: int) -> list[Quote]:
 def _withdrawn(
     store: Store, known: Mapping[tuple[str, int], Decision], apart: Mapping[tuple[str, int], float]
 ) -> Iterator[tuple[tuple[str, int], Decision]]:
-    """Decisions of times whose candle was corrected since: the dollars had not parted then."""
+    """Decisions for times whose candle was corrected since: the dollars did not differ then."""
     for (interval, ts), one in known.items():
         if (interval, ts) in apart:
             continue
@@ -178,7 +179,7 @@ def _withdrawn(
 
 
 def _follow(store: Store, run_id: str) -> int:
-    """Bring the prices of the judged times in line with `dim_dollar`; how many that were."""
+    """Update the prices of the judged times by `dim_dollar`; returns how many changed."""
     rows = []
     for (symbol,) in store.rows("SELECT DISTINCT symbol FROM dim_prices WHERE source = ?", (SERVED,)):
         rows += store.rows(

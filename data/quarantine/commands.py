@@ -13,14 +13,14 @@ from data.quarantine.replay import content, drop, find, replay
 from data.store.store import Store
 
 SHORT = 12
-"""Characters of an id that are shown; any beginning that only one batch has will do."""
+"""Characters of an id that are shown; any beginning that only one batch has is accepted."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the sub-commands; without one, batches that wait are listed."""
     _filters(parser)
     commands = parser.add_subparsers(dest="action", metavar="ACTION")
-    # What the list leaves out, the options before it may have said.
+    # Options given before `list` keep their values unless `list` repeats them.
     _filters(commands.add_parser("list", help="batches that wait, newest first (the default)"), SUPPRESS)
     show = commands.add_parser("show", help="one batch: where it came from, what is wrong, its bad rows")
     show.add_argument("id", help="id of the batch, or its beginning")

@@ -1,4 +1,4 @@
-"""Write a quarantined batch after the cause was mended, or drop it with a reason. Nothing is deleted either way."""
+"""Write a quarantined batch after its cause was fixed, or drop it with a reason. Neither deletes anything."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did: rows written and changed by table, rows a later batch had replaced, rows that still fail."""
+    """What a replay did: rows written and changed by table, rows that a later batch has, rows that still fail."""
 
     batch_id: str
     run_id: str
@@ -162,9 +162,9 @@ def replay(
     """Judge the waiting rows of a batch again and write those that now pass, in one transaction with the marks.
 
     A batch that was refused as a whole is written under the same terms as then (`max_bad_share`, `scope`); of a batch
-    whose good rows are in already, the rows that now pass are added. `mend` corrects the rows first, where the mapping
-    was at fault and not the schema; `params` says how, for `fact_run`. Rows that a later batch has written since are
-    left out: a replay never puts an older value over a newer one.
+    whose good rows were written already, the rows that now pass are added. `mend` corrects the rows first, where the
+    source's mapping was wrong and not the schema; `params` describes the correction in `fact_run`. Rows that a later
+    batch has written since are left out: a replay never puts an older value over a newer one.
 
     Raises `NotInQuarantine`; `ReplayRefused` when it is settled already or was written since; `BatchRefused` when it
     still fails, and then the reasons are the new ones.
@@ -230,7 +230,7 @@ def _require_open(store: Store, kept: Kept, *, dropping: bool = False) -> None:
     named = f"batch {kept.batch_id[:12]} ({kept.batch.source} {kept.batch.key})"
     if kept.batch.source == MADE_BY_SQL and not dropping:
         raise ReplayRefused(
-            f"{named} was made by SQL from other tables; mend the SQL or the rows it reads, run `python -m data "
+            f"{named} was made by SQL from other tables; fix the SQL or the rows it reads, run `python -m data "
             "refresh`, then drop this batch"
         )
     if kept.state != "open":
@@ -254,7 +254,7 @@ def _written_later(store: Store, table: str, rows: pd.DataFrame, newest_batch: i
         return set()
     held = table
     if table in WHOLE_BLOCKS:
-        # A block is replaced as a whole: a row that its later reading does not have is as old as one that it has.
+        # A block is replaced as a whole: once a later batch has the block, all its older rows are outdated.
         held, names = "stg_chain_blocks", ("chain_id", "block_number", "block_hash")
     where = " AND ".join(f'"{name}" = ?' for name in names)
     sql = f'SELECT 1 FROM "{held}" WHERE {where} AND batch > ? LIMIT 1'
@@ -272,7 +272,7 @@ def _write(store: Store, settlement: Settlement, frames: Mapping[str, pd.DataFra
     source, key = kept.batch.source, kept.batch.key
     terms: dict[str, Any] = {"payload_sha256": kept.batch.payload_sha256 or None, "settles": settlement}
     if kept.refused and "fact_snapshot" in frames:
-        # The snapshot's counts and digest are computed from the rows, also now.
+        # The snapshot's counts and digest are computed again from the rows.
         return save_snapshot(store, source, frames, run, **terms)
     share = kept.batch.max_bad_share if kept.refused else 1.0
     scope = kept.batch.scope if kept.refused else None

@@ -102,7 +102,7 @@ def curves(result: Result, market: Market) -> dict[str, Any]:
 
 
 def _by_reserve(by_step: np.ndarray, market: Market) -> dict[str, float]:
-    """Mean USD a path over the whole horizon, reserves with any; a symbol that is not unique carries its address."""
+    """Mean USD a path over the whole horizon, by symbol, where above 0; the address follows a symbol used twice."""
     symbols = market.reserves.symbol
     total = by_step.sum(axis=0)
     names = [s if symbols.count(s) == 1 else f"{s} {a}" for s, a in zip(symbols, market.reserves.asset, strict=True)]

@@ -57,7 +57,7 @@ def seals(store: Reader, run_id: str) -> dict[tuple[str, float], str]:
 
 
 def stored(store: Reader, run_id: str) -> tuple[dict[tuple[str, float], str], list[dict[str, Any]]]:
-    """Seals of the rows that match theirs, by (measure, level); and the rows that do not."""
+    """(seals of the rows that match their seal, by (measure, level); rows that do not match)."""
     sound, changed = {}, []
     for *content, seal in store.rows(
         f"SELECT {', '.join(_COLUMNS)}, sha256 FROM fact_forecast WHERE run_id = ?", (run_id,)

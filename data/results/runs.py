@@ -31,7 +31,7 @@ _PASSPORT = (
     "is_synthetic", "created_at", "seal_sha256",
 )  # fmt: skip
 LATER = ("no_interval",)
-"""Fields of a figure that older versions did not store. Empty, they have no part in the seal."""
+"""Fields of a figure that older versions did not store. Where they are empty they are not part of the seal."""
 SEALED = (
     *(name for name in Figure.__slots__ if name not in LATER), "run_id", "scenario_id", "market", "block", "block_time",
     "snapshot_hash", "params_hash", "seed", "horizon_seconds", "policy", "code_version", "is_synthetic", *LATER,
@@ -80,12 +80,12 @@ class RiskRun:
 
     @property
     def law(self) -> tuple[str, str]:
-        """The law of the price moves: its name, and what it is in words. ("", "") of runs that did not note it."""
+        """(name of the law of the price moves, its description); ("", "") of runs that did not store it."""
         record = self.series.get("calibration", {})
         return str(record.get("law", "")), str(record.get("law_in_words", ""))
 
     def stressed(self, level: float) -> tuple[Figure, str] | None:
-        """Liquidations at risk under a volatility of bad days, and in words which; None where none was stored."""
+        """(liquidations at risk under a volatility of bad days, its description); None where none was stored."""
         record = self.series.get("stressed", {})
         found = [Figure(**figure) for figure in record.get("figures", []) if figure["level"] == level]
         return (found[0], str(record["words"])) if found else None
@@ -115,7 +115,7 @@ def find(
 ) -> RiskRun | None:
     """The stored run with exactly these inputs, or None.
 
-    None also where its rows are not as they were written: computing and saving the run again mends them.
+    None also where its rows were changed since they were written: computing and saving the run again repairs them.
     """
     wanted = run_id_of(snapshot, scenario, seed=seed, n_paths=n_paths, policy=policy, code_version=code_version)
     with Reader.open(db) as store, store.one_state():

@@ -30,9 +30,9 @@ def save_result(
 ) -> RiskRun:
     """Store a simulation in one transaction and return it as stored; storing it again changes nothing.
 
-    `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes
-    from. `stressed`: the same market under a volatility of bad days, and in words which. `run_id`: of the flow's run
-    (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
+    `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes from.
+    `stressed`: a result of the same market under a volatility of bad days, and the description of that volatility.
+    `run_id`: of the flow's run (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
     """
     if market.snapshot != result.snapshot:
         raise ValueError(
@@ -80,7 +80,7 @@ def save_result(
 
 
 def put_changed_aside(store: Store, run_id: str) -> dict[tuple[str, float], str]:
-    """Move a run's rows that do not match their seals to quarantine, in one transaction; the seals of the others."""
+    """Move a run's rows that do not match their seals to quarantine; returns the seals of the other rows."""
     sound, changed = stored(store, run_id)
     if changed:
         put_aside(

@@ -22,7 +22,7 @@ def seal_of_run(
 ) -> str:
     """SHA-256 of a run's rows: the passport, every figure's row, each curve's JSON text, the seals of its forecasts.
 
-    Independent of the order of rows, and of when they were stored. -0.0 counts as 0.0, which SQLite makes of it.
+    Does not depend on the order of rows, nor on when they were stored. -0.0 counts as 0.0, as SQLite stores it.
     """
     content = {
         "passport": {name: _plain(value) for name, value in passport.items()},
@@ -45,7 +45,7 @@ def require_sealed(run_id: str, found: str | None, stored: str | None) -> None:
 
 
 def require_sound(run_id: str, figures: Iterable[Figure]) -> None:
-    """Raise `ResultRefused` for a figure that none can be: low <= value <= high, all finite, a standard error >= 0."""
+    """Raise `ResultRefused` unless low <= value <= high, all are finite, and the standard error is not negative."""
     for figure in figures:
         numbers = [figure.value, *(n for n in (figure.low, figure.high, figure.se) if n is not None)]
         low = figure.value if figure.low is None else figure.low

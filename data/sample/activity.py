@@ -200,7 +200,7 @@ class _Made:
 
 
 def _hour(made: _Made, hour: int) -> None:
-    """The transfers of an hour: more by day than by night, a little noise, and the loud one."""
+    """The transfers of an hour: more by day than by night, a little noise, and the hour with unusually many."""
     busy = 1 + 0.35 * np.sin((hour % 24 - 9) / 24 * 2 * np.pi)
     loud = hour == DAYS * 24 - 1 - LOUD_HOUR
     made.transaction(made.someone(), made.someone())
@@ -213,12 +213,12 @@ def _hour(made: _Made, hour: int) -> None:
             amount = usd * float(np.exp(made.rng.normal())) * made.units[symbol]
             made.transfer(made.token[symbol], made.someone(), made.someone(), round(amount))
     for _ in range(count(COLLECTIBLE)):
-        one = int(made.rng.integers(1, 10_000))
-        made.transfer(_digest("collectible")[:42], made.someone(), made.someone(), one, "ERC721")
+        token_id = int(made.rng.integers(1, 10_000))
+        made.transfer(_digest("collectible")[:42], made.someone(), made.someone(), token_id, "ERC721")
 
 
 def _trades(made: _Made, planted: bool) -> None:
-    """Ordinary trades through a router, and in one block what is to be found."""
+    """Ordinary trades through a router; in the `planted` block also the sandwich, the back-run and the liquidation."""
     pools = [_digest("pool", i)[:42] for i in range(3)]
     router, bot, other = (_digest(name)[:42] for name in ("router", "bot", "other bot"))
 

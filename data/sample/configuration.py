@@ -1,8 +1,8 @@
-"""The real configuration the sample stands on: 48 reserves and 16 e-modes of Aave v3 Ethereum of about mid-2025.
+"""The real configuration that the sample rests on: 48 reserves and 16 e-modes of Aave v3 Ethereum of about mid-2025.
 
 The figures are in `reserves.csv` and `emodes.csv` beside this file, decoded from a public pool snapshot under the MIT
-licence. The state's exact block is not known, so none is claimed: block number 1, a fixed date of mid-2025, indices
-of exactly 1. The rules are declared as protocol revision 11 (v3.7).
+licence. The state's exact block is not known, so none is stated: block number 1, a fixed date of mid-2025, indices of
+exactly 1. The rules are declared as protocol revision 11 (v3.7).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def prices() -> np.ndarray:
 
 
 def snapshot(snapshot_hash: str = "") -> Snapshot:
-    """The passport of every sample: synthetic, and says so."""
+    """The snapshot of every sample, marked as synthetic."""
     return Snapshot(
         market=SAMPLE_MARKET,
         chain_id=CHAIN_ID,

@@ -1,4 +1,4 @@
-"""Fill the warehouse with the sample, through the same door as live data."""
+"""Fill the warehouse with the sample, by the same functions as live data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SELECT EXISTS (
 
 
 def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) -> str:
-    """Write the sample's snapshot, prices and asset map to `db` (`RISK_DB` when None); returns one line on it.
+    """Write the sample's snapshot, prices and asset map to `db` (`RISK_DB` when None); returns one line of summary.
 
     A sample stored before is replaced; writing the same one again changes nothing. Raises `WarehouseError`.
     """
@@ -92,7 +92,7 @@ def _failure_noted(store: Store, run: str) -> Iterator[None]:
 
 
 def _write_prices(store: Store, seed: int, run: str) -> int:
-    """The synthetic series and the map of which reserve follows which; how many prices that were."""
+    """Write the synthetic series and the map of which reserve follows which; returns the number of prices."""
     series = prices.frame(seed)
     store.write_batch(
         SOURCE,
@@ -106,7 +106,7 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
 
 
 def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[int, int]:
-    """The synthetic lending events and what SQL makes of them; how many liquidations and others they were."""
+    """Write the synthetic lending events and what SQL makes of them; returns (liquidations, other events)."""
     tables = liquidations.frames(held.addresses, seed) | wallet_events.frames(held, seed)
     n_events = [len(table) for table in tables.values()]
     made = hashlib.sha256(f"sample:events:{seed}:{len(held.addresses)}".encode()).hexdigest()
@@ -117,10 +117,10 @@ def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[in
 
 
 def _write_activity(store: Store, seed: int, run: str) -> int:
-    """The blocks of the made-up chain and what SQL makes of them; how many they were."""
+    """Write the blocks of the made-up chain and what SQL makes of them; returns the number of blocks."""
     tables = activity.frames(seed)
     made = hashlib.sha256(f"sample:activity:{seed}".encode()).hexdigest()
-    # Another seed has other blocks: what an older sample left of the chain goes.
+    # Another seed has other blocks: blocks of an older sample are removed.
     store.write_batch(SOURCE, f"activity:{seed}", tables, run, payload_sha256=made, scope={"chain_id": SAMPLE_CHAIN})
     marts.refresh(store, ["mart_token_transfer_hourly", "mart_address_activity"], run_id=run)
     return len(tables["stg_chain_blocks"])
@@ -138,7 +138,7 @@ def lacks_series(db: Path | str | None = None) -> bool:
 def is_filled(db: Path | str | None = None) -> bool:
     """True when the warehouse holds a live snapshot, or a sample that was written to its end.
 
-    The sample comes in several writes: its snapshot alone says nothing of the prices and the map that belong to it.
+    The sample is written in several steps: a stored snapshot does not mean that its prices and map are stored, too.
     """
     try:
         found = newest(db=db)

@@ -66,7 +66,7 @@ def frames(accounts: Sequence[str], seed: int = 7, days: int = DAYS) -> dict[str
 def blocks_and_assets(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """What goes with the events of all kinds: `raw_lending_blocks`, `dim_lending_asset` and `raw_lending_prices`.
 
-    An asset's price is that of the snapshot, whenever its event was: what was liquidated at another price says so.
+    An asset's price is that of the snapshot, whatever the time of the event.
     """
     events = pd.concat(tables.values(), ignore_index=True)
     place = ["block_number", "block_hash", "block_timestamp"]

@@ -40,7 +40,7 @@ MOTIONS = {
     "SNXUSDT": Motion("SNX", 1.05, 0.75),
     "1INCHUSDT": Motion("1INCH", 0.95, 0.75),
     "EURUSDT": Motion("EURC", 0.08, 0.05),
-    # Each peg by noise of its own: the sample holds no common stress of stablecoins, and they part freely.
+    # Each peg has its own noise: the sample has no stress that all stablecoins share.
     "USDCUSDT": Motion("USDC", 0.004, 0.0),
     "USDT/USD": Motion("USDT", 0.004, 0.0),
     "DAI/USD": Motion("DAI", 0.004, 0.0),

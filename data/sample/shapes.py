@@ -1,4 +1,4 @@
-"""The kinds of borrower in the sample: how often each occurs, what it supplies, what it owes, how close it sits.
+"""The kinds of borrower in the sample: how often each occurs, its collateral, its debt, how close it is to liquidation.
 
 Weights are ours, set so that the book has the shape of the published one: collateral led by WETH, liquid staking
 tokens, wrapped BTC and USDC; debt led by USDC, USDT, WETH and GHO; leveraged loops inside e-modes that sit close to

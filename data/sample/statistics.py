@@ -1,4 +1,4 @@
-"""What the sample looks like in numbers: the shape it was asked to have, measured."""
+"""Measured statistics of the sample, to compare with the shape it was meant to have."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Statistics:
     top_1000_share: float
 
     def lines(self) -> list[str]:
-        """One line a figure, for people."""
+        """One line of text for each figure."""
         billions = f"{self.collateral_usd / 1e9:.2f} and {self.debt_usd / 1e9:.2f} billion USD"
         near = f"{self.share_below_1_1:.1%} ({self.debt_share_below_1_1:.1%} of the debt)"
         factor = f"{self.median_health_factor:.3f} (lowest {self.lowest_health_factor:.4f})"

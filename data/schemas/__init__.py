@@ -4,9 +4,9 @@ Names say the layer: `raw_` as received, `stg_` typed and deduplicated, `dim_`, 
 of other tables is described in `data.marts`.
 
 A model names its key and what may happen to its rows in the line of its class (`data.schemas.model.TableModel`). A
-field with `provenance` in its metadata (such as `ingested_at`) tells how a row arrived, is no part of its content, and
-is filled in by the store when a frame leaves it out; most come from the bases in `data.schemas.model`. A module holds
-the tables of one subject, whatever their layer.
+field with `provenance` in its metadata (such as `ingested_at`) tells how a row arrived. It is not part of the row's
+content, and the store fills it in where a frame leaves it out; most come from the bases in `data.schemas.model`. A
+module holds the tables of one subject, whatever their layer.
 """
 
 from __future__ import annotations

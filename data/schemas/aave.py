@@ -61,7 +61,7 @@ class Snapshots(
     )
     is_synthetic: Series[np.int64] = flag("1 for generated accounts, which every screen must call a sample")
     protocol: Series[pd.StringDtype] = text(
-        "whose rules hold; empty means aave_v3, the engine's",
+        "protocol whose rules hold; empty means aave_v3",
         nullable=True,
         isin=["aave_v3", "aave_v2", "compound_v2", "compound_v3"],
     )
@@ -240,7 +240,7 @@ class Holders(TableModel, key=["market", "token", "account"]):
     market: Series[str] = name("market name")
     token: Series[str] = address("aToken or debt token it received; the pool for an account that borrowed")
     account: Series[str] = address("the account")
-    # Provenance: a later scan that meets the account again leaves the first block standing.
+    # Provenance: a later scan that finds the account again does not change the first block.
     first_seen_block: Series[np.int64] = pa.Field(
         description="block of the first event that names it", metadata={"unit": "block", "provenance": True}, ge=0
     )

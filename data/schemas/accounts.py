@@ -40,7 +40,7 @@ def eth(description: str) -> Any:
 
 
 def share(description: str) -> Any:
-    """A fraction; e-mode and reserve parameters stay below 1, the rest of the range is what basis points can say."""
+    """A fraction. Parameters of e-modes and reserves stay below 1; 16 bits of basis points hold up to 6.5535."""
     return real(description, "fraction", in_range={"min_value": 0, "max_value": 6.5535})
 
 
@@ -95,7 +95,7 @@ class BlockDays(Numbered, key=["chain_id", "day", "is_synthetic"]):
 
 
 class AaveTerms(Numbered, key=["market", "block", "emode_id", "asset"]):
-    """`stg_aave_terms`: what each reserve counts for as collateral, outside and inside each e-mode, at a block."""
+    """`stg_aave_terms`: terms of each reserve as collateral, outside and inside each e-mode, at a block."""
 
     market: Series[str] = name("market name")
     block: Series[np.int64] = integer("block number", "block")
@@ -117,8 +117,12 @@ class AccountHealth(Numbered, key=["market", "block", "account"], optional=["hea
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
     unit: Series[str] = unit()
     collateral: Series[np.float64] = real("supply that is enabled as collateral", "see unit", ge=0)
-    lt_collateral: Series[np.float64] = real("the same, each times its threshold (in e-mode, its)", "see unit", ge=0)
-    ltv_collateral: Series[np.float64] = real("the same, each times its ltv (in e-mode, its)", "see unit", ge=0)
+    lt_collateral: Series[np.float64] = real(
+        "the same, each times its threshold (in e-mode, the category's)", "see unit", ge=0
+    )
+    ltv_collateral: Series[np.float64] = real(
+        "the same, each times its ltv (in e-mode, the category's)", "see unit", ge=0
+    )
     debt: Series[np.float64] = real("debt", "see unit", ge=0)
     health_factor: Series[np.float64] = health_factor()
     risk_factor: Series[np.float64] = risk_factor()
@@ -187,8 +191,8 @@ class CollateralPositions(
     collateral_usd: Series[np.float64] = usd("value of it")
     collateral_eth: Series[np.float64] = eth("value of it")
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
-    liquidation_threshold: Series[np.float64] = share("share of the value that backs debt (in e-mode, its)")
-    ltv: Series[np.float64] = share("share of the value that may be borrowed (in e-mode, its)")
+    liquidation_threshold: Series[np.float64] = share("share of the value that backs debt (in e-mode, the category's)")
+    ltv: Series[np.float64] = share("share of the value that may be borrowed (in e-mode, the category's)")
     is_synthetic: Series[np.int64] = is_synthetic()
 
 
@@ -214,7 +218,9 @@ class PositionRisk(
     block_time: Series[np.int64] = seconds("its time")
     emode_id: Series[np.int64] = integer("e-mode of the account; 0 for none", "id")
     collateral_usd: Series[np.float64] = usd("supply that is enabled as collateral")
-    lt_collateral_usd: Series[np.float64] = usd("the same, each times its liquidation threshold (in e-mode, its)")
+    lt_collateral_usd: Series[np.float64] = usd(
+        "the same, each times its liquidation threshold (in e-mode, the category's)"
+    )
     debt_usd: Series[np.float64] = usd("debt")
     health_factor: Series[np.float64] = health_factor()
     risk_factor: Series[np.float64] = risk_factor()

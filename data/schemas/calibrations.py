@@ -1,4 +1,4 @@
-"""What a price law was fitted to, and what came out: a version that every scenario can name."""
+"""Fits of price laws: the data, the method and the result, with an id that a scenario can name."""
 
 from __future__ import annotations
 

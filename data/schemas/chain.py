@@ -1,11 +1,11 @@
 """The chain itself: blocks, transactions, receipts and logs as received, and what is decoded from them.
 
 Keys hold the block's hash, so a block that was replaced by a reorganisation stays beside the one that replaced it. A
-block of a known hash that is read again replaces what was read before, all of it in one transaction: the hash commits
-to the content, so where two readings differ a node was wrong. Which of several blocks of one height counts is said in
-staging: `orphaned` is 1 for rows of a block that is no longer part of the chain. Every staging
-table carries it, so that marking a block is one update by (chain_id, block_number, block_hash), and whatever is derived
-from staging counts the rows with `orphaned = 0`.
+block of a known hash that is read again replaces what was read before, all of it in one transaction: the hash
+determines the content, so where two readings differ a node was wrong. Staging tells which of several blocks of one
+height counts: `orphaned` is 1 for rows of a block that is no longer part of the chain. Every staging table has this
+column, so that a block is marked by one update by (chain_id, block_number, block_hash), and tables made from staging
+count the rows with `orphaned = 0`.
 
 The raw tables say by `batch` how their rows arrived (`fact_batch` has run, payload and time); they are read by block,
 and have no index by batch, which would cost a log table a tenth of its speed and a quarter of its size.
@@ -166,7 +166,7 @@ class Receipts(
         "l1_fee_scalar",
     ],
 ):
-    """`raw_chain_receipts`: what came of each transaction. `root` before Byzantium, `status` since."""
+    """`raw_chain_receipts`: the outcome of each transaction. `root` before Byzantium, `status` since."""
 
     chain_id: Series[np.int64] = _chain_id()
     block_number: Series[np.int64] = _number()
@@ -199,7 +199,9 @@ class Logs(
     chain_id: Series[np.int64] = _chain_id()
     block_number: Series[np.int64] = _number()
     block_hash: Series[str] = fields.block_hash("hash of the block")
-    log_index: Series[np.int64] = integer("place in the block, counted from 0, whatever the node calls it", "index")
+    log_index: Series[np.int64] = integer(
+        "place in the block, counted from 0, whatever number the node gives it", "index"
+    )
     transaction_hash: Series[str] = fields.block_hash(
         "hash of the transaction; the block's own where the log belongs to none (end of block on zkSync, Celo)"
     )
@@ -223,7 +225,7 @@ class ChainBlocks(
 ):
     """`stg_chain_blocks`: every block that was read whole, and whether it still counts.
 
-    Its logs are those of its transactions, and those of none where the node lists logs (the run says where it did not).
+    Its logs are those of its transactions and, where the node lists logs, those that belong to no transaction.
     """
 
     chain_id: Series[np.int64] = _chain_id()
@@ -345,7 +347,7 @@ class TokenTransferHours(Numbered, key=["chain_id", "token", "hour"]):
 class AddressActivity(Numbered, key=["chain_id", "block_number", "address"]):
     """`mart_address_activity`: what each address did in each block, as features of later scores.
 
-    Up and down of leverage are counted as events: what was borrowed is in `stg_primitives`, and has no common unit.
+    Rises and falls of leverage are counted as events: borrowed amounts are in `stg_primitives`, without a common unit.
     """
 
     chain_id: Series[np.int64] = _chain_id()

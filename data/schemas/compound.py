@@ -1,4 +1,4 @@
-"""Compound's own figures, exact: what the shared tables of a snapshot (`data.schemas.aave`) say in Aave's words."""
+"""Compound's own figures, exact; the shared tables of a snapshot (`data.schemas.aave`) have them in Aave's terms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CompoundMarkets(
     underlying: Series[str] = address("token; zero for the chain's own coin")
     is_base: Series[np.int64] = flag("1: the asset that a Comet lends")
     collateral_factor: Series[str] = uint("v2 collateralFactor, v3 borrowCollateralFactor", "wad")
-    liquidation_factor: Series[str] = uint("what plays the threshold: v2 collateralFactor, v3 liquidateCF", "wad")
+    liquidation_factor: Series[str] = uint("used as the threshold: v2 collateralFactor, v3 liquidateCF", "wad")
     penalty_factor: Series[str] = uint("v2 liquidationIncentive (above 1e18), v3 liquidationFactor (below)", "wad")
     close_factor: Series[pd.StringDtype] = uint("share of a debt one call may repay; v3 has none", "wad", nullable=True)
     price: Series[str] = uint("v2: USD of one unit, scaled by 1e36 / 10^decimals; v3: 8 decimals", "oracle units")

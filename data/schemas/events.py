@@ -12,7 +12,7 @@ TYPES = ["new_block", "new_raw_dataset", "updated_aggregated_dataset"]
 
 
 class PipelineEvents(TableModel, key=["event_id"], sealed=True, indexes=[["topic", "event_id"]]):
-    """`fact_pipeline_event`: one row for each thing that happened, written in the transaction that made it so."""
+    """`fact_pipeline_event`: one row for each event, written in the transaction of the change it is about."""
 
     event_id: Series[np.int64] = integer("number of the event, from 1, without gaps, in the order of commits", "id")
     topic: Series[str] = name("what it is about: chain-1 for a block, else the source or the table")
@@ -22,9 +22,9 @@ class PipelineEvents(TableModel, key=["event_id"], sealed=True, indexes=[["topic
 
 
 class PipelineOffsets(TableModel, key=["consumer", "topic"]):
-    """`pipeline_offset`: the last event that each consumer has dealt with."""
+    """`pipeline_offset`: the last event that each consumer has processed."""
 
     consumer: Series[str] = name("who reads")
     topic: Series[str] = name("topic it reads, * for all")
-    last_id: Series[np.int64] = integer("last event dealt with (fact_pipeline_event)", "id")
-    updated_at: Series[np.int64] = seconds("when it said so")
+    last_id: Series[np.int64] = integer("last event processed (fact_pipeline_event)", "id")
+    updated_at: Series[np.int64] = seconds("when the consumer committed it")

@@ -1,8 +1,8 @@
 """Building blocks of the table schemas: one function for each kind of value the warehouse stores.
 
-Each gives a pandera field with a description, a unit and the checks of its kind. Two traps are closed here:
-`$` also matches before a final line feed (so patterns must match the whole text), and pandas turns 1.5 into 1
-when an integer is asked for (`data.store.validation` refuses it before coercion).
+Each gives a pandera field with a description, a unit and the checks of its kind. Two mistakes are prevented here: `$`
+also matches before a final line feed (so patterns must match the whole text), and pandas turns 1.5 into 1 where an
+integer is wanted (`data.store.validation` refuses it before coercion).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UINT = r"[0-9]{1,78}"
 
 
 LONGEST_NAME = 200
-"""Characters of a name. A token may call itself anything; the longest that are in use have under a hundred."""
+"""Characters of a name, at most. A token may have any name; the longest in use have under a hundred."""
 LONGEST_TEXT = 2_000
 """Characters of other text that comes from outside."""
 
@@ -54,7 +54,7 @@ def _field(description: str, unit: str, *, provenance: bool = False, **checks: A
 
 
 def text(description: str, unit: str = "text", *, longest: int | None = LONGEST_TEXT, **checks: Any) -> Any:
-    """Free text of at most `longest` characters; None for what this project writes itself."""
+    """Free text of at most `longest` characters; None, without a limit, for text that this project writes itself."""
     if longest is not None and "isin" not in checks and "whole_text_matches" not in checks:
         checks["str_length"] = {"max_value": longest}
     return _field(description, unit, **checks)
@@ -121,7 +121,7 @@ def real(description: str, unit: str, **checks: Any) -> Any:
 
 
 def ingested_at() -> Any:
-    """When a row first arrived; no part of its content, so a re-run does not touch it."""
+    """When a row first arrived. It is not part of the row's content, so a re-run does not change it."""
     return _field(
         "when the row first arrived",
         "unix seconds UTC",
@@ -138,12 +138,12 @@ def payload_sha256() -> Any:
 
 
 def batch() -> Any:
-    """The write a row came with: filled in by the store, so marts can ask what is new and every row can be traced."""
+    """The write that brought a row. The store fills it in; marts find new rows by it, and every row can be traced."""
     return _field("write that brought the row to its present content (fact_batch)", "id", provenance=True, ge=0)
 
 
 def content_sha256() -> Any:
-    """Digest of a row's content columns, filled in by the store; tells a corrected row from one that came again."""
+    """Digest of a row's content columns, filled in by the store; tells a corrected row from a repeated one."""
     return _field(
         "SHA-256 of the row's content (data.store.content.digests)",
         "sha256",

@@ -1,4 +1,4 @@
-"""What subgraphs say of a lending market at a block, as received and typed, and the progress of a verified read."""
+"""Data of subgraphs on a lending market at a block, as received and typed, and the progress of a verified read."""
 
 from __future__ import annotations
 

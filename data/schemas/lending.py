@@ -83,7 +83,7 @@ class ReceivedWithdrawals(_Received):
 
 
 class ReceivedDeficits(_Received):
-    """`raw_lending_deficit_events`: debt a protocol gave up, of an account that had no collateral left."""
+    """`raw_lending_deficit_events`: debt that a protocol wrote off, of an account without any collateral left."""
 
 
 class ReadBlocks(
@@ -91,9 +91,9 @@ class ReadBlocks(
     key=["source", "market", "chain_id", "block_number"],
     indexes=[["batch"], ["chain_id", "block_number"], ["block_timestamp"]],
 ):
-    """`raw_lending_blocks`: blocks in which events were found, by the newest reading; none left: `n_events` 0.
+    """`raw_lending_blocks`: blocks in which events were found; `n_events` is 0 where a later reading found none.
 
-    An event counts where its block hash is the one that stands here: a reorganisation is a further row.
+    An event counts if its block hash is the newest one in this table: a reorganisation adds a row.
     """
 
     source: Series[str] = name("route, as in the tables of events")
@@ -108,7 +108,7 @@ class ReadBlocks(
 
 
 class LendingAssets(Numbered, key=["chain_id", "asset"], optional=["decimals", "series"], indexes=[["batch"]]):
-    """`dim_lending_asset`: what a token of the events is called and how its units count, as its contract says."""
+    """`dim_lending_asset`: symbol and decimals of each token of the events, as its contract states them."""
 
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
     asset: Series[str] = address("token; zero for the chain's own coin")
@@ -123,7 +123,7 @@ class LendingAssets(Numbered, key=["chain_id", "asset"], optional=["decimals", "
 
 
 class EventPrices(AppendOnly, key=["chain_id", "block_number", "asset", "market"], optional=["eth_usd_raw"]):
-    """`raw_lending_prices`: what the market's own oracle said of an asset at the block of an event."""
+    """`raw_lending_prices`: the price of an asset by the market's own oracle at the block of an event."""
 
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
     market: Series[str] = name("market whose oracle was asked")
@@ -136,9 +136,10 @@ class EventPrices(AppendOnly, key=["chain_id", "block_number", "asset", "market"
 
 
 class LendingEvents(Numbered, key=KEY, indexes=[["batch"], ["wallet"], ["event_type", "block_timestamp"]]):
-    """`stg_lending_events`: one row for each event that is part of the chain, whatever route it came by.
+    """`stg_lending_events`: one row for each event that is part of the chain, by whichever route it came.
 
-    Values are NULL where no price at most a day old was known at the time; which one was used, and of when, is said.
+    Values are NULL where no price at most a day old was known at the time; the price, its source and its age are
+    stored.
     """
 
     chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
@@ -148,7 +149,7 @@ class LendingEvents(Numbered, key=KEY, indexes=[["batch"], ["wallet"], ["event_t
     wallet: Series[str] = address("owner of the position")
     initiator: Series[pd.StringDtype] = address("who called or paid; NULL where not named", nullable=True)
     self_initiated: Series[pd.Int64Dtype] = pa.Field(
-        description="1: the wallet itself did; NULL where the log does not say",
+        description="1: the wallet itself called or paid; NULL where the log does not say",
         metadata={"unit": "0/1"},
         isin=[0, 1],
         nullable=True,

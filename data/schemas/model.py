@@ -49,7 +49,7 @@ class TableModel(pa.DataFrameModel):
         late_after: int | None = None,
         validity: bool | None = None,
     ) -> None:
-        """What a table says of itself beside its columns; what is left out is as in its base.
+        """Declare a table's properties other than its columns; what is left out is as in its base.
 
         `key`: columns of the primary key. `optional`: nullable columns that a frame may leave out. `indexes`: further
         indexes, each a list of columns. `sealed`: rows are written once and never changed. `append`: rows are only
@@ -68,7 +68,7 @@ class TableModel(pa.DataFrameModel):
             "late_after": late_after,
             "validity": validity,
         }
-        # A table that inherits another one's columns is still a table of its own, and is late by its own measure.
+        # A table that inherits the columns of another is still a table of its own, with its own `late_after`.
         inherited = {name: value for name, value in getattr(cls.Config, "metadata", {}).items() if name != "late_after"}
         metadata: dict[str, Any] = {
             "metadata": inherited | {name: value for name, value in given.items() if value is not None}
@@ -88,7 +88,7 @@ class TableModel(pa.DataFrameModel):
 
 
 class Numbered(TableModel):
-    """Rows that say which write brought them."""
+    """Rows with the write that brought them."""
 
     batch: Series[np.int64] = fields.batch()
 
@@ -101,7 +101,7 @@ class Read(Numbered):
 
 
 class AppendOnly(Numbered, append=True):
-    """Rows that are only ever added: when and by which run, and a digest that tells a corrected row from the same."""
+    """Rows that are only ever added: when, by which run, and a digest by which a corrected row is recognised."""
 
     ingested_at: Series[np.int64] = fields.ingested_at()
     run_id: Series[str] = fields.written_by()
@@ -115,7 +115,7 @@ class Received(AppendOnly):
 
 
 class ReceivedFrom(Received):
-    """The same, of sources that serve one table: which of them it was."""
+    """The same, for a table that several sources fill: with the source."""
 
     source: Series[str] = fields.name("where it was read")
 

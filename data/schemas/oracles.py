@@ -47,12 +47,12 @@ def _chain_id() -> Any:
 
 
 def _read_at() -> Any:
-    """A round is the same at every later block, so where it was read is no part of its content."""
+    """Block a round was read at. A round is the same at every later block, so this is not part of its content."""
     return pa.Field(description="block it was read at", metadata={"unit": "block", "provenance": True}, ge=0)
 
 
 def _status(what: str) -> Any:
-    wording = "reported by the named source, configured by the user, unverified (nobody checked it), or unknown"
+    wording = "reported by the named source, configured by the user, unverified (not checked), or unknown"
     return text(f"{what}: {wording}", isin=FACT_STATUS)
 
 
@@ -92,7 +92,7 @@ class ChainlinkFeeds(Received, key=["chain_id", "feed", "block"], late_after=2 *
 
 
 class Feeds(Numbered, key=["chain_id", "feed"], optional=["heartbeat_s", "deviation_pct"]):
-    """`dim_feed`: each feed, and what is known of when it updates, with where each of these facts is from."""
+    """`dim_feed`: each feed, what is known about when it updates, and the source of each of these facts."""
 
     chain_id: Series[np.int64] = _chain_id()
     feed: Series[str] = address("the feed's proxy")
@@ -100,12 +100,12 @@ class Feeds(Numbered, key=["chain_id", "feed"], optional=["heartbeat_s", "deviat
     description: Series[str] = text("description() of the feed")
     decimals: Series[np.int64] = integer("decimals() of the feed: read, never assumed", "digits", le=77)
     heartbeat_s: Series[pd.Int64Dtype] = integer(
-        "longest time between updates the feed promises; empty where nobody published it", "seconds", nullable=True
+        "longest time between updates the feed promises; empty where it is not published", "seconds", nullable=True
     )
     heartbeat_status: Series[str] = _status("heartbeat_s")
     heartbeat_source: Series[str] = text("who published the heartbeat")
     deviation_pct: Series[np.float64] = real(
-        "move that triggers an update, percent of the last answer; empty where nobody published it",
+        "move that triggers an update, percent of the last answer; empty where it is not published",
         "percent",
         gt=0,
         nullable=True,
@@ -122,7 +122,7 @@ class FeedPhases(Numbered, key=["chain_id", "feed", "phase_id"]):
     feed: Series[str] = address("the feed's proxy")
     phase_id: Series[np.int64] = integer("phase", "id")
     aggregator: Series[str] = text("the phase's aggregator; empty for a contract without phases", "address")
-    last_round: Series[np.int64] = integer("newest round the chain has; 0 where it does not tell", "id")
+    last_round: Series[np.int64] = integer("newest round the chain has; 0 where it does not report it", "id")
     first_covered: Series[np.int64] = integer("first round of the range that was read; 0 for none yet", "id")
     last_covered: Series[np.int64] = integer("last round of the range that was read", "id")
     n_missing: Series[np.int64] = integer("numbers in that range that the aggregator left out", "rounds")
@@ -168,9 +168,9 @@ class FeedUpdates(
         "change from the round before, percent of it; empty where one of the two is no price", "percent", nullable=True
     )
     trigger: Series[str] = text(
-        "first: no round before it is stored; heartbeat: so long after the round before; clock: earlier and smaller "
-        "than both explain, but near a multiple of the heartbeat since 1970 UTC; neither: not that either; unknown: "
-        "the heartbeat is not known; (not) heartbeat is all that is said where the deviation threshold is not known",
+        "first: no earlier round is stored; heartbeat: a heartbeat after the round before; deviation: a move beyond "
+        "the threshold; clock: neither of these, but near a multiple of the heartbeat since 1970 UTC; neither: not "
+        "that either; unknown: the heartbeat is not known; heartbeat or not heartbeat: the threshold is not known",
         isin=TRIGGERS,
     )
 
@@ -181,7 +181,7 @@ class FeedStaleness(
     optional=["price", "age_s", "heartbeat_s", "gap_median_s", "gap_p99_s", "gap_max_s"],
     indexes=[["batch"]],
 ):
-    """`mart_feed_staleness`: how old a feed's newest price was at a block, against its own heartbeat and its past.
+    """`mart_feed_staleness`: how old a feed's newest price was at a block, compared with its heartbeat and its past.
 
     The distribution of gaps is that of the updates in the `window_s` seconds up to the block.
     """
@@ -192,7 +192,7 @@ class FeedStaleness(
     block_time: Series[np.int64] = seconds("timestamp of the block")
     pair: Series[str] = name("pair, see dim_feed")
     price: Series[np.float64] = real(
-        "newest price at the block; empty where the answer is none", "quote per base", gt=0, nullable=True
+        "newest price at the block; empty where the answer is no price", "quote per base", gt=0, nullable=True
     )
     updated_at: Series[np.int64] = seconds("when that price was set; 0 where the round is not finished")
     age_s: Series[pd.Int64Dtype] = integer(
@@ -256,7 +256,9 @@ class OracleAdapters(
     oracle_source: Series[str] = address("the feed or adapter")
     description: Series[str] = text("description() of the source")
     kind: Series[str] = text("kind of the source", isin=ADAPTER_KINDS)
-    kind_basis: Series[str] = name("what the kind was told from: feed book, known adapter, aggregator(), description")
+    kind_basis: Series[str] = name(
+        "what the kind was recognised by: feed book, known adapter, aggregator(), description"
+    )
     pair: Series[str] = text("pair of the feed book for a direct feed, empty otherwise")
     parameters: Series[str] = document("parameters of the cap or discount, in the adapter's units")
     parameters_status: Series[str] = text(

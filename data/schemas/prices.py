@@ -34,10 +34,10 @@ def _positive_decimal(description: str, unit: str) -> Any:
 
 
 def decided_by() -> Any:
-    """Whose quote told which of USDC and USDT had moved."""
+    """The quote that decided which of USDC and USDT had moved."""
     return text(
-        "whose quote told which of USDC and USDT had moved, such as chainlink USDC/USD; `not decided` where they had "
-        "parted and none did (then 1 USDT is 1 USD); empty where they had not parted",
+        "quote that decided which of USDC and USDT had moved, such as chainlink USDC/USD; `not decided` where they "
+        "differed and none decided (then 1 USDT is 1 USD); empty where they did not differ",
         nullable=True,
     )
 
@@ -60,7 +60,7 @@ class BinanceKlines(
     volume: Series[str] = _decimal("traded volume", "base units")
     close_time: Series[np.int64] = seconds("end of the candle")
     trades: Series[np.int64] = integer("number of trades", "trades")
-    # Candles that were stored before these were kept have none.
+    # Candles stored by versions without these columns have none.
     quote_volume: Series[pd.StringDtype] = text(
         "traded volume in the quote", "quote units", nullable=True, whole_text_matches=DECIMAL
     )
@@ -102,7 +102,7 @@ class StagedPrices(
     price_usd: Series[np.float64] = real("closing price, see usd_proxy", "USD per unit", gt=0)
     price_usdt: Series[np.float64] = real("closing price as quoted in USDT", "USDT per unit", gt=0)
     usd_proxy: Series[str] = text(
-        "USDT where 1 USDT is taken as 1 USD; USDC where the two had parted by more than 0.2 %, a third quote told "
+        "USDT where 1 USDT is taken as 1 USD; USDC where the two differed by more than 0.2 %, a third quote showed "
         "that USDT had moved, and the price is divided by USDCUSDT",
         isin=["USDT", "USDC"],
     )
@@ -132,7 +132,7 @@ class Prices(
 
 
 class Dollars(Numbered, key=["interval", "ts"], optional=["decided_by"], indexes=[["batch"]]):
-    """`dim_dollar`: which of USDC and USDT counts as one USD at the times at which the two had parted."""
+    """`dim_dollar`: which of USDC and USDT counts as one USD at the times at which the two differed."""
 
     interval: Series[str] = name("interval of the prices, see dim_prices")
     ts: Series[np.int64] = seconds("time of the prices")

@@ -20,7 +20,9 @@ class QuarantineBatches(TableModel, key=["batch_id"]):
     run_id: Series[str] = text("run that first met it", "id")
     source: Series[str] = name("source of the batch")
     batch_key: Series[str] = text("block or window of the batch", longest=None)
-    refused: Series[np.int64] = flag("1: nothing of the batch was written; 0: its good rows were, the others wait")
+    refused: Series[np.int64] = flag(
+        "1: nothing of the batch was written; 0: its good rows were written, the others wait"
+    )
     max_bad_share: Series[np.float64] = pa.Field(
         description="share of bad rows a table may have",
         metadata={"unit": "fraction"},

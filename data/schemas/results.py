@@ -59,7 +59,7 @@ class RiskScenarios(
     optional=["low", "high", "se", "n_positive", "no_interval"],
     late_after=2 * DAY,
 ):
-    """`fact_risk_scenarios`: one figure a row. The passport's main columns are repeated, so one SELECT answers."""
+    """`fact_risk_scenarios`: one figure a row, with the passport's main columns, so that no join is needed."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
     scenario_id: Series[str] = name("name of the scenario")
@@ -96,7 +96,7 @@ class RiskSeries(TableModel, key=["run_id", "series"]):
 
 
 class Forecasts(TableModel, key=["run_id", "measure", "level"], optional=["low", "high"], sealed=True):
-    """`fact_forecast`: what was forecast before the fact. Sealed: a row is written once and never changed."""
+    """`fact_forecast`: forecasts made before their window began. Sealed: a row is written once and never changed."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
     market: Series[str] = name("market name")

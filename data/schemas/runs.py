@@ -21,7 +21,7 @@ class Runs(TableModel, key=["run_id"]):
     state: Series[str] = text(
         "running, completed, failed or skipped", isin=["running", "completed", "failed", "skipped"]
     )
-    message: Series[str] = text("what came of it, in one line", longest=None)
+    message: Series[str] = text("result of the run, in one line", longest=None)
     code_version: Series[str] = text("version of the code that ran")
 
 
@@ -44,7 +44,7 @@ class BatchRows(TableModel, key=["batch", "table_name"], indexes=[["table_name",
     n_rows: Series[np.int64] = integer("rows that were handed over", "rows")
     n_changed: Series[np.int64] = integer("of these, new or different", "rows")
     n_removed: Series[np.int64] = integer("rows that were there and no longer belong to its scope", "rows")
-    newest_at: Series[pd.Int64Dtype] = seconds("newest time the rows speak of, where they speak of one", nullable=True)
+    newest_at: Series[pd.Int64Dtype] = seconds("newest time in the rows, where they have a time", nullable=True)
 
 
 class MartStates(TableModel, key=["target"]):
@@ -55,7 +55,7 @@ class MartStates(TableModel, key=["target"]):
     watermark: Series[np.int64] = integer("newest batch of its inputs that it has seen (fact_batch)", "id")
     generation: Series[np.int64] = integer("how often it was built anew", "builds")
     removals: Series[np.int64] = integer("how often it lost rows", "refreshes")
-    inputs: Series[str] = document("state of each input that SQL makes too; another one means to build anew")
+    inputs: Series[str] = document("state of each input that SQL makes too; if it changes, the table is built anew")
     refreshed_at: Series[np.int64] = seconds("when it was last brought up to date")
 
 
@@ -84,12 +84,12 @@ class SchemaVersions(TableModel, key=["version", "fingerprint"]):
 
 
 class Freshness(Numbered, key=["table_name"], optional=["newest_at", "every_s"]):
-    """`mart_freshness`: how far each table has come. The view `freshness` adds its age at the moment of asking."""
+    """`mart_freshness`: the newest data of each table. The view `freshness` adds its age at the time of the query."""
 
     table_name: Series[str] = name("the table")
-    newest_at: Series[pd.Int64Dtype] = seconds("newest time its rows speak of, where they speak of one", nullable=True)
+    newest_at: Series[pd.Int64Dtype] = seconds("newest time in its rows, where they have a time", nullable=True)
     written_at: Series[np.int64] = seconds("when a write last changed it")
-    n_changed: Series[np.int64] = integer("rows that writes brought or changed, all told", "rows")
+    n_changed: Series[np.int64] = integer("rows that writes brought or changed, in all", "rows")
     every_s: Series[pd.Int64Dtype] = integer(
         "age above which it is late; empty where none is expected", "s", nullable=True
     )

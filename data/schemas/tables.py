@@ -19,7 +19,7 @@ CONTENT_SHA256 = "content_sha256"
 """Column with the digest of a row's content."""
 
 TIMES = ("ts", "block_time", "block_timestamp", "timestamp", "updated_at", "close_time", "fetched_at", "as_of_ts")
-"""Columns that hold the time a row speaks of, in order of preference."""
+"""Columns that hold the time a row is about, in order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Table:
 
     @property
     def index_ddl(self) -> tuple[str, ...]:
-        """One `CREATE INDEX` statement an index."""
+        """One `CREATE INDEX` statement for each index."""
         return tuple(
             f'CREATE INDEX IF NOT EXISTS "{self.index_name(index)}" ON "{self.name}" '
             f"({', '.join(f'{chr(34)}{name}{chr(34)}' for name in index)})"
@@ -120,7 +120,7 @@ class Table:
 
     @property
     def content(self) -> tuple[str, ...]:
-        """Columns that say something, how the row arrived left out."""
+        """Columns of the content, without those that tell how the row arrived."""
         return tuple(column.name for column in self.columns if not column.provenance)
 
     def column(self, name: str) -> Column:
@@ -139,7 +139,7 @@ def _sql_type(dtype: object) -> str:
 
 
 def _content_first(model: type[TableModel], columns: Iterable[str]) -> list[str]:
-    """Columns in order: what a table declares itself, then what its base says of how a row arrived."""
+    """Columns in order: those that the table declares itself, then those of its base that tell how a row arrived."""
     arrival = model.arrival()
     return [*(name for name in columns if name not in arrival), *arrival]
 

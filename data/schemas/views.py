@@ -1,4 +1,4 @@
-"""Views: names that people and other tools know, on our own tables. One file each in `data/marts/views`.
+"""Views: our tables under names that people and other tools know. One file each in `data/marts/views`.
 
 A file is one SELECT under a header like those of `data.marts`:
 
@@ -40,7 +40,7 @@ class View:
 
 @cache
 def views(folder: Path = FOLDER) -> dict[str, View]:
-    """Every view by name. Raises `ValueError` for a file that says too little or reads a table without a schema."""
+    """Every view by name. Raises `ValueError` for an incomplete header or a table without a schema."""
     found = {}
     for path in sorted(folder.glob("*.sql")):
         headers: dict[str, str] = {}

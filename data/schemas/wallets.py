@@ -31,8 +31,8 @@ def ago(description: str) -> Any:
 class WalletFeatures(Numbered, key=["wallet", "as_of"], indexes=[["as_of"]]):
     """`mart_wallet_features`: the 26 features of each wallet, as `risk_core.analytics.wallets` defines them.
 
-    Over every stored market of Aave and Compound together. NULL is a mean of nothing, the time since something that
-    never happened, and the state of a wallet of which the newest snapshots know nothing.
+    Over every stored market of Aave and Compound together. NULL stands for a mean over nothing, the time since an event
+    that never happened, and the state of a wallet that is not in the newest snapshots.
     """
 
     wallet: Series[str] = address("the account")

@@ -65,18 +65,18 @@ def about(store: Reader) -> About:
 
 
 def content_digest(store: Reader) -> str:
-    """SHA-256 of what the file says of the world: one for all files that say the same.
+    """SHA-256 of the content of the file; files with the same content have the same digest.
 
     Of each table that has rows, in the order of their names, a line of its name, the number of its rows and
-    `data.export.checksum.Checksum` of them; who brought a row and when has no part in it, nor have the warehouse's own
-    books (runs, batches, quarantine). A copy, an empty new table and a repeated run leave it as it is.
+    `data.export.checksum.Checksum` of them; who wrote a row and when is left out, and so are the warehouse's own
+    records (runs, batches, quarantine). A copy, an empty new table and a repeated run leave it as it is.
     """
     with store.one_state():
         return _content(store)[0]
 
 
 def _content(store: Reader) -> tuple[str, int, int]:
-    """(digest, tables with rows, rows of all tables, books included)."""
+    """(digest, tables with rows, rows of all tables, also of the warehouse's own records)."""
     everything = selected(everything=True)
     counts = {table.name: store.rows(f'SELECT count(*) FROM "{table.name}"')[0][0] for table in everything}
     lines = []

@@ -28,9 +28,11 @@ MOST = 8
 def add_arguments(commands: Any) -> None:
     """Add the commands to the subparsers of `python -m data`."""
     commands.add_parser("about", help="what the file is: layout, code, markets and blocks, rows, size, content digest")
-    copied = commands.add_parser("backup", help="copy the file while it is in use; the copy is whole or not there")
-    copied.add_argument("to", type=Path, metavar="FILE", help="name of the copy; nothing of that name may be there")
-    commands.add_parser("verify", help="hold every row against its digest or seal; exit code 1 on a fault")
+    copied = commands.add_parser(
+        "backup", help="copy the file while it is in use; the copy is complete, or there is none"
+    )
+    copied.add_argument("to", type=Path, metavar="FILE", help="name of the copy; it must not exist yet")
+    commands.add_parser("verify", help="check every row against its digest or seal; exit code 1 on a fault")
     shown = commands.add_parser("snapshots", help="stored snapshots: market, block, time, age, accounts, positions")
     shown.add_argument("--market", metavar="NAME", help="of this market alone")
     compared = commands.add_parser("changes", help="what changed in a market between two stored blocks, and why")

@@ -1,4 +1,4 @@
-"""Is the file sound? Every check that the rows carry in themselves, one line each."""
+"""Is the file sound? Every check that the stored rows make possible, one line each."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _pages(store: Reader) -> Check:
 
 def _references(store: Reader) -> Check:
     found = store.rows("PRAGMA foreign_key_check")
-    said = ", ".join(f"{table} (row {row})" for table, row, *_ in found[:MOST])
-    return Check("foreign keys", f"{len(found)} rows point to nothing: {said}" if found else "ok", bool(found))
+    examples = ", ".join(f"{table} (row {row})" for table, row, *_ in found[:MOST])
+    return Check("foreign keys", f"{len(found)} rows point to nothing: {examples}" if found else "ok", bool(found))
 
 
 def _owners(store: Reader) -> Iterator[Check]:
@@ -69,8 +69,8 @@ def _owners(store: Reader) -> Iterator[Check]:
         yield Check(f"rows of {table}", what, bool(found))
     for table in ("fact_risk_scenarios", "fact_risk_series", "fact_forecast"):
         found = store.rows(f"SELECT DISTINCT run_id FROM {table} EXCEPT SELECT run_id FROM fact_risk_run")
-        said = ", ".join(run_id[:12] for (run_id,) in found[:MOST])
-        what = f"belong to {len(found)} runs that are not stored: {said}" if found else "ok"
+        examples = ", ".join(run_id[:12] for (run_id,) in found[:MOST])
+        what = f"belong to {len(found)} runs that are not stored: {examples}" if found else "ok"
         yield Check(f"rows of {table}", what, bool(found))
 
 
@@ -108,9 +108,11 @@ def _forecasts(store: Reader) -> Check:
     for (run_id,) in store.rows("SELECT DISTINCT run_id FROM fact_forecast ORDER BY run_id"):
         good, bad = forecasts.stored(store, run_id)
         sound, changed = sound + len(good), changed + bad
-    said = ", ".join(f"{row['run_id'][:12]} {row['measure']} at {row['level']}" for row in changed[:MOST])
+    examples = ", ".join(f"{row['run_id'][:12]} {row['measure']} at {row['level']}" for row in changed[:MOST])
     if changed:
         return Check(
-            "forecasts", f"{len(changed)} of {sound + len(changed)} were changed after they were written: {said}", True
+            "forecasts",
+            f"{len(changed)} of {sound + len(changed)} were changed after they were written: {examples}",
+            True,
         )
     return Check("forecasts", f"ok, {sound} match their seals")

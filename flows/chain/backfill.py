@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flows.pipeline import Run
 
 ROWS_A_BATCH = 60_000
-"""Rows of one transaction, about: enough that the fixed cost of a batch does not show, small enough to hold."""
+"""About the number of rows of one transaction: enough to make the fixed cost of a batch small, not too many to hold."""
 SOURCE = "chain"
 
 
@@ -39,7 +39,7 @@ class NotTheStoredChain(FlowError):
 
 @dataclass(slots=True)
 class Written:
-    """What a backfill did."""
+    """What a backfill wrote, as counts."""
 
     blocks: int = 0
     logs: int = 0
@@ -54,14 +54,14 @@ class Written:
     """Blocks whose logs the node does not number from 0 upwards."""
 
     def remarks(self) -> str:
-        """What is unusual about it, each behind a semicolon; empty for nothing."""
+        """What was unusual, each remark after a semicolon; empty where nothing was."""
         note = ""
         if self.orphaned:
             note += f"; {self.orphaned:,} stored blocks were replaced and are marked as orphaned"
         if self.undecoded:
             note += f"; {self.undecoded:,} logs could not be decoded, see `python -m data quarantine`"
         if self.loose:
-            note += f"; {self.loose:,} logs belong to no transaction and stand under the hash of their block"
+            note += f"; {self.loose:,} logs belong to no transaction and are stored under the hash of their block"
         if self.unlisted:
             note += f"; in {self.unlisted:,} blocks the node lists no logs (eth_getLogs), so those that belong to no "
             note += "transaction are left out, if there are any"
@@ -75,7 +75,7 @@ class Written:
 def in_order(
     read: Callable[[int, int], BlockRange], chunks: Iterable[tuple[int, int]], threads: int, ahead: int
 ) -> Iterator[BlockRange]:
-    """`read(first, last)` of every chunk, in order, at most `ahead` of them begun and not yet taken."""
+    """`read(first, last)` of every chunk, in order; at most `ahead` chunks are read before they are taken."""
     waiting = iter(chunks)
     begun: deque[Future[BlockRange]] = deque()
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="blocks") as pool:
@@ -100,7 +100,7 @@ def gathered(ranges: Iterable[BlockRange], rows: int) -> Iterator[list[BlockRang
     held: list[BlockRange] = []
     for part in ranges:
         held.append(part)
-        if sum(one.n_rows for one in held) >= rows:
+        if sum(held_range.n_rows for held_range in held) >= rows:
             yield held
             held = []
     if held:
@@ -120,13 +120,13 @@ def fill(
     replacing: bool = False,
     announce: bool = False,
 ) -> Written:
-    """Read blocks `first` to `last` and write them, whatever the warehouse holds of them; `done` hears of each batch.
+    """Read blocks `first` to `last` and write them, also those that are stored; `done` gets the blocks of each batch.
 
     `replacing`: every stored block from `first` on is known to be no longer part of the chain; all are marked with the
     first batch, those above `last` too. `announce`: a `new_block` event for each block, in its transaction.
 
     Raises `NotTheStoredChain` when they do not fit the stored blocks on either side, `BrokenChain` when they do not fit
-    each other; what was written before stays, and is whole.
+    each other; batches that were written before stay, and are complete.
     """
 
     def read(start: int, end: int) -> BlockRange:
@@ -161,7 +161,7 @@ def write(
     replacing: bool = False,
     announce: bool = False,
 ) -> None:
-    """Put consecutive ranges into the warehouse in one transaction; stored blocks that they replace are marked.
+    """Write consecutive ranges in one transaction; stored blocks that they replace are marked as orphaned.
 
     `replacing` and `announce` as in `fill`.
     """
@@ -180,7 +180,7 @@ def write(
         if len(frame):  # looking at the schema of a table costs more than looking at its rows
             frames[table] = frame
     news = new_blocks(chain_id, parts, replaced) if announce else ()
-    # A block that is read again is replaced: its hash is the same, what a node said of it need not be.
+    # A block that is read again is replaced as a whole: its hash is the same, but a node may have answered differently.
     whole = whole_blocks(
         (chain_id, number, block)
         for part in parts
@@ -200,7 +200,7 @@ def write(
 
 
 def new_blocks(chain_id: int, parts: Sequence[BlockRange], replaced: Mapping[str, pd.DataFrame]) -> list[News]:
-    """A `new_block` event for each block; the first one names the blocks that they take out of the count."""
+    """A `new_block` event for each block; the first event names the blocks that became orphaned."""
     gone = [] if "stg_chain_blocks" not in replaced else replaced["stg_chain_blocks"]["block_hash"].tolist()
     news = []
     for part in parts:

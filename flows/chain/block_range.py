@@ -1,4 +1,4 @@
-"""Everything the warehouse keeps of consecutive blocks, as columns: rows as received and what is decoded from them."""
+"""Consecutive blocks as columns of the warehouse's tables: rows as received, and rows decoded from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACE = ("chain_id", "block_number", "block_hash", "log_index", "transaction_has
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """A log that looked like one of `table`'s events and was not: its row as JSON, and why."""
+    """A log that looks like an event of `table` but cannot be decoded: its row as JSON, and the reason."""
 
     table: str
     row: str
@@ -32,7 +32,7 @@ class Undecoded:
 class BlockRange:
     """Blocks in order. `tables` maps table to columns; `opening` is the first block, `closing` the last.
 
-    `loose`: logs that belong to no transaction; `unlisted`: blocks in which these could not be looked for;
+    `loose`: logs that belong to no transaction; `unlisted`: blocks for which the node could not list such logs;
     `renumbered`: blocks whose logs the node does not number from 0 upwards.
     """
 
@@ -68,9 +68,11 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     logs, words = log_columns([log for part in whole for log in part.logs])
     places = [place for part in whole for place in range(len(part.logs))]
     renumbered = {
-        n for n, ours, theirs in zip(logs["block_number"], places, logs["log_index"], strict=True) if ours != theirs
+        n
+        for n, counted, logged in zip(logs["block_number"], places, logs["log_index"], strict=True)
+        if counted != logged
     }
-    # A node's own numbering is no key: one may begin elsewhere, or leave out what another lists.
+    # A node's own numbering cannot be a key: nodes may start at different numbers, or leave logs out.
     logs["log_index"] = places
     raw = {
         "raw_chain_blocks": blocks,
@@ -80,7 +82,7 @@ def block_range(chain_id: int, whole: Sequence[WholeBlock]) -> BlockRange:
     }
     for columns in raw.values():
         _fill(columns, chain_id=chain_id, source=SOURCE)
-    # In the raw tables both name a block; a transaction that is filed under another one would be lost in queries.
+    # All raw tables name the block; a transaction stored under another block would be lost in queries.
     _agree(raw)
     time_of = dict(zip(blocks["block_hash"], blocks["timestamp"], strict=True))
     timestamps = [time_of[block] for block in logs["block_hash"]]

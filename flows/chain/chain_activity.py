@@ -1,8 +1,8 @@
-"""Flow `chain-activity`: blocks, transactions, receipts and logs of a chain, and what they say decoded.
+"""Flow `chain-activity`: blocks, transactions, receipts and logs of a chain, as received and decoded.
 
-Raw rows are kept as received. Token transfers, swaps and what people did with lending protocols are decoded on the
-way; a log that looks like one of these and is not goes to quarantine with the reason. A run reads what the warehouse
-does not hold yet, so a run that was ended is repeated as it was.
+Raw rows are kept as received. Token transfers, swaps and what people did with lending protocols are decoded on the way;
+a log that looks like one of these but cannot be decoded goes to quarantine with the reason. A run reads what the
+warehouse does not hold yet: to continue a run that was ended, start it again with the same options.
 """
 
 from __future__ import annotations

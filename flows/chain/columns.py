@@ -1,6 +1,6 @@
-"""Blocks, transactions, receipts and logs as a node sends them, to columns of the chain's tables. Nothing is fetched.
+"""Turn blocks, transactions, receipts and logs of a node into columns of the chain's tables. Nothing is fetched.
 
-Texts become lower case, quantities whole numbers (decimal text where 64 bits may not do), absent fields None.
+Texts become lower case, quantities whole numbers (decimal text where 64 bits may be too few), absent fields None.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ ALWAYS = {
     "blockHash", "transactionIndex", "from", "value", "gas", "input", "transactionHash", "cumulativeGasUsed", "logs",
     "logIndex", "address", "data",
 }  # fmt: skip
-"""Fields without which a row is worth nothing. A transaction's nonce is one too; a block's is not."""
+"""Fields that a row must have. A transaction must have its nonce, too; a block need not."""
 
 Spec = Sequence[tuple[str, str, Callable[[Any], Any]]]
 

@@ -1,13 +1,13 @@
 """The chain as it grows: `chain-activity --live`.
 
-A loop with one step: look what the node has beyond the newest stored block, and write it, one transaction for each
-look (mostly one block). Announcements over the WebSocket only say when to look, so nothing depends on all of them
-arriving or on any of them being true; without a connection the loop looks by itself.
+A loop with one step: ask the node for what lies beyond the newest stored block, and write it, one transaction for each
+step (mostly one block). Announcements over the WebSocket only tell when to ask: it does no harm if some are missing or
+wrong, and without a connection the loop asks at intervals.
 
-A block that does not name the newest stored block as its parent means a reorganisation: from there the stored blocks
-are walked down to the newest one that the node still has, however deep that is up to a bound, and what stood above it
-is replaced: marked as orphaned in the same transaction that brings the first of the new blocks. The loop keeps no
-state of its own, so a process that was killed goes on from what was committed.
+A block that does not name the newest stored block as its parent means a reorganisation: the stored blocks are then
+compared with the node's, downwards, until one is the same (at most `max_reorg` blocks down). Those above it are marked
+as orphaned, in the same transaction that brings the first of the new blocks. The loop keeps no state of its own, so
+after a crash it continues from what was committed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from flows.pipeline import Run
 
 LONGEST_PAUSE = 30.0
-"""Seconds between two looks while the node or the warehouse is away."""
+"""Seconds between two tries while the node or the warehouse cannot be reached, at most."""
 SLICE = 0.25
-"""Seconds after which a waiting loop looks whether it was asked to end."""
+"""Seconds after which a waiting loop checks whether it was asked to end."""
 SHORTEST_POLL, UNSUBSCRIBED_POLL = 0.05, 2.0
-"""Seconds between two looks: at least, and at most while there is no subscription."""
+"""Seconds between two steps: at least, and at most while there is no subscription."""
 
 
 class ReorganisedTooDeep(FlowError):
@@ -47,7 +47,7 @@ class Follower:
 
     `start`: first block where nothing is stored from there on (None: the head). `confirmations`: blocks to stay behind
     the head. `max_reorg`: stored blocks that may be replaced. `most_missed`: blocks that may have been missed since the
-    newest stored one, unless `start` says that they are wanted.
+    newest stored one, unless `start` asks for them.
     """
 
     run: Run
@@ -60,12 +60,13 @@ class Follower:
     threads: int = 4
     size: int = 20
     whole: bool = False
-    """Whether holes between `start` and the newest stored block have been looked for."""
+    """Whether missing blocks between `start` and the newest stored block have been looked for."""
 
     def step(self, hint: Announced | None = None) -> Written:
-        """Look once, and write what is new. Raises what `ChainNode` and `fill` raise, and `ReorganisedTooDeep`.
+        """Ask once, and write what is new. Raises what `ChainNode` and `fill` raise, and `ReorganisedTooDeep`.
 
-        `hint` saves asking for the head where it is believable; where it leads nowhere, the head is asked for.
+        `hint` is an announced head: where it follows the newest stored block closely, its blocks are read at once.
+        Where they cannot be read, the node is asked for its head.
         """
         written = self._to_the_head(hint)
         if not self.whole:
@@ -112,11 +113,11 @@ class Follower:
                     size=self.size, replacing=replacing, announce=announce)  # fmt: skip
 
     def _lowest_replaced(self, last: StoredBlock, head: Link) -> int | None:
-        """Height of the lowest stored block that is no longer the chain's; None where the newest one still is."""
+        """Number of the lowest stored block that is no longer part of the chain; None where the newest one still is."""
         lowest, walked, below, page = None, 0, min(last.number, head.number), 1
         while stored := blocks_down(self.run.store, self.chain_id, below, page):
-            for block, theirs in zip(stored, self.node.links([block.number for block in stored]), strict=True):
-                if theirs.hash == block.hash:
+            for block, link in zip(stored, self.node.links([block.number for block in stored]), strict=True):
+                if link.hash == block.hash:
                     return lowest
                 lowest, walked = block.number, walked + 1
                 if walked > self.max_reorg:
@@ -131,7 +132,7 @@ class Follower:
 
 
 def added(total: Written, part: Written) -> Written:
-    """`total`, with what another step wrote."""
+    """Add the counts of `part` to `total`, and return it."""
     for field in fields(part):
         setattr(total, field.name, getattr(total, field.name) + getattr(part, field.name))
     return total
@@ -148,10 +149,10 @@ def follow(
     say: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Written:
-    """Step at every hint, and every `poll` seconds without one, until `stop` is asked; what was written in all.
+    """Step at every hint, and every `poll` seconds without one, until `stop` is set; returns what was written in all.
 
-    A node or a warehouse that is away is waited for. A node that contradicts itself is asked again for `patience`
-    seconds; then its last contradiction is raised. `after` is called after every step that wrote something.
+    It waits for a node or a warehouse that cannot be reached. A node that contradicts itself is asked again for
+    `patience` seconds; then its last error is raised. `after` is called after every step that wrote something.
     """
     total = Written()
     failures, failing_since, state = 0, 0.0, (False, "")

@@ -1,4 +1,4 @@
-"""What `chain-activity --live` does around the loop of `flows.chain.live`: parameters, marts, events, the market."""
+"""`chain-activity --live` around the loop of `flows.chain.live`: parameters, marts, events, the market."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
 
 
 class Rounds:
-    """What follows a write: the tables made of the blocks, the market, events to Prefect."""
+    """What is done after a write: update the tables made of the blocks and the market, send events to Prefect."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Rounds:
         self._seen = self._newest_batch()
 
     def after(self, written: Written, *, at_once: bool = False) -> None:
-        """`at_once`, and after a reorganisation, the tables are brought up to date now; otherwise when it is time."""
+        """Update the tables, at once if `at_once` or after a reorganisation, else at intervals; wake the relay."""
         if at_once or written.orphaned or time.monotonic() - self._refreshed >= self._every:
             marts.refresh(self._store, self._derived)
             self._refreshed = time.monotonic()
@@ -109,5 +109,5 @@ class Rounds:
 
 
 def say(line: str) -> None:
-    """Print a line; a server may repeat a secret that it was sent."""
+    """Print a line with secrets hidden: a server may repeat a secret that it was sent."""
     safe_print(hidden(line), flush=True)

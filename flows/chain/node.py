@@ -1,7 +1,7 @@
 """Whole blocks from a node: header, transactions, receipts with their logs; checked to belong together.
 
-A node is believed in nothing that can be checked: that it is on the chain that is meant, that it has the head it
-speaks of, that a block is the one asked for and follows the one before, that receipts are those of its transactions.
+Everything that can be checked is checked: that the node is on the right chain, that it has the head that it reports,
+that a block is the one asked for and follows the one before, that receipts are those of its transactions.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 
 TAGS = ("latest", "safe", "finalized", "earliest")
 TRIES = 3
-"""How often a range is read again that changed while it was read."""
+"""How often a range is read that changes while it is read."""
 
 
 class ChainNode:
-    """A node that serves blocks. Safe to use from several threads."""
+    """A node that serves whole blocks. Safe to use from several threads."""
 
     def __init__(self, rpc: JsonRpc) -> None:
         self._rpc = rpc
@@ -109,18 +109,18 @@ class ChainNode:
             try:
                 return self._read(first, last)
             except BrokenChain:
-                # Most often a block near the head was replaced between two answers; then a second look agrees.
+                # Most often a block near the head was replaced between two answers; then the second try agrees.
                 if attempt == TRIES:
                     raise
                 self._rpc.rest(0.5 * attempt)
         raise AssertionError("unreachable")
 
     def rest(self, seconds: float) -> None:
-        """Leave the node alone for a moment."""
+        """Wait before the next request to the node."""
         self._rpc.rest(seconds)
 
     def log_body(self, first: int, last: int) -> bytes | None:
-        """The answer of `eth_getLogs` as it came, None when the node was away; nothing in it is checked."""
+        """The answer of `eth_getLogs` as it came, unchecked; None when the node could not be reached."""
         try:
             return self._rpc.raw("eth_getLogs", {"fromBlock": hex(first), "toBlock": hex(last)})
         except SourceUnavailable:
@@ -139,7 +139,7 @@ class ChainNode:
         size = RangeSize(min(last - first + 1, self._log_blocks), last - first + 1)
         parts = [logs for _, _, logs in log_ranges(self._rpc, get, first, last, size)]
         if len(parts) > 1:
-            self._log_blocks = size.now  # the next range is cut alike from the beginning
+            self._log_blocks = size.now  # the next range starts with this size
         return [log for part in parts for log in part]
 
     def _read(self, first: int, last: int) -> list[WholeBlock]:
@@ -180,7 +180,7 @@ class ChainNode:
                 return None
             try:
                 listing = self.logs(first, last)
-            except RpcError:  # a single block whose logs are refused: what its receipts have is all there is
+            except RpcError:  # the logs of a single block are refused: only those of its receipts are known
                 return None
         listing = logs_of(listing, first, last, str(self))
         found: dict[int, list[dict[str, Any]]] = {}

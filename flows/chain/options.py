@@ -1,4 +1,4 @@
-"""What the flow of a chain's blocks may be told."""
+"""Options of the flow `chain-activity`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Asked(Options):
     threads: Annotated[int, Whole(1, 256)] = Field(4, description="requests under way at once")
     blocks_per_request: Annotated[int, Whole(1, 10_000)] = Field(20, description="blocks asked for in one request")
     reread: bool = Field(False, description="read blocks again that are stored, and replace what differs")
-    attempts: Annotated[int, Whole(1, 100)] = Field(5, description="tries when the node is away")
+    attempts: Annotated[int, Whole(1, 100)] = Field(5, description="tries when the node cannot be reached")
     parquet: Annotated[Path | None, Flag(metavar="FOLDER")] = Field(
         None, description="write Parquet files into this folder instead of the warehouse"
     )
@@ -52,7 +52,7 @@ class Asked(Options):
         10.0, description="bring hourly and address tables up to date this often; after a reorganisation at once"
     )
     poll: Seconds = Field(15.0, description="look for blocks this often when nothing is announced")
-    patience: Seconds = Field(120.0, description="ask a node that contradicts itself again for so long")
+    patience: Seconds = Field(120.0, description="how long a node that contradicts itself is asked again")
     refresh_market: Annotated[bool, Flag(group="live")] = Field(
         False, description="read the market AAVE_MARKET again, incrementally, when blocks touched it"
     )

@@ -1,11 +1,11 @@
 """Logs or token transfers of a range of blocks straight from a node into Parquet files, without the warehouse.
 
 For analysts with their own engine: `eth_getLogs` over ranges, columns decoded as for the warehouse, one file for each
-thousand blocks. A file is written beside its place and moved there when it is whole, so a run that was ended goes on
-with the files that are missing.
+thousand blocks. A file is written beside its place and moved there when it is complete, so a run that was ended
+continues with the files that are missing.
 
-Logs are counted from 0 in each block, as in the warehouse: a node's own numbering is no key. So all logs of a block are
-read for transfers as well; a node that is asked for transfers alone says their places only by its own numbering.
+Logs are counted from 0 in each block, as in the warehouse: a node's own numbering cannot be a key. So all logs of a
+block are read for transfers as well: a node that is asked only for transfers gives their places by its own numbering.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 DATASETS = ("logs", "transfers")
 MAY_LACK = ("removed", "transactionHash", "transactionIndex")
-"""Fields that a log may not have: one of no transaction has neither its hash nor its place."""
+"""Fields that a log may lack: a log of no transaction has neither hash nor place of one."""
 NO_TRANSACTION = "0x" + "00" * 32
 BLOCKS_A_FILE = 1_000
 REPEATED = ["chain_id", "block_number", "block_hash", "address", "topic0", "standard", "token", "operator"]
-"""Columns whose values come often: a dictionary pays for these alone."""
+"""Columns with many equal values; only for these a dictionary saves space."""
 
 
 def export(
@@ -52,7 +52,7 @@ def export(
 ) -> int:
     """Write `dataset` of blocks `first` to `last`, both included, under `folder`; returns the number of rows written.
 
-    `size`: blocks asked for in one request; halved where the node refuses as many. `again`: files that are there are
+    `size`: blocks asked for in one request; halved where the node refuses that many. `again`: existing files are
     replaced. Raises `ConfigurationError` where pyarrow is not installed, `BrokenChain` where ranges do not follow each
     other, `MalformedAnswer`.
     """
@@ -72,7 +72,7 @@ def export(
     def read(start: int, end: int) -> Piece:
         for attempt in range(1, TRIES + 1):
             table = parsed(node.log_body(start, end) or b"")
-            if table is None:  # an error, or JSON with spaces: the patient way finds out
+            if table is None:  # an error, or JSON with spaces: read it by the slower way
                 table = of_dicts(node.logs(start, end))
             logs, (opening, closing) = checked(table, start, end), node.links([start, end])
             try:
@@ -157,7 +157,7 @@ def parsed(body: bytes) -> pyarrow.Table | None:
     try:
         return pyarrow.json.read_json(
             pa.BufferReader(lines),
-            # One block: a line may not be longer than one, and several threads read several answers anyway.
+            # One block: a line may not be longer than a block, and threads already read different answers.
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=max(len(lines), 1)),
             parse_options=pyarrow.json.ParseOptions(explicit_schema=schema(), unexpected_field_behavior="ignore"),
         )
@@ -188,7 +188,7 @@ def _lines(body: bytes) -> bytearray | None:
 
 
 def of_dicts(logs: list[dict[str, Any]]) -> pyarrow.Table:
-    """The same from logs that are decoded already. Raises `MalformedAnswer`."""
+    """Logs that are decoded already, as the table that `parsed` gives. Raises `MalformedAnswer`."""
     import pyarrow as pa
 
     try:
@@ -201,7 +201,7 @@ def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
     """The logs in order, counted from 0 in each block, all of blocks `first` to `last`, with numbers for quantities.
 
     A log that belongs to no transaction (null, or zeros) gets the hash of its block. Raises `MalformedAnswer`, also
-    where logs of one block name two blocks, or a transaction two places, or the same place of a log comes twice.
+    where logs of one block name two blocks, or a transaction two places, or two logs have the same place.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -239,7 +239,7 @@ def checked(logs: pyarrow.Table, first: int, last: int) -> pyarrow.Table:
 
 
 def _counted(number: np.ndarray, place: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """The order of logs by block and place (None: as they come), and each one's count within its block, from 0."""
+    """(order of logs by block and place, None where they are in order; number of each log in its block, from 0)."""
     order = None
     behind = number[1:] - number[:-1]
     if ((behind < 0) | ((behind == 0) & (place[1:] <= place[:-1]))).any():
@@ -302,14 +302,14 @@ def _first_disagreement(*columns: np.ndarray) -> tuple[int, int] | None:
 
 
 def _quantities(column: pyarrow.ChunkedArray) -> pyarrow.Array:
-    """Whole numbers of a column of quantities ("0x1a"); the few different ones are read once each."""
+    """Whole numbers of a column of quantities ("0x1a"); each different text is read once."""
     import pyarrow as pa
 
     coded = column.combine_chunks().dictionary_encode()
     try:
         values = pa.array([int(text, 16) for text in coded.dictionary.to_pylist()], pa.int64())
     except (ValueError, OverflowError) as exc:
-        raise MalformedAnswer(f"eth_getLogs: a quantity is not one ({exc})") from exc
+        raise MalformedAnswer(f"eth_getLogs: a quantity cannot be read ({exc})") from exc
     return values.take(coded.indices)
 
 

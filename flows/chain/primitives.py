@@ -1,10 +1,11 @@
-"""What people do with DeFi protocols, read from event logs, in one shape for every protocol and chain.
+"""What accounts do with DeFi protocols, read from event logs, in one form for every protocol and chain.
 
 Swap, mint, burn, deposit, withdraw, borrow, repay, liquidation and flash loan.
 
-A log says how its event is formed, not whose contract it is, so `protocol` names the form: a fork of Uniswap v2 reads
-`uniswap_v2`. Where two forms share a topic, the number of indexed arguments decides (Uniswap v2's `Mint` has one,
-Compound v2's none); where even that is equal, the name says so (`aave` for events that v2 and v3 have in common).
+A log shows the form of its event, not which protocol's contract wrote it, so `protocol` names the form: a fork of
+Uniswap v2 is `uniswap_v2`. Where two forms share a topic, the number of indexed arguments decides (Uniswap v2's `Mint`
+has one, Compound v2's none); where that is equal, too, the name is common to both (`aave` for events that v2 and v3
+share).
 
 Sources of the declarations: aave-v3-origin IPool.sol (v3.7), aave/protocol-subgraphs LendingPool.json (v2),
 compound-finance comet CometMainInterface.sol and compound-protocol CTokenInterfaces.sol, Uniswap v2-core
@@ -98,7 +99,7 @@ FORMS = (
     _form("aave_v2", "flash_loan", "FlashLoan(address indexed target, address indexed initiator, "
           "address indexed asset, uint256 amount, uint256 premium, uint16 referralCode)",
           "initiator", "amount", asset="asset", counterparty="target"),
-    # The base asset of a Comet: supplying repays what is owed first, withdrawing may borrow; one log cannot tell.
+    # The base asset of a Comet: supplying first repays debt, withdrawing may borrow; a single log does not show which.
     _form("compound_v3", "deposit", "Supply(address indexed from, address indexed dst, uint256 amount)",
           "dst", "amount", counterparty="from"),
     _form("compound_v3", "withdraw", "Withdraw(address indexed src, address indexed to, uint256 amount)",
@@ -139,7 +140,7 @@ SWAP_COLUMNS = ("protocol", "pool", "sender", "recipient", "amount0", "amount1",
 
 @dataclass(slots=True)
 class Found:
-    """Rows as parallel columns, `position` the place of each row's log; logs that fit none of the known forms."""
+    """Rows as parallel columns; `position`: place of each row's log; `rejected`: logs that fit no known form."""
 
     names: tuple[str, ...]
     position: list[int] = field(default_factory=list)
@@ -199,11 +200,11 @@ def _shared_out(
     for i in positions:
         at.setdefault(len(logs.topics[i]) - 1, []).append(i)
     by_indexed = {len(form.event.indexed): form for form in forms}
-    for indexed, odd in at.items():
+    for indexed, unexpected in at.items():
         if indexed not in by_indexed:
             expected = " or ".join(str(n + 1) for n in sorted(by_indexed))
             reason = f"{indexed + 1} topics, expected {expected} for {forms[0].event.signature}"
-            rejected += [Rejected(i, reason) for i in odd]
+            rejected += [Rejected(i, reason) for i in unexpected]
     return [(by_indexed[indexed], found) for indexed, found in at.items() if indexed in by_indexed]
 
 

@@ -5,7 +5,7 @@
 | topics | data | read as |
 |---|---|---|
 | 3 | 1 word | ERC-20 |
-| 4 | nothing | ERC-721 (and ERC-20 look-alikes that index the value: one log cannot tell) |
+| 4 | nothing | ERC-721 (and ERC-20 look-alikes that index the value: a log does not show which) |
 | 1 or 2 | 3 or 2 words | tokens older than the standard, arguments in order |
 | anything else | | rejected with the reason |
 
@@ -59,7 +59,7 @@ class Transfers:
         return len(self.position)
 
     def columns(self) -> dict[str, list[Any]]:
-        """The columns that stg_token_transfers has of its own."""
+        """The columns that only `stg_token_transfers` has, by name."""
         names = ("item", "standard", "token", "operator", "from_address", "to_address", "token_id", "amount",
                  "indexed_arguments")  # fmt: skip
         return {name: getattr(self, name) for name in names}
@@ -91,9 +91,9 @@ def token_transfers(logs: LogColumns, by_topic: dict[str, list[int]] | None = No
         else:
             found._add(logs, decoded, "ERC20", indexed, amount=value)
     if SINGLE.topic0 in groups:
-        one = SINGLE.decode(logs, groups[SINGLE.topic0])
-        held = one.columns
-        found._add(logs, one, "ERC1155", 3, operator=held["operator"], token_id=held["id"], amount=held["value"])
+        singles = SINGLE.decode(logs, groups[SINGLE.topic0])
+        held = singles.columns
+        found._add(logs, singles, "ERC1155", 3, operator=held["operator"], token_id=held["id"], amount=held["value"])
     if BATCH.topic0 in groups:
         many = _unrolled(BATCH.decode(logs, groups[BATCH.topic0]))
         held = many.columns

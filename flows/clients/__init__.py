@@ -1,1 +1,1 @@
-"""How a node, a JSON host and a subgraph are spoken to: the one door to the network."""
+"""Clients for nodes, JSON hosts and subgraphs. Only this package uses the network."""

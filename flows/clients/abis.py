@@ -1,4 +1,4 @@
-"""The contract functions and events that are read, as signatures, and the one place that encodes and decodes them.
+"""Signatures of the contract functions and events that are read, with their encoding and decoding.
 
 Signatures and bit layouts: interfaces of aave-v3-origin 3.6 and 3.7 (MIT-headed), ERC-20, Multicall3. Fields are
 read one by one instead of by the UI helper contracts: the tuple of an e-mode changed its shape in v3.7 under an
@@ -19,7 +19,7 @@ WORD = 32
 
 
 class WrongShape(ValueError):
-    """Bytes that are not what the signature promises."""
+    """Bytes that do not fit the signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,8 @@ _OFFSET_OF_CALLS, _ALLOWED_TO_FAIL, _OFFSET_OF_DATA = f"{32:064x}", f"{1:064x}",
 def aggregate3_data(calls: Sequence[tuple[str, str]]) -> str:
     """Call data of Multicall3's `aggregate3` for (target, call data) pairs, each allowed to fail.
 
-    Written out by hand: a book of 30,000 accounts is a hundred thousand calls, and a general encoder takes longer over
-    them than a node. `tests/flows/aave/test_aggregate.py` holds it against eth_abi.
+    Encoded by hand: a book of 30,000 accounts is a hundred thousand calls, and a general encoder takes longer for them
+    than a node. `tests/flows/aave/test_aggregate.py` compares it with eth_abi.
     """
     offsets, rows, at = [], [], 32 * len(calls)
     for target, data in calls:
@@ -205,8 +205,8 @@ def _topic(signature: str) -> str:
     return "0x" + keccak(text=signature).hex()
 
 
-# Aave v3 (interfaces of 3.7). What an account holds changes with a `Transfer` of a token, always; the others are
-# listened to as well, so that one forgotten event shows as a difference of two ways.
+# Aave v3 (interfaces of 3.7). What an account holds always changes with a `Transfer` of a token; the other events are
+# read as well, so that a missing event shows as a difference between the two.
 TRANSFER = _topic("Transfer(address,address,uint256)")
 MINT = _topic("Mint(address,address,uint256,uint256,uint256)")
 BURN = _topic("Burn(address,address,uint256,uint256,uint256)")

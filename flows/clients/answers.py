@@ -1,15 +1,16 @@
-"""What a refusal of a node means for the one who asked: one classifier for all answers that are not results.
+"""What a refusal of a node means for the caller: one classifier for all answers that are not results.
 
 | kind | what is done |
 |---|---|
-| limit | asked for less: a batch is halved down to single requests, a range of blocks is narrowed |
-| passing | waited for and asked again, `attempts` times in all, then given up with the node's own words |
-| refusal | given up at once with the node's own words |
-| malformed | empty, cut, HTML: asked again, since a proxy in between may mend itself, then given up |
+| limit | ask for less: a batch is halved down to single requests, a range of blocks is narrowed |
+| passing | wait and ask again, `attempts` times in all, then give up with the node's own message |
+| refusal | give up at once with the node's own message |
+| malformed | empty, cut, HTML: ask again, since a proxy in between may recover, then give up |
 
-A node that fails (5xx, no answer in time, an answer that is cut) may have been asked for too much: what can be made
-smaller is, after a second try. `LIMIT` and `PASSING` are wordings of nodes and providers (geth, erigon, nethermind,
-reth, proxyd, erpc, graph-node, and hosted ones); tests/flows/clients/test_answers.py has them in full with their codes.
+A node that fails (5xx, no answer in time, an answer that is cut) may have been asked for too much: a request that can
+be made smaller is made smaller after a second try. `LIMIT` and `PASSING` are wordings of nodes and providers (geth,
+erigon, nethermind, reth, proxyd, erpc, graph-node, and hosted ones); tests/flows/clients/test_answers.py has them in
+full with their codes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 TRIES_BEFORE_LESS = 2
-"""Failures (5xx, time-outs, cut answers) of a request that can be made smaller, before it is."""
+"""Failures (5xx, time-outs, cut answers) after which a request that can be made smaller is made smaller."""
 
 
 class Kind(StrEnum):
@@ -53,19 +54,19 @@ PASSING = (
     "deadline exceeded", "deadline has elapsed", "execution aborted", "canceled due to", "temporary error",
     "upstreams exhausted", "bad indexers", "no indexers", "list of indexers", "store error",
 )  # fmt: skip
-"""The node cannot now. Waiting helps."""
+"""The node cannot answer now. Waiting helps."""
 OUT_OF_TIME = ("timeout", "timed out", "deadline", "execution aborted")
-"""What came to an end before it was done: waiting helps, and so does asking for less."""
+"""The node ran out of time: waiting helps, and so does asking for less."""
 PASSING_CODES = frozenset({429, -32005, -32011, -32016, -32090, -32097})
 LIMIT_CODES = frozenset({413, -32003, -32012, -32014, -32020, -32047, -32062, -32614})
 """geth's -32003 is "response too large" of a batch; proxyd's -32014 too many calls, -32020 too large an answer."""
 NEVER = ("invalid block range",)
-"""Begins like a limit and is a mistake of the one who asks: a range that ends before it begins, or above the head."""
+"""Looks like a limit but is the caller's mistake: a range that ends before it begins, or above the head."""
 REVERT = ("revert", "invalid opcode", "out of gas", "stack underflow", "evm error", "vm execution error")
 
 
 def classify(status: int, code: int | None, reason: str) -> Kind:
-    """Kind of an answer with HTTP `status`, JSON-RPC `code` (None: it was no JSON-RPC) and text `reason`.
+    """Kind of an answer with HTTP `status`, JSON-RPC `code` (None where it was not JSON-RPC) and text `reason`.
 
     Words decide before codes: nodes give -32005 to "too many requests" and to "more than 10000 results" alike.
     """
@@ -86,18 +87,18 @@ def classify(status: int, code: int | None, reason: str) -> Kind:
 
 
 def says_passing(reason: str) -> bool:
-    """The words themselves say that waiting helps; a code such as -32005 may mean a limit as well."""
+    """Whether the text itself says that waiting helps; a code such as -32005 may mean a limit as well."""
     text = reason.lower()
     return any(words in text for words in PASSING)
 
 
 def is_out_of_time(reason: str) -> bool:
-    """The words say that the node, or what stands before it, did not come to an end in time."""
+    """Whether the text says that the node, or a proxy before it, ran out of time."""
     text = reason.lower()
     return any(words in text for words in OUT_OF_TIME)
 
 
 def is_batch_limit(reason: str) -> bool:
-    """The words refuse a body of many requests, or the size of their answers together."""
+    """Whether the text refuses a body of many requests, or the total size of their answers."""
     text = reason.lower()
     return any(words in text for words in (*BATCH_LIMIT, "response too large"))

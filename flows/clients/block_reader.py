@@ -1,4 +1,4 @@
-"""Every contract read of one snapshot, at one block: many calls in few requests, decoded and named when they fail."""
+"""Contract reads at one block: many calls in few requests, decoded, with errors that name the call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flows.errors import MalformedAnswer, SourceRefused
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 """Same address on nearly every chain (mds1/multicall3)."""
 CONCURRENCY = 4
-"""Requests in flight at once: what public nodes put up with."""
+"""Requests under way at once; public nodes accept this many."""
 FIRST_CHUNK = 400
 """Calls in the first aggregate3."""
 LARGEST_CHUNK = 1_600
@@ -79,7 +79,7 @@ def get_block(rpc: JsonRpc, which: str | int) -> Block:
 
 
 class ChunkSize:
-    """How many calls travel in one request: grows while the node answers quickly, halves when it cannot.
+    """Number of calls in one request: grows while the node answers quickly, halves when it refuses.
 
     A size that was refused is not asked for again. Shared by the threads of one reader.
     """
@@ -108,8 +108,8 @@ class ChunkSize:
 class BlockReader:
     """Reads contracts at one block, through Multicall3 where it has code, else by JSON-RPC batches.
 
-    At most `concurrency` requests are in flight. `chunk` calls travel in the first aggregate3 call; the number grows
-    while the node keeps up, and a chunk that it cannot execute (gas, size) is halved.
+    At most `concurrency` requests are under way. The first aggregate3 call has `chunk` calls; the number grows while
+    the node answers quickly, and a chunk that it cannot execute (gas, size) is halved.
     """
 
     def __init__(
@@ -166,9 +166,9 @@ class BlockReader:
     ) -> list[Any]:
         """Decoded answers in the order of `calls`. With `may_fail`, a refused call gives a `Failure` instead.
 
-        `progress` is told the number of calls that were answered since it was last told. Raises `MalformedAnswer`
-        for an answer of the wrong shape and for a contract that refuses, both naming the call; `SourceRefused`
-        when the node does not have the state at this block.
+        `progress` gets the number of calls that were answered since it was last called. Raises `MalformedAnswer` for an
+        answer of the wrong shape and for a contract that refuses, both naming the call; `SourceRefused` when the node
+        does not have the state at this block.
         """
         raw = self.read_raw(calls, chunk=chunk, progress=progress)
         return [self.decoded(call, answer, may_fail) for call, answer in zip(calls, raw, strict=True)]
@@ -181,7 +181,7 @@ class BlockReader:
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[bytes | Failure]:
         """Like `read`, undecoded: bytes of each answer, or a `Failure` where the contract refused."""
-        # Heavy calls are counted for themselves: what they are refused for says nothing of light ones.
+        # Heavy calls have their own size: that they are refused says nothing about light ones.
         size = self._sizes.setdefault(chunk, ChunkSize(chunk, 2 * chunk)) if chunk else self._size
         answers: list[bytes | Failure] = [Failure("not asked")] * len(calls)
         asked: dict[Future[list[bytes | Failure]], tuple[int, int]] = {}

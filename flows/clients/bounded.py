@@ -1,8 +1,8 @@
-"""HTTP with bounds: no answer larger than a limit, no request longer than a deadline, no redirect followed.
+"""HTTP with limits: no answer larger than a limit, no request longer than a deadline, no redirect followed.
 
-The time-out of `requests` counts from one piece to the next: a server that sends a byte now and then holds a request
-for as long as it likes, in its headers as well as in its body. Here a watch shuts the connection when the time for the
-whole request is over. Sizes are those after decompression, since 300 kB of gzip can hold a gigabyte.
+The time-out of `requests` counts from one piece to the next: a server that sends a byte from time to time can hold a
+request for ever, in its headers as well as in its body. Here a timer shuts the connection when the time for the whole
+request is over. Sizes are those after decompression, since 300 kB of gzip can hold a gigabyte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 LARGEST_ANSWER = 128 * 2**20
 """Bytes of a body after decompression; the largest whole answers known (logs of a full range) have about a half."""
 PIECE = 1 << 20
-"""Bytes read in one step: small steps are each a turn for another thread, large ones overshoot the limit."""
+"""Bytes read in one step: small steps switch threads often, large ones exceed the limit by more."""
 _here = threading.local()
 
 
@@ -45,7 +45,7 @@ class Received:
 
 
 def session() -> requests.Session:
-    """A session whose connections a watch can shut; one request at a time."""
+    """A session whose connections can be shut when a request takes too long; one request at a time."""
     made = requests.Session()
     for scheme in ("http://", "https://"):
         made.mount(scheme, _Adapter())
@@ -92,7 +92,7 @@ def _body(response: requests.Response, largest: int) -> bytes:
 
 
 class _Watch:
-    """Shuts the connection of the thread's present request when its time is over."""
+    """Shuts the connection of this thread's current request when its time is over."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -100,7 +100,7 @@ class _Watch:
         self._lock = threading.Lock()
 
     def follow(self, line: socket.socket | None) -> None:
-        # A handle of its own: a connection that will not be used again is closed before its body is read.
+        # A second handle: a connection that will not be used again is closed before its body is read.
         with self._lock:
             self._drop()
             self._line = line.dup() if line is not None else None
@@ -128,7 +128,7 @@ class _Watch:
 
 
 class _Watched:
-    """A connection that keeps a second handle of its socket: TLS takes the first one over while it greets."""
+    """A connection that keeps a second handle of its socket: TLS takes over the first one in its handshake."""
 
     _line: socket.socket | None = None
 

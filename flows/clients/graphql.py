@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, and subgraphs on The Graph's gateway: paged by id at one block, and believed only when whole.
+"""GraphQL over HTTP, and subgraphs on The Graph's gateway: read page by page at one block, checked to be complete.
 
 | what comes back | what happens |
 |---|---|
@@ -8,7 +8,7 @@
 | `errors` in a 200: block beyond the subgraph's head | `SubgraphBehind`, which knows that head |
 | `errors` in a 200: a field or type that is not there | `SchemaDrift` with the server's words, which name it |
 | `errors` in a 200: the key | `ConfigurationError`, without the key |
-| `indexing_error`, `hasIndexingErrors` | `SourceRefused`: what such a subgraph says is not to be trusted |
+| `indexing_error`, `hasIndexingErrors` | `SourceRefused`: the data of such a subgraph cannot be trusted |
 | a page out of order, repeated, over-long, or a null | `MalformedAnswer` naming the row and the field |
 
 Limits of the gateway (docs of The Graph): 1,000 rows a page, 100 without `first`; ids sort as strings.
@@ -41,7 +41,7 @@ PAGE = 1000
 """Most rows that a subgraph gives in one answer."""
 BEYOND_HEAD = re.compile(r"only indexed up to block number (\d+)")
 MISSING_BLOCK = re.compile(r"missing block: (\d+), latest: (\d+)")
-"""What a gateway says of each indexer that cannot answer at a block: too far ahead of it, or pruned away behind it."""
+"""A gateway's words on an indexer that cannot answer at a block: it is not indexed yet, or its data was pruned."""
 NOT_THERE = re.compile(
     r"cannot query field|has no field|unknown (type|argument|field)|is not defined by type|does not exist in",
     re.IGNORECASE,
@@ -50,7 +50,7 @@ KEY = re.compile(r"auth error|api key|unauthorized|authorization", re.IGNORECASE
 
 
 class SubgraphBehind(SourceRefused):
-    """The subgraph has not come as far as the block that was asked for. `head` is how far it has come."""
+    """The subgraph has not indexed the block that was asked for yet. `head` is its newest block."""
 
     def __init__(self, message: str, head: int) -> None:
         super().__init__(message)
@@ -58,11 +58,11 @@ class SubgraphBehind(SourceRefused):
 
 
 class TooMuch(SourceUnavailable):
-    """The other side did not come to an end in time, or refuses so long an answer: a shorter one may be had."""
+    """The server ran out of time, or refuses an answer this long; a shorter one may succeed."""
 
 
 class SchemaDrift(MalformedAnswer):
-    """The other side no longer has a field or type that was asked for."""
+    """The server no longer has a field or type that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class GraphAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How far a subgraph has come; `time` is UTC seconds, None where it does not say."""
+    """Newest block of a subgraph; `time` is UTC seconds, None where the subgraph does not report it."""
 
     block: int
     time: int | None
@@ -93,7 +93,7 @@ class RowPage:
 class GraphQL:
     """One GraphQL address. `name` is how messages call it, `variable` the setting with its address.
 
-    `key` travels as a bearer token; a server may repeat it, and `flows.redaction` cuts out what settings gave. Other
+    `key` is sent as a bearer token; a server may repeat it, and `flows.redaction` removes it from messages. Other
     arguments: see `JsonSource`.
     An object belongs to one thread.
     """
@@ -140,9 +140,9 @@ class GraphQL:
         *,
         divisible: bool = False,
     ) -> GraphAnswer:
-        """Answer to `query`. `about` names it in messages. Raises what the module's table says.
+        """Answer to `query`. `about` names it in messages. Raises as the module's table says.
 
-        `divisible`: the caller can ask for less, and is told by `TooMuch` when it should.
+        `divisible`: the caller can ask for less; `TooMuch` tells it to.
         """
         try:
             request = GraphQLRequest(query, variable_values=dict(variables or {}))
@@ -161,7 +161,7 @@ class GraphQL:
                 if divisible and (kind is Kind.LIMIT or (kind is Kind.PASSING and late)):
                     raise TooMuch(f"{self} answers {about} with {message[:200]!r}") from None
                 if (
-                    kind is not Kind.PASSING  # what another indexer, or this one later, need not repeat
+                    kind is not Kind.PASSING  # a passing error may not occur at another indexer, or later
                     or BEYOND_HEAD.search(message)
                     or MISSING_BLOCK.search(message)
                 ):
@@ -193,8 +193,8 @@ class GraphQL:
             )
         if "indexing_error" in message:
             return SourceRefused(
-                f"{shown}. The subgraph failed while it was indexing, so what it says is not to be "
-                "trusted; read the market from a node's log instead"
+                f"{shown}. The subgraph failed while it was indexing, so its data cannot be trusted; "
+                "read the market from a node's log instead"
             )
         if NOT_THERE.search(message):
             return SchemaDrift(f"{shown}. Its schema has changed, or is not the one expected; nothing was written")
@@ -222,13 +222,13 @@ class Subgraph(GraphQL):
         key = settings.get("GRAPH_API_KEY")
         if url is None and key is None:
             raise ConfigurationError(
-                "GRAPH_API_KEY is not set (nor GRAPH_API_KEY_FILE); the gateway of The Graph answers nobody without a "
+                "GRAPH_API_KEY is not set (nor GRAPH_API_KEY_FILE); the gateway of The Graph needs a "
                 "key. Set it, or GRAPH_URL to a server that needs none"
             )
         return cls(subgraph_id, url or GATEWAY, key=key, **how)
 
     def head(self) -> Head:
-        """How far the subgraph has come. Raises `SourceRefused` when it failed on the way."""
+        """Newest block of the subgraph. Raises `SourceRefused` when its indexing has failed."""
         answer = self.ask("query Head { _meta { block { number timestamp } hasIndexingErrors } }", about="_meta")
         return self._checked_head(answer.data)
 
@@ -245,8 +245,8 @@ class Subgraph(GraphQL):
         """Every row of `entity` (the plural, as queries spell it) that satisfies `where`, after id `after`.
 
         `fields` is the selection, `id` included; `where` maps graph-node's filters to JSON values. With `block` all
-        rows are of that block, else of whatever block each page happens to see. A short page is not taken for the
-        last one: only an empty page ends, so a server that gives fewer rows than asked loses none.
+        rows are of that block, else of whatever block each page happens to see. A short page does not end the list,
+        only an empty one does: no rows are lost where a server gives fewer than asked for.
         """
         conditions = "".join(f", {name}: {json.dumps(value)}" for name, value in (where or {}).items())
         at = ", block: {number: $block}" if block is not None else ""
@@ -289,8 +289,8 @@ class Subgraph(GraphQL):
             )
         if failed:
             raise SourceRefused(
-                f"{self} says hasIndexingErrors: it failed at a block before {number} and went on, so what it says is "
-                "not to be trusted; read the market from a node's log instead"
+                f"{self} says hasIndexingErrors: it failed at a block before {number} and went on, so its data cannot "
+                "be trusted; read the market from a node's log instead"
             )
         return Head(number, seconds)
 

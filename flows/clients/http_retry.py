@@ -1,15 +1,15 @@
-"""JSON answers from a host that rate-limits: wait when told to, retry what may pass, stop at what will not.
+"""JSON answers from a host that limits requests: wait when it asks to, retry passing errors, stop at others.
 
 | answer | what happens |
 |---|---|
 | 429, 418 | waits `Retry-After`, as long as all waiting together stays inside `max_wait` |
 | 5xx, 408, 425, no connection, time-out | repeated with doubling pauses and jitter, `attempts` times in all |
-| other 4xx | `HttpRefused` at once: repeating a refused request only brings the ban nearer |
-| 3xx | `HttpRefused` at once: a redirect is not followed, its target was not chosen by anybody here |
+| other 4xx | `HttpRefused` at once: repeating a refused request may lead to a ban |
+| 3xx | `HttpRefused` at once: a redirect is not followed, as its target is not in the settings |
 | 200 without JSON (empty, cut, HTML) | repeated like a 5xx, then `MalformedAnswer` |
 | more bytes than `largest` after decompression | `MalformedAnswer` at once |
 
-`timeout` is for a whole request: a server that sends a byte now and then does not hold it longer.
+`timeout` is for a whole request: a server that sends a byte from time to time cannot hold it longer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON-RPC over HTTP: single calls and batches, with retries for what may pass and plain words for what will not.
+"""JSON-RPC over HTTP: single calls and batches, with retries for passing errors and plain messages for others.
 
 Raw requests instead of a contract object for each call: a market of a thousand accounts is ten thousand calls, and
 encoding and decoding them one by one through a client library costs ten times the network.
@@ -28,7 +28,7 @@ NO_STATE_WORDS = ("header not found", "unknown block", "missing trie node", "blo
 
 
 class Struggling(SourceUnavailable):
-    """The node is there and failed (HTTP 5xx, no answer in time): it may have been asked for too much."""
+    """The node was reached but failed (HTTP 5xx, no answer in time): it may have been asked for too much."""
 
 
 class RpcError(SourceRefused):
@@ -42,7 +42,7 @@ class RpcError(SourceRefused):
 
     @property
     def is_revert(self) -> bool:
-        """A contract refused, or ran out of gas; the node itself is well."""
+        """A contract refused, or ran out of gas; the node itself works."""
         text = self.reason.lower()
         return self.code == 3 or any(word in text for word in REVERT_WORDS)
 
@@ -73,7 +73,7 @@ class RpcError(SourceRefused):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One method call; `params` are JSON values. `divisible`: whoever asks can ask for less where the node fails."""
+    """One method call; `params` are JSON values. `divisible`: the caller can ask for less where the node fails."""
 
     method: str
     params: tuple[Any, ...]
@@ -145,7 +145,7 @@ class JsonRpc:
             try:
                 answers = self._post(part)
             except MalformedAnswer as failure:
-                if attempt >= TRIES_BEFORE_LESS and _divisible(part):  # long answers are what is cut
+                if attempt >= TRIES_BEFORE_LESS and _divisible(part):  # long answers are cut more often
                     raise RpcError(f"{failure}; asked for less", 0, f"{failure}") from failure
                 if attempt == self._attempts:
                     raise MalformedAnswer(f"{failure} Tried {attempt} times") from failure
@@ -187,7 +187,7 @@ class JsonRpc:
         return self._exchange([Request(method, params)])[1]
 
     def _exchange(self, part: Sequence[Request]) -> tuple[int, bytes]:
-        """HTTP status and body. Raises `SourceUnavailable` for a node that is away or busy."""
+        """HTTP status and body. Raises `SourceUnavailable` for a node that cannot be reached or is busy."""
         bodies = [{"jsonrpc": "2.0", "id": i, "method": r.method, "params": list(r.params)} for i, r in enumerate(part)]
         content = json.dumps(bodies[0] if len(bodies) == 1 else bodies, separators=(",", ":"))
         try:
@@ -274,7 +274,7 @@ class JsonRpc:
         if not isinstance(error, dict):
             error = {"message": str(error)}
         reason = " ".join(str(error.get("message", "no reason given")).split())[:300]
-        if isinstance(error.get("data"), dict):  # "invalid params", and only behind it what is wrong with them
+        if isinstance(error.get("data"), dict):  # the reason behind "invalid params"
             more = next((error["data"][key] for key in ("payload", "message", "reason") if key in error["data"]), "")
             if isinstance(more, str) and more.strip() and more not in reason:
                 reason = f"{reason}: {' '.join(more.split())}"[:300]
@@ -283,12 +283,12 @@ class JsonRpc:
         return RpcError(f"{self} refuses {what}: {reason} (code {code})", code, reason, data)
 
     def rest(self, seconds: float) -> None:
-        """Leave the node alone for a moment."""
+        """Wait before the next request to the node."""
         self._sleep(seconds)
 
     @contextmanager
     def _session(self) -> Iterator[requests.Session]:
-        """A session that nobody else uses meanwhile (requests promises no more), with its connection kept open."""
+        """A session for this thread alone (sessions of requests are not thread-safe), with its connection kept open."""
         with self._lock:
             self.requests_made += 1
             session = self._idle.pop() if self._idle else None
@@ -307,7 +307,7 @@ def _what(part: Sequence[Request]) -> str:
 
 
 def _divisible(part: Sequence[Request]) -> bool:
-    """Whether less can be asked for: a batch of several, what its caller can divide, logs of more than one block."""
+    """Whether less can be asked for: a batch of several, a divisible request, logs of more than one block."""
     if len(part) > 1 or part[0].divisible:
         return True
     wanted = part[0].params[0] if part[0].method == "eth_getLogs" and part[0].params else None
@@ -315,7 +315,7 @@ def _divisible(part: Sequence[Request]) -> bool:
 
 
 def _words(body: bytes) -> str:
-    """What the body of an HTTP error says: the message of a JSON error, else its beginning; tags are not shown."""
+    """The message in the body of an HTTP error: that of a JSON error, else the beginning of the body; HTML gives ""."""
     try:
         found = orjson.loads(body)
     except ValueError:

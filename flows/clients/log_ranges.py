@@ -1,12 +1,12 @@
-"""Logs of many blocks by ranges that fit the node: the one ladder for everybody who asks for logs.
+"""Logs of many blocks, read in ranges that the node accepts; used wherever logs are read.
 
 | the node says (`flows.clients.answers`) | what is done |
 |---|---|
-| limit, or it fails (5xx, no answer in time, cut) | the range is narrowed, at once |
-| passing | waited for once with the same range, then narrowed: its code may have meant a limit |
-| any other refusal | narrowed down to the block that it is about, since limits come in words nobody has seen yet |
-| a method that it does not offer | given up with the node's own words |
-| a single block is refused | given up with its own words; for a passing one after `TRIES` |
+| limit, or it fails (5xx, no answer in time, cut) | narrow the range at once |
+| passing | wait once and ask for the same range, then narrow it: the code may have meant a limit |
+| any other refusal | narrow the range down to one block: a limit may be in words that are not known yet | | a method
+that it does not offer | give up with the node's own message |
+| a single block is refused | give up with its own message; for a passing refusal after `TRIES` |
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ PLENTY = 20_000
 TRIES = 5
 """How often a single block is asked for while the node says that it is busy."""
 FIRST_PAUSE = 0.5
-"""Seconds before a range is asked for again; doubles with each time."""
+"""Seconds before a range is asked for again; doubles each time."""
 
 Logs = list[dict[str, Any]]
 
 
 class RangeSize:
-    """How many blocks to ask for at once: doubles until the node refuses, then closes in on the largest it takes.
+    """How many blocks to ask for at once: doubles until the node refuses, then approaches the largest that it accepts.
 
     Logs are denser in some years than in others, so what was refused is tried again after a while.
     """

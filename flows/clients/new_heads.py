@@ -1,11 +1,11 @@
-"""News of blocks over a WebSocket (`eth_subscribe newHeads`), kept alive by a thread of its own.
+"""Announcements of blocks over a WebSocket (`eth_subscribe newHeads`), received by a thread of its own.
 
-What is announced is a hint that there may be a new block, and never more: nothing of it is stored. A node may lie,
-repeat itself or leave blocks out, and a connection may die in the middle of a message; whoever waits for the hints
-asks for the blocks by number anyway, so the worst that a bad announcement costs is a look in vain.
+An announcement is only a hint that there may be a new block; nothing of it is stored. A node may announce a block
+wrongly, twice or not at all, and a connection may break in the middle of a message. The reader of the hints asks for
+the blocks by number, so a wrong announcement costs no more than a useless request.
 
 After every end of the connection (closed, cut, silent for too long, no answer to a ping) it is opened again, at once
-and then later and later, and that too counts as a hint: blocks may have been missed meanwhile.
+and then with growing pauses. That counts as a hint, too: blocks may have been missed meanwhile.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Announced:
 class NewHeads:
     """`with NewHeads(url) as heads:` then `heads.wait(seconds)` and `heads.take()`.
 
-    `silence`: seconds without an announcement after which the connection is taken for dead, although pings are
+    `silence`: seconds without an announcement after which the connection is considered dead, even if pings are
     answered.
     """
 
@@ -88,7 +88,7 @@ class NewHeads:
         self._news.set()
         with self._lock:
             if self._connection is not None:
-                # No farewell: the other side may not be there to answer it.
+                # Without a closing handshake: the other side may no longer answer.
                 with suppress(OSError):
                     self._connection.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=2.0)
@@ -138,7 +138,7 @@ class NewHeads:
                 connection.send(
                     json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
                 )
-                # Until a moment, not since the last message: chatter must not hold off the end.
+                # A fixed time, not counted from the last message: other messages must not prolong it.
                 until = time.monotonic() + ANSWER_WITHIN
                 while not self.subscribed:
                     self._heard(connection.recv(timeout=max(until - time.monotonic(), 0.0)))

@@ -1,4 +1,4 @@
-"""A decoded JSON body that knows where in the answer it is, so that a changed shape is named: field, expected, found.
+"""A part of a JSON answer with its path, so that an error names the field, what was expected and what was found.
 
 pool = Shape("DefiLlama (https://…)", "/pools", body).field("data").items()[0]
 pool.field("tvlUsd").number()       # MalformedAnswer: … /pools.data[0].tvlUsd: expected a number, found 'n/a' …
@@ -54,7 +54,7 @@ class Shape:
         return self.value
 
     def number(self) -> float:
-        """A finite number; a text that is one counts too, as these services send both."""
+        """A finite number; a text that holds one is accepted, too, as these services send both."""
         value = self.value
         if isinstance(value, str):
             try:

@@ -1,4 +1,4 @@
-"""web3 over the project's own transport: contract objects and bulk reads go through one door with the same patience.
+"""web3 over the project's own transport: contract objects and bulk reads use one client, with the same retries.
 
 `BlockReader.one` reads single values (the addresses of a market, its list of reserves) with web3's contract objects.
 Reads by the thousand go through Multicall3 in `BlockReader.read`: encoding 20,000 balance calls takes 0.02 s there and
@@ -21,7 +21,7 @@ from flows.clients.json_rpc import JsonRpc, Request
 
 
 class NodeProvider(JSONBaseProvider):
-    """Hands web3's requests to a `JsonRpc`: its retries, bounds and words are the only ones.
+    """Passes web3's requests to a `JsonRpc`, so that its retries, limits and messages apply.
 
     What the node refuses is raised as `RpcError`, not as an exception of web3.
     """
@@ -44,7 +44,7 @@ class NodeProvider(JSONBaseProvider):
 
 
 def web3_of(rpc: JsonRpc) -> Web3:
-    """A `Web3` that speaks through `rpc`. Without middleware: no names are looked up and nothing is asked besides."""
+    """A `Web3` that sends its requests through `rpc`. Without middleware: no names are looked up, no other requests."""
     return Web3(NodeProvider(rpc), middleware=[])
 
 

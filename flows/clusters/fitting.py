@@ -15,11 +15,11 @@ from flows.errors import FlowError
 from risk_core.analytics import hawkes
 
 SPLIT = 0.75
-"""Share of the window that is fitted to judge the rest."""
+"""Share of the window that is fitted in order to test the fit on the rest."""
 LEAST = 200
 """Liquidations below which nothing is fitted."""
 LEAST_DAYS = 7
-"""Days of history below which nothing is fitted: a rate of some hours says nothing of a day."""
+"""Days of history below which nothing is fitted: a rate from a few hours says nothing about a day."""
 LEAST_OF_A_KIND = 60
 """A kind with fewer is counted among "other"."""
 METHOD = {
@@ -36,7 +36,7 @@ class TooFewEvents(FlowError):
 
 
 class Fitted(NamedTuple):
-    """A fit with its judgement; gains are log-likelihood per event above Poisson processes of constant rates."""
+    """A fit and how good it is; gains are log-likelihood per event above Poisson processes of constant rates."""
 
     id: str
     names: tuple[str, ...]
@@ -79,7 +79,7 @@ def kinds_of(found: StoredLiquidations) -> tuple[str, ...]:
 
 
 def fitted(found: StoredLiquidations) -> Fitted:
-    """Fit the window, and judge: in the window, on its last quarter by a fit to the rest, and by its residuals.
+    """Fit the window, and judge the fit: in the window, on its last quarter (fitted to the rest), by its residuals.
 
     Raises `TooFewEvents`.
     """

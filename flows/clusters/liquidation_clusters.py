@@ -1,4 +1,4 @@
-"""Flow `liquidation-clusters`: fit a Hawkes process to stored liquidations, keep it and the chance of a cluster."""
+"""Flow `liquidation-clusters`: fit a Hawkes process to stored liquidations, store it and the chance of a cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DAY = 86_400
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     market: str | None = Field(None, description="market to fit (default: the newest snapshot's)")
     days: Annotated[int, Whole(7, 3_650)] = Field(90, description="days of liquidations before the newest")
@@ -42,7 +42,7 @@ class Asked(Options):
     past_days: Annotated[int, Whole(0, 365)] = Field(30, description="days before the newest to compute as well")
     paths: Annotated[int, Whole(100, 10_000_000)] = Field(4_000, description="simulated paths of each forecast")
     seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
-    or_nothing: bool = Field(False, description="say so, and end well, where the liquidations are too few to fit")
+    or_nothing: bool = Field(False, description="end without an error where the liquidations are too few to fit")
     skip_if_stored: bool = Field(False, description="do nothing where the newest liquidations are fitted already")
 
 
@@ -93,7 +93,7 @@ def run(arguments: Asked) -> str:
 
 def read(store: Reader, market: str, snapshot_time: int, days: int) -> StoredLiquidations:
     """Liquidations of the market in the `days` before the snapshot; the window begins no earlier than they do."""
-    # The stored history may begin later than the days asked for: a silence before it says nothing.
+    # The stored history may begin later than the days asked for: there may have been liquidations before it.
     begun = oldest_liquidation(store, market)
     first = max(snapshot_time - days * DAY, begun - 1 if begun is not None else 0)
     return stored_liquidations(store, market, min(first, snapshot_time), snapshot_time)

@@ -1,7 +1,7 @@
 """Flow `compound-market`: every market and account of Compound v2 and of the Comets of v3, at one block, for reading.
 
-Stored in the shapes of an Aave snapshot and marked with its protocol: liquidations at Compound follow other rules than
-the engine's, so `data.load_market` does not take it. What plays which part is told in `flows.compound.state`.
+Stored in the tables of an Aave snapshot and marked with its protocol: liquidations at Compound follow other rules than
+the engine's, so `data.load_market` does not load it. `flows.compound.state` says which terms correspond.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SOURCE = "compound_rpc"
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
         None,
@@ -100,7 +100,7 @@ def chosen(names: list[str] | None, chain_id: int) -> list[MarketEntry]:
 
 
 def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from_block: int | None) -> CompoundState:
-    """One deployment at the reader's block, its accounts held against the protocol's own word. Raises `FlowError`."""
+    """One deployment at the reader's block, its accounts checked against the protocol's answers. Raises `FlowError`."""
     if not reader.has_code(source.entry):
         raise SourceRefused(
             f"{source.name}: no contract at {source.entry} on chain {chain_id} at block "
@@ -119,7 +119,7 @@ def read(run: Run, reader: BlockReader, source: MarketEntry, chain_id: int, from
 
 
 def described(name: str, block: Block, state: CompoundState) -> str:
-    """One line for the user."""
+    """One line on what was read, for the user."""
     return (
         f"{name} at block {block.number:,}: {len(state.reserves)} assets, {len(state.accounts):,} accounts; "
         f"{state.checked:,} borrowers agree with the protocol"

@@ -1,4 +1,4 @@
-"""Who ever held something at a Compound deployment, from the log: resumable, kept beside Aave's holders.
+"""Accounts that ever held something at a Compound deployment, from event logs; the scan can be resumed.
 
 Compound v2: every recipient of a cToken (a borrower received some before it could borrow). A Comet: every recipient
 of its base balance, and of collateral, by the second address of Transfer, SupplyCollateral and TransferCollateral.
@@ -39,7 +39,7 @@ def holders(
     first_block: int,
     progress: Any,
 ) -> dict[str, set[str]]:
-    """Account to the contracts that named it, from `first_block` to `block`; goes on where an earlier scan stopped."""
+    """Account to the contracts that named it, from `first_block` to `block`; continues an earlier scan."""
     key = f"{market}:{min(contracts)}"
     state = run.store.checkpoint(SOURCE, key)
     start = _start(rpc, state, contracts, first_block, block.number)
@@ -89,7 +89,7 @@ def recipients(logs: list[dict[str, Any]], contracts: set[str]) -> dict[tuple[st
 
 
 def _start(rpc: JsonRpc, state: Any, contracts: list[str], first_block: int, newest: int) -> int:
-    """First block still to be read; the first of all when the chain or the list of contracts is another one."""
+    """First block still to be read; `first_block` when the chain or the list of contracts has changed."""
     if not state or state["first"] > first_block or not set(contracts) <= set(state["contracts"]):
         return first_block
     try:

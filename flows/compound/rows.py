@@ -1,4 +1,4 @@
-"""From Compound at one block to the rows of a snapshot, in Aave's shapes, and to Compound's own exact figures."""
+"""Rows of a snapshot in Aave's tables from Compound at one block, and rows with Compound's own exact figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.compound.state import (
 
 RAY = 10**27
 NO_DEBT = 2**256 - 1
-"""Health factor of an account without debt, as Aave's pool says it."""
+"""Health factor of an account without debt, as Aave's pool reports it."""
 YEAR_OF_BLOCKS = 31_536_000 // 12
 NOBODY = "0x" + "00" * 20
 
@@ -42,10 +42,10 @@ def price_e8(protocol: str, reserve: CompoundReserve) -> int:
 
 
 def to_frames(market: str, chain_id: int, block: Block, state: CompoundState) -> dict[str, pd.DataFrame]:
-    """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in.
+    """Rows by table; the warehouse fills in the row counts and the digest of `fact_snapshot`.
 
-    A supply's index is the cToken's exchange rate, a debt's is 1 (v2 tells debts with their interest). Interest rates
-    are not read and stand as 0; neither protocol has a protocol fee, a grace period, e-modes or a booked deficit.
+    A supply's index is the cToken's exchange rate, a debt's is 1 (v2 reports debts with their interest). Interest rates
+    are not read and are stored as 0; neither protocol has a protocol fee, a grace period, e-modes or a booked deficit.
     """
     at = {"market": market, "block": block.number}
     by_id = {r.id: r for r in state.reserves}
@@ -76,7 +76,7 @@ def _head(state: CompoundState, chain_id: int, block: Block) -> dict[str, Any]:
     return {
         "chain_id": chain_id, "block_hash": block.hash, "block_time": block.time, "pool_revision": 0,
         "provider": state.entry, "pool": state.entry, "oracle": state.oracle, "data_provider": NOBODY,
-        # A Comet that lends ether or bitcoin counts in it: then nothing may be read as dollars.
+        # A Comet that lends ether or bitcoin counts in that: then nothing may be read as dollars.
         "base_currency_unit": str(USD) if state.usd else "0", "hf_checked": state.checked,
         "below_one_confirmed": state.below_one, "is_synthetic": 0, "protocol": state.protocol, "read_mode": "full",
     }  # fmt: skip

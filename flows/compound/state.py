@@ -10,8 +10,8 @@
 | debt | in any cToken | in the base asset only |
 
 Health factor = sum(collateral x price x threshold) / sum(debt x price), by the protocol's integers: v2 as
-`getAccountLiquidity` adds it up (products cut to 18 digits), a Comet as `isLiquidatable` does (values cut to 8).
-v2's figures are those its views answer, with interest up to the market's last accrual; a Comet's are of the block.
+`getAccountLiquidity` adds it up (products cut to 18 digits), a Comet as `isLiquidatable` does (values cut to 8). v2's
+figures are those of its view functions, with interest up to the market's last accrual; a Comet's are of the block.
 
 Interfaces: compound-protocol (Comptroller, CToken, PriceOracle), comet CometMainInterface @d5a30b0a; a price of v2 is
 USD x 1e36 / 10^decimals, a Comet's has 8 decimals and is USD where its base feed says so.
@@ -73,7 +73,7 @@ class CompoundAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompoundState:
-    """One deployment at one block. `usd`: prices are in USD. `checked`: accounts held against the protocol's word."""
+    """One deployment at one block. `usd`: prices are in USD. `checked`: accounts compared with the protocol."""
 
     protocol: str
     entry: str
@@ -85,7 +85,7 @@ class CompoundState:
     checked: int = 0
     below_one: int = 0
     unpriced: Sequence[str] = ()
-    """Assets that nobody holds and of which the oracle has no price, each with the reason; they are left out."""
+    """Assets that no account holds and for which the oracle has no price, each with the reason; they are left out."""
 
 
 @dataclass(frozen=True, slots=True)

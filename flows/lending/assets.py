@@ -1,4 +1,4 @@
-"""What the tokens of the events are called and how they count, and what the market's oracle said of them then."""
+"""Symbols and decimals of the events' tokens, and their prices by the market's oracle at the time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PRICES_AT_ONCE = 500
 def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
     """Read symbol and decimals of every token that occurs in events and has no row yet; returns how many were new.
 
-    A token that answers neither is called by its address, and its amounts stay NULL. The traded series is that of
-    `dim_asset`, where the token is priced by its own (kind `series`).
+    A token without a symbol gets its address as name; without decimals its amounts stay NULL. The traded series is that
+    of `dim_asset`, where the token has a series of its own (kind `series`).
     """
     tokens = " UNION ".join(
         f"SELECT {column} AS asset FROM {table} WHERE chain_id = :chain AND {column} IS NOT NULL"
@@ -63,18 +63,17 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
 
 
 def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: MarketEntry) -> int:
-    """Ask the oracle of an Aave v3 market for the price of each event's asset at its block; returns how many it told.
+    """Store the price of each event's asset at its block by an Aave v3 market's oracle; returns how many were stored.
 
-    Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored.
-    Other protocols have no oracle in USD at hand and are passed over, and so is an oracle that does not say that it
-    counts in USD with 8 decimals.
+    Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored. Other
+    protocols, and an oracle that does not report that it counts in USD with 8 decimals, are skipped: 0.
     """
     if source.protocol != "aave_v3":
         return 0
     oracle = reader.one(Call(source.entry, abis.GET_PRICE_ORACLE, about=source.name))
     pool = reader.one(Call(source.entry, abis.GET_POOL, about=source.name))
     [unit] = reader.read([Call(oracle, abis.BASE_CURRENCY_UNIT, about="the oracle")], may_fail=True)
-    if unit != USD:  # another currency, or none that is told: nothing of it may be stored as dollars
+    if unit != USD:  # another currency, or an unknown one: its prices may not be stored as dollars
         return 0
     weth = _weth(reader, pool)
     events = " UNION ".join(

@@ -1,8 +1,8 @@
-"""The deployments of Compound that are known by name.
+"""The deployments of Compound that are known by name, with their addresses.
 
 Sources: compound-finance/compound-config, networks/mainnet.json @0ce7ecb9 (v2) and compound-finance/comet,
 deployments/*/*/roots.json and configuration.json @d5a30b0a, 2026-05-29 (v3). Only addresses are taken from there:
-collateral factors, caps and the list of v2 markets change, so they are asked from the contracts.
+collateral factors, caps and the list of v2 markets change, so they are read from the contracts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 
 CHAIN_OWN_COIN = "0x" + "00" * 20
-"""Stands for the chain's own coin where a market has no token of it: the underlying of cETH."""
+"""Address used for the chain's own coin, which has no token: the underlying of cETH."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownComet:
-    """One Comet. `chain_id` None: not published with the addresses; `base` (its base token) then tells it apart."""
+    """One Comet. `chain_id` None: not published with the addresses; `base` (its base token) then identifies it."""
 
     name: str
     chain_id: int | None
@@ -35,7 +35,7 @@ class KnownComptroller:
 
 
 IN_DOLLARS = re.compile(r"(^|[^A-Za-z0-9])USD\s*$")
-"""How the description of a feed ends that says dollars; one in PYUSD or LUSD says another currency."""
+"""End of the description of a feed in dollars; PYUSD or LUSD at the end is another currency."""
 
 
 def says_dollars(description: str) -> bool:

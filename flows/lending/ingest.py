@@ -22,7 +22,7 @@ REORG_WINDOW = 64
 
 @dataclass(slots=True)
 class Ingested:
-    """What one scan did: events read, rows that were new, blocks whose events a reorganisation took away."""
+    """Counts of one scan: events read, rows that were new, blocks whose events a reorganisation removed."""
 
     events: int = 0
     new: int = 0
@@ -31,7 +31,7 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class LendingIngest:
-    """The scan of one market, and what earlier runs of it have stored. `run` signs what is written."""
+    """The scan of one market, which continues what earlier runs have stored. `run` is named in what is written."""
 
     run: Run
     rpc: JsonRpc
@@ -45,22 +45,22 @@ class LendingIngest:
     def until(self, block: Block, first_block: int, *, first_range: int = FIRST_RANGE, progress: Any) -> Ingested:
         """Store every event from `first_block` to `block`; `progress` is a tqdm bar.
 
-        Goes on where an earlier scan stopped, `REORG_WINDOW` blocks before the newest block it had seen. When the last
-        settled block is no longer part of the chain (a deep reorganisation, another local chain), or the market has a
-        contract that was not listened to before, everything is read again.
+        Continues an earlier scan, `REORG_WINDOW` blocks before the newest block that it had read. When the last settled
+        block is no longer part of the chain (a deep reorganisation, another local chain), or the market has a contract
+        that was not read before, everything is read again.
         """
         begun, start, other_chain = self._resume(first_block, block.number)
         done = Ingested()
         progress.reset(total=max(0, block.number - start + 1))
         for part in scan(self.rpc, self.market, start, block.number, first_range=first_range):
-            # Of another chain nothing may stay, what it had beyond this one's end neither.
+            # Nothing of another chain may stay, also not events beyond the end of this one.
             until = EVER if other_chain and part.last == block.number else part.last
             self._keep(part, begun, until, block.number - REORG_WINDOW, done)
             progress.update(part.last - part.first + 1)
         return done
 
     def _resume(self, first_block: int, newest: int) -> tuple[int, int, bool]:
-        """First block that stored and new ranges cover together, first block to be read, and whether all is new."""
+        """(first block of stored and new ranges together, first block to read, whether the chain is another one)."""
         state = self.run.store.checkpoint(CHECKPOINTS, self.key)
         if not state:
             return first_block, first_block, False
@@ -75,7 +75,7 @@ class LendingIngest:
         return state["first"], min(state["last"], newest) + 1, False
 
     def _keep(self, part: ScannedRange, begun: int, until: int, settled: int, done: Ingested) -> None:
-        """Store the events of a range and how far the scan has come, together or not at all."""
+        """Store the events of a range and the scan's progress, together or not at all."""
         at = self.market
         frames = frames_of(part.events, LOGS)
         blocks = blocks_of(self.run.store, part.events, LOGS, at.name, at.chain_id, part.first, until)

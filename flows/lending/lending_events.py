@@ -1,4 +1,4 @@
-"""Flow `lending-events`: who borrowed, deposited, repaid, withdrew and was liquidated, at Aave and Compound.
+"""Flow `lending-events`: borrows, deposits, repayments, withdrawals and liquidations at Aave and Compound.
 
 From the logs of a node (the default), from a Messari subgraph (`--route messari`), or from an outside vendor's
 connector (`--route vendor`, off until one is configured). Events are keyed by (chain, block, log index) and belong to
@@ -47,7 +47,7 @@ TARGETS = (
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
         None,
@@ -73,7 +73,7 @@ def run(arguments: Asked) -> str:
 
 
 def run_logs(arguments: Asked) -> str:
-    """From a node's logs, for each market in turn; what one market has stored stays when a later one fails."""
+    """Read a node's logs, for each market in turn; events of one market stay stored when a later one fails."""
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
     chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
@@ -112,7 +112,7 @@ def scan(run: Run, rpc: JsonRpc, market: LendingMarket, block: Block, first_bloc
 
 
 def run_messari(arguments: Asked) -> str:
-    """From a Messari subgraph: one deployment for each market that is named."""
+    """Read Messari subgraphs: one deployment for each market that is named."""
     lines = []
     for name in arguments.markets or [aave_market()]:
         at = deployment(name)
@@ -124,7 +124,7 @@ def run_messari(arguments: Asked) -> str:
 
 
 def run_vendor(arguments: Asked) -> str:
-    """From the outside vendor that is configured, if one is."""
+    """Read the outside vendor that is configured, if one is."""
     vendor = connector()
     if not isinstance(arguments.block, int) or arguments.from_block is None:
         raise WrongOption("--route vendor needs a closed window: --from-block N --block M")
@@ -141,9 +141,9 @@ def run_vendor(arguments: Asked) -> str:
 
 
 def described(name: str, block: int, done: Ingested) -> str:
-    """One line for the user."""
+    """One line on what was read, for the user."""
     return f"{name} up to block {block:,}: {done.events:,} events read, {done.new:,} of them new" + (
-        f"; {done.emptied:,} blocks lost theirs to a reorganisation" if done.emptied else ""
+        f"; {done.emptied:,} blocks lost their events to a reorganisation" if done.emptied else ""
     )
 
 

@@ -1,4 +1,4 @@
-"""What the logs of lending contracts say happened: deposits, withdrawals, borrows, repayments, liquidations, deficits.
+"""From the logs of lending contracts to deposits, withdrawals, borrows, repayments, liquidations and deficits.
 
 | protocol | log | becomes | owner | initiator | counterparty |
 |---|---|---|---|---|---|
@@ -16,25 +16,25 @@
 | | Supply | repay of what the account owed, deposit of the rest | dst | from | |
 | | Withdraw | withdraw of what the account had, borrow of the rest | src | not named | to |
 | | AbsorbCollateral | liquidation, one for each collateral | borrower | absorber | absorber |
-| | AbsorbDebt | debt side; what is left over is a deposit, what is lacking a deficit | borrower | absorber | |
+| | AbsorbDebt | debt side; a surplus is a deposit, a shortfall a deficit | borrower | absorber | |
 
-**A Comet has one base balance**, positive or negative. Supply and Withdraw do not say which side of zero they move;
-the Transfer that follows does: a mint (from nobody) carries the part of a Supply that became balance, a burn (to
-nobody) the part of a Withdraw that was balance, and neither is emitted where that part is nothing. So
-`repay = supplied - minted` and `borrow = withdrawn - burned`. The Comet rounds the moved part by at most a few of
-the token's smallest units; a rest of at most `ROUNDING` units is that, no debt. When both parts exist, the one of
-the Transfer has the Transfer's log index, so that a (chain, block, log index) still names one event.
+**A Comet has one base balance**, positive or negative. Supply and Withdraw do not show which side of zero they move;
+the Transfer that follows does: a mint (from the zero address) has the part of a Supply that became balance, a burn (to
+the zero address) the part of a Withdraw that was balance, and neither is emitted where that part is 0. So `repay =
+supplied - minted` and `borrow = withdrawn - burned`. The Comet rounds the moved part by at most a few of the token's
+smallest units; a rest of at most `ROUNDING` units is rounding, not debt. When both parts exist, the one of the Transfer
+has the Transfer's log index, so that a (chain, block, log index) still names one event.
 
-Not events of this kind: BuyCollateral (a purchase from the Comet's own stock; nobody's position moves), transfers of
+Not events of this kind: BuyCollateral (a purchase from the Comet's own stock; no position changes), transfers of
 positions between accounts (Transfer, TransferCollateral, aToken and cToken transfers), interest, and Aave's
 DeficitCovered (it names no account).
 
-Repayments by a liquidator are part of the liquidation and no `repay`. An absorption of several collaterals is one
-liquidation: `part` counts its collaterals from 0, and the debt stands with part 0. A Comet books no deficit, its
-reserves pay; what plays that part is what they paid beyond the worth of what they took, by the log's own USD values.
+Repayments by a liquidator are part of the liquidation, not a `repay`. An absorption of several collaterals is one
+liquidation: `part` counts its collaterals from 0, and the row of part 0 has the debt. A Comet books no deficit, its
+reserves pay; the deficit here is what they paid beyond the value of what they took, by the log's own USD values.
 
 Declarations: aave-v3-origin IPool (v3.7), aave-protocol v2 ILendingPool, compound-protocol CTokenInterfaces, comet
-CometMainInterface @d5a30b0a. Everything is one word, so it is read as words.
+CometMainInterface @d5a30b0a. Every value is one 32-byte word, so the data are read as words.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ EVENT_TYPES = ("borrow", "deposit", "liquidation", "repay", "withdraw", "deficit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LendingMarket:
-    """What to listen to. `contracts`: address to the asset it stands for, empty where the log names the asset.
+    """Contracts to read. `contracts`: address to the asset it stands for, empty where the log names the asset.
 
     Addresses are lower case. `protocol` is aave_v3, aave_v2, compound_v2 or compound_v3. `usd`: values that the logs
     state are in dollars; a Comet states them in the currency of its base token's feed, ether for one of WETH.
@@ -77,7 +77,7 @@ class LendingMarket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LendingEvent:
-    """One thing that happened to the position of `owner`. Amounts are token units; None: the log does not say.
+    """One event of the position of `owner`. Amounts are token units; None where the log does not state it.
 
     For a liquidation `asset` and `amount` are the seized collateral (net of Aave's protocol fee; cTokens at Compound
     v2), `debt_asset` and `debt_amount` what was repaid. `usd_e8`: value in 1e-8 USD that the log itself states; None
@@ -116,7 +116,7 @@ def decode(logs: Iterable[Mapping[str, Any]], market: LendingMarket) -> list[Len
     """Events of `market` in logs of `eth_getLogs` (or of receipts), in the order of the chain.
 
     `logs` must hold all logs of `market.topics` of each transaction they touch: some events take two logs. Logs of
-    other contracts and topics are passed over. Raises `MalformedAnswer` naming the log.
+    other contracts and topics are skipped. Raises `MalformedAnswer` naming the log.
     """
     rows = [_Log.of(log) for log in logs]
     mine = [row for row in rows if row.address in market.contracts]
@@ -249,7 +249,7 @@ def _ctoken_repay(log: _Log, market: LendingMarket, logs: Sequence[_Log], place:
             if later.tx != log.tx:
                 break
         elif later.topics[0] == LIQUIDATE_BORROW and later.words[:3] == (payer, borrower, amount):
-            return  # the liquidator's payment, told by LiquidateBorrow
+            return  # the liquidator's payment, part of LiquidateBorrow
         elif later.topics[0] == REPAY_BORROW:
             break
     yield log.event(market, "repay", log.word(1), log.word(0), market.contracts[log.address], amount)
@@ -286,7 +286,7 @@ def _comet_withdraw(log: _Log, market: LendingMarket, logs: Sequence[_Log], plac
 
 def _comet_base(log: _Log, market: LendingMarket, of_debt: str, of_balance: str, transfer: _Log | None, owner: str,
                 initiator: str | None, **more: Any) -> _Events:  # fmt: skip
-    """The parts of a base movement on either side of zero."""
+    """The events of a base movement: the part on the debt side of zero, and the part on the balance side."""
     amount, asset = log.words[0], market.contracts[log.address]
     moved = transfer.words[0] if transfer else 0
     if abs(amount - moved) <= ROUNDING and transfer:
@@ -305,7 +305,7 @@ def _comet_base(log: _Log, market: LendingMarket, of_debt: str, of_balance: str,
 
 
 def _next(log: _Log, logs: Sequence[_Log], place: int, source: str, target: str) -> _Log | None:
-    """The Transfer from `source` to `target` right behind a base movement, if that is what comes next."""
+    """The Transfer from `source` to `target` directly after a base movement; None where another log comes next."""
     later = next((other for other in logs[place + 1 :] if other.address == log.address), None)
     fits = later and later.same_call(log) and later.topics[0] == TRANSFER and len(later.topics) == 3
     return later if fits and (later.topic(1), later.topic(2)) == (source, target) else None
@@ -338,7 +338,7 @@ def _comet_absorb_collateral(log: _Log, market: LendingMarket, logs: Sequence[_L
 
 
 def _credited(debt: _Log, logs: Sequence[_Log], place: int) -> int:
-    """Base units that an absorption leaves to the account: the Transfer behind its AbsorbDebt, 0 where there is none.
+    """Base units that an absorption leaves to the account: the Transfer after its AbsorbDebt, 0 where there is none.
 
     `basePaidOut` is the account's balance after less its balance before (Comet.sol, absorbInternal): the debt, and
     what the collateral at its liquidation factor was worth beyond it.

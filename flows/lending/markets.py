@@ -1,4 +1,4 @@
-"""From a market's name to the contracts whose logs tell its lending events, asked from the chain where they change.
+"""From a market's name to the contracts whose logs hold its lending events, read from the chain where they change.
 
 The pool of Aave v3 comes from its PoolAddressesProvider, the markets of Compound v2 from its Comptroller, a Comet's
 base token from itself. The pools of v2 are those of the address book.
@@ -27,7 +27,7 @@ BASE_FEED = Function("baseTokenPriceFeed()", ("address",))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketEntry:
-    """A market before its contracts are asked: `entry` is the provider (v2: the pool), the Comptroller or the Comet.
+    """A market before its contracts are read: `entry` is the provider (v2: the pool), the Comptroller or the Comet.
 
     `chain_id` None: not known beforehand. `first_block` None: to be searched. `base`: base token a Comet must have.
     `coin_market`: the Compound v2 market without a token.
@@ -89,7 +89,7 @@ def on_chain(chain_id: int) -> list[MarketEntry]:
 
 
 def resolve(reader: BlockReader, source: MarketEntry, chain_id: int) -> LendingMarket:
-    """Ask the chain for the contracts. Raises `ConfigurationError` (another chain), `SourceRefused` (no contract)."""
+    """Read the contracts from the chain. Raises `ConfigurationError` (another chain), `SourceRefused` (no contract)."""
     if source.chain_id not in (None, chain_id):
         raise ConfigurationError(
             f"wrong chain: {reader.rpc} is on chain {chain_id}, {source.name} is on chain {source.chain_id}. Set "
@@ -113,7 +113,7 @@ def resolve(reader: BlockReader, source: MarketEntry, chain_id: int) -> LendingM
 def _states_usd(reader: BlockReader, source: MarketEntry) -> bool:
     """Whether a Comet states values in dollars, by the description of its base token's feed.
 
-    Where the feed does not say so the answer is no, and values stay unknown until they are priced.
+    False where the feed does not show it; values then stay unknown until they are priced.
     """
     [feed] = reader.read([Call(source.entry, BASE_FEED, about=source.name)], may_fail=True)
     if isinstance(feed, Failure):
@@ -129,7 +129,7 @@ def _ctokens(reader: BlockReader, source: MarketEntry) -> dict[str, str]:
     found = {}
     for ctoken, asset in zip(listed, answers, strict=True):
         if isinstance(asset, Failure) and source.coin_market not in ("", ctoken):
-            raise SourceRefused(f"{source.name}: cToken {ctoken} does not say what it stands for ({asset.reason})")
+            raise SourceRefused(f"{source.name}: cToken {ctoken} does not name its underlying token ({asset.reason})")
         # The one market without underlying() is that of the chain's own coin.
         found[ctoken] = compound_book.CHAIN_OWN_COIN if isinstance(asset, Failure) else asset
     return found

@@ -4,13 +4,13 @@
 |---|---|
 | `account` | owner; of Liquidate `liquidatee` |
 | `accountActor`, of Liquidate `liquidator` | initiator |
-| `asset`, `amount` | asset and amount; of Liquidate the collateral, the debt side is not told |
+| `asset`, `amount` | asset and amount; of Liquidate the collateral; the debt side is missing |
 | `amountUSD` | value, cut to 1e-8 USD; zero for an amount above zero means that no price was known |
 | `blockNumber`, `logIndex`, `hash`, `timestamp` | the log it was made from |
 
-Ids and schema versions: Messari's registry (messari/subgraphs @2711ac91, 2025-03-25); whether it is still looked after
-is not known, so a disagreement with the chain's own logs is reported and the logs count. Left out are compound-v2
-(schema 2.0.1, whose fields differ) and compound-v3-base (the registry gives it the id of compound-v3-ethereum).
+Ids and schema versions: Messari's registry (messari/subgraphs @2711ac91, 2025-03-25); whether it is still maintained is
+not known, so a disagreement with the chain's own logs is reported, and the logs count. Left out are compound-v2 (schema
+2.0.1, whose fields differ) and compound-v3-base (the registry gives it the id of compound-v3-ethereum).
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ class Deployment:
 
     @property
     def usd(self) -> bool:
-        """`amountUSD` is in dollars: it is made with the market's own oracle, and that of every Aave v3 market is.
+        """Whether `amountUSD` is in dollars: it rests on the market's oracle, which counts in dollars on Aave v3.
 
-        Those of Aave v2 count in ether on some chains, and so do Comets that lend ether, which one deployment holds
-        together with others; what becomes of their prices on the way is not proven.
+        Oracles of Aave v2 count in ether on some chains, and so do Comets that lend ether, which one deployment mixes
+        with others; how the subgraph converts those prices is not known.
         """
         return self.protocol == "aave_v3"
 
@@ -84,7 +84,7 @@ _COMPOUND = (
 
 
 def deployment(market: str) -> Deployment:
-    """The subgraph of `market`. Raises `ConfigurationError` naming those there are."""
+    """The subgraph of `market`. Raises `ConfigurationError` that names the known ones."""
     ids = dict(line.split() for line in _DEPLOYMENTS.strip().splitlines())
     if market in ids:
         known = address_book.by_name(market)

@@ -1,4 +1,4 @@
-"""Two routes to the same lending events, held against each other log by log."""
+"""Two routes to the same lending events, compared log by log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from data.store.store import Store
 
 COMPARED = ("event_type", "owner", "asset", "amount_raw", "tx_hash", "block_timestamp")
-"""What must be equal, exactly: both routes tell of one log. Values in USD are not compared, their prices differ."""
+"""Fields that must be exactly equal, as both routes read one log. Values in USD are not compared: prices differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,19 @@ def compare(
 ) -> Reconciliation:
     """Differences between two routes in blocks `first` to `last`; a route is its `source` and its market names.
 
-    Deficits are left out, no subgraph tells them. Of a Comet's movement across zero the logs make two events, under
-    the indexes of two logs; a subgraph that counts it as one is a difference, and is reported as that.
+    Deficits are left out, as no subgraph has them. A Comet's movement across zero is two events by the logs, with the
+    indexes of two logs; a subgraph that has one event instead is reported as a difference.
     """
     a, b = (_events(store, chain_id, protocol, *route, first, last) for route in (ours, theirs))
     found = []
     for key in sorted(a.keys() | b.keys()):
         if key not in a or key not in b:
-            one, other = a.get(key), b.get(key)
-            found.append(Difference(*key, "missing", one and one[0], other and other[0]))
+            our_value, other_value = a.get(key), b.get(key)
+            found.append(Difference(*key, "missing", our_value and our_value[0], other_value and other_value[0]))
             continue
-        for field, one, other in zip(COMPARED, a[key], b[key], strict=True):
-            if one != other:
-                found.append(Difference(*key, field, one, other))
+        for field, our_value, other_value in zip(COMPARED, a[key], b[key], strict=True):
+            if our_value != other_value:
+                found.append(Difference(*key, field, our_value, other_value))
     return Reconciliation(len(a.keys() | b.keys()), found)
 
 

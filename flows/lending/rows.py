@@ -1,4 +1,4 @@
-"""Lending events as rows of the raw tables, and what a newer reading of the same blocks says of each block."""
+"""Lending events as rows of the raw tables, and rows that tell which events a newer reading of a block has."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def frames_of(events: Iterable[LendingEvent], source: str) -> dict[str, pd.DataF
 def with_withdrawn(
     store: Store, frames: dict[str, pd.DataFrame], blocks: Sequence[dict[str, Any]], source: str, market: str
 ) -> dict[str, pd.DataFrame]:
-    """`frames` of a complete reading, and for each stored event of its blocks that it does not have, that it is gone.
+    """`frames` of a complete reading, with a row for each stored event of its blocks that it no longer has.
 
-    A block of the same hash may be read otherwise a second time: a node numbered its logs in another way, or a log was
-    taken for what it is not. The tables of events are only added to, so such an event gets a further row without a
-    hash, which counts no more. `blocks`: the rows of `raw_lending_blocks` of the same reading.
+    A block of the same hash may be read differently a second time: a node numbered its logs in another way, or a log
+    was misread. Rows of events are never changed, so such an event gets a further row without a hash; it then no longer
+    counts. `blocks`: the rows of `raw_lending_blocks` of the same reading.
     """
     hashes = {(row["chain_id"], row["block_number"]): row["block_hash"] for row in blocks if row["block_hash"]}
     if not hashes:
@@ -92,7 +92,7 @@ def blocks_of(
     """Rows of `raw_lending_blocks` for a complete reading of blocks `first` to `last`.
 
     One for each block with events, and one with `n_events` 0 for each that had some at its last reading and has none
-    now: a reorganisation took them.
+    now: a reorganisation removed them.
     """
     about = {"source": source, "market": market, "chain_id": chain_id}
     found: dict[int, dict[str, Any]] = {}
@@ -125,9 +125,9 @@ def blocks_of(
 
 
 def with_reading(events: Sequence[LendingEvent]) -> list[LendingEvent]:
-    """Events of a source that knows no block hashes, with a digest of their block's events in the hash's place.
+    """Events of a source without block hashes, with a digest of their block's events in place of the hash.
 
-    It does the hash's service: when the source changes its mind about a block, the older rows no longer count.
+    It works like a hash: when the source changes what it has of a block, the older rows no longer count.
     """
     by_block: dict[tuple[int, int], list[str]] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""Lending events by ranges of blocks that grow and shrink with the node's limits; each range is whole when it comes."""
+"""Lending events by ranges of blocks that grow and shrink with the node's limits; each range is complete."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def log_ranges(
 ) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:
     """(first block, last block, logs) of ranges that together cover `first` to `last`.
 
-    What the node refuses goes down the ladder of `flows.clients.log_ranges`. Raises `SourceRefused` when a single block
-    is refused.
+    A range that the node refuses is narrowed as in `flows.clients.log_ranges`. Raises `SourceRefused` when a single
+    block is refused.
     """
 
     def get(start: int, until: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The subgraph's route for lending events: by windows of blocks, resumable, and held against the chain's own logs."""
+"""Lending events from a subgraph: by windows of blocks, resumable, and compared with the chain's own logs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def source_of(at: Deployment) -> str:
 
 
 def ingest(run: Run, at: Deployment, *, first: int | None = None, last: int | None = None) -> str:
-    """Store what is new in a subgraph, and compare it with the logs that are stored of the same blocks.
+    """Store what is new in a subgraph, and compare it with the stored logs of the same blocks.
 
     `first`: where to begin when nothing is stored yet; `last`: newest block wanted. All is read as the subgraph stood
     at one block. Raises `CrossCheckFailed` when the two routes disagree; both are kept, and the logs count.
@@ -71,7 +71,7 @@ def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Re
     """Differences with the logs of the same protocol and chain, where both routes have read the blocks."""
     names = [at.market] if at.protocol.startswith("aave") else comets_of(at.chain_id)
     states = [store.checkpoint(OF_LOGS, f"{at.chain_id}:{at.protocol}:{name}") for name in names]
-    if not all(states):  # where the log was not read from beginning to end a missing event is no disagreement
+    if not all(states):  # where the logs were not read completely a missing event is no disagreement
         return Reconciliation(0, [])
     low = max([first, *(state["first"] for state in states)])
     high = min([last, *(state["last"] for state in states)])
@@ -79,12 +79,12 @@ def compare_with_logs(store: Store, at: Deployment, first: int, last: int) -> Re
 
 
 def comets_of(chain_id: int) -> list[str]:
-    """Names of the Comets whose events the one subgraph of their chain tells."""
+    """Names of the Comets whose events are in the one subgraph of their chain."""
     return [comet.name for comet in COMETS if comet.chain_id == chain_id]
 
 
 def _name_tokens(run: Run, subgraph: Subgraph, at: Deployment, head: int) -> None:
-    """Symbol and decimals of tokens that no node has told of yet, by the subgraph's word."""
+    """Store symbol and decimals, as the subgraph has them, of tokens that were not read from a node yet."""
     known = {row[0] for row in run.store.rows("SELECT asset FROM dim_lending_asset WHERE chain_id = ?", (at.chain_id,))}
     tables = " UNION ".join(f"SELECT asset FROM {table} WHERE source = :source" for table in RECEIVED.values())
     missing = sorted({row[0] for row in run.store.rows(tables, {"source": source_of(at)})} - known)

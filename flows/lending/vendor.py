@@ -1,8 +1,8 @@
-"""The slot for an outside vendor of lending events: empty until a user configures a connector.
+"""The interface for an outside vendor of lending events: unused until a user configures a connector.
 
-A connector is a Python callable that this project does not ship: no vendor's address, key or table is known here.
-Set LENDING_CONNECTOR to `package.module:name` of something that gives a `LendingVendor`; what it yields goes through
-the same validation, tables and marts as the chain's own logs, and gives way to them where both report one log.
+A connector is a Python callable that this project does not ship: no vendor's address, key or table is known here. Set
+LENDING_CONNECTOR to `package.module:name` of something that gives a `LendingVendor`; what it yields goes through the
+same validation, tables and marts as the chain's own logs, and the chain's own logs count where both report one log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LendingVendor(Protocol):
 
 
 def connector() -> LendingVendor:
-    """The configured connector. Raises `ConfigurationError` when there is none, which is the normal state."""
+    """The configured connector. Raises `ConfigurationError` when there is none, which is the usual case."""
     named = settings.get("LENDING_CONNECTOR")
     if named is None:
         raise ConfigurationError(

@@ -1,6 +1,6 @@
-"""Where an Aave market takes its prices from, at one block: the oracle's source of every reserve and what it says.
+"""Where an Aave market takes its prices from, at one block: the oracle's source of every reserve and its answers.
 
-A source is a Chainlink proxy or an adapter around one. Which functions tell an adapter's parameters stands in
+A source is a Chainlink proxy or an adapter around one. The functions that give an adapter's parameters are in
 `flows.aave.price_adapters`; `AAVE_CAP_GETTERS` names others.
 """
 
@@ -65,7 +65,7 @@ def oracle_of(reader: BlockReader, provider: str) -> tuple[str, list[str]]:
 def read_sources(
     reader: BlockReader, oracle: str, assets: list[str], parameters: Mapping[str, Function]
 ) -> list[OracleSource]:
-    """The source of every reserve, in order. What a source does not answer is left empty: it is not required to."""
+    """The source of every reserve, in order. Functions that a source does not have give empty values."""
     symbols = [
         _symbol(raw, asset)
         for raw, asset in zip(reader.read_raw([Call(a, abis.SYMBOL, about=a) for a in assets]), assets, strict=True)

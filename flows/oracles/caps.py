@@ -1,4 +1,4 @@
-"""What kind of price an Aave reserve follows, and whether a cap holds it down: pure functions over what was read.
+"""The kind of price that an Aave reserve follows, and whether a cap limits it: pure functions of what was read.
 
 Formulas of the adapters (bgd-labs/aave-capo): a stable cap is min(feed, cap) without a floor; a ratio cap is
 base price x min(ratio, snapshot ratio x (1 + yearly growth x (now - snapshot time) / 365 days)).
@@ -21,7 +21,7 @@ KINDS = ("direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """What is known of a cap. `binds`: 1, 0, or None where it cannot be told; `note` says why or from what.
+    """What is known of a cap. `binds`: 1, 0, or None where it is not known; `note` says why, or how it is known.
 
     `parameters_status`: chain (read at the block), deployment (known when it was deployed), none. `max_ratio` and
     `ratio` are in units of the ratio's own decimals; `implied_ratio` is price over the base's price, after the cap.
@@ -37,10 +37,11 @@ class Cap:
 
 
 def kind_of(source: OracleSource, known_feeds: Sequence[str] | set[str], known: KnownAdapter | None) -> tuple[str, str]:
-    """(kind, what that was told from) of a source; kinds are `KINDS`.
+    """(kind, how it was recognised) of a source; kinds are `KINDS`.
 
-    Descriptions are the deployers' free text, so the order matters: an address in the feed book, a description that
-    the adapters' deployment script has, the functions of a proxy, and only then the words of the description.
+    Descriptions are the deployers' free text, so the order matters: first an address in the feed book, then a
+    description in the adapters' deployment script, then the functions of a proxy, and last the words of the
+    description.
     """
     if source.source in known_feeds:
         return "direct_feed", "feed book"
@@ -79,7 +80,9 @@ def cap_of(source: OracleSource, kind: str, known: KnownAdapter | None, at: int)
 def _stable_cap(source: OracleSource, read: int | None, deployed: float | None) -> Cap:
     if read is None and deployed is None:
         return Cap(
-            parameters_status="none", parameters={}, note="the cap is not known: the source answers no getter of it"
+            parameters_status="none",
+            parameters={},
+            note="the cap is not known: the source has no function that returns it",
         )
     on_chain = read is not None and source.decimals is not None
     cap = Fraction(read, 10**source.decimals) if on_chain else Fraction(str(deployed))
@@ -101,7 +104,7 @@ def _ratio_cap(read: Mapping[str, int], known: KnownAdapter | None, at: int) -> 
         highest = largest_ratio(*(read[term] for term in terms), at)
         parameters = {term: read[term] for term in terms}
         if "ratio" not in read:
-            missing = "the uncapped ratio is not known: the source answers no getter of it"
+            missing = "the uncapped ratio is not known: the source has no function that returns it"
             return Cap(parameters_status="chain", parameters=parameters, max_ratio=float(highest), note=missing)
         binds = int(read["ratio"] > highest)
         return Cap(
@@ -114,7 +117,7 @@ def _ratio_cap(read: Mapping[str, int], known: KnownAdapter | None, at: int) -> 
             parameters=parameters,
             max_ratio=float(largest_ratio(*parameters.values(), at)),
             ratio=read.get("ratio"),
-            note="stewards move the snapshot: with the deployment's parameters it cannot be told whether the cap binds",
+            note="stewards move the snapshot: with the deployment's parameters it is not known whether the cap binds",
         )
     return Cap(
         parameters_status="none", parameters={}, ratio=read.get("ratio"), note="the cap's parameters are not known"
@@ -125,7 +128,7 @@ def implied_ratio(source: OracleSource, kind: str, prices: Mapping[str, int]) ->
     """Price over the price of the base that the description names, where the market has that base's direct feed.
 
     `prices`: oracle price by `same_words` of a direct feed's description, such as "eth/usd". This is the ratio after
-    the cap. None where the base is not told, or has no direct feed in the market.
+    the cap. None where the description names no base, or the base has no direct feed in the market.
     """
     if kind != "ratio_cap" or source.price is None:
         return None

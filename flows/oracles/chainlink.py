@@ -1,4 +1,4 @@
-"""Chainlink feeds as their contracts tell them at one block: what a feed is, its phases, and its rounds.
+"""Chainlink feeds, read from their contracts at one block: what a feed is, its phases, and its rounds.
 
 A feed's proxy points at one aggregator after another; each is a phase. The proxy numbers rounds as
 `phase_id << 64 | aggregator round`, so `getRoundData` of the proxy reaches every phase. Interfaces:
@@ -20,7 +20,7 @@ from flows.errors import MalformedAnswer
 PHASE_SHIFT = 64
 ROUND_MASK = (1 << PHASE_SHIFT) - 1
 LARGEST_STORED = (1 << 63) - 1
-"""SQLite's integers end here; a round id above is no round number of an aggregator."""
+"""SQLite's largest integer; a larger round id is not a round number of an aggregator."""
 NO_CONTRACT = "0x" + "00" * 20
 WORD = 32
 
@@ -38,7 +38,7 @@ LATEST_ROUND = Function("latestRound()", ("uint256",))
 class Round:
     """One round; `answer` in the feed's decimals, signed; times in UTC seconds. `updated_at` 0: never finished.
 
-    `answered_in_round` is a proxy round id; below the round's own it says that an older answer was carried over.
+    `answered_in_round` is a proxy round id; below the round's own it means that an older answer was carried over.
     """
 
     phase_id: int
@@ -56,12 +56,12 @@ class Round:
 
     @property
     def is_carried_over(self) -> bool:
-        """The answer is from an earlier round; the interface deprecates the field this is told from."""
+        """Whether the answer is from an earlier round; the interface deprecates the field that shows it."""
         return self.answered_in_round < self.proxy_round_id
 
     @property
     def is_empty(self) -> bool:
-        """The zeros by which some aggregators answer for a round that they do not have."""
+        """Whether all is zero, which some aggregators answer for a round that they do not have."""
         return not (self.answer or self.started_at or self.updated_at)
 
 
@@ -79,7 +79,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One aggregator of a feed and its newest round; `last` is 0 where the aggregator does not tell."""
+    """One aggregator of a feed and its newest round; `last` is 0 where the aggregator does not report it."""
 
     id: int
     aggregator: str
@@ -88,7 +88,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """What was read of a range: finished rounds, those that began and never ended, those that do not exist."""
+    """What was read of a range: finished rounds, numbers of rounds that never ended, numbers that do not exist."""
 
     finished: list[Round] = field(default_factory=list)
     unfinished: list[int] = field(default_factory=list)
@@ -156,8 +156,8 @@ def _feed(address: str, answers: list, latest: bytes | Failure) -> Feed | Failur
 def read_phases(reader: BlockReader, feed: Feed) -> list[Phase]:
     """The phases of a feed, oldest first; a contract without phases is one phase, the one its newest round names.
 
-    The newest round of the current phase is the feed's own; of an older one what its aggregator says today: it may
-    have gone on after the proxy left it, and such rounds were never the feed's price.
+    The newest round of the current phase is the feed's own; that of an older phase is what its aggregator reports
+    today. The aggregator may have continued after the proxy left it; such rounds were never the feed's price.
     """
     current = Phase(feed.latest.phase_id, feed.aggregator, feed.latest.round_id)
     if not feed.phase_id:
@@ -178,7 +178,7 @@ def read_rounds(reader: BlockReader, feed: str, phase_id: int, numbers: Sequence
     """Rounds `numbers` of one phase through the proxy, at the reader's block.
 
     A round that the contract refuses, or answers with zeros, is missing: aggregators leave numbers out. Raises
-    `MalformedAnswer` when another round is given than the one that was asked for.
+    `MalformedAnswer` when the answer is another round than the one asked for.
     """
     calls = [Call(feed, GET_ROUND_DATA, (proxy_round_id(phase_id, n),), f"{phase_id}/{n}") for n in numbers]
     found = Rounds()

@@ -1,7 +1,7 @@
-"""What is noted in `fact_validation` about oracle prices: rounds that are no price, and two sources that disagree.
+"""Findings about oracle prices for `fact_validation`: rounds that are no price, and two sources that disagree.
 
-Chainlink and Binance are compared, never averaged. Binance has no dollar, so what can be compared is USDC in USDT: the
-quotient of the two Chainlink feeds against Binance's pair.
+Chainlink and Binance are compared, never averaged. Binance has no price in dollars, so USDC in USDT is compared: the
+quotient of the two Chainlink feeds with Binance's pair.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SAME_TIME = 2 * 3600
 
 
 def of_history(progress: Progress, n_feeds: int, refused: dict[str, str]) -> list[Finding]:
-    """What a run found in the rounds it read."""
+    """The findings of a run in the rounds that it read; empty where all is well."""
     rounds = "raw_chainlink_rounds"
     asked = progress.read + progress.missing + progress.unfinished
     found = [
@@ -39,13 +39,13 @@ def of_history(progress: Progress, n_feeds: int, refused: dict[str, str]) -> lis
                 n_rows=n_feeds + len(refused),
                 example=" ".join(next(iter(refused.items()), ("",)))[:120]),
     ]  # fmt: skip
-    return [one for one in found if one.n_failed]
+    return [finding for finding in found if finding.n_failed]
 
 
 def of_two_sources(store: Store, chain_id: int, block: Block) -> list[Finding]:
-    """USDC in USDT by Chainlink's two feeds at the block, against Binance's newest bar up to then.
+    """Compare USDC in USDT by Chainlink's two feeds at the block with Binance's newest bar up to then.
 
-    Nothing where one of the three is not there: no comparison is not an agreement, and `compared` says so.
+    Empty where they agree, and where one of the three is missing; `compared` tells these cases apart.
     """
     both = compared(store, chain_id, block)
     if both is None or abs(both[0] / both[1] - 1) <= PEG_BAND:

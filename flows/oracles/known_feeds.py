@@ -1,12 +1,11 @@
 """What is known about feeds and price adapters before a node is asked.
 
-It stands in `flows/oracles/chainlink_feeds.csv` and `flows/oracles/price_cap_adapters.csv`, each value with its source.
+It is in `flows/oracles/chainlink_feeds.csv` and `flows/oracles/price_cap_adapters.csv`, each value with its source.
 
-Addresses: npm `@aave-dao/aave-address-book` 4.68.1 (MIT). Heartbeats and deviation thresholds are no part of the
-contracts: `reported` ones were published by a named source, `unverified` ones nobody has checked, and most feeds
-have none. The file named by CHAINLINK_FEEDS (same columns, without those of status) adds feeds and replaces
-facts; those are `configured`. Adapter parameters: bgd-labs/aave-capo, deployment script of 2025-12-22; stewards change
-them.
+Addresses: npm `@aave-dao/aave-address-book` 4.68.1 (MIT). Heartbeats and deviation thresholds are not in the contracts:
+`reported` ones were published by a named source, `unverified` ones were not checked, and most feeds have none. The file
+named by CHAINLINK_FEEDS (same columns, without those of status) adds feeds and replaces facts; those are `configured`.
+Adapter parameters: bgd-labs/aave-capo, deployment script of 2025-12-22; stewards change them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFeed:
-    """A feed of the book; `heartbeat_s` seconds and `deviation_pct` percent are None where nobody published them.
+    """A feed of the book; `heartbeat_s` seconds and `deviation_pct` percent are None where they are not published.
 
     `*_status`: reported, configured, unverified or unknown.
     """
@@ -142,7 +141,7 @@ def same_words(description: str) -> str:
 
 
 def _configured(path: Path, chain_id: int) -> dict[str, KnownFeed]:
-    """Feeds of the user's file; what a row leaves empty stays as the book has it."""
+    """Feeds of the user's file; values that a row leaves empty stay those of the book."""
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as exc:

@@ -1,8 +1,8 @@
 """Flow `oracle-prices`: Chainlink feeds and where an Aave market takes its prices from, at one block.
 
-The block is resolved first. What every feed says at it, and the source of every reserve's price, are stored together;
-then each feed's history is extended, newest rounds first, one transaction for each run of rounds. How old each price
-was, against the feed's own heartbeat, is made of that by SQL (`mart_feed_staleness`).
+The block is resolved first. Every feed's answer at the block and the source of every reserve's price are stored
+together; then each feed's history is extended, newest rounds first, one transaction for each run of rounds. From that,
+SQL computes how old each price was compared with the feed's heartbeat (`mart_feed_staleness`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read_rounds(value: Any) -> int | None:
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     feeds: Annotated[list[str] | None, Flag(metavar="FEED")] = Field(
         None,
@@ -115,7 +115,7 @@ def collect(arguments: Asked) -> str:
         _store_readings(run, chain_id, block, market, oracle, sources, feeds)
         progress = _extend(run, reader, chain_id, feeds, arguments.rounds)
         run.refresh(TARGETS)
-        # New rounds may tell which of USDC and USDT had moved when they parted: stored prices follow.
+        # New rounds may show which of USDC and USDT had moved when they differed: stored prices follow.
         if settle(store, run.id).changed:
             run.refresh(["stg_prices"])
         disagreements = _check(run, chain_id, block, feeds, refused, progress)
@@ -130,7 +130,7 @@ def _sources(reader: BlockReader, provider: str, named: Any) -> tuple[str, list[
 def _feeds(
     reader: BlockReader, chain_id: int, wanted: Sequence[str], insist: bool, sources: Sequence[OracleSource]
 ) -> tuple[list[Feed], dict[str, str]]:
-    """The feeds to read, and why others are not: of `wanted`, or of the book's known heartbeats and the market.
+    """(feeds to read, reason by address for others): of `wanted`, or of the book's known heartbeats and the market.
 
     With `insist` a wanted feed that does not answer raises `SourceRefused`: it was asked for by name.
     """
@@ -172,7 +172,7 @@ def _store_readings(
     sources: Sequence[OracleSource],
     feeds: Sequence[Feed],
 ) -> None:
-    """What everything said at the block, in one transaction."""
+    """Store all answers at the block, in one transaction."""
     frames = {}
     if feeds:
         frames["raw_chainlink_feeds"] = oracle_rows.readings(chain_id, block, feeds)
@@ -196,14 +196,14 @@ def _extend(run: Run, reader: BlockReader, chain_id: int, feeds: Sequence[Feed],
 def _check(
     run: Run, chain_id: int, block: Block, feeds: Sequence[Feed], refused: dict[str, str], progress: Progress
 ) -> int:
-    """Note in `fact_validation` what was not as it should be; returns how many prices two sources disagree on."""
+    """Note in `fact_validation` the checks that failed; returns on how many prices two sources disagree."""
     found = [
         *oracle_checks.of_history(progress, len(feeds), refused),
         *oracle_checks.of_two_sources(run.store, chain_id, block),
     ]
     about = f"{chain_id}:{block.number}"
-    run.finding(SOURCE, f"{about}:checks", *(one._replace(about=about) for one in found))
-    return sum(one.check.startswith(oracle_checks.TWO_SOURCES) for one in found)
+    run.finding(SOURCE, f"{about}:checks", *(finding._replace(about=about) for finding in found))
+    return sum(finding.check.startswith(oracle_checks.TWO_SOURCES) for finding in found)
 
 
 def described(
@@ -215,7 +215,7 @@ def described(
     progress: Progress,
     disagreements: int,
 ) -> str:
-    """One line for the user."""
+    """One line on what was read, for the user."""
     parts = [f"{len(feeds)} feeds on chain {chain_id} at block {block.number:,}"]
     if sources:
         parts.append(f"sources of {len(sources)} reserves")

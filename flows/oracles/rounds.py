@@ -1,8 +1,8 @@
-"""The history of a feed, resumable: each run of rounds is stored with how far it has come in one transaction.
+"""The history of a feed, resumable: each run of rounds is stored with the progress, in one transaction.
 
 For each phase one unbroken range of round numbers is covered: read, and either stored, known to be left out by the
-aggregator, or begun and never answered. A run extends that range upwards to the newest round, then downwards as far
-as is asked for, so a run that was killed leaves a shorter range and never a hole.
+aggregator, or begun and never answered. A run extends that range upwards to the newest round, then downwards as far as
+is asked for, so a run that was killed leaves a shorter range, never one with a hole.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ READ_AGAIN = 3
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Rounds `first` to `last` of a phase were read; (1, 0) for none. Only those never answered are asked again."""
+    """Rounds `first` to `last` of a phase were read; (1, 0) for none. Only unanswered ones are read again."""
 
     first: int = 1
     last: int = 0
@@ -35,13 +35,13 @@ class Coverage:
 
     @property
     def is_empty(self) -> bool:
-        """It has no round."""
+        """Whether it has no round."""
         return self.last < self.first
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a run did. `read` counts rounds that were read again too, the others only what this run met first."""
+    """Counts of a run. `read` includes rounds that were read again, the others only what is new in this run."""
 
     read: int = 0
     changed: int = 0
@@ -52,19 +52,19 @@ class Progress:
     example: dict[str, str] = field(default_factory=dict)
 
     def note(self, rounds: Sequence[Round], feed: str) -> None:
-        """Count what is odd about new rounds, and keep the first of each kind."""
-        for one in rounds:
-            if one.answer <= 0:
+        """Count what is wrong with new rounds, and keep the first example of each kind."""
+        for item in rounds:
+            if item.answer <= 0:
                 self.bad_answers += 1
-                self.example.setdefault("answer", f"{feed} {one.phase_id}/{one.round_id}: {one.answer}")
-            if one.is_carried_over:
+                self.example.setdefault("answer", f"{feed} {item.phase_id}/{item.round_id}: {item.answer}")
+            if item.is_carried_over:
                 self.carried_over += 1
-                self.example.setdefault("carried", f"{feed} {one.phase_id}/{one.round_id}")
+                self.example.setdefault("carried", f"{feed} {item.phase_id}/{item.round_id}")
 
 
 @dataclass(frozen=True, slots=True)
 class RoundBackfill:
-    """The stored history of feeds on one chain. `run` signs what is written."""
+    """The stored history of feeds on one chain. `run` is named in what is written."""
 
     run: Run
     reader: BlockReader
@@ -73,10 +73,10 @@ class RoundBackfill:
     def extend(
         self, feed: Feed, phases: Sequence[Phase], depth: int | None, progress: Progress, bar: Any = None
     ) -> None:
-        """Bring the newest `depth` rounds of a feed (all when None) into the warehouse; `told` is added to."""
+        """Bring the newest `depth` rounds of a feed (all when None) into the warehouse; adds to `progress`."""
         left = depth
         for phase in reversed(phases):
-            if phase.last == 0:  # the aggregator does not say how far it came
+            if phase.last == 0:  # the aggregator does not report its newest round
                 self._keep(feed, phase, Coverage(), [])
                 continue
             lowest = 1 if left is None else max(1, phase.last - left + 1)
@@ -100,14 +100,14 @@ class RoundBackfill:
             self._keep(feed, phase, covered, [])
 
     def _covered(self, feed: Feed, phase: Phase) -> Coverage:
-        """What earlier runs covered; nothing when the chain has fewer rounds than that: it is another chain."""
+        """What earlier runs covered; nothing when the chain has fewer rounds than that, as it is then another chain."""
         state = self.run.store.checkpoint(SOURCE, self._key(feed, phase))
         if not state or state["last"] > phase.last:
             return Coverage(phase.last + 1, phase.last)
         return Coverage(state["first"], state["last"], state["n_missing"], tuple(state["unfinished"]))
 
     def _read(self, feed: Feed, phase: Phase, covered: Coverage, numbers: list[int], progress: Progress) -> Coverage:
-        """Read `numbers`, store what is there, and return what is covered then. Only what is new is told."""
+        """Read `numbers`, store their rounds, and return what is covered then. `progress` counts only what is new."""
         found = read_rounds(self.reader, feed.address, phase.id, numbers)
         asked, waiting = set(numbers), set(covered.unfinished)
 
@@ -117,7 +117,9 @@ class RoundBackfill:
         missing = sum(is_new(n) for n in found.missing)
         progress.missing += missing
         progress.unfinished += sum(n not in waiting for n in found.unfinished)
-        progress.note([one for one in found.finished if is_new(one.round_id) or one.round_id in waiting], feed.address)
+        progress.note(
+            [item for item in found.finished if is_new(item.round_id) or item.round_id in waiting], feed.address
+        )
         after = replace(
             covered,
             first=min(covered.first, numbers[0]),
@@ -165,13 +167,13 @@ def rounds_frame(chain_id: int, feed: Feed, rounds: Sequence[Round], block: int)
     """Rows of `raw_chainlink_rounds`."""
     return pd.DataFrame([
         {
-            "chain_id": chain_id, "feed": feed.address, "phase_id": one.phase_id, "round_id": one.round_id,
-            "answer": str(one.answer), "started_at": one.started_at, "updated_at": one.updated_at,
-            "answered_in_round": str(one.answered_in_round),
-            "is_carried_over": int(one.is_carried_over), "decimals": feed.decimals, "block": block,
-            "source": SOURCE, "payload_sha256": one.payload_sha256,
+            "chain_id": chain_id, "feed": feed.address, "phase_id": item.phase_id, "round_id": item.round_id,
+            "answer": str(item.answer), "started_at": item.started_at, "updated_at": item.updated_at,
+            "answered_in_round": str(item.answered_in_round),
+            "is_carried_over": int(item.is_carried_over), "decimals": feed.decimals, "block": block,
+            "source": SOURCE, "payload_sha256": item.payload_sha256,
         }
-        for one in rounds
+        for item in rounds
     ])  # fmt: skip
 
 

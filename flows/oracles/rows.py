@@ -1,4 +1,4 @@
-"""From what was read of feeds and oracle sources to rows of the warehouse; pure."""
+"""Rows of the warehouse from what was read of feeds and oracle sources; pure functions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def readings(chain_id: int, block: Block, feeds: Sequence[Feed]) -> pd.DataFrame
 
 
 def dim_feed(chain_id: int, feeds: Sequence[Feed]) -> pd.DataFrame:
-    """Rows of `dim_feed`: decimals as read, the rest as the book has it; nothing is assumed of a feed it lacks."""
+    """Rows of `dim_feed`: decimals as read, the rest from the book; nothing is assumed about a feed that it lacks."""
     book = chainlink_book.feeds(chain_id)
     rows = []
     for feed in feeds:

@@ -1,1 +1,1 @@
-"""Where stablecoins stand: from stored prices of every source to a state, and how unusual it is."""
+"""How far stablecoins are from their peg: from stored prices of every source to a state, and how unusual it is."""

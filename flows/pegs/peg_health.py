@@ -27,7 +27,7 @@ DAY = 86_400
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     days: Annotated[int, Whole(1, 3_650)] = Field(30, description="days before the newest price to keep")
     warning_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
@@ -97,8 +97,8 @@ def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bo
     )[kept]  # fmt: skip
     z = rolling.z[-1]
     unusual = f"z {z:+.1f}" if np.isfinite(z) else f"no 24 h z-score, {int(rolling.updates[-1])} updates"
-    said = f"{token} {states[-1]}: {(price[-1] - 1) * 1e4:+.1f} bp by {leading.source}, {unusual}"
-    return State(rows.reset_index(drop=True), said)
+    summary = f"{token} {states[-1]}: {(price[-1] - 1) * 1e4:+.1f} bp by {leading.source}, {unusual}"
+    return State(rows.reset_index(drop=True), summary)
 
 
 FLOW = FlowSpec(name="peg-health", options=Asked, run=run)

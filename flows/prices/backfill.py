@@ -1,8 +1,8 @@
-"""Klines of years into the warehouse, in pages: stored bars are not requested again, and a killed run goes on.
+"""Klines of years into the warehouse, in pages: stored bars are not requested again, a killed run can be continued.
 
-How far each series has come is kept beside its bars (`ingest_checkpoint`, key `klines:SYMBOL:INTERVAL`: the ranges of
+The progress of each series is stored beside its bars (`ingest_checkpoint`, key `klines:SYMBOL:INTERVAL`: the ranges of
 opening times that are complete) and written in the same transaction. Bars are written in batches of `BATCH`, so a
-window below that is stored whole or not at all, and a longer one loses at most one batch of work when it is killed.
+smaller window is stored whole or not at all, and a run over a longer one loses at most one batch when it is killed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def missing(ranges: Sequence[Range], start: int, end: int) -> list[Range]:
 
 @dataclass(slots=True)
 class Progress:
-    """What a backfill did: bars read from Binance and stored, prices new or changed."""
+    """Counts of a backfill: bars read from Binance and stored, prices new or changed."""
 
     read: int = 0
     stored: int = 0
@@ -73,12 +73,12 @@ class Progress:
 
 @dataclass(slots=True)
 class Backfill:
-    """Fills series one after another; call `flush` at the end. `page_done` is told after each answer.
+    """Fills series one after another; call `flush` at the end. `page_done` is called after each answer.
 
-    `again` reads what is stored as well.
+    `again` reads stored bars as well.
 
-    Ranges that were read while holes were let pass are kept under a key of their own: a run that allows none reads
-    them again, and says so when there is one.
+    Ranges that were read with `allow_gaps` are kept under a key of their own: a run without it reads them again, and
+    raises where there is a hole.
     """
 
     run: Run
@@ -98,14 +98,15 @@ class Backfill:
         """Read what is missing of [start, end), on the grid of the bars. Arguments and errors: see `Binance.pages`."""
         step = INTERVAL_SECONDS[interval]
         for first, stop in self.to_read(symbol, interval, start, end, allow_gaps=allow_gaps):
-            # Where stored ranges touch this part, its bars must follow theirs, and theirs must follow ours.
+            # Where stored ranges touch this part, there must be no gap between their bars and the new ones, on either
+            # side.
             stored = self._ranges(symbol, interval, allow_gaps)
             before = self._neighbour(symbol, interval, "max", first) if any(e == first for _, e in stored) else None
             after = self._neighbour(symbol, interval, "min", stop) if any(b == stop for b, _ in stored) else None
             last = before
             for page in self.binance.pages(symbol, interval, first, stop, after=before, allow_gaps=allow_gaps):
                 last = page[-1].open_time // 1000
-                # Off the grid the next bar may open any time later: no more is known than that this one was read.
+                # After a bar off the grid the next one may open at any time: only this bar is known to be read.
                 known = page[-1].next_open(step * 1000) // 1000 if last % step == 0 else last + 1
                 self._take(symbol, interval, page, _key(symbol, interval, allow_gaps), (first, max(known, last + 1)))
                 self.page_done()
@@ -114,7 +115,7 @@ class Backfill:
                     f"Binance's {interval} bars of {symbol} have a gap between {_utc(last)} and {_utc(after)}, where "
                     "they meet what is stored. Nothing was written; --allow-gaps if the pair was really halted then"
                 )
-            # Long past and still no bar: the pair was not listed (or halted) then, and will not be asked for again.
+            # Long past and still no bar: the pair was not listed (or halted) then; this range is not requested again.
             if stop + (MOST_MISSING_AT_END + 1) * step <= self.binance.now():
                 self._cover(_key(symbol, interval, allow_gaps), (first, stop))
 
@@ -123,7 +124,7 @@ class Backfill:
         return self._neighbour(symbol, interval, "max", end)
 
     def flush(self) -> None:
-        """Write what was read since the last time, and how far each series has come, in one transaction."""
+        """Write what was read since the last call, and the progress of each series, in one transaction."""
         frames: dict[str, list[pd.DataFrame]] = {}
         for interval in dict.fromkeys(interval for _, interval in self._bars):
             mine = {symbol: bars for (symbol, of), bars in self._bars.items() if of == interval}

@@ -25,7 +25,7 @@ DEFAULT_URL = "https://data-api.binance.vision"
 WEIGHT_LIMIT = 6000
 """Weight allowed in a minute until exchangeInfo says otherwise."""
 WEIGHT_MARGIN = 0.8
-"""Share of the limit at which we pause: other programs behind the same address use it too."""
+"""Share of the limit at which we pause: other programs at the same address may use it, too."""
 WEIGHT_HEADERS = ("X-MBX-USED-WEIGHT-1M", "X-MBX-USED-WEIGHT")
 PAGE = 1000
 """Most klines in one answer."""
@@ -39,7 +39,8 @@ class UnknownSymbol(SourceRefused):
 class Binance:
     """Reads one Binance host, inside its limits. `clock` gives UTC seconds; other arguments: see `JsonSource`.
 
-    Pauses for the weight limit are not part of `max_wait`: each ends with the minute, and the answer is already here.
+    Pauses for the weight limit do not count towards `max_wait`: each ends with the minute, after the answer was
+    received.
     """
 
     def __init__(
@@ -75,9 +76,9 @@ class Binance:
         self._http.close()
 
     def now(self) -> float:
-        """UTC seconds that are past by both clocks, ours and Binance's (the `Date` of its newest answer).
+        """The earlier time, UTC seconds, of the two clocks, ours and Binance's (the `Date` of its newest answer).
 
-        A clock of ours that is ahead would otherwise take a running bar for a finished one.
+        If our clock is ahead, an unfinished bar would otherwise be taken for a finished one.
         """
         return self._clock() - max(self.clock_ahead, 0.0)
 
@@ -87,10 +88,9 @@ class Binance:
         """Finished bars of `symbol` that open in [start, end), oldest first, one list for each answer.
 
         `start`, `end`: UTC seconds. `after`: opening time of the bar before `start` that is known already; the first
-        one found must follow it. A bar whose close time is not yet past is left out. The bars begin later than
-        `start` for a younger listing, never have a hole and never leave the grid: `MalformedAnswer` names the
-        first gap, bar off the grid, repetition or disorder; `allow_gaps` lets the first two pass. Raises
-        `UnknownSymbol`, `SourceUnavailable`.
+        one found must follow it. A bar whose close time is not yet past is left out. The bars begin later than `start`
+        for a younger listing. `MalformedAnswer` names the first gap, bar off the grid, repetition or disorder;
+        `allow_gaps` allows the first two. Raises `UnknownSymbol`, `SourceUnavailable`.
         """
         step = shapes.milliseconds(interval)
         wanted = range(start * 1000, end * 1000)
@@ -118,7 +118,7 @@ class Binance:
         return Tickers(shapes.tickers(self._http, symbols, answer.body), int(self.now()), _digest(answer))
 
     def exchange_info(self, symbols: Sequence[str]) -> list[SymbolInfo]:
-        """What Binance says of each symbol; from then on the weight limit is the one it states.
+        """Binance's entry of each symbol; from then on the weight limit is the one that the answer states.
 
         Raises `UnknownSymbol` when one of them is unknown.
         """
@@ -148,11 +148,11 @@ class Binance:
 
     def _read_clock(self, answer: JsonAnswer) -> None:
         try:
-            theirs = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+            server_time = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
         except (TypeError, ValueError):
             return
-        # Date is cut to whole seconds; a second of that is no difference between the clocks.
-        ahead = self._clock() - theirs
+        # `Date` is cut to whole seconds; up to one second is no difference between the clocks.
+        ahead = self._clock() - server_time
         self.clock_ahead = ahead - 1.0 if ahead > 1.0 else min(ahead, 0.0)
 
     def _pause_for_weight(self, answer: JsonAnswer) -> None:

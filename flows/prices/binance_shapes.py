@@ -1,7 +1,7 @@
-"""The bodies Binance answers with, judged and typed; no network here. Source: binance-spot-api-docs, rest-api.md.
+"""The bodies of Binance's answers, checked and typed; no network here. Source: binance-spot-api-docs, rest-api.md.
 
-A body that is not as documented is refused with the field, what was expected and what was found. Numbers stay the
-text that was received.
+A body that is not as documented is refused with the field, what was expected and what was found. Numbers stay text, as
+received.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ COLUMNS = (
 
 
 class Kline(NamedTuple):
-    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received, unjudged.
+    """One finished bar. Times are UTC milliseconds; prices and volumes are the strings received, unchecked.
 
     After a halt of the exchange bars may open off the grid (on 2018-02-09 at 09:28:14.789), last as long as others, and
-    end early where the grid is taken up again.
+    end early where bars return to the grid.
     """
 
     open_time: int
@@ -46,7 +46,7 @@ class Kline(NamedTuple):
     taker_buy_quote: str
     ignored: str
     payload_sha256: str
-    """Of the answer that held the bar, as received."""
+    """SHA-256 of the answer that held the bar, as received."""
 
     def next_open(self, step: int) -> int:
         """First millisecond at which the next bar may open: after a whole bar on the grid, the end of its `step` ms."""
@@ -74,7 +74,7 @@ class SymbolInfo(NamedTuple):
 
 
 def milliseconds(interval: str) -> int:
-    """Length of a bar. Raises `ConfigurationError`."""
+    """Length of a bar in milliseconds. Raises `ConfigurationError`."""
     if interval not in INTERVAL_SECONDS:
         raise ConfigurationError(f"interval: expected one of {', '.join(INTERVAL_SECONDS)}, found {interval!r}")
     return INTERVAL_SECONDS[interval] * 1000
@@ -109,10 +109,10 @@ def _kline(source: object, symbol: str, number: int, row: Any, digest: str) -> K
 
 
 def check_order(source: object, symbol: str, interval: str, opens: Sequence[int], allow_gaps: bool) -> None:
-    """Opening times (UTC ms) stand on the grid of the bars and follow each other by one bar.
+    """Check that opening times (UTC ms) are on the grid of the bars and follow each other by one bar.
 
-    `allow_gaps` lets bars be missing, and bars off the grid pass as they are: the exchange makes both when it halts.
-    Order is never given up. Raises `MalformedAnswer` with the cause.
+    `allow_gaps` allows missing bars and bars off the grid: an exchange that halts produces both. The order is always
+    checked. Raises `MalformedAnswer` with the cause.
     """
     step = milliseconds(interval)
     refused = f"{source}: {interval} klines of {symbol}"
@@ -196,5 +196,5 @@ def _is_positive(text: Any) -> bool:
 
 
 def utc(milliseconds: int) -> str:
-    """A time for messages."""
+    """A time, given in UTC milliseconds, as text for messages."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(milliseconds // 1000))

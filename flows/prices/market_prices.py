@@ -1,9 +1,9 @@
 """Flow `market-prices`: Binance klines of every price series that the market's reserves follow, into `dim_prices`.
 
-The window may be hours or years, in several intervals: what is stored is not asked for again, and a killed run goes
-on where it stopped (`flows.prices.backfill`). How USDT prices become USD: `flows.prices.rows`.
+The window may be hours or years, in several intervals: what is stored is not requested again, and a killed run can be
+continued (`flows.prices.backfill`). How USDT prices become USD: `flows.prices.rows`.
 
-With `--sources binance defillama` DefiLlama's prices are stored beside them and held against them
+With `--sources binance defillama` DefiLlama's prices are stored beside them and compared with them
 (`flows.prices.second_source`). Sources that disagree are noted in `fact_validation` and in the run's line; Binance's
 are served (`data.prices`).
 """
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["FLOW", "to_frames"]
 
 DAYS = 365
-"""Length of the window where neither --from nor --days says otherwise: what a volatility of two speeds remembers."""
+"""Length of the window without --from and --days: the memory of a two-speed volatility."""
 WAIT, LONG_WAIT = 180.0, 1800.0
-"""Seconds that a run may spend waiting because Binance said so; a backfill of years meets more than one 429."""
+"""Seconds that a run may wait because Binance asks it to; a backfill of years gets more than one 429."""
 NOTABLE_SKEW = 30.0
-"""Seconds between our clock and Binance's that a run mentions."""
+"""Seconds between our clock and Binance's above which a run reports the difference."""
 
 Window = tuple[str, int, int]
 """Interval, and the opening times [start, end) in UTC seconds on its grid."""
@@ -62,7 +62,7 @@ def symbol(value: Any) -> str:
 
 
 def coin(value: Any) -> tuple[str, str]:
-    """A pair, and what DefiLlama calls its coin. Raises `Unreadable`."""
+    """A pair, and DefiLlama's name of its coin. Raises `Unreadable`."""
     pair, _, called = "=".join(value).partition("=") if isinstance(value, list | tuple) else str(value).partition("=")
     if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", called):
         raise Unreadable(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {value!r:.60}")
@@ -74,7 +74,7 @@ Coin = Annotated[tuple[str, str], BeforeValidator(coin), WithJsonSchema({"type":
 
 
 class Asked(Options):
-    """What the flow may be told. `since` is `--from` on the command line."""
+    """Options of the flow. `since` is `--from` on the command line."""
 
     excluding = (("days", "since"),)
 
@@ -92,13 +92,13 @@ class Asked(Options):
         description="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
     )
     sources: list[Literal["binance", "defillama"]] = Field(
-        ["binance"], description="whose prices to collect; Binance's are always read, and served"
+        ["binance"], description="sources to collect prices from; Binance's are always read, and served"
     )
     coins: Annotated[list[Coin], Flag(metavar="SYMBOL=COIN")] = Field(
-        [], description="what DefiLlama calls a series, such as ETHUSDT=coingecko:ethereum"
+        [], description="DefiLlama's coin of a series, such as ETHUSDT=coingecko:ethereum"
     )
     market: str | None = Field(None, description="market whose reserves are meant (default: the newest snapshot's)")
-    allow_gaps: bool = Field(False, description="let holes and bars off the grid pass (after a halt)")
+    allow_gaps: bool = Field(False, description="allow holes and bars off the grid (after a halt)")
     again: bool = Field(False, description="read bars again that are stored already")
     latest: bool = Field(False, description="store the last traded price of each series too")
     exchange_info: bool = Field(False, description="store what Binance says of each pair too")
@@ -108,7 +108,7 @@ class Asked(Options):
 def series_of(mapping: pd.DataFrame) -> list[str]:
     """Trading pairs that the reserves of a `dim_asset` mapping follow, sorted; fixed oracle prices need none.
 
-    Pegs such as USDT/USD are no pairs: the exchange's part in them is made of USDCUSDT.
+    Pegs such as USDT/USD are not pairs: from the exchange they need USDCUSDT.
     """
     followed = set(mapping.loc[mapping["kind"] != "fixed", "series"])
     return sorted({PEG if series in PAIRS else series for series in followed})
@@ -136,7 +136,7 @@ def run(arguments: Asked) -> str:
 
 
 def collect(arguments: Asked) -> str:
-    """Fetch, validate and store the windows; of one batch (50,000 bars) nothing is stored when anything is refused.
+    """Fetch, validate and store the windows; if anything is refused, nothing of its batch (50,000 bars) is stored.
 
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
     name) and `BatchRefused`.
@@ -147,10 +147,10 @@ def collect(arguments: Asked) -> str:
         return "every reserve has a fixed oracle price: there is no series to fetch"
     asked = windows(arguments, time.time())
     chain_id = 0 if mapping is None else snapshot.newest(arguments.market).chain_id
-    # A market's coins include what tells which of USDC and USDT had moved, and what DAI is worth.
+    # A market's coins include those that show which of USDC and USDT had moved, and DAI's price.
     named = symbols if mapping is None else dict.fromkeys([*symbols, PEG, *PAIRS])
     coins = second_prices.coins_of(named, mapping, chain_id, dict(arguments.coins))
-    second_prices.band()  # a setting that cannot be used is said before anything is read
+    second_prices.band()  # an unusable setting is reported before anything is read
     parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
     with (
         Store.open() as store,
@@ -169,7 +169,7 @@ def collect(arguments: Asked) -> str:
         compared = ""
         if second_prices.SOURCE in arguments.sources:
             compared = second_prices.collected(run, symbols, coins, asked, latest=arguments.latest)
-        # Between the two: a price just read may tell which dollar had moved, and what is compared are dollars.
+        # Between the two: a price just read may show which dollar had moved, and prices are compared in dollars.
         dollar = settle(store, run.id)
         compared += second_prices.cross_check(run, symbols, asked, latest=arguments.latest)
         run.refresh(["stg_prices"])
@@ -191,11 +191,11 @@ def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
 def backfill(
     run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: Asked
 ) -> tuple[Progress, bool]:
-    """Bring every series of every window into the warehouse; also whether Binance has the peg pair.
+    """Bring every series of every window into the warehouse; returns (progress, whether Binance has the peg pair).
 
     Raises `MalformedAnswer` for a symbol without bars, or whose bars end early; `UnknownSymbol`, `SourceUnavailable`.
     """
-    # The peg comes first: the prices of every other series at its times are worked out from it.
+    # The peg comes first: the prices of every other series are computed with it.
     names = list(dict.fromkeys([PEG, *symbols]))
     asked, has_peg = list(asked), True
     with tqdm(desc="klines", unit="answers", disable=None, leave=False) as bar:
@@ -205,7 +205,7 @@ def backfill(
             for interval, start, end in asked:
                 for name in names:
                     bar.set_postfix_str(f"{name} {interval}", refresh=False)
-                    # Nobody asked for the peg itself: where it has holes, 1 USDT stays 1 USD.
+                    # Where the peg was not asked for, holes are allowed: 1 USDT stays 1 USD there.
                     holes = arguments.allow_gaps or name not in symbols
                     try:
                         filler.fill(name, interval, start, end, allow_gaps=holes)
@@ -218,10 +218,10 @@ def backfill(
                         _require_up_to_date(filler, binance.now(), name, interval, start, end)
             filler.flush()
         except BaseException:
-            # The refusal speaks of what it refuses; of a long window, what came before stays.
+            # The error is about what is refused; earlier batches of a long window stay stored.
             if filler.done.stored:
                 safe_print(
-                    f"{filler.done.stored:,} bars of this run are stored; the next run goes on after them", flush=True
+                    f"{filler.done.stored:,} bars of this run are stored; the next run continues after them", flush=True
                 )
             raise
     return filler.done, has_peg
@@ -234,7 +234,7 @@ def _answers(filler: Backfill, name: str, window: Window) -> int:
 
 
 def _exchange_info(run: Run, binance: Binance, symbols: Sequence[str]) -> str:
-    """Store what Binance says of the symbols; names those that do not trade."""
+    """Store Binance's entries of the symbols; returns a text that names those that do not trade."""
     infos = binance.exchange_info(symbols)
     run.write(SOURCE, "exchangeInfo", {"raw_binance_exchange_info": exchange_info_frame(infos)})
     halted = [f"{info.symbol} is {info.status}" for info in infos if info.status != "TRADING"]

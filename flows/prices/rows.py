@@ -1,8 +1,8 @@
-"""Rows of the warehouse from what Binance sent: candles as text, prices as numbers in USD. Pure.
+"""Rows of the warehouse from Binance's answers: candles as text, prices as numbers in USD. Pure functions.
 
-USDT is quoted, USD is needed. One USDT counts as one USD, unless USDC and USDT have parted and a third quote says that
-it was USDT that moved: then every price of that moment, USDC's too, is divided by USDCUSDT. The column `usd_proxy` says
-which of the two stood in for the dollar, `usd_decided_by` whose quote decided it (`data.prices.dollar`).
+Prices are quoted in USDT and needed in USD. One USDT counts as one USD, unless USDC and USDT differ and a third quote
+shows that USDT moved: then every price of that time, USDC's too, is divided by USDCUSDT. The column `usd_proxy` says
+which of the two counts as one dollar, `usd_decided_by` which quote decided it (`data.prices.dollar`).
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _prices(
         decision = decision_at(_number(text), moment, decisions or {})
         if decision is not None:
             at[moment] = decision
-    usdc = ts.map({moment: one.ratio for moment, one in at.items()}).astype(float)
-    proxy = ts.map({moment: one.proxy for moment, one in at.items()}).astype(object).fillna(USDT_HELD)
+    usdc = ts.map({moment: decided.ratio for moment, decided in at.items()}).astype(float)
+    proxy = ts.map({moment: decided.proxy for moment, decided in at.items()}).astype(object).fillna(USDT_HELD)
     return pd.DataFrame(
         {
             "symbol": symbol,
@@ -122,7 +122,7 @@ def _prices(
             "price_usd": price.where(proxy != USDC_HELD, price / usdc),
             "price_usdt": price,
             "usd_proxy": proxy,
-            "usd_decided_by": ts.map({moment: one.by for moment, one in at.items()}).astype("string"),
+            "usd_decided_by": ts.map({moment: decided.by for moment, decided in at.items()}).astype("string"),
             "is_synthetic": 0,
         }
     )

@@ -1,7 +1,7 @@
-"""DefiLlama's prices of the same series beside Binance's: collected, put on the bars' grid, and held against them.
+"""DefiLlama's prices of the same series as Binance's: collected, put on the bars' grid, and compared with them.
 
-A coin stands for a series only where it is that asset: the token itself, or ether for wrapped ether. Wrapped bitcoin is
-a price of its own (it may lose its peg), so BTCUSDT has a coin only where `--coins` names one.
+A coin stands for a series only where it is that asset: the token itself, or ether for wrapped ether. Wrapped bitcoin
+has a price of its own (it may lose its peg), so BTCUSDT has a coin only where `--coins` names one.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ CHAINS = {1: "ethereum"}
 LEAST_STEP = 3600
 """Seconds of the shortest bars that are compared: prices of an aggregator are minutes apart."""
 NEAR = 900
-"""Seconds by which a price's own time may miss the end of the bar and still stand for it."""
+"""Seconds by which a price's own time may differ from the end of the bar and still count for it."""
 BAND = 0.02
-"""A price up to `NEAR` seconds off moves by 0.5 % (one standard deviation) where the volatility is 100 % a year, and
-1 USDT may be 0.2 % off 1 USD uncorrected: 2 % is out of reach of both; a wrong coin or a stale price is not."""
+"""A price up to `NEAR` seconds off moves by 0.5 % (one standard deviation) where the volatility is 100 % a year, and 1
+USDT may be 0.2 % off 1 USD uncorrected: neither reaches 2 %; a wrong coin or a stale price does."""
 
 
 def band() -> float:
-    """Largest relative difference that is no disagreement: PRICE_AGREEMENT_BAND. Raises `ConfigurationError`."""
+    """Largest relative difference that counts as agreement: PRICE_AGREEMENT_BAND. Raises `ConfigurationError`."""
     text = settings.get("PRICE_AGREEMENT_BAND", str(BAND)) or str(BAND)
     try:
         value = float(text)
@@ -59,7 +59,7 @@ def band() -> float:
 def coins_of(
     symbols: Iterable[str], mapping: pd.DataFrame | None, chain_id: int, given: dict[str, str]
 ) -> dict[str, str]:
-    """Series to coin. `mapping`: rows of dim_asset; `given`: what the user said, which wins."""
+    """Coin by series. `mapping`: rows of dim_asset; `given`: coins that the user named, which win."""
     known = dict(COINS)
     chain = CHAINS.get(chain_id)
     if mapping is not None and chain:
@@ -78,9 +78,10 @@ def collected(
     *,
     latest: bool,
 ) -> str:
-    """Collect DefiLlama's prices; what to add to the run's line.
+    """Collect DefiLlama's prices; returns what to add to the run's line.
 
-    A DefiLlama that is away or refuses is named and leaves the other prices as they are. Raises `MalformedAnswer`.
+    If DefiLlama cannot be reached or refuses, the line says so and other prices stay as they are. Raises
+    `MalformedAnswer`.
     """
     try:
         with DefiLlama.from_environment() as source:
@@ -99,7 +100,7 @@ def collected(
 
 
 def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, int, int]], *, latest: bool) -> str:
-    """Hold all sources against each other; what to add to the run's line."""
+    """Compare all sources with each other; returns what to add to the run's line."""
     widest = band()
     found = []
     for interval, start, end in _comparable(windows):
@@ -108,10 +109,10 @@ def cross_check(run: Run, symbols: Sequence[str], windows: Sequence[tuple[str, i
         now = int(time.time())
         found += price_agreement.compared(run.store, symbols, LATEST, now - NEAR, now + NEAR, widest, near=NEAR)
     price_agreement.note(run.store, found, widest, run.id)
-    wrong = [one for one in found if one.failed]
+    wrong = [pair for pair in found if pair.failed]
     if wrong:
         return f"; SOURCES DISAGREE by more than {widest:.1%}: {'; '.join(map(str, wrong))}; {SERVED}'s are served"
-    n = sum(one.compared for one in found)
+    n = sum(pair.compared for pair in found)
     return f"; {n:,} prices of two sources agree within {widest:.1%}" if n else ""
 
 
@@ -122,18 +123,18 @@ def _comparable(windows: Sequence[tuple[str, int, int]]) -> list[tuple[str, int,
 def collect_bars(
     run: Run, source: DefiLlama, coins: dict[str, str], interval: str, step: int, start: int, end: int
 ) -> int:
-    """Store the price of each coin at the end of every bar that opens in [start, end); how many prices that were."""
+    """Store the price of each coin at the end of every bar that opens in [start, end); returns the number of prices."""
     ends = range(start + step, end + 1, step)
     taken = 0
     for answer in source.chart(list(coins.values()), ends.start, step, len(ends)):
-        # Its own time decides which bar's end it stands for; one near none of them is kept as received only.
+        # A price's own time decides which end of a bar it counts for; one near no end is only kept as received.
         rows = _on_grid(answer.rows, step, ends)
         taken += _write(run, f"{interval}:{start}:{end}", answer.rows, rows, coins, interval, answer[1])
     return taken
 
 
 def collect_latest(run: Run, source: DefiLlama, coins: dict[str, str], interval: str) -> int:
-    """Store the newest price of each coin at its own time; how many that were."""
+    """Store the newest price of each coin at its own time; returns the number of prices."""
     taken = 0
     for answer in source.current_prices(list(coins.values())):
         rows = [(price, price.ts) for price in answer.rows]

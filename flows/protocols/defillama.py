@@ -1,7 +1,7 @@
 """DefiLlama's free interface: protocol and chain TVL, coin prices, stablecoins, yields. No key; limits undocumented.
 
-Four hosts share the work: api, coins, stablecoins and yields, all under llama.fi. DEFILLAMA_URL that names any other
-host (a mirror, a server on loopback) is asked for everything. Source: defillama-openapi-free.json.
+There are four hosts: api, coins, stablecoins and yields, all under llama.fi. Where DEFILLAMA_URL names another host (a
+mirror, a server on loopback), that one is asked for everything. Source: defillama-openapi-free.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_URL = "https://api.llama.fi"
 COINS_IN_A_REQUEST = 50
 """Coins are named in the path; more would pass the length that proxies allow."""
 POINTS_IN_A_REQUEST = 500
-"""Most `span` we ask a chart for."""
+"""Largest `span` that a chart is asked for."""
 COINGECKO = "coingecko"
 
 Row = TypeVar("Row")
@@ -105,11 +105,11 @@ class DefiLlama:
         DefiLlama answers with the price nearest to each of these times that it has.
         """
         period = f"{step // 3600}h" if step % 3600 == 0 else f"{step // 60}m"
-        for some in _parted(coins):
+        for part in _parted(coins):
             for first in range(0, points, POINTS_IN_A_REQUEST):
                 span = min(POINTS_IN_A_REQUEST, points - first)
                 params: dict[str, str | int] = {"start": start + first * step, "span": span, "period": period}
-                body, digest = self._get(self._coins, f"/chart/{','.join(some)}", params)
+                body, digest = self._get(self._coins, f"/chart/{','.join(part)}", params)
                 yield Rows(shapes.coin_charts(body), digest)
 
     def stablecoins(self) -> Rows[Stablecoin]:
@@ -124,8 +124,8 @@ class DefiLlama:
 
     def _prices(self, path: str, coins: Sequence[str]) -> list[Rows[CoinPrice]]:
         answers = []
-        for some in _parted(coins):
-            body, digest = self._get(self._coins, f"{path}/{','.join(some)}")
+        for part in _parted(coins):
+            body, digest = self._get(self._coins, f"{path}/{','.join(part)}")
             answers.append(Rows(shapes.coin_prices(body), digest))
         return answers
 

@@ -1,7 +1,7 @@
-"""The bodies DefiLlama answers with, typed; no network here. Source: DefiLlama/api-docs, defillama-openapi-free.json.
+"""The bodies of DefiLlama's answers, typed; no network here. Source: DefiLlama/api-docs, defillama-openapi-free.json.
 
-Fields we rely on must be there and of their kind, or the answer is refused by name; fields the documentation does not
-promise may be absent. Money stays as received, in USD.
+Fields that are used must be there and have the right type, or the error names them; fields that the documentation does
+not promise may be absent. Money stays as received, in USD.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def protocol(body: Shape) -> list[ProtocolPoint]:
     for series, chain in body.field("chainTvls").entries().items():
         found += _points(series, chain.field("tvl"))
     total = body.maybe("tvl")
-    # A bare number in some answers; then there is no history of the total.
+    # In some answers it is a number; then there is no history of the total.
     if total is not None and isinstance(total.value, list):
         found += _points(ALL_CHAINS, total)
     return found

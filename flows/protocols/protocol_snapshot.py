@@ -1,8 +1,8 @@
 """Flow `protocol-snapshot`: TVL and borrow history of lending protocols from DefiLlama, into `fact_protocol_snapshot`.
 
-Beside it the lists that DefiLlama keeps (protocols, chains, stablecoins, yields) are stored as received. A list that
-is refused or away is named in the run's line and does not end the run, since no figure of the snapshot is made of it;
-a list that changed its shape ends the run, as every source that changes its shape does.
+Beside it the lists that DefiLlama keeps (protocols, chains, stablecoins, yields) are stored as received. A list that is
+refused or cannot be reached is named in the run's line and does not end the run, since no figure of the snapshot uses
+it; a list that changed its shape ends the run, as with every source.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SOURCE = "defillama"
 SLUGS = ("aave",)
-"""The protocol the documentation takes as its example: all versions of Aave together."""
+"""The protocol in the documentation's example: all versions of Aave together."""
 TOTAL_BAND = 0.01
 """Largest relative difference between our sum over chains and the total that the answer states."""
 LISTS: dict[str, tuple[str, Callable[[DefiLlama], Rows[Any]], bool]] = {
@@ -39,7 +39,7 @@ LISTS: dict[str, tuple[str, Callable[[DefiLlama], Rows[Any]], bool]] = {
     "stablecoins": ("raw_defillama_stablecoins", lambda source: source.stablecoins(), True),
     "yields": ("raw_defillama_yields", lambda source: source.pools(), True),
 }
-"""What else is read: the table it goes to, how it is read, and whether its rows hold at the time of reading only."""
+"""Lists that are read: (table, how it is read, whether its rows are only valid at the time of reading)."""
 
 
 def slug(value: Any) -> str:
@@ -50,7 +50,7 @@ def slug(value: Any) -> str:
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     slugs: Annotated[list[Annotated[str, BeforeValidator(slug)]], Flag(metavar="SLUG")] = Field(
         list(SLUGS), description="protocols as DefiLlama calls them"
@@ -99,9 +99,9 @@ def collect(arguments: Asked) -> str:
 
 
 def _reconcile(run: Run, slugs: Sequence[str]) -> list[str]:
-    """Hold the newest sum over chains against the total that DefiLlama states itself, where it states one.
+    """Compare the newest sum over chains with the total that DefiLlama states, where it states one.
 
-    Which keys are deposits is our reading of the answer; a new kind of key would show here first.
+    Which keys are deposits is our reading of the answer; a new kind of key would show up here first.
     """
     rows, notes = [], []
     for slug in slugs:
@@ -113,8 +113,8 @@ def _reconcile(run: Run, slugs: Sequence[str]) -> list[str]:
         )
         if not found or abs(found[0][1] - found[0][2]) <= TOTAL_BAND * abs(found[0][2]):
             continue
-        ts, ours, theirs = found[0]
-        notes.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {theirs:,.0f}")
+        ts, ours, stated = found[0]
+        notes.append(f"{slug}: CHAINS SUM to {ours:,.0f} USD, DefiLlama's own total is {stated:,.0f}")
         check = f"sum over chains within {TOTAL_BAND:.0%} of the stated total"
         rows.append(Finding("fact_protocol_snapshot", check, "tvl_usd", 1, 1, notes[-1], about=f"{slug}:{ts}"))
     run.finding(SOURCE, f"totals:{run.id}", *rows)
@@ -135,7 +135,7 @@ def _list(run: Run, source: DefiLlama, name: str) -> str:
 
 
 def _distinct(slug: str, history: Rows[ProtocolPoint]) -> Rows[ProtocolPoint]:
-    """Each point once, in whatever order they came. One that says two things is refused: which would hold?"""
+    """Each point once, in the order received. Raises `MalformedAnswer` for a point with two different values."""
     found: dict[tuple[str, int], ProtocolPoint] = {}
     for point in history.rows:
         first = found.setdefault((point.series, point.date), point)

@@ -1,8 +1,8 @@
 """Flow `backtest`: what each price law would have forecast on every past day, and what followed.
 
-For ETH, BTC and both in equal parts: the 1-day value-at-risk at 95 and 99 % of each law, from the prices before the day
-alone, its coverage (Kupiec), whether exceptions come together (Christoffersen), Basel's traffic light and the pinball
-loss. Every law is shown, and the last line says which of them hold everywhere and whether the default does.
+For ETH, BTC and both in equal parts: the 1-day value-at-risk of each law at 95 and 99 %, from the prices before the day
+only, its coverage (Kupiec), whether exceptions come together (Christoffersen), Basel's traffic light and the pinball
+loss. Every law is shown, and the last line says which laws pass every test and whether the default does.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 OUT = Path("build/backtest.json")
 LEAST_DAYS = 100
-"""With fewer days than this, the tests tell no law from another."""
+"""With fewer days, the tests cannot tell laws apart."""
 WARM_UP, LEAST_WARM_UP = 180, 10
 SIGNIFICANCE = 0.05
 STILL = ("USDC", "USDT", "USD", "EUR", "XAU")
-"""Factors whose prices stand still where a book is held through past days of other assets."""
+"""Factors whose prices do not move where a book is held through past days of other assets."""
 STORED = {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
-"""What the warehouse calls a symbol that nobody named otherwise."""
+"""The warehouse's series of the default symbols."""
 
 
 class Asked(Options):
@@ -64,7 +64,7 @@ class Asked(Options):
 
 
 class Prices(NamedTuple):
-    """Hourly USD on every hour, one column a symbol; hours bridged in each; whose they are; whether generated."""
+    """Hourly USD on every hour, a column for each symbol; hours bridged in each; their source; whether generated."""
 
     frame: pd.DataFrame
     bridged: dict[str, int]
@@ -102,7 +102,7 @@ def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
 
 
 class HeldMarket(NamedTuple):
-    """A market held as it is, the column of prices that each reserve follows, (R,), and what follows what."""
+    """A market held unchanged, the column of prices that each reserve follows, (R,), and the symbols by column."""
 
     market: Market
     factor: np.ndarray
@@ -115,7 +115,7 @@ class HeldMarket(NamedTuple):
         return float(amount @ self.market.price)
 
     def record(self) -> dict[str, Any]:
-        """Which book it is, JSON-ready."""
+        """Which book it is, as JSON values."""
         at = self.market.snapshot
         return {
             "market": at.market,
@@ -128,7 +128,7 @@ class HeldMarket(NamedTuple):
 
 
 def _book(symbols: Sequence[str]) -> HeldMarket:
-    """The newest snapshot's: an asset follows the symbol of its name, pegs stand still, any other the first symbol."""
+    """The newest snapshot's book: an asset follows the symbol of its name or else the first one; pegs do not move."""
     market = load_market()
     rows = assets.asset_map(market.snapshot.market).set_index("asset")
     columns = [symbol.upper() for symbol in symbols]
@@ -143,7 +143,7 @@ def _book(symbols: Sequence[str]) -> HeldMarket:
 
 
 def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None = None) -> dict[str, Any]:
-    """Every law on every series, JSON-ready. Raises `BadPrices` where too few days are left after the warm-up."""
+    """Results of every law on every series, for JSON. Raises `BadPrices` where the warm-up leaves too few days."""
     frame = prices.frame
     ends = frame.index.to_numpy(dtype=np.int64)[1:]
     returns = np.diff(np.log(frame.to_numpy(dtype=float)), axis=0)
@@ -202,7 +202,7 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
 
 
 def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any]:
-    """How one forecast held: counts, p-values, zone, scores."""
+    """How good one forecast was: counts, p-values, zone, scores."""
     cover = backtests.coverage(backtests.exceptions(lost, forecast), level)
     values = (cover.kupiec.p_value, cover.independence.p_value, cover.conditional.p_value)
     return {
@@ -214,13 +214,11 @@ def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any
 
 
 def table(found: dict[str, Any]) -> str:
-    """Every law, series and level in one line each."""
+    """The results as text: one line for each law, series and level."""
     begins = found["day_begins"]
     bridged = ", ".join(f"{hours} of {symbol}" for symbol, hours in found["bridged_hours"].items())
     head = [
-        "SAMPLE: generated prices; what they say of a law is how it fits the generator"
-        if found["is_synthetic"]
-        else "",
+        "SAMPLE: generated prices; the results only show how a law fits the generator" if found["is_synthetic"] else "",
         f"{len(begins):,} days from {utc(begins[0])} to {utc(begins[-1] + 86_400)} UTC of {found['source']}; "
         f"hours bridged: {bridged}",
         f"warm-up of {found['warm_up_days']} days"

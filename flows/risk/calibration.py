@@ -1,9 +1,9 @@
-"""From stored prices to the scenario of a market: which factor moves each reserve, how much, and together with which.
+"""From stored prices to the scenario of a market: the factor that moves each reserve, volatilities, correlations.
 
-Each law has a memory of its own for volatility (`risk_core.laws.calibrated`), which a year of hourly prices of each
-series feeds; correlation is Ledoit-Wolf over the last 90 days that all series share, on returns over the deviation
-known before them. Prices up to the snapshot's block are used. Where there are not enough of them, the next ones are,
-and the calibration says that it looks ahead: good for a what-if, useless as evidence in a backtest.
+The volatility of each law has a memory of its own (`risk_core.laws.calibrated`) and is computed from a year of hourly
+prices of each series. Correlation is Ledoit-Wolf over the last 90 days that all series share, on returns divided by the
+deviation known before them. Prices up to the snapshot's block are used. Where there are not enough of them, later ones
+are used and the calibration is marked as looking ahead: good for a what-if, not valid in a backtest.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ INTERVAL = "1h"
 HOUR = 3600
 DAY = 86_400
 WINDOW_DAYS = 90
-"""Days that all series share: what correlation is estimated on."""
+"""Days that all series share, from which correlation is estimated."""
 HISTORY_DAYS = 365
-"""Days of each series' own prices, up to the same end: what its volatility remembers."""
+"""Days of each series' own prices, up to the same end, from which its volatility is computed."""
 LONG_MEMORY_DAYS = 180
 """With a shorter history, the slow half of a two-speed volatility is a guess, and a note says so."""
 LEAST_DAYS = 14
-"""With less history than this a volatility is a guess."""
+"""With less history a volatility is a guess."""
 FLOOR = 0.005
-"""Least annual volatility: a stable pair that did not move in the window is not riskless."""
+"""Least annual volatility: a stable pair that did not move in the window still has risk."""
 METHOD = {
     "version": 3,
     "history_days": HISTORY_DAYS,
@@ -56,13 +56,13 @@ METHOD = {
     "correlation": "ledoit-wolf of standardised returns",
     "correlation_days": WINDOW_DAYS,
 }
-"""With the law's numbers, part of every calibration's id: raise the version when the same prices may give others."""
+"""Part of every calibration's id, with the law's numbers: raise the version when the same prices may give others."""
 STRESS = Memory(half_lives=TWO_SPEED.half_lives[:1], weights=(1.0,), week=TWO_SPEED.week)
 STRESS_FROM = 7 * 24
-"""Hours after which a mean with a half-life of a day rests on enough of them to be called high."""
+"""Hours after which a mean with a half-life of a day rests on enough hours to be meaningful."""
 STRESS_IN_WORDS = "every asset at its highest one-day volatility of the last year, all at once"
 STALE_DAYS = 2
-"""Prices that end this long before the block are used, and said to be old."""
+"""Prices that end this long before the block are used, with a note that they are old."""
 
 LoadPrices = Callable[[Sequence[str], int | None, int | None], pd.DataFrame]
 """(series, first, last) -> hourly USD prices at the times all series share: one column each, index UTC seconds.
@@ -76,21 +76,21 @@ class InsufficientHistory(FlowError):
 
 
 class InconsistentMapping(FlowError):
-    """dim_asset contradicts itself or the snapshot: a factor with several series, a reserve without a row."""
+    """`dim_asset` contradicts itself or the snapshot: a factor with several series, a reserve without a row."""
 
 
 class SharedSeries(InconsistentMapping, InputError):
-    """Two factors follow one price series, so that they could never part."""
+    """Two factors follow one price series, so that they would always move alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
-    """What a calibration depends on, and nothing else; `id` is its digest.
+    """Everything that a calibration depends on; `id` is the digest of it.
 
-    series: factor -> price series, in order of the factors' first reserve. factor: (R,) factor of each reserve, -1
-    for a fixed oracle price. prices: hourly USD at the times that all series share, one column a distinct series.
+    series: factor -> price series, in order of the factors' first reserve. factor: (R,) factor of each reserve, -1 for
+    a fixed oracle price. prices: hourly USD at the times that all series share, one column for each distinct series.
     history: the hourly prices of each series alone, up to the same end, over `HISTORY_DAYS`. law: what is fitted.
-    `notes`: what a reader must be told.
+    `notes`: remarks that a reader must see.
     """
 
     series: dict[str, str]
@@ -129,7 +129,7 @@ class Calibration:
     def scenario(self, name: str, horizon: timedelta, n_steps: int, begins_at: int) -> Scenario:
         """The zero-drift scenario of the market over `horizon` in `n_steps` equal steps.
 
-        begins_at: UTC epoch seconds; a weekend ahead is as quiet as the law's week says.
+        begins_at: UTC epoch seconds; weekends in the horizon count with the law's weekday factors.
         """
         ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
         volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
@@ -209,16 +209,16 @@ def refuse_shared(series: Mapping[str, str]) -> None:
         other = first.setdefault(name, factor)
         if other != factor:
             raise SharedSeries(
-                f"dim_asset: the factors {other} and {factor} both follow {name}, so they could never part. Give each "
-                "a series of its own, or one factor to the reserves of both if they are the same asset: "
+                f"dim_asset: the factors {other} and {factor} both follow {name}, so they would always move alike. "
+                "Give each a series of its own, or one factor to the reserves of both if they are the same asset: "
                 "data.prices.assets.set_series(market, asset, series=..., kind=..., factor=..., note=...)"
             )
 
 
 def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices, law: str = DEFAULT) -> Inputs:
-    """What `market` is to be calibrated on, for the law of that name.
+    """The `Inputs` of the calibration of `market` for the law of that name.
 
-    Raises `InsufficientHistory` (names the series), `InconsistentMapping`, `InputError` for a law that there is not.
+    Raises `InsufficientHistory` (names the series), `InconsistentMapping`, `InputError` for an unknown law.
 
     A peg without enough prices of its own follows its stand-in (`data.prices.pegs.STAND_INS`), and the notes say so.
     """
@@ -253,10 +253,10 @@ def fit(inputs: Inputs) -> Calibration:
 
 
 def stressed(calibration: Calibration) -> Calibration:
-    """The same with every asset at its highest one-day volatility of the history, all at once, and never below its own.
+    """The calibration with every asset at its highest one-day volatility of the history, at least its present one.
 
-    No law that learns from the past sees a shock out of calm coming; this is how bad days were when they came. The
-    highest value of the mean of squares with a half-life of one day, weekday factors apart, after its first week.
+    A law that learns from the past cannot foresee a sudden shock; this is how bad the worst days were. It is the
+    highest value of the mean of squares with a half-life of one day, without weekday factors, after its first week.
     """
     inputs = calibration.inputs
     highest = {}
@@ -265,7 +265,7 @@ def stressed(calibration: Calibration) -> Calibration:
         path = variance_path(returns.to_numpy()[:, None], returns.index.to_numpy(dtype=np.int64), STRESS)
         highest[name] = float(path[STRESS_FROM:].max())
     volatility = annual_volatility([highest[name] for name in inputs.series.values()], floor=FLOOR)
-    # A glitch of one price must not end the run: what no scenario would take is held below it, weekday factor included.
+    # One wrong price must not end the run: the volatility is limited to what a scenario accepts, with weekday factor.
     held = np.minimum(volatility, MOST_VOLATILITY / np.sqrt(max(STRESS.week)))
     return replace(calibration, volatility=np.maximum(held, calibration.volatility))
 
@@ -284,7 +284,7 @@ def _short_history(market: Market, law: Calibrated, history: Mapping[str, pd.Ser
     days = {name: len(prices) / 24 for name, prices in history.items()}
     if market.snapshot.synthetic or len(law.memory.half_lives) == 1 or not days:
         return ()
-    name = min(days, key=lambda one: days[one])
+    name = min(days, key=lambda series: days[series])
     if days[name] >= LONG_MEMORY_DAYS:
         return ()
     return (
@@ -297,7 +297,7 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
     """The window of prices to use, and whether it reaches beyond the block.
 
     Up to the block where enough is stored; else the first window after it; else the last one long before it. None of
-    them moves when newer prices arrive, so a re-run on the same snapshot gives the same calibration.
+    them changes when newer prices arrive, so a re-run on the same snapshot gives the same calibration.
     """
     if not series:
         return pd.DataFrame(), False
@@ -324,7 +324,7 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
 
 
 def _with_stand_ins(mapping: pd.DataFrame, block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The mapping in which a peg that has too few prices follows what stands in for it, and what to say of it.
+    """(mapping in which a peg with too few prices follows its stand-in, notes about it).
 
     Too few: under nine tenths of the stand-in's in the window before the block (of all, where that has none).
     """
@@ -361,10 +361,10 @@ def _long_enough(prices: pd.DataFrame) -> bool:
 
 
 def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
-    # On the full grid first: a return over a hole would be taken for one hour's move.
+    # On the full grid first: otherwise a return over a hole would count as the move of one hour.
     if len(prices) < 2:
         return prices.iloc[:0]
-    # The grid is that of most prices: after a halt of the exchange some bars stood off it.
+    # The grid is that of most prices: after a halt of the exchange some bars are off it.
     place = prices.index.to_numpy() % HOUR
     values, counts = np.unique(place, return_counts=True)
     on = prices.index[place == values[counts.argmax()]]

@@ -11,7 +11,7 @@ from flows.options import Number, Options, Whole
 MOST_PATHS = 100_000_000
 """More would run for days; the error of a figure falls with the root of the paths."""
 LAST_SEED = 2**64 - 1
-# In step with `risk_core.laws.calibrated`, and held so by a test: importing it would make --help wait for the compiler.
+# The same as in `risk_core.laws.calibrated` (a test checks): importing it would make --help wait for the compiler.
 LawName = Literal["normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps"]
 DEFAULT: LawName = "two-speed-t5"
 
@@ -32,6 +32,6 @@ class Asked(Options):
     policy: Literal["largest_legs", "most_profitable"] = Field(
         "largest_legs", description="which legs liquidators choose"
     )
-    law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` says how each held")
+    law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` shows how good each was")
     force: bool = Field(False, description="compute even if the same figures are stored")
     skip_if_stored: bool = Field(False, description="do not compute stored figures again (the default)")

@@ -1,4 +1,4 @@
-"""Hourly closing prices out of a Parquet or CSV file, or the reason why they cannot be used."""
+"""Hourly closing prices from a Parquet or CSV file, or the reason why they cannot be used."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class BadPrices(FlowError):
 def read(path: Path, symbols: Sequence[str], longest_gap: int = LONGEST_GAP) -> tuple[pd.DataFrame, dict[str, int]]:
     """(prices, bridged hours of each symbol) of `symbols` in the file.
 
-    prices: one column a symbol, an index of every hour that all of them span, UTC seconds, USD. A symbol is found by
-    its own name, or as a pair against a dollar (ETHUSDT, ETH/USD) where the file has one such. Raises `BadPrices`,
-    `ConfigurationError`.
+    prices: a column for each symbol in USD, an index of every hour that all of them span, in UTC seconds. A symbol is
+    found by its own name, or as a pair against a dollar (ETHUSDT, ETH/USD) where the file has one such. Raises
+    `BadPrices`, `ConfigurationError`.
     """
     table = _table(path)
     missing = [name for name in COLUMNS if name not in table.columns]
@@ -52,7 +52,10 @@ def read(path: Path, symbols: Sequence[str], longest_gap: int = LONGEST_GAP) -> 
 def on_the_hour(
     parts: dict[str, pd.Series], where: str, longest_gap: int = LONGEST_GAP
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Series of rising times (index, UTC seconds) on the hours that all of them span. Raises `BadPrices`."""
+    """(series on the hours that all of them span, hours bridged in each). Raises `BadPrices`.
+
+    parts: by symbol, prices with rising times (index, UTC seconds).
+    """
     first, last = max(part.index[0] for part in parts.values()), min(part.index[-1] for part in parts.values())
     if first >= last:
         raise BadPrices(f"{where}: {', '.join(parts)} have no time in common")
@@ -85,12 +88,12 @@ def _table(path: Path) -> pd.DataFrame:
         raise ConfigurationError(
             f"--prices: {path.name} needs pyarrow: `pip install -r requirements-export.txt`, or give a .csv file"
         ) from None
-    except Exception as exc:  # each library has errors of its own for a file that is none
+    except Exception as exc:  # each library has errors of its own for a file of another kind
         raise BadPrices(f"{path}: cannot be read as {kind[1:]}: {exc}") from None
 
 
 def _name_of(symbol: str, found: pd.Series, path: Path) -> str:
-    """What the file calls a symbol."""
+    """The file's own name of a symbol. Raises `BadPrices` where there is none, or more than one."""
     names = sorted({str(name) for name in found.unique()})
     forms = {symbol.upper()} | {f"{symbol.upper()}{between}{quote}" for quote in QUOTES for between in ("", "/", "-")}
     fitting = [name for name in names if name.upper() == symbol.upper()] or [

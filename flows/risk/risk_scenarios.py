@@ -51,7 +51,7 @@ def run(arguments: Asked) -> str:
         )
         if stored is not None:
             return report(stored, notes, "These figures were stored before; --force computes them again.")
-    # Not before there is something to write: the writer loads the validation library, which a skip does not need.
+    # Opened only when there is something to write: the writer loads the validation library, which a skip does not need.
     from data.store import Store
 
     parameters = dict(arguments) | {"scenario": name}
@@ -73,7 +73,7 @@ def run(arguments: Asked) -> str:
 
 
 def calibrated(store: Reader, market: Market, law: str) -> Calibration:
-    """The calibration of `market` on the stored prices, for the law of that name; read back if it was fitted before."""
+    """The calibration of `market` on the stored prices, for the law of that name; a stored fit is read back."""
     from data.prices import assets
     from flows.risk.calibration import Calibration, fit, inputs_of
 
@@ -86,7 +86,7 @@ def calibrated(store: Reader, market: Market, law: str) -> Calibration:
 
 
 def save_calibration(run: Run, calibration: Calibration, market: Market) -> None:
-    """Store the version that a run is about to use; a known version stays as it is."""
+    """Store the calibration that a run uses; one that is stored already stays as it is."""
     import pandas as pd
 
     row = pd.DataFrame([calibration.row(market.snapshot.market)])
@@ -94,7 +94,7 @@ def save_calibration(run: Run, calibration: Calibration, market: Market) -> None
 
 
 def price_reader(synthetic: bool) -> Any:
-    """Reads hourly prices for `scenario_calibration`: generated ones for a sample, observed ones otherwise."""
+    """A function that loads hourly prices for `calibration`: generated ones for a sample, else observed ones."""
     from data.errors import NoPrices
     from data.prices.series import load_prices
     from flows.risk.calibration import INTERVAL

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 SOURCE = "wallets"
 TABLES = ("stg_wallet_now", "stg_wallet_daily", "stg_lending_events")
 PARTS = "0123456789abcdef"
-"""Wallets are read by the first digit of their address: a sixteenth of a long history fits into memory."""
+"""Wallets are read by the first digit of their address, so that only a sixteenth of the history is in memory."""
 METHOD = 1
-"""Goes up when the same rows give other figures."""
+"""Raised when the same rows would give other figures."""
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of the flow."""
 
     skip_if_stored: bool = Field(False, description="do nothing where neither states nor events changed since")
 
@@ -127,13 +127,13 @@ def _events(
 
 
 def _as_of(store: Reader, synthetic: bool) -> int:
-    """The newest time that any state is of."""
+    """Time of the newest state of any market, UTC seconds."""
     [(time,)] = store.rows("SELECT max(newest_block_time) FROM dim_market WHERE is_synthetic = ?", (int(synthetic),))
     return int(time)
 
 
 def _seen(store: Reader) -> dict[str, list[int]]:
-    """What tells changed inputs from the same ones: rows and the newest batch of each table."""
+    """Row count and newest batch of each table: equal values mean unchanged inputs."""
     return {
         table: [int(n) for n in store.rows(f"SELECT count(*), coalesce(max(batch), 0) FROM {table}")[0]]
         for table in TABLES

@@ -1,4 +1,4 @@
-"""Forecasts held against what happened: coverage of a value-at-risk, and scores of quantiles and distributions.
+"""Forecasts compared with what happened: coverage of a value-at-risk, and scores of quantiles and distributions.
 
 Losses and forecasts are positive numbers of money or of return. An exception is a loss above its forecast. Sources:
 Kupiec, "Techniques for verifying the accuracy of risk measurement models", J. Derivatives 3 (1995); Christoffersen,
@@ -68,7 +68,7 @@ class Coverage:
 
 
 def exceptions(losses: ArrayLike, forecasts: ArrayLike) -> BoolArray:
-    """True where a loss is above its forecast, (n,). Both are positive for a loss; a return has to be turned first.
+    """True where a loss is above its forecast, (n,). Both are positive for a loss; change the sign of returns first.
 
     Raises `InputError` for NaN, for forecasts that are negative throughout (returns instead of losses), and where the
     two have different lengths.
@@ -78,7 +78,7 @@ def exceptions(losses: ArrayLike, forecasts: ArrayLike) -> BoolArray:
     _finite("losses", loss)
     _finite("forecasts", forecast)
     if len(forecast) and (forecast < 0).all():
-        raise InputError("forecasts: all are negative; expected positive losses: turn the sign of returns")
+        raise InputError("forecasts: all are negative; expected positive losses; change the sign of returns")
     return loss > forecast
 
 
@@ -96,7 +96,8 @@ def kupiec(n_exceptions: int, n: int, level: float) -> Test:
 def independence(hits: ArrayLike) -> Test:
     """Do exceptions follow each other? Chi-square with one degree. (Christoffersen 1998, section 3.2.)
 
-    hits: (n,) truth values in order of time, n >= 2. Without two kinds of day there is nothing to test: statistic 0.
+    hits: (n,) truth values in order of time, n >= 2. Where all days are of one kind there is nothing to test: the
+    statistic is 0.
     """
     (n00, n01), (n10, n11) = transitions(hits)
     return independence_of(n00, n01, n10, n11)
@@ -172,14 +173,14 @@ def crps(samples: ArrayLike, outcome: float) -> float:
 def evidence_against_es(
     losses: ArrayLike, var_forecasts: ArrayLike, es_forecasts: ArrayLike, level: float, largest_bet: float = 0.5
 ) -> FloatArray:
-    """(n,) wealth of somebody who bets against the expected shortfall.
+    """Wealth, (n,), of somebody who starts with 1 and bets against the expected-shortfall forecast every day.
 
     A right or cautious forecast keeps the expected wealth at 1 or below at every time, so a wealth of 20 rejects the
     forecast at 5 %, whenever it is reached.
 
-    The e-statistic is (loss - var)+ / ((1 - level)(es - var)); each bet is what would have grown fastest on all days
-    before (Wang, Wang and Ziegel, arXiv 2209.00991, sections 3 and 5), at most `largest_bet` of the wealth. Where es
-    equals var, a loss above it is evidence without bound, and one below it says nothing.
+    The e-statistic is (loss - var)+ / ((1 - level)(es - var)); each bet is the share of wealth that would have grown
+    fastest on all days before (Wang, Wang and Ziegel, arXiv 2209.00991, sections 3 and 5), at most `largest_bet`. Where
+    es equals var, a loss above it makes the wealth infinite, and any other loss gives an e-statistic of 0.
     """
     loss = _finite("losses", checked_array("losses", losses, np.float64, (None,)))
     var = _finite("var_forecasts", checked_array("var_forecasts", var_forecasts, np.float64, (len(loss),)))

@@ -41,7 +41,7 @@ def ewma_volatility(
 
 def shrunk_correlation(log_returns: ArrayLike) -> FloatArray:
     """Ledoit-Wolf correlation, (F, F): unit diagonal, positive semi-definite. A factor that never moved gets zeros."""
-    # Here, not at the top: 1 s of processor time, and only calibration needs it.
+    # Imported here, not at the top: it takes 1 s of processor time, and only calibration needs it.
     from sklearn.covariance import LedoitWolf
 
     returns = _checked(log_returns)
@@ -67,8 +67,8 @@ def calibrate(
 def cholesky(covariance: FloatArray) -> FloatArray:
     """Lower factor L with L @ L.T equal to a positive *semi*-definite covariance, (F, F).
 
-    A zero pivot gives a zero column (two factors that are one), where LAPACK would refuse. Raises `InputError` when
-    the matrix has a clearly negative eigenvalue.
+    A zero pivot (two factors that always move alike) gives a zero column, where LAPACK would refuse. Raises
+    `InputError` when the matrix has a clearly negative eigenvalue.
     """
     lowest = float(np.linalg.eigvalsh(covariance).min()) if covariance.size else 0.0
     scale = float(np.abs(np.diag(covariance)).max(initial=0.0))

@@ -1,8 +1,8 @@
-"""Impermanent loss: what a liquidity position is worth beside the tokens it was opened with, held.
+"""Impermanent loss: the value of a liquidity position compared with holding the tokens it was opened with.
 
-Two tokens, the second counts the value. A constant-product position of liquidity L at price P is worth 2 L sqrt(P). A
-concentrated one over [low, high] holds x = L (1/sqrt(c) - 1/sqrt(high)) and y = L (sqrt(c) - sqrt(low)), where c is the
-price inside the range (Uniswap v3 Core, 2021, section 6.2).
+There are two tokens; values are counted in the second. A constant-product position of liquidity L at price P is worth 2
+L sqrt(P). A concentrated one over [low, high] holds x = L (1/sqrt(c) - 1/sqrt(high)) and y = L (sqrt(c) - sqrt(low)),
+where c is the price inside the range (Uniswap v3 Core, 2021, section 6.2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from risk_core.errors import InputError
 
 
 def constant_product(price_ratio: ArrayLike) -> FloatArray:
-    """Loss against holding, as a fraction that is zero or negative, (n,): 2 sqrt(r) / (1 + r) - 1.
+    """Loss compared with holding, as a fraction that is zero or negative, (n,): 2 sqrt(r) / (1 + r) - 1.
 
     price_ratio: (n,), price now over price at opening, positive. Ratios r and 1/r lose the same.
     """
@@ -24,7 +24,7 @@ def constant_product(price_ratio: ArrayLike) -> FloatArray:
 
 
 def concentrated(prices: ArrayLike, opened_at: float, low: float, high: float) -> FloatArray:
-    """Loss against holding of a position over [low, high], as a fraction that is zero or negative, (n,).
+    """Loss of a position over [low, high] compared with holding, as a fraction that is zero or negative, (n,).
 
     prices: (n,), positive. `opened_at`: the price at opening, inside the range. Outside the range the position holds
     one token only.
@@ -42,9 +42,9 @@ def value_path(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """A concentrated position along a path: (value, value with fees, value of the tokens held instead), each (n,).
 
-    The position is opened at the first price, worth `position_usd`. `fee_income`: (n,), what one USD of the position
-    that is inside its range earns in the step that ends at each price, as a fraction; none is earned outside. Fees are
-    kept beside the position.
+    The position is opened at the first price, worth `position_usd`. `fee_income`: (n,), fees earned in the step that
+    ends at each price, as a fraction of the position's value; outside the range nothing is earned. Fees are not put
+    back into the position.
     """
     price = _positive("prices", prices)
     if not len(price):

@@ -25,11 +25,11 @@ from risk_core.checks import (
 
 HEALTHY, WARNING, CRITICAL = "healthy", "warning", "critical"
 WARNING_BPS, CRITICAL_BPS = 50.0, 200.0
-"""Basis points from the peg at which a distance warns, and is critical: our choice, no standard has them."""
+"""Basis points from the peg at which a distance warns, and is critical: our choice, as there is no standard."""
 LEAST_UPDATES = 12
-"""Updates in a window below which it has no statistics."""
+"""A window with fewer updates than this has no statistics."""
 LEAST_DEVIATION = 1e-6
-"""A standard deviation below this gives no z-score: the feed rounds to more than that."""
+"""A standard deviation below this gives no z-score: feeds round their prices more coarsely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class Rolling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """A time away from the peg. Times are UTC seconds; `ended` and `half_life` are None while it lasts.
+    """A period away from the peg. Times are UTC seconds; `ended` and `half_life` are None while it lasts.
 
     `depth`: the largest distance as a signed fraction, -0.12 is 12 % below. `half_life`: seconds from the deepest point
     until the distance was at most half of it. `duration`: seconds until it ended, or until the last update.
@@ -67,10 +67,10 @@ def rolling(
 ) -> Rolling:
     """Time-weighted mean, standard deviation and z-score of a price over the `window` seconds that end at each update.
 
-    times: (n,) UTC seconds, strictly rising. prices: (n,) positive. The window at update t covers (t - window, t]: each
-    earlier price by the time that it stood there, and the present price not at all, since it has not stood yet; z says
-    how unusual it is beside what stood. A window that begins before the first update, or holds fewer than
-    `least_updates`, has no statistics: a feed that updates once a day has no z-score of a day.
+    times: (n,) UTC seconds, strictly rising. prices: (n,) positive. The window at update t covers (t - window, t]. Each
+    earlier price is weighed by the time that it held in the window. The present price has no weight, as it has not held
+    yet; z says how unusual it is compared with the earlier ones. A window that begins before the first update, or holds
+    fewer than `least_updates`, has no statistics: a feed that updates once a day has no z-score of a day.
     """
     t, p = _series(times, prices)
     window = checked_int("window", window, 1)
@@ -114,8 +114,8 @@ def status(
 ) -> list[str]:
     """healthy, warning or critical at each update, (n,).
 
-    warning from `warning_bps` of distance on, critical from `critical_bps`. Critical wants two updates in a row, or
-    `confirmed` ((n,) truth values: another source says so too); the first one alone is a warning.
+    warning from `warning_bps` of distance on, critical from `critical_bps`. Critical needs two updates in a row, or
+    `confirmed` ((n,) truth values: another source reports it too); the first update alone is a warning.
     """
     _, p = _series(times, prices)
     warning = checked_number("warning_bps", warning_bps, 0.0, rule="basis points, not negative")
@@ -138,28 +138,28 @@ def confirmed(
     peg: float = 1.0,
     distance_bps: float = CRITICAL_BPS,
 ) -> NDArray[np.bool_]:
-    """Where another source is at least `distance_bps` from the peg on the same side at that time, (n,) truth values.
+    """True where another source is at least `distance_bps` from the peg on the same side at that time, (n,).
 
-    others: times, prices and `holds` of each: the seconds for which an update stands where no newer one came.
+    others: (times, prices, `holds`) of each source; an update holds for `holds` seconds, or until a newer one comes.
     """
     t, p = _series(times, prices)
     least = checked_number("distance_bps", distance_bps, 0.0, rule="basis points, not negative")
     side, agreed = np.sign(_distance_bps(p, peg)), np.zeros(len(t), dtype=bool)
     for other_times, other_prices, holds in others:
-        at, said = _series(other_times, other_prices)
+        at, other_price = _series(other_times, other_prices)
         holds = checked_int("holds", holds, 1)
         if not len(at):
             continue
         place = np.searchsorted(at, t, side="right") - 1
         known = (place >= 0) & (t - at[np.maximum(place, 0)] <= holds)
-        agreed[known] |= side[known] * _distance_bps(said[place[known]], peg) >= least
+        agreed[known] |= side[known] * _distance_bps(other_price[place[known]], peg) >= least
     return agreed
 
 
 def episodes(
     times: ArrayLike, prices: ArrayLike, *, peg: float = 1.0, threshold_bps: float = WARNING_BPS, calm: int = 3_600
 ) -> list[Episode]:
-    """Times away from the peg.
+    """Periods away from the peg, in order of time.
 
     Each begins with the first update at `threshold_bps` or more and ends once the distance has stayed below it for
     `calm` seconds; `ended` is when those seconds began.

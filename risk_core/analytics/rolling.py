@@ -41,9 +41,9 @@ def value_at_risk(
     nothing interpolated), and the mean of the losses at or above it. ewma: a normal law whose variance is the
     exponentially weighted mean of squared returns (`decay` per period), started with the mean of the first window.
     filtered: the historical rule on returns over their own EWMA volatility, scaled by the newest (filtered historical
-    simulation: Barone-Adesi, Giannopoulos and Vosper, J. Futures Markets 19, 1999). Below zero, a gain was sure in the
-    window. Raises `InputError` for a window of less than 2, and for fewer than 1/(1 - level) returns in it, of which
-    none is the tail.
+    simulation: Barone-Adesi, Giannopoulos and Vosper, J. Futures Markets 19, 1999). A negative figure says that even
+    the worst returns of the window were gains. Raises `InputError` for a window of less than 2, and, except for ewma,
+    for one of fewer than 1/(1 - level) returns, none of which lies beyond the level.
     """
     r = checked_array("returns", returns, np.float64, (None,))
     require("returns", r, np.isfinite(r) & (r >= -1), "must be a fraction of at least -1: all of the position is lost")

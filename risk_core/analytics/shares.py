@@ -7,14 +7,14 @@ import numpy as np
 from risk_core.checks import SMALLEST, checked_int, checked_number
 
 Z95 = 1.959963984540054
-"""The 97.5 % quantile of the normal law: a 95 % interval reaches so many standard errors to either side."""
+"""The 97.5 % quantile of the normal law: a 95 % interval reaches this many standard errors to either side."""
 
 
 def wilson(hits: int, n: int, effective: float | None = None) -> tuple[float, float]:
     """95 % interval of the share `hits` of `n`. (Wilson, J. American Statistical Association 22, 1927.)
 
-    `effective`: as many independent draws as the n are worth, where some were drawn together. Exactly 0 begins the
-    interval where nothing was hit, exactly 1 ends it where all were. Raises `InputError`.
+    `effective`: where some of the n were drawn together, the number of independent draws that says as much as they do.
+    The interval begins at exactly 0 where `hits` is 0, and ends at exactly 1 where `hits` is n. Raises `InputError`.
     """
     n = checked_int("n", n, 1)
     p = checked_int("hits", hits, 0, n) / n
@@ -23,7 +23,7 @@ def wilson(hits: int, n: int, effective: float | None = None) -> tuple[float, fl
     )
     centre = (p + Z95**2 / (2 * draws)) / (1 + Z95**2 / draws)
     half = Z95 / (1 + Z95**2 / draws) * np.sqrt(p * (1 - p) / draws + Z95**2 / (4 * draws**2))
-    # The two formulas meet at the ends but for rounding, which would leave 2e-19.
+    # At the ends the formula gives 0 and 1 except for rounding, which would leave 2e-19.
     low = 0.0 if hits == 0 else max(float(centre - half), 0.0)
     high = 1.0 if hits == n else min(float(centre + half), 1.0)
     return low, high

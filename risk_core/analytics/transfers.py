@@ -1,4 +1,4 @@
-"""Hourly volumes beside what is usual at that hour of the day: median and median absolute deviation of earlier days."""
+"""Hourly volumes compared with the same hour of earlier days: their median and median absolute deviation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """What each hour is held against, all (hours, series).
+    """What each hour is compared with, all (hours, series).
 
     median: of the same hour on earlier days, in the unit of the volumes. deviation: `NORMAL` times the median absolute
     deviation, or the floor where that is more. score: (volume - median) / deviation. `days`: how many earlier days had
@@ -43,8 +43,7 @@ def usual(
     volumes: (hours, series), consecutive hours, not negative, NaN for an hour that is not wholly known (0 is a known
     hour in which nothing moved). least, least_share: the smallest deviation, in the unit of the volumes and as a share
     of the median; counts of a quiet token are often all equal, and then any change would be infinitely unusual. Where
-    the deviation is 0 all the same there is no score. Fewer than `least_days` known days give no score. Raises
-    `InputError`.
+    the deviation is still 0 there is no score. Fewer than `least_days` known days give no score. Raises `InputError`.
     """
     v = checked_array("volumes", volumes, np.float64, (None, None))
     ok = np.isnan(v) | (np.isfinite(v) & (v >= 0))

@@ -1,8 +1,8 @@
-"""Volatility of hourly log returns that remembers at two speeds, and knows that weekends are quiet.
+"""Volatility of hourly log returns with a short and a long memory, and quieter weekends.
 
-With r_t the log return of hour t, s its weekday's variance factor, x_t = r_t / sqrt(s_t), and for each half-life
-lambda = 2^(-1 / half-life), v_t is the mean of x_t^2, x_(t-1)^2, ... with weights 1, lambda, lambda^2, ... over the
-hours that there are. The variance of an hour is the weighted sum of the two v, times the factor of its weekday.
+With r_t the log return of hour t, s its weekday's variance factor, x_t = r_t / sqrt(s_t), and for each half-life lambda
+= 2^(-1 / half-life), v_t is the mean of x_t^2, x_(t-1)^2, ... with weights 1, lambda, lambda^2, ... over the hours
+available. The variance of an hour is the weighted sum of the two v, times the factor of its weekday.
 
 One v is RiskMetrics' volatility (J.P. Morgan/Reuters, Technical Document, 4th ed. 1996, section 5.2); two speeds are a
 short form of the long memory of F. Corsi, "A simple approximate long-memory model of realized volatility", J. Financial
@@ -47,11 +47,11 @@ class Memory(NamedTuple):
 
 
 TWO_SPEED = Memory(half_lives=(24.0, 2160.0), weights=(0.6, 0.4), week=CRYPTO_WEEK)
-"""60 % forgets half in a day, 40 % in 90 days; weekends are quieter."""
+"""60 % of the weight has a half-life of one day, 40 % of 90 days; weekends are quieter."""
 
 
 def weekday_factor(ends: ArrayLike, week: ArrayLike = CRYPTO_WEEK) -> FloatArray:
-    """Variance factor of the hours that end at `ends`, (n,), UTC seconds; the hour from 23:00 is of the old day."""
+    """Variance factor, (n,), of hours that end at `ends`, UTC seconds; an hour up to midnight is of the day before."""
     times = checked_array("ends", ends, np.int64, (None,))
     return _week(week)[_weekday(times - 1)]
 
@@ -61,7 +61,7 @@ def mean_weekday_factor(begin: int, seconds: float, week: ArrayLike = CRYPTO_WEE
     begin = checked_int("begin", begin, 0)
     length = checked_number("seconds", seconds, SMALLEST, rule="a positive number of seconds")
     factors = _week(week)
-    # Whole weeks are alike, so only what is left of one has to be walked through.
+    # All whole weeks are alike, so only the rest has to be walked through.
     weeks, rest = divmod(length, 7 * DAY)
     total, at = weeks * DAY * float(factors.sum()), float(begin)
     while rest > 0:
@@ -80,12 +80,12 @@ def variance_path(log_returns: ArrayLike, ends: ArrayLike, memory: Memory = TWO_
     returns = _returns(log_returns)
     times = checked_array("ends", ends, np.int64, (len(returns),))
     half_lives, weights = _speeds(memory)
-    # Here, not at the top: importing it takes longer than the filter.
+    # Imported here, not at the top: the import takes longer than the filter.
     from scipy.signal import lfilter
 
     squares = returns**2 / weekday_factor(times, memory.week)[:, None]
     answer = np.zeros_like(squares)
-    # Weights that sum to one from the first hour on: a start at a guess would be half of a 90-day memory for 90 days.
+    # Weights that sum to one from the first hour on: a guessed start would keep half its weight for 90 days.
     seen = np.arange(1, len(squares) + 1)[:, None]
     for half_life, weight in zip(half_lives, weights, strict=True):
         decay = 2.0 ** (-1.0 / half_life)
@@ -111,7 +111,7 @@ def annual_volatility(variance_of_an_hour: ArrayLike, factor: float = 1.0, floor
 
 
 def _speeds(memory: Memory) -> tuple[list[float], list[float]]:
-    """Half-lives and weights of a memory: of each half-life a share of one whole."""
+    """Checked half-lives and weights of a memory; the weights sum to 1. Raises `InputError`."""
     checked_kind("memory", memory, Memory)
     half_lives = checked_array("memory.half_lives", memory.half_lives, np.float64, (None,))
     weights = checked_array("memory.weights", memory.weights, np.float64, (None,))

@@ -1,4 +1,4 @@
-"""What 26 figures say of a wallet: how near liquidation, how large, what it borrowed, repaid, moved and lost.
+"""26 figures of each wallet: how near liquidation, how large, what it borrowed, repaid, moved and lost.
 
 The figures are those of the published data set of wallet features (Aave and Compound together, in ether), each defined
 as one query over three tables: the state of each wallet now, its state at the first block of each day, its events.
@@ -28,7 +28,7 @@ DAY = 86_400
 
 
 class Feature(NamedTuple):
-    """One of the 26: its name, the group it is shown in, its unit, whether it is a whole number, what it means."""
+    """One of the 26: its name, the group it is shown in, its unit, whether it is a whole number, and its meaning."""
 
     name: str
     group: str
@@ -67,7 +67,7 @@ FEATURES = (
     Feature("liquidation_count", _LOST, "liquidations", True, "Times it was liquidated"),
     Feature("time_since_last_liquidated", _LOST, "s", True, "Since it was last liquidated; none where it never was"),
     Feature("liquidation_amount_sum_eth", _LOST, "ETH", False, "Collateral that liquidators took, at its value then"),
-    Feature("unique_borrow_protocol_count", _WHERE, "protocols", True, "Protocols it borrowed from; a chain is none"),
+    Feature("unique_borrow_protocol_count", _WHERE, "protocols", True, "Protocols it borrowed from, not chains"),
     Feature("unique_lending_protocol_count", _WHERE, "protocols", True, "Protocols it put something into"),
 )  # fmt: skip
 """The 26, in the order of the columns."""
@@ -134,8 +134,8 @@ def features(n_wallets: int, now: States, days: States, events: Events, as_of: i
 
     now: states at `as_of`, one row for each wallet and market. days: the same at the first block of each day, with
     `day`. events: all that happened. as_of: UTC seconds; later days and events are left out, and so are events of less
-    than `DUST` ether. A wallet without a row in `now` has no risk factor, collateral or room (NaN): nothing says that
-    it has nothing. Sums of no events are 0, means of none NaN.
+    than `DUST` ether. A wallet without a row in `now` has NaN as risk factor, collateral and room: not known is not the
+    same as nothing. Sums over no events are 0, means over none NaN.
 
     Time and memory grow linearly with the events, and with rows of `days` that are in order of wallet and day.
     Raises `InputError` for numbers of wallets outside of 0 to n_wallets - 1.
@@ -184,7 +184,7 @@ def _of_days(column: dict[str, FloatArray], days: States, day: IntArray, n: int,
 
 
 def _of_events(column: dict[str, FloatArray], events: Events, n: int, as_of: int) -> None:
-    counts = ~(events.eth < DUST) & (events.time <= as_of)  # a value that is not known is not known to be dust
+    counts = ~(events.eth < DUST) & (events.time <= as_of)  # an unknown value may be more than dust
     rows = {kind: np.flatnonzero(counts & (events.kind == code)) for code, kind in enumerate(KINDS)}
     for kind, mine in rows.items():
         who, eth, first = events.wallet[mine], events.eth[mine], ~events.further[mine]  # type: ignore[index]
@@ -206,7 +206,7 @@ def _of_events(column: dict[str, FloatArray], events: Events, n: int, as_of: int
 
 
 def _sum(who: IntArray, values: FloatArray, n: int) -> FloatArray:
-    """(n,) sums as SQL's: what is missing is left out, nothing but missing values is missing."""
+    """(n,) sums as in SQL: missing values are left out; a sum of missing values only is missing (NaN)."""
     known = ~np.isnan(values)
     total = np.bincount(who[known], weights=values[known], minlength=n)
     return np.where(np.bincount(who[known], minlength=n) > 0, total, np.nan)

@@ -41,8 +41,8 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
     settings: dict[str, Any] = dict(nogil=True, _nrt=False, error_model="numpy", cache=True, no_cfunc_wrapper=True)
     dispatcher = njit(**settings, **options)(function)
     # numba keys its on-disk cache by the file that a kernel stands in, not by the files of the kernels it calls: after
-    # an edit of `settle` a cached `run_shard` would go on liquidating by the old rule. Key it by all of them, in the
-    # file's name, too: an index that names a class which has moved since cannot even be read.
+    # an edit of `settle` a cached `run_shard` would go on liquidating by the old rule. Key it by all of them, also in
+    # the file's name: an old index that names a class that has moved cannot even be read.
     cache = dispatcher._cache
     cache._cache_file = IndexDataCacheFile(
         cache_path=cache._cache_path, filename_base=f"{cache._impl.filename_base}-{_DIGEST[:16]}", source_stamp=_DIGEST
@@ -51,10 +51,10 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any
 
 
 class _Inner(CPUDispatcher):
-    """A kernel without an entrance from Python; numba's own dispatcher would jump to address 0."""
+    """A kernel that Python cannot call: numba's own dispatcher would jump to address 0."""
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        raise TypeError(f"{self.py_func.__name__}: called by other kernels only; an entrance for Python is `kernel`'s")
+        raise TypeError(f"{self.py_func.__name__}: only kernels can call it; compile it with `kernel` to call it here")
 
 
 def _inner(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

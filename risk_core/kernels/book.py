@@ -7,10 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 LANES = 8
-"""One vector of float64. A block has a whole number of them of paths."""
+"""float64 numbers in one vector; the number of paths in a block is a multiple of this."""
 BLOCK_STEPS = 1024
 MOST_LANES = 32
-"""What a block visits a group for, it visits once for all its paths; but its prices should stay in the cache."""
+"""Vectors of paths in a block, at most. A block visits a group once for all its paths, so a larger one saves visits;
+but
+the prices of a block should stay in the cache."""
 SLACK = 1.0 + 1e-11
 """Bounds and health factors here carry a relative rounding error below 1e-13; the slack is far above it."""
 HIT_BUCKETS = 8
@@ -39,9 +41,9 @@ class Book(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """The same book as the pruned engine walks it: what it reads together lies together.
+    """The same book in the order in which the pruned engine reads it: what is read together lies together.
 
-    An event costs about as much as the cache misses on its way; this layout makes it two instead of seven.
+    The cost of an event is mostly cache misses; this layout has two of them instead of seven.
     """
 
     weakest: np.ndarray  # (G,) float64, health factor of the group's first account
@@ -74,11 +76,11 @@ class Scratch(NamedTuple):
     low: np.ndarray  # (pairs, B)
     lowest: np.ndarray  # (pairs,)
     bound: np.ndarray  # (B,)
-    value: np.ndarray  # (most legs,) balances of the account in hand, snapshot dollars
-    now: np.ndarray  # (most legs,) their relative prices at the step in hand
+    value: np.ndarray  # (most legs,) balances of the current account, snapshot dollars
+    now: np.ndarray  # (most legs,) their relative prices at the current step
     weight: np.ndarray  # (most legs,) what they count for in the health factor
     offset: np.ndarray  # (most legs,) int64, where their prices begin in `flat_x`
-    factor: np.ndarray  # (most legs,) int64, legs of the group in hand
+    factor: np.ndarray  # (most legs,) int64, legs of the current group
     reserve: np.ndarray  # (most legs,) int64
     terms: np.ndarray  # (most legs, N_TERMS) float64
     sums: np.ndarray  # (2, padded steps)

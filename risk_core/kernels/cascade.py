@@ -5,22 +5,24 @@ effective prices is liquidated, what liquidators received is sold, prices fall, 
 a round moves no price (`MAX_ROUNDS` at most; what is then still below 1 waits for the next step). Within a round all
 calls see the same prices and sales are added up in integers, so the order of accounts cannot matter.
 
-What need not be looked at, and why the pruned run has the bits of the brute one:
+Which accounts the pruned run skips, and why it gives the same bits as the brute-force run:
 
-*Asleep.* With X the effective relative prices of this very moment, an account that was never touched has
-health >= h0 x X_c / X_d for the least of its (collateral, debt) pairs. Each pair keeps its accounts by h0 and a cursor;
-an account wakes when its pair falls below 1 / h0. The bound reads current prices alone, so it does not matter how
-they came about, and a cursor never moves back.
+*Asleep.* With X the current effective relative prices, an account that was never touched has health >= h0 x X_c / X_d
+for the least of its (collateral, debt) pairs. Each pair lists its accounts by h0 and has a cursor; an account wakes
+when the ratio of one of its pairs falls below 1 / h0. The bound depends on current prices only, whatever they were
+before, and a cursor never moves back.
 
 *Waiting.* An account that is awake but not below 1 waits for the first step at which it could be, found in one
-vectorised scan over the path's prices in which each collateral already bears the `floor` of its market: as long as no
-multiplier is below its floor, effective collateral is at least that, and effective debt at most the path's. When a
-multiplier falls below its floor, the floor is lowered far beyond it and everybody awake is looked at again.
+vectorised scan over the path's prices in which each collateral price is already multiplied by the `floor` of its
+market: as long as no multiplier is below its floor, effective collateral is at least that, and effective debt at most
+that at the path's prices. When a multiplier falls below its floor, the floor is set far below it and every account that
+is awake is looked at again.
 
 *Resting.* Between two rounds of a step only multipliers move. An account at health h when it was looked at is not below
 1 until the product of the rounds' greatest falls since then is below 1 / h.
 
-All are covered by the slack of kernels.shard. What is looked at is judged by `settle`, in both twins.
+The slack of kernels.shard covers the rounding of all three bounds. Both runs judge the accounts that they look at by
+`settle`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ ALWAYS = 2.0
 
 @merged
 def rouse(book, sleepers, state, account, n_awake):
-    """Give an account its slot."""
+    """Wake an account: give it the next slot, with its balances at the snapshot."""
     g = np.uint64(sleepers.group[account])
     n_legs = book.leg[g + np.uint64(1)] - book.leg[g]
     source = np.uint64(book.value_at[g] + (account - book.first[g]) * n_legs)
@@ -59,7 +61,7 @@ def rouse(book, sleepers, state, account, n_awake):
 
 @merged
 def wake(book, sleepers, state, n_active, n_awake):
-    """Rouse whom current prices could have brought below 1; returns (active, awake)."""
+    """Wake the accounts that current prices could have brought below 1; returns how many are (active, awake)."""
     number = state.woken[state.woken.shape[0] - 1]
     width = state.inverse.shape[0]
     for c in range(state.price.shape[0]):
@@ -93,7 +95,7 @@ def wake(book, sleepers, state, n_active, n_awake):
 def visit(book, sleepers, state, work, slot, q, t, n_steps, policy, row, totals, fallen):
     """Liquidate the account of a slot at current prices, if it is below 1.
 
-    fallen: product over the rounds of the step of the least ratio of a multiplier to the one before.
+    fallen: product over the rounds of the step of the least ratio of a multiplier to that of the round before.
     """
     account = state.account[slot]
     g = np.uint64(sleepers.group[account])
@@ -139,9 +141,10 @@ def floored(book, sales, state, leg, at):
 
 @merged
 def next_step(book, sleepers, sales, state, slot, x, q, start):
-    """First step from `start` on at which the account of a slot could be below 1 above the floors, else the padded end.
+    """First step >= `start` at which the account could be below 1 with multipliers above their floors, else the end.
 
-    Collateral bears the floor of its market, debt no multiplier at all.
+    Collateral prices are multiplied by the floor of their market, debt prices by nothing. The end is that of the
+    padding.
     """
     g = np.uint64(sleepers.group[state.account[slot]])
     leg = book.leg[g]
@@ -186,7 +189,7 @@ def next_step(book, sleepers, sales, state, slot, x, q, start):
 
 @merged
 def call_up(state, step, n_active):
-    """Everybody who waits for a step becomes active; returns how many are."""
+    """Make the accounts that wait for a step active; returns how many are active."""
     slot = state.queue[step]
     state.queue[step] = NOBODY
     while slot != NOBODY:
@@ -199,7 +202,7 @@ def call_up(state, step, n_active):
 
 @merged
 def lower_floors(state):
-    """Says whether a multiplier has fallen below its floor; such a floor goes twice as far (in logarithms)."""
+    """Set each floor above its multiplier to the square of the multiplier; returns whether there was one."""
     lowered = False
     for m in range(state.floor.shape[0] - 1):
         if state.multiplier[m] < state.floor[m]:
@@ -210,7 +213,7 @@ def lower_floors(state):
 
 @merged
 def begin_path(book, sleepers, sales, state):
-    """Everybody asleep, nothing sold."""
+    """Reset the state for a new path: all accounts asleep, nothing sold."""
     for m in range(state.multiplier.shape[0]):
         state.multiplier[m] = 1.0
         state.floor[m] = sales.floor[m]
@@ -229,7 +232,7 @@ def begin_path(book, sleepers, sales, state):
 
 @inner
 def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, work, row, totals, multiplier, unsettled):
-    """One path. Not `pruned`: everybody is awake from the start and looked at in every round, the twin."""
+    """One path. Without `pruned` every account is awake from the start and looked at in every round (brute force)."""
     begin_path(book, sleepers, sales, state)
     n_awake = np.int64(0)
     if not pruned:

@@ -146,9 +146,9 @@ def follow_one(walk, g, n_paths, n_steps, policy, work, first_row, totals):
 def follow_few(walk, g, n_paths, n_steps, policy, work, first_row, totals):
     """The touched accounts of group g on a block's paths: up to three collaterals and two debts, in registers.
 
-    The rule is that of `settle` for a pair of largest legs and every reserve open, leg by leg; absent legs have
-    value 0. `work` holds the block's prices, each path's bound and the legs of the group; totals' row `first_row` is
-    the block's first path. The property tests hold this against `settle`, bit for bit. The loop over paths is in here
+    The rule is that of `settle` for a pair of largest legs and every reserve open, leg by leg; absent legs have value
+    0. `work` holds the block's prices, each path's bound and the legs of the group; totals' row `first_row` is the
+    block's first path. The property tests compare this with `settle`, bit for bit. The loop over paths is in here
     because a call with this many arrays costs as much as an account.
     """
     first, end, first_record, weakest = walk.shape[g, 0], walk.shape[g, 1], walk.shape[g, 4], walk.weakest[g]

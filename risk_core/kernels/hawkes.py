@@ -20,7 +20,7 @@ def likelihood(times, kinds, end, mu, bin_of, time_in_bin, alpha, beta, r, q, wa
 
     times (n,) rising, kinds (n,) in [0, D), bin_of (n,) in [0, B): the part of the day of each event; mu (D, B),
     time_in_bin (B,), alpha and beta (D, D, U). Scratch, zeroed: r and q (D, D, U), waiting (D,).
-    Gradients have the shapes of what they are of. -inf where an intensity is not positive.
+    Each gradient has the shape of its parameter. -inf where an intensity is not positive.
     """
     d_n, u_n, b_n = alpha.shape[0], alpha.shape[2], mu.shape[1]
     total = 0.0
@@ -58,7 +58,7 @@ def likelihood(times, kinds, end, mu, bin_of, time_in_bin, alpha, beta, r, q, wa
         for b in range(b_n):
             total -= mu[i, b] * time_in_bin[b]
             grad_mu[i, b] -= time_in_bin[b]
-    # What every event adds to the compensators until the end.
+    # What every event adds to the integrated intensities until the end.
     for n in range(times.shape[0]):
         j = kinds[n]
         left = end - times[n]
@@ -75,7 +75,7 @@ def likelihood(times, kinds, end, mu, bin_of, time_in_bin, alpha, beta, r, q, wa
 
 @kernel
 def compensators(times, kinds, mu, per_bin, bin_length, alpha, beta, r, waiting, passed, out):
-    """Time changed by the intensity: out (n,) = Lambda_k(t_n) - Lambda_k(time of the k-event before, or 0).
+    """Integrated intensity between events: out (n,) = Lambda_k(t_n) - Lambda_k(time of the k-event before, or 0).
 
     mu (D, B) repeats with the period B x bin_length (per_bin = B); with B = 1 bin_length is not used. Scratch: r
     (D, D, U), waiting (D,), passed (D,), zeroed. Under the right model the entries are independent Exp(1).
@@ -163,8 +163,8 @@ def thin(mu, start, per_bin, bin_length, alpha, beta, r, horizon, seed, path, in
     Returns the number of events, or -1 where `times` is too short for them.
 
     r (D, D, U): the excitation at `start`, changed in place. Intensities fall between events, but the base may rise at
-    the end of a bin, so every candidate looks no further than there. Draws are a pure function of (seed, path).
-    (Ogata, "On Lewis' simulation method for point processes", IEEE Trans. Information Theory 27, 1981.)
+    the end of a bin, so no candidate is drawn beyond that end. Draws are a pure function of (seed, path). (Ogata, "On
+    Lewis' simulation method for point processes", IEEE Trans. Information Theory 27, 1981.)
     """
     d_n, u_n = alpha.shape[0], alpha.shape[2]
     key_0, key_1 = np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT

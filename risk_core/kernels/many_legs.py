@@ -1,8 +1,8 @@
 """Accounts of any number of collaterals and debts: the touched prefix of a group, path by path.
 
-One account in fifteen of a real book is too large for `few_legs`, and they used to take a third of the engine's time:
-one call with twenty array arguments for each of them cost more than the rule. Same rule as `settle`, same bits; the
-loops over accounts and paths are in here, and legs are short loops over work space that stays in the nearest cache.
+One account in fifteen of a real book is too large for `few_legs`. Same rule as `settle`, same bits. The loops over
+accounts and paths are in here because a call with twenty array arguments for each account would cost more than the
+rule; legs are short loops over work space that stays in the nearest cache.
 """
 
 from __future__ import annotations

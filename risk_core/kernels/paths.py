@@ -10,8 +10,8 @@ from risk_core.kernels.laws import dispatch
 from risk_core.kernels.randomness import exp, log, normals, sobol_normal, uniform
 
 FARTHEST = 20.0
-"""A log move beyond it is held there (a price 485 million times higher): only a heavy tail of a badly chosen law, or
-a volatility of several hundred, gets so far, and money stays within int64 in any market short of that."""
+"""The largest log move; larger ones are cut to it (a price 485 million times higher). Only a heavy tail of a badly
+chosen law, or a volatility of several hundred, gets so far. The limit keeps amounts of money within int64."""
 
 
 @inner
@@ -72,7 +72,7 @@ def component(share, seed, path):
 
 @inner
 def independent(draw, seed, path, k, n_steps, z):
-    """Independent normals of one path, by the sampling in force and shifted as component k says."""
+    """Independent normals of one path, by the sampling of `draw` and shifted by its component k."""
     n_factors = draw.drift.shape[0]
     if draw.sampling == ANTITHETIC:
         normals(seed, path // 2, 0, n_factors, n_steps, z)

@@ -133,7 +133,7 @@ CHI_SQUARE_STREAM = np.uint64(1) << np.uint64(16)
 JUMP_STREAM = np.uint64(2) << np.uint64(16)
 SHIFT_STREAM = np.uint64(3) << np.uint64(16)
 COMPONENT_STREAM = np.uint64(4) << np.uint64(16)
-"""Second counter word of what is not a normal of a step: streams of their own, apart for up to 2^17 factors."""
+"""Second counter word of draws that are not the normals of a step: separate streams for up to 2^17 factors."""
 
 
 @inlined
@@ -257,7 +257,7 @@ def sobol_normal(directions, seed, copy, point, dimension):
 
 @inner
 def uniform(seed, path, number):
-    """A number in (0, 1) for a path, apart from all its other draws."""
+    """A number in (0, 1) for a path, independent of all its other draws."""
     a, b, _, _ = philox(
         np.uint64(number),
         COMPONENT_STREAM,

@@ -11,7 +11,7 @@ from risk_core.kernels.randomness import exp
 from risk_core.kernels.settle import MILLI, SEIZED
 
 MAX_FALL = 100.0
-"""Greatest logarithm of a fall: keeps a multiplier positive, and far from where float64 ends."""
+"""Greatest logarithm of a fall: keeps a multiplier positive, and far from the smallest float64."""
 
 
 class Sleepers(NamedTuple):
@@ -21,7 +21,7 @@ class Sleepers(NamedTuple):
     account: np.ndarray  # (entries,) int64
     health: np.ndarray  # (entries,) float64 at the snapshot
     pair: np.ndarray  # (C, padded C) int64: row of a (collateral, debt) column pair in `first`, -1 where there is none
-    trigger: np.ndarray  # (C, padded C) float64: a ratio below it wakes somebody, at the start of a path
+    trigger: np.ndarray  # (C, padded C) float64: a ratio below it wakes an account, at the start of a path
     group: np.ndarray  # (n,) int64, group of each account
 
 
@@ -40,9 +40,9 @@ class Sales(NamedTuple):
 
 
 class PathState(NamedTuple):
-    """State of one path, reused by the next: what is sized by accounts is written only where somebody wakes."""
+    """State of one path, reused by the next. Arrays sized by accounts are written only where an account wakes."""
 
-    price: np.ndarray  # (C,) effective relative prices of the moment
+    price: np.ndarray  # (C,) current effective relative prices
     inverse: np.ndarray  # (padded C,) float64, 0 in the padding
     multiplier: np.ndarray  # (M + 1,) float64 in (0, 1]
     floor: np.ndarray  # (M + 1,) float64
@@ -56,15 +56,15 @@ class PathState(NamedTuple):
     at: np.ndarray  # (n + 1,) int64, by slot, where its balances begin
     balance: np.ndarray  # (nnz,) float64 snapshot dollars
     liquidated: np.ndarray  # (n,) bool, by slot
-    limit: np.ndarray  # (n,) float64, by slot: not below 1 in this step before `fallen` is below it
+    limit: np.ndarray  # (n,) float64, by slot: the account is not below 1 in this step until `fallen` is below this
     next: np.ndarray  # (n,) int64, by slot: next in the same queue
     queue: np.ndarray  # (padded steps + 1,) int64, first slot that waits for a step
-    active: np.ndarray  # (n,) int64 slots to look at in the round in hand
+    active: np.ndarray  # (n,) int64 slots to look at in the current round
 
 
 @merged
 def quote(sales, state, x, q, t):
-    """Effective prices of step t under the multipliers of the moment: what a feed says, then the oracle's cap."""
+    """Effective prices of step t under the current multipliers: the feed's price, then the oracle's cap."""
     for c in range(state.price.shape[0]):
         price = x[q, np.uint64(sales.uncapped[c]), t] * state.multiplier[np.uint64(sales.market[c])]
         price = min(price, sales.cap[c])
@@ -113,7 +113,7 @@ def sell(sales, state, by_step, t):
 
 @merged
 def begin_step(sales, state, by_step, t):
-    """Time has absorbed part of what was sold."""
+    """Start step t: part of what was sold before has been absorbed."""
     any_left = False
     for r in range(state.sold.shape[0]):
         state.counted[r] = by_step[t, r, SEIZED]

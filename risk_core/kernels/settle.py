@@ -28,7 +28,7 @@ SMALL_POSITION_USD = 2000.0
 MIN_LEFTOVER_USD = 1000.0
 """MIN_LEFTOVER_BASE: a call must clear one of its two legs or leave this much on both."""
 HELPER_MARGIN_USD = 1e-6
-"""What a caller of the pool's own helper must take off its amount, or rounding leaves a hair less than 1,000."""
+"""Subtracted from the amount that the pool's own helper proposes: rounding could leave a little less than 1,000."""
 BASE_UNIT_USD = 1e-8
 """One unit of the pool's base currency; collateral worth less counts as none."""
 MAX_CALLS = 64
@@ -36,7 +36,7 @@ MAX_CALLS = 64
 
 MORE = 1.0 + 1e-9
 """A leg or a gain wins only if it is larger by a part in 10^9: legs that were both left at 1,000 are a tie, and the
-first wins, whatever the last bits say."""
+first wins, whatever rounding made of them."""
 
 # columns of `terms`, one row per leg
 THRESHOLD = 0
@@ -159,7 +159,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
         if not (margin < total_debt):
             break
         if policy == FIRST_PASSAGE:
-            # No liquidation at all: the whole debt counts once, and the account is done with the path.
+            # No liquidation at all: the whole debt counts once, and the account is finished on this path.
             for k in range(n_collateral, n_legs):
                 owed = value[k] * now[k]
                 micro = np.int64(np.rint(owed * MICRO))

@@ -1,4 +1,4 @@
-"""One price vector, no randomness: who is below 1, and what liquidators would do about it at once."""
+"""One price vector, no randomness: which accounts are below 1, and what liquidators would do at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MICRO_USD = 1e-6
 
 
 class Work(NamedTuple):
-    """The group in hand; L legs at most."""
+    """Work space for the current group; L legs at most."""
 
-    value: np.ndarray  # (L,) balances of the account in hand, snapshot dollars
+    value: np.ndarray  # (L,) balances of the current account, snapshot dollars
     now: np.ndarray  # (L,) relative prices
     reserve: np.ndarray  # (L,) int64
     terms: np.ndarray  # (L, N_TERMS)
@@ -67,7 +67,7 @@ def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, ac
     shape, record, kind, kind_factor = walk.shape, walk.record, walk.kind, walk.factor
     value, now, reserve, terms = work.value, work.now, work.reserve, work.terms
     count = 0
-    # Typed, because a literal is a type of its own to numba, and would compile `settle` once more.
+    # Typed: numba gives a literal a type of its own, for which it would compile `settle` once more.
     none, one, two = np.int64(0), np.int64(1), np.int64(2)
     for i in range(first.shape[0]):
         g = first[i]

@@ -1,4 +1,4 @@
-"""Laws of price moves: one module a law; its loop stands in `risk_core.kernels.laws`."""
+"""Laws of price moves: one module for each law; its loop is in `risk_core.kernels.laws`."""
 
 from risk_core.laws.gbm import GBM
 from risk_core.laws.jumps import Jumps

@@ -1,7 +1,7 @@
 """Price laws by name: which law, and how its volatility weighs past returns.
 
-The two-speed memory and the weekday factors were chosen on hourly Binance prices of 2021 and 2022. Being listed here
-proves nothing: `python -m flows backtest` says whether a law holds on other prices.
+The two-speed memory and the weekday factors were chosen on hourly Binance prices of 2021 and 2022. A law listed here is
+not proven right: `python -m flows backtest` says whether it holds on other prices.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from risk_core.laws.law import Law
 from risk_core.laws.student_t import StudentT
 
 ONE_SPEED = Memory(half_lives=(24 * log(0.5) / log(DECAY),), weights=(1.0,))
-"""RiskMetrics: a daily decay of 0.94, which forgets half in 11.2 days."""
+"""RiskMetrics: a daily decay of 0.94, which is a half-life of 11.2 days."""
 JUMP_SHARE = 0.3
 """Share of the variance that jumps carry; with one jump in ten days and a mean of one daily deviation down, a jump's
 own deviation is then the root of two. A guess that passed on 2021 and 2022, not an estimate."""
@@ -33,7 +33,7 @@ JUMPS_A_YEAR = 36.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
-    """A law by `name`, what a reader is told of it in `words`, and the `memory` of its volatility.
+    """A law: its `name`, its description for readers in `words`, and the `memory` of its volatility.
 
     `shape` gives, for the total annual volatility (F,), the part of it that is normal moves, (F,), and the law.
     """
@@ -44,7 +44,7 @@ class Calibrated:
     shape: Callable[[FloatArray], tuple[FloatArray, Law]]
 
     def record(self) -> dict[str, Any]:
-        """Every number of it but the volatility, JSON-ready: what a stored calibration says of its method."""
+        """Its name and all its numbers but the volatility, ready for JSON: stored with a calibration as its method."""
         _, law = self.shape(np.ones(1))
         numbers = {key: value for key, value in asdict(law).items() if key != "beta"}  # type: ignore[call-overload]
         return {
@@ -98,10 +98,10 @@ CALIBRATED = MappingProxyType({
         ),
     )
 })  # fmt: skip
-"""Every law that can be asked for, by name."""
+"""Every law by name."""
 DEFAULT = "two-speed-t5"
-"""What a risk run uses where nobody asks for another. On hourly ETH and BTC of April 2021 to December 2022, where it
-was chosen, it held at 95 and 99 % on both and on their mix; `normal` was exceeded 2.5 to 3 times too often at 99 %."""
+"""The law of a risk run that names no other. On hourly ETH and BTC of April 2021 to December 2022, where it was chosen,
+it held at 95 and 99 % on both and on their mix; `normal` was exceeded 2.5 to 3 times too often at 99 %."""
 
 
 def calibrated(name: str) -> Calibrated:

@@ -14,12 +14,12 @@ from risk_core.kernels.laws import dispatch
 from risk_core.laws.law import Law, finite, fits, number, one_for_each
 
 MOST_JUMPS = 30.0
-"""Jumps expected in one step, at most; a law with more is a diffusion and its count loses precision."""
+"""Jumps expected in one step, at most; with more, the law is almost a diffusion and the count loses precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jumps(Law):
-    """Merton's jump diffusion with common jumps: normal moves, and now and then one that hits every factor at once.
+    """Merton's jump diffusion with common jumps: normal moves, and from time to time a jump of every factor at once.
 
     intensity: jumps expected in a year. mean, deviation: of a jump's log move (-0.1 and 0.05: about 10 % down).
     beta: how far each factor goes with a jump, one number for each of the scenario's factors; None is 1 for all.

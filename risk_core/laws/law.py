@@ -13,9 +13,9 @@ from risk_core.errors import InputError
 
 
 class Law:
-    """A law: what a scenario's volatility and correlation are the scale of. F factors.
+    """A law of price moves, whose scale is a scenario's volatility and correlation. F factors.
 
-    A law is a frozen record that checks itself, with `code`, by which the kernels know its loop. Arrays are float64;
+    A law is a frozen record that checks itself; its `code` tells the kernels which loop to run. Arrays are float64;
     `years` is the length of one step.
     """
 
@@ -60,7 +60,7 @@ def finite(value: object) -> bool:
 
 def one_for_each(label: str, given: object, low: float, high: float, rule: str, else_: str = "") -> tuple[float, ...]:
     """`given` as floats in [low, high], or `InputError`."""
-    # Bytes are numbers to Python, and a set or a mapping has no order of its own.
+    # Python reads bytes as numbers, and the order of a set or a mapping is not that of the factors.
     if isinstance(given, bytes | bytearray | set | frozenset | Mapping):
         raise InputError(f"{label}: is {given!r:.80}; must be one number for each factor, in their order{else_}")
     try:

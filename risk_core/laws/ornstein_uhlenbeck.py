@@ -18,15 +18,15 @@ MOST_KAPPA = 1e6
 
 @dataclass(frozen=True, slots=True)
 class OrnsteinUhlenbeck(Law):
-    """Log prices that come back to a mean: pegs, and ratios of staked tokens to what they stand for.
+    """Log prices that come back to a mean: pegs, and ratios of staked tokens to the tokens behind them.
 
     With X the log of a factor's price over the snapshot's, dX = kappa (mean - X) dt + sigma dW, sigma being the
     scenario's volatility and its correlation that of the dW.
 
-    kappa: (F,) speed a year, 0 or more; a deviation halves in ln 2 / kappa years, so 253 is a half-life of a day.
-    mean: (F,) log of the target price over the snapshot's; None is 0 for all, the snapshot's price. A shock moves the
-    price at time 0 and not the mean, so it heals. A factor with kappa 0 does not revert: it moves as under `GBM`, so
-    pegs and other assets stand in one scenario.
+    kappa: (F,) speed a year, 0 or more; a deviation halves in ln 2 / kappa years, so 253 is a half-life of a day. mean:
+    (F,) log of the target price over the snapshot's; None is 0 for all, the snapshot's price. A shock moves the price
+    at time 0 and not the mean, so it decays. A factor with kappa 0 does not revert: it moves as under `GBM`, so pegs
+    and other assets stand in one scenario.
 
     Exact for any step dt (no Euler error): X(t + dt) is normal with mean m + (X(t) - m) exp(-kappa dt) and covariances
     rho_ij sigma_i sigma_j (1 - exp(-(kappa_i + kappa_j) dt)) / (kappa_i + kappa_j). G. E. Uhlenbeck and L. S. Ornstein,
@@ -54,7 +54,7 @@ class OrnsteinUhlenbeck(Law):
             fits("OrnsteinUhlenbeck.mean", self.mean, factors)
 
     def covariance(self, volatility: FloatArray, correlation: FloatArray, years: float) -> FloatArray:
-        """(F, F) of what one step adds."""
+        """(F, F) covariance of the random part of one step."""
         reverts = np.add.outer(self.kappa, self.kappa) * years
         # (1 - exp(-r)) / r, which is 1 where nothing reverts
         kept = np.divide(-np.expm1(-reverts), reverts, out=np.ones_like(reverts), where=reverts > 0)

@@ -1,4 +1,4 @@
-"""Heavy tails that come to all factors together."""
+"""Heavy tails: large moves come to all factors at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from risk_core.laws.law import Law, finite, number
 
 @dataclass(frozen=True, slots=True)
 class StudentT(Law):
-    """Multivariate Student-t log moves with `nu` degrees of freedom: heavy tails that come to all factors together.
+    """Multivariate Student-t log moves with `nu` degrees of freedom: large moves come to all factors at once.
 
     nu: any real number above 2; 3 to 6 fits daily crypto returns. One chi-square for each path widens all its moves
     alike, so the log move over the horizon, and over any part of it, has the same t law however fine the steps, and

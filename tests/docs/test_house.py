@@ -13,9 +13,9 @@ LINE = re.compile(r"^(?P<indent> *)(?P<name>[a-z_][\w./]*)\s{2,}(?P<purpose>\S.*
 
 
 def described() -> dict[str, str]:
-    """Purpose of each folder by its path, as the block under "The house" says."""
+    """Purpose of each folder by its path, as the block under "The folders" says."""
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    block = text.split("## The house", 1)[1].split("```")[1]
+    block = text.split("## The folders", 1)[1].split("```")[1]
     found, top = {}, ""
     for line in block.strip().splitlines():
         match = LINE.match(line)

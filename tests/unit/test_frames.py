@@ -168,8 +168,8 @@ def test_a_known_revision_needs_a_bonus_and_then_liquidates(revision):
     fall = rc.what_if(frames.market_from_frame(POSITIONS, RESERVES, revision=revision), {"WETH": -0.01})
 
     assert said == [
-        f"reserves, row 0, liquidation_bonus: nothing for WETH, which is somebody's collateral; revision {revision} "
-        "liquidates it with a bonus (0.05 is 5 %, -1 for none). Health factors alone need no revision"
+        f"reserves, row 0, liquidation_bonus: nothing for WETH, which an account has as collateral; revision "
+        f"{revision} liquidates it with a bonus (0.05 is 5 %, -1 for none). Health factors alone need no revision"
     ]
     assert fall.repaid_usd == pytest.approx(8_000)
 

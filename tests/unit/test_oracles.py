@@ -93,7 +93,7 @@ def test_a_market_without_models_is_untouched():
         ({"linked_to": [1, -1], "ratio_of": [-1, 0]}, r"depend on each other in a circle"),
         ({"linked_to": [1, -1], "fixed_price": [True, False]}, r"entry 0 \(ETH\) has more than one of"),
         ({"fixed_price": [False, True], "price_cap": [np.inf, 1.04]}, r"a fixed price has no cap"),
-        ({"linked_to": [-1, 0], "price_cap": [np.inf, 1.04]}, r"a linked price bears the cap of the one it follows"),
+        ({"linked_to": [-1, 0], "price_cap": [np.inf, 1.04]}, r"a linked price has the cap of the one it follows"),
         ({"fixed_price": [0, 2]}, r"Reserves\.fixed_price: expected true or false"),
     ],
 )

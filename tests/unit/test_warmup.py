@@ -82,7 +82,7 @@ def test_every_kernel_is_found():
 
 def test_a_kernel_for_other_kernels_says_so_when_python_calls_it():
     """numba itself would jump to address 0."""
-    with pytest.raises(TypeError, match="settle: called by other kernels only"):
+    with pytest.raises(TypeError, match="settle: only kernels can call it"):
         settle()
 
 

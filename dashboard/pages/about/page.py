@@ -19,7 +19,7 @@ _WHAT = (
     "debt, and liquidations follow the contracts' rules of the pool's revision.",
     "The risk figures on the Overview are read from the warehouse (fact_risk_scenarios). What-if answers are computed "
     "here: exactly for prices as they are set, and by Monte Carlo with "
-    f"{fmt.count(PATHS)} paths once the handle rests. Baseline and scenario share their random numbers.",
+    f"{fmt.count(PATHS)} paths once the slider rests. Baseline and scenario share their random numbers.",
 )
 _TERMS = (
     (
@@ -35,12 +35,12 @@ _TERMS = (
     (
         "Same-asset loop",
         f"An account with {fmt.share(LOOP_SHARE, 0)} of its collateral and of its debt in one kind of asset, such as "
-        "staked ETH against ETH. A low health factor is its design.",
+        "staked ETH against ETH. Its health factor is low on purpose.",
     ),
     (
         "± and ranges",
-        "95\u202f% intervals of the Monte Carlo. When fewer than 30 paths carry a figure it says “few draws”, and no "
-        "error is shown; a mean of the worst paths needs 100 of them. Exact figures say so and have none.",
+        "95\u202f% intervals of the Monte Carlo. A figure that rests on fewer than 30 paths is marked “few draws” and "
+        "has no error; a mean of the worst paths needs 100 of them. Exact figures are marked “exact” and have none.",
     ),
     (
         "Burst, cluster",
@@ -56,12 +56,12 @@ _TERMS = (
 _LIMITS = (
     "Aave v4 is not read and is in no total. Aave v2 and Compound are read into the warehouse, and are in no figure of "
     "this workbench: their liquidations follow other rules.",
-    "Stored figures use Student-t moves with 5 degrees, without drift: heavy tails that come to all assets together. "
-    "Volatility remembers a day and 90 days of hourly prices and knows quiet weekends. On ETH and BTC of 2021 and "
-    "2022, where it was chosen, this law was exceeded about as often as it said at 95\u202f% and at 99\u202f%; "
-    "python -m flows backtest repeats that on other prices. A shock after a long calm is larger than this law "
-    "expects. The footer of the first chart of the Overview names the law of its figures.",
-    "Liquidators always act, at oracle prices, at the end of each step. Depth of markets and gas are not limits yet.",
+    "Stored figures use Student-t moves with 5 degrees, without drift: large moves hit all assets at the same time. "
+    "Volatility is estimated from hourly prices with half-lives of one day and of 90 days, and is lower at weekends. "
+    "On ETH and BTC of 2021 and 2022, where the law was chosen, losses exceeded its 95\u202f% and 99\u202f% levels "
+    "about as often as expected; python -m flows backtest repeats that on other prices. A shock after a long calm is "
+    "larger than this law expects. The footer of the first chart of the Overview names the law of its figures.",
+    "Liquidators always act, at oracle prices, at the end of each step. Market depth and gas do not limit them yet.",
     "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
     "protocol.",

@@ -1,1 +1,1 @@
-"""Who is at risk: every account in a table, and one account with all that is known of it."""
+"""Who is at risk: every account in a table, and each account in full."""

@@ -1,4 +1,4 @@
-"""One account: what it has and owes, at which prices it falls, and its 26 features."""
+"""One account: what it has and owes, at which prices it can be liquidated, and its 26 features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS = {"ok": "healthy", "watch": "watch", "warn": "warning", "crit": "critical
 
 
 def account_page(source: PageData, address: str) -> html.Div:
-    """An account with its holdings, prices and features; for one that is not there, in words."""
+    """The page of one account: holdings, liquidation prices, features. An unknown address gives a card that says so."""
     loaded = source.loaded()
     try:
         found = answers.account(loaded, address)
@@ -97,7 +97,7 @@ def account_verdict(found: answers.Account) -> html.Section:
 def facts(found: answers.Account) -> list[tuple[str, Any, str]]:
     """The account in a line of figures: label, value, note."""
     net = found.collateral_usd - found.debt_usd
-    fall = "no fall does it" if np.isnan(found.fall) else "all crypto together"
+    fall = "no fall is enough" if np.isnan(found.fall) else "all crypto together"
     return [
         ("Health factor", fmt.health_factor(found.health_factor, 3), "below 1 it can be liquidated"),
         ("Collateral", fmt.money(found.collateral_usd), "enabled as such"),
@@ -109,7 +109,7 @@ def facts(found: answers.Account) -> list[tuple[str, Any, str]]:
 
 
 def amount(value: float) -> str:
-    """Tokens, four digits or more."""
+    """An amount of tokens with four digits or more; a dash for 0."""
     return fmt.MISSING if value == 0 else f"{value:,.0f}" if value >= 10_000 else f"{value:,.4g}"
 
 
@@ -118,14 +118,14 @@ def holdings_table(found: answers.Account) -> Any:
     head = (("Asset", False), ("Collateral", True), ("USD", True), ("Threshold", True), ("Debt", True), ("USD", True))
     rows = [
         (
-            token(one.symbol),
-            amount(one.collateral),
-            fmt.money(one.collateral_usd) if one.collateral else "",
-            fmt.share(one.threshold) if one.collateral else fmt.MISSING,
-            amount(one.debt),
-            fmt.money(one.debt_usd) if one.debt else "",
+            token(holding.symbol),
+            amount(holding.collateral),
+            fmt.money(holding.collateral_usd) if holding.collateral else "",
+            fmt.share(holding.threshold) if holding.collateral else fmt.MISSING,
+            amount(holding.debt),
+            fmt.money(holding.debt_usd) if holding.debt else "",
         )
-        for one in found.holdings
+        for holding in found.holdings
     ]
     return table(head, rows) if rows else empty("Nothing is held", "The account has neither collateral nor debt.")
 
@@ -134,22 +134,22 @@ def prices_table(found: answers.Account) -> Any:
     """At which price of each reserve alone the account could be liquidated."""
     head = (("Asset", False), ("Now", True), ("Liquidated at", True), ("Move", True))
     rows = []
-    for one in found.holdings:
-        at = one.liquidation_price
+    for holding in found.holdings:
+        at = holding.liquidation_price
         none = not np.isfinite(at) or found.debt_usd == 0
         rows.append(
             (
-                token(one.symbol),
-                answers.price_text(one.price),
-                html.Span("none does it", className="t2") if none else answers.price_text(at),
-                "" if none else fmt.move(at / one.price - 1),
+                token(holding.symbol),
+                answers.price_text(holding.price),
+                html.Span("at no price", className="t2") if none else answers.price_text(at),
+                "" if none else fmt.move(at / holding.price - 1),
             )
         )
     return table(head, rows)
 
 
 def features_card(stored: WalletFeatures | None, source: str) -> Any:
-    """The 26 features in their groups; a name tells its definition."""
+    """The 26 features in their groups; each name shows its definition on hover."""
     title, sub = "The wallet in 26 features", "Aave v2, v3 and Compound v2, v3 together, in ETH"
     if stored is None:
         text = "No features of this wallet are stored yet. This computes those of every wallet:"
@@ -162,7 +162,7 @@ def features_card(stored: WalletFeatures | None, source: str) -> Any:
     days = "1 day" if stored.n_days == 1 else f"{fmt.count(stored.n_days)} days"
     foot = (
         f"as of {fmt.utc(stored.as_of)} · {days}, first block of each · ETH at the time of "
-        f"each event{lost} · a name tells its definition on hover"
+        f"each event{lost} · hover over a name for its definition"
     )
     return card(title, html.Div(groups, className="feats"), foot, sub, source=source)
 
@@ -172,8 +172,10 @@ GROUPS = tuple(dict.fromkeys(feature.group for feature in FEATURES))
 
 def feature_line(feature: Feature, value: float | None) -> html.Div:
     """A feature in plain words with its value; its definition on hover and focus."""
-    said = f"{feature.says}. {feature.name}"
-    name = html.Abbr(label(feature), title=said, tabIndex=0, **{"aria-label": f"{label(feature)}: {feature.says}"})
+    definition = f"{feature.says}. {feature.name}"
+    name = html.Abbr(
+        label(feature), title=definition, tabIndex=0, **{"aria-label": f"{label(feature)}: {feature.says}"}
+    )
     return html.Div([name, html.Span(feature_text(feature, value), className="num")], className="feat")
 
 

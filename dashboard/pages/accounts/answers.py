@@ -67,15 +67,15 @@ def main_reserve(market: rc.Market, side: rc.Positions) -> Rows:
     owner = np.repeat(np.arange(market.n_accounts), np.diff(side.indptr))
     order = np.lexsort((worth, owner))
     out = np.full(market.n_accounts, -1, dtype=np.int64)
-    out[owner[order]] = side.reserve[order]  # the last of an account, its largest, stays
+    out[owner[order]] = side.reserve[order]  # the last entry of an account, its largest, overwrites the others
     return out
 
 
 def chosen(of: Table, sort: Sequence[Mapping[str, str]], where: Mapping[str, Any], search: str = "") -> Rows:
-    """Rows of the accounts that pass every filter, in the order asked for; addresses settle what is equal.
+    """Rows of the accounts that pass every filter, in the order asked for; equal ones by address.
 
     sort: `colId` and `sort` (asc, desc) of each column, the most important first. where: column to filter, both as AG
-    Grid writes them. What has no value comes last, whichever way is sorted. Raises `rc.InputError`.
+    Grid writes them. Accounts without a value come last in both directions. Raises `rc.InputError`.
     """
     keep = np.ones(of.loaded.market.n_accounts, dtype=bool)
     if search:
@@ -153,7 +153,7 @@ def _asked(value: Any) -> float:
 
 
 def shown(of: Table, rows: Rows) -> list[dict[str, Any]]:
-    """The rows as text for the grid: `tone` says how near liquidation an account is."""
+    """The rows as text for the grid; `tone` is the severity of the health factor."""
     return [
         {
             "address": str(of.words["address"][row]),
@@ -178,17 +178,17 @@ def health(factor: float) -> str:
 
 
 def tone(factor: float) -> str:
-    """Severity of a health factor, by the usual levels: they are the same for all and say nothing of a chance."""
+    """Severity of a health factor, by fixed levels that are the same for all accounts; not a probability."""
     return "crit" if factor < 1 else "warn" if factor < 1.05 else "watch" if factor < 1.25 else "ok"
 
 
 def fall_text(fall: float) -> str:
-    """A move of all crypto together; a dash where no fall does it."""
+    """A move of all crypto together; a dash where no fall is enough."""
     return fmt.MISSING if np.isnan(fall) else fmt.move(fall)
 
 
 def _price(of: Table, row: int) -> str:
-    """The main collateral's liquidation price."""
+    """The liquidation price of the main collateral, as text."""
     market, symbol = of.loaded.market, str(of.words["main"][row])
     if not symbol or not of.numbers["debt"][row] > 0:
         return fmt.MISSING
@@ -203,13 +203,13 @@ def _main_of(market: rc.Market, row: int) -> int:
 
 
 def price_text(value: float) -> str:
-    """A price of one token: five digits at most, a cent of a dollar is not nothing."""
+    """A price of one token: whole dollars from 10,000 on, cents from 10 on, else four decimals."""
     return f"${value:,.0f}" if value >= 10_000 else f"${value:,.2f}" if value >= 10 else f"${value:,.4f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an account has in one reserve: tokens and USD of collateral and of debt; `threshold` as it counts for it."""
+    """What an account has in one reserve: tokens and USD of collateral and of debt; `threshold` with its e-mode."""
 
     symbol: str
     price: float
@@ -246,7 +246,7 @@ ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
 
 def account(loaded: LoadedMarket, address: str) -> Account:
-    """An account by its address, in any case. Raises `rc.InputError` for text that is none, and for unknown ones."""
+    """An account by its address, upper or lower case. Raises `rc.InputError` for a malformed or unknown address."""
     asked = address.strip().lower()
     if not ADDRESS.fullmatch(asked):
         raise rc.InputError(f"address: expected 0x and 40 hexadecimal digits, found {address[:60]!r}")
@@ -270,7 +270,7 @@ def account(loaded: LoadedMarket, address: str) -> Account:
         )
         for reserve, (supplied, owed) in held.items()
     ]
-    holdings.sort(key=lambda one: -max(one.collateral_usd, one.debt_usd))
+    holdings.sort(key=lambda holding: -max(holding.collateral_usd, holding.debt_usd))
     return Account(
         asked,
         float(of.numbers["health"][row]),

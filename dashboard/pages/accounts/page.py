@@ -1,4 +1,4 @@
-"""Accounts: who is at risk, and one account with all that is known of it."""
+"""Accounts: who is at risk, and each account in full."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def build(source: PageData, search: str) -> html.Div:
 
 
 def everyone(source: PageData) -> html.Div:
-    """The table of all accounts; its rows are asked for while it is scrolled."""
+    """The table of all accounts; its rows are loaded while it is scrolled."""
     loaded = source.loaded()
     indebted = int((loaded.debt_usd > 0).sum())
     find = dcc.Input(
@@ -64,7 +64,7 @@ def everyone(source: PageData) -> html.Div:
                 f"{fmt.count(loaded.market.n_accounts)} accounts, {fmt.count(indebted)} with debt · sorted and "
                 f"filtered on the server · {fmt.utc(loaded.market.snapshot.block_time)} · colours: "
                 "health factor below 1, 1.05, 1.25, the same for all pairs",
-                "a click opens one",
+                "click one to open it",
                 source="/api/v1/accounts",
             ),
         ],
@@ -73,7 +73,7 @@ def everyone(source: PageData) -> html.Div:
 
 
 def grid() -> dag.AgGrid:
-    """The grid: no text of a column is a script, so the content policy stays as strict as it is."""
+    """The grid. No column definition holds script text, so the content security policy stays strict."""
     columns = [
         {
             "field": field,
@@ -126,13 +126,13 @@ def verdict(loaded: LoadedMarket) -> html.Section:
 
 
 def rows_for(source: PageData, request: Mapping[str, Any], snapshot: str | None) -> tuple[dict[str, Any], str]:
-    """(rows of one block of the grid and how many there are, that in words)."""
+    """(rows of one block of the grid and the number of rows found, that number in words)."""
     of = answers.table(source.loaded(snapshot or None))
     found = answers.chosen(of, request.get("sortModel") or (), request.get("filterModel") or {})
     start = max(int(request.get("startRow") or 0), 0)
     end = min(int(request.get("endRow") or 0), start + answers.MOST_ROWS)
-    said = f"{fmt.count(len(found))} of {fmt.count(of.loaded.market.n_accounts)}"
-    return {"rowData": answers.shown(of, found[start:end]), "rowCount": len(found)}, said
+    in_words = f"{fmt.count(len(found))} of {fmt.count(of.loaded.market.n_accounts)}"
+    return {"rowData": answers.shown(of, found[start:end]), "rowCount": len(found)}, in_words
 
 
 def register(app: Dash, source: PageData) -> None:

@@ -24,7 +24,7 @@ PARTS = {
     "arbitrage": "Arbitrage",
 }
 UNUSUAL_SCORE = 20.0
-"""A block from this score on is called unusual: no standard exists, this is what a fifth of all points is."""
+"""From this score on a block is called unusual. There is no standard; it is a fifth of all points."""
 GROUPS = ("token", "standard")
 
 
@@ -108,7 +108,7 @@ def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volume
 
 
 def _last_whole(hours: Hours, shown: int) -> slice:
-    """Up to the newest hour that was read as a whole: the hour that is not over is no quiet one."""
+    """Hours up to the newest one that was read as a whole: an hour that is not over only looks quiet."""
     if not hours.transfers.shape[1]:
         return slice(0, 0)
     whole = np.flatnonzero(~np.isnan(hours.transfers[:, 0]))
@@ -290,5 +290,5 @@ def block_of(activity: Activity, asked: str | int | None) -> int:
 
 
 def signs(numbers: Sequence[float]) -> list[float | None]:
-    """For a chart: None for NaN."""
+    """The numbers for a chart, with None for NaN."""
     return [None if np.isnan(v) else float(v) for v in numbers]

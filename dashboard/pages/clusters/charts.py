@@ -17,7 +17,7 @@ STEPS = 900
 
 
 def chance(fit: ClusterFit, theme: str | None) -> Figure:
-    """The chance of a burst day by day, the days it came marked above, and what Poisson says."""
+    """The chance of a burst by day, a cross above each day on which one came, and the chance by a Poisson process."""
     c = themes.colours(theme)
     chances = fit.chances
     x = moments(chances.ts)
@@ -55,7 +55,7 @@ def intensity(fit: ClusterFit, theme: str | None, days: int) -> Figure:
     c = themes.colours(theme)
     start = max(fit.events.end - days * 24, 0.0)
     at = np.linspace(start, fit.events.end, STEPS)
-    # A line that is drawn between the grid would miss the peaks: the moments just after events are added.
+    # An even grid would miss the peaks, so the moments just after events are added.
     after = fit.events.times[fit.events.times >= start] + 1e-6
     at = np.unique(np.concatenate([at, after[after <= fit.events.end]]))
     total = hawkes.intensity(fit.model, fit.events, at).sum(axis=1)
@@ -130,7 +130,7 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
         "data": data,
         "layout": layout(
             theme, 240, margin={"l": 44, "r": 14, "t": 8, "b": 40}, hovermode=False,
-            xaxis={"range": [0, top], "nticks": 5, "fixedrange": True, "title": {"text": "expected of a right model"},
+            xaxis={"range": [0, top], "nticks": 5, "fixedrange": True, "title": {"text": "expected if the model holds"},
                    **STANDOFF},
             yaxis={"range": [0, top * 1.25], "nticks": 5, "fixedrange": True, **STANDOFF},
         ),

@@ -34,8 +34,8 @@ def build(source: PageData, _search: str) -> html.Div:
         "Chance of a burst",
         graph(ids.CLUSTERS_CHANCE, 240, "Chance of a burst in the day after each midnight"),
         f"{fmt.count(chances.n_paths)} paths each · band: 95\u202f% of the simulation · "
-        "parameters of the whole window: "
-        f"the past is no forecast made at the time",
+        "parameters of the whole window, "
+        "so past values are not forecasts made at the time",
         burst(fit),
         legend([("scenario", "fitted", "solid"), ("text-3", "Poisson", "dashed")]),
         source="/api/v1/clusters/chances",
@@ -51,14 +51,14 @@ def build(source: PageData, _search: str) -> html.Div:
     seen = card(
         "Expected per hour, and seen",
         [days, graph(ids.CLUSTERS_INTENSITY, 320, "Expected liquidations per hour, and each liquidation as a tick")],
-        f"a tick is a liquidation, its height by amount · dashed: what comes without any before it · {window(fit)}",
+        f"one tick per liquidation, its height by amount · dashed: rate without earlier liquidations · {window(fit)}",
         "all kinds, UTC",
         source="/api/v1/clusters/fit",
     )
     matrix = card(
         "What sets off what",
         branching_table(fit),
-        "followers that one of a column brings of each row · 95\u202f% interval · ≈ 0: it reaches below 0.01",
+        "row: followers brought by one liquidation of the column · 95\u202f% interval · ≈ 0: it reaches below 0.01",
         "direct followers",
         flush=True,
         source="/api/v1/clusters/fit",
@@ -101,7 +101,7 @@ def burst(fit: ClusterFit) -> str:
 
 
 def verdict(fit: ClusterFit) -> html.Section:
-    """How likely the next burst is, beside the usual level and beside independence."""
+    """How likely the next burst is, compared with the usual level and with independent liquidations."""
     chances = fit.chances
     now, usual = float(chances.probability[-1]), float(np.median(chances.probability))
     severity, word = ("watch", "raised") if chances.low[-1] > usual else ("ok", "usual")
@@ -110,7 +110,7 @@ def verdict(fit: ClusterFit) -> html.Section:
         html.B(chance_text(now)),
         f" [{fmt.share(float(chances.low[-1]))} to {fmt.share(float(chances.high[-1]))}], the usual level is ",
         html.B(chance_text(usual)),
-        ". If liquidations came one by one it would be ",
+        ". If liquidations were independent it would be ",
         html.B(chance_text(float(chances.poisson[-1]), chances.n_paths)),
         ".",
     ]
@@ -121,12 +121,12 @@ def verdict(fit: ClusterFit) -> html.Section:
 
 
 def chance_text(value: float, paths: int = 0) -> str:
-    """A share; none of so many paths is "below 1 in so many"."""
+    """A probability as per cent; 0 of `paths` paths is written as below 3 / paths, the 95 % limit."""
     return f"below {fmt.share(3 / paths, 2)}" if value == 0 and paths else fmt.share(value)
 
 
 def facts(fit: ClusterFit) -> list[tuple[str, Any, str]]:
-    """The calibration in six figures."""
+    """The calibration in a line of figures: (label, value, note)."""
     half = np.log(2) / float(fit.model.beta[0, 0, 0]) * 60
     over = (fit.chances.seen == 1).sum(), (fit.chances.seen >= 0).sum()
     expected = float(fit.chances.probability[fit.chances.seen >= 0].sum())
@@ -164,7 +164,7 @@ def branching_table(fit: ClusterFit) -> Any:
     """Followers of kind i (row) that one event of kind j (column) brings."""
     value = fit.model.branching
     low, high = (np.array(fit.parameters[f"branching_{end}"], dtype=float) for end in ("low", "high"))
-    head = (("brings of", False), *((f"one {kind}", True) for kind in fit.kinds))
+    head = (("followers of", False), *((f"one {kind}", True) for kind in fit.kinds))
     rows = []
     for i, kind in enumerate(fit.kinds):
         cells: list[Any] = [named(kind)]

@@ -21,7 +21,7 @@ LEVELS = (0.95, 0.99)
 SIGNIFICANCE = 0.05
 NAMES = {"historical": "Historical", "ewma": "EWMA, normal law", "filtered": "Filtered historical"}
 LEAST_DAYS = 60
-"""Fewer days of forecasts say nothing of how a method holds."""
+"""With fewer days of forecasts a method gets no verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Method:
 
     @property
     def verdict(self) -> str:
-        """holds, too many, too few, in a row, or that it cannot be told."""
+        """`holds`, `too many`, `too few`, `in a row`, or `too short` where the days are too few to say."""
         if self.refused or self.coverage is None:
             return "too short"
         coverage = self.coverage

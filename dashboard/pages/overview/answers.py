@@ -53,7 +53,7 @@ class Position:
 
 @lru_cache(maxsize=4)
 def position(loaded: LoadedMarket) -> Position:
-    """The exact half of the Overview: no sampling, every account. Kept for the markets last asked for."""
+    """The exact half of the Overview: no sampling, every account. Cached for the last four markets."""
     hf, debt = loaded.health_factor, loaded.debt_usd
     loops = same_asset_loops(loaded)
     has_debt = debt > 0
@@ -93,7 +93,7 @@ def _bucket_labels() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One sentence about today; `parts` alternate between plain and bold text."""
+    """One sentence about today; `parts`: (text, whether it is bold)."""
 
     severity: str
     word: str

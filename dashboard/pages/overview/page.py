@@ -36,7 +36,7 @@ from dashboard.pages.overview.distribution import repaid_distribution
 from dashboard.pages.overview.watched import watched
 
 NO_RUN = "python -m flows risk-scenarios"
-FEW = "Fewer than 30 simulated paths carry this figure, so no error is shown"
+FEW = "This figure rests on fewer than 30 simulated paths, so no error is shown"
 
 Item = tuple[str, Any, str]
 
@@ -51,7 +51,7 @@ def build(source: PageData, _search: str) -> html.Div:
     instead = empty("No run yet", text, NO_RUN)
     try:
         run = source.run(loaded.market.snapshot)
-    except Unavailable as nothing:  # what is exact does not rest on the run, and stays
+    except Unavailable as nothing:  # exact figures do not need the run, so they are shown
         run, instead = None, empty(nothing.title, nothing.text, nothing.command)
     today = position(loaded)
     parts: list[Any] = [banner("watch", "note", text) for text in loaded.market.notes]
@@ -141,7 +141,7 @@ def _watch_card(today: Position) -> dbc.Card:
         f"{fmt.money(today.watch_exposed_usd)} can fall against its debt",
         f"{fmt.count(today.n_watch)} accounts · exact",
         below,
-        "Debt of accounts with a health factor below 1.1; what cannot fall sits in same-asset loops",
+        "Debt of accounts with a health factor below 1.1; what cannot fall is in same-asset loops",
     )
 
 
@@ -150,7 +150,7 @@ def _position_items(today: Position) -> list[Item]:
     return [
         ("Supplied as collateral", fmt.money(today.collateral_usd), f"{fmt.count(today.n_reserves)} reserves"),
         ("Borrowed", fmt.money(today.borrowed_usd), f"{fmt.share(ratio)} of collateral"),
-        ("Accounts", fmt.count(today.n_accounts), "every one takes part"),
+        ("Accounts", fmt.count(today.n_accounts), "all of them are included"),
         ("With debt", fmt.count(today.n_with_debt), f"{fmt.count(today.n_below_one)} below HF 1 now"),
     ]
 
@@ -290,7 +290,7 @@ def register(app: Dash, source: PageData) -> None:
 
 
 def _run(source: PageData, snapshot: str) -> ShownRun:
-    """The stored run of a snapshot. Raises `Unavailable` where it went away while the page was open."""
+    """The stored run of a snapshot. Raises `Unavailable` if it was deleted while the page was open."""
     run = source.run(source.loaded(snapshot).market.snapshot)
     if run is None:
         raise Unavailable("No run yet", "The run that this page showed is not stored any more.", NO_RUN)

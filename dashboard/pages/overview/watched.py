@@ -65,7 +65,7 @@ def _clusters(source: PageData) -> tuple[Any, ...]:
 def _market(source: PageData) -> tuple[Any, ...]:
     answer = rolling(source.closes(market_risk.DEFAULT, DAY))
     method = answer.method("ewma")
-    note = "or more, lost by 1,000,000 USD of ETH one day in twenty"
+    note = "or more is lost on 1,000,000 USD of ETH, one day in twenty"
     return (
         fmt.money(max(method.today, 0.0)),
         note,

@@ -1,1 +1,1 @@
-"""Which stablecoins stand at their peg, by every source, and who follows each."""
+"""Which stablecoins are at their peg by every source, and which reserves follow each."""

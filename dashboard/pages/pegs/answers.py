@@ -17,7 +17,7 @@ from risk_core.oracles import oracle_prices
 UNUSUAL, OUTLIER = 1.0, 2.0
 """|z| above which a price is unusual, and an outlier."""
 LIFT = 1e6
-"""Rise of every feed at which only caps keep an oracle's price where it is."""
+"""Factor by which every feed is raised to find caps: a price that stays far below it is capped."""
 FACTORS = {"USDC": "USDC", "USDT": "USDT", "USD": "DAI"}
 """Peg factor of the reserves to the token whose price is followed."""
 SEVERITY = {HEALTHY: "ok", WARNING: "watch", CRITICAL: "crit"}
@@ -25,10 +25,10 @@ SEVERITY = {HEALTHY: "ok", WARNING: "watch", CRITICAL: "crit"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peg:
-    """One token by one source. ts, price (n,): hours; `status` of the newest; `second` agrees where there is one.
+    """One token by its served source. `others`: the other sources; `status`: of the newest price.
 
     `debt_usd`, `collateral_usd`: of all reserves whose price follows the token. `apart_bps`: the largest distance
-    between two sources now, None with one source.
+    between two sources now, basis points, None with one source.
     """
 
     token: str
@@ -62,7 +62,7 @@ class Peg:
 
 
 def peg(token: str, sources: tuple[Closes, ...], loaded: LoadedMarket | None = None) -> Peg | None:
-    """The state of a token from its sources, the served one first; None without prices."""
+    """The state of a token from its sources, of which the served one is first; None without prices."""
     sources = tuple(series for series in sources if len(series.ts))
     if not sources:
         return None
@@ -99,7 +99,7 @@ def _exposure(token: str, loaded: LoadedMarket | None) -> tuple[float, float, tu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Follower:
-    """A reserve whose oracle follows a peg. `cap_usd`: the highest price that its oracle says, inf for no cap."""
+    """A reserve whose oracle follows a peg. `cap_usd`: the highest price its oracle can give, inf without a cap."""
 
     symbol: str
     token: str
@@ -116,7 +116,7 @@ def followers(loaded: LoadedMarket) -> tuple[Follower, ...]:
     debt, collateral = np.zeros(market.n_reserves), np.zeros(market.n_reserves)
     np.add.at(debt, market.debt.reserve, market.debt.amount)
     np.add.at(collateral, market.collateral.reserve, market.collateral.amount)
-    # What the oracle says where every feed rises without end: a cap of its own, or of what it is priced by.
+    # The oracle's price when every feed rises far: it stays low where the reserve, or what it is priced by, has a cap.
     most = oracle_prices(r.oracle, market.price, market.price * LIFT)
     found = []
     for i, (symbol, factor) in enumerate(zip(r.symbol, loaded.assets.factor, strict=True)):
@@ -149,7 +149,7 @@ def followers(loaded: LoadedMarket) -> tuple[Follower, ...]:
 
 
 def as_json(found: Peg) -> dict[str, Any]:
-    """The same for machines."""
+    """The figures of a token for JSON; times and prices as arrays."""
     return {
         "token": found.token, "source": found.closes.source, "is_synthetic": found.closes.synthetic,
         "ts": found.closes.ts, "price_usd": found.closes.price,

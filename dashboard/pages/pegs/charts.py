@@ -15,7 +15,7 @@ from dashboard.pages.pegs.answers import OUTLIER, Peg
 from risk_core.analytics.pegs import CRITICAL_BPS, WARNING_BPS
 
 BLOCK = 6 * HOUR
-"""Seconds of one cell of the heatmap: the most unusual hour of it is shown."""
+"""Seconds of one cell of the heatmap; the cell shows its most unusual hour."""
 HEAT_DAYS = 30
 
 
@@ -89,7 +89,7 @@ def heat(found: Sequence[Peg], theme: str | None) -> Figure:
 
 
 def band(peg: Peg, theme: str | None, days: int) -> Figure:
-    """The price with its 24-hour mean and two standard deviations around it; the capped oracle says no more."""
+    """The price, its 24-hour mean, and a band of two standard deviations around the mean."""
     c = themes.colours(theme)
     recent = peg.closes.ts > peg.closes.ts[-1] - days * 86_400
     x = moments(peg.closes.ts[recent])

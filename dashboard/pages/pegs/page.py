@@ -1,4 +1,4 @@
-"""Pegs: which stablecoins stand at their peg, by every source, and who on Aave follows each."""
+"""Pegs: which stablecoins are at their peg by every source, and which reserves on Aave follow each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from risk_core.analytics.pegs import CRITICAL, CRITICAL_BPS, HEALTHY, WARNING, W
 
 DAYS = {"7": "7 d", "30": "30 d", "120": "120 d"}
 FILL = "python -m flows market-prices"
-RULE = f"Warning from {WARNING_BPS:g} basis points on, critical from {CRITICAL_BPS:g} on, two hours in a row or by two"
+RULE = (
+    f"Warning from {WARNING_BPS:g} basis points, critical from {CRITICAL_BPS:g}, two hours in a row or by two sources"
+)
 
 
 def build(source: PageData, _search: str) -> html.Div:
@@ -50,7 +52,7 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/pegs/status",
     )
     rolling = card(
-        "Beside its own last day",
+        "Compared with its last day",
         [
             segmented(ids.PEGS_TOKEN, chosen, found[0].token, "Token"),
             graph(ids.PEGS_BAND, 240, "Price and its 24 hour band"),
@@ -131,12 +133,14 @@ def verdict(found: list[Peg]) -> html.Section:
             " from its peg; ",
             f"{fmt.money(worst.debt_usd)} of debt follows it; ",
         ]
-    words.append(f"beside its own last day that is {'without a score' if worst.word.startswith('no') else worst.word}.")
+    words.append(
+        f"compared with its last day that is {'without a score' if worst.word.startswith('no') else worst.word}."
+    )
     return html.Section([pill(SEVERITY[worst.status], worst.status, RULE), html.P(words)], className="verdict")
 
 
 def token_card(one: Peg) -> dbc.Card:
-    """Price, distance, how unusual, and by whom."""
+    """A token's price, its distance from 1 USD, its z-score, and the source."""
     apart = f" · sources {one.apart_bps:.1f}\u00a0bp apart" if one.apart_bps is not None else " · one source only"
     z = f"z {one.z:+.1f}, {one.word}".replace("-", fmt.MINUS) if one.word != "no 24 h score" else one.word
     return kpi(
@@ -179,13 +183,13 @@ def lasted(seconds: int) -> str:
 
 
 def followers_table(loaded: Any) -> Any:
-    """Reserves by the peg that their oracle follows, and what that oracle can say."""
+    """Reserves by the peg that their oracle follows, with the highest price the oracle can give."""
     head = (
         ("Reserve", False),
         ("Follows", False),
         ("Its oracle", False),
-        ("Says now", True),
-        ("Says at most", True),
+        ("Price now", True),
+        ("Price at most", True),
         ("Debt", True),
         ("Collateral", True),
     )
@@ -257,5 +261,13 @@ def outline() -> html.Div:
 
 
 PAGE = Page(
-    "/pegs", "Pegs", "Do the dollars hold?", "pegs", "Markets", build, outline, register, {"pegs/status": status_json}
+    "/pegs",
+    "Pegs",
+    "Do stablecoins hold their peg?",
+    "pegs",
+    "Markets",
+    build,
+    outline,
+    register,
+    {"pegs/status": status_json},
 )

@@ -33,7 +33,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Debt repaid as ETH falls, both with the same x: falls as positive shares, (S,)."""
+    """Debt repaid in USD (S,), baseline and scenario, at each `fall` of ETH (positive shares)."""
 
     fall: Array
     baseline: Array
@@ -44,7 +44,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a what-if comes to, exactly: liquidations executed once, at the shocked prices."""
+    """The exact result of a what-if: liquidations are executed once, at the shocked prices."""
 
     state: WhatIf
     repaid: Pair
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
-    """What becomes liquidatable at these prices, against the snapshot's own. Deterministic, every account."""
+    """What becomes liquidatable at these prices, compared with the snapshot's. Deterministic, every account."""
     moves = loaded.assets.moves(state.moves)
     now, then = loaded.today, rc.what_if(loaded.market, moves)
     return Outcome(
@@ -82,7 +82,7 @@ def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
 
 
 def curve(loaded: LoadedMarket, state: WhatIf, at_handle: float) -> Curve:
-    """ETH from as it is down to -60 %, the other drivers held: the scenario's, and the snapshot's own."""
+    """Debt repaid for ETH at 0 to -60 %: with the scenario's other drivers, and with none (baseline)."""
     if any(key != "eth" for key in state.changed if key != "vol"):
         scenario = repaid_as_eth_falls(loaded.market, loaded.assets, state)
     else:
@@ -129,9 +129,9 @@ def _nearest(loaded: LoadedMarket, then: rc.WhatIf) -> AccountRow | None:
 
 
 def rarity(driver: Driver, value: float, history: Array | None, of: str = "prices") -> str:
-    """How often such a day was seen in the warehouse's price history, sorted ascending; empty when it cannot be said.
+    """How often such a day was seen in the warehouse's price history, sorted ascending; empty when it is not known.
 
-    A fall is compared with daily moves at least as low, a rise with moves at least as high. At least 90 days.
+    A fall is compared with daily moves at least as low, a rise with moves at least as high. Needs 90 days or more.
     """
     base = driver.baseline / driver.scale
     if history is None or len(history) < 90 or np.isclose(value, base) or driver.unit != "%":
@@ -146,7 +146,7 @@ def rarity(driver: Driver, value: float, history: Array | None, of: str = "price
 
 
 def driver_notes(loaded: LoadedMarket) -> dict[str, str]:
-    """What each driver moves in this very market: the rule in words, then the reserves it found."""
+    """Driver key to what it moves in this market, in words, with the caps of the oracles it moves."""
     notes = {}
     for key, driver in BY_KEY.items():
         if driver.unit != "%":
@@ -158,7 +158,7 @@ def driver_notes(loaded: LoadedMarket) -> dict[str, str]:
 
 
 def _capped(loaded: LoadedMarket, moved: np.ndarray) -> str:
-    """Where the oracles of the reserves `moved` hold a rise, in words; empty where none is known to."""
+    """The price caps of the reserves `moved`, in words; empty without caps."""
     caps = loaded.market.reserves.price_cap[moved]
     highest = sorted({f"${cap:,.4g}" for cap in caps[np.isfinite(caps)].tolist()})
-    return f"; oracles say {' or '.join(highest)} at most" if highest else ""
+    return f"; oracles give at most {' or '.join(highest)}" if highest else ""

@@ -20,15 +20,15 @@ def sweep(curve: Curve, theme: str | None) -> Figure:
     limit = 0.4 if eth <= 0.36 else 0.6
     keep = fall <= limit + 1e-9
     x = (-100 * fall[keep]).tolist()
-    one, two = curve.baseline[keep], curve.scenario[keep]
-    top = max(float(one.max(initial=0.0)), float(two.max(initial=0.0)), curve.handle[1], 1.0)
+    baseline, scenario = curve.baseline[keep], curve.scenario[keep]
+    top = max(float(baseline.max(initial=0.0)), float(scenario.max(initial=0.0)), curve.handle[1], 1.0)
     here = min(eth, limit)
-    left = here > 0.22 * limit  # the curve rises to the right, so the free side is the left once there is room
+    left = here > 0.22 * limit  # the curve rises to the right, so the label goes to the left where there is room
     name = "ETH as today" if eth < 0.005 else f"ETH {fmt.move(-eth)}"
     grid = [0, -10, -20, -30, -40] if limit < 0.5 else [0, -20, -40, -60]
     lines = [
-        ("baseline", one, {"color": c["baseline"], "width": 1.75, "dash": "5px,4px"}, {}),
-        ("scenario", two, {"color": c["scenario"], "width": 2.25}, {"fill": "tonexty", "fillcolor": c["band"]}),
+        ("baseline", baseline, {"color": c["baseline"], "width": 1.75, "dash": "5px,4px"}, {}),
+        ("scenario", scenario, {"color": c["scenario"], "width": 2.25}, {"fill": "tonexty", "fillcolor": c["band"]}),
     ]
     return {
         "data": [

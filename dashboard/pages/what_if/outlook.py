@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Baseline and scenario side by side, and what they rest on."""
+    """Baseline and scenario side by side, and how they were computed."""
 
     query: str
     n_paths: int
@@ -54,7 +54,7 @@ class Simulation:
 
 
 def quantile(level: float) -> Callable[[Array], float]:
-    """The order statistic that the engine's quantile is, of a sample (n,)."""
+    """A function that gives the engine's quantile of a sample (n,): an order statistic."""
 
     def at(x: Array) -> float:
         rank = max(int(np.ceil(len(x) * level)), 1) - 1
@@ -64,7 +64,7 @@ def quantile(level: float) -> Callable[[Array], float]:
 
 
 def mean_of_worst(level: float) -> Callable[[Array], float]:
-    """Mean of the worst 1 - level share of a sample (n,)."""
+    """A function that gives the mean of the worst 1 - level share of a sample (n,)."""
 
     def mean(x: Array) -> float:
         worst = max(1, round(len(x) * (1 - level)))
@@ -80,7 +80,7 @@ def share_above_zero(x: Array) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A row of the comparison: its name, the engine's estimate of it, and the same statistic of plain numbers."""
+    """A row of the comparison: its name, the engine's estimate of it, and the same statistic of a sample (n,)."""
 
     label: str
     unit: str
@@ -111,9 +111,9 @@ def simulate(
     seed: int = 7,
     progress: Progress | None = None,
 ) -> Simulation:
-    """Both worlds from the same seed: `scenario`, and the same from shocked prices with its volatility multiplied.
+    """Run baseline and what-if from the same seed; the what-if starts at shocked prices with its volatility multiplied.
 
-    progress: called with (paths done, paths in all) of both worlds; an exception in it stops the work.
+    progress: called with (paths done, paths in all) of both runs together; an exception in it stops the work.
     """
     both = 2 * n_paths
 
@@ -142,7 +142,7 @@ def simulate(
 
 
 def threads() -> int:
-    """Workers of a simulation: one core is left to those who read pages. The bits are the same for any number."""
+    """Threads of a simulation: all cores but one, which is left for pages. The result is the same for any number."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -154,7 +154,7 @@ _BASELINES_KEPT = 4
 def baseline(
     loaded: LoadedMarket, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None
 ) -> rc.Result:
-    """The run without any change: the same for every reader, so it is kept for the markets last asked for."""
+    """The run without any change: the same for every reader, so the last few are cached."""
     key = (loaded, scenario, n_paths, seed)
     with _baselines_lock:
         if key in _baselines:
@@ -171,7 +171,7 @@ def baseline(
 def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:
     """The market at the shocked prices, and the scenario from there with its volatility multiplied.
 
-    Where an oracle's cap holds a shocked price, the feed is taken to stand at the cap.
+    Where an oracle's cap limits a shocked price, the feed is assumed to be at the cap.
     """
     market = replace(loaded.market, price=loaded.market.shocked(loaded.assets.moves(state.moves)))
     return market, replace(scenario, name="what-if", volatility=scenario.volatility * state.vol)

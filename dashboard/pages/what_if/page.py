@@ -1,4 +1,4 @@
-"""What-if: what becomes liquidatable when prices move, exactly, while the handle moves; then what may follow."""
+"""What-if: what becomes liquidatable when prices move, exact while a slider moves; then a simulated next day."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import charts, outlook, parts
 
 ASK_AGAIN = 400
-"""Milliseconds between two questions after a simulation that is not done."""
+"""Milliseconds between two questions while a simulation is not done."""
 NO_RUN = "python -m flows risk-scenarios"
 
 
@@ -75,7 +75,7 @@ def _frame(
 def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
     store = state.to_store()
     words = (
-        f"Fixed at their oracle, moved by nothing: {', '.join(map(named, fixed))}."
+        f"Fixed price at their oracle, moved by no driver: {', '.join(map(named, fixed))}."
         if fixed
         else "No reserve here has a fixed oracle."
     )
@@ -164,7 +164,7 @@ def answer_to(source: PageData, data: dict | None, theme: str | None, snapshot: 
 
 
 def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
-    """The table of the simulated day and what it was computed for; or why there is none. Waits for the work."""
+    """(table of the simulated day, what it was computed for), or (why there is none, None). Waits for the work."""
     loaded = source.loaded(snapshot)
     run = source.run(loaded.market.snapshot)
     if run is None:
@@ -173,9 +173,9 @@ def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tupl
 
 
 def waited_for(source: PageData, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
-    """What the lane knows of a reader's question: table, what it is for, words on the wait, bar, is the clock off.
+    """State of a reader's simulation: (table, what it is for, words on the wait, class of the bar, clock off).
 
-    Returns at once. While the work waits or runs the table before it stays on screen, and the clock asks again.
+    Returns at once. While the work waits or runs, the previous table stays on screen, and the clock asks again.
     """
     try:
         loaded = source.loaded(snapshot)
@@ -190,7 +190,7 @@ def waited_for(source: PageData, lane: Lane, reader: str, data: dict | None, sna
     if found.name == "done":
         return *_shown(found.value), "", "prog", True
     if found.name == "failed":
-        words = f"The engine said: {type(found.error).__name__}: {found.error}. Other drivers may still be answered."
+        words = f"The engine said: {type(found.error).__name__}: {found.error}. Other values of the drivers may work."
         return empty("This day could not be simulated", words), None, "", "prog", True
     return no_update, no_update, parts.wait_words(found), "prog on", False
 
@@ -204,9 +204,9 @@ def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
 
 
 def register(app: Dash, source: PageData) -> None:
-    """Handles move in the browser; one callback answers exactly; the simulation follows once the handle rests.
+    """Sliders work in the browser; one callback gives the exact answer; the simulation starts once the slider rests.
 
-    Simulations have a lane of their own, so that no reader of exact answers waits behind one.
+    Simulations have a queue of their own, so that exact answers never wait for them.
     """
     lane = Lane()
     _register_browser_side(app)

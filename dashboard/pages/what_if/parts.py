@@ -67,7 +67,7 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
 
 
 def pinned(outcome: Outcome) -> list[html.Div]:
-    """The two answers that stay in sight on a phone while a thumb is on a slider."""
+    """The two figures that stay visible on a phone while a slider is dragged."""
     return [
         html.Div(
             [
@@ -110,7 +110,7 @@ def outlook_table(result: Simulation) -> html.Table:
 
 
 def wait_words(state: State) -> str:
-    """Where a simulation stands in its lane: how many come before it, or how much of it is done."""
+    """The state of a simulation in words: how many come before it, or how much of it is done."""
     if state.name == "running":
         return f"Simulating, {fmt.share(state.share, 0)} done"
     return f"Waiting: {_some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
@@ -132,7 +132,7 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
         difference = html.Span(change, className=f"b6 {'worse' if row.change > 0 else 'better'}")
     else:
         difference = html.Span("≈ 0", className="t2", title="No clear difference")
-    # Where nobody loses anything there is no error to state; where few do, it would be false.
+    # Without losses there is no error to show; with losses on few paths it would be wrong.
     both = (row.baseline, row.scenario)
     known = not (all(one.few_draws for one in both) or all(one.no_interval for one in both))
     return (
@@ -147,7 +147,7 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
 def _value(estimate: ShownFigure, unit: str) -> Any:
     text = fmt.money(estimate.value) if unit == "USD" else fmt.share(estimate.value)
     if estimate.few_draws and estimate.value > 0:
-        few = html.Div("few draws", className="t3 micro")  # below: beside it the column of errors has no room
+        few = html.Div("few draws", className="t3 micro")  # below the figure: beside it there is no room
         return html.Div([text, few], title="Fewer than 30 paths carry it")
     if estimate.no_interval and estimate.value > 0:
         return html.Span(text, title=why_none(estimate))

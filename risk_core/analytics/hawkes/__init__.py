@@ -1,13 +1,13 @@
-"""Events that bring further events: multivariate Hawkes processes, fitted, checked, simulated.
+"""Events that cause further events: multivariate Hawkes processes, fitted, checked, simulated.
 
-The intensity of kind i is lambda_i(t) = mu_i(t) + sum over earlier events m of phi_i,k(m)(t - t_m), with
-phi_ij(t) = sum_u alpha_iju exp(-beta_iju t): an event of kind j raises the intensity of kind i. mu may differ between
-equal parts of a period (the hours of a day). One event of kind j brings G_ij = sum_u alpha_iju / beta_iju direct
-followers of kind i; there is a mean rate where the spectral radius of G is below 1. (Hawkes, Biometrika 58, 1971.)
+The intensity of kind i is lambda_i(t) = mu_i(t) + sum over earlier events m of phi_i,k(m)(t - t_m), with phi_ij(t) =
+sum_u alpha_iju exp(-beta_iju t): an event of kind j raises the intensity of kind i. mu may differ between equal parts
+of a period (the hours of a day). One event of kind j causes G_ij = sum_u alpha_iju / beta_iju direct followers of kind
+i; there is a mean rate where the spectral radius of G is below 1. (Hawkes, Biometrika 58, 1971.)
 
-Times are in one unit of the caller's, hours say, from 0 on, and rates are per that unit. **Equal times**: events at the
-same time do not excite each other. Where a clock is coarse (all liquidations of a block bear its time), `spread_ties`
-spreads them over the time that the clock stands for; say which was done.
+Times start at 0 and are in a unit that the caller chooses, such as hours; rates are per that unit. **Equal times**:
+events at the same time do not excite each other. Where a clock is coarse (all liquidations of a block have its time),
+`spread_ties` spreads them over the time that the clock stands for. State which of the two was done beside a result.
 """
 
 from __future__ import annotations

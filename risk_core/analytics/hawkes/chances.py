@@ -40,7 +40,7 @@ class Chance:
 def simulate(
     model: Hawkes, horizon: float, *, seed: int, path: int = 0, history: EventTimes | None = None, most: int = 1_000_000
 ) -> EventTimes:
-    """One path over `horizon` after the history (or from rest at time 0): events with times counted from its end.
+    """One path over `horizon` after the end of the history (without one: from time 0); its times count from that end.
 
     A pure function of (model, history, seed, path). Raises `InputError` beyond `most` events: the model explodes, or
     the horizon is too long.
@@ -77,8 +77,9 @@ def chance_of(
 ) -> Chance:
     """Probability of at least `at_least` events (of `kinds`, default all) within `horizon` after the history.
 
-    By thinning from the present state, with Wilson's interval. The lower bound lets no event bring followers, the upper
-    one is Markov's with the exact mean; both hold for every kind together, so with `kinds` they are 0 and 1.
+    By thinning from the present state, with Wilson's interval. The lower bound assumes that no event causes others; the
+    upper bound is Markov's inequality with the exact mean. Both are known for all kinds together only: with `kinds`
+    they are 0 and 1.
     """
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
     wanted = checked_int("at_least", at_least, 1)
@@ -131,7 +132,8 @@ def chance_of_cluster(
 ) -> Chance:
     """Probability of a cluster within `horizon` after the history: `at_least` events no further apart than `within`.
 
-    Events before the horizon count for none. Bounds: no more likely than `at_least` events in the whole horizon.
+    Events before the horizon are part of no cluster. The upper bound is that of `at_least` events in the whole horizon,
+    the lower bound 0.
     """
     horizon = checked_number("horizon", horizon, SMALLEST, rule="a positive time")
     within = checked_number("within", within, SMALLEST, rule="a positive time")
@@ -151,7 +153,7 @@ def chance_of_cluster(
 
 
 def has_cluster(times: FloatArray, at_least: int, within: float) -> bool:
-    """Whether `at_least` of the times (n,), which do not fall, lie no further apart than `within`."""
+    """Whether `at_least` of the ascending times (n,) lie no further apart than `within`, from first to last."""
     spans = times[at_least - 1 :] - times[: max(len(times) - at_least + 1, 0)]
     return bool((spans <= within).any())
 
@@ -201,7 +203,7 @@ def _thin(
     times: FloatArray,
     kinds: IntArray,
 ) -> int:
-    """One path into `times` and `kinds`, both (most,); how many events it has, -1 where they are more than `most`."""
+    """Write one path into `times` and `kinds`, both (most,); return its number of events, -1 for more than `most`."""
     per_bin = model.mu.shape[1]
     return kernels.thin(
         model.mu, start, per_bin, model.period / per_bin, model.alpha, model.beta, begun, horizon, seed, path,
@@ -217,7 +219,7 @@ def _quiet_mean(model: Hawkes, begun: FloatArray, start: float, horizon: float) 
 
 
 def _begun(model: Hawkes, history: EventTimes | None) -> tuple[float, FloatArray]:
-    """When a path begins, and what is left of the excitation before: nothing without a history."""
+    """(time at which a path begins, excitation (D, D, U) left from the history: zeros without one)."""
     if history is not None:
         left = state(model, history)
         return history.end, left

@@ -24,7 +24,7 @@ from risk_core.checks import (
 from risk_core.errors import InputError
 
 LEAST_EVENTS = 10
-"""Fewer events say nothing of followers."""
+"""A fit needs at least this many events."""
 LARGEST_BRANCHING = 5.0
 """Upper bound of one entry of the branching matrix in a fit."""
 
@@ -37,7 +37,7 @@ class Fit:
     where a parameter lies at a bound or the data do not determine it.
 
     Branching is by exponential, (D, D, U); beta is (U,) where the decays are shared. `n_parameters` counts those that
-    were fitted. `converged`: whether the search ended where it should; a fit that did not is no result.
+    were fitted. `converged`: whether the search ended at an optimum; a fit that did not converge must not be used.
     """
 
     model: Hawkes
@@ -77,8 +77,8 @@ def fit(
 
     `shared_decay`: one decay per exponential for all pairs, else one for each pair. The search (L-BFGS-B on logarithms,
     bounded) begins at `starts` points; the best is taken. Raises `InputError` for fewer than 10 events of all kinds
-    together, or where all stand at one time. A fit whose branching is 1 or more is returned and says so
-    (`model.is_stationary`): nothing is bent to make it look stationary.
+    together, or where all have the same time. A fit whose branching is 1 or more is returned as it is;
+    `model.is_stationary` is then false.
     """
     checked_kind("events", events, EventTimes)
     shared_decay = bool(checked_array("shared_decay", shared_decay, np.bool_, ()))
@@ -144,24 +144,24 @@ def fit(
     if best is None:
         raise InputError("fit: no start was tried")
     error = _errors(negative, best.x, bounds)
-    # e^700 stands for no upper end.
+    # e^700, near the largest float, stands for "no upper end".
     low, high = np.exp(np.maximum(best.x - Z95 * error, -700)), np.exp(np.minimum(best.x + Z95 * error, 700))
-    one, two = d * bins, d * bins + d * d * u
+    end_mu, end_branching = d * bins, d * bins + d * d * u
     shape = (u,) if shared_decay else (d, d, u)
-    # The interval of a sum of shares is stated where there is one exponential; with more, each has its own.
+    # With more than one exponential each share has its own interval; there is none of their sum.
     return Fit(
         model=unpack(best.x), log_likelihood=-float(best.fun), n_events=n, n_parameters=len(best.x),
-        converged=bool(best.success), message=str(best.message), mu_low=low[:one].reshape(d, bins),
-        mu_high=high[:one].reshape(d, bins), branching_low=low[one:two].reshape(d, d, u),
-        branching_high=high[one:two].reshape(d, d, u), beta_low=low[two:].reshape(shape),
-        beta_high=high[two:].reshape(shape),
+        converged=bool(best.success), message=str(best.message), mu_low=low[:end_mu].reshape(d, bins),
+        mu_high=high[:end_mu].reshape(d, bins), branching_low=low[end_mu:end_branching].reshape(d, d, u),
+        branching_high=high[end_mu:end_branching].reshape(d, d, u), beta_low=low[end_branching:].reshape(shape),
+        beta_high=high[end_branching:].reshape(shape),
     )  # fmt: skip
 
 
 def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
     """Shape, scale and log-likelihood of a renewal process with Weibull gaps, the unfinished last gap included.
 
-    times: (n,) strictly rising in (0, end]. A shape below 1 says that events come in bursts.
+    times: (n,) strictly rising in (0, end]. A shape below 1 means that events come in bursts.
     """
     times = checked_array("times", times, np.float64, (None,))
     t = EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=end, n_kinds=1).times
@@ -213,9 +213,9 @@ def _errors(
 
 
 def poisson_process(events: EventTimes) -> Hawkes:
-    """The process of the same mean rates without followers: what independent events would be.
+    """The process with the same mean rates in which no event causes another.
 
-    A kind without an event counts half of one, so that a later event of it is not impossible.
+    A kind without events counts as half an event, so that a later event of it is not impossible.
     """
     checked_kind("events", events, EventTimes)
     rates = np.maximum(np.bincount(events.kinds, minlength=events.n_kinds), 0.5) / events.end

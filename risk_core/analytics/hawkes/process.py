@@ -1,4 +1,4 @@
-"""A Hawkes process and the events it is held against: likelihood, intensity, residuals."""
+"""A Hawkes process and observed events: likelihood, intensity, residuals."""
 
 from __future__ import annotations
 
@@ -89,17 +89,17 @@ class Hawkes:
 
     @property
     def branching(self) -> FloatArray:
-        """Direct followers of kind i that one event of kind j brings, (D, D)."""
+        """Mean number of events of kind i that one event of kind j directly causes, (D, D)."""
         return (self.alpha / self.beta).sum(axis=2)
 
     @property
     def spectral_radius(self) -> float:
-        """Largest eigenvalue of the branching matrix in size."""
+        """Largest absolute eigenvalue of the branching matrix."""
         return float(np.abs(np.linalg.eigvals(self.branching)).max())
 
     @property
     def is_stationary(self) -> bool:
-        """Whether there is a mean rate: otherwise events grow without end."""
+        """Whether there is a mean rate; without one the number of events grows without limit."""
         return self.spectral_radius < 1
 
     @property
@@ -122,7 +122,7 @@ class Gradient:
 def log_likelihood(model: Hawkes, events: EventTimes) -> tuple[float, Gradient]:
     """Log-likelihood of the events on [0, end] and its gradient in every parameter.
 
-    -inf where an event falls on an intensity of 0. (Daley and Vere-Jones, An Introduction to the Theory of Point
+    -inf where an event happens at an intensity of 0. (Daley and Vere-Jones, An Introduction to the Theory of Point
     Processes, 2nd ed. 2003, eq. 7.2.1.)
     """
     require_same_kinds(model, events)
@@ -152,7 +152,7 @@ def poisson_log_likelihood(events: EventTimes, bins: int = 1, period: float = 1.
 
 
 def intensity(model: Hawkes, events: EventTimes, at: ArrayLike) -> FloatArray:
-    """Events per unit of time of each kind, (m, D), just before each of the times `at` (m,), which do not fall."""
+    """Events per unit of time of each kind, (m, D), just before each of the ascending times `at` (m,)."""
     require_same_kinds(model, events)
     when = checked_array("at", at, np.float64, (None,))
     require("at", when, np.isfinite(when) & (when >= 0), "must be a finite time from 0 on")
@@ -166,7 +166,7 @@ def intensity(model: Hawkes, events: EventTimes, at: ArrayLike) -> FloatArray:
 
 
 def residuals(model: Hawkes, events: EventTimes) -> FloatArray:
-    """Gaps in the time that the intensity makes, (n,): independent exponentials of mean 1 under the right model.
+    """Integral of the intensity between events, (n,): independent exponentials of mean 1 under the right model.
 
     (Ogata, "Statistical models for earthquake occurrences", J. American Statistical Association 83, 1988.)
     """
@@ -196,7 +196,7 @@ def out_of_sample(model: Hawkes, events: EventTimes, split: float) -> float:
 
 
 def state(model: Hawkes, events: EventTimes) -> FloatArray:
-    """What is left of past excitation at the end of the events, (D, D, U): sums of exp(-beta (end - t))."""
+    """Excitation that is left at the end of the events, (D, D, U): sums of exp(-beta (end - t))."""
     require_same_kinds(model, events)
     out = np.zeros_like(model.beta)
     kernels.excitation(events.times, events.kinds, events.end, model.beta, out)
@@ -204,9 +204,9 @@ def state(model: Hawkes, events: EventTimes) -> FloatArray:
 
 
 def spread_ties(times: ArrayLike, width: float) -> FloatArray:
-    """Events that bear one time spread evenly over the `width` before it, (n,): m of them stand at (k - 1/2)/m of it.
+    """Times (n,) in which equal times are spread evenly over the `width` before them: the k-th of m at (k - 1/2)/m.
 
-    times: (n,) not falling, as a block clock gives them; `width` at most the time between two blocks.
+    times: (n,) ascending, as a block clock gives them; `width`: at most the time between two blocks.
     """
     t = checked_array("times", times, np.float64, (None,))
     width = checked_number("width", width, 0.0, rule="a time, not negative")
@@ -220,10 +220,10 @@ def spread_ties(times: ArrayLike, width: float) -> FloatArray:
 def on_clock(
     seconds: ArrayLike, kinds: ArrayLike, *, begin: float, end: float, n_kinds: int, clock: float, unit: float
 ) -> EventTimes:
-    """Events that bear the times of a coarse clock, in `unit` seconds from `begin` to `end`; ties are spread.
+    """`EventTimes` from `begin` to `end` of events timed by a coarse clock, in `unit` seconds; ties are spread.
 
-    seconds: (n,) not falling, in (begin, end], as a chain's blocks give them. kinds: (n,) integers. `clock`: the most
-    seconds that one time stands for; where two times lie closer than that, each stands for as little. Raises
+    seconds: (n,) ascending, in (begin, end], as a chain's blocks give them. kinds: (n,) integers. `clock`: the seconds
+    that one time stands for; where two different times lie closer than that, their distance is taken instead. Raises
     `InputError`.
     """
     at = checked_array("seconds", seconds, np.float64, (None,))
@@ -241,7 +241,7 @@ def on_clock(
 
 
 def moments(mu: float, alpha: float, beta: float, window: float) -> tuple[float, float]:
-    """Mean and variance of the events in a window of a stationary one-dimensional process with phi = alpha e^(-beta t).
+    """Mean and variance of the number of events in a window, for one kind and phi = alpha e^(-beta t), stationary.
 
     (Hawkes 1971; Da Fonseca and Zaatour, J. Futures Markets 34, 2014, proposition 2.)
     """
@@ -292,7 +292,7 @@ def time_in_bins(model: Hawkes, end: float) -> FloatArray:
 
 
 def require_same_kinds(model: Hawkes, events: EventTimes) -> None:
-    """Raise `InputError` where the two are not a process and events of as many kinds."""
+    """Raise `InputError` unless these are a `Hawkes` and `EventTimes` with the same number of kinds."""
     checked_kind("model", model, Hawkes)
     checked_kind("events", events, EventTimes)
     if len(model.mu) != events.n_kinds:

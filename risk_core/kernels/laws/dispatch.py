@@ -1,4 +1,4 @@
-"""Which loop a law's code stands for: one code and one branch a law."""
+"""Which loop a law's code stands for: one code and one branch for each law."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ BETA = 3
 
 @inner
 def common_jumps(draw, seed, path, k, n_steps, row):
-    """Log move of the common jumps of each step into `row`; returns how many. A twin's spread the other way."""
+    """Log move of the common jumps of each step into `row`; returns how many. Antithetic twins deviate oppositely."""
     antithetic = draw.sampling == ANTITHETIC
     twin = path // 2 if antithetic else path
     sign = -1.0 if antithetic and path % 2 == 1 else 1.0

@@ -247,7 +247,7 @@ def test_a_driver_says_when_this_market_has_nothing_for_it(loaded: LoadedMarket)
     notes = shocks.driver_notes(loaded)
     reserves = replace(loaded.market.reserves, price_cap=[np.inf, np.inf, 1.04, np.inf])
     capped = LoadedMarket.build(replace(loaded.market, reserves=reserves), loaded.assets, {})
-    assert shocks.driver_notes(capped)["usdc"] == notes["usdc"] + "; oracles say $1.04 at most"
+    assert shocks.driver_notes(capped)["usdc"] == notes["usdc"] + "; oracles give at most $1.04"
     assert {k: v for k, v in shocks.driver_notes(capped).items() if k != "usdc"} == {
         k: v for k, v in notes.items() if k != "usdc"
     }

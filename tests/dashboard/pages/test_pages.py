@@ -170,7 +170,7 @@ def test_without_a_move_the_closest_account_is_shown(source: MemorySource) -> No
 def test_the_page_opens_with_the_state_of_its_link_and_says_what_it_refused(source: MemorySource) -> None:
     page = what_if.build(source, "?eth=-18&btc=abc")
     assert "btc=abc in the link is not a number. Used 0 %." in words(page)
-    assert "Fixed at their oracle, moved by nothing: GHO." in words(page)
+    assert "Fixed price at their oracle, moved by no driver: GHO." in words(page)
 
 
 def test_the_simulated_table_shows_difference_and_error(source: MemorySource) -> None:
@@ -274,4 +274,4 @@ def test_the_overview_tells_the_other_pages_and_what_is_missing_by_its_command(s
     assert "USDC +" in said or "USDC −" in said
     assert "Liquidations are not fitted yet" in said
     assert "python -m flows liquidation-clusters" in said
-    assert "lost by 1,000,000 USD of ETH" in said
+    assert "lost on 1,000,000 USD of ETH" in said

@@ -151,7 +151,7 @@ def test_logs_of_no_transaction_are_kept_and_said(chain: FakeChain, backfill: Ba
     chain.alter = alter
     said = backfill(0, 9)
     assert "33 logs, 33 token transfers" in said
-    assert "3 logs belong to no transaction and stand under the hash of their block" in said
+    assert "3 logs belong to no transaction and are stored under the hash of their block" in said
     kept = rows(
         "SELECT block_number, log_index, transaction_hash, transaction_index FROM raw_chain_logs "
         "WHERE transaction_index = 2"

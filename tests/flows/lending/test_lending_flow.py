@@ -92,7 +92,7 @@ def test_a_reorganisation_inside_the_window(node, run, rows):
 
     expected = [(7, 0, "deposit", "5"), (190, 0, "deposit", "60"), (190, 2, "borrow", "9")]
     assert events(rows) == expected
-    assert "1 blocks lost theirs" in said
+    assert "1 blocks lost their events" in said
     served = [
         row for table in FACTS for row in rows(f"SELECT block_number, log_index, event_type, amount_raw FROM {table}")
     ]

@@ -260,7 +260,7 @@ def test_batches_that_are_done_stay_and_the_next_run_goes_on_from_there(binance,
     done = rows("SELECT symbol, count(*) FROM raw_binance_klines GROUP BY symbol")
     assert done == [("ETHUSDT", 2000), ("USDCUSDT", BARS)]
     assert rows("SELECT state FROM fact_run") == [("failed",)]
-    assert "4,160 bars of this run are stored; the next run goes on after them" in capsys.readouterr().out
+    assert "4,160 bars of this run are stored; the next run continues after them" in capsys.readouterr().out
 
     binance.answer_instead = healthy
     binance.asked.clear()

@@ -109,9 +109,11 @@ def test_prices_off_the_hourly_grid_are_a_hole_and_not_the_end_of_all_others(mar
 
 
 def test_two_factors_on_one_series_are_refused_and_reserves_of_one_factor_are_not(market, mapping):
-    """One ratio for two pegs: they could never part."""
+    """One ratio for two pegs: they would always move alike."""
     shared = mapping.assign(series=["ETHUSDT", "ETHUSDT", "ETHUSDT", ""])
-    with pytest.raises(InputError, match="the factors ETH and BTC both follow ETHUSDT, so they could never part"):
+    with pytest.raises(
+        InputError, match="the factors ETH and BTC both follow ETHUSDT, so they would always move alike"
+    ):
         factors_of(market, shared)
     with pytest.raises(InconsistentMapping, match="or one factor to the reserves of both if they are the same asset"):
         inputs_of(market, shared, reader(history(20)))

@@ -16,7 +16,7 @@ def test_an_exception_is_a_loss_above_its_forecast_and_not_one_equal_to_it():
 
 
 def test_returns_given_for_losses_are_refused():
-    with pytest.raises(rc.InputError, match="turn the sign"):
+    with pytest.raises(rc.InputError, match="change the sign"):
         bt.exceptions([0.1, 0.2], [-0.05, -0.04])
 
 
