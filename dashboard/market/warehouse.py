@@ -26,6 +26,7 @@ from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import WalletFeatures, load_wallet
 from data.prices.rules import COLUMNS, mapped_reserves
@@ -120,6 +121,12 @@ class PageData(Protocol):
     def clusters(self) -> ClusterFit | None:
         """The newest fit of the market's liquidations, None before the first. Raises `Unavailable`."""
 
+    def scores(self) -> tuple[ShownScore, ...]:
+        """The newest score of each market, none before the first. Raises `Unavailable`."""
+
+    def locked(self) -> tuple[Locked, ...]:
+        """Value locked of each protocol over time, none where no source was read. Raises `Unavailable`."""
+
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
@@ -204,6 +211,22 @@ class Warehouse:
         """See `PageData.clusters`."""
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
+
+    def scores(self) -> tuple[ShownScore, ...]:
+        """As `PageData.scores`."""
+        with translated("The scores cannot be shown"):
+            try:
+                return load_scores(self.status().synthetic, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No scores yet", str(error), FILL) from error
+
+    def locked(self) -> tuple[Locked, ...]:
+        """As `PageData.locked`."""
+        with translated("The value locked cannot be shown"):
+            try:
+                return load_locked(self.status().synthetic, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No value locked yet", str(error), FILL) from error
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """As `PageData.wallet`."""
