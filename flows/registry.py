@@ -86,6 +86,11 @@ NAMES = {
         "How risky a market is to lend to: a score with its parts, and the chance of losing 1 % of the principal",
         reads_network=False,
     ),
+    "brief": Registered(
+        "flows.brief",
+        "What changed since the day before and why, in plain text, each number with its row",
+        reads_network=False,
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }
 """Every flow by name, in the order of a day."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from data.schemas import (
     aave,
     accounts,
+    brief,
     calibrations,
     chain,
     clusters,
@@ -95,6 +96,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
     "mart_wallet_features": wallets.WalletFeatures,
+    "mart_daily_brief": brief.DailyBriefs,
     "mart_protocol_score": scores.ProtocolScores,
     "mart_protocol_score_part": scores.ProtocolScoreParts,
     "mart_principal_loss": scores.PrincipalLosses,

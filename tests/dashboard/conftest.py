@@ -17,6 +17,7 @@ from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
+from data.brief import Brief
 from data.sample.filling import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
@@ -127,6 +128,7 @@ class MemorySource:
     def __init__(self, loaded: LoadedMarket | None, run: ShownRun | None = None) -> None:
         self._loaded, self._run = loaded, run
         self.score: tuple[ShownScore, ...] = ()
+        self.told: Brief | None = None
 
     def status(self) -> Status:
         if self._loaded is None:
@@ -144,6 +146,10 @@ class MemorySource:
 
     def series(self) -> tuple[str, ...]:
         return ("ETHUSDT",) if self._loaded is not None else ()
+
+    def brief(self) -> Brief | None:
+        """None; tests that need one say so."""
+        return self.told
 
     def scores(self) -> tuple[ShownScore, ...]:
         """None; tests that need one say so."""

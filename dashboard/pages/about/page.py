@@ -49,9 +49,9 @@ _TERMS = (
     ),
     (
         "Score, letter",
-        "The score of a market is a weighted mean of parts from 0 to 100, higher is riskier; no standard has one, so the "
-        "Market page shows every part, scale and weight. The letter is a published scale of the chance that lenders "
-        "lose more than 1\u202f% of what they supplied within a year.",
+        "The score of a market is a weighted mean of parts from 0 to 100, higher is riskier; no standard has one, so "
+        "the Market page shows every part, scale and weight. The letter is a published scale of the chance that "
+        "lenders lose more than 1\u202f% of what they supplied within a year.",
     ),
     (
         "Basis point (bp), z-score",
