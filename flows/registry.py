@@ -83,7 +83,7 @@ NAMES = {
     ),
     "protocol-scores": Registered(
         "flows.scores.protocol_scores",
-        "How risky a market is to lend to: a score with its parts, and the chance of losing 1 % of the principal",
+        "How risky a market is to lend to: a score with its parts, and the chance of losing principal",
         reads_network=False,
     ),
     "brief": Registered(

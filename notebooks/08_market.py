@@ -105,9 +105,10 @@ print(f"weights used {found.used.round(2)}, known {found.known:.0%}: score {foun
 assert abs(found.score - (2 * points[0] + points[1]) / 3) < 1e-9
 
 # %% [markdown]
-# The letters A+ to D are a published scale of a probability: losing more than 1 % of the principal within a year. Two days
-# are simulated here, in one step and with high volatility, so that losses are seen; a year is a row of such periods, each
-# beginning with the book of today. With few draws the letter is what the exact interval allows, never the point.
+# The letters A+ to D are a published scale of a probability: losing more than 1 % of the principal within a year. Two
+# days are simulated here, in one step and with high volatility, so that losses are seen; a year is a row of such
+# periods, each beginning with the book of today. With few draws the letter is what the exact interval allows, never the
+# point.
 
 # %%
 import datetime
