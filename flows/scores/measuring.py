@@ -244,7 +244,8 @@ def trend(store: Reader, stored: Stored, slugs: Sequence[str]) -> Measured:
             figures = {"slug": slug, "tvl_usd": now[0][1], "tvl_before_usd": before[0][1], "as_of": now[0][0]}
             return Measured(value=now[0][1] / before[0][1] - 1, tables=tables, figures=figures)
     words = f"no value locked of {' or '.join(slugs)} at the snapshot and {TREND_DAYS} days before it"
-    return not_known(words, tables, f"python -m flows protocol-snapshot --slugs {slugs[0]}")
+    fetch = f"python -m flows protocol-snapshot --slugs {slugs[0]}"
+    return not_known(words, tables, "python -m data.sample" if stored.market.snapshot.synthetic else fetch)
 
 
 def deficits(store: Reader, stored: Stored, cover: Mapping[str, float]) -> Measured:
