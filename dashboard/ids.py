@@ -68,6 +68,8 @@ MARKET_IL = "market-il"
 MARKET_RANGE = "market-range"
 MARKET_RANGE_SAYS = "market-range-says"
 MARKET_VOLATILITY = "market-volatility"
+MARKET_LETTER = "market-letter"
+MARKET_LOCKED = "market-locked"
 
 ACCOUNTS_GRID = "accounts-grid"
 ACCOUNTS_SEARCH = "accounts-search"

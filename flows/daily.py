@@ -10,8 +10,10 @@ The market comes first because it says which prices are needed. What runs depend
 
 `oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and which caps hold prices down.
 
-`protocol-snapshot` comes last: no figure of the risk uses it, so if DefiLlama cannot be reached, nothing else is lost.
+`protocol-snapshot` comes late: no figure of the risk uses it, so if DefiLlama cannot be reached, nothing else is lost.
 It runs for a live market where DEFILLAMA_URL is set, and is skipped, with the reason, everywhere else.
+
+The day ends with `brief`: what changed since the day before, from what the stages stored. It reads no network.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             # After the risk figures, which do not use it: a feed that fails does not stop them.
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
+            Stage(flow="brief", parameters=market),
         ]
 
     newest = snapshot.newest()
@@ -73,6 +76,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="risk-scenarios", parameters=risk | market),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
+        Stage(flow="brief", parameters=market),
     ]
 
 

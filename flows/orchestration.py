@@ -13,6 +13,7 @@ from inspect import Parameter
 from typing import Any
 
 from prefect import flow, task
+from prefect.artifacts import acreate_markdown_artifact
 
 from data.foreign_text import safe_print
 from flows import registry
@@ -45,7 +46,17 @@ async def compute(name: str, parameters: dict[str, Any]) -> str:
 
 
 async def _one(name: str, parameters: dict[str, Any]) -> str:
-    return await (read_source if registry.NAMES[name].reads_network else compute)(name, parameters)
+    said = await (read_source if registry.NAMES[name].reads_network else compute)(name, parameters)
+    if name == "brief":
+        await publish_brief(said)
+    return said
+
+
+async def publish_brief(text: str) -> None:
+    """Keep the daily brief as an artifact of the run: its key is `daily-brief`, each run is a further version."""
+    head, *lines = text.split("\n")
+    body = "\n".join(f"    {line}" if line.startswith("[") else line for line in lines)
+    await acreate_markdown_artifact(f"## {head}\n\n{body}\n", key="daily-brief", description=head)
 
 
 async def _day(name: str, parameters: dict[str, Any]) -> str:

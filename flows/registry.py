@@ -81,6 +81,16 @@ NAMES = {
         "26 features of every wallet over all stored markets: risk, size, borrowing, repaying, liquidations",
         reads_network=False,
     ),
+    "protocol-scores": Registered(
+        "flows.scores.protocol_scores",
+        "How risky a market is to lend to: a score with its parts, and the chance of losing principal",
+        reads_network=False,
+    ),
+    "brief": Registered(
+        "flows.brief",
+        "What changed since the day before and why, in plain text, each number with its row",
+        reads_network=False,
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }
 """Every flow by name, in the order of a day."""

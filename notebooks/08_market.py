@@ -15,7 +15,8 @@
 # # What can a position lose in a day, and does the method hold?
 #
 # Rolling value-at-risk (VaR) and expected shortfall (ES) of 1,000,000 USD of ETH by three methods, each with its
-# exceptions counted; then what providing liquidity costs. Prices are the sample's: **synthetic**, 65 % a year.
+# exceptions counted; then what providing liquidity costs, and how risky a market is to lend to. Prices and accounts are
+# the sample's: **synthetic**, 65 % a year.
 
 # %%
 import numpy as np
@@ -81,3 +82,53 @@ figure.add_scatter(x=(moves * 100).round(1), y=(wide * 100).round(3), name="v2",
 figure.add_scatter(x=(moves * 100).round(1), y=(narrow * 100).round(3), name="v3, 25 %", line={"color": BLUE})
 figure.update_layout(title="Impermanent loss", xaxis_title="price move, %", yaxis_title="% of holding", height=380)
 figure.show()
+
+# %% [markdown]
+# ## 3. Whom would I lend to?
+#
+# No standard says how a score is made: parts, scales and weights are a choice, so they are shown. Three parts here; the
+# flow `protocol-scores` has ten. What is not known keeps no zero: its weight goes to the others.
+
+# %%
+from data.sample.book import book
+from risk_core import accounts, simulate
+from risk_core.analytics import concentration, scores
+from risk_core.analytics.shares import clopper_pearson
+
+market = book(3_000)
+collateral, debt = accounts.totals(market)
+top = [concentration.top_share(amounts[amounts > 0]) for amounts in (debt, collateral)]
+points = [scores.ramp(share, 0, 1) for share in top] + [float("nan")]
+found = scores.weighted(points, [0.4, 0.2, 0.4])
+print(f"top-10 share of debt {top[0]:.1%}, of collateral {top[1]:.1%}, market depth not known")
+print(f"weights used {found.used.round(2)}, known {found.known:.0%}: score {found.score:.1f} of 100")
+assert abs(found.score - (2 * points[0] + points[1]) / 3) < 1e-9
+
+# %% [markdown]
+# The letters A+ to D are a published scale of a probability: losing more than 1 % of the principal within a year. Two
+# days are simulated here, in one step and with high volatility, so that losses are seen; a year is a row of such
+# periods, each beginning with the book of today. With few draws the letter is what the exact interval allows, never the
+# point.
+
+# %%
+import datetime
+
+from risk_core import Scenario
+
+scenario = Scenario(
+    name="ETH and BTC, 2 days in one step",
+    horizon=datetime.timedelta(days=2),
+    n_steps=1,
+    factors=("ETH", "BTC"),
+    volatility=(1.4, 1.0),
+    correlation=[[1, 0.8], [0.8, 1]],
+    factor=[0 if "ETH" in symbol else 1 if "BTC" in symbol else -1 for symbol in market.reserves.symbol],
+)
+principal = collateral.sum()
+losses = simulate(market, scenario, n_paths=50_000, seed=7).deficit_usd
+for share in (0.0, 1e-5, 1e-4, scores.PRINCIPAL):
+    hits = int((losses > share * principal).sum())
+    low, high = (scores.over_year(end, 2 * 86_400) for end in clopper_pearson(hits, len(losses)))
+    few = ", few draws" if hits < 30 else ""
+    print(f"more than {share:.3%}: {hits:>6} of {len(losses):,} paths, {low:.2%} to {high:.2%} a year{few}")
+print("letter:", scores.letter(low), "to", scores.letter(high))

@@ -26,8 +26,11 @@ from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import WalletFeatures, load_wallet
+from data.brief import Brief
+from data.brief.writing import stored as stored_brief
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
@@ -120,6 +123,15 @@ class PageData(Protocol):
     def clusters(self) -> ClusterFit | None:
         """The newest fit of the market's liquidations, None without any. Raises `Unavailable`."""
 
+    def brief(self) -> Brief | None:
+        """The newest stored brief of the market, None before the first. Raises `Unavailable`."""
+
+    def scores(self) -> tuple[ShownScore, ...]:
+        """The newest score of each market, none before the first. Raises `Unavailable`."""
+
+    def locked(self) -> tuple[Locked, ...]:
+        """Value locked of each protocol over time, none where no source was read. Raises `Unavailable`."""
+
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None without any. Raises `Unavailable`."""
 
@@ -204,6 +216,31 @@ class Warehouse:
         """See `PageData.clusters`."""
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
+
+    def brief(self) -> Brief | None:
+        """As `PageData.brief`."""
+        with translated("The brief cannot be shown", "python -m flows brief"):
+            try:
+                with data.store.Reader.open(self._path) as store, store.one_state():
+                    return stored_brief(store, self.status().market)
+            except NOTHING_YET as error:
+                raise Unavailable("No brief yet", str(error), FILL) from error
+
+    def scores(self) -> tuple[ShownScore, ...]:
+        """As `PageData.scores`."""
+        with translated("The scores cannot be shown"):
+            try:
+                return load_scores(self.status().synthetic, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No scores yet", str(error), FILL) from error
+
+    def locked(self) -> tuple[Locked, ...]:
+        """As `PageData.locked`."""
+        with translated("The value locked cannot be shown"):
+            try:
+                return load_locked(self.status().synthetic, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No value locked yet", str(error), FILL) from error
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """As `PageData.wallet`."""

@@ -15,7 +15,7 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import activity, frames, liquidations, prices, wallet_events
+from data.sample import activity, frames, liquidations, prices, protocols, wallet_events
 from data.sample.book import Holdings, book, holdings
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET, risk_db
@@ -51,6 +51,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             n_prices = _write_prices(store, seed, run)
             n_liquidations, n_others = _write_events(store, held, seed, run)
             n_blocks = _write_activity(store, seed, run)
+            _write_protocol(store, held, seed, run)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "
             f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events and "
@@ -124,6 +125,14 @@ def _write_activity(store: Store, seed: int, run: str) -> int:
     store.write_batch(SOURCE, f"activity:{seed}", tables, run, payload_sha256=made, scope={"chain_id": SAMPLE_CHAIN})
     marts.refresh(store, ["mart_token_transfer_hourly", "mart_address_activity"], run_id=run)
     return len(tables["stg_chain_blocks"])
+
+
+def _write_protocol(store: Store, held: Holdings, seed: int, run: str) -> None:
+    """The made-up history of what the market holds and has lent, and what SQL makes of it."""
+    tables = protocols.frames(held, seed)
+    # Another sample has another history, and a point that changed would be a further row of it.
+    store.write_batch(SOURCE, f"protocol:{seed}", tables, run, scope={"slug": protocols.SLUG})
+    marts.refresh(store, ["fact_protocol_snapshot"], run_id=run)
 
 
 def lacks_series(db: Path | str | None = None) -> bool:

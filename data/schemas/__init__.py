@@ -14,6 +14,7 @@ from __future__ import annotations
 from data.schemas import (
     aave,
     accounts,
+    brief,
     calibrations,
     chain,
     clusters,
@@ -28,6 +29,7 @@ from data.schemas import (
     quarantine,
     results,
     runs,
+    scores,
     wallets,
 )
 from data.schemas.model import TableModel
@@ -96,6 +98,10 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
     "mart_wallet_features": wallets.WalletFeatures,
+    "mart_daily_brief": brief.DailyBriefs,
+    "mart_protocol_score": scores.ProtocolScores,
+    "mart_protocol_score_part": scores.ProtocolScoreParts,
+    "mart_principal_loss": scores.PrincipalLosses,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,

@@ -106,4 +106,4 @@ class ProtocolSnapshots(Numbered, key=["slug", "snapshot_ts"], indexes=[["batch"
     change_7d: Series[np.float64] = real(
         "tvl over the newest one at least seven days older, less 1; empty without one", "fraction", nullable=True
     )
-    source: Series[str] = name("defillama")
+    source: Series[str] = name("defillama, or synthetic for the sample's")

@@ -1,4 +1,4 @@
-"""A share of draws with its interval."""
+"""A share of draws with its interval: Wilson's, and the exact one of Clopper and Pearson for rare hits."""
 
 from __future__ import annotations
 
@@ -26,4 +26,20 @@ def wilson(hits: int, n: int, effective: float | None = None) -> tuple[float, fl
     # At the ends the formula gives 0 and 1 except for rounding, which would leave 2e-19.
     low = 0.0 if hits == 0 else max(float(centre - half), 0.0)
     high = 1.0 if hits == n else min(float(centre + half), 1.0)
+    return low, high
+
+
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of the share `hits` of `n` independent draws that holds the truth at least so often, however rare.
+
+    The exact interval of the binomial law (Clopper and Pearson, Biometrika 26, 1934): of 0 hits the upper end is
+    1 - 0.025^(1/n), about 3.7 / n. Raises `InputError`.
+    """
+    # Here, not at the top: the engine starts without scipy.
+    from scipy.special import betaincinv
+
+    n = checked_int("n", n, 1)
+    hits = checked_int("hits", hits, 0, n)
+    low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, 0.025))
+    high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 0.975))
     return low, high

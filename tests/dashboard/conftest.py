@@ -14,8 +14,10 @@ import pytest
 import risk_core as rc
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
+from data.brief import Brief
 from data.sample.filling import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
@@ -125,6 +127,8 @@ class MemorySource:
 
     def __init__(self, loaded: LoadedMarket | None, run: ShownRun | None = None) -> None:
         self._loaded, self._run = loaded, run
+        self.score: tuple[ShownScore, ...] = ()
+        self.told: Brief | None = None
 
     def status(self) -> Status:
         if self._loaded is None:
@@ -142,6 +146,18 @@ class MemorySource:
 
     def series(self) -> tuple[str, ...]:
         return ("ETHUSDT",) if self._loaded is not None else ()
+
+    def brief(self) -> Brief | None:
+        """None; tests that need one say so."""
+        return self.told
+
+    def scores(self) -> tuple[ShownScore, ...]:
+        """None; tests that need one say so."""
+        return self.score
+
+    def locked(self) -> tuple[Locked, ...]:
+        """None."""
+        return ()
 
     def peg(self, token: str) -> tuple[Closes, ...]:
         """Ten days around 1 USD by one source; only for USDC."""

@@ -53,6 +53,7 @@ def test_with_a_node_the_market_is_read_first_and_all_stages_are_about_it(own_wa
         ("risk-scenarios", True),
         ("oracle-prices", True),
         ("protocol-snapshot", False),
+        ("brief", True),
     ]
     assert [stage.parameters.get("market") for stage in stages[1:4]] == ["AaveV3Base"] * 3
 
@@ -70,13 +71,14 @@ def test_live_prices_never_mix_into_the_sample(sample, monkeypatch):
         ("risk-scenarios", True),
         ("oracle-prices", False),
         ("protocol-snapshot", False),
+        ("brief", True),
     ]
 
 
 def test_protocols_are_read_last_and_only_where_their_source_is_named(live, monkeypatch):
-    assert "DEFILLAMA_URL is not set" in daily.stages(128, 7)[-1].skipped
+    assert "DEFILLAMA_URL is not set" in daily.stages(128, 7)[-2].skipped
     monkeypatch.setenv("DEFILLAMA_URL", "http://127.0.0.1:1")
-    assert plan()[-1] == ("protocol-snapshot", True)
+    assert plan()[-2] == ("protocol-snapshot", True)
 
 
 def test_without_a_node_or_a_snapshot_there_is_no_day(own_warehouse):

@@ -48,6 +48,12 @@ _TERMS = (
         "process: each liquidation makes further ones more likely for a while.",
     ),
     (
+        "Score, letter",
+        "The score of a market is a weighted mean of parts from 0 to 100, higher is riskier; no standard has one, so "
+        "the Market page shows every part, scale and weight. The letter is a published scale of the chance that "
+        "lenders lose more than 1\u202f% of what they supplied within a year.",
+    ),
+    (
         "Basis point (bp), z-score",
         "A hundredth of a per cent. The z-score is the distance of a price from its mean of the last 24 hours, in "
         "standard deviations, each price weighted by the time it stood.",

@@ -1,4 +1,4 @@
-"""Market: what can a position lose in a day? Rolling value-at-risk with its record, and what liquidity costs."""
+"""Market: what can a position lose in a day, what does liquidity cost, and whom would I lend to?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashboard.look.components import banner, card, graph, legend, pill, row, se
 from dashboard.look.shell import Page
 from dashboard.market.series import DAY, HOUR, Closes
 from dashboard.market.warehouse import PageData, Unavailable
-from dashboard.pages.market_risk import charts
+from dashboard.pages.market_risk import charts, lending
 from dashboard.pages.market_risk.answers import (
     LEVELS,
     NAMES,
@@ -105,6 +105,7 @@ def build(source: PageData, _search: str) -> html.Div:
             html.Div(id=ids.MARKET_VERDICT),
             row([(left, {"xl": 8}), (right, {"xl": 4})]),
             row([(liquidity, {"xl": 6}), (restless, {"xl": 6})]),
+            *lending.cards(source),
         ],
         className="page",
     )
@@ -222,6 +223,8 @@ def register(app: Dash, source: PageData) -> None:
         except rc.InputError as short:
             return charts.nothing(theme, 260, str(short))
 
+    lending.register(app, source)
+
 
 def held_range(ends: list[int]) -> tuple[float, float]:
     """The handles as moves; a range holds the price of now."""
@@ -294,11 +297,16 @@ def outline() -> html.Div:
             dbc.RadioItems(id=ids.MARKET_METHOD),
             dbc.RadioItems(id=ids.MARKET_LEVEL),
             dcc.RangeSlider(id=ids.MARKET_RANGE, min=-50, max=50),
+            *lending.outline(),
         ]
     )
 
 
 PAGE = Page(
     "/market", "Market", "What can a position lose in a day?", "market", "Markets", build, outline, register,
-    {"rolling-var": rolling_json, "il-curve": curve_json, "market/volatility": volatility_json},
+    {
+        "rolling-var": rolling_json, "il-curve": curve_json, "market/volatility": volatility_json,
+        "market/scores": lending.scores_json, "market/letter": lending.moves_json,
+        "market/value-locked": lending.locked_json,
+    },
 )  # fmt: skip

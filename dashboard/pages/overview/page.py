@@ -33,6 +33,7 @@ from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.overview import charts
 from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
+from dashboard.pages.overview.told import brief_json, told
 from dashboard.pages.overview.watched import watched
 
 NO_RUN = "python -m flows risk-scenarios"
@@ -65,7 +66,7 @@ def build(source: PageData, _search: str) -> html.Div:
             strip(_position_items(today) + _run_items(run)),
             _risk_cards(run),
         ]
-    return html.Div([*parts, _exact_cards(today, loaded), watched(source)], className="page")
+    return html.Div([*parts, told(source), _exact_cards(today, loaded), watched(source)], className="page")
 
 
 def passport(run: ShownRun) -> str:
@@ -303,4 +304,6 @@ def outline() -> html.Div:
     return html.Div([graph(chart, 234, "") for chart in charts])
 
 
-PAGE = Page("/", "Overview", "How risky is it now?", "home", "Now", build, outline, register)
+PAGE = Page(
+    "/", "Overview", "How risky is it now?", "home", "Now", build, outline, register, {"overview/brief": brief_json}
+)

@@ -44,12 +44,15 @@ value AS (
       ORDER BY p.date DESC, p.batch DESC LIMIT 1) AS usd,
     (SELECT p.batch FROM raw_defillama_protocol AS p
       WHERE p.slug = m.slug AND p.series = s.series AND p.date <= m.at AND p.date > m.at - 90000
-      ORDER BY p.date DESC, p.batch DESC LIMIT 1) AS batch
+      ORDER BY p.date DESC, p.batch DESC LIMIT 1) AS batch,
+    (SELECT p.source FROM raw_defillama_protocol AS p
+      WHERE p.slug = m.slug AND p.series = s.series AND p.date <= m.at AND p.date > m.at - 90000
+      ORDER BY p.date DESC, p.batch DESC LIMIT 1) AS source
   FROM moment AS m JOIN series AS s ON s.slug = m.slug
   WHERE s.kind = 'tvl' OR (s.kind <> 'left out' AND m.back = 0)
 ),
 summed AS (
-  SELECT slug, ts, max(batch) AS batch,
+  SELECT slug, ts, max(batch) AS batch, max(source) FILTER (WHERE back = 0) AS source,
     sum(usd) FILTER (WHERE kind = 'tvl' AND back = 0) AS tvl,
     sum(usd) FILTER (WHERE kind = 'tvl' AND back = 86400) AS day_ago,
     sum(usd) FILTER (WHERE kind = 'tvl' AND back = 604800) AS week_ago,
@@ -63,5 +66,5 @@ SELECT
   CASE WHEN tvl + borrowed > 0 THEN borrowed / (tvl + borrowed) END AS utilisation,
   CASE WHEN day_ago > 0 THEN tvl / day_ago - 1 END AS change_1d,
   CASE WHEN week_ago > 0 THEN tvl / week_ago - 1 END AS change_7d,
-  'defillama' AS source, batch
+  source, batch
 FROM summed

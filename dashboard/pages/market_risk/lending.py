@@ -1,0 +1,383 @@
+"""Which protocol would I lend to? The score with its parts, the letter with what moves it, the value locked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dash import Dash, Input, Output, html
+
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import card, empty, graph, row, table
+from dashboard.look.escaping import named
+from dashboard.market.scores import LossChance, ScorePart, ShownScore
+from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.pages.market_risk import charts, score_charts
+from risk_core.analytics.scores import LETTERS, paths_without
+
+FILL = "python -m flows protocol-scores"
+HIGH = 60
+"""Points from which a part is marked."""
+SCALE = "Letters: Credora's published scale, A+ up to 0.1\u202f% a year, D above 99.9\u202f%"
+
+
+def chosen(source: PageData) -> ShownScore:
+    """The score of the market that the pages show, else the first. Raises `Unavailable`."""
+    found = source.scores()
+    if not found:
+        raise Unavailable("No score yet", "The stored market has not been scored. This computes it:", FILL)
+    market = source.status().market
+    return next((score for score in found if score.market == market), found[0])
+
+
+def cards(source: PageData) -> list[Any]:
+    """The rows of the page, or what is missing and the command that fills it."""
+    try:
+        score = chosen(source)
+        every = source.scores()
+    except Unavailable as nothing:
+        return [card("Which protocol would I lend to?", empty(nothing.title, nothing.text, nothing.command))]
+    return [
+        _compared(every),
+        row([(_parts_card(score), {"xl": 7}), (_right(score, source), {"xl": 5})]),
+    ]
+
+
+def _right(score: ShownScore, source: PageData) -> html.Div:
+    return html.Div([_letter_card(score), _locked_card(source)], className="page")
+
+
+# Every market
+
+
+def _compared(every: tuple[ShownScore, ...]) -> Any:
+    head = (
+        ("Market", False), ("Letter", False), ("Chance of losing more than 1\u202f%, a year", False), ("Score", True),
+        ("Weight known", True), ("Supplied", True), ("Borrowed", True),
+    )  # fmt: skip
+    return card(
+        "Which protocol would I lend to?",
+        html.Div(table(head, [_market_row(score) for score in every]), className="tall"),
+        f"Score: weighted mean of the parts below, weights ours to choose · {SCALE} · interval: 95\u202f%",
+        "score 0 to 100, higher is riskier; letter: chance of losing more than 1\u202f% of the principal in a year",
+        flush=True,
+        source="/api/v1/market/scores",
+    )
+
+
+def _market_row(score: ShownScore) -> tuple[Any, ...]:
+    first = score.chances[0] if score.chances else None
+    stamp = f"block {fmt.count(score.block)} · {fmt.utc(score.block_time)}"
+    name = html.Div([html.B(named(score.market)), html.Div(stamp, className="t2 micro")])
+    return (
+        name,
+        letter(first),
+        chance_words(first),
+        html.B(points_text(score.score)),
+        fmt.share(score.weight_known, 0),
+        fmt.money(score.supplied_usd),
+        fmt.money(score.borrowed_usd),
+    )
+
+
+def span(one: LossChance) -> str:
+    """The letters that the interval allows: A, or A to B+."""
+    low, high = minus(one.letter_low), minus(one.letter_high)
+    return low if low == high else f"{low} to {high}"
+
+
+def minus(name: str) -> str:
+    """A letter with a true minus sign."""
+    return name.replace("-", fmt.MINUS)
+
+
+def letter(one: LossChance | None) -> Any:
+    """The chip. With few draws it shows what the interval allows, for one letter would claim what is not known."""
+    if one is None:
+        return html.Span("no risk run", className="t2 micro", title="python -m flows risk-scenarios")
+    if one.few_draws:
+        return html.Span(span(one), className="let", title="Few draws: the letters that the interval allows")
+    note = "" if one.letter_low == one.letter_high else span(one)
+    return html.Span([html.Span(minus(one.letter), className="let"), " ", html.Span(note, className="t2 micro")])
+
+
+def chance_words(one: LossChance | None) -> Any:
+    """The chance a year with its interval, and what it rests on."""
+    if one is None:
+        return fmt.MISSING
+    rests = f"{fmt.count(one.n_hits)} of {fmt.count(one.n_paths)} paths of {fmt.hours(one.horizon_seconds / 3600)}"
+    if one.few_draws:
+        value = f"at most {fmt.share(one.high_year, 2)}"
+        return html.Div([html.B(value), html.Div(f"few draws: {rests}", className="t2 micro")])
+    ends = f"{fmt.share(one.low_year, 2)} to {fmt.share(one.high_year, 2)} · {rests}"
+    return html.Div([html.B(fmt.share(one.probability_year, 2)), html.Div(ends, className="t2 micro")])
+
+
+def points_text(points: float | None) -> str:
+    """0 to 100, or that it is not known."""
+    return fmt.MISSING if points is None else f"{points:.0f}"
+
+
+# The parts of one
+
+
+def _parts_card(score: ShownScore) -> Any:
+    unknown = [part for part in score.parts if part.missing]
+    shared = sum(part.weight for part in unknown)
+    words = f"{named(score.market)}: {points_text(score.score)} of 100"
+    note = "every part is known"
+    if unknown:
+        count = "1 part is" if len(unknown) == 1 else f"{len(unknown)} parts are"
+        note = f"{count} not known: {fmt.share(shared, 0)} of the weight went to the others"
+    return card(
+        "What the score is made of",
+        html.Div(
+            table(
+                (("Part", False), ("Value", False), ("Points", False), ("Weight", True)),
+                [_part_row(part) for part in score.parts],
+            ),
+            className="tall",
+        ),
+        f"No standard has such a score: parts, scales and weights are ours; --weights changes them · {note}",
+        words,
+        flush=True,
+        source="/api/v1/market/scores",
+    )
+
+
+def _part_row(part: ScorePart) -> tuple[Any, ...]:
+    scale = html.Div(
+        f"points: 0 at {value_text(part.unit, part.none_at)}, 100 at {value_text(part.unit, part.full_at)}",
+        className="t2 micro wrap",
+    )
+    name = html.Div([html.B(part.title), html.Div(part.says, className="t2 micro wrap")], title=part.tables)
+    stated = fmt.share(part.weight, 0)
+    if part.missing or part.value is None or part.points is None:
+        why = [html.Span("not known", className="b5"), html.Div(part.missing, className="t2 micro wrap")]
+        if part.command:
+            why.append(html.Code(part.command, className="micro wrap"))
+        why.append(scale)
+        weight = html.Div([html.S(stated), html.Div("shared out", className="t2 micro")])
+        return name, html.Div(why), fmt.MISSING, weight
+    told = html.Div(
+        [
+            html.Span(value_text(part.unit, part.value), className="b5"),
+            html.Div(details(part), className="t2 micro wrap"),
+            scale,
+        ]
+    )
+    used = fmt.share(part.used_weight, 0)
+    weight = html.Div([used, html.Div(f"stated {stated}", className="t2 micro") if used != stated else ""])
+    return name, told, bar(part.points), weight
+
+
+def bar(points: float) -> html.Span:
+    """A short bar of 0 to 100 with its number; from `HIGH` on marked by colour and shape."""
+    high = points >= HIGH
+    return html.Span(
+        [
+            html.Span(html.I(style={"width": f"{points:.0f}%"}), className="cmpb hi" if high else "cmpb"),
+            f" {points:.0f}",
+            html.Span(" ▲", className="worse", **{"aria-label": "high"}) if high else "",
+        ]
+    )
+
+
+def value_text(unit: str, value: float) -> str:
+    """A value in its unit."""
+    writers: dict[str, Callable[[float], str]] = {
+        "share": lambda v: fmt.share(v, 1 if v < 0.995 else 0),
+        "change": fmt.move,
+        "daily sigmas": lambda v: f"{v:.1f}{fmt.NO_BREAK}daily sigmas",
+        "times": fmt.multiple,
+        "points": lambda v: f"{v:.0f}{fmt.NO_BREAK}points",
+    }
+    return writers.get(unit, lambda v: f"{v:g} {unit}")(value)
+
+
+def details(part: ScorePart) -> str:
+    """What else belongs to the value, in words."""
+    found = part.figures
+    try:
+        return DETAILS[part.part](found) if part.part in DETAILS else ""
+    except (KeyError, TypeError, ValueError):  # of another version
+        return ""
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    return (
+        f"HHI {found['hhi']:.4f} · Gini {found['gini']:.2f} · {fmt.count(found['n'])} accounts · largest "
+        f"{fmt.money(found['largest_usd'])}"
+    )
+
+
+def _past(found: Mapping[str, Any]) -> str:
+    cover = f"cover {fmt.money(found['cover_usd'])}" if found["cover_known"] else "cover not stated, counted as none"
+    seen = f"{fmt.count(found['n_events'])} events of {fmt.money(found['events_usd'])} stored"
+    return f"{fmt.money(found['booked_usd'])} booked · {cover} · {seen}"
+
+
+DETAILS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "utilisation": lambda f: (
+        f"{fmt.share(f['mean_utilisation'])} lent out, mean by debt · highest {named(f['highest_reserve'])} "
+        f"{fmt.share(f['highest_utilisation'])}"
+    ),
+    "concentration_debt": _spread,
+    "concentration_collateral": _spread,
+    "concentration_supply": _spread,
+    "oracle_model": lambda f: (
+        f"constant {fmt.share(f['constant'])} · follows another {fmt.share(f['follows_another'])} · with a cap on the "
+        f"price {fmt.share(f['price_capped'])}, on a ratio {fmt.share(f['ratio_capped'])}"
+    ),
+    "oracle_staleness": lambda f: (
+        f"of the {fmt.share(f['share_known'])} whose feed is known · late: {', '.join(map(named, f['late'])) or 'none'}"
+    ),
+    "tvl_trend": lambda f: f"{fmt.money(f['tvl_before_usd'])} to {fmt.money(f['tvl_usd'])} · {named(f['slug'])}",
+    "deficits": _past,
+    "parameters": lambda f: (
+        f"narrowest {named(f['narrowest_reserve'])} {f['narrowest']:.1f} · more than "
+        f"{f['widest_counted']:g} counts as {f['widest_counted']:g} · {fmt.money(f['collateral_usd'])} of collateral"
+    ),
+    "depth": lambda f: (
+        f"{named(f['worst_reserve'])}: {fmt.money(f['largest_usd'])} over {fmt.money(f['depth_usd'])} · depth "
+        f"known for {fmt.share(f['share_known'])} of collateral"
+    ),
+}
+
+
+# The letter
+
+
+def _letter_card(score: ShownScore) -> Any:
+    title = "What moves the letter"
+    if not score.chances:
+        text = "The letter needs a stored risk run of the market, and then the score again:"
+        return card(title, empty("No letter yet", text, "python -m flows risk-scenarios"))
+    first = score.chances[0]
+    chart = graph(ids.MARKET_LETTER, score_charts.height(len(score.chances)), "Yearly chance of a loss by assumption")
+    return card(
+        title,
+        [html.P(letter_says(score), className="micro t2 wrap"), chart],
+        f"Each assumption changed alone, same random numbers · lines: 95\u202f% (Clopper and Pearson) · dot: 30 "
+        f"such paths or more · loss above {fmt.money(first.threshold_usd)} · log scale · {SCALE}",
+        f"{named(score.market)}, chance a year",
+        source="/api/v1/market/letter",
+    )
+
+
+def letter_says(score: ShownScore) -> str:
+    """What the letter is computed from and where it is blind, in words."""
+    first = score.chances[0]
+    per = fmt.hours(first.horizon_seconds / 3600)
+    words = [
+        f"Lenders share what the pool books as deficit; the principal is all {fmt.money(score.supplied_usd)} supplied. "
+        f"A year is a row of independent {per} periods, each beginning with the book of today."
+    ]
+    if first.n_hits == 0:
+        best, most = LETTERS[0]
+        needed = fmt.count(paths_without(most, first.horizon_seconds))
+        words.append(
+            f"None of {fmt.count(first.n_paths)} paths lost so much: {needed} without one would prove {best} (--paths)."
+        )
+    elif first.few_draws:
+        words.append(f"Only {fmt.paths_carry(first.n_hits)} it: read the line, not a point.")
+    small = first.small_losses_year
+    if small > 0:
+        words.append(f"Smaller losses, which the chance does not add up, cost {_tiny(small)} of the principal a year.")
+    return " ".join(words)
+
+
+def _tiny(value: float) -> str:
+    return fmt.share(value, 4)
+
+
+# Value locked
+
+
+def _locked_card(source: PageData) -> Any:
+    title = "Value locked by protocol"
+    try:
+        found = source.locked()
+    except Unavailable as nothing:
+        return card(title, empty(nothing.title, nothing.text, nothing.command))
+    if not found:
+        return card(title, empty("No value locked yet", "A source is read by:", "python -m flows protocol-snapshot"))
+    names = ", ".join(named(one.slug) for one in found)
+    kinds = ", ".join(dict.fromkeys("synthetic" if one.source == "synthetic" else named(one.source) for one in found))
+    return card(
+        title,
+        graph(ids.MARKET_LOCKED, 240, f"Value locked of {names}"),
+        f"USD · supplied less lent, sum over chains · {kinds} · change over the whole span beside each line",
+        f"{names} · to {fmt.utc(float(found[0].ts[-1]))}",
+        source="/api/v1/market/value-locked",
+    )
+
+
+# Callbacks and JSON
+
+
+def register(app: Dash, source: PageData) -> None:
+    """The charts follow the theme."""
+
+    @app.callback(Output(ids.MARKET_LETTER, "figure"), Input(ids.THEME, "data"))
+    def show_letter(theme: str | None) -> dict:
+        try:
+            return score_charts.letter_moves(chosen(source).chances, theme)
+        except Unavailable as nothing:
+            return charts.nothing(theme, 240, nothing.title)
+
+    @app.callback(Output(ids.MARKET_LOCKED, "figure"), Input(ids.THEME, "data"))
+    def show_locked(theme: str | None) -> dict:
+        try:
+            return score_charts.value_locked(source.locked(), theme)
+        except Unavailable as nothing:
+            return charts.nothing(theme, 240, nothing.title)
+
+
+def outline() -> list[Any]:
+    """The charts that the callbacks fill."""
+    return [graph(chart, 240, "") for chart in (ids.MARKET_LETTER, ids.MARKET_LOCKED)]
+
+
+def scores_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/scores`: every market's newest score with its parts; null where a part is not known."""
+    chosen(source)
+    heads = [name for name in ShownScore.__slots__ if name not in ("parts", "chances", "synthetic")]
+    return {
+        "scores": [
+            {name: getattr(score, name) for name in heads}
+            | {
+                "is_synthetic": score.synthetic,
+                "letter": letter_json(score.chances[0]) if score.chances else None,
+                "parts": [{name: getattr(part, name) for name in ScorePart.__slots__} for part in score.parts],
+            }
+            for score in source.scores()
+        ]
+    }
+
+
+def letter_json(one: LossChance) -> dict[str, Any]:
+    """A chance with its interval, unrounded."""
+    return {name: getattr(one, name) for name in LossChance.__slots__}
+
+
+def moves_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/letter`: the chance under each assumption."""
+    score = chosen(source)
+    return {
+        "market": score.market,
+        "block": score.block,
+        "is_synthetic": score.synthetic,
+        "scale": [{"letter": name, "most": most} for name, most in LETTERS],
+        "assumptions": [letter_json(one) for one in score.chances],
+    }
+
+
+def locked_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/value-locked`."""
+    return {
+        "protocols": [
+            {"slug": one.slug, "source": one.source, "ts": one.ts, "tvl_usd": one.usd} for one in source.locked()
+        ]
+    }

@@ -1,0 +1,45 @@
+"""Flow `brief`: what changed since the day before, from stored rows by rules, as plain text and into the warehouse."""
+
+from __future__ import annotations
+
+import pandas as pd
+from pydantic import Field
+
+from data import brief
+from data.store.store import Store
+from flows.options import Options
+from flows.pipeline import FlowSpec, recorded
+
+SOURCE = "brief"
+
+
+class Asked(Options):
+    """What the flow may be told."""
+
+    market: str | None = Field(None, description="market to write of (default: the newest snapshot's)")
+
+
+def run(arguments: Asked) -> str:
+    """Write the brief, keep it, and return it as plain text. Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`."""
+    with Store.open() as store, recorded(store, FLOW.name, arguments.model_dump()) as run:
+        found = brief.write(arguments.market, store.path)
+        place = {"market": found.market, "block": found.block}
+        run.write(SOURCE, f"{found.market}:{found.block}", {"mart_daily_brief": frame(found)}, scope=place)
+    return found.plain()
+
+
+def frame(found: brief.Brief) -> pd.DataFrame:
+    """Rows of `mart_daily_brief`."""
+    rows = [
+        {
+            "market": found.market, "block": found.block, "place": place, "block_time": found.block_time,
+            "before_block": found.before_block, "topic": sentence.topic, "kind": sentence.kind,
+            "sentence": sentence.text, "parts": sentence.record(), "command": sentence.command,
+            "is_synthetic": int(found.synthetic),
+        }
+        for place, sentence in enumerate(found.sentences)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).astype({"before_block": "Int64"})
+
+
+FLOW = FlowSpec(name="brief", options=Asked, run=run)

@@ -1,0 +1,261 @@
+"""`protocol-scores`: a score by hand, what must hold for every book, the letter, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from data import load_market
+from data.store.store import Store
+from flows import registry
+from flows.errors import WrongOption
+from flows.risk.risk_scenarios import FLOW as RISK
+from flows.scores import measuring, parts, principal
+from flows.scores.protocol_scores import FLOW, weights
+from risk_core import GBM, Positions, Scenario, simulate
+from risk_core.analytics import scores
+from tests.flows.conftest import LIVE
+
+
+def run(*words: str) -> str:
+    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "1000", *words]))
+
+
+def rows(sql: str) -> list[tuple]:
+    with Store.open() as store:
+        return store.rows(sql)
+
+
+def change(sql: str) -> None:
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute(sql)
+
+
+def stored() -> measuring.Stored:
+    market = load_market()
+    with Store.open() as store:
+        return measuring.read(store, market, None)
+
+
+@pytest.fixture
+def computed(sample):
+    RISK.run(registry.parser(RISK).parse_args(["--paths", "500"]))
+
+
+def test_the_score_of_the_sample_by_hand(sample):
+    """Every part is computed again here from the rows, and the score is their mean under the shared weights."""
+    said = run()
+    found = {part: row for part, *row in rows("SELECT part, value, points, used_weight FROM mart_protocol_score_part")}
+    debts = rows(
+        "SELECT sum(p.debt * r.price_raw / 1e8) FROM stg_positions AS p JOIN raw_aave_reserves AS r "
+        "ON r.market = p.market AND r.block = p.block AND r.asset = p.asset GROUP BY p.account ORDER BY 1 DESC"
+    )
+    top = sum(usd for (usd,) in debts[:10]) / sum(usd for (usd,) in debts)
+    assert found["concentration_debt"][0] == pytest.approx(top)
+    assert found["concentration_debt"][1] == pytest.approx(100 * top)
+    [(now,), (before,)] = rows(
+        "SELECT tvl_usd FROM fact_protocol_snapshot WHERE snapshot_ts IN (1751328000, 1751328000 - 30 * 86400) "
+        "ORDER BY snapshot_ts DESC"
+    )
+    assert found["tvl_trend"][0] == pytest.approx(now / before - 1)
+    # Without a risk run, feeds and depth 0.35 of the weight is not known: the others carry 1 / 0.65 of theirs.
+    known = {"utilisation": 0.2, "concentration_debt": 0.1, "concentration_collateral": 0.05, "tvl_trend": 0.05,
+             "concentration_supply": 0.05, "oracle_model": 0.1, "deficits": 0.1}  # fmt: skip
+    for part, weight in known.items():
+        assert found[part][2] == pytest.approx(weight / 0.65)
+    for part in ("oracle_staleness", "parameters", "depth"):
+        assert found[part] == [None, None, 0.0]
+    [(score, weight_known)] = rows("SELECT score, weight_known FROM mart_protocol_score")
+    assert weight_known == pytest.approx(0.65)
+    assert score == pytest.approx(sum(found[part][1] * weight / 0.65 for part, weight in known.items()))
+    assert "no letter" in said
+    assert "Late prices, Tight settings, Largest position to sell" in said
+    assert rows("SELECT count(*) FROM mart_principal_loss") == [(0,)]
+
+
+def test_what_is_missing_names_its_command(sample):
+    run()
+    assert rows("SELECT part, command FROM mart_protocol_score_part WHERE missing <> '' ORDER BY place") == [
+        ("oracle_staleness", "python -m flows oracle-prices"),
+        ("parameters", "python -m flows risk-scenarios"),
+        ("depth", "python -m flows protocol-scores --depth WETH=USD"),
+    ]
+
+
+def test_a_letter_comes_with_its_interval_and_its_assumptions(computed):
+    said = run()
+    first, *others = rows(
+        "SELECT assumption, n_paths, n_hits, few_draws, probability_year, high_year, letter_low, letter_high, "
+        "high_horizon, threshold_usd FROM mart_principal_loss ORDER BY place"
+    )
+    assert first[:5] == ("as_it_stands", 1000, 0, 1, 0.0)
+    assert first[8] == pytest.approx(1 - 0.025 ** (1 / 1000))
+    assert first[5] == pytest.approx(1 - (1 - first[8]) ** 365)
+    assert first[6:8] == ("A+", scores.letter(first[5]))
+    [(supplied,)] = rows("SELECT supplied_usd FROM mart_protocol_score")
+    assert first[9] == pytest.approx(0.01 * supplied)
+    assert [row[0] for row in others] == ["thin", "slower", "rougher", "bad_days", "tails"]
+    assert "0 of 1,000 paths: few draws" in said
+    assert rows("SELECT value > 0 FROM mart_protocol_score_part WHERE part = 'parameters'") == [(1,)]
+
+
+def test_again_changes_nothing_and_the_question_is_known(computed):
+    run()
+    tables = ("mart_protocol_score", "mart_protocol_score_part", "mart_principal_loss")
+    before = [rows(f"SELECT * FROM {table}") for table in tables]
+    run()
+    assert [rows(f"SELECT * FROM {table}") for table in tables] == before
+    assert "nothing to do" in run("--skip-if-stored")
+    assert "nothing to do" not in run("--skip-if-stored", "--seed", "8")
+
+
+def test_depth_cover_and_weights_are_what_is_stated(computed):
+    change("UPDATE raw_aave_reserves SET deficit = '50000000000000' WHERE symbol = 'USDC'")  # 50 million
+    market = load_market(verify=False)
+    usdc = market.price[market.reserves.index("USDC")]
+    held = market.collateral.amount[market.collateral.reserve == market.reserves.index("WETH")].max()
+    weth = market.price[market.reserves.index("WETH")]
+    run("--depth", "WETH=1e6", "--cover", "USDC=20e6", "WETH=1e6", "--weights", "depth=0.25", "utilisation=0.1")
+    [(worst,)] = rows("SELECT value FROM mart_protocol_score_part WHERE part = 'depth'")
+    assert worst == pytest.approx(held * weth / 1e6)
+    [(figures,)] = rows("SELECT figures FROM mart_protocol_score_part WHERE part = 'deficits'")
+    # Cover in WETH does not serve a deficit of USDC.
+    assert json.loads(figures)["uncovered_usd"] == pytest.approx(30e6 * usdc, rel=1e-6)
+    [(share, supplied)] = rows(
+        "SELECT value, supplied_usd FROM mart_protocol_score_part JOIN mart_protocol_score USING (market, block) "
+        "WHERE part = 'deficits'"
+    )
+    assert share * supplied == pytest.approx(30e6 * usdc, rel=1e-6)
+    assert rows("SELECT weight FROM mart_protocol_score_part WHERE part IN ('depth', 'utilisation') ORDER BY 1") == [
+        (0.1,),
+        (0.25,),
+    ]
+    assert rows("SELECT count(*) FROM mart_principal_loss WHERE assumption = 'cover'") == [(1,)]
+
+
+def test_a_changed_row_changes_its_part_alone(sample):
+    run()
+    sql = "SELECT part, value FROM mart_protocol_score_part ORDER BY place"
+    before = dict(rows(sql))
+    change("UPDATE raw_aave_reserves SET virtual_balance = '0' WHERE symbol = 'WETH'")
+    run()
+    after = dict(rows(sql))
+    assert after["utilisation"] > before["utilisation"] + 1
+    assert {part for part in before if before[part] != after[part]} == {"utilisation"}
+
+
+def test_only_accounts_with_debt_say_nothing_of_suppliers(sample):
+    change("UPDATE fact_snapshot SET read_mode = 'borrowers'")
+    run()
+    [(why,)] = rows("SELECT missing FROM mart_protocol_score_part WHERE part = 'concentration_supply'")
+    assert "only accounts with debt were read" in why
+
+
+def test_late_feeds_are_counted_among_those_that_are_known(live):
+    """WETH's feed is stale, USDC's is fresh, the others are not known: a share of the two."""
+    [(chain, block)] = rows("SELECT chain_id, block FROM fact_snapshot")
+    for symbol, word in (("WETH", "stale"), ("USDC", "fresh")):
+        change(
+            "INSERT INTO mart_feed_staleness SELECT "
+            f"{chain}, price_source, {block}, 1, symbol, 1.0, 1, 1, 1, 'reported', '{word}', 1, 0, NULL, NULL, NULL, "
+            f"0, 0, 0, 0, 0, 0 FROM raw_aave_reserves WHERE symbol = '{symbol}'"
+        )
+    found = stored()
+    size = measuring._size_usd(found)
+    weth, usdc = (size[found.market.reserves.index(symbol)] for symbol in ("WETH", "USDC"))
+    with Store.open() as store:
+        measured = measuring.staleness(store, found)
+    sources = found.price_source
+    shared = [
+        s for i, s in enumerate(sources) if sources.count(s) > 1 and found.market.reserves.symbol[i] in "WETH USDC"
+    ]
+    if not shared:
+        assert measured.value == pytest.approx(weth / (weth + usdc))
+    assert "WETH" in measured.figures["late"]
+    assert found.market.snapshot.market == LIVE
+
+
+def test_the_order_of_accounts_does_not_matter(sample):
+    found = stored()
+    market = found.market
+    order = np.random.default_rng(1).permutation(market.n_accounts)
+
+    def moved(side: Positions) -> Positions:
+        who = np.repeat(np.argsort(order), np.diff(side.indptr))
+        return Positions.from_entries(who, side.reserve, side.amount, market.n_accounts)
+
+    other = replace(
+        market, accounts=market.accounts[order], emode=market.emode[order], collateral=moved(market.collateral),
+        debt=moved(market.debt),
+    )  # fmt: skip
+    shuffled = replace(found, market=other, supply=np.random.default_rng(2).permutation(found.supply))
+    with Store.open() as store:
+        one = measuring.measure(store, found, depth_usd={"WETH": 1e6}, cover={})
+        two = measuring.measure(store, shuffled, depth_usd={"WETH": 1e6}, cover={})
+    for part in parts.PARTS:
+        assert two[part.key].value == pytest.approx(one[part.key].value, nan_ok=True)
+    stated = {part.key: part.weight for part in parts.PARTS}
+    assert parts.scored(two, stated)[0].score == pytest.approx(parts.scored(one, stated)[0].score)
+
+
+def test_more_of_a_risk_is_more_points():
+    for part in parts.PARTS:
+        ends = np.linspace(part.none_at, part.full_at, 5)
+        each = [parts.points(part, parts.Measured(value=float(v), tables="")) for v in ends]
+        assert each == sorted(each)
+        assert (each[0], each[-1]) == (0, 100)
+    assert sum(part.weight for part in parts.PARTS) == pytest.approx(1)
+
+
+def test_the_chance_of_a_loss_that_is_certain_and_of_one_that_is_rare(sample):
+    """Collateral that is worth a tenth at once: every path loses; what 5 of 400 lose is few draws."""
+    market = load_market()
+    crash = Scenario(
+        name="crash", horizon=timedelta(hours=24), n_steps=4,
+        factors=("all",), volatility=(0.5,), correlation=[[1.0]], shock=(-0.9,),
+        factor=np.where(market.reserves.fixed_price | np.array(["USD" in s for s in market.reserves.symbol]), -1, 0),
+        law=GBM(),
+    )  # fmt: skip
+    asked = principal.Assumption(key="x", says="x", scenario=crash)
+    found = principal.chance(market, asked, 1e6, paths=400, seed=1, policy="largest_legs")
+    assert found["n_hits"] == 400
+    assert not found["few_draws"]
+    assert found["letter"] == "D"
+    none = principal.chance(market, asked, 1e15, paths=400, seed=1, policy="largest_legs")
+    assert (none["n_hits"], none["few_draws"], none["letter"]) == (0, 1, "A+")
+    assert none["letter_high"] == "C-"  # 400 days say next to nothing of a year
+    assert none["small_losses_year"] > 0
+    losses = np.sort(simulate(market, crash, n_paths=400, seed=1).deficit_usd)
+    rare = principal.chance(market, asked, float(losses[-6:-4].mean()), paths=400, seed=1, policy="largest_legs")
+    assert rare["few_draws"] == (rare["method"] == "plain")
+    assert rare["low_horizon"] < 5 / 400 < rare["high_horizon"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--weights", "depth=0.5"], "expected a sum of 1 over all parts, found 1.35"),
+        (["--weights", "size=0.5"], "no part is called 'size'; known: utilisation"),
+        (["--depth", "NOPE=1"], "--depth: no reserve 'NOPE' in this market"),
+        (["--cover", "WETH=1", "WETH=2"], "--cover: WETH stands twice"),
+    ],
+)
+def test_wrong_options_are_named(sample, words: list[str], says: str):
+    with pytest.raises(WrongOption, match=says):
+        run(*words)
+
+
+@pytest.mark.parametrize("words", [["--depth", "WETH"], ["--depth", "WETH=-1"], ["--depth", "=3"], ["--paths", "10"]])
+def test_what_is_no_pair_is_refused(sample, words: list[str], capsys):
+    with pytest.raises((WrongOption, SystemExit)):
+        registry.parser(FLOW).parse_args(words)
+
+
+def test_weights_that_are_stated_replace_their_own():
+    every = weights(["depth=0.0", "utilisation=0.35"])
+    assert every["depth"] == 0
+    assert every["oracle_model"] == 0.1
