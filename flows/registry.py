@@ -81,6 +81,10 @@ NAMES = {
         "26 features of every wallet over all stored markets: risk, size, borrowing, repaying, liquidations",
         reads_network=False,
     ),
+    "publish-metric": Registered(
+        "flows.publication.publish_metric",
+        "A figure of the newest risk run into a feed on a chain; says what it would do, --send does it",
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }
 """Every flow by name, in the order of a day."""

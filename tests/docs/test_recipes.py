@@ -126,7 +126,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at = known.index(place) + (len(place) if place.endswith("\n") else 0)
         (copy / name).write_text(known[:at] + line + known[at:], encoding="utf-8")
     replaced(copy / "data/schemas/__init__.py", "    wallets,\n)", "    wallets,\n    weather,\n)")
-    replaced(copy / "pyproject.toml", 'pegs | prices | risk | wallets"', 'pegs | prices | risk | wallets | weather"')
+    replaced(copy / "pyproject.toml", 'publication | risk | wallets"', 'publication | risk | wallets | weather"')
     return copy
 
 
