@@ -91,6 +91,10 @@ NAMES = {
         "What changed since the day before and why, in plain text, each number with its row",
         reads_network=False,
     ),
+    "publish-metric": Registered(
+        "flows.publication.publish_metric",
+        "A figure of the newest risk run into a feed on a chain; says what it would do, --send does it",
+    ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),
 }
 """Every flow by name, in the order of a day."""

@@ -26,6 +26,7 @@ from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.publications import Publication, load_publications
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import WalletFeatures, load_wallet
@@ -140,6 +141,9 @@ class PageData(Protocol):
 
     def liquidations(self) -> tuple[Liquidation, ...]:
         """The newest liquidations of the market, the newest first. Raises `Unavailable`."""
+
+    def publications(self) -> tuple[Publication, ...]:
+        """The newest publications of the market's figures on a chain, the newest first. Raises `Unavailable`."""
 
 
 class Warehouse:
@@ -270,6 +274,14 @@ class Warehouse:
                 return load_liquidations(self.status().market, self._path)
             except NOTHING_YET as error:
                 raise Unavailable("No liquidations yet", str(error), FILL) from error
+
+    def publications(self) -> tuple[Publication, ...]:
+        """As `PageData.publications`."""
+        with translated("The publications cannot be shown"):
+            try:
+                return load_publications(self.status().market, self._path)
+            except NOTHING_YET as error:
+                raise Unavailable("No snapshot yet", str(error), FILL) from error
 
     def _load(self, wanted: str) -> LoadedMarket:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

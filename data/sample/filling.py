@@ -15,7 +15,7 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import activity, frames, liquidations, prices, protocols, wallet_events
+from data.sample import activity, frames, liquidations, prices, protocols, publications, wallet_events
 from data.sample.book import Holdings, book, holdings
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET, risk_db
@@ -52,6 +52,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             n_liquidations, n_others = _write_events(store, held, seed, run)
             n_blocks = _write_activity(store, seed, run)
             _write_protocol(store, held, seed, run)
+            store.write_batch(SOURCE, f"publications:{seed}", publications.frames(seed), run, scope=publications.SCOPE)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "
             f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events and "

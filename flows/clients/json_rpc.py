@@ -85,7 +85,7 @@ class JsonRpc:
 
     `batch_size` is the number of requests in one HTTP body; it halves by itself when the node refuses long batches.
     `timeout` (seconds) is for a whole request, `largest` (bytes) for an answer after decompression; redirects are not
-    followed. What each answer leads to is the table of `flows.clients.answers`.
+    followed. What each answer leads to is the table of `flows.clients.answers`. `variable`: the setting that has `url`.
     Safe to use from several threads. Messages show the host only: an endpoint's path is often its key.
     """
 
@@ -98,12 +98,14 @@ class JsonRpc:
         batch_size: int = 100,
         largest: int = bounded.LARGEST_ANSWER,
         sleep: Callable[[float], None] | None = None,
+        variable: str = "ETH_RPC_URL",
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError(
-                "ETH_RPC_URL: expected an address like https://host, found one with another scheme"
+                f"{variable}: expected an address like https://host, found one with another scheme"
             )
         self._url = url
+        self._variable = variable
         self._attempts = attempts
         self._timeout = timeout
         self._batch_size = batch_size
@@ -155,7 +157,7 @@ class JsonRpc:
                 if attempt == self._attempts:
                     raise SourceUnavailable(
                         f"{failure}; tried {attempt} times. Nothing was written; "
-                        "check ETH_RPC_URL and the node, then run again"
+                        f"check {self._variable} and the node, then run again"
                     ) from failure
             else:
                 over = next((a for a in answers if isinstance(a, RpcError) and is_batch_limit(a.reason)), None)
@@ -210,7 +212,7 @@ class JsonRpc:
         if answer.redirects:
             raise SourceRefused(
                 f"{self} answers HTTP {status}, a redirect to {_host(answer.headers.get('Location'))}; "
-                "redirects are not followed: set ETH_RPC_URL to the node's own address"
+                f"redirects are not followed: set {self._variable} to the node's own address"
             )
         if status >= 400:
             self._failed(status, answer.content, part)
@@ -236,13 +238,13 @@ class JsonRpc:
         except ValueError as exc:
             if status >= 400:
                 raise SourceRefused(
-                    f"{self} refuses with HTTP {status}; check the key in ETH_RPC_URL "
+                    f"{self} refuses with HTTP {status}; check the key in {self._variable} "
                     "and whether the plan allows this method"
                 ) from exc
             shown = " ".join(body[:400].decode("utf-8", "replace").split())[:80]
             raise MalformedAnswer(
                 f"{self} answers {part[0].method} with something that is not JSON, beginning "
-                f"{shown!r}; is ETH_RPC_URL the address of a node?"
+                f"{shown!r}; is {self._variable} the address of a node?"
             ) from exc
         return self._sorted_out(answer, part)
 

@@ -18,6 +18,17 @@ CHAIN_IDS = {
     "optimism-sepolia": 11155420,
 }  # fmt: skip
 
+TEST_NETWORKS = frozenset(
+    {CHAIN_IDS[name] for name in CHAIN_IDS if name == "fuji" or name.endswith("sepolia")} | {1337, 31337}
+)
+"""Chains whose coins are worth nothing; local nodes call theirs 1337 or 31337. All others count as main networks."""
+
+
+def name_of(chain: int) -> str:
+    """A chain by its number, and its name where it has one: `chain 8453 (base)`."""
+    name = next((name for name, known in CHAIN_IDS.items() if known == chain), "")
+    return f"chain {chain} ({name})" if name else f"chain {chain}"
+
 
 def chain_id(network: str) -> int:
     """Chain id of a network by its name, or by the number itself (a local chain: `31337`).

@@ -7,7 +7,7 @@ some 4 s with contract objects (`python -m tests.flows.clients.encoding_times`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eth_utils import to_checksum_address
@@ -51,3 +51,23 @@ def web3_of(rpc: JsonRpc) -> Web3:
 def contract_at(web3: Web3, address: str, functions: Sequence[Function]) -> Contract:
     """The contract object with these view functions."""
     return web3.eth.contract(address=to_checksum_address(address), abi=[function.abi for function in functions])
+
+
+class KnownContract:
+    """A contract whose whole ABI is known. `address`: None for one that is not on the chain yet."""
+
+    def __init__(self, rpc: JsonRpc, abi: Sequence[Mapping[str, Any]], bytecode: str, address: str | None) -> None:
+        where = to_checksum_address(address) if address else None
+        self._contract: Any = web3_of(rpc).eth.contract(address=where, abi=list(abi), bytecode=bytecode)  # type: ignore
+
+    def read(self, signature: str, *args: Any, block: int) -> Any:
+        """What a view function returns at a block; addresses in checksum case. Raises `RpcError`."""
+        return self._contract.get_function_by_signature(signature)(*args).call(block_identifier=block)
+
+    def call_data(self, signature: str, *args: Any) -> str:
+        """The data of a transaction that calls a function."""
+        return self._contract.encode_abi(signature, args=list(args))
+
+    def creation(self, *args: Any) -> str:
+        """The data of a transaction that makes the contract."""
+        return self._contract.constructor(*args).data_in_transaction

@@ -182,6 +182,10 @@ class MemorySource:
         """None are stored."""
         return ()
 
+    def publications(self) -> tuple[()]:
+        """Nothing was published."""
+        return ()
+
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""
         steps = 200 * 86_400 // step

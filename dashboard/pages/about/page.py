@@ -10,6 +10,7 @@ from dashboard.look.components import card, row
 from dashboard.look.shell import Page
 from dashboard.market.holdings import LOOP_SHARE
 from dashboard.market.warehouse import PageData
+from dashboard.pages.about.published import publications_json, published_card
 from dashboard.pages.overview.answers import SEVERITY
 from dashboard.pages.what_if.outlook import PATHS
 
@@ -54,6 +55,11 @@ _TERMS = (
         "lenders lose more than 1\u202f% of what they supplied within a year.",
     ),
     (
+        "Published, round",
+        "A figure that was written into a contract on a chain, for others to read; each is one round of it. Confirmed: "
+        "its block has others on top of it. Replaced: another transaction took its place.",
+    ),
+    (
         "Basis point (bp), z-score",
         "A hundredth of a per cent. The z-score is the distance of a price from its mean of the last 24 hours, in "
         "standard deviations, each price weighted by the time it stood.",
@@ -83,8 +89,8 @@ def _severity_words() -> list[str]:
     return words
 
 
-def build(_source: PageData, _search: str) -> html.Div:
-    """The page; it needs no data."""
+def build(source: PageData, _search: str) -> html.Div:
+    """The page; only the card of publications needs data."""
     link = html.A("/api/v1/summary", href="/api/v1/summary", target="_blank")
     api = html.P(
         ["The same figures as JSON: ", link, ". The arrow in the footer of a card opens what that card shows."]
@@ -103,10 +109,12 @@ def build(_source: PageData, _search: str) -> html.Div:
     return html.Div(
         [
             card("What this is", html.Div([*[html.P(text) for text in _WHAT], api], className="prose")),
+            published_card(source),
             columns,
         ],
         className="page",
     )
 
 
-PAGE = Page("/about", "About", "How are the figures made?", "about", "Trust", build)
+CHARTS = {"about/publications": publications_json}
+PAGE = Page("/about", "About", "How are the figures made?", "about", "Trust", build, charts=CHARTS)

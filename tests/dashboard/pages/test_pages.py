@@ -209,7 +209,7 @@ def test_a_difference_of_two_figures_without_intervals_has_no_error() -> None:
 
 
 def test_about_states_the_rule_behind_calm() -> None:
-    assert "Calm: 0\u202f% to 1\u202f%" in words(about.build(None, ""))
+    assert "Calm: 0\u202f% to 1\u202f%" in words(about.build(MemorySource(None), ""))
 
 
 def test_the_summary_holds_the_same_figures_unrounded(source: MemorySource) -> None:

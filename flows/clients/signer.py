@@ -1,0 +1,81 @@
+"""A key that signs transactions. It is read from a setting, and never shown, stored or sent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from eth_account import Account
+from eth_utils import to_checksum_address
+
+from flows import redaction
+from flows.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsigned:
+    """All of an EIP-1559 transaction but its signature. `to`: None where it makes a contract; fees: wei per gas."""
+
+    chain_id: int
+    nonce: int
+    to: str | None
+    data: str
+    gas: int
+    max_fee: int
+    priority_fee: int
+
+    @property
+    def most_wei(self) -> int:
+        """The most that it can cost; it sends no value along."""
+        return self.gas * self.max_fee
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signed transaction: its `hash`, and the `raw` bytes in hexadecimal that a node takes."""
+
+    unsigned: Unsigned
+    hash: str
+    raw: str
+
+
+class Signer:
+    """The holder of a key of 32 bytes. `variable`: the setting that has it. Raises `ConfigurationError`."""
+
+    def __init__(self, key: str, variable: str) -> None:
+        # With and without 0x: whoever repeats the key may write it either way.
+        digits = key.strip().removeprefix("0x").removeprefix("0X")
+        redaction.remember(variable, digits)
+        if not re.fullmatch("[0-9a-fA-F]{64}", digits):
+            raise ConfigurationError(
+                f"{variable}: expected a private key of 64 hexadecimal digits, found {len(digits)} characters that are "
+                "none; nothing of it is shown"
+            )
+        try:
+            self._account = Account.from_key(bytes.fromhex(digits))
+        except ValueError:  # its text may quote what it was given
+            raise ConfigurationError(
+                f"{variable}: expected a private key, found a number that none can be (0, or too large)"
+            ) from None
+
+    @property
+    def address(self) -> str:
+        """The account of the key, in lower case."""
+        return self._account.address.lower()
+
+    def sign(self, unsigned: Unsigned) -> Signed:
+        """The transaction with its signature; the same transaction gives the same bytes (RFC 6979)."""
+        fields = {
+            "type": 2,
+            "chainId": unsigned.chain_id,
+            "nonce": unsigned.nonce,
+            "value": 0,
+            "data": unsigned.data,
+            "gas": unsigned.gas,
+            "maxFeePerGas": unsigned.max_fee,
+            "maxPriorityFeePerGas": unsigned.priority_fee,
+        }
+        signed = self._account.sign_transaction(
+            fields | ({} if unsigned.to is None else {"to": to_checksum_address(unsigned.to)})
+        )
+        return Signed(unsigned=unsigned, hash=signed.hash.to_0x_hex(), raw=signed.raw_transaction.to_0x_hex())

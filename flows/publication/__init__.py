@@ -1,0 +1,1 @@
+"""One stored figure of a risk run onto a chain, in a contract of our own."""

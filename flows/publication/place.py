@@ -1,0 +1,110 @@
+"""Where is published: the node, the chain it is on, the sender, and what a transaction may cost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flows import settings
+from flows.clients.json_rpc import JsonRpc, quantity
+from flows.clients.networks import TEST_NETWORKS, name_of
+from flows.clients.signer import Signer
+from flows.clients.transactions import GWEI, Patience, Sender
+from flows.errors import ConfigurationError
+from flows.publication.errors import NotPublished
+from flows.publication.figure import Published
+from flows.publication.options import Asked
+
+KEY = "PUBLISHER_KEY"
+NODE = "PUBLISHER_RPC_URL"
+FEED = "PUBLISHER_CONTRACT"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The node that is written to, the chain it is on, and the sender, where a key is set."""
+
+    rpc: JsonRpc
+    id: int
+    sender: Sender | None
+
+    @property
+    def name(self) -> str:
+        """The chain in words."""
+        return name_of(self.id)
+
+
+def chain_of(asked: Asked) -> Chain:
+    """The chain of the settings. Raises `ConfigurationError` for another than was asked for, and for a wrong key."""
+    url, variable = settings.get("PUBLISHER_RPC_URL"), NODE
+    if url is None:
+        url, variable = settings.get("ETH_RPC_URL"), "ETH_RPC_URL"
+    if url is None:
+        raise ConfigurationError(
+            f"neither {NODE} nor ETH_RPC_URL is set; give a node of the chain that is published on"
+        )
+    signer = signer_of_settings()
+    if signer is None and asked.send:
+        raise ConfigurationError(f"{KEY} is not set (nor {KEY}_FILE); give the private key of the sender")
+    rpc = JsonRpc(url, attempts=asked.attempts, variable=variable)
+    chain_id = quantity(rpc.call("eth_chainId"), "eth_chainId")
+    if asked.chain_id is not None and asked.chain_id != chain_id:
+        raise ConfigurationError(
+            f"wrong chain: --chain-id says {asked.chain_id}, {rpc} is on {name_of(chain_id)}; change {variable} or the "
+            "option. Nothing was sent"
+        )
+    return Chain(rpc, chain_id, Sender(rpc, signer, chain_id) if signer else None)
+
+
+def signer_of_settings() -> Signer | None:
+    """The holder of the key that is set, None where none is. Raises `ConfigurationError` for what is no key."""
+    key = settings.get("PUBLISHER_KEY")
+    return Signer(key, KEY) if key else None
+
+
+def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
+    """Raises where a main network was not named as one, or a sample would be published on it."""
+    if chain.id in TEST_NETWORKS:
+        return
+    if of.synthetic:
+        raise NotPublished(
+            f"{of.market} is a sample, whose accounts are made up: it is not published on {chain.name}, which is no "
+            "test network. Nothing was sent"
+        )
+    if not asked.main_network:
+        raise ConfigurationError(
+            f"{chain.name} is no test network, and transactions on it cost money; give --main-network as well if that "
+            "is meant. Nothing was sent"
+        )
+
+
+def patience_of(asked: Asked) -> Patience:
+    """How long is waited, and for how much."""
+    return Patience(
+        confirmations=asked.confirmations,
+        timeout=asked.timeout,
+        raise_after=asked.raise_after,
+        max_fee=round(asked.max_fee_gwei * GWEI),
+    )
+
+
+def cost(asked: Asked, chain: Chain, to: str | None, data: str) -> str:
+    """The end of a dry run's line: what it would cost, and how to do it. Raises as `Sender.prepared`."""
+    do = f"Nothing was sent; --send --chain-id {chain.id} does it"
+    do += "" if chain.id in TEST_NETWORKS else ", with --main-network"
+    if chain.sender is None:
+        return f". {KEY} is not set, so sender and cost were not checked. {do}"
+    made = chain.sender.prepared(to, data, chain.sender.nonces()[1], patience_of(asked).max_fee).unsigned
+    return (
+        f", by {chain.sender.address}: at most {made.gas:,} gas and {made.most_wei / 1e18:.6g} of its "
+        f"{chain.sender.balance() / 1e18:.6g} coins. {do}"
+    )
+
+
+def address_of(text: str | None, where: str) -> str | None:
+    """An address in lower case. Raises `ConfigurationError` that names `where` it was given."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):
+        raise ConfigurationError(f"{where}: expected 0x and 40 hexadecimal digits, found {text!r:.60}")
+    return text.lower()
