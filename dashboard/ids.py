@@ -72,6 +72,8 @@ MARKET_VOLATILITY = "market-volatility"
 ACCOUNTS_GRID = "accounts-grid"
 ACCOUNTS_SEARCH = "accounts-search"
 ACCOUNTS_FOUND = "accounts-found"
+ACCOUNT_BAND = "account-band"
+ACCOUNT_BAND_OF = "account-band-of"
 
 PEGS_DAYS = "pegs-days"
 PEGS_TOKEN = "pegs-token"

@@ -8,6 +8,7 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
+`health-factor-bands` follows the figures, of the same market: which health factor of each pair is which chance.
 `oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and what holds its prices down.
 
 `protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
@@ -27,14 +28,14 @@ from data.snapshot import loading as snapshot
 from flows import registry, settings
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec
-from flows.risk.options import LAST_SEED, MOST_PATHS
+from flows.risk.options import MOST_PATHS
 
 
 class Day(Options):
     """What a day may be told."""
 
     paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
-    seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the simulation")
+    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the simulations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market"),
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
+            Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
             # After the figures: none is made of it, so a feed that misbehaves costs the day none.
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
@@ -71,6 +73,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="aave-market", skipped=no_node),
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
+        Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]

@@ -61,6 +61,11 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "health-factor-bands": Registered(
+        "flows.risk.health_factor_bands",
+        "The health factor at which each pair of collateral and debt has a 1, 5 and 20 % chance within 7 days",
+        reads_network=False,
+    ),
     "peg-health": Registered(
         "flows.pegs.peg_health",
         "Where each stablecoin stands by every source, and how unusual that is",

@@ -21,6 +21,7 @@ import numpy as np
 
 import data
 import risk_core as rc
+from dashboard.market.bands import Bands, load_bands
 from dashboard.market.chain import Activity, Liquidation, load_activity, load_liquidations, newest_activity
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
@@ -36,6 +37,7 @@ KEPT = 3
 """Books kept in memory: the newest snapshot, and those that open pages may still show."""
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
+BANDS_AGAIN = "python -m flows health-factor-bands --force"
 DAY = 86_400
 AGE_LIMIT = 3_600
 """Seconds after which a live snapshot is called stale, on every page."""
@@ -123,6 +125,9 @@ class PageData(Protocol):
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
+    def bands(self) -> Bands | None:
+        """The newest health-factor bands of the market, None before the first. Raises `Unavailable`."""
+
     def chain(self) -> Activity | None:
         """The newest blocks of a chain and its transfers, None before any was read. Raises `Unavailable`."""
 
@@ -209,6 +214,11 @@ class Warehouse:
         """As `PageData.wallet`."""
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
+
+    def bands(self) -> Bands | None:
+        """As `PageData.bands`."""
+        with translated("The health-factor bands cannot be shown", BANDS_AGAIN):
+            return load_bands(self.status().market, self._path)
 
     def chain(self) -> Activity | None:
         """As `PageData.chain`."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from data.schemas import (
     aave,
     accounts,
+    bands,
     calibrations,
     chain,
     clusters,
@@ -90,6 +91,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "mart_feed_staleness": oracles.FeedStaleness,
     "dim_oracle_adapter": oracles.OracleAdapters,
     "fact_calibration": calibrations.Calibrations,
+    "mart_health_factor_bands": bands.HealthFactorBands,
     "mart_peg_health": pegs.PegHealth,
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,

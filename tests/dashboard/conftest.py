@@ -158,6 +158,10 @@ class MemorySource:
         """No features are stored."""
         return
 
+    def bands(self) -> None:
+        """None are stored."""
+        return
+
     def chain(self) -> None:
         """No block was read."""
         return

@@ -14,7 +14,7 @@ from dashboard.look.components import card, empty, missing, pill, row, strip, ta
 from dashboard.look.escaping import marked, named
 from dashboard.market.wallets import WalletFeatures
 from dashboard.market.warehouse import PageData
-from dashboard.pages.accounts import answers
+from dashboard.pages.accounts import answers, bands
 from risk_core.analytics.wallets import FEATURES, Feature
 
 FILL = "python -m flows wallet-features"
@@ -32,6 +32,7 @@ def account_page(source: PageData, address: str) -> html.Div:
         return page
     stored = source.wallet(found.address)
     when = fmt.utc(loaded.market.snapshot.block_time)
+    band_card = bands.account_card(source.bands(), loaded, found.address, found.health_factor)
     json_at = f"/api/v1/accounts/account?address={found.address}"
     return html.Div(
         [
@@ -67,6 +68,7 @@ def account_page(source: PageData, address: str) -> html.Div:
                     ),
                 ]
             ),
+            row([(band_card, {})]),
             row([(features_card(stored, json_at), {})]),
         ],
         className="page",
