@@ -83,7 +83,7 @@ NAMES = {
     ),
     "wallet-features": Registered(
         "flows.wallets.wallet_features",
-        "26 features of every wallet over all stored markets: risk, size, borrowing, repaying, liquidations",
+        "26 features and a protection score of every wallet over all stored markets, from its states and events",
         reads_network=False,
     ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),

@@ -28,7 +28,7 @@ from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
-from dashboard.market.wallets import WalletFeatures, load_wallet
+from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
@@ -125,6 +125,9 @@ class PageData(Protocol):
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
+    def protection(self, address: str) -> Protection | None:
+        """The newest stored protection score of a wallet, None for none. Raises `Unavailable`."""
+
     def bands(self) -> Bands | None:
         """The newest health-factor bands of the market, None before the first. Raises `Unavailable`."""
 
@@ -214,6 +217,11 @@ class Warehouse:
         """As `PageData.wallet`."""
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
+
+    def protection(self, address: str) -> Protection | None:
+        """As `PageData.protection`."""
+        with translated("The protection score of the wallet cannot be shown"):
+            return load_protection(address, synthetic=self.status().synthetic, path=self._path)
 
     def bands(self) -> Bands | None:
         """As `PageData.bands`."""

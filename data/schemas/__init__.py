@@ -96,6 +96,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
     "mart_wallet_features": wallets.WalletFeatures,
+    "mart_wallet_protection": wallets.WalletProtection,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,

@@ -135,15 +135,15 @@ def frame_of(market: Market, pairs: Pairs, bands: list[HealthBand], passport: di
             "is_synthetic": int(at.synthetic),
         }
         for chance, estimate in zip(CHANCES, band.at or [None] * len(CHANCES), strict=True):
-            known = estimate is not None and not estimate.no_interval
+            known = None if estimate is None or estimate.no_interval else estimate
             rows.append(
                 pair
                 | passport
                 | {
                     "chance": chance,
                     "health_factor": None if estimate is None else estimate.value,
-                    "low": estimate.low if known else None,
-                    "high": estimate.high if known else None,
+                    "low": known.low if known else None,
+                    "high": known.high if known else None,
                     "few_draws": int(estimate is not None and estimate.few_draws),
                     "reason": (band.reason if estimate is None else estimate.no_interval) or None,
                 }

@@ -166,8 +166,8 @@ def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health
         [("scenario", names, "solid"), ("text-3", "other pairs", "dashed"), ("text", "this account", "solid")]
     )
     return card(
-        title, html.Div([html.Div([pill(tone, words), said]), html.Div(levels, className="feats"), chart,
-                  dcc.Store(id=ids.ACCOUNT_BAND_OF, data=address)]),
+        title, [html.Div([pill(tone, words), said]), html.Div(levels, className="feats"), chart,
+                dcc.Store(id=ids.ACCOUNT_BAND_OF, data=address)],
         passport(bands), f"{names}, within {_days(bands)}", marks, source=source,
     )  # fmt: skip
 
@@ -200,7 +200,7 @@ def curve(bands: Bands, pair: PairBand, health_factor: float, theme: str | None)
     return {
         "data": data,
         "layout": layout(
-            theme, 220, shapes=[marker], annotations=notes, margin={"l": 52, "r": 14, "t": 8, "b": 28},
+            theme, 220, shapes=[marker] if health_factor <= right else [], annotations=notes, margin={"l": 52, "r": 14, "t": 8, "b": 28},
             hovermode="closest",
             xaxis={"range": [0.995, right], "nticks": 6, "fixedrange": True, **STANDOFF},
             yaxis={"type": "log", "range": [np.log10(0.4), np.log10(60)], "tickvals": [0.5, 1, 5, 20, 50],

@@ -191,13 +191,15 @@ def accounts_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def account_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/v1/accounts/account?address=0x...`: holdings, prices, features and band, unrounded."""
+    """`/api/v1/accounts/account?address=0x...`: holdings, prices, features, band and protection score."""
     found = answers.account(source.loaded(), query.get("address", ""))
     stored = source.wallet(found.address)
     features = None if stored is None else {"as_of": stored.as_of, "n_days": stored.n_days, **stored.values}
     pair, of_collateral, of_debt = own_pair(source.loaded(), source.bands(), found.address)
     band = None if pair is None else asdict(pair) | {"share_of_collateral": of_collateral, "share_of_debt": of_debt}
-    return asdict(found) | {"features": features, "band": band}
+    score = source.protection(found.address)
+    protection = None if score is None else asdict(score)
+    return asdict(found) | {"features": features, "band": band, "protection": protection}
 
 
 def bands_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:

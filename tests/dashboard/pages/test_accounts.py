@@ -301,3 +301,36 @@ def test_a_changed_band_is_the_one_shown_and_a_damaged_one_is_refused(
     changed(own, f"UPDATE mart_health_factor_bands SET low = 1.9 {where}")
     with pytest.raises(Unavailable, match="low <= health factor <= high"):
         source.bands()
+
+
+def test_the_protection_score_shows_what_the_row_says(featured: Path, tmp_path: Path) -> None:
+    own = tmp_path / "risk.sqlite"
+    shutil.copy(featured, own)
+    wallet, source = busiest(own), Warehouse(own)
+    changed(
+        own,
+        "UPDATE mart_wallet_protection SET level = 'medium', room = 0.4321, acts = 37, recent = 4, liquidations = 1 "
+        f"WHERE wallet = '{wallet}'",
+    )
+    said = words(account_page(source, wallet))
+    for part in (
+        "Does it protect itself?",
+        "medium",
+        "43.2",
+        "37",
+        "1 × ",
+        "breaks it",
+        "the rule is ours",
+        "730 days",
+    ):
+        assert part in said
+    client = create_app(source).server.test_client()
+    told = client.get("/api/v1/accounts/account", query_string={"address": wallet}).json["protection"]
+    assert (told["acts"], told["rule"]["strong_room"]) == (37, 0.5)
+    changed(own, f"UPDATE mart_wallet_protection SET level = 'splendid' WHERE wallet = '{wallet}'")
+    with pytest.raises(Unavailable, match="weak, medium, strong"):
+        source.protection(wallet)
+
+
+def test_no_protection_score_is_stored_yet(source: MemorySource, loaded: LoadedMarket) -> None:
+    assert "No protection score" in words(account_page(source, address(loaded, WEAK)))
