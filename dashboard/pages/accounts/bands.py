@@ -200,8 +200,8 @@ def curve(bands: Bands, pair: PairBand, health_factor: float, theme: str | None)
     return {
         "data": data,
         "layout": layout(
-            theme, 220, shapes=[marker] if health_factor <= right else [], annotations=notes, margin={"l": 52, "r": 14, "t": 8, "b": 28},
-            hovermode="closest",
+            theme, 220, shapes=[marker] if health_factor <= right else [], annotations=notes,
+            margin={"l": 52, "r": 14, "t": 8, "b": 28}, hovermode="closest",
             xaxis={"range": [0.995, right], "nticks": 6, "fixedrange": True, **STANDOFF},
             yaxis={"type": "log", "range": [np.log10(0.4), np.log10(60)], "tickvals": [0.5, 1, 5, 20, 50],
                    "ticktext": [_per_cent(tick / 100) for tick in (0.5, 1, 5, 20, 50)], "fixedrange": True, **STANDOFF},
