@@ -33,6 +33,7 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@$(PY) -m data.sample --if-empty
 	@$(PY) -m flows risk-scenarios --skip-if-stored
 	@$(PY) -m flows health-factor-bands
+	@$(PY) -m flows volatility-fits
 	@$(PY) -m flows liquidation-clusters --skip-if-stored --or-nothing
 	@$(PY) -m flows wallet-features --skip-if-stored
 	@exec $(PY) -m dashboard

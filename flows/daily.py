@@ -9,6 +9,7 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
 `health-factor-bands` follows the figures, of the same market: which health factor of each pair is which chance.
+`volatility-fits` renews what is due of the volatility models, from stored prices.
 `oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and what holds its prices down.
 
 `protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
@@ -60,6 +61,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
             Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
+            Stage(flow="volatility-fits"),
             # After the figures: none is made of it, so a feed that misbehaves costs the day none.
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
@@ -74,6 +76,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
         Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
+        Stage(flow="volatility-fits"),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]

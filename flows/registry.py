@@ -66,6 +66,11 @@ NAMES = {
         "The health factor at which each pair of collateral and debt has a 1, 5 and 20 % chance within 7 days",
         reads_network=False,
     ),
+    "volatility-fits": Registered(
+        "flows.risk.volatility_fits",
+        "GARCH of every stored price series and of portfolios, fitted anew every 20 days",
+        reads_network=False,
+    ),
     "peg-health": Registered(
         "flows.pegs.peg_health",
         "Where each stablecoin stands by every source, and how unusual that is",

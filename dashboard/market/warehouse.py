@@ -26,6 +26,7 @@ from dashboard.market.chain import Activity, Liquidation, load_activity, load_li
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
+from dashboard.market.fits import StoredFit, load_fits
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
@@ -125,6 +126,9 @@ class PageData(Protocol):
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
+    def fits(self, portfolio: str) -> tuple[StoredFit, ...]:
+        """The stored volatility fits of a series or portfolio, none before the first. Raises `Unavailable`."""
+
     def protection(self, address: str) -> Protection | None:
         """The newest stored protection score of a wallet, None for none. Raises `Unavailable`."""
 
@@ -217,6 +221,11 @@ class Warehouse:
         """As `PageData.wallet`."""
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
+
+    def fits(self, portfolio: str) -> tuple[StoredFit, ...]:
+        """As `PageData.fits`."""
+        with translated("The volatility fits cannot be shown"):
+            return load_fits(portfolio, synthetic=self.status().synthetic, path=self._path)
 
     def protection(self, address: str) -> Protection | None:
         """As `PageData.protection`."""

@@ -29,6 +29,7 @@ from data.schemas import (
     quarantine,
     results,
     runs,
+    volatility,
     wallets,
 )
 from data.schemas.model import TableModel
@@ -92,6 +93,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "dim_oracle_adapter": oracles.OracleAdapters,
     "fact_calibration": calibrations.Calibrations,
     "mart_health_factor_bands": bands.HealthFactorBands,
+    "fact_volatility_fit": volatility.VolatilityFits,
     "mart_peg_health": pegs.PegHealth,
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,

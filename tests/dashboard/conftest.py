@@ -158,6 +158,10 @@ class MemorySource:
         """No features are stored."""
         return
 
+    def fits(self, portfolio: str) -> tuple[()]:
+        """None are stored."""
+        return ()
+
     def protection(self, address: str) -> None:
         """No score is stored."""
         return

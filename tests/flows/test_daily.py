@@ -52,6 +52,7 @@ def test_with_a_node_the_market_is_read_first_and_all_stages_are_about_it(own_wa
         ("market-prices", True),
         ("risk-scenarios", True),
         ("health-factor-bands", True),
+        ("volatility-fits", True),
         ("oracle-prices", True),
         ("protocol-snapshot", False),
     ]
@@ -70,6 +71,7 @@ def test_live_prices_never_mix_into_the_sample(sample, monkeypatch):
         ("market-prices", False),
         ("risk-scenarios", True),
         ("health-factor-bands", True),
+        ("volatility-fits", True),
         ("oracle-prices", False),
         ("protocol-snapshot", False),
     ]
