@@ -28,7 +28,7 @@ NAMES = {
     "ewma": "EWMA, normal law",
     "filtered": "Filtered historical",
     "garch": "GARCH, normal law",
-    "garch-filtered": "GARCH, filtered historical",
+    "garch-filtered": "GARCH, filtered",
 }
 GARCH = ("garch", "garch-filtered")
 FILL_FITS = "python -m flows volatility-fits"

@@ -216,7 +216,7 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
                 html.Div(f"P {_p(coverage.kupiec.p_value)}", className="t2 micro"),
             ]
             if coverage
-            else [f"{int(method.exceeded.sum())} in {int(np.isfinite(method.var).sum())} days"]
+            else [f"{int(method.exceeded.sum())} in {int(np.isfinite(method.var).sum())} d"]
         )
         shortfall = [fmt.money(method.today_shortfall), html.Div(few, className="t2 micro")]
         rows.append((name, fmt.money(method.today), html.Div(shortfall), html.Div(seen)))
@@ -251,7 +251,9 @@ def fits_table(fits: Sequence[StoredFit]) -> Any:
                 fmt.share((365 * fit.long_run) ** 0.5),
             )
         )
-    return html.Div([table(head, rows, tight=True), html.P(reasons, className="t2 micro note")])
+    return html.Div(
+        [table(head, rows, tight=True), html.P(reasons, className="t2 micro", style={"padding": "8px 14px"})]
+    )
 
 
 MOST_FITS = 6

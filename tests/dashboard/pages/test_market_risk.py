@@ -187,7 +187,7 @@ def test_garch_is_that_of_its_function_the_day_before_and_counted() -> None:
         assert method.verdict in ("holds", "too many", "too few", "in a row")
         assert method.refused == ""
     table = words(page.methods_table(answer, "garch"))
-    assert "GARCH, filtered historical" in table
+    assert "GARCH, filtered" in table
 
 
 def test_a_failed_fit_is_said_and_nothing_takes_its_place() -> None:
