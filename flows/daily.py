@@ -29,14 +29,14 @@ from data.snapshot import loading as snapshot
 from flows import registry, settings
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec
-from flows.risk.options import MOST_PATHS
+from flows.risk.options import LAST_SEED, MOST_PATHS
 
 
 class Day(Options):
     """What a day may be told."""
 
     paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the simulations")
+    seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the simulation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market"),
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
-            Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
+            Stage(flow="health-factor-bands", parameters=market),
             Stage(flow="volatility-fits"),
             # After the figures: none is made of it, so a feed that misbehaves costs the day none.
             Stage(flow="oracle-prices", parameters=market),
@@ -75,7 +75,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="aave-market", skipped=no_node),
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
-        Stage(flow="health-factor-bands", parameters={"seed": seed} | market),
+        Stage(flow="health-factor-bands", parameters=market),
         Stage(flow="volatility-fits"),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),

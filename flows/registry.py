@@ -88,7 +88,7 @@ NAMES = {
     ),
     "wallet-features": Registered(
         "flows.wallets.wallet_features",
-        "26 features and a protection score of every wallet over all stored markets, from its states and events",
+        "26 features and a protection score of every wallet, over all stored markets",
         reads_network=False,
     ),
     "daily": Registered("flows.daily", "The market, its prices and its risk, in order: what runs at 00:00 UTC"),

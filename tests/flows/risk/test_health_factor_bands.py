@@ -88,4 +88,4 @@ def test_the_day_has_a_stage_for_it(sample):
 
     [stage] = [stage for stage in daily.stages(128, 9) if stage.flow == "health-factor-bands"]
     assert not stage.skipped
-    assert stage.parameters == {"seed": 9, "market": load_market().snapshot.market}
+    assert stage.parameters == {"market": load_market().snapshot.market}
