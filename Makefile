@@ -32,6 +32,8 @@ help: ## this list
 run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the built-in sample, compute, serve http://127.0.0.1:8050
 	@$(PY) -m data.sample --if-empty
 	@$(PY) -m flows risk-scenarios --skip-if-stored
+	@$(PY) -m flows health-factor-bands
+	@$(PY) -m flows volatility-fits
 	@$(PY) -m flows liquidation-clusters --skip-if-stored --or-nothing
 	@$(PY) -m flows wallet-features --skip-if-stored
 	@$(PY) -m flows protocol-scores --skip-if-stored

@@ -61,6 +61,16 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "health-factor-bands": Registered(
+        "flows.risk.health_factor_bands",
+        "The health factor at which each pair of collateral and debt has a 1, 5 and 20 % chance within 7 days",
+        reads_network=False,
+    ),
+    "volatility-fits": Registered(
+        "flows.risk.volatility_fits",
+        "GARCH of every stored price series and of portfolios, fitted anew every 20 days",
+        reads_network=False,
+    ),
     "peg-health": Registered(
         "flows.pegs.peg_health",
         "How far each stablecoin is from its peg by every source, and how unusual that is",
@@ -78,7 +88,7 @@ NAMES = {
     ),
     "wallet-features": Registered(
         "flows.wallets.wallet_features",
-        "26 features of every wallet over all stored markets: risk, size, borrowing, repaying, liquidations",
+        "26 features and a protection score of every wallet, over all stored markets",
         reads_network=False,
     ),
     "protocol-scores": Registered(

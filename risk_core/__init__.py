@@ -3,6 +3,7 @@
 from risk_core import measures, tails
 from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
 from risk_core.analytics import calibrate
+from risk_core.bands import HealthBand, health_bands
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
 from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
@@ -18,6 +19,7 @@ __all__ = [
     "GBM",
     "Cancelled",
     "EModes",
+    "HealthBand",
     "Impact",
     "InputError",
     "Jumps",
@@ -39,6 +41,7 @@ __all__ = [
     "calibrate",
     "code_version",
     "distance_to_liquidation",
+    "health_bands",
     "health_factor",
     "liquidate",
     "liquidation_prices",

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from risk_core.checks import FloatArray, IntArray, checked_kind, require
 from risk_core.kernels import health as kernels
 from risk_core.oracles import kinks, leaders
-from risk_core.types import Market
+from risk_core.types import Market, Positions
 
 
 def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
@@ -28,6 +28,20 @@ def account_terms(market: Market) -> tuple[FloatArray, FloatArray]:
         threshold[row, inside] = np.broadcast_to(emodes.liquidation_threshold[row], inside.shape)[inside]
         factor[row, inside] = 1.0 + np.broadcast_to(emodes.liquidation_bonus[row], inside.shape)[inside]
     return threshold, factor
+
+
+def main_reserve(market: Market, side: Positions) -> IntArray:
+    """(n_accounts,) the reserve of the largest holding on one side by value at the market's prices, -1 for none.
+
+    side: `market.collateral` or `market.debt`. Of equal holdings the last in the order of the reserves.
+    """
+    checked_kind("market", market, Market)
+    checked_kind("side", side, Positions)
+    owner = np.repeat(np.arange(market.n_accounts), np.diff(side.indptr))
+    order = np.lexsort((side.amount * market.price[side.reserve], owner))
+    out = np.full(market.n_accounts, -1, dtype=np.int64)
+    out[owner[order]] = side.reserve[order]  # the last of an account, its largest, stays
+    return out
 
 
 def checked_prices(market: Market, prices: ArrayLike | None) -> FloatArray:

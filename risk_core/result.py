@@ -81,12 +81,7 @@ class Result:
         independent of each other.
         """
         path = np.arange(self.first_path, self.first_path + self.n_paths)
-        match getattr(self.scenario, "sampling", "plain"):
-            case "antithetic":
-                return path // 2
-            case "quasi":
-                return path % REPLICATES
-        return None
+        return drawn_together(getattr(self.scenario, "sampling", "plain"), path)
 
     @property
     def repaid_usd(self) -> FloatArray:
@@ -204,6 +199,16 @@ def _difference(label: str, own: object, other: object) -> str:
         found = (_difference(f"{label}.{f.name}", getattr(own, f.name), getattr(other, f.name)) for f in fields(own))
         return next((words for words in found if words), "")
     return "" if own == other else f"{label} is {own!r:.60} and {other!r:.60}"
+
+
+def drawn_together(sampling: str, path: IntArray) -> IntArray | None:
+    """Number of the cluster of each path of a scenario, None where all are independent; see `Result.cluster`."""
+    match sampling:
+        case "antithetic":
+            return path // 2
+        case "quasi":
+            return path % REPLICATES
+    return None
 
 
 def require_countable(what: str, amounts: FloatArray | float) -> None:

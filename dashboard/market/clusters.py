@@ -55,7 +55,58 @@ class ClusterFit:
     gain_out_of_sample: float
     ks_statistic: float
     ks_p: float
+    log_likelihood: float
+    poisson_log_likelihood: float
     chances: Chances
+
+    @property
+    def models(self) -> tuple[FittedModel, ...]:
+        """What was fitted to the same events: one exponential, two where they were fitted as well, and Poisson."""
+        n, kinds = len(self.events), len(self.kinds)
+        one = FittedModel(
+            name="Hawkes, one exponential", log_likelihood=self.log_likelihood,
+            n_parameters=int(self.parameters.get("n_parameters", kinds + kinds**2 + 1)),
+            gain_in_sample=self.gain_in_sample, gain_out_of_sample=self.gain_out_of_sample,
+            half_lives=_half_lives(self.model.beta), converged=bool(self.parameters.get("converged", True)),
+        )  # fmt: skip
+        flat = FittedModel(
+            name="Poisson, constant rates", log_likelihood=self.poisson_log_likelihood, n_parameters=kinds,
+            gain_in_sample=0.0, gain_out_of_sample=0.0, half_lives=(), converged=True,
+        )  # fmt: skip
+        found = self.parameters.get("two_speed")
+        if not found:
+            return (one, flat)
+        two = FittedModel(
+            name="Hawkes, two exponentials", log_likelihood=float(found["log_likelihood"]),
+            n_parameters=int(found["n_parameters"]),
+            gain_in_sample=(float(found["log_likelihood"]) - self.poisson_log_likelihood) / max(n, 1),
+            gain_out_of_sample=float(found["gain_out_of_sample"]), half_lives=_half_lives(np.array(found["beta"])),
+            converged=bool(found["converged"]),
+        )  # fmt: skip
+        return (one, two, flat)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedModel:
+    """One model of the same liquidations. Gains: log-likelihood per event above Poisson; half-lives in hours."""
+
+    name: str
+    log_likelihood: float
+    n_parameters: int
+    gain_in_sample: float
+    gain_out_of_sample: float
+    half_lives: tuple[float, ...]
+    converged: bool
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 parameters - 2 log-likelihood: smaller is better."""
+        return 2.0 * self.n_parameters - 2.0 * self.log_likelihood
+
+
+def _half_lives(beta: np.ndarray) -> tuple[float, ...]:
+    """Hours in which each exponential halves, the fast one first; decays are shared by all pairs."""
+    return tuple(sorted(float(np.log(2) / value) for value in beta[0, 0]))
 
 
 def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
@@ -65,7 +116,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
     """
     columns = (
         "calibration_id, kinds, first_ts, last_ts, fitted_at, parameters, spectral_radius, gain_in_sample, "
-        "gain_out_of_sample, ks_statistic, ks_p"
+        "gain_out_of_sample, ks_statistic, ks_p, log_likelihood, poisson_log_likelihood"
     )
     with data.store.Reader.open(path) as store, store.one_state():
         rows = store.rows(
@@ -111,10 +162,13 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
         raise Damaged(f"parameters: expected {n} kinds of events in mu, found {len(fit.model.mu)}")
     for end in ("low", "high"):
         _interval(fit, f"branching_{end}")
-    for name in ("spectral_radius", "gain_in_sample", "gain_out_of_sample", "ks_statistic", "ks_p"):
+    numbers = ("spectral_radius", "gain_in_sample", "gain_out_of_sample", "ks_statistic", "ks_p", "log_likelihood",
+               "poisson_log_likelihood")  # fmt: skip
+    for name in numbers:
         found = getattr(fit, name)
         if not isinstance(found, int | float) or not np.isfinite(found):
             raise Damaged(f"{name}: expected a number, found {found!r:.60}")
+    _rival(fit)
     for name in ("first_ts", "last_ts", "fitted_at"):
         _time(name, getattr(fit, name))
     chances = fit.chances
@@ -153,6 +207,20 @@ def _interval(fit: ClusterFit, name: str) -> None:
         raise Damaged(f"parameters: expected numbers as {name}, found {type(error).__name__}: {error}") from error
     if found.shape[:2] != (n, n) or found.ndim not in (2, 3) or found.size != n * n:
         raise Damaged(f"parameters: expected {n} x {n} numbers as {name}, found the shape {found.shape}")
+
+
+def _rival(fit: ClusterFit) -> None:
+    """The two-speed fit beside it, where there is one: a process of as many kinds, and finite figures."""
+    found = fit.parameters.get("two_speed")
+    if found is None:
+        return
+    try:
+        model = Hawkes(**{name: np.array(found[name]) for name in ("mu", "alpha", "beta")})
+        figures = [float(found[name]) for name in ("log_likelihood", "n_parameters", "gain_out_of_sample")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"parameters: expected a fit as two_speed, found {type(error).__name__}: {error}") from error
+    if len(model.mu) != len(fit.kinds) or not np.isfinite(figures).all():
+        raise Damaged("parameters: expected finite figures of two_speed, and as many kinds as were fitted")
 
 
 def _time(name: str, found: object) -> None:

@@ -21,15 +21,17 @@ import numpy as np
 
 import data
 import risk_core as rc
+from dashboard.market.bands import Bands, load_bands
 from dashboard.market.chain import Activity, Liquidation, load_activity, load_liquidations, newest_activity
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
+from dashboard.market.fits import StoredFit, load_fits
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.publications import Publication, load_publications
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
-from dashboard.market.wallets import WalletFeatures, load_wallet
+from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
 from data.brief import Brief
 from data.brief.writing import stored as stored_brief
 from data.prices.rules import COLUMNS, mapped_reserves
@@ -40,6 +42,7 @@ KEPT = 3
 """Markets and runs kept in memory: of the newest snapshot, and of those that open pages may still show."""
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
+BANDS_AGAIN = "python -m flows health-factor-bands --force"
 DAY = 86_400
 AGE_LIMIT = 3_600
 """Seconds after which a live snapshot is called stale, on every page."""
@@ -135,6 +138,15 @@ class PageData(Protocol):
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None without any. Raises `Unavailable`."""
+
+    def fits(self, portfolio: str) -> tuple[StoredFit, ...]:
+        """The stored volatility fits of a series or portfolio, none before the first. Raises `Unavailable`."""
+
+    def protection(self, address: str) -> Protection | None:
+        """The newest stored protection score of a wallet, None for none. Raises `Unavailable`."""
+
+    def bands(self) -> Bands | None:
+        """The newest health-factor bands of the market, None before the first. Raises `Unavailable`."""
 
     def chain(self) -> Activity | None:
         """The newest blocks of a chain and its transfers, None without blocks. Raises `Unavailable`."""
@@ -250,6 +262,21 @@ class Warehouse:
         """As `PageData.wallet`."""
         with translated("The features of the wallet cannot be shown"):
             return load_wallet(address, synthetic=self.status().synthetic, path=self._path)
+
+    def fits(self, portfolio: str) -> tuple[StoredFit, ...]:
+        """As `PageData.fits`."""
+        with translated("The volatility fits cannot be shown"):
+            return load_fits(portfolio, synthetic=self.status().synthetic, path=self._path)
+
+    def protection(self, address: str) -> Protection | None:
+        """As `PageData.protection`."""
+        with translated("The protection score of the wallet cannot be shown"):
+            return load_protection(address, synthetic=self.status().synthetic, path=self._path)
+
+    def bands(self) -> Bands | None:
+        """As `PageData.bands`."""
+        with translated("The health-factor bands cannot be shown", BANDS_AGAIN):
+            return load_bands(self.status().market, self._path)
 
     def chain(self) -> Activity | None:
         """As `PageData.chain`."""

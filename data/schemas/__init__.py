@@ -14,6 +14,7 @@ from __future__ import annotations
 from data.schemas import (
     aave,
     accounts,
+    bands,
     brief,
     calibrations,
     chain,
@@ -31,6 +32,7 @@ from data.schemas import (
     results,
     runs,
     scores,
+    volatility,
     wallets,
 )
 from data.schemas.model import TableModel
@@ -95,6 +97,8 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "mart_feed_staleness": oracles.FeedStaleness,
     "dim_oracle_adapter": oracles.OracleAdapters,
     "fact_calibration": calibrations.Calibrations,
+    "mart_health_factor_bands": bands.HealthFactorBands,
+    "fact_volatility_fit": volatility.VolatilityFits,
     "mart_peg_health": pegs.PegHealth,
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
@@ -103,6 +107,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "mart_protocol_score": scores.ProtocolScores,
     "mart_protocol_score_part": scores.ProtocolScoreParts,
     "mart_principal_loss": scores.PrincipalLosses,
+    "mart_wallet_protection": wallets.WalletProtection,
     "fact_risk_run": results.RiskRuns,
     "fact_risk_scenarios": results.RiskScenarios,
     "fact_risk_series": results.RiskSeries,

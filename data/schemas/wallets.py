@@ -9,8 +9,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from data.schemas.fields import address, flag, integer, real, seconds
+from data.schemas.fields import address, document, flag, integer, real, seconds, text
 from data.schemas.model import Numbered
+from risk_core.analytics.protection import LEVELS
 
 
 def eth(description: str) -> Any:
@@ -65,4 +66,24 @@ class WalletFeatures(Numbered, key=["wallet", "as_of"], indexes=[["as_of"]]):
     unique_lending_protocol_count: Series[np.int64] = integer("protocols it put something into", "protocols")
     n_days: Series[np.int64] = integer("days with a stored state", "days")
     n_without_value: Series[np.int64] = integer("events without a known value: counted, missing from sums", "events")
+    is_synthetic: Series[np.int64] = flag("1 where made of sample data, never mixed with real ones")
+
+
+class WalletProtection(Numbered, key=["wallet", "as_of"], optional=["room"], indexes=[["as_of"]]):
+    """`mart_wallet_protection`: whether a wallet protects itself, with its inputs and the rule.
+
+    As `risk_core.analytics.protection` defines them; written with `mart_wallet_features`, for the same wallets.
+    """
+
+    wallet: Series[str] = address("the account")
+    as_of: Series[np.int64] = seconds("time it is of: states and events until then")
+    level: Series[str] = text("weak, medium or strong; no debt and not known are no judgement", isin=list(LEVELS))
+    room: Series[np.float64] = real(
+        "fall of all collateral before it can be liquidated; NULL where its state is not known", "fraction",
+        ge=0, le=1, nullable=True,
+    )  # fmt: skip
+    acts: Series[np.int64] = integer("times it lowered its risk by itself", "acts")
+    recent: Series[np.int64] = integer("what it did lately, of any kind", "events")
+    liquidations: Series[np.int64] = integer("times it was liquidated", "events")
+    rule: Series[str] = document("the thresholds it was judged by")
     is_synthetic: Series[np.int64] = flag("1 where made of sample data, never mixed with real ones")

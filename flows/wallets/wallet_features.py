@@ -1,8 +1,10 @@
-"""Flow `wallet-features`: the 26 features of every wallet, from stored states and events."""
+"""Flow `wallet-features`: the 26 features and the protection score of every wallet, from stored states and events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,9 @@ from tqdm import tqdm
 from data import marts
 from data.snapshot.loading import newest
 from data.store.store import Store
-from flows.options import Options
+from flows.options import Number, Options, Whole
 from flows.pipeline import FlowSpec, Mark, recorded
+from risk_core.analytics import protection
 from risk_core.analytics.wallets import DAY, FEATURES, KINDS, NAMES, Events, States, features
 
 if TYPE_CHECKING:
@@ -23,49 +26,69 @@ SOURCE = "wallets"
 TABLES = ("stg_wallet_now", "stg_wallet_daily", "stg_lending_events")
 PARTS = "0123456789abcdef"
 """Wallets are read by the first digit of their address, so that only a sixteenth of the history is in memory."""
-METHOD = 1
+METHOD = 2
 """Raised when the same rows would give other figures."""
 
 
 class Asked(Options):
     """Options of the flow."""
 
+    strong_room: Annotated[float, Number(0, 1, "a fraction")] = Field(
+        0.5, description="protection score: room before it falls from which a wallet is strong"
+    )
+    strong_acts: Annotated[int, Whole(1, 1_000)] = Field(5, description="the same: times it lowered its risk by itself")
+    strong_recent: Annotated[int, Whole(1, 1_000)] = Field(10, description="the same: what it did in the last 7 days")
+    medium_room: Annotated[float, Number(0, 1, "a fraction")] = Field(0.3, description="room of a medium wallet")
+    lookback_days: Annotated[int, Whole(1, 10_000)] = Field(730, description="days that the score looks back")
     skip_if_stored: bool = Field(False, description="do nothing where neither states nor events changed since")
+
+    def rule(self) -> protection.Rule:
+        """The thresholds of the protection score. Raises `risk_core.InputError`."""
+        names = ("strong_room", "strong_acts", "strong_recent", "medium_room", "lookback_days")
+        return protection.Rule(**{name: getattr(self, name) for name in names})
 
 
 def run(arguments: Asked) -> str:
     """Compute and store; returns one line. Raises `data.errors.NoSnapshot`."""
+    rule = arguments.rule()
     with Store.open() as store:
         synthetic = newest().synthetic
         marts.refresh(store, list(TABLES))
         with store.one_state():
             as_of, seen = _as_of(store, synthetic), _seen(store)
-            state = {"as_of": as_of, "seen": seen, "method": METHOD}
+            state = {"as_of": as_of, "seen": seen, "method": METHOD, "rule": asdict(rule)}
             key = "sample" if synthetic else "live"
             if arguments.skip_if_stored and store.checkpoint(SOURCE, key) == state:
                 return f"no state or event of a wallet changed since {_utc(as_of)}: nothing to do"
         with recorded(store, FLOW.name, arguments.model_dump()) as run:
             with store.one_state():
                 parts = [
-                    part_of(store, digit, as_of, synthetic)
+                    part_of(store, digit, as_of, synthetic, rule)
                     for digit in tqdm(PARTS, desc="wallets", unit="part", disable=None)
                 ]
-            frame = pd.concat(parts, ignore_index=True)
+            frame, judged = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
             run.write(
                 SOURCE,
                 f"{key}:{as_of}",
-                {"mart_wallet_features": frame},
+                {"mart_wallet_features": frame, "mart_wallet_protection": judged},
                 marks=[Mark(SOURCE, key, state)],
                 scope={"as_of": as_of, "is_synthetic": int(synthetic)},
             )
     n_events = int((frame["deposit_count"] + frame["borrow_count"] > 0).sum())
     missing = int(frame["n_without_value"].sum())
     note = f"; {missing:,} events have no known value and are missing from sums" if missing else ""
-    return f"{len(FEATURES)} features of {len(frame):,} wallets, {n_events:,} with events, as of {_utc(as_of)}{note}"
+    counted = judged["level"].value_counts()
+    said = ", ".join(f"{counted.get(level, 0):,} {level}" for level in protection.LEVELS)
+    return (
+        f"{len(FEATURES)} features of {len(frame):,} wallets, {n_events:,} with events, as of {_utc(as_of)}{note}; "
+        f"protection: {said}"
+    )
 
 
-def part_of(store: Reader, digit: str, as_of: int, synthetic: bool) -> pd.DataFrame:
-    """Rows of `mart_wallet_features` of the wallets whose address begins with a digit."""
+def part_of(
+    store: Reader, digit: str, as_of: int, synthetic: bool, rule: protection.Rule
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of `mart_wallet_features` and `mart_wallet_protection` of wallets whose address begins with a digit."""
     within = (f"0x{digit}", f"0x{digit}g", int(synthetic))
     state = "wallet, collateral_eth, available_borrows_eth, borrow_eth, risk_factor"
     mine = "wallet >= ? AND wallet < ? AND is_synthetic = ?"
@@ -76,7 +99,8 @@ def part_of(store: Reader, digit: str, as_of: int, synthetic: bool) -> pd.DataFr
         (*within, as_of),
     )
     done = store.rows(
-        "SELECT wallet, event_type, amount_eth, block_timestamp, protocol, part > 0 FROM stg_lending_events "
+        "SELECT wallet, event_type, amount_eth, block_timestamp, protocol, part > 0, coalesce(self_initiated, 1) "
+        "FROM stg_lending_events "
         "WHERE wallet >= ? AND wallet < ? AND (source = 'sample') = ? AND event_type <> 'deficit' "
         "AND block_timestamp <= ?",
         (*within, as_of),
@@ -94,10 +118,22 @@ def part_of(store: Reader, digit: str, as_of: int, synthetic: bool) -> pd.DataFr
     day = np.zeros(0, dtype=np.int64) if daily.day is None else daily.day
     days_of = pd.DataFrame({"wallet": daily.wallet, "day": day}).drop_duplicates()["wallet"].to_numpy()
     unvalued = events.wallet[np.isnan(events.eth)]
-    return frame.assign(
+    # What somebody else repaid for a wallet is no act of its own.
+    own = _events([row for row in done if row[6] or row[1] == "liquidation"], place, kinds, protocols)
+    found = protection.inputs(out[:, NAMES.index("risk_factor")], own, as_of, rule)
+    judged = pd.DataFrame({
+        "wallet": wallets,
+        "as_of": as_of,
+        "level": [protection.LEVELS[level] for level in protection.levels(found, rule).tolist()],
+        "room": found.room, "acts": found.acts, "recent": found.recent, "liquidations": found.liquidations,
+        "rule": json.dumps(asdict(rule)),
+        "is_synthetic": int(synthetic),
+    })  # fmt: skip
+    features_of = frame.assign(
         n_days=np.bincount(days_of, minlength=len(wallets)),
         n_without_value=np.bincount(unvalued, minlength=len(wallets)),
     )
+    return features_of, judged
 
 
 def _states(rows: list[tuple[Any, ...]], place: dict[str, int], *, has_day: bool = False) -> States:
@@ -115,7 +151,7 @@ def _states(rows: list[tuple[Any, ...]], place: dict[str, int], *, has_day: bool
 def _events(
     rows: list[tuple[Any, ...]], place: dict[str, int], kinds: dict[str, int], protocols: dict[str, int]
 ) -> Events:
-    column = list(zip(*rows, strict=True)) if rows else [()] * 6
+    column = list(zip(*rows, strict=True)) if rows else [()] * 7
     return Events(
         wallet=np.array([place[wallet] for wallet in column[0]], dtype=np.int64),
         kind=np.array([kinds[kind] for kind in column[1]], dtype=np.int64),

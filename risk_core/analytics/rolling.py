@@ -113,3 +113,25 @@ def term_structure(log_returns: ArrayLike, horizons: ArrayLike, periods_per_year
     require("horizons", steps, (steps >= 1) & (steps < len(r)), f"must be at least 1 and below the {len(r)} returns")
     total = np.concatenate([[0.0], np.cumsum(r)])
     return np.array([np.sqrt(((total[h:] - total[:-h]) ** 2).mean() * per_year / h) for h in steps.tolist()])
+
+
+def correlation_term_structure(first: ArrayLike, second: ArrayLike, horizons: ArrayLike) -> FloatArray:
+    """Correlation of returns over h periods for each h, (H,): flat where returns are independent over time.
+
+    Overlapping sums, means taken as zero. first, second: (n,) log returns of the same periods, without gaps. horizons:
+    (H,) integers, each below n. NaN where one of them never moves. Raises `InputError`.
+    """
+    a = checked_array("first", first, np.float64, (None,))
+    b = checked_array("second", second, np.float64, a.shape)
+    steps = checked_array("horizons", horizons, np.int64, (None,))
+    for name, values in (("first", a), ("second", b)):
+        require(name, values, np.isfinite(values), "must be finite")
+    require("horizons", steps, (steps >= 1) & (steps < len(a)), f"must be at least 1 and below the {len(a)} returns")
+    total = [np.concatenate([[0.0], np.cumsum(values)]) for values in (a, b)]
+    found = np.full(len(steps), np.nan)
+    for i, h in enumerate(steps.tolist()):
+        x, y = (sums[h:] - sums[:-h] for sums in total)
+        scale = float(np.sqrt((x @ x) * (y @ y)))
+        if scale > 0:
+            found[i] = min(max(float(x @ y) / scale, -1.0), 1.0)
+    return found

@@ -174,6 +174,18 @@ class MemorySource:
         """No features are stored."""
         return
 
+    def fits(self, portfolio: str) -> tuple[()]:
+        """None are stored."""
+        return ()
+
+    def protection(self, address: str) -> None:
+        """No score is stored."""
+        return
+
+    def bands(self) -> None:
+        """None are stored."""
+        return
+
     def chain(self) -> None:
         """No block was read."""
         return

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import data
+from data import marts
 from data.schemas.tables import tables
 from data.store.store import Store
 from flows.clients import abis
@@ -61,6 +62,9 @@ def rows(db: Path, table: str, block: int) -> list[tuple]:
 
 
 def assert_same_snapshot(one: Path, other: Path, block: int) -> None:
+    for db in (one, other):
+        with Store.open(db) as store:
+            marts.refresh(store, ["stg_positions"])
     for table in TABLES:
         assert rows(one, table, block) == rows(other, table, block), table
     assert rows(one, "stg_positions", block)

@@ -12,9 +12,9 @@ import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, missing, pill, row, strip, table, token
 from dashboard.look.escaping import marked, named
-from dashboard.market.wallets import WalletFeatures
+from dashboard.market.wallets import Protection, WalletFeatures
 from dashboard.market.warehouse import PageData
-from dashboard.pages.accounts import answers
+from dashboard.pages.accounts import answers, bands
 from risk_core.analytics.wallets import FEATURES, Feature
 
 FILL = "python -m flows wallet-features"
@@ -32,6 +32,7 @@ def account_page(source: PageData, address: str) -> html.Div:
         return page
     stored = source.wallet(found.address)
     when = fmt.utc(loaded.market.snapshot.block_time)
+    band_card = bands.account_card(source.bands(), loaded, found.address, found.health_factor)
     json_at = f"/api/v1/accounts/account?address={found.address}"
     return html.Div(
         [
@@ -67,6 +68,7 @@ def account_page(source: PageData, address: str) -> html.Div:
                     ),
                 ]
             ),
+            row([(band_card, {"xl": 8}), (protection_card(source.protection(found.address), json_at), {"xl": 4})]),
             row([(features_card(stored, json_at), {})]),
         ],
         className="page",
@@ -146,6 +148,51 @@ def prices_table(found: answers.Account) -> Any:
             )
         )
     return table(head, rows)
+
+
+TONES = {"strong": "ok", "medium": "watch", "weak": "warn", "no debt": "flat", "not known": "flat"}
+
+
+def protection_card(score: Protection | None, source: str) -> Any:
+    """Whether the wallet protects itself: every input with the threshold that it is held against, and the rule."""
+    title = "Does it protect itself?"
+    if score is None:
+        text = "No protection score of this wallet is stored yet. This computes that of every wallet:"
+        return card(title, empty("Not computed yet", text, FILL))
+    rule = score.rule
+    never = score.liquidations == 0
+    room = fmt.MISSING if score.room is None else fmt.share(score.room)
+    head = (("What is looked at", False), ("Here", True), ("Strong from", True))
+    inputs = (
+        ("Room before it falls", room, fmt.share(rule.strong_room, 0),
+         score.room is not None and score.room >= rule.strong_room,
+         "How much of its value all its collateral may lose, debts held, before it can be liquidated"),
+        ("Times it protected itself", fmt.count(score.acts), fmt.count(rule.strong_acts),
+         score.acts >= rule.strong_acts,
+         f"A repayment or deposit of its own while it borrows, no loan or withdrawal in the next {rule.quiet_hours} "
+         "hours; several within that time are one"),
+        (f"What it did in {rule.recent_days} days", fmt.count(score.recent), fmt.count(rule.strong_recent),
+         score.recent >= rule.strong_recent, "Loans, repayments, deposits and withdrawals of its own"),
+    )  # fmt: skip
+    rows = [
+        (html.Abbr(name, title=says, tabIndex=0, **{"aria-label": f"{name}: {says}"}),
+         html.Span([here, " ", pill("ok" if met else "flat", "yes" if met else "no")]), needed)
+        for name, here, needed, met, says in inputs
+    ]  # fmt: skip
+    lost = (
+        pill("ok", "never") if never else html.Span([f"{fmt.count(score.liquidations)} × ", pill("warn", "breaks it")])
+    )
+    rows.append(("Liquidated before", lost, "never"))
+    say = html.P(
+        [html.B("Strong"), " needs one of the first three and no liquidation. ", html.B("Medium"),
+         f": the same with {rule.most_liquidations} liquidation at most, or ",
+         f"{fmt.share(rule.medium_room, 0)} of room. Else ",
+         html.B("weak"), ". No standard exists: the rule is ours, its thresholds are options of ",
+         html.Code("wallet-features"), "."], className="t2 micro note",
+    )  # fmt: skip
+    months = f"the last {fmt.count(rule.lookback_days)} days · as of {fmt.utc(score.as_of)}"
+    body = html.Div([table(head, rows, tight=True), say])
+    return card(title, body, months, right=pill(TONES[score.level], score.level), source=source)
 
 
 def features_card(stored: WalletFeatures | None, source: str) -> Any:

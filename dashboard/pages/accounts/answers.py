@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.escaping import named
-from dashboard.market.holdings import fall_to_liquidation, side_worth
+from dashboard.market.holdings import fall_to_liquidation
 from dashboard.market.loaded import LoadedMarket
-from risk_core.accounts import account_terms
+from risk_core.accounts import account_terms, main_reserve
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -59,16 +59,6 @@ def table(loaded: LoadedMarket) -> Table:
             "main": symbols[main_reserve(market, market.collateral)],
         },
     )
-
-
-def main_reserve(market: rc.Market, side: rc.Positions) -> Rows:
-    """(n_accounts,) the reserve of the largest holding on one side, -1 for none."""
-    worth = side_worth(side, market.price)
-    owner = np.repeat(np.arange(market.n_accounts), np.diff(side.indptr))
-    order = np.lexsort((worth, owner))
-    out = np.full(market.n_accounts, -1, dtype=np.int64)
-    out[owner[order]] = side.reserve[order]  # the last entry of an account, its largest, overwrites the others
-    return out
 
 
 def chosen(of: Table, sort: Sequence[Mapping[str, str]], where: Mapping[str, Any], search: str = "") -> Rows:

@@ -13,12 +13,13 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, pill
+from dashboard.look.components import card, graph, pill
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.warehouse import PageData
 from dashboard.pages.accounts import answers
 from dashboard.pages.accounts.account import account_page
+from dashboard.pages.accounts.bands import as_json, curve, own_pair, pairs_card
 
 WORDS = {"ok": "healthy", "watch": "watch", "warn": "warning", "crit": "critical"}
 COLUMNS = (
@@ -67,6 +68,7 @@ def everyone(source: PageData) -> html.Div:
                 "click one to open it",
                 source="/api/v1/accounts",
             ),
+            pairs_card(source.bands()),
         ],
         className="page",
     )
@@ -159,6 +161,14 @@ def register(app: Dash, source: PageData) -> None:
         asked = (text or "").strip()
         return others | ({"address": {"filterType": "text", "type": "contains", "filter": asked}} if asked else {})
 
+    @app.callback(Output(ids.ACCOUNT_BAND, "figure"), Input(ids.ACCOUNT_BAND_OF, "data"), Input(ids.THEME, "data"))
+    def show_band(address: str, theme: str | None) -> Any:
+        loaded, bands = source.loaded(), source.bands()
+        pair = own_pair(loaded, bands, address)[0]
+        if bands is None or pair is None:
+            return no_update
+        return curve(bands, pair, float(loaded.health_factor[loaded.market.index(address)]), theme)
+
 
 def accounts_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/accounts`: `search`, `sort` (a column), `order` (asc, desc), `start` and `rows`, unrounded."""
@@ -181,11 +191,20 @@ def accounts_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def account_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/v1/accounts/account?address=0x...`: holdings, liquidation prices and features, unrounded."""
+    """`/api/v1/accounts/account?address=0x...`: holdings, prices, features, band and protection score."""
     found = answers.account(source.loaded(), query.get("address", ""))
     stored = source.wallet(found.address)
     features = None if stored is None else {"as_of": stored.as_of, "n_days": stored.n_days, **stored.values}
-    return asdict(found) | {"features": features}
+    pair, of_collateral, of_debt = own_pair(source.loaded(), source.bands(), found.address)
+    band = None if pair is None else asdict(pair) | {"share_of_collateral": of_collateral, "share_of_debt": of_debt}
+    score = source.protection(found.address)
+    protection = None if score is None else asdict(score)
+    return asdict(found) | {"features": features, "band": band, "protection": protection}
+
+
+def bands_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/accounts/bands`: the health-factor bands of every pair, unrounded."""
+    return as_json(source.bands())
 
 
 def _whole(query: Mapping[str, str], name: str, default: int) -> int:
@@ -197,10 +216,18 @@ def _whole(query: Mapping[str, str], name: str, default: int) -> int:
 
 def outline() -> html.Div:
     """The parts that the callbacks fill."""
-    return html.Div([grid(), dcc.Input(id=ids.ACCOUNTS_SEARCH), html.Span(id=ids.ACCOUNTS_FOUND)])
+    return html.Div(
+        [
+            grid(),
+            dcc.Input(id=ids.ACCOUNTS_SEARCH),
+            html.Span(id=ids.ACCOUNTS_FOUND),
+            graph(ids.ACCOUNT_BAND, 220, ""),
+            dcc.Store(id=ids.ACCOUNT_BAND_OF),
+        ]
+    )
 
 
 PAGE = Page(
     "/accounts", "Accounts", "Who is at risk?", "accounts", "Risk", build, outline, register,
-    {"accounts": accounts_json, "accounts/account": account_json},
+    {"accounts": accounts_json, "accounts/account": account_json, "accounts/bands": bands_json},
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -43,8 +44,9 @@ def build(source: PageData, _search: str) -> html.Div:
     models = card(
         "Better than a simpler model?",
         models_table(fit),
-        "log-likelihood per event above Poisson · the last quarter is judged by a fit to the rest",
-        "nats per event",
+        "log-likelihood in nats; per event above Poisson below it and on days not seen · the last quarter is judged "
+        "by a fit to the rest · chances and charts are those of one exponential",
+        "smaller AIC is better",
         flush=True,
         source="/api/v1/clusters/fit",
     )
@@ -76,7 +78,7 @@ def build(source: PageData, _search: str) -> html.Div:
         [
             verdict(fit),
             strip(facts(fit)),
-            row([(chance, {"xl": 8}), (models, {"xl": 4})]),
+            row([(chance, {"xl": 6}), (models, {"xl": 6})]),
             row([(seen, {})]),
             row([(matrix, {"xl": 6}), (check, {"xl": 6})]),
         ],
@@ -146,18 +148,49 @@ def window(fit: ClusterFit) -> str:
 
 
 def models_table(fit: ClusterFit) -> Any:
-    """The fitted process beside Poisson, in the window and after it."""
-    head = (("Model", False), ("In the window", True), ("Days not seen", True))
-    better = pill("ok", "better") if fit.gain_out_of_sample > 0 else pill("crit", "no better")
-    rows = [
-        (
-            html.Div(["Hawkes, one exponential", html.Br(), better]),
-            f"{fit.gain_in_sample:+.2f}",
-            f"{fit.gain_out_of_sample:+.2f}",
-        ),
-        ("Poisson, constant rates", "0", "0"),
-    ]
-    return table(head, rows, tight=True)
+    """What was fitted to the same events, side by side: likelihood, AIC, and what it was worth on days not seen."""
+    head = (("Model", False), ("Log-likelihood", True), ("AIC", True), ("Days not seen", True))
+    models = fit.models
+    best_aic = min(model.aic for model in models if model.converged)
+    best_unseen = max(model.gain_out_of_sample for model in models if model.converged)
+    rows = []
+    for model in models:
+        marks: list[Any] = []
+        if not model.converged:
+            marks.append(pill("crit", "did not converge", "The search did not end where it should: this is no result"))
+        elif model.aic == best_aic:
+            marks.append(pill("ok", "lowest AIC", "The likeliest after a penalty for each fitted number"))
+        if model.converged and model.gain_out_of_sample == best_unseen:
+            marks.append(pill("ok", "best unseen", "The likeliest on the last quarter, fitted to the rest"))
+        halves = " and ".join(half_life(hours) for hours in model.half_lives)
+        said = f"{model.n_parameters} numbers" + (f", half-life {halves}" if halves else "")
+        rows.append(
+            (
+                html.Div([model.name, html.Div(said, className="t2 micro"), *marks]),
+                html.Div(
+                    [
+                        f"{model.log_likelihood:,.1f}".replace("-", fmt.MINUS),
+                        _micro(f"{model.gain_in_sample:+.2f} an event"),
+                    ]
+                ),
+                f"{model.aic:,.1f}",
+                f"{model.gain_out_of_sample:+.2f}",
+            )
+        )
+    body = [table(head, rows, tight=True)]
+    if len(models) == 2:
+        note = "Two exponentials are fitted beside it by the next run of liquidation-clusters."
+        body.append(html.P(note, className="t2 micro", style={"padding": "8px 14px"}))
+    return html.Div(body)
+
+
+def half_life(hours: float) -> str:
+    """Hours in the unit that suits them."""
+    return f"{hours * 60:.0f}\u00a0min" if hours < 2 else fmt.hours(round(hours, 1))
+
+
+def _micro(text: str) -> html.Div:
+    return html.Div(text, className="t2 micro")
 
 
 def branching_table(fit: ClusterFit) -> Any:
@@ -209,6 +242,7 @@ def fit_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     )  # fmt: skip
     return {name: getattr(fit, name) for name in plain} | {
         "parameters": dict(fit.parameters),
+        "models": [asdict(model) | {"aic": model.aic} for model in fit.models],
         "n_events": len(fit.events),
         "rates_per_hour": _rates(fit),
     }

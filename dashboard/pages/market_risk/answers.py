@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 import risk_core as rc
+from dashboard.market.fits import StoredFit
 from dashboard.market.series import Closes
-from risk_core.analytics import backtests, impermanent_loss
-from risk_core.analytics.rolling import METHODS, term_structure, value_at_risk
+from data.prices.portfolio import combined, name_of, parse
+from risk_core.analytics import backtests, garch, impermanent_loss
+from risk_core.analytics.rolling import METHODS, correlation_term_structure, term_structure, value_at_risk
+from risk_core.analytics.shares import Z95
 
 POSITION_USD = 1_000_000.0
 WINDOW = 30
@@ -19,7 +23,15 @@ LONG_WINDOW = 120
 """Days at a level of 99 %, where 30 hold no tail."""
 LEVELS = (0.95, 0.99)
 SIGNIFICANCE = 0.05
-NAMES = {"historical": "Historical", "ewma": "EWMA, normal law", "filtered": "Filtered historical"}
+NAMES = {
+    "historical": "Historical",
+    "ewma": "EWMA, normal law",
+    "filtered": "Filtered historical",
+    "garch": "GARCH, normal law",
+    "garch-filtered": "GARCH, filtered",
+}
+GARCH = ("garch", "garch-filtered")
+FILL_FITS = "python -m flows volatility-fits"
 LEAST_DAYS = 60
 """With fewer days of forecasts a method gets no verdict."""
 
@@ -30,6 +42,7 @@ class Method:
 
     `coverage` is None where too few days had a forecast; `today` and `today_shortfall` are the forecasts for the next
     day, NaN where there are none. `tail_draws`: how many returns of the window its shortfall is the mean of.
+    `refused`: why there is no forecast for the next day; `withheld_days`: past days for which a fit had failed.
     """
 
     key: str
@@ -41,6 +54,7 @@ class Method:
     tail_draws: int
     coverage: backtests.Coverage | None
     refused: str = ""
+    withheld_days: int = 0
 
     @property
     def name(self) -> str:
@@ -49,8 +63,10 @@ class Method:
 
     @property
     def verdict(self) -> str:
-        """`holds`, `too many`, `too few`, `in a row`, or `too short` where the days are too few to say."""
-        if self.refused or self.coverage is None:
+        """`holds`, `too many`, `too few`, `in a row`; `withheld` or `too short` where it cannot be told."""
+        if self.refused:
+            return "withheld"
+        if self.coverage is None:
             return "too short"
         coverage = self.coverage
         if coverage.kupiec.rejects(SIGNIFICANCE):
@@ -77,8 +93,29 @@ class Rolling:
         return next(method for method in self.methods if method.key == key)
 
 
-def rolling(closes: Closes, level: float = 0.95, position_usd: float = POSITION_USD) -> Rolling:
-    """Every method on the newest stretch of days without a gap. Raises `InputError` for fewer than a window of days."""
+def portfolio(text: str, closes_of: Callable[[str], Closes]) -> Closes:
+    """A series, or what a portfolio of them was worth day by day, such as `ETHUSDT=60 BTCUSDT=40`.
+
+    Shares are brought back at the end of every day. Raises `InputError`.
+    """
+    weights = parse(text)
+    parts = [closes_of(series) for series in weights]
+    if len(parts) == 1:
+        return parts[0]
+    step = parts[0].step
+    ts, value = combined([(part.ts, part.price) for part in parts], list(weights.values()), step)
+    return Closes(
+        symbol=name_of(weights), step=step, ts=ts, price=value, source=parts[0].source, synthetic=parts[0].synthetic
+    )
+
+
+def rolling(
+    closes: Closes, level: float = 0.95, position_usd: float = POSITION_USD, fits: Sequence[StoredFit] = ()
+) -> Rolling:
+    """Every method on the newest stretch of days without a gap. Raises `InputError` for fewer than a window of days.
+
+    fits: the stored volatility fits of this series or portfolio; without one for its days GARCH is withheld.
+    """
     whole = closes.whole()
     window = WINDOW if round((1 - level) * WINDOW, 9) >= 1 else LONG_WINDOW
     if len(whole.ts) < window + 2:
@@ -87,20 +124,57 @@ def rolling(closes: Closes, level: float = 0.95, position_usd: float = POSITION_
             f"a window of {window} days is needed at {level:g}"
         )
     returns = whole.returns()
-    methods = tuple(_method(key, returns, level, window, position_usd) for key in METHODS)
+    made = [
+        _method(
+            key, -position_usd * returns, level, window,
+            value_at_risk(returns, window=window, level=level, position=position_usd, method=key),
+        )
+        for key in METHODS
+    ]  # fmt: skip
+    made += [_garch(key, whole.ts[1:], returns, level, window, position_usd, fits) for key in GARCH]
+    methods = tuple(made)
     return Rolling(
         symbol=closes.symbol, level=level, window=window, position_usd=position_usd, ts=whole.ts[1:],
         result_usd=position_usd * returns, methods=methods, source=closes.source, synthetic=closes.synthetic,
     )  # fmt: skip
 
 
-def _method(key: str, returns: np.ndarray, level: float, window: int, position_usd: float) -> Method:
-    var, shortfall = value_at_risk(returns, window=window, level=level, position=position_usd, method=key)
+def _garch(
+    key: str, ts: np.ndarray, returns: np.ndarray, level: float, window: int, size: float, fits: Sequence[StoredFit]
+) -> Method:
+    """A method that rests on stored fits; days on which the newest one had failed, or was overdue, have no forecast."""
+    place = {int(t): i for i, t in enumerate(ts)}
+    # Fits of another stretch of days say nothing of this one: each begins at a day of this one, too.
+    mine = [one for one in fits if one.fitted_ts in place and one.first_ts in place]
+    known = [garch.Refit(at=place[one.fitted_ts], fit=one.fit) for one in mine]
+    filtered = key == "garch-filtered"
+    var, shortfall = garch.value_at_risk(
+        returns, known, level=level, window=window, position=size, filtered=filtered
+    )  # fmt: skip
+    # A fit that is twice as old as it should be is no forecast any more.
+    ends = [*(one.at for one in known[1:]), len(ts)]
+    for one, refit, end in zip(mine, known, ends, strict=False):
+        lapsed = refit.at + 2 * one.refit_days
+        var[lapsed:end], shortfall[lapsed:end] = np.nan, np.nan
+    age = len(ts) - 1 - known[-1].at if known else 0
+    refused = ""
+    if not mine:
+        refused = f"no fit of these days is stored; {FILL_FITS} makes them"
+    elif age >= 2 * mine[-1].refit_days:
+        refused = f"the newest fit is {age} days old; {FILL_FITS} renews it"
+    elif known[-1].fit.refused:
+        refused = f"the fit of {str(np.datetime64(mine[-1].fitted_ts, 's'))[:10]} failed: {known[-1].fit.refused}"
+    begun = known[0].at + 1 if known else len(ts)
+    method = _method(key, -size * returns, level, window, (var, shortfall))
+    return replace(method, refused=refused, withheld_days=int(np.isnan(method.var[begun:]).sum()))
+
+
+def _method(key: str, losses: np.ndarray, level: float, window: int, forecast: tuple[np.ndarray, np.ndarray]) -> Method:
+    var, shortfall = forecast
     # The forecast for a day was made at the end of the day before.
     for_day, tail_for_day = _later(var), _later(shortfall)
-    losses = -position_usd * returns
     known = np.isfinite(for_day)
-    exceeded = np.zeros(len(returns), bool)
+    exceeded = np.zeros(len(losses), bool)
     exceeded[known] = losses[known] > for_day[known]
     days = int(known.sum())
     beyond = window - int(np.ceil(window * level - 1e-9)) + 1
@@ -111,7 +185,7 @@ def _method(key: str, returns: np.ndarray, level: float, window: int, position_u
         exceeded=exceeded,
         today=float(var[-1]),
         today_shortfall=float(shortfall[-1]),
-        tail_draws=0 if key == "ewma" else beyond,
+        tail_draws=0 if key in ("ewma", "garch") else beyond,
         coverage=backtests.coverage(exceeded[known], level) if days >= LEAST_DAYS else None,
     )
 
@@ -159,6 +233,7 @@ class Volatility:
     """Annualised volatility by horizon in hours: of the whole stretch with its 95 % interval, and of the last 30 days.
 
     The interval is of a variance from as many independent windows as the stretch holds: wide at long horizons.
+    `forecast`: what the newest GARCH fit expects on average over each of `forecast_days`, none without one.
     """
 
     hours: np.ndarray
@@ -167,10 +242,16 @@ class Volatility:
     high: np.ndarray
     recent: np.ndarray
     days: int
+    forecast_days: np.ndarray
+    forecast: np.ndarray
 
 
-def volatility(closes: Closes) -> Volatility:
-    """From hourly closes without a gap. Raises `InputError` for fewer than 30 days."""
+HORIZON_DAYS = (1, 7, 30, 90)
+"""Of the forecasts and of the correlations."""
+
+
+def volatility(closes: Closes, fits: Sequence[StoredFit] = ()) -> Volatility:
+    """From hourly closes without a gap, and the newest fit of daily ones. Raises `InputError` below 30 days."""
     from scipy.stats import chi2
 
     whole = closes.whole()
@@ -178,7 +259,7 @@ def volatility(closes: Closes) -> Volatility:
     days = len(returns) // 24
     if days < 30:
         raise rc.InputError(f"{closes.symbol}: expected at least 30 days of hours in a row, found {days}")
-    hours = np.array([h for h in (1, 6, 12, 24, 48, 72, 168, 336, 720) if h * 8 <= len(returns)])
+    hours = np.array([h for h in (1, 6, 12, 24, 48, 72, 168, 336, 720, 2160) if h * 8 <= len(returns)])
     per_year = 365 * 24
     sigma = term_structure(returns, hours, per_year)
     n = np.maximum(len(returns) / hours, 2)
@@ -190,10 +271,72 @@ def volatility(closes: Closes) -> Volatility:
         high=sigma * np.sqrt(n / chi2.ppf(0.025, n)),
         recent=recent,
         days=days,
+        **_forecast(whole, fits),
     )
 
 
-def as_json(answer: Rolling | Curve | Volatility) -> dict[str, Any]:
+def _forecast(hourly: Closes, fits: Sequence[StoredFit]) -> dict[str, np.ndarray]:
+    """Volatility that the newest fit expects over days to come; nothing where it failed or knows other days."""
+    at = np.flatnonzero(hourly.ts % 86_400 == 0)
+    ts, price = hourly.ts[at], hourly.price[at]
+    newest = fits[-1] if fits else None
+    nothing = {"forecast_days": np.zeros(0, np.int64), "forecast": np.zeros(0)}
+    if newest is None or newest.fit.refused or newest.fitted_ts not in ts or len(ts) < 31:
+        return nothing
+    if (ts[-1] - newest.fitted_ts) // 86_400 >= 2 * newest.refit_days:
+        return nothing
+    returns = price[1:] / price[:-1] - 1
+    now = float(garch.variance_path(returns, newest.fit, float((returns**2).mean()))[-1])
+    ahead = garch.term_structure(newest.fit, now, list(HORIZON_DAYS))
+    return {"forecast_days": np.array(HORIZON_DAYS), "forecast": np.sqrt(ahead * 365)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Correlation of one series with others by horizon: (S, H) with its 95 % interval; NaN where too few windows fit.
+
+    `days` (S,): length of the common stretch of hours.
+    """
+
+    symbol: str
+    horizon_days: np.ndarray
+    names: tuple[str, ...]
+    correlation: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    days: np.ndarray
+    synthetic: bool
+
+
+LEAST_WINDOWS = 4
+"""Independent windows that a correlation needs: its interval has n - 3 of them."""
+
+
+def correlations(own: Closes, others: Sequence[Closes]) -> Correlation:
+    """From hourly closes. The interval is Fisher's, from as many independent windows as the stretch holds."""
+    horizons = np.array(HORIZON_DAYS)
+    rho, low, high = (np.full((len(others), len(horizons)), np.nan) for _ in range(3))
+    days = np.zeros(len(others), np.int64)
+    for i, other in enumerate(others):
+        common = np.intersect1d(own.ts, other.ts)
+        breaks = np.flatnonzero(np.diff(common) != own.step)
+        common = common[int(breaks[-1]) + 1 if len(breaks) else 0 :]
+        a, b = (np.diff(np.log(one.price[np.searchsorted(one.ts, common)])) for one in (own, other))
+        days[i] = len(a) * own.step // 86_400
+        windows = len(a) * own.step / (86_400 * horizons)
+        kept = windows > LEAST_WINDOWS
+        steps = horizons[kept] * 86_400 // own.step
+        rho[i, kept] = correlation_term_structure(a, b, steps)
+        z = np.arctanh(np.clip(rho[i, kept], -1 + 1e-12, 1 - 1e-12))
+        half = Z95 / np.sqrt(windows[kept] - 3)
+        low[i, kept], high[i, kept] = np.tanh(z - half), np.tanh(z + half)
+    return Correlation(
+        symbol=own.symbol, horizon_days=horizons, names=tuple(one.symbol for one in others), correlation=rho, low=low,
+        high=high, days=days, synthetic=own.synthetic,
+    )  # fmt: skip
+
+
+def as_json(answer: Rolling | Curve | Volatility | Correlation) -> dict[str, Any]:
     """The same figures for machines, as arrays (`dashboard.api.finite`)."""
     if isinstance(answer, Rolling):
         return {
@@ -219,6 +362,8 @@ def _method_json(method: Method) -> dict[str, Any]:
         "next_day_var_usd": method.today,
         "next_day_shortfall_usd": method.today_shortfall,
         "verdict": method.verdict,
+        "withheld": method.refused or None,
+        "withheld_days": method.withheld_days,
         "n_exceptions": coverage.exceptions if coverage else None,
         "expected": coverage.expected if coverage else None,
         "kupiec_p": coverage.kupiec.p_value if coverage else None,

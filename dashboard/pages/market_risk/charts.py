@@ -7,7 +7,8 @@ import numpy as np
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, spread
-from dashboard.pages.market_risk.answers import Curve, Method, Rolling, Volatility
+from dashboard.look.escaping import charted
+from dashboard.pages.market_risk.answers import Correlation, Curve, Method, Rolling, Volatility
 
 
 def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
@@ -41,13 +42,14 @@ def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
         },
     ]
     ends = [-method.today, -method.today_shortfall]
-    places = spread([(v + size) / (2 * size) for v in ends[::-1]], 0.12)[::-1]
+    places = spread([(v + size) / (2 * size) if np.isfinite(v) else 0.5 for v in ends[::-1]], 0.12)[::-1]
     notes = [
         label(
             f"<b>{name}</b><br>{fmt.money_change(end)}", 1.0, place * 2 * size - size, c["text-2"], xref="paper",
             xanchor="left", yanchor="middle", xshift=8, align="left",
         )
         for name, end, place in zip(("VaR", "ES"), ends, places, strict=True)
+        if np.isfinite(end)
     ]  # fmt: skip
     step = _round_step(size)
     ticks = [i * step for i in range(-int(size // step), int(size // step) + 1)]
@@ -113,7 +115,9 @@ def impermanent(curve: Curve, theme: str | None) -> Figure:
 def restlessness(answer: Volatility, theme: str | None) -> Figure:
     """Annualised volatility by horizon, with the interval that the length of the history allows."""
     c = themes.colours(theme)
-    x = list(range(len(answer.hours)))
+    every = np.union1d(answer.hours, answer.forecast_days * 24)
+    place = {int(hours): i for i, hours in enumerate(every)}
+    x = [place[int(hours)] for hours in answer.hours]
     per_cent = answer.whole * 100
     data = [
         {"type": "scatter", "mode": "lines", "x": x + x[::-1], "y": [*(answer.high * 100), *(answer.low * 100)[::-1]],
@@ -124,8 +128,13 @@ def restlessness(answer: Volatility, theme: str | None) -> Figure:
         {"type": "scatter", "mode": "markers", "x": x[: len(answer.recent)], "y": (answer.recent * 100).tolist(),
          "name": "last 30 days", "marker": {"size": 7, "color": c["text"]},
          "hovertemplate": "last 30 days <b>%{y:.0f} %</b><extra></extra>"},
+        {"type": "scatter", "mode": "lines+markers", "x": [place[int(d) * 24] for d in answer.forecast_days],
+         "y": (answer.forecast * 100).tolist(), "name": "GARCH ahead", "marker": {"size": 6, "color": c["warn"]},
+         "line": {"color": c["warn"], "width": 1.5, "dash": "dash"},
+         "hovertemplate": "GARCH, from now on <b>%{y:.0f} %</b><extra></extra>"},
     ]  # fmt: skip
-    top = float(max((answer.high * 100).max(), (answer.recent * 100).max(initial=0.0))) * 1.08
+    highest = [(part * 100).max(initial=0.0) for part in (answer.high, answer.recent, answer.forecast)]
+    top = float(max(highest)) * 1.08
     return {
         "data": data,
         "layout": layout(
@@ -133,14 +142,54 @@ def restlessness(answer: Volatility, theme: str | None) -> Figure:
             260,
             margin={"l": 52, "r": 14, "t": 10, "b": 28},
             xaxis={
-                "tickvals": x,
-                "ticktext": [fmt.hours(float(h)) for h in answer.hours],
+                "tickvals": list(range(len(every))),
+                "ticktext": [fmt.hours(float(h)) for h in every],
                 "fixedrange": True,
                 **STANDOFF,
             },
             yaxis={"range": [0, top], "ticksuffix": "\u202f%", "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
     }
+
+
+def together(answer: Correlation, theme: str | None) -> Figure:
+    """Correlation with each other series by horizon, side by side, with its interval as whiskers."""
+    c = themes.colours(theme)
+    colours = [c["scenario"], c["text"], c["text-2"], c["text-3"]]
+    count = len(answer.names)
+    if not count or not np.isfinite(answer.correlation).any():
+        return nothing(theme, 260, "no other series has a long enough history")
+    data = []
+    for i, name in enumerate(answer.names):
+        known = np.flatnonzero(np.isfinite(answer.correlation[i]))
+        rho = answer.correlation[i, known]
+        data.append({
+            "type": "scatter", "mode": "markers", "x": [int(h) + 0.14 * (i - (count - 1) / 2) for h in known],
+            "y": rho.tolist(), "name": charted(name.removesuffix("USDT") or name),
+            "marker": {"size": 8, "color": colours[i % len(colours)], "symbol": SYMBOLS[i % len(SYMBOLS)]},
+            "error_y": {"type": "data", "symmetric": False, "array": (answer.high[i, known] - rho).tolist(),
+                        "arrayminus": (rho - answer.low[i, known]).tolist(), "thickness": 1.25, "width": 3},
+            "hovertemplate": f"{charted(name)} <b>%{{y:.2f}}</b><extra></extra>",
+        })  # fmt: skip
+    short = [int(d) for d, row in zip(answer.horizon_days, answer.correlation.T, strict=True) if np.isnan(row).all()]
+    notes = []
+    if short:
+        said = f"{' and '.join(str(d) for d in short)} days: too short a history"
+        notes.append(label(said, 1, 1, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="top"))
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 260, annotations=notes, margin={"l": 52, "r": 14, "t": 10, "b": 28}, hovermode="closest",
+            showlegend=True, legend={"orientation": "h", "x": 0, "y": 0.02, "yanchor": "bottom"},
+            xaxis={"range": [-0.5, len(answer.horizon_days) - 0.5], "tickvals": list(range(len(answer.horizon_days))),
+                   "ticktext": ["1 day" if d == 1 else f"{d} days" for d in answer.horizon_days], "fixedrange": True,
+                   **STANDOFF},
+            yaxis={"range": [-1.05, 1.05], "tickvals": [-1, -0.5, 0, 0.5, 1], "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+SYMBOLS = ("circle", "diamond", "square", "triangle-up")
 
 
 def nothing(theme: str | None, height: int, says: str = "") -> Figure:

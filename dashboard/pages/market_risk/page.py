@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -12,33 +13,48 @@ from dash import Dash, Input, Output, dcc, html
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import banner, card, graph, legend, pill, row, segmented, table
+from dashboard.look.components import banner, card, empty, graph, legend, pill, row, segmented, table
 from dashboard.look.shell import Page
+from dashboard.market.fits import StoredFit
 from dashboard.market.series import DAY, HOUR, Closes
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.market_risk import charts, lending
 from dashboard.pages.market_risk.answers import (
+    FILL_FITS,
+    LEAST_WINDOWS,
     LEVELS,
     NAMES,
     POSITION_USD,
+    Correlation,
     Method,
     Rolling,
     as_json,
+    correlations,
     loss_curve,
+    portfolio,
     rolling,
     volatility,
 )
+from data.prices.portfolio import name_of, parse
 
 DEFAULT = "ETHUSDT"
 RANGE = (-25, 25)
 FILL = "python -m flows market-prices"
-TONE = {"holds": "ok", "too many": "crit", "too few": "watch", "in a row": "warn", "too short": "flat"}
+TONE = {
+    "holds": "ok",
+    "too many": "crit",
+    "too few": "watch",
+    "in a row": "warn",
+    "too short": "flat",
+    "withheld": "flat",
+}
 SAYS = {
     "holds": "The number of exceptions is one that a right method gives, and they do not follow each other",
     "too many": "More exceptions than a right method gives in 95 of 100 such histories",
     "too few": "Fewer exceptions than a right method gives: it asks for too much",
     "in a row": "The number is right, but exceptions follow each other",
     "too short": "Too few days to tell",
+    "withheld": "There is no fit to forecast with, and no other model takes its place",
 }
 
 
@@ -51,6 +67,15 @@ def build(source: PageData, _search: str) -> html.Div:
     controls = html.Div(
         [
             dbc.Select([{"label": asset(s), "value": s} for s in known], start, id=ids.MARKET_ASSET, className="pick"),
+            html.Label("Portfolio", htmlFor=ids.MARKET_PORTFOLIO, className="t2 micro"),
+            dcc.Input(
+                id=ids.MARKET_PORTFOLIO,
+                type="text",
+                debounce=True,
+                maxLength=400,
+                placeholder="or shares: ETHUSDT=60 BTCUSDT=40",
+                className="find",
+            ),
             segmented(ids.MARKET_METHOD, [(NAMES[key], key) for key in NAMES], "historical", "Method"),
             segmented(ids.MARKET_LEVEL, [(fmt.share(level, 0), str(level)) for level in LEVELS], "0.95", "Level"),
         ],
@@ -97,14 +122,37 @@ def build(source: PageData, _search: str) -> html.Div:
         graph(ids.MARKET_VOLATILITY, 260, "Annualised volatility by horizon"),
         "Annualised · overlapping sums of hourly log returns · band: 95\u202f%, from as many windows as fit",
         "a year, by horizon",
-        legend([("scenario", "whole history", "solid"), ("text", "last 30 days", "block")]),
+        legend(
+            [
+                ("scenario", "whole history", "solid"),
+                ("text", "last 30 days", "block"),
+                ("warn", "GARCH ahead", "dashed"),
+            ]
+        ),
         source="/api/v1/market/volatility",
+    )
+    together = card(
+        "Do they move together, and for how long?",
+        graph(ids.MARKET_CORRELATION, 260, "Correlation with other series by horizon"),
+        "Overlapping sums of hourly log returns · whiskers: 95\u202f%, from as many independent windows as fit; none "
+        f"where {LEAST_WINDOWS} or fewer do",
+        "correlation of log returns, by horizon",
+        source="/api/v1/market/correlation",
+    )
+    fitted = card(
+        "What GARCH was fitted to",
+        html.Div(id=ids.MARKET_FITS),
+        "next variance = omega + alpha r² + beta variance, daily · ±: robust standard error · a failed fit is withheld",
+        "newest first",
+        flush=True,
+        source="/api/v1/market/fits",
     )
     return html.Div(
         [
             html.Div(id=ids.MARKET_VERDICT),
             row([(left, {"xl": 8}), (right, {"xl": 4})]),
-            row([(liquidity, {"xl": 6}), (restless, {"xl": 6})]),
+            row([(restless, {"xl": 6}), (together, {"xl": 6})]),
+            row([(fitted, {"xl": 6}), (liquidity, {"xl": 6})]),
             *lending.cards(source),
         ],
         className="page",
@@ -112,12 +160,22 @@ def build(source: PageData, _search: str) -> html.Div:
 
 
 def asset(series: str) -> str:
-    """A series by its asset: ETHUSDT is ETH."""
+    """A series by its asset: ETHUSDT is ETH; a portfolio by its shares."""
+    if " " in series:
+        return ", ".join(
+            f"{asset(name)} {share}\u202f%" for name, share in (part.split("=") for part in series.split())
+        )
     return series.removesuffix("USDT") or series
 
 
 def verdict(answer: Rolling, method: Method) -> html.Section:
     """The first sentence: what is lost one day in so many, and whether the method has held."""
+    if np.isnan(method.today):
+        why = method.refused or "no forecast for the next day"
+        return html.Section(
+            [pill("flat", "withheld", SAYS["withheld"]), html.P([html.B(f"{method.name}: "), f"{why}."])],
+            className="verdict",
+        )
     often = {0.95: "One day in twenty", 0.99: "One day in a hundred"}.get(answer.level, fmt.share(1 - answer.level))
     tail = f", the mean of {method.tail_draws} days" if method.tail_draws else ""
     words = [
@@ -149,6 +207,7 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
                 html.B(method.name) if method.key == chosen else method.name,
                 html.Br(),
                 pill(TONE[method.verdict], method.verdict, SAYS[method.verdict]),
+                html.Div(withheld_words(method), className="t2 micro"),
             ]
         )
         few = f"{method.tail_draws} draws only" if 0 < method.tail_draws < 30 else ""
@@ -158,11 +217,52 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
                 html.Div(f"P {_p(coverage.kupiec.p_value)}", className="t2 micro"),
             ]
             if coverage
-            else [fmt.MISSING]
+            else [f"{int(method.exceeded.sum())} in {int(np.isfinite(method.var).sum())} d"]
         )
         shortfall = [fmt.money(method.today_shortfall), html.Div(few, className="t2 micro")]
         rows.append((name, fmt.money(method.today), html.Div(shortfall), html.Div(seen)))
     return table(head, rows, tight=True)
+
+
+def withheld_words(method: Method) -> str:
+    """Why a method says nothing, and for how many past days it said nothing."""
+    past = f"withheld on {fmt.count(method.withheld_days)} past days" if method.withheld_days else ""
+    return "; ".join(part for part in (method.refused, past) if part)
+
+
+def fits_table(fits: Sequence[StoredFit]) -> Any:
+    """The fits of a series or portfolio, the newest first: parameters with their errors, or why there are none."""
+    if not fits:
+        return empty("No fit is stored", "GARCH of each series and portfolio is fitted every 20 days by:", FILL_FITS)
+    head = (("Fitted", False), ("Days", True), ("alpha", True), ("beta", True), ("Long run, a year", True))
+    rows: list[tuple[Any, ...]] = []
+    reasons: list[str] = []
+    for one in fits[: -MOST_FITS - 1 : -1]:
+        day, fit = str(np.datetime64(one.fitted_ts, "s"))[:10], one.fit
+        if fit.refused:
+            rows.append((day, fmt.count(fit.n), html.Span("withheld", title=fit.refused), fmt.MISSING, fmt.MISSING))
+            reasons.append(f"{day}: {fit.refused}. ")
+            continue
+        rows.append(
+            (
+                day,
+                fmt.count(fit.n),
+                _with_error(fit.alpha, fit.alpha_se),
+                _with_error(fit.beta, fit.beta_se),
+                fmt.share((365 * fit.long_run) ** 0.5),
+            )
+        )
+    return html.Div(
+        [table(head, rows, tight=True), html.P(reasons, className="t2 micro", style={"padding": "8px 14px"})]
+    )
+
+
+MOST_FITS = 6
+
+
+def _with_error(value: float, error: float) -> html.Span:
+    said = f" ± {error:.2f}" if np.isfinite(error) else " no error"
+    return html.Span([f"{value:.2f}", html.Span(said, className="err")])
 
 
 def _p(value: float) -> str:
@@ -188,13 +288,14 @@ def register(app: Dash, source: PageData) -> None:
         Input(ids.MARKET_ASSET, "value"),
         Input(ids.MARKET_METHOD, "value"),
         Input(ids.MARKET_LEVEL, "value"),
+        Input(ids.MARKET_PORTFOLIO, "value"),
         Input(ids.THEME, "data"),
     )
-    def show_losses(series: str, method: str, level: str, theme: str | None) -> tuple[Any, ...]:
+    def show_losses(series: str, method: str, level: str, shares: str | None, theme: str | None) -> tuple[Any, ...]:
         try:
-            answer = rolling(daily(source, series), float(level))
-        except rc.InputError as short:
-            words = banner("watch", "too short", str(short))
+            answer = rolling_of(source, (shares or "").strip() or series, float(level))
+        except rc.InputError as wrong:
+            words = banner("watch", "no figure", str(wrong))
             return charts.nothing(theme, 300), words, words, ""
         chosen = answer.method(method)
         return (
@@ -219,11 +320,24 @@ def register(app: Dash, source: PageData) -> None:
     @app.callback(Output(ids.MARKET_VOLATILITY, "figure"), Input(ids.MARKET_ASSET, "value"), Input(ids.THEME, "data"))
     def show_volatility(series: str, theme: str | None) -> dict:
         try:
-            return charts.restlessness(volatility(source.closes(series, HOUR)), theme)
+            return charts.restlessness(volatility(source.closes(series, HOUR), source.fits(series)), theme)
         except rc.InputError as short:
             return charts.nothing(theme, 260, str(short))
 
     lending.register(app, source)
+
+    @app.callback(Output(ids.MARKET_CORRELATION, "figure"), Input(ids.MARKET_ASSET, "value"), Input(ids.THEME, "data"))
+    def show_correlation(series: str, theme: str | None) -> dict:
+        return charts.together(correlation_of(source, series), theme)
+
+    @app.callback(
+        Output(ids.MARKET_FITS, "children"), Input(ids.MARKET_ASSET, "value"), Input(ids.MARKET_PORTFOLIO, "value")
+    )
+    def show_fits(series: str, shares: str | None) -> Any:
+        try:
+            return fits_table(source.fits(name_of(parse((shares or "").strip() or series))))
+        except rc.InputError as wrong:
+            return banner("watch", "no figure", str(wrong))
 
 
 def held_range(ends: list[int]) -> tuple[float, float]:
@@ -244,17 +358,37 @@ def range_says(curve: Any, closes: Closes) -> list[Any]:
     return words
 
 
+def rolling_of(source: PageData, text: str, level: float) -> Rolling:
+    """The rolling figures of a series or a portfolio. Raises `InputError` for a series that there is not."""
+    closes = portfolio(text, lambda series: daily(source, series))
+    return rolling(closes, level, fits=source.fits(closes.symbol))
+
+
 def daily(source: PageData, series: str) -> Closes:
-    """Closes at midnight UTC."""
+    """Closes at midnight UTC. Raises `InputError` for a series that there is not."""
+    known = source.series()
+    if series not in known:
+        raise rc.InputError(
+            f"series: expected one of {', '.join(known) or 'none, there are no prices'}, found {series[:40]!r}"
+        )
     return source.closes(series, DAY)
 
 
+MOST_OTHERS = 4
+
+
+def correlation_of(source: PageData, series: str) -> Correlation:
+    """The correlation of a series with the first few of the others."""
+    others = [name for name in source.series() if name != series][:MOST_OTHERS]
+    return correlations(source.closes(series, HOUR), [source.closes(name, HOUR) for name in others])
+
+
 def rolling_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/v1/rolling-var?series=ETHUSDT&level=0.95`."""
+    """`/api/v1/rolling-var?series=ETHUSDT&level=0.95`, or `portfolio=ETHUSDT=60 BTCUSDT=40` for `series`."""
     level = query.get("level", "0.95")
     if level not in {str(known) for known in LEVELS}:
         raise rc.InputError(f"level: expected one of {', '.join(map(str, LEVELS))}, found {level[:40]!r}")
-    return as_json(rolling(daily(source, _series(source, query)), float(level)))
+    return as_json(rolling_of(source, query.get("portfolio") or _series(source, query), float(level)))
 
 
 def curve_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
@@ -272,7 +406,19 @@ def curve_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
 
 def volatility_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/market/volatility?series=ETHUSDT`."""
-    return as_json(volatility(source.closes(_series(source, query), HOUR)))
+    series = _series(source, query)
+    return as_json(volatility(source.closes(series, HOUR), source.fits(series)))
+
+
+def correlation_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/correlation?series=ETHUSDT`."""
+    return as_json(correlation_of(source, _series(source, query)))
+
+
+def fits_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/market/fits?series=ETHUSDT`, or `portfolio=` as for the rolling figures."""
+    name = name_of(parse(query.get("portfolio") or _series(source, query)))
+    return {"portfolio": name, "fits": [asdict(one) for one in source.fits(name)]}
 
 
 def _series(source: PageData, query: Mapping[str, str]) -> str:
@@ -287,13 +433,14 @@ def _series(source: PageData, query: Mapping[str, str]) -> str:
 
 def outline() -> html.Div:
     """The parts that the callbacks fill."""
-    charted = (ids.MARKET_LOSSES, ids.MARKET_IL, ids.MARKET_VOLATILITY)
-    inner = (ids.MARKET_METHODS, ids.MARKET_VERDICT, ids.MARKET_PASSPORT, ids.MARKET_RANGE_SAYS)
+    charted = (ids.MARKET_LOSSES, ids.MARKET_IL, ids.MARKET_VOLATILITY, ids.MARKET_CORRELATION)
+    inner = (ids.MARKET_METHODS, ids.MARKET_FITS, ids.MARKET_VERDICT, ids.MARKET_PASSPORT, ids.MARKET_RANGE_SAYS)
     return html.Div(
         [
             *[graph(chart, 260, "") for chart in charted],
             *[html.Div(id=part) for part in inner],
             dbc.Select(id=ids.MARKET_ASSET),
+            dcc.Input(id=ids.MARKET_PORTFOLIO),
             dbc.RadioItems(id=ids.MARKET_METHOD),
             dbc.RadioItems(id=ids.MARKET_LEVEL),
             dcc.RangeSlider(id=ids.MARKET_RANGE, min=-50, max=50),
@@ -306,7 +453,7 @@ PAGE = Page(
     "/market", "Market", "What can a position lose in a day?", "market", "Markets", build, outline, register,
     {
         "rolling-var": rolling_json, "il-curve": curve_json, "market/volatility": volatility_json,
-        "market/scores": lending.scores_json, "market/letter": lending.moves_json,
-        "market/value-locked": lending.locked_json,
+        "market/correlation": correlation_json, "market/fits": fits_json, "market/scores": lending.scores_json,
+        "market/letter": lending.moves_json, "market/value-locked": lending.locked_json,
     },
 )  # fmt: skip

@@ -12,11 +12,13 @@ import pytest
 
 import risk_core as rc
 from dashboard.app import create_app
+from dashboard.market.bands import Bands, Level, PairBand
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.warehouse import Unavailable, Warehouse
-from dashboard.pages.accounts import answers, page
+from dashboard.pages.accounts import answers, bands, page
 from dashboard.pages.accounts.account import account_page, label
 from flows import registry
+from flows.risk import health_factor_bands
 from flows.wallets.wallet_features import FLOW
 from risk_core.analytics.wallets import FEATURES
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK, MemorySource, words
@@ -210,3 +212,125 @@ def test_an_empty_warehouse_names_the_command(empty_source: MemorySource) -> Non
     with pytest.raises(Unavailable) as nothing:
         page.build(empty_source, "")
     assert nothing.value.command == "python -m data.sample"
+
+
+def levels(*values: float, few: bool = False) -> tuple[Level, ...]:
+    """A band whose health factors at 20, 5 and 1 % these are."""
+    return tuple(
+        Level(
+            chance=chance, health_factor=value, low=None if few else value - 0.01, high=None if few else value + 0.01,
+            few_draws=few, reason="12 paths" if few else "",
+        )
+        for chance, value in zip((0.2, 0.05, 0.01), values, strict=True)
+    )  # fmt: skip
+
+
+class Banded(MemorySource):
+    """A source with bands of WETH against USDC, and none of wstETH against WETH."""
+
+    def bands(self) -> Bands:
+        def pair(collateral: int, debt: int, **more: object) -> PairBand:
+            reserves = self.loaded().market.reserves
+            return PairBand(
+                collateral=reserves.asset[collateral], debt=reserves.asset[debt],
+                collateral_symbol=reserves.symbol[collateral], debt_symbol=reserves.symbol[debt], n_accounts=1,
+                debt_usd=7_000.0, **more,
+            )  # fmt: skip
+
+        pairs = (
+            pair(0, 2, levels=levels(1.1, 1.2, 1.3), reason=""),
+            pair(0, 3, levels=levels(1.1, 1.2, 1.3, few=True), reason=""),
+            pair(1, 0, levels=(), reason="both follow one price"),
+        )
+        return Bands(
+            market="m", block=5, block_time=1_787_356_800, horizon_seconds=604_800, n_steps=168, n_paths=20_000, seed=7,
+            law="two-speed-t5", code_version="x", synthetic=True, pairs=pairs,
+        )  # fmt: skip
+
+
+def test_the_band_of_an_account_and_of_every_pair(loaded: LoadedMarket, run) -> None:
+    """weak stands at 1.143, between the 20 % (1.1) and the 5 % (1.2) of its pair; safe at 2, right of all."""
+    banded = Banded(loaded, run)
+    said = words(account_page(banded, address(loaded, WEAK)))
+    for part in ("between 5\u202f% and 20\u202f%", "1.100", "1.200", "1.300", "± 0.010", "20,000 paths", "synthetic"):
+        assert part in said
+    safe = words(account_page(banded, address(loaded, SAFE)))
+    assert "below 1\u202f%" in safe
+    assert "few draws" in safe
+    assert "Both follow one price" in words(account_page(banded, address(loaded, LOOP)))
+    assert "The account has no debt" in words(account_page(banded, address(loaded, SUPPLIER)))
+    everyone = words(page.build(banded, ""))
+    assert "without a band: 1" in everyone
+    assert "1.200 ± 0.010" in everyone
+
+
+@pytest.mark.parametrize(
+    ("health", "tone", "said"),
+    [(0.99, "crit", "now"), (1.05, "warn", "above 20"), (1.1, "watch", "between 5"), (1.25, "watch", "between 1"),
+     (1.3, "ok", "below 1"), (9.0, "ok", "below 1")],
+)  # fmt: skip
+def test_a_health_factor_is_placed_in_its_band(loaded: LoadedMarket, health: float, tone: str, said: str) -> None:
+    pair = Banded(loaded).bands().pairs[0]
+    found = bands.chance_words(pair, health)
+    assert found[0] == tone
+    assert said in found[1]
+
+
+def test_no_band_is_stored_yet(source: MemorySource, loaded: LoadedMarket) -> None:
+    for said in (words(page.build(source, "")), words(account_page(source, address(loaded, WEAK)))):
+        assert "python -m flows health-factor-bands" in said
+
+
+def test_a_changed_band_is_the_one_shown_and_a_damaged_one_is_refused(
+    sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "risk.sqlite"
+    shutil.copy(sample_warehouse, own)
+    monkeypatch.setenv("RISK_DB", str(own))
+    flow = health_factor_bands.FLOW
+    flow.run(registry.parser(flow).parse_args(["--paths", "3000", "--steps", "24"]))
+    source = Warehouse(own)
+    pair = next(one for one in source.bands().pairs if one.levels)
+    where = f"WHERE collateral = '{pair.collateral}' AND debt = '{pair.debt}' AND chance = 0.05"
+    changed(own, f"UPDATE mart_health_factor_bands SET health_factor = 1.777, low = 1.7, high = 1.8 {where}")
+    assert "1.777 ± 0.077" in words(page.build(source, ""))
+    client = create_app(source).server.test_client()
+    told = client.get("/api/v1/accounts/bands").json["pairs"]
+    [same] = [p for p in told if (p["collateral"], p["debt"]) == (pair.collateral, pair.debt)]
+    assert [one["health_factor"] for one in same["levels"] if one["chance"] == 0.05] == [1.777]
+    changed(own, f"UPDATE mart_health_factor_bands SET low = 1.9 {where}")
+    with pytest.raises(Unavailable, match="low <= health factor <= high"):
+        source.bands()
+
+
+def test_the_protection_score_shows_what_the_row_says(featured: Path, tmp_path: Path) -> None:
+    own = tmp_path / "risk.sqlite"
+    shutil.copy(featured, own)
+    wallet, source = busiest(own), Warehouse(own)
+    changed(
+        own,
+        "UPDATE mart_wallet_protection SET level = 'medium', room = 0.4321, acts = 37, recent = 4, liquidations = 1 "
+        f"WHERE wallet = '{wallet}'",
+    )
+    said = words(account_page(source, wallet))
+    for part in (
+        "Does it protect itself?",
+        "medium",
+        "43.2",
+        "37",
+        "1 × ",
+        "breaks it",
+        "the rule is ours",
+        "730 days",
+    ):
+        assert part in said
+    client = create_app(source).server.test_client()
+    told = client.get("/api/v1/accounts/account", query_string={"address": wallet}).json["protection"]
+    assert (told["acts"], told["rule"]["strong_room"]) == (37, 0.5)
+    changed(own, f"UPDATE mart_wallet_protection SET level = 'splendid' WHERE wallet = '{wallet}'")
+    with pytest.raises(Unavailable, match="weak, medium, strong"):
+        source.protection(wallet)
+
+
+def test_no_protection_score_is_stored_yet(source: MemorySource, loaded: LoadedMarket) -> None:
+    assert "No protection score" in words(account_page(source, address(loaded, WEAK)))

@@ -18,7 +18,15 @@ from tests.dashboard.conftest import MemorySource, words
 
 def test_the_page_in_words_and_charts(fitted: Path):
     said = words(page.build(Warehouse(fitted), ""))
-    for part in ("8 or more within 1", "Spectral radius", "stationary", "one ETH", "better"):
+    for part in (
+        "8 or more within 1",
+        "Spectral radius",
+        "stationary",
+        "one ETH",
+        "two exponentials",
+        "lowest AIC",
+        "Poisson",
+    ):
         assert part in said
     fit = page.stored(Warehouse(fitted))
     for theme in ("dark", "light"):
@@ -60,3 +68,31 @@ def test_a_changed_row_changes_the_figure(fitted: Path, tmp_path: Path):
     connection.commit()
     connection.close()
     assert "has a chance of 50.0" in words(page.build(Warehouse(own), ""))
+
+
+def test_the_models_side_by_side_follow_their_row(fitted: Path, tmp_path: Path):
+    own = tmp_path / "own.sqlite"
+    shutil.copy(fitted, own)
+    one, two, flat = page.stored(Warehouse(own)).models
+    assert one.aic == pytest.approx(2 * 13 - 2 * one.log_likelihood)
+    assert (two.n_parameters, flat.n_parameters) == (23, 3)
+    assert two.half_lives[0] < two.half_lives[1]
+
+    def change(text: str) -> None:
+        connection = sqlite3.connect(own)
+        connection.execute(f"UPDATE fact_cluster_calibration SET parameters = {text}")
+        connection.commit()
+        connection.close()
+
+    change("json_set(parameters, '$.two_speed.log_likelihood', -1.0)")
+    said = words(page.models_table(page.stored(Warehouse(own))))
+    assert "48.0" in said  # 2 x 23 + 2
+    told = create_app(Warehouse(own)).server.test_client().get("/api/v1/clusters/fit").get_json()["models"]
+    assert [round(model["aic"], 6) for model in told][1] == 48.0
+    change("json_set(parameters, '$.two_speed.converged', json('false'))")
+    assert "did not converge" in words(page.models_table(page.stored(Warehouse(own))))
+    change("json_set(parameters, '$.two_speed.beta', 'x')")
+    with pytest.raises(Unavailable, match="two_speed"):
+        page.stored(Warehouse(own))
+    change("json_remove(parameters, '$.two_speed')")
+    assert "by the next run" in words(page.models_table(page.stored(Warehouse(own))))

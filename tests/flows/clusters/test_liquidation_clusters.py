@@ -48,6 +48,14 @@ def test_the_fit_of_the_sample_is_stored_with_its_judgement_and_changes_nothing_
     assert all(p > poisson for _, p, _, _, poisson, _ in told)
     assert [came is None for *_, came in told] == [False, False, False, True]
 
+    # The sample is made by one exponential: a second one is never less likely, and is not worth its numbers.
+    [(likelihood,)] = rows("SELECT log_likelihood FROM fact_cluster_calibration")
+    one, two = json.loads(parameters), json.loads(parameters)["two_speed"]
+    assert (one["n_parameters"], two["n_parameters"]) == (3 + 9 + 1, 3 + 18 + 2)
+    assert two["log_likelihood"] >= likelihood - 1e-3
+    assert 2 * two["n_parameters"] - 2 * two["log_likelihood"] > 2 * one["n_parameters"] - 2 * likelihood
+    assert two["converged"]
+    assert np.array(two["beta"]).shape == (3, 3, 2)
     before = rows("SELECT max(batch) FROM fact_batch WHERE source = 'clusters'")
     assert "nothing to do" in run("--skip-if-stored")
     run()

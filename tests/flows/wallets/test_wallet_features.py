@@ -116,3 +116,37 @@ def test_what_was_repaid_is_what_was_borrowed_beyond_the_debt(sample):
         "AND abs(f.borrow_repay_diff_eth - n.borrow_eth) > 1e-6 * n.borrow_eth + 1e-6"
     )
     assert wrong == []
+
+
+def test_the_protection_score_is_that_of_plain_queries_and_follows_its_thresholds(sample):
+    assert "protection: " in run()
+    [(as_of,)] = rows("SELECT DISTINCT as_of FROM mart_wallet_protection")
+    assert rows("SELECT count(*) FROM mart_wallet_protection") == rows("SELECT count(*) FROM mart_wallet_features")
+    expected = """
+    SELECT p.wallet, p.room, p.recent, p.liquidations, max(0.0, 1 - f.risk_factor),
+           (SELECT count(*) FROM stg_lending_events e WHERE e.wallet = p.wallet AND e.event_type <> 'liquidation'
+            AND coalesce(e.self_initiated, 1) AND e.block_timestamp > :as_of - 604800
+            AND e.block_timestamp <= :as_of AND e.amount_eth >= 1e-9),
+           (SELECT count(*) FROM stg_lending_events e WHERE e.wallet = p.wallet AND e.event_type = 'liquidation'
+            AND e.part = 0 AND e.block_timestamp <= :as_of AND e.amount_eth >= 1e-9)
+    FROM mart_wallet_protection p JOIN mart_wallet_features f USING (wallet, as_of)"""
+    for wallet, room, recent, liquidations, *plain in rows(expected, {"as_of": as_of}):
+        assert (room, recent, liquidations) == (pytest.approx(plain[0]), plain[1], plain[2]), wallet
+    assert rows("SELECT sum(recent) > 0, sum(liquidations) > 0, sum(acts) > 0 FROM mart_wallet_protection") == [
+        (1, 1, 1)
+    ]
+    # A later question with other thresholds judges anew.
+    before = rows("SELECT level, count(*) FROM mart_wallet_protection GROUP BY level ORDER BY level")
+    assert "nothing to do" not in run("--skip-if-stored", "--strong-room", "0.99", "--medium-room", "0.98")
+    after = rows("SELECT level, count(*) FROM mart_wallet_protection GROUP BY level ORDER BY level")
+    assert before != after
+    assert dict(after).get("strong", 0) < dict(before)["strong"]
+    assert "nothing to do" in run("--skip-if-stored", "--strong-room", "0.99", "--medium-room", "0.98")
+
+
+def test_what_somebody_else_repaid_is_no_act_of_the_wallet(sample):
+    run()
+    [(wallet,)] = rows("SELECT wallet FROM mart_wallet_protection ORDER BY acts DESC LIMIT 1")
+    change(f"UPDATE stg_lending_events SET self_initiated = 0 WHERE wallet = '{wallet}'")
+    run()
+    assert rows("SELECT acts, recent FROM mart_wallet_protection WHERE wallet = ?", (wallet,)) == [(0, 0)]

@@ -1,0 +1,88 @@
+"""Portfolios of stored price series: how one is written, and what it was worth day by day.
+
+Weights are shares of the value, brought back to what they were at the end of every day. No pandas here: the workbench
+reads this module.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from data.prices.series import SERVED, SYNTHETIC
+from data.store.reader import Reader
+from risk_core import InputError
+
+DAY = 86_400
+MOST_PARTS = 20
+_PART = re.compile(r"([^\s=]{1,200})=([0-9]*\.?[0-9]+)%?")
+
+
+def parse(text: str) -> dict[str, float]:
+    """Weights by series, adding up to 1, of a text such as `ETHUSDT=60 BTCUSDT=40` (or of one series alone).
+
+    Shares are taken against their sum. Raises `InputError` for a part that is none, a series that stands twice, and a
+    share of 0.
+    """
+    parts = text.replace(",", " ").split()
+    if not 1 <= len(parts) <= MOST_PARTS:
+        raise InputError(f"portfolio: expected 1 to {MOST_PARTS} parts such as ETHUSDT=60, found {len(parts)}")
+    if len(parts) == 1 and "=" not in parts[0]:
+        return {parts[0]: 1.0}
+    weights: dict[str, float] = {}
+    for part in parts:
+        found = _PART.fullmatch(part)
+        if not found:
+            raise InputError(f"portfolio: expected parts such as ETHUSDT=60, found {part[:60]!r}")
+        if found[1] in weights:
+            raise InputError(f"portfolio: {found[1][:60]} stands twice; name it once")
+        weights[found[1]] = float(found[2])
+        if not 0 < weights[found[1]] < 1e9:
+            raise InputError(f"portfolio: expected a share above 0 of {found[1][:60]}, found {found[2][:20]}")
+    total = math.fsum(weights.values())
+    return {series: weight / total for series, weight in weights.items()}
+
+
+def name_of(weights: Mapping[str, float]) -> str:
+    """The one way a portfolio is written: its series in order with shares in per cent, or the series alone.
+
+    >>> name_of({"ETHUSDT": 0.6, "BTCUSDT": 0.4})
+    'BTCUSDT=40 ETHUSDT=60'
+    """
+    if len(weights) == 1:
+        return next(iter(weights))
+    return " ".join(f"{series}={100 * weight:.6g}" for series, weight in sorted(weights.items()))
+
+
+def combined(
+    closes: Sequence[tuple[np.ndarray, np.ndarray]], weights: Sequence[float], step: int = DAY
+) -> tuple[np.ndarray, np.ndarray]:
+    """(times, value) of a portfolio over the newest stretch in which every series has a price at every step.
+
+    closes: (times, prices) of each series, UTC seconds, rising. The value is that of 1 unit put in at the first time;
+    of one series alone it is the price.
+    """
+    common = closes[0][0]
+    for ts, _ in closes[1:]:
+        common = np.intersect1d(common, ts)
+    breaks = np.flatnonzero(np.diff(common) != step)
+    common = common[int(breaks[-1]) + 1 if len(breaks) else 0 :]
+    prices = [price[np.searchsorted(ts, common)] for ts, price in closes]
+    if len(prices) == 1 or not len(common):
+        return common, prices[0]
+    moves = sum(weight * (price[1:] / price[:-1] - 1.0) for weight, price in zip(weights, prices, strict=True))
+    return common, np.concatenate([[1.0], np.cumprod(1.0 + moves)])
+
+
+def daily_closes(store: Reader, series: str, *, synthetic: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(times, prices) of a series at midnight UTC, as it is served; none gives arrays of length 0."""
+    sql = (
+        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
+        "AND ts % ? = 0 ORDER BY ts"
+    )
+    rows = store.rows(sql, (series, int(synthetic), SYNTHETIC if synthetic else SERVED, DAY))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return table[:, 0].astype(np.int64), table[:, 1]
