@@ -112,7 +112,7 @@ def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[in
     made = hashlib.sha256(f"sample:events:{seed}:{len(held.addresses)}".encode()).hexdigest()
     tables |= liquidations.blocks_and_assets(tables)
     store.write_batch(SOURCE, f"events:{seed}", tables, run, payload_sha256=made)
-    marts.refresh(store, ["stg_lending_events", "fact_lending_liquidation_events"], run_id=run)
+    marts.refresh(store, ["fact_lending_liquidation_events", "mart_forecast_outcome"], run_id=run)
     return n_events[0], sum(n_events[1:])
 
 
