@@ -34,6 +34,7 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@$(PY) -m flows risk-scenarios --skip-if-stored
 	@$(PY) -m flows liquidation-clusters --skip-if-stored --or-nothing
 	@$(PY) -m flows wallet-features --skip-if-stored
+	@$(PY) -m flows forecast-ledger
 	@exec $(PY) -m dashboard
 
 test: $(DEV_STAMP) ## install, run every test on all cores; ARGS="-m browser" or ARGS=tests/unit runs a part

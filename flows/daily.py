@@ -8,6 +8,8 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
+`forecast-ledger` follows: earlier forecasts beside what came since, as far as `lending-events` has read it.
+
 `oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and what holds its prices down.
 
 `protocol-snapshot` comes last: no figure of the risk is made of it, so a DefiLlama that is away costs the day nothing
@@ -58,6 +60,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market"),
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
+            Stage(flow="forecast-ledger", parameters=market),
             # After the figures: none is made of it, so a feed that misbehaves costs the day none.
             Stage(flow="oracle-prices", parameters=market),
             _protocols(""),
@@ -71,6 +74,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="aave-market", skipped=no_node),
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
+        Stage(flow="forecast-ledger", parameters=market),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),
     ]

@@ -61,6 +61,11 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "forecast-ledger": Registered(
+        "flows.risk.forecast_ledger",
+        "Stored forecasts against what came: exceptions, tests of every law's record, scores",
+        reads_network=False,
+    ),
     "peg-health": Registered(
         "flows.pegs.peg_health",
         "Where each stablecoin stands by every source, and how unusual that is",

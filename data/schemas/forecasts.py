@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandera.typing import Series
@@ -10,6 +12,9 @@ from data.schemas.fields import flag, integer, name, real, seconds, sha256, text
 from data.schemas.model import Numbered, TableModel
 
 WINDOWS_READ = ["whole", "partial", "unread"]
+STATES = ["tested", "not over", "not read", "unpriced", "after the fact", "overlaps"]
+"""Whether a forecast is tested; or that its window is not read to its end, not read at all, holds an amount without a
+price, was over when the forecast was stored, or overlaps that of the forecast before it."""
 
 
 class _Came(Numbered):
@@ -69,7 +74,91 @@ class ForecastOutcomes(_Came, key=["run_id", "measure", "level"]):
     )
 
 
+def _usd(description: str) -> Any:
+    return real(description, "USD", ge=0, nullable=True)
+
+
+def _share(description: str) -> Any:
+    return real(description, "fraction", ge=0, le=1, nullable=True)
+
+
+def _law() -> Any:
+    return name("law of the price moves; `not noted` of runs that did not say")
+
+
+class ForecastScores(
+    Numbered,
+    key=["market", "measure", "run_id"],
+    optional=["outcome", "shortfall", "pit", "crps_usd", "evidence"],
+):
+    """`mart_forecast_score`: each forecast of an amount, whether it is tested, and how it scored."""
+
+    market: Series[str] = name("market name")
+    measure: Series[str] = name("lar_repaid, lar_seized or var_deficit: which amount was forecast")
+    run_id: Series[str] = sha256("risk run (fact_risk_run)")
+    law: Series[str] = _law()
+    horizon_seconds: Series[np.int64] = integer("length of the window", "s")
+    made_at: Series[np.int64] = seconds("start of the window")
+    valid_until: Series[np.int64] = seconds("end of the window")
+    sealed_at: Series[np.int64] = seconds("when the forecast was stored")
+    sha256: Series[str] = sha256("seal of its quantile at 99 % (fact_forecast)")
+    value_90: Series[np.float64] = real("the amount forecast at 90 %", "USD", ge=0)
+    value_95: Series[np.float64] = real("at 95 %", "USD", ge=0)
+    value_99: Series[np.float64] = real("at 99 %", "USD", ge=0)
+    shortfall: Series[np.float64] = _usd("expected shortfall at 95 %, where one is stored")
+    outcome: Series[np.float64] = _usd("what came; NULL while it is not known")
+    state: Series[str] = text("whether it is tested, or why not", isin=STATES)
+    pit: Series[np.float64] = _share("where the outcome lies in the stored distribution; of right forecasts uniform")
+    crps_usd: Series[np.float64] = _usd("continuous ranked probability score by the stored quantiles, less is better")
+    evidence: Series[np.float64] = real(
+        "wealth of a bet against the expected shortfall after this forecast; 20 rejects it at 5 %",
+        "multiple of the stake",
+        ge=0,
+        nullable=True,
+    )
+    is_synthetic: Series[np.int64] = flag("1 when forecast and outcome are made up")
+
+
+class ForecastTests(
+    Numbered,
+    key=["market", "law", "measure", "horizon_seconds", "level"],
+    optional=[
+        "kupiec_p", "independence_p", "conditional_p", "cumulative", "zone", "pinball_usd", "crps_usd", "pit_p",
+        "evidence", "evidence_most", "first_at", "last_until",
+    ],
+):  # fmt: skip
+    """`mart_forecast_test`: the record of each law's forecasts, none hidden. A p-value below 0.05 does not hold."""
+
+    market: Series[str] = name("market name")
+    law: Series[str] = _law()
+    measure: Series[str] = name("lar_repaid, lar_seized or var_deficit")
+    horizon_seconds: Series[np.int64] = integer("length of the windows", "s")
+    level: Series[np.float64] = real("level of the quantile", "fraction", gt=0, lt=1)
+    n: Series[np.int64] = integer("forecasts that are tested; their windows do not overlap", "forecasts")
+    needed: Series[np.int64] = integer("forecasts of which one exception is expected; fewer are too few", "forecasts")
+    enough: Series[np.int64] = flag("1 when they are as many as that")
+    exceptions: Series[np.int64] = integer("outcomes above their forecast", "forecasts")
+    expected: Series[np.float64] = real("exceptions that a right law has on average", "forecasts", ge=0)
+    kupiec_p: Series[np.float64] = _share("p-value: are exceptions as many as stated?")
+    independence_p: Series[np.float64] = _share("p-value: do they come alone? (Christoffersen)")
+    conditional_p: Series[np.float64] = _share("p-value: both together")
+    cumulative: Series[np.float64] = _share("chance that a right law has at most as many exceptions")
+    zone: Series[pd.StringDtype] = text("Basel's zone by it", isin=["green", "yellow", "red"], nullable=True)
+    pinball_usd: Series[np.float64] = _usd("mean pinball loss, less is better")
+    crps_usd: Series[np.float64] = _usd("mean CRPS by the stored quantiles, less is better")
+    pit_p: Series[np.float64] = _share("p-value: do outcomes lie evenly in their distributions? (Kolmogorov-Smirnov)")
+    es_level: Series[np.float64] = real("level of the expected shortfall that is tested", "fraction", gt=0, lt=1)
+    evidence: Series[np.float64] = real("evidence against it now; at that level alone", "multiple", ge=0, nullable=True)
+    evidence_most: Series[np.float64] = real("the most it has been; from 20 on it is rejected", "multiple", ge=0,
+                                             nullable=True)  # fmt: skip
+    first_at: Series[pd.Int64Dtype] = seconds("start of the first window that is tested", nullable=True)
+    last_until: Series[pd.Int64Dtype] = seconds("end of the last one", nullable=True)
+    is_synthetic: Series[np.int64] = flag("1 when forecasts and outcomes are made up")
+
+
 TABLES: dict[str, type[TableModel]] = {
     "stg_forecast_window": ForecastWindows,
     "mart_forecast_outcome": ForecastOutcomes,
+    "mart_forecast_score": ForecastScores,
+    "mart_forecast_test": ForecastTests,
 }

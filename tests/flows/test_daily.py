@@ -51,10 +51,11 @@ def test_with_a_node_the_market_is_read_first_and_all_stages_are_about_it(own_wa
         ("aave-market", True),
         ("market-prices", True),
         ("risk-scenarios", True),
+        ("forecast-ledger", True),
         ("oracle-prices", True),
         ("protocol-snapshot", False),
     ]
-    assert [stage.parameters.get("market") for stage in stages[1:4]] == ["AaveV3Base"] * 3
+    assert [stage.parameters.get("market") for stage in stages[1:5]] == ["AaveV3Base"] * 4
 
 
 def test_without_a_node_the_stored_snapshot_is_used_and_said_so(live):
@@ -68,6 +69,7 @@ def test_live_prices_never_mix_into_the_sample(sample, monkeypatch):
         ("aave-market", False),
         ("market-prices", False),
         ("risk-scenarios", True),
+        ("forecast-ledger", True),
         ("oracle-prices", False),
         ("protocol-snapshot", False),
     ]

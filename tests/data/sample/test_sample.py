@@ -273,7 +273,7 @@ class Killed(BaseException):
     """What no `except Exception` sees, as a kill that nothing survives."""
 
 
-FILLED_IN = 14
+FILLED_IN = 15
 """The first transaction that a whole fill does not reach."""
 
 
