@@ -25,6 +25,7 @@ from dashboard.market.chain import Activity, Liquidation, load_activity, load_li
 from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
+from dashboard.market.forecasts import Ledger, load_forecasts
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import WalletFeatures, load_wallet
@@ -120,6 +121,9 @@ class PageData(Protocol):
     def clusters(self) -> ClusterFit | None:
         """The newest fit of the market's liquidations, None before the first. Raises `Unavailable`."""
 
+    def forecasts(self) -> Ledger | None:
+        """The forecasts of the market with every law's record, None before the first. Raises `Unavailable`."""
+
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None for none. Raises `Unavailable`."""
 
@@ -204,6 +208,11 @@ class Warehouse:
         """See `PageData.clusters`."""
         with translated("The clusters cannot be shown"):
             return load_clusters(self.status().market, self._path)
+
+    def forecasts(self) -> Ledger | None:
+        """As `PageData.forecasts`."""
+        with translated("The forecasts cannot be shown", "python -m flows forecast-ledger"):
+            return load_forecasts(self.status().market, self._path)
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """As `PageData.wallet`."""
