@@ -79,8 +79,9 @@ def counts(record: LawRecord, theme: str | None) -> Figure:
          "customdata": [[fmt.share(chance), zone] for _, chance, zone in found],
          "hovertemplate": "%{x} exceptions <b>%{customdata[0]}</b>, %{customdata[1]}<extra></extra>"}
     ]  # fmt: skip
-    words = f"▾ {record.exceptions} seen"
-    note = label(words, record.exceptions, 100 * seen, c["text"], yanchor="bottom", yshift=2)
+    # Beside the tallest bar there is room only above it.
+    place = max(seen, max(chance for count, chance, _ in found if abs(count - record.exceptions) <= 2))
+    note = label(f"▾ {record.exceptions} seen", record.exceptions, 100 * place, c["text"], yanchor="bottom", yshift=2)
     return {
         "data": data,
         "layout": layout(
