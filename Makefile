@@ -36,6 +36,7 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@$(PY) -m flows volatility-fits
 	@$(PY) -m flows liquidation-clusters --skip-if-stored --or-nothing
 	@$(PY) -m flows wallet-features --skip-if-stored
+	@$(PY) -m flows forecast-ledger
 	@$(PY) -m flows protocol-scores --skip-if-stored
 	@$(PY) -m flows peg-health
 	@$(PY) -m flows brief

@@ -91,6 +91,9 @@ CLUSTERS_CHANCE = "clusters-chance"
 CLUSTERS_INTENSITY = "clusters-intensity"
 CLUSTERS_RESIDUALS = "clusters-residuals"
 
+FORECASTS_SERIES = "forecasts-series"
+FORECASTS_PARTS = "forecasts-parts"
+
 CHAIN_BY = "chain-by"
 CHAIN_TRANSFERS = "chain-transfers"
 CHAIN_MEV = "chain-mev"

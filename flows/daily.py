@@ -8,8 +8,10 @@ The market comes first because it says which prices are needed. What runs depend
 | not set, newest snapshot is live | skipped, the stored snapshot is used | of that market | of that snapshot |
 | not set, newest snapshot is the sample | skipped | skipped: live prices never mix into the sample | of the sample |
 
-`health-factor-bands` follows the figures, of the same market: which health factor of each pair is which chance.
+`forecast-ledger` follows: earlier forecasts beside what came since, as far as `lending-events` has read it.
+`health-factor-bands` says, for the same market, which health factor of each pair has which chance of liquidation.
 `volatility-fits` renews what is due of the volatility models, from stored prices.
+
 `oracle-prices` follows where ETH_RPC_URL is set: how fresh the market's feeds are, and which caps hold prices down.
 
 `protocol-snapshot` comes late: no figure of the risk uses it, so if DefiLlama cannot be reached, nothing else is lost.
@@ -62,6 +64,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="aave-market"),
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
+            Stage(flow="forecast-ledger", parameters=market),
             Stage(flow="health-factor-bands", parameters=market),
             Stage(flow="volatility-fits"),
             # After the risk figures, which do not use it: a feed that fails does not stop them.
@@ -78,6 +81,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="aave-market", skipped=no_node),
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
+        Stage(flow="forecast-ledger", parameters=market),
         Stage(flow="health-factor-bands", parameters=market),
         Stage(flow="volatility-fits"),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),

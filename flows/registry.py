@@ -61,6 +61,11 @@ NAMES = {
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
         reads_network=False,
     ),
+    "forecast-ledger": Registered(
+        "flows.risk.forecast_ledger",
+        "Stored forecasts against what came: exceptions, tests of every law's record, scores",
+        reads_network=False,
+    ),
     "health-factor-bands": Registered(
         "flows.risk.health_factor_bands",
         "The health factor at which each pair of collateral and debt has a 1, 5 and 20 % chance within 7 days",

@@ -27,6 +27,7 @@ from dashboard.market.checks import check_run
 from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.fits import StoredFit, load_fits
+from dashboard.market.forecasts import Ledger, load_forecasts
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.publications import Publication, load_publications
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
@@ -135,6 +136,9 @@ class PageData(Protocol):
 
     def locked(self) -> tuple[Locked, ...]:
         """Value locked of each protocol over time, none where no source was read. Raises `Unavailable`."""
+
+    def forecasts(self) -> Ledger | None:
+        """The forecasts of the market with every law's record, None before the first. Raises `Unavailable`."""
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """The newest stored features of a wallet, None without any. Raises `Unavailable`."""
@@ -257,6 +261,11 @@ class Warehouse:
                 return load_locked(self.status().synthetic, self._path)
             except NOTHING_YET as error:
                 raise Unavailable("No value locked yet", str(error), FILL) from error
+
+    def forecasts(self) -> Ledger | None:
+        """As `PageData.forecasts`."""
+        with translated("The forecasts cannot be shown", "python -m flows forecast-ledger"):
+            return load_forecasts(self.status().market, self._path)
 
     def wallet(self, address: str) -> WalletFeatures | None:
         """As `PageData.wallet`."""

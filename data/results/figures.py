@@ -14,6 +14,8 @@ from risk_core import Market, Result, measures
 LEVELS = (0.9, 0.95, 0.99)
 """Levels of every stored quantile and shortfall."""
 FAN_LEVELS = (0.5, 0.95, 0.99)
+DISTRIBUTION = 200
+"""Quantiles by which the whole distribution of an amount is stored, at `backtests.middle_levels`."""
 HISTOGRAM_BINS = 60
 ACCOUNTS_KEPT = 200
 """Accounts stored with their probability of liquidation, the most likely first."""
@@ -81,7 +83,10 @@ def _known(value: float) -> float | None:
 
 
 def curves(result: Result, market: Market) -> dict[str, Any]:
-    """What a screen draws of a run, as JSON: fan and histogram of repaid debt, seizures, likely accounts."""
+    """What a screen draws of a run, as JSON: fan and histogram of repaid debt, seizures, likely accounts.
+
+    And `quantiles`, the distributions that are held against what came.
+    """
     hours = result.horizon.total_seconds() / 3_600 * np.arange(result.n_steps + 1) / result.n_steps
     fan = np.vstack([np.zeros(len(FAN_LEVELS)), result.fan_usd(FAN_LEVELS)])
     count, edges = np.histogram(result.repaid_usd, bins=HISTOGRAM_BINS)
@@ -93,12 +98,22 @@ def curves(result: Result, market: Market) -> dict[str, Any]:
         "repaid_by_reserve": _by_reserve(result.repaid_by_step, market),
         "seized_by_reserve": _by_reserve(result.seized_by_step, market),
         "deficit_by_reserve": _by_reserve(result.deficit_by_step, market),
+        "quantiles": {of: _distribution(measures.losses(result, of)) for of in ("repaid", "seized", "deficit")},
         "histogram": {"edges": edges.tolist(), "count": count.tolist()},
         "accounts": {
             "address": [str(market.accounts[row]) for row in likely],
             "probability": (hits[likely] / result.n_paths).tolist(),
         },
     }
+
+
+def _distribution(usd: np.ndarray) -> list[float]:
+    """Its quantiles at `middle_levels(DISTRIBUTION)`: order statistics, as `measures.quantile` takes them."""
+    # Here, not at the top: it brings scipy.stats, which a reader of stored figures does not need.
+    from risk_core.analytics.backtests import middle_levels
+
+    ranks = np.ceil(len(usd) * middle_levels(DISTRIBUTION)).astype(np.int64)
+    return np.sort(usd)[np.maximum(ranks, 1) - 1].tolist()
 
 
 def _by_reserve(by_step: np.ndarray, market: Market) -> dict[str, float]:

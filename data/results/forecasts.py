@@ -16,7 +16,7 @@ from data.errors import ResultRefused
 from data.results.seal import AGAIN
 from data.store.reader import Reader
 
-LEDGER = frozenset({"lar_repaid", "lar_seized", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
+LEDGER = frozenset({"lar_repaid", "lar_seized", "es_repaid", "var_deficit", "es_deficit", "p_deficit", "mean_repaid"})
 """Measures that go into the ledger of forecasts."""
 
 _COLUMNS = (
@@ -39,8 +39,8 @@ def forecast(head: Mapping[str, Any], figure: Mapping[str, Any]) -> dict[str, An
 
 
 def seal_of(row: Mapping[str, Any]) -> str:
-    """The seal of a forecast: SHA-256 of its content (every column but `sha256` and `sealed_at`) as sorted JSON."""
-    content = {name: value for name, value in row.items() if name not in ("sha256", "sealed_at")}
+    """The seal of a forecast: SHA-256 of its content as sorted JSON, without the seal and how the row arrived."""
+    content = {name: value for name, value in row.items() if name not in ("sha256", "sealed_at", "batch")}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

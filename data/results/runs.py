@@ -45,8 +45,9 @@ class RiskRun:
 
     Curves: `fan` {hours (T + 1,), levels, usd (T + 1, levels)} of cumulative debt repaid; `repaid_by_reserve`,
     `seized_by_reserve`, `deficit_by_reserve` {symbol: mean USD a path}; `histogram` {edges, count} of debt repaid
-    over paths; `accounts` {address, probability} of being liquidated; `calibration`, as the flow recorded it;
-    `stressed` {words, volatility, figures}, under a volatility of bad days.
+    over paths; `quantiles` {repaid, seized, deficit}, each USD at `backtests.middle_levels`; `accounts` {address,
+    probability} of being liquidated; `calibration`, as the flow recorded it; `stressed` {words, volatility, figures},
+    under a volatility of bad days.
     """
 
     run_id: str

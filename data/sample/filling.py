@@ -15,7 +15,7 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import activity, frames, liquidations, prices, protocols, publications, wallet_events
+from data.sample import activity, forecasts, frames, liquidations, prices, protocols, publications, wallet_events
 from data.sample.book import Holdings, book, holdings
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET, risk_db
@@ -50,13 +50,14 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             report = save_snapshot(store, SOURCE, frames.frames(held), run)
             n_prices = _write_prices(store, seed, run)
             n_liquidations, n_others = _write_events(store, held, seed, run)
+            n_forecasts = _write_forecasts(store, seed, run)
             n_blocks = _write_activity(store, seed, run)
             _write_protocol(store, held, seed, run)
             store.write_batch(SOURCE, f"publications:{seed}", publications.frames(seed), run, scope=publications.SCOPE)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "
-            f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events and "
-            f"{n_blocks:,} synthetic blocks in {store.path}"
+            f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events, "
+            f"{n_forecasts:,} synthetic forecasts of past days and {n_blocks:,} synthetic blocks in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
@@ -114,8 +115,16 @@ def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[in
     made = hashlib.sha256(f"sample:events:{seed}:{len(held.addresses)}".encode()).hexdigest()
     tables |= liquidations.blocks_and_assets(tables)
     store.write_batch(SOURCE, f"events:{seed}", tables, run, payload_sha256=made)
-    marts.refresh(store, ["stg_lending_events", "fact_lending_liquidation_events"], run_id=run)
+    marts.refresh(store, ["fact_lending_liquidation_events"], run_id=run)
     return n_events[0], sum(n_events[1:])
+
+
+def _write_forecasts(store: Store, seed: int, run: str) -> int:
+    """Forecasts of the sample's past days, and what came beside them; how many runs they were."""
+    tables = forecasts.frames(seed)
+    store.write_batch(SOURCE, f"forecasts:{seed}", tables, run)
+    marts.refresh(store, ["mart_forecast_outcome"], run_id=run)
+    return len(tables["fact_risk_run"])
 
 
 def _write_activity(store: Store, seed: int, run: str) -> int:

@@ -64,7 +64,7 @@ def frames(accounts: Sequence[str], seed: int = 7, days: int = DAYS) -> dict[str
 
 
 def blocks_and_assets(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """What goes with the events of all kinds: `raw_lending_blocks`, `dim_lending_asset` and `raw_lending_prices`.
+    """What goes with the events of all kinds: `raw_lending_blocks`, `raw_lending_reads`, assets and prices.
 
     An asset's price is that of the snapshot, whatever the time of the event.
     """
@@ -83,9 +83,17 @@ def blocks_and_assets(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame
         }
         for asset in used
     ]
-    prices = events[["block_number", "block_timestamp", "asset"]].drop_duplicates()
+    at = ["block_number", "block_timestamp"]
+    of_debt = events[[*at, "debt_asset"]].dropna().rename(columns={"debt_asset": "asset"})
+    prices = pd.concat([events[[*at, "asset"]], of_debt]).drop_duplicates()
+    read = {
+        "source": "sample", "market": SAMPLE_MARKET, "chain_id": configuration.CHAIN_ID, "first_block": 1,
+        "first_time": configuration.BLOCK_TIME - DAYS * 86_400, "last_block": DAYS * 86_400 // SLOT + 1,
+        "last_time": configuration.BLOCK_TIME,
+    }  # fmt: skip
     return {
         "raw_lending_blocks": blocks.assign(source="sample", market=SAMPLE_MARKET, chain_id=configuration.CHAIN_ID),
+        "raw_lending_reads": pd.DataFrame([read]),
         "dim_lending_asset": pd.DataFrame(assets),
         "raw_lending_prices": prices.assign(
             chain_id=configuration.CHAIN_ID,

@@ -107,6 +107,21 @@ class ReadBlocks(
     n_events: Series[np.int64] = integer("events of the market in it", "events")
 
 
+class ReadSpans(Numbered, key=["source", "market", "chain_id"], indexes=[["batch"]]):
+    """`raw_lending_reads`: the time over which the events of a market are stored without a gap, by route.
+
+    Blocks that may still be replaced do not count, and a market whose scan began anew has only what it has read since.
+    """
+
+    source: Series[str] = name("route, as in the tables of events")
+    market: Series[str] = name("market name")
+    chain_id: Series[np.int64] = integer("EIP-155 chain id", "id")
+    first_block: Series[np.int64] = integer("first block that was read", "block")
+    first_time: Series[np.int64] = seconds("time of it: every event after this second, up to last_time, is stored")
+    last_block: Series[np.int64] = integer("last block that was read and is settled", "block")
+    last_time: Series[np.int64] = seconds("last second of which every event is stored: the one before that block")
+
+
 class LendingAssets(Numbered, key=["chain_id", "asset"], optional=["decimals", "series"], indexes=[["batch"]]):
     """`dim_lending_asset`: symbol and decimals of each token of the events, as its contract states them."""
 
@@ -172,6 +187,8 @@ class LendingEvents(Numbered, key=KEY, indexes=[["batch"], ["wallet"], ["event_t
     debt_asset: Series[pd.StringDtype] = address("token that a liquidation repaid", nullable=True)
     debt_amount_raw: Series[pd.StringDtype] = uint("amount of it, exact", "token units", nullable=True)
     debt_amount: Series[np.float64] = real("amount of it", "tokens", ge=0, nullable=True)
+    debt_amount_usd: Series[np.float64] = real("value of it at the time", "USD", ge=0, nullable=True)
+    debt_price_source: Series[pd.StringDtype] = text("where its price is from; NULL without one", nullable=True)
     part: Series[np.int64] = integer("further collaterals of one liquidation count from 1: count part = 0", "count")
     block_timestamp: Series[np.int64] = seconds("time of the block")
     tx_hash: Series[str] = hash32("hash of the transaction")
@@ -220,6 +237,7 @@ TABLES: dict[str, type[TableModel]] = {
     "raw_lending_withdraw_events": ReceivedWithdrawals,
     "raw_lending_deficit_events": ReceivedDeficits,
     "raw_lending_blocks": ReadBlocks,
+    "raw_lending_reads": ReadSpans,
     "raw_lending_prices": EventPrices,
     "dim_lending_asset": LendingAssets,
     "stg_lending_events": LendingEvents,

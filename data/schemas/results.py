@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import document, flag, integer, name, real, seconds, sha256, text, written_by
-from data.schemas.model import DAY, TableModel
+from data.schemas.model import DAY, Numbered, TableModel
 
 
 def _created_at() -> Any:
@@ -95,7 +95,9 @@ class RiskSeries(TableModel, key=["run_id", "series"]):
     value: Series[str] = document("the curve")
 
 
-class Forecasts(TableModel, key=["run_id", "measure", "level"], optional=["low", "high"], sealed=True):
+class Forecasts(
+    Numbered, key=["run_id", "measure", "level"], optional=["low", "high"], indexes=[["batch"]], sealed=True
+):
     """`fact_forecast`: forecasts made before their window began. Sealed: a row is written once and never changed."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")

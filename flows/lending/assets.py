@@ -77,8 +77,10 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
         return 0
     weth = _weth(reader, pool)
     events = " UNION ".join(
-        f"SELECT chain_id, block_number, block_timestamp, asset FROM {table} WHERE market = :market"
-        for table in RECEIVED.values()
+        f"SELECT chain_id, block_number, block_timestamp, {token} AS asset FROM {table} WHERE market = :market "
+        f"AND {token} IS NOT NULL"
+        for kind, table in RECEIVED.items()
+        for token in (("asset", "debt_asset") if kind == "liquidation" else ("asset",))
     )
     wanted = run.store.rows(
         f"SELECT * FROM ({events}) AS e WHERE NOT EXISTS (SELECT 1 FROM raw_lending_prices AS p WHERE "

@@ -11,7 +11,7 @@ from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused
 from flows.lending.logs import LendingMarket
-from flows.lending.rows import EVER, LOGS, blocks_of, frames_of, with_withdrawn
+from flows.lending.rows import EVER, LOGS, blocks_of, frames_of, span_of, with_withdrawn
 from flows.lending.scan import FIRST_RANGE, ScannedRange, scan
 from flows.pipeline import Mark, Run
 
@@ -50,12 +50,14 @@ class LendingIngest:
         that was not read before, everything is read again.
         """
         begun, start, other_chain = self._resume(first_block, block.number)
+        # Later readings of the span keep its first time, so the block is asked for only where something is read.
+        begins = get_block(self.rpc, begun).time if start <= block.number else 0
         done = Ingested()
         progress.reset(total=max(0, block.number - start + 1))
         for part in scan(self.rpc, self.market, start, block.number, first_range=first_range):
             # Nothing of another chain may stay, also not events beyond the end of this one.
             until = EVER if other_chain and part.last == block.number else part.last
-            self._keep(part, begun, until, block.number - REORG_WINDOW, done)
+            self._keep(part, (begun, begins), until, block.number - REORG_WINDOW, done)
             progress.update(part.last - part.first + 1)
         return done
 
@@ -74,8 +76,11 @@ class LendingIngest:
             return first_block, first_block, False
         return state["first"], min(state["last"], newest) + 1, False
 
-    def _keep(self, part: ScannedRange, begun: int, until: int, settled: int, done: Ingested) -> None:
-        """Store the events of a range and the scan's progress, together or not at all."""
+    def _keep(self, part: ScannedRange, begun: tuple[int, int], until: int, settled: int, done: Ingested) -> None:
+        """Store the events of a range and how far the scan has come, together or not at all.
+
+        `begun`: number and time of the first block that stored and new ranges cover together.
+        """
         at = self.market
         frames = frames_of(part.events, LOGS)
         blocks = blocks_of(self.run.store, part.events, LOGS, at.name, at.chain_id, part.first, until)
@@ -85,13 +90,10 @@ class LendingIngest:
         marks: list[Mark] = []
         last = min(part.last, settled)
         if last >= part.first:
-            state = {
-                "first": begun,
-                "last": last,
-                "hash": get_block(self.rpc, last).hash,
-                "contracts": sorted(at.contracts),
-            }
+            end = get_block(self.rpc, last)
+            state = {"first": begun[0], "last": last, "hash": end.hash, "contracts": sorted(at.contracts)}
             marks.append(Mark(CHECKPOINTS, self.key, state))
+            frames["raw_lending_reads"] = span_of(LOGS, at.name, at.chain_id, begun, (last, end.time))
         if frames or marks:
             key = f"{self.key}:{part.first}-{part.last}"
             report = self.run.write(CHECKPOINTS, key, frames, marks=marks)

@@ -43,6 +43,7 @@ TARGETS = (
     "fact_lending_repay_events",
     "fact_lending_withdraw_events",
     "fact_lending_deficit_events",
+    "mart_forecast_outcome",
 )
 
 

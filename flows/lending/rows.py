@@ -124,6 +124,18 @@ def blocks_of(
     return [found[number] for number in sorted(found)]
 
 
+def span_of(source: str, market: str, chain_id: int, first: tuple[int, int], last: tuple[int, int]) -> pd.DataFrame:
+    """The row of `raw_lending_reads`: every event from block `first` to block `last` (number, time) is stored.
+
+    Blocks of one second may follow each other, so the last second that is stored for certain is the one before.
+    """
+    row = {
+        "source": source, "market": market, "chain_id": chain_id, "first_block": first[0], "first_time": first[1],
+        "last_block": last[0], "last_time": max(last[1] - 1, first[1]),
+    }  # fmt: skip
+    return pd.DataFrame([row])
+
+
 def with_reading(events: Sequence[LendingEvent]) -> list[LendingEvent]:
     """Events of a source without block hashes, with a digest of their block's events in place of the hash.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
-from scipy.stats import binom, chi2
+from scipy.stats import binom, chi2, kstest
 
 from risk_core.checks import BELOW_ONE, SMALLEST, FloatArray, checked_array, checked_int, checked_number, require
 from risk_core.errors import InputError
@@ -170,6 +170,40 @@ def crps(samples: ArrayLike, outcome: float) -> float:
     return float(np.abs(x - y).mean() - spread)
 
 
+def middle_levels(n: int) -> FloatArray:
+    """The levels (n,) whose quantiles stand for a distribution: the middles of n equal parts of [0, 1]."""
+    n = checked_int("n", n, 1)
+    return (np.arange(n) + 0.5) / n
+
+
+def crps_of_quantiles(quantiles: ArrayLike, outcome: float) -> float:
+    """`crps` of a distribution that is known by its quantiles at `middle_levels(n)`, (n,), none below the one before.
+
+    The score is twice the pinball loss averaged over all levels (Gneiting and Raftery 2007, section 4.2); of n levels
+    it is that mean over the n middles. It is the score of the n quantiles as a sample where no level parts it.
+    """
+    q, y = _quantiles(quantiles), checked_number("outcome", outcome)
+    return float(2 * ((middle_levels(len(q)) - (y < q)) * (y - q)).mean())
+
+
+def pit(quantiles: ArrayLike, outcome: float) -> float:
+    """Where an outcome lies in a distribution known by its quantiles at `middle_levels(n)`, (n,): a share in [0, 1].
+
+    The probability integral transform; of a right forecast it is uniform. Where quantiles equal the outcome (days on
+    which nothing comes) it is the middle of their levels, so that it has the mean of a uniform one.
+    """
+    q, y = _quantiles(quantiles), checked_number("outcome", outcome)
+    return float(((q < y).sum() + (q <= y).sum()) / (2 * len(q)))
+
+
+def uniformity(pits: ArrayLike) -> float:
+    """How often `pit` values (n,) of right forecasts lie at least as far from uniform: Kolmogorov-Smirnov's p-value."""
+    values = _finite("pits", checked_array("pits", pits, np.float64, (None,)))
+    if not len(values) or values.min() < 0 or values.max() > 1:
+        raise InputError("pits: expected shares in [0, 1], at least one")
+    return float(kstest(values, "uniform").pvalue)
+
+
 def evidence_against_es(
     losses: ArrayLike, var_forecasts: ArrayLike, es_forecasts: ArrayLike, level: float, largest_bet: float = 0.5
 ) -> FloatArray:
@@ -220,6 +254,16 @@ def _hits(hits: ArrayLike) -> BoolArray:
     if len(hit) < 2:
         raise InputError(f"hits: expected at least 2 days, found {len(hit)}")
     return hit
+
+
+def _quantiles(quantiles: ArrayLike) -> FloatArray:
+    q = _finite("quantiles", checked_array("quantiles", quantiles, np.float64, (None,)))
+    if not len(q):
+        raise InputError("quantiles: expected at least one, found none")
+    if (np.diff(q) < 0).any():
+        wrong = int(np.argmax(np.diff(q) < 0)) + 1
+        raise InputError(f"quantiles: entry {wrong} is {q[wrong]:g}, below the one before it ({q[wrong - 1]:g})")
+    return q
 
 
 def _level(level: float) -> float:

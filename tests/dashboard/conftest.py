@@ -170,6 +170,10 @@ class MemorySource:
         """No fit is stored."""
         return
 
+    def forecasts(self) -> None:
+        """No forecast is tested."""
+        return
+
     def wallet(self, address: str) -> None:
         """No features are stored."""
         return

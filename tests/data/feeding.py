@@ -17,7 +17,7 @@ from data.snapshot.saving import save_snapshot
 from data.store.store import Store
 from tests.data.candles import candles
 from tests.data.conftest import as_live
-from tests.data.feeding_sources import chain_blocks, lending_events
+from tests.data.feeding_sources import chain_blocks, forecasts, lending_events
 from tests.data.feeds import oracle_feed
 
 DAY = 86_400
@@ -109,4 +109,5 @@ FEEDERS: list[Callable[[Store, np.random.Generator], None]] = [
     lending_events,
     chain_blocks,
     dollar_decisions,
+    forecasts,
 ]

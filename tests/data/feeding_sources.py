@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 
@@ -45,6 +47,8 @@ def lending_events(store: Store, random: np.random.Generator) -> None:
                 "amount_raw": str(int(random.integers(1, 9)) * 10**18),
                 "part": 0,
             }
+            if kind == "liquidation":
+                event |= {"debt_asset": ADDRESSES[(index + fork) % 2], "debt_amount_raw": str(number * 10**17)}
             frames.setdefault(f"raw_lending_{kind}_events", []).append(event)
     if random.random() < 0.4:
         asset = {
@@ -72,6 +76,31 @@ def lending_events(store: Store, random: np.random.Generator) -> None:
         if len(told):
             told = told.drop(columns=["batch", "content_sha256"]).astype(object).assign(block_hash=None)
             store.write_batch("logs", "again", {table: told})
+
+
+def forecasts(store: Store, random: np.random.Generator) -> None:
+    """A forecast of a window of some blocks, at times its run again; how far the events were read, forth or back."""
+    random = random.spawn(1)[0]  # what the other feeders draw stays as it is without this one
+    start, length = int(random.integers(0, 15)), int(random.choice([1, 3, 24]))
+    run = hashlib.sha256(f"{start} {length}".encode()).hexdigest()
+    head = {"run_id": run, "market": "AaveV3Ethereum", "chain_id": 1, "block": start, "block_time": NOON + 12 * start}
+    told = {
+        "run_id": run, "market": "AaveV3Ethereum", "made_at": NOON + 12 * start, "horizon_seconds": 12 * length,
+        "valid_until": NOON + 12 * (start + length), "sealed_at": NOON + 100, "is_synthetic": 0,
+    }  # fmt: skip
+    rows = [
+        {**told, "measure": measure, "level": 0.9}
+        for measure in ("lar_repaid", "lar_seized", "es_repaid", "var_deficit", "es_deficit", "p_deficit")[: 1 + start]
+    ]
+    frames = {"fact_risk_run": made_up("fact_risk_run", [head]), "fact_forecast": made_up("fact_forecast", rows)}
+    store.write_batch("risk_core", run, frames, scope={"run_id": run} if random.random() < 0.5 else None)
+    if random.random() < 0.6:
+        first, last = int(random.choice([0, 0, 3])), int(random.integers(4, 45))
+        span = {
+            "source": str(random.choice(["logs", "other logs"])), "market": "AaveV3Ethereum", "chain_id": 1,
+            "first_block": first, "first_time": NOON + 12 * first, "last_block": last, "last_time": NOON + 12 * last,
+        }  # fmt: skip
+        store.write_batch("logs", "reads", {"raw_lending_reads": made_up("raw_lending_reads", [span])})
 
 
 def chain_blocks(store: Store, random: np.random.Generator) -> None:

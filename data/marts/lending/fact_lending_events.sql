@@ -12,7 +12,8 @@ WITH touched AS MATERIALIZED (
 )
 SELECT e.chain_id, e.block_number, e.log_index, e.event_type, e.wallet, e.initiator, e.self_initiated, e.counterparty,
        e.protocol, e.market, e.event, e.asset, e.symbol, e.amount_raw, e.amount, e.amount_usd, e.amount_eth,
-       e.price_usd, e.price_source, e.price_age, e.debt_asset, e.debt_amount_raw, e.debt_amount, e.part,
+       e.price_usd, e.price_source, e.price_age, e.debt_asset, e.debt_amount_raw, e.debt_amount, e.debt_amount_usd,
+       e.debt_price_source, e.part,
        e.block_timestamp, e.tx_hash, e.source, e.batch
 FROM touched AS t CROSS JOIN stg_lending_events AS e
 WHERE e.chain_id = t.chain_id AND e.block_number = t.block_number AND e.event_type = '{kind}'

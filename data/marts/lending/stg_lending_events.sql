@@ -6,7 +6,7 @@
 -- Of one log the newest reading counts; of several routes the chain's own log counts before a subgraph's word. Values,
 -- in this order: what the source itself states, the market's oracle at the event's block, then the newer of the
 -- market's oracle in a stored snapshot and the traded series that the token itself is (no ratio, no proxy), at most a
--- day old. Otherwise NULL: no price is made up, and none is taken from after the event.
+-- day old; the debt that a liquidation repaid by the last three. Otherwise NULL: no price is made up, and none is taken from after the event.
 WITH repriced AS (  -- prices that came in may change the events behind them
     SELECT min(ts) AS ts FROM (
         SELECT min(ts) AS ts FROM dim_prices WHERE batch > :since
@@ -27,6 +27,9 @@ touched AS MATERIALIZED (
     SELECT chain_id, block_number FROM raw_lending_{kind}_events
      WHERE (chain_id, asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
     -- end
+    UNION  -- only a liquidation has a debt token
+    SELECT chain_id, block_number FROM raw_lending_liquidation_events
+     WHERE (chain_id, debt_asset) IN (SELECT chain_id, asset FROM dim_lending_asset WHERE batch > :since)
 ),
 alive AS MATERIALIZED (
     SELECT b.* FROM touched AS t CROSS JOIN raw_lending_blocks AS b
@@ -52,7 +55,7 @@ chosen AS (
     FROM newest WHERE reading = 1 AND block_hash IS hash_now
 ),
 known AS MATERIALIZED (  -- or every use of a column repeats the look-up behind it
-    SELECT e.*, a.symbol, a.decimals, a.series, d.decimals AS debt_decimals,
+    SELECT e.*, a.symbol, a.decimals, a.series, d.decimals AS debt_decimals, d.series AS debt_series,
            max(e.batch, e.block_batch, coalesce(a.batch, 0), coalesce(d.batch, 0)) AS known_batch,
            (SELECT s.block FROM fact_snapshot AS s
              WHERE s.market = e.market AND s.block <= e.block_number AND s.chain_id = e.chain_id
@@ -62,6 +65,9 @@ known AS MATERIALIZED (  -- or every use of a column repeats the look-up behind 
            (SELECT max(p.ts) FROM dim_prices AS p
              WHERE p.symbol = a.series AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest')
                AND p.ts BETWEEN e.block_timestamp - 86400 AND e.block_timestamp AND p.is_synthetic = 0) AS series_ts,
+           (SELECT max(p.ts) FROM dim_prices AS p
+             WHERE p.symbol = d.series AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest')
+               AND p.ts BETWEEN e.block_timestamp - 86400 AND e.block_timestamp AND p.is_synthetic = 0) AS debt_ts,
            (SELECT max(p.ts) FROM dim_prices AS p
              WHERE p.symbol = 'ETHUSDT' AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest')
                AND p.ts BETWEEN e.block_timestamp - 86400 AND e.block_timestamp AND p.is_synthetic = 0) AS eth_ts
@@ -78,8 +84,13 @@ picked AS MATERIALIZED (
            (SELECT p.interval || '|' || p.source FROM dim_prices AS p
              WHERE p.symbol = 'ETHUSDT' AND p.ts = k.eth_ts AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest') AND p.is_synthetic = 0
              ORDER BY p.source = 'binance' DESC, p.source, p.interval LIMIT 1) AS eth_pick,
+           (SELECT p.interval || '|' || p.source FROM dim_prices AS p
+             WHERE p.symbol = k.debt_series AND p.ts = k.debt_ts AND p.interval IN ('1m', '5m', '15m', '30m', '1h', '4h', '1d', 'latest') AND p.is_synthetic = 0
+             ORDER BY p.source = 'binance' DESC, p.source, p.interval LIMIT 1) AS debt_pick,
            (SELECT max(n.batch) FROM raw_lending_prices AS n WHERE n.chain_id = k.chain_id
-               AND n.block_number = k.block_number AND n.asset = k.asset AND n.market = k.market) AS oracle_batch
+               AND n.block_number = k.block_number AND n.asset = k.asset AND n.market = k.market) AS oracle_batch,
+           (SELECT max(n.batch) FROM raw_lending_prices AS n WHERE n.chain_id = k.chain_id
+               AND n.block_number = k.block_number AND n.asset = k.debt_asset AND n.market = k.market) AS debt_oracle_batch
     FROM known AS k
 ),
 quoted AS MATERIALIZED (
@@ -90,8 +101,12 @@ quoted AS MATERIALIZED (
            CAST(r.price_raw || 'e-8' AS REAL) AS snapshot_price, s.block_time AS snapshot_ts,
            CAST(w.price_raw || 'e-8' AS REAL) AS snapshot_eth,
            p.price_usd AS series_price, p.source AS series_source, q.price_usd AS series_eth,
+           CAST(nullif(f.price_raw, '0') || 'e-8' AS REAL) AS debt_oracle_price,
+           CAST(g.price_raw || 'e-8' AS REAL) AS debt_snapshot_price,
+           h.price_usd AS debt_series_price, h.source AS debt_series_source,
            max(k.known_batch, coalesce(k.oracle_batch, 0), coalesce(s.batch, 0), coalesce(r.batch, 0),
-               coalesce(w.batch, 0), coalesce(p.batch, 0), coalesce(q.batch, 0)) AS newest_batch
+               coalesce(w.batch, 0), coalesce(p.batch, 0), coalesce(q.batch, 0),
+               coalesce(k.debt_oracle_batch, 0), coalesce(g.batch, 0), coalesce(h.batch, 0)) AS newest_batch
     FROM picked AS k
     LEFT JOIN raw_lending_prices AS o ON o.chain_id = k.chain_id AND o.block_number = k.block_number
          AND o.asset = k.asset AND o.market = k.market AND o.batch = k.oracle_batch
@@ -106,13 +121,23 @@ quoted AS MATERIALIZED (
     LEFT JOIN dim_prices AS q ON q.symbol = 'ETHUSDT' AND q.ts = k.eth_ts
          AND q.interval = substr(k.eth_pick, 1, instr(k.eth_pick, '|') - 1)
          AND q.source = substr(k.eth_pick, instr(k.eth_pick, '|') + 1)
+    LEFT JOIN raw_lending_prices AS f ON f.chain_id = k.chain_id AND f.block_number = k.block_number
+         AND f.asset = k.debt_asset AND f.market = k.market AND f.batch = k.debt_oracle_batch
+    LEFT JOIN raw_aave_reserves AS g ON g.market = k.market AND g.block = k.snapshot_block AND g.asset = k.debt_asset
+    LEFT JOIN dim_prices AS h ON h.symbol = k.debt_series AND h.ts = k.debt_ts
+         AND h.interval = substr(k.debt_pick, 1, instr(k.debt_pick, '|') - 1)
+         AND h.source = substr(k.debt_pick, instr(k.debt_pick, '|') + 1)
 ),
 priced AS (
     SELECT *, CAST(usd_e8 || 'e-8' AS REAL) AS stated_usd,
            CASE WHEN usd_e8 IS NOT NULL THEN CASE WHEN source = 'logs' THEN 'log' ELSE source END
                 WHEN oracle_price IS NOT NULL THEN 'oracle'
                 WHEN snapshot_price IS NOT NULL AND snapshot_ts >= coalesce(series_ts, 0) THEN 'snapshot'
-                WHEN series_price IS NOT NULL THEN series_source END AS price_source
+                WHEN series_price IS NOT NULL THEN series_source END AS price_source,
+           CASE WHEN debt_asset IS NULL THEN NULL
+                WHEN debt_oracle_price IS NOT NULL THEN 'oracle'
+                WHEN debt_snapshot_price IS NOT NULL AND snapshot_ts >= coalesce(debt_ts, 0) THEN 'snapshot'
+                WHEN debt_series_price IS NOT NULL THEN debt_series_source END AS debt_price_source
     FROM quoted
 ),
 valued AS (
@@ -125,7 +150,9 @@ valued AS (
                 WHEN series_price IS NOT NULL THEN block_timestamp - series_ts END AS price_age,
            CASE WHEN oracle_eth IS NOT NULL THEN oracle_eth
                 WHEN snapshot_eth IS NOT NULL AND snapshot_ts >= coalesce(eth_ts, 0) THEN snapshot_eth
-                ELSE series_eth END AS eth_usd
+                ELSE series_eth END AS eth_usd,
+           CASE WHEN debt_price_source = 'oracle' THEN debt_oracle_price
+                WHEN debt_price_source = 'snapshot' THEN debt_snapshot_price ELSE debt_series_price END AS debt_price_usd
     FROM priced
 )
 SELECT chain_id, block_number, log_index, event_type, owner AS wallet, initiator, initiator = owner AS self_initiated,
@@ -133,6 +160,7 @@ SELECT chain_id, block_number, log_index, event_type, owner AS wallet, initiator
        coalesce(stated_usd, amount * price_usd) AS amount_usd,
        CASE WHEN symbol = 'WETH' OR asset = '0x0000000000000000000000000000000000000000' THEN amount
             ELSE coalesce(stated_usd, amount * price_usd) / eth_usd END AS amount_eth,
-       price_usd, price_source, price_age, debt_asset, debt_amount_raw, debt_amount, part, block_timestamp, tx_hash,
+       price_usd, price_source, price_age, debt_asset, debt_amount_raw, debt_amount,
+       debt_amount * debt_price_usd AS debt_amount_usd, debt_price_source, part, block_timestamp, tx_hash,
        source, newest_batch AS batch
 FROM valued

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from eth_abi import encode
 
+from data import marts
 from data.store.store import Store
 from flows import registry
 from tests.flows.aave.fake_node import serving
@@ -69,10 +70,12 @@ def run(url: str) -> Callable[..., str]:
 
 @pytest.fixture
 def rows(own_warehouse: Path) -> Callable[..., list[tuple]]:
-    """A query on the warehouse of the test."""
+    """A query on the warehouse of the test; `stg_positions` is brought up to date first."""
 
     def ask(sql: str, *params: object) -> list[tuple]:
-        with Store.open(own_warehouse, readonly=True) as store:
+        with Store.open(own_warehouse) as store:
+            if "stg_positions" in sql:
+                marts.refresh(store, ["stg_positions"])
             return store.rows(sql, params)
 
     return ask

@@ -147,6 +147,38 @@ def test_two_markets_in_one_run(node, run, rows):
     ]
 
 
+def test_how_far_the_events_were_read_is_stored_with_its_times(node, run, rows):
+    """Of 200 blocks 136 are settled; the second of that block itself may hold another one."""
+    spans = "SELECT source, market, chain_id, first_block, first_time, last_block, last_time FROM raw_lending_reads"
+    run("--from-block", "10")
+    assert rows(spans) == [("logs", at.MARKET, 1, 10, time_of(10), 136, time_of(136) - 1)]
+    node.tip = 300
+    run("--from-block", "10")
+    assert rows(spans) == [("logs", at.MARKET, 1, 10, time_of(10), 236, time_of(236) - 1)]
+
+    node.salts = dict.fromkeys(range(301), "x")  # another chain: what was read of the first says nothing of it
+    node.max_log_range, node.fail_after = 30, node.asked["eth_getLogs"] + 8
+    with pytest.raises(SourceRefused):
+        run("--from-block", "10")
+    [(*_, last_block, last_time)] = rows(spans)
+    assert (10 < last_block < 100, last_time) == (True, time_of(last_block) - 1)
+
+
+def test_the_debt_of_a_liquidation_is_valued_at_the_price_of_the_time(node, run, rows):
+    """3 USDC at 0.5 USD are 1.5 USD; the collateral, of which no price is known, has none."""
+    call = "LiquidationCall(address*,address*,address*,uint256,uint256,address,bool)"
+    tokens = (at.ODD, at.USDC, OWNER)
+    node.logs = [log(at.POOL, call, tokens, (3_000000, 10**18, PAYER, False), block=50)]
+    run()
+    assert rows("SELECT debt_amount, debt_amount_usd, debt_price_source FROM stg_lending_events") == [(3.0, None, None)]
+    with Store.open() as store:
+        snapshot(store, at.MARKET, 49, {at.USDC: ("USDC", 50_000000)})
+        marts.refresh(store, FACTS)
+
+    told = "SELECT debt_amount_usd, debt_price_source, amount_usd FROM fact_lending_liquidation_events"
+    assert rows(told) == [(1.5, "snapshot", None)]
+
+
 def test_small_ranges_give_the_same_events(node, run, rows, tmp_path, monkeypatch):
     node.logs = [supply(block, block, index=block % 3) for block in range(0, 201, 7)]
     run()

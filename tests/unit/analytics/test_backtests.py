@@ -79,6 +79,51 @@ def test_crps_equals_its_definition(samples: list[float], outcome: float):
     assert bt.crps(x, outcome) == pytest.approx(slow, abs=1e-9)
 
 
+def test_crps_of_a_normal_forecast_by_its_quantiles_is_the_published_form():
+    """Gneiting and Raftery 2007, equation 21: y (2 Phi(y) - 1) + 2 phi(y) - 1 / sqrt(pi)."""
+    from scipy.stats import norm
+
+    quantiles = norm.ppf(bt.middle_levels(4_000))
+    for y in (0.0, 0.7, -2.0):
+        exact = y * (2 * norm.cdf(y) - 1) + 2 * norm.pdf(y) - 1 / np.sqrt(np.pi)
+        assert bt.crps_of_quantiles(quantiles, y) == pytest.approx(exact, abs=2e-4)
+
+
+def test_crps_of_two_quantiles_by_hand():
+    """Levels 0.25 and 0.75; 3 above both: (0.25 x 3 + 0.75 x 2), twice their mean."""
+    assert bt.middle_levels(2).tolist() == [0.25, 0.75]
+    assert bt.crps_of_quantiles([0.0, 1.0], 3.0) == pytest.approx(2.25)
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=30), st.floats(-100, 100))
+def test_crps_of_quantiles_is_that_of_the_same_sample(samples: list[float], outcome: float):
+    assert bt.crps_of_quantiles(sorted(samples), outcome) == pytest.approx(bt.crps(samples, outcome), abs=1e-9)
+
+
+def test_where_an_outcome_lies_by_hand():
+    """Days without any: 3 of 4 quantiles are 0, so nothing lies in the middle of the first three quarters."""
+    assert [bt.pit([0.0, 0.0, 0.0, 5.0], y) for y in (0.0, 2.0, 5.0, 9.0)] == [0.375, 0.75, 0.875, 1.0]
+
+
+def test_places_of_right_forecasts_are_uniform_and_of_timid_ones_are_not():
+    outcomes = np.random.default_rng(5).normal(size=400)
+    from scipy.stats import norm
+
+    right, timid = (scale * norm.ppf(bt.middle_levels(200)) for scale in (1.0, 0.5))
+    assert bt.uniformity([bt.pit(right, y) for y in outcomes]) > 0.05
+    assert bt.uniformity([bt.pit(timid, y) for y in outcomes]) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "words"), [([], "at least one"), ([1.0, 0.5], "entry 1 is 0.5, below"), ([float("nan")], "finite")]
+)
+def test_quantiles_that_are_none_are_refused(quantiles, words):
+    with pytest.raises(rc.InputError, match=words):
+        bt.pit(quantiles, 0.0)
+    with pytest.raises(rc.InputError, match=words):
+        bt.crps_of_quantiles(quantiles, 0.0)
+
+
 def test_a_true_quantile_has_the_least_expected_pinball_loss():
     losses = np.random.default_rng(1).normal(size=200_000)
     scores = [bt.pinball_loss(losses, np.full(len(losses), q), 0.95).mean() for q in (1.3, 1.645, 2.0)]
