@@ -96,3 +96,7 @@ class ResultRefused(DataError):
 
 class ExportFailed(DataError):
     """Tables could not be brought to another place; what is there is left as it was."""
+
+
+class NoLiquidation(DataError):
+    """What was asked for is no key of a liquidation, or none that is stored has it, or more than one."""

@@ -63,7 +63,7 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
 
 
 def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: MarketEntry) -> int:
-    """Ask the oracle of an Aave v3 market for the price of each event's asset at its block; returns how many it told.
+    """Ask the oracle of an Aave v3 market for the prices of each event's assets at its block; returns how many it told.
 
     Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored.
     Other protocols have no oracle in USD at hand and are passed over, and so is an oracle that does not say that it
@@ -78,8 +78,10 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
         return 0
     weth = _weth(reader, pool)
     events = " UNION ".join(
-        f"SELECT chain_id, block_number, block_timestamp, asset FROM {table} WHERE market = :market"
+        f"SELECT chain_id, block_number, block_timestamp, {asset} AS asset FROM {table} WHERE market = :market "
+        f"AND {asset} IS NOT NULL"
         for table in RECEIVED.values()
+        for asset in ("asset", "debt_asset")
     )
     wanted = run.store.rows(
         f"SELECT * FROM ({events}) AS e WHERE NOT EXISTS (SELECT 1 FROM raw_lending_prices AS p WHERE "
