@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from data.postmortem.case import READ_PRICES, SLACK, WINDOW, Book, Case
-from data.postmortem.record import Path, State, Step, between
+from data.postmortem.keys import READ_EVENTS
+from data.postmortem.record import Path, State, Step
 from risk_core import types as rules
 from risk_core.analytics import postmortem as pm
 from risk_core.errors import InputError
@@ -133,7 +134,8 @@ class Carried:
             largest = max((np.abs(part).max() for pair in self.changes for part in pair), default=0.0)
             short = np.flatnonzero(side < -1e-3 * max(float(side.max(initial=0.0)), float(largest), 1e-12))
             for i in short.tolist():
-                self.note(f"the stored events leave less than no {name} in {self.reserves.symbol[i]}: taken as none")
+                symbol = self.case.called(self.reserves.asset[i])
+                self.note(f"the stored events leave less than no {name} in {symbol}: taken as none")
         return np.maximum(sides[0], 0.0), np.maximum(sides[1], 0.0)
 
     def note(self, text: str) -> None:
@@ -149,7 +151,8 @@ class Carried:
             out[:, at] = self.case.path_of(self.reserves.asset[at], times)
             rule = self.case.rules[self.reserves.asset[at]]
             if rule.kind == "proxy":
-                self.note(f"{self.reserves.symbol[at]} moves with {rule.series}, which stands in for it")
+                symbol = self.case.called(self.reserves.asset[at])
+                self.note(f"{symbol} moves with {rule.series}, which stands in for it")
         return out
 
     @property
@@ -201,13 +204,13 @@ class Carried:
         factor = before.health_factor
         fits = bool(factor < 1) and (share is None or share <= 1 + 1e-6)
         if np.isnan(factor):
-            unknown = [self.reserves.symbol[i] for i in np.flatnonzero(self.held & np.isnan(price))]
+            unknown = [case.called(self.reserves.asset[i]) for i in np.flatnonzero(self.held & np.isnan(price))]
             case.why["health"] = f"no price of {', '.join(unknown)} is stored near the liquidation"
         elif not fits:
             case.why["health"] = (
                 f"the account as stored at block {at.block} and carried here has a health factor of "
                 f"{'no debt' if np.isinf(factor) else f'{factor:.4g}'}, and only below 1 is anybody liquidated: what "
-                "happened in between is not all stored"
+                f"happened in between is not all stored (`{READ_EVENTS}`)"
             )
         known = fits and not np.isnan(factor)
         with np.errstate(invalid="ignore"):
@@ -254,12 +257,15 @@ class Carried:
         if not len(times):
             case.why["path"] = f"no prices around the liquidation are stored (`{READ_PRICES}`)"
             return None
+        told = {at: [(e.ts, said), *case.said_later(self.reserves.asset[at])] for at, said in self.said.items()}
+        known = {e.ts, *(ts for later in told.values() for ts, _ in later)}
+        # The second before as well: what an oracle says changes at once, and no line may be drawn across it.
+        times = np.union1d(times, [moment for ts in known for moment in (ts - 1, ts)]).astype(np.int64)
         price, recorded = self.prices(times), self.prices(times)
-        line = self.prices(np.array([e.ts]))[0]
-        for at, said in self.said.items():
-            for ts, usd in [(e.ts, said), *case.said_later(self.reserves.asset[at])]:
-                off = usd / self._in_line(at, ts, usd if ts > e.ts else line[at])
-                recorded[times >= ts, at] = price[times >= ts, at] * off
+        for at, later in told.items():
+            for ts, usd in later:
+                here = price[np.searchsorted(times, ts), at]
+                recorded[times >= ts, at] = price[times >= ts, at] * (usd / here)
         stamps = np.array([row[0] for row in self.rows], dtype=np.int64)
         after = times >= e.ts
         done = np.searchsorted(stamps, times, side="right")
@@ -269,24 +275,18 @@ class Carried:
             for t, n, late in zip(times, done, after, strict=True)
         ]
         factors = []
-        for side, by_price in ((without, price), (without, recorded), (with_it, price)):
+        for side, by_price in ((without, price), (without, recorded), (with_it, recorded)):
             collateral, debt = (np.array([pair[i] for pair in side]) for i in range(2))
             by = [pm.health_path(collateral, debt, share, by_price) for share in (self.earlier, self.threshold)]
             factors.append(np.where(after, by[1], by[0]))
         if np.isnan(factors[0][after]).all():
             case.why.setdefault("path", f"no prices after the liquidation are stored (`{READ_PRICES}`)")
         place = case.place(e.collateral)
-        market = price[:, place] if place is not None else np.full(len(times), np.nan)
-        return Path(times=times, without=factors[0], recorded=factors[1], actual=factors[2], market=market)
-
-    def _in_line(self, at: int, ts: int, line: float) -> float:
-        """The market price of a reserve at a time, between the bars around it; `line` where there is none."""
-        asset = self.reserves.asset[at]
-        rule, scale = self.case.rules[asset], self.case.scale(asset)
-        if rule.kind == "fixed" or not rule.series or scale is None:
-            return line
-        price = between(*self.case.bars_of(rule.series).around(ts), ts)
-        return line if price is None else price * scale
+        nothing = np.full(len(times), np.nan)
+        market, oracle = (nothing if place is None else of[:, place] for of in (price, recorded))
+        return Path(
+            times=times, without=factors[0], recorded=factors[1], actual=factors[2], market=market, oracle=oracle
+        )
 
     def fall(self) -> tuple[pm.Fall | None, int | None]:
         """What made the health factor fall, and from when on."""
@@ -310,7 +310,7 @@ class Carried:
         then, line = self.then(), self.prices(np.array([e.ts]))[0]
         market = then.copy()
         for at in self.said:
-            market[at] = self._in_line(at, e.ts, line[at])
+            market[at] = line[at]
             if case.rules[self.reserves.asset[at]].kind not in ("series", "ratio", "fixed"):
                 market[at] = np.nan
         own = [np.zeros(len(self.reserves)), np.zeros(len(self.reserves))]

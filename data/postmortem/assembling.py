@@ -111,7 +111,7 @@ class _Assembly(Case):
             if found is not None:
                 return bonus, found, True
         if not own:
-            self.why["fee"] = f"no liquidation bonus is configured for {self.symbols[e.collateral]} at that snapshot"
+            self.why["fee"] = f"no liquidation bonus is configured for {self.called(e.collateral)} at that snapshot"
             return None, None, False
         seized = pm.seizure_of(e.seized_raw, configured, share, market.revision)
         return configured, seized.fee, False

@@ -27,12 +27,24 @@ class Bars:
     prices: np.ndarray
 
     def at(self, ts: np.ndarray) -> np.ndarray:
-        """(T,) the newest price at each time, NaN where none is at most `FARTHEST` old."""
-        place = np.searchsorted(self.times, ts, side="right") - 1
-        known = place >= 0
-        known &= np.where(known, ts - self.times[np.maximum(place, 0)] <= FARTHEST, False) if len(self.times) else False
+        """(T,) the price at each time: on the line between the bars on either side, that of the only one, else NaN.
+
+        A bar that is further away than `FARTHEST` is none.
+        """
         out = np.full(len(ts), np.nan)
-        out[known] = self.prices[place[known]]
+        if not len(self.times):
+            return out
+        after = np.searchsorted(self.times, ts, side="right")
+        left, right = np.maximum(after - 1, 0), np.minimum(after, len(self.times) - 1)
+        has_left = (after > 0) & (ts - self.times[left] <= FARTHEST)
+        has_right = (after < len(self.times)) & (self.times[right] - ts <= FARTHEST)
+        both = has_left & has_right
+        out[has_left], out[has_right & ~has_left] = (
+            self.prices[left[has_left]],
+            self.prices[right[has_right & ~has_left]],
+        )
+        part = (ts - self.times[left])[both] / (self.times[right] - self.times[left])[both]
+        out[both] += part * (self.prices[right] - self.prices[left])[both]
         return out
 
     def around(self, ts: int) -> tuple[Bar | None, Bar | None]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data.errors import DataError
+from data.foreign_text import marked
 from data.postmortem.bars import FARTHEST, Bars, Follows, bars, follows
 from data.postmortem.record import Event, between
 from data.settings import SAMPLE_MARKET
@@ -32,6 +33,7 @@ TRIED = 2
 """Snapshots that are looked at for the account, the nearest first."""
 BLOCKS = 400_000
 """More blocks than a chain makes in a day: how far prices that the oracle said later are looked for."""
+SYMBOL_LENGTH = 32
 READ_PRICES = "python -m flows market-prices"
 READ_MARKET = "python -m flows aave-market"
 
@@ -211,6 +213,10 @@ class Case:
         then = between(*self.bars_of(rule.series).around(at_snapshot), at_snapshot)
         return None if then is None else price / then
 
+    def called(self, asset: str) -> str:
+        """A symbol as a sentence may hold it: whoever made the token chose it."""
+        return marked(self.symbols[asset], SYMBOL_LENGTH)
+
     def place(self, asset: str) -> int | None:
         """Row of the asset in the snapshot, None where it has none."""
         if self.book is None or asset not in self.book.market.reserves.asset:
@@ -227,7 +233,7 @@ class Case:
     def market_price(self, asset: str, name: str) -> tuple[float | None, str, Follows, float, tuple[Any, Any]]:
         """What it was traded at: (USD, where from, rule, scale, bars either side); the reason goes into `why`."""
         e, rule = self.event, self.rules[asset]
-        symbol = self.symbols[asset]
+        symbol = self.called(asset)
         nothing = (None, "", rule, 1.0, (None, None))
         at = self.place(asset)
         linked = at is not None and self.book is not None and self.book.market.reserves.linked_to[at] >= 0

@@ -82,12 +82,14 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
-    """The borrower's health factor at stored bars, all arrays (T,), NaN where not known.
+    """The borrower's health factor at the stored times around the liquidation, its own among them.
+
+    All arrays (T,), NaN where not known.
 
     without: without the liquidation and with nobody touching the account after it, at prices as the market's. recorded:
     the same with the oracles of the two assets as far from the market as they were last stored to be: at the
-    liquidation, or at a later event's block. actual: with the liquidation, and what the account did later. market: USD
-    per token of the collateral.
+    liquidation, or at a later event's block. actual: the same with the liquidation, and what the account did later.
+    market, oracle: USD per token of the collateral, by the market and as the oracle was recorded.
     """
 
     times: np.ndarray
@@ -95,6 +97,7 @@ class Path:
     recorded: np.ndarray
     actual: np.ndarray
     market: np.ndarray
+    oracle: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

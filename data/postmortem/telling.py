@@ -58,6 +58,7 @@ def as_json(found: PostMortem) -> dict[str, Any]:
             "without_with_the_oracle_as_recorded": path.recorded,
             "actual": path.actual,
             "collateral_market_usd": path.market,
+            "collateral_oracle_usd": path.oracle,
         },
         "steps": [asdict(one) for one in found.steps],
         "around": asdict(found.around),
@@ -124,9 +125,10 @@ def lines(found: PostMortem) -> list[str]:
     if state is not None and state.before is not None:
         after = NOT_KNOWN if state.after is None else f"{state.after:.4f}"
         days = (state.block_time - e.ts) / 3_600
+        events = "1 event" if state.n_events == 1 else f"{state.n_events} events"
         out.append(
             f"health factor {state.before:.4f} before, {after} after: snapshot at block {state.block:,}, "
-            f"{abs(days):.1f} h {'later' if days > 0 else 'earlier'}, {state.n_events} events between"
+            f"{abs(days):.1f} h {'later' if days > 0 else 'earlier'}, {events} between"
         )
     else:
         out.append(f"health factor {NOT_KNOWN}: {found.why.get('health', '')}")

@@ -16,6 +16,7 @@ from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
+from data.postmortem import PostMortem
 from data.sample.filling import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
@@ -162,9 +163,13 @@ class MemorySource:
         """No block was read."""
         return
 
-    def liquidations(self) -> tuple[()]:
+    def liquidations(self, wallet: str | None = None, *, largest: bool = False) -> tuple[()]:
         """None are stored."""
         return ()
+
+    def post_mortem(self, transaction: str, log_index: str | None = None) -> PostMortem:
+        """None is stored."""
+        raise rc.InputError(f"no liquidation of transaction {transaction:.80} is stored")
 
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""

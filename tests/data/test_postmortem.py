@@ -184,7 +184,8 @@ def test_waiting_by_hand(account: str):
     assert (by_wait[600].saved, by_wait[86_400].saved) == (None, None)
     assert found.path is not None
     at = found.path.times.tolist().index(T + 3_000)
-    assert found.path.actual[at] == pytest.approx(0.83 * 9.475 * 2_100 / (15_700 * 0.999))
+    assert found.path.without[at] == pytest.approx(0.83 * 21_000 / (16_700 * 0.999))
+    assert found.path.actual[at] == pytest.approx(0.83 * 9.475 * 2_000 / 15_700)
 
 
 @pytest.mark.parametrize(("later", "saved"), [(2_100, True), (1_990, False)])
