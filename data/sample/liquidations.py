@@ -112,8 +112,9 @@ def blocks_and_assets(
 ) -> dict[str, pd.DataFrame]:
     """What goes with the events of all kinds: `raw_lending_blocks`, `dim_lending_asset` and `raw_lending_prices`.
 
-    An asset's price is that of its event's time, but for those of `planted`, who say theirs; what the oracle of their
-    collateral said later stands beside it.
+    Prices of a liquidation's assets are those of its time, but for those of `planted`, who say theirs; what the oracle
+    of their collateral said later stands beside it. Of all other events they are the snapshot's, whenever the event
+    was: what an account borrowed and repaid is then worth what it owes.
     """
     events = pd.concat(tables.values(), ignore_index=True)
     place = ["block_number", "block_hash", "block_timestamp"]
@@ -134,6 +135,8 @@ def blocks_and_assets(
     columns = ["block_number", "block_timestamp", "asset"]
     repaid = events[events["debt_asset"].notna()].assign(asset=events["debt_asset"])
     prices = pd.concat([events[columns], repaid[columns]]).drop_duplicates(ignore_index=True)
+    other = events[events["debt_asset"].isna()]
+    at_snapshot = set(zip(other["block_number"], other["asset"], strict=True))
     start = configuration.BLOCK_TIME - DAYS * 86_400
     said = {}
     later = []
@@ -144,6 +147,10 @@ def blocks_and_assets(
         asset = configuration.reserve_rows()[one.collateral]["asset"]
         later.append((block + CORRECTED // SLOT, one.time + CORRECTED, asset))
     prices = pd.concat([prices, pd.DataFrame(later, columns=columns)]).drop_duplicates(ignore_index=True)
+    known_at = [
+        configuration.BLOCK_TIME if (block, asset) in at_snapshot else time
+        for block, time, asset in prices[columns].itertuples(index=False)
+    ]
     return {
         "raw_lending_blocks": blocks.assign(source="sample", market=SAMPLE_MARKET, chain_id=configuration.CHAIN_ID),
         "dim_lending_asset": pd.DataFrame(assets),
@@ -153,9 +160,9 @@ def blocks_and_assets(
             oracle=synthetic_address("oracle"),
             price_raw=[
                 str(said.get((block, asset)) or oracle.price_raw(place_of[asset], time))
-                for block, time, asset in prices[columns].itertuples(index=False)
+                for block, asset, time in zip(prices["block_number"], prices["asset"], known_at, strict=True)
             ],
-            eth_usd_raw=[str(oracle.price_raw(weth, time)) for time in prices["block_timestamp"]],
+            eth_usd_raw=[str(oracle.price_raw(weth, time)) for time in known_at],
         ),
     }
 
