@@ -100,6 +100,12 @@ CHAIN_MEV = "chain-mev"
 CHAIN_BLOCK = "chain-block"
 CHAIN_BLOCK_PARTS = "chain-block-parts"
 
+POSTMORTEM_KEY = "postmortem-key"
+"""Store with the transaction and the log index of the liquidation that the page is about."""
+POSTMORTEM_PATH = "postmortem-path"
+POSTMORTEM_FALL = "postmortem-fall"
+POSTMORTEM_LOSS = "postmortem-loss"
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

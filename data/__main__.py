@@ -6,6 +6,7 @@ quarantine   batches that were refused, with the reason: list, show, replay, dro
 refresh      bring the tables that SQL makes of others (data/marts) up to date
 lineage      where a row came from: write, run, received rows
 freshness    how old each table is, and which are late
+post-mortem  a stored liquidation in full: prices, loss, health factor, what waiting would have brought
 find         accounts, tokens, markets and price series by a part of their names
 about        what the file is: layout, code, markets and blocks, rows, size, content digest
 backup       a copy of it, taken while it is in use
@@ -19,6 +20,7 @@ vacuum       how much room the file would give back; --yes rewrites it
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -56,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     looked_for.add_argument("text", nargs="+", help="beginnings of words: 0xabc, weth, sample")
     looked_for.add_argument("--kind", choices=look_up.KINDS, help="only names of this kind")
     looked_for.add_argument("--limit", type=int, default=20, metavar="N", help="at most N names (default 20)")
+    told = commands.add_parser("post-mortem", help="a stored liquidation in full, by the hash of its transaction")
+    told.add_argument("transaction", help="hash of the transaction, 0x and 64 hex digits")
+    told.add_argument("--log-index", metavar="N", help="index of its log, where the transaction holds several")
+    told.add_argument("--json", action="store_true", help="everything, unrounded, as JSON")
     upkeep_commands.add_arguments(commands)
     arguments = parser.parse_args(argv)
     try:
@@ -71,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _freshness()
         elif arguments.command == "find":
             _find(" ".join(arguments.text), arguments.kind, arguments.limit)
+        elif arguments.command == "post-mortem":
+            _post_mortem(arguments.transaction, arguments.log_index, arguments.json)
         elif arguments.command == "quarantine":
             quarantine_commands.run(arguments)
         else:
@@ -155,6 +163,16 @@ def _find(text: str, kind: str | None, limit: int) -> None:
         )
     if not found:
         safe_print(f"nothing has a word that begins with {text}")
+
+
+def _post_mortem(transaction: str, log_index: str | None, as_json: bool) -> None:
+    from data import postmortem  # the engine, which no other command needs
+
+    found = postmortem.post_mortem(transaction, log_index)
+    if as_json:
+        safe_print(json.dumps(postmortem.as_json(found), indent=1))
+    else:
+        safe_print("\n".join(postmortem.lines(found)))
 
 
 def _moment(seconds: int) -> str:

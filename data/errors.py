@@ -96,3 +96,7 @@ class ResultRefused(DataError):
 
 class ExportFailed(DataError):
     """Tables could not be exported; what is at the target is left as it was."""
+
+
+class NoLiquidation(DataError):
+    """No stored liquidation has the key that was asked for, or more than one has it."""

@@ -23,6 +23,9 @@ DAYS = 28
 """Days before an hour that define what is usual."""
 SHOWN_HOURS = 48
 BLOCKS = 48
+LIQUIDATIONS = 12
+"""Rows of a list of liquidations."""
+LARGEST_DAYS = 7
 TOKENS = 7
 """Tokens with a series of their own, those that moved most often; the others are one series for each standard."""
 
@@ -84,7 +87,7 @@ class Liquidation:
     """One liquidation in the market.
 
     `seized_usd` is None where no price was known at the time; `repaid`, in tokens of `debt`, is None where the decimals
-    were not known.
+    were not known. `tx_hash`, `log_index`: its key.
     """
 
     ts: int
@@ -94,19 +97,36 @@ class Liquidation:
     debt: str
     seized_usd: float | None
     repaid: float | None
+    tx_hash: str
+    log_index: int
 
 
-def load_liquidations(market: str, path: Path | str | None, limit: int = 12) -> tuple[Liquidation, ...]:
-    """The `limit` newest liquidations of a market, the newest first."""
+def load_liquidations(
+    market: str, path: Path | str | None, *, wallet: str | None = None, largest: bool = False
+) -> tuple[Liquidation, ...]:
+    """The newest liquidations of a market or of one wallet in it, the newest first.
+
+    largest: those of the newest `LARGEST_DAYS` days that took most, instead; without a known value they come last.
+    """
     sql = (
         "SELECT e.block_timestamp, e.wallet, e.protocol, coalesce(e.symbol, e.asset), coalesce("
         "(SELECT d.symbol FROM dim_lending_asset AS d WHERE d.chain_id = e.chain_id AND d.asset = e.debt_asset), "
-        "e.debt_asset, ''), e.amount_usd, e.debt_amount FROM stg_lending_events AS e "
-        "WHERE e.market = ? AND e.event_type = 'liquidation' AND e.part = 0 "
-        "ORDER BY e.block_number DESC, e.log_index DESC LIMIT ?"
+        "e.debt_asset, ''), e.amount_usd, e.debt_amount, e.tx_hash, e.log_index FROM stg_lending_events AS e "
+        "WHERE e.market = :market AND e.event_type = 'liquidation' AND e.part = 0"
+    )
+    sql += " AND e.wallet = :wallet" if wallet is not None else ""
+    since = (
+        "(SELECT max(block_timestamp) FROM stg_lending_events WHERE market = :market AND event_type = 'liquidation') "
+        f"- {LARGEST_DAYS * DAY}"
+    )
+    sql += (
+        f" AND e.block_timestamp > {since} ORDER BY e.amount_usd DESC NULLS LAST, e.block_number DESC, e.log_index DESC"
+        if largest
+        else " ORDER BY e.block_number DESC, e.log_index DESC"
     )
     with Reader.open(path) as store:
-        return tuple(Liquidation(*row) for row in store.rows(sql, (market, limit)))
+        rows = store.rows(f"{sql} LIMIT {LIQUIDATIONS}", {"market": market, "wallet": wallet})
+    return tuple(Liquidation(*row) for row in rows)
 
 
 def newest_activity(store: Reader) -> tuple[int, StoredBlock] | None:

@@ -35,12 +35,15 @@ from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
 from data.brief import Brief
 from data.brief.writing import stored as stored_brief
+from data.postmortem import PostMortem, key_of, post_mortem
 from data.prices.rules import COLUMNS, mapped_reserves
 
 log = logging.getLogger(__name__)
 
 KEPT = 3
 """Markets and runs kept in memory: of the newest snapshot, and of those that open pages may still show."""
+TOLD = 8
+"""Post-mortems kept in memory."""
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
 BANDS_AGAIN = "python -m flows health-factor-bands --force"
@@ -155,8 +158,11 @@ class PageData(Protocol):
     def chain(self) -> Activity | None:
         """The newest blocks of a chain and its transfers, None without blocks. Raises `Unavailable`."""
 
-    def liquidations(self) -> tuple[Liquidation, ...]:
-        """The newest liquidations of the market, the newest first. Raises `Unavailable`."""
+    def liquidations(self, wallet: str | None = None, *, largest: bool = False) -> tuple[Liquidation, ...]:
+        """The newest liquidations of the market or of one wallet, or the largest of a week. Raises `Unavailable`."""
+
+    def post_mortem(self, transaction: str, log_index: str | None = None) -> PostMortem:
+        """One liquidation in full. Raises `InputError` for a key that no stored one has, `Unavailable`."""
 
     def publications(self) -> tuple[Publication, ...]:
         """The newest publications of the market's figures on a chain, the newest first. Raises `Unavailable`."""
@@ -170,6 +176,7 @@ class Warehouse:
         self._loaded: OrderedDict[str, LoadedMarket] = OrderedDict()
         self._runs: OrderedDict[str, ShownRun] = OrderedDict()
         self._chain: tuple[tuple, Activity] | None = None
+        self._told: OrderedDict[tuple, PostMortem] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self) -> Status:
@@ -303,11 +310,11 @@ class Warehouse:
             except NOTHING_YET as error:
                 raise Unavailable("No blocks yet", str(error), FILL) from error
 
-    def liquidations(self) -> tuple[Liquidation, ...]:
+    def liquidations(self, wallet: str | None = None, *, largest: bool = False) -> tuple[Liquidation, ...]:
         """As `PageData.liquidations`."""
         with translated("The liquidations cannot be shown"):
             try:
-                return load_liquidations(self.status().market, self._path)
+                return load_liquidations(self.status().market, self._path, wallet=wallet, largest=largest)
             except NOTHING_YET as error:
                 raise Unavailable("No liquidations yet", str(error), FILL) from error
 
@@ -318,6 +325,27 @@ class Warehouse:
                 return load_publications(self.status().market, self._path)
             except NOTHING_YET as error:
                 raise Unavailable("No snapshot yet", str(error), FILL) from error
+
+    def post_mortem(self, transaction: str, log_index: str | None = None) -> PostMortem:
+        """As `PageData.post_mortem`."""
+        try:
+            with translated("The liquidation cannot be told"):
+                try:
+                    key = key_of(transaction, log_index)
+                    with data.store.Reader.open(self._path) as store:
+                        [(batch,)] = store.rows("SELECT max(batch) FROM fact_batch")
+                    with self._lock:  # the charts of one page ask one after the other
+                        if (key, batch) not in self._told:
+                            self._told[key, batch] = post_mortem(*key, db=self._path)
+                            while len(self._told) > TOLD:
+                                self._told.popitem(last=False)
+                        return self._told[key, batch]
+                except NOTHING_YET as error:
+                    raise Unavailable("No liquidations yet", str(error), FILL) from error
+        except Unavailable as nothing:
+            if isinstance(nothing.__cause__, data.errors.NoLiquidation):
+                raise rc.InputError(str(nothing.__cause__)) from nothing
+            raise
 
     def _load(self, wanted: str) -> LoadedMarket:
         at = next((s for s in data.snapshot.available(db=self._path) if s.hash == wanted), None)

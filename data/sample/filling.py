@@ -17,6 +17,7 @@ from data.foreign_text import safe_print
 from data.prices import assets
 from data.sample import activity, forecasts, frames, liquidations, prices, protocols, publications, wallet_events
 from data.sample.book import Holdings, book, holdings
+from data.sample.planted import planted
 from data.sample.statistics import statistics
 from data.settings import SAMPLE_CHAIN, SAMPLE_MARKET, risk_db
 from data.snapshot.loading import newest
@@ -110,10 +111,13 @@ def _write_prices(store: Store, seed: int, run: str) -> int:
 
 def _write_events(store: Store, held: Holdings, seed: int, run: str) -> tuple[int, int]:
     """Write the synthetic lending events and what SQL makes of them; returns (liquidations, other events)."""
-    tables = liquidations.frames(held.addresses, seed) | wallet_events.frames(held, seed)
+    oracle = prices.Oracle(prices.frame(seed))
+    known = planted(held, oracle)
+    tables = liquidations.frames(held.addresses, oracle, known, seed)
+    tables |= wallet_events.frames(held, seed, {one.account for one in known})
     n_events = [len(table) for table in tables.values()]
     made = hashlib.sha256(f"sample:events:{seed}:{len(held.addresses)}".encode()).hexdigest()
-    tables |= liquidations.blocks_and_assets(tables)
+    tables |= liquidations.blocks_and_assets(tables, oracle, known)
     store.write_batch(SOURCE, f"events:{seed}", tables, run, payload_sha256=made)
     marts.refresh(store, ["fact_lending_liquidation_events"], run_id=run)
     return n_events[0], sum(n_events[1:])

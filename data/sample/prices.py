@@ -112,3 +112,24 @@ def _reverting(start: float, noise: np.ndarray, kept: float) -> np.ndarray:
         value = kept * value + shock
         out[step] = value
     return out
+
+
+class Oracle:
+    """What the sample's oracle said of a reserve at a time: on the line between the two synthetic prices around it."""
+
+    def __init__(self, series: pd.DataFrame) -> None:
+        table = series.pivot_table(index="ts", columns="symbol", values="price_usd")
+        self._first = int(table.index[0])
+        self._levels = {symbol: table[symbol].to_numpy() for symbol in table.columns}
+        self._rows = configuration.reserve_rows()
+
+    def price_raw(self, reserve: int, time: int) -> int:
+        """1e-8 USD per token; the snapshot's where the series ends or nothing is followed."""
+        row = self._rows[reserve]
+        rule = rule_for(row["symbol"], row["price_description"])
+        price = int(row["price_raw"])
+        if rule is None or rule.kind == "fixed":
+            return price
+        level = self._levels[rule.series]
+        steps = np.arange(len(level))
+        return round(price * float(np.interp((time - self._first) / STEP, steps, level) / level[-1]))

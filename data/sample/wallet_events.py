@@ -7,6 +7,8 @@ synthetic slots as the liquidations, at log indices that those never reach.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
@@ -30,16 +32,16 @@ TABLES = {
 """Kind to its table and the contract's name of it."""
 
 
-def frames(held: Holdings, seed: int = 7) -> dict[str, pd.DataFrame]:
+def frames(held: Holdings, seed: int = 7, untouched: Collection[int] = ()) -> dict[str, pd.DataFrame]:
     """Rows of the four tables of `TABLES`; the newest is before the sample's block time.
 
-    Every account with debt, up to `WALLETS` of them: a deposit and later a withdrawal of each collateral, and between
-    them a loan and a repayment of each debt.
+    Every account with debt, up to `WALLETS` of them and but for `untouched` (rows of accounts): a deposit and later a
+    withdrawal of each collateral, and between them a loan and a repayment of each debt.
     """
     rng = np.random.Generator(np.random.PCG64([seed, 5]))
     reserves = configuration.reserve_rows()
     price = configuration.prices()
-    indebted = np.unique(held.account[held.debt > 0])
+    indebted = np.setdiff1d(held.account[held.debt > 0], np.array(list(untouched), dtype=np.int64))
     chosen = np.sort(rng.choice(indebted, size=min(WALLETS, len(indebted)), replace=False))
     legs = np.flatnonzero(np.isin(held.account, chosen))
     spare = rng.uniform(*EXTRA, size=len(legs))

@@ -63,7 +63,7 @@ def name_assets(run: Run, reader: BlockReader, chain_id: int) -> int:
 
 
 def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: MarketEntry) -> int:
-    """Store the price of each event's asset at its block by an Aave v3 market's oracle; returns how many were stored.
+    """Store the price of each event's assets at its block by an Aave v3 market's oracle; returns how many were stored.
 
     Prices that are stored already are not asked again; where the node no longer has the state, nothing is stored. Other
     protocols, and an oracle that does not report that it counts in USD with 8 decimals, are skipped: 0.
@@ -77,10 +77,10 @@ def note_oracle_prices(run: Run, rpc: JsonRpc, reader: BlockReader, source: Mark
         return 0
     weth = _weth(reader, pool)
     events = " UNION ".join(
-        f"SELECT chain_id, block_number, block_timestamp, {token} AS asset FROM {table} WHERE market = :market "
-        f"AND {token} IS NOT NULL"
-        for kind, table in RECEIVED.items()
-        for token in (("asset", "debt_asset") if kind == "liquidation" else ("asset",))
+        f"SELECT chain_id, block_number, block_timestamp, {asset} AS asset FROM {table} WHERE market = :market "
+        f"AND {asset} IS NOT NULL"
+        for table in RECEIVED.values()
+        for asset in ("asset", "debt_asset")
     )
     wanted = run.store.rows(
         f"SELECT * FROM ({events}) AS e WHERE NOT EXISTS (SELECT 1 FROM raw_lending_prices AS p WHERE "

@@ -18,6 +18,7 @@ from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
 from data.brief import Brief
+from data.postmortem import PostMortem
 from data.sample.filling import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
@@ -194,13 +195,17 @@ class MemorySource:
         """No block was read."""
         return
 
-    def liquidations(self) -> tuple[()]:
+    def liquidations(self, wallet: str | None = None, *, largest: bool = False) -> tuple[()]:
         """None are stored."""
         return ()
 
     def publications(self) -> tuple[()]:
         """Nothing was published."""
         return ()
+
+    def post_mortem(self, transaction: str, log_index: str | None = None) -> PostMortem:
+        """None is stored."""
+        raise rc.InputError(f"no liquidation of transaction {transaction:.80} is stored")
 
     def closes(self, symbol: str, step: int) -> Closes:
         """200 days of an ETH that moves 3 % a day, up and down by a seeded coin."""

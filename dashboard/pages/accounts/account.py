@@ -12,12 +12,14 @@ import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, missing, pill, row, strip, table, token
 from dashboard.look.escaping import marked, named
+from dashboard.market.chain import Liquidation
 from dashboard.market.wallets import Protection, WalletFeatures
 from dashboard.market.warehouse import PageData
 from dashboard.pages.accounts import answers, bands
 from risk_core.analytics.wallets import FEATURES, Feature
 
 FILL = "python -m flows wallet-features"
+EVENTS = "python -m flows lending-events"
 WORDS = {"ok": "healthy", "watch": "watch", "warn": "warning", "crit": "critical"}
 
 
@@ -69,6 +71,7 @@ def account_page(source: PageData, address: str) -> html.Div:
                 ]
             ),
             row([(band_card, {"xl": 8}), (protection_card(source.protection(found.address), json_at), {"xl": 4})]),
+            row([(liquidations_card(source.liquidations(found.address)), {})]),
             row([(features_card(stored, json_at), {})]),
         ],
         className="page",
@@ -193,6 +196,27 @@ def protection_card(score: Protection | None, source: str) -> Any:
     months = f"the last {fmt.count(rule.lookback_days)} days · as of {fmt.utc(score.as_of)}"
     body = html.Div([table(head, rows, tight=True), say])
     return card(title, body, months, right=pill(TONES[score.level], score.level), source=source)
+
+
+def liquidations_card(found: tuple[Liquidation, ...]) -> Any:
+    """The account's stored liquidations; each leads to its post-mortem."""
+    head = (("When", False), ("Sold", False), ("Repaid", True), ("Seized", True), ("", False))
+    rows = [
+        (
+            fmt.utc(one.ts),
+            token(one.collateral),
+            f"{amount(one.repaid)} {named(one.debt)}" if one.repaid is not None else named(one.debt) or fmt.MISSING,
+            fmt.money(one.seized_usd),
+            html.A("Why, and at what cost", href=f"/chain?transaction={one.tx_hash}&log_index={one.log_index}"),
+        )
+        for one in found
+    ]
+    body = (
+        table(head, rows)
+        if rows
+        else empty("Never, as far as is stored", "No liquidation of this account in this market is stored.", EVENTS)
+    )
+    return card("Liquidations of it", body, "USD at the price of the event", "newest on top", flush=True, source="")
 
 
 def features_card(stored: WalletFeatures | None, source: str) -> Any:

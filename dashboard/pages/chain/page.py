@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
+from urllib.parse import parse_qs
 
 import dash_bootstrap_components as dbc
 import numpy as np
 from dash import Dash, Input, Output, html, no_update
 
+import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, graph, legend, pill, row, segmented, strip, table
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
-from dashboard.market.chain import DAYS, Activity, Liquidation
+from dashboard.market.chain import DAYS, LARGEST_DAYS, Activity, Liquidation
 from dashboard.market.warehouse import PageData, Unavailable
-from dashboard.pages.chain import charts
+from dashboard.pages.chain import charts, postmortem
 from dashboard.pages.chain.answers import (
     PARTS,
     UNUSUAL_SCORE,
@@ -31,6 +34,7 @@ from dashboard.pages.chain.answers import (
     volume_json,
     volumes,
 )
+from dashboard.pages.chain.postmortem import postmortem_json, postmortem_page
 from risk_core.analytics import mev
 from risk_core.analytics.transfers import LIMIT
 
@@ -40,20 +44,32 @@ BY = {"token": "by token", "standard": "by standard"}
 ROLES = {"front-run": "crit", "back-run": "crit", "victim": "warn"}
 
 
-def build(source: PageData, _search: str) -> html.Div:
-    """The page; its charts are filled by the callbacks."""
+def build(source: PageData, search: str) -> html.Div:
+    """One liquidation in full where the query names one, else the page; charts are filled by the callbacks."""
+    asked = parse_qs(search.lstrip("?"))
+    if "transaction" in asked:
+        return postmortem_page(source, asked["transaction"][0], asked.get("log_index", [None])[0])
     activity, liquidations = source.chain(), source.liquidations()
-    hit = card(
-        "Newest liquidations",
-        liquidations_table(liquidations),
-        "USD at the price of the event · — where no price at most a day old was known",
-        "newest on top",
-        flush=True,
-        source="",
-    )
+    hit = [
+        (
+            card(
+                title,
+                liquidations_table(found),
+                "USD at the price of the event · – where no price at most a day old was known",
+                sub,
+                flush=True,
+                source=f"/api/v1/chain/liquidations?order={order}",
+            ),
+            {"xxl": 6},
+        )
+        for title, found, sub, order in (
+            ("Newest liquidations", liquidations, "a click on the time opens one", "newest"),
+            ("Largest liquidations", source.liquidations(largest=True), f"of {LARGEST_DAYS} days", "largest"),
+        )
+    ]
     if activity is None:
         nothing = empty("No blocks yet", "Transfers and scores come from whole blocks that a node was asked for.", FILL)
-        return html.Div([row([(dbc.Card(nothing), {})]), row([(hit, {})])], className="page")
+        return html.Div([row([(dbc.Card(nothing), {})]), row(hit)], className="page")
     found = volumes(activity.hours)
     scored = activity.scores
     chosen = block_of(activity, None)
@@ -125,7 +141,7 @@ def build(source: PageData, _search: str) -> html.Div:
             row([(hourly, {"xl": 8}), (moved, {"xl": 4})]),
             row([(blocks, {"xl": 8}), (one, {"xl": 4})]),
             row([(stood, {})]),
-            row([(hit, {})]),
+            row(hit),
         ],
         className="page",
     )
@@ -289,11 +305,12 @@ def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
     """The newest liquidations of the market."""
     if not found:
         return empty("No liquidations yet", "None of this market are stored.", FILL_EVENTS)
+    # The time leads to the post-mortem, the account to its page.
     head = (("When", False), ("Account", False), ("Sold", False), ("Repaid", True), ("Seized", True))
     rows = [
         (
-            fmt.utc(one.ts),
-            address(one.wallet),
+            html.A(fmt.utc(one.ts), href=postmortem.link(one.tx_hash, one.log_index)),
+            html.A(address(one.wallet), href=f"/accounts?address={one.wallet}"),
             named(one.collateral),
             f"{one.repaid:,.0f} {named(one.debt)}" if one.repaid is not None else named(one.debt) or fmt.MISSING,
             fmt.money(one.seized_usd),
@@ -301,6 +318,14 @@ def liquidations_table(found: tuple[Liquidation, ...]) -> Any:
         for one in found
     ]
     return table(head, rows, tight=True)
+
+
+def liquidations_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/chain/liquidations`: `?order=newest` or `largest` (of a week)."""
+    order = query.get("order", "newest")
+    if order not in ("newest", "largest"):
+        raise rc.InputError(f"order: expected newest or largest, found {order[:40]!r}")
+    return {"order": order, "liquidations": [asdict(one) for one in source.liquidations(largest=order == "largest")]}
 
 
 def stored(source: PageData) -> Activity:
@@ -313,6 +338,7 @@ def stored(source: PageData) -> Activity:
 
 def register(app: Dash, source: PageData) -> None:
     """Charts follow the grouping, the chosen block and the theme; a click on a block chooses it."""
+    postmortem.register(app, source)
 
     @app.callback(Output(ids.CHAIN_TRANSFERS, "figure"), Input(ids.CHAIN_BY, "value"), Input(ids.THEME, "data"))
     def show_transfers(by: str, theme: str | None) -> dict:
@@ -356,11 +382,15 @@ def outline() -> html.Div:
             dbc.RadioItems(id=ids.CHAIN_BY),
             dbc.Select(id=ids.CHAIN_BLOCK),
             html.Div(id=ids.CHAIN_BLOCK_PARTS),
+            postmortem.outline(),
         ]
     )
 
 
 PAGE = Page(
     "/chain", "Chain", "What is happening on the chain?", "chain", "Markets", build, outline, register,
-    {"token-volume": volume, "mev-heatmap": heatmap},
+    {
+        "token-volume": volume, "mev-heatmap": heatmap, "chain/liquidations": liquidations_json,
+        "chain/post-mortem": postmortem_json,
+    },
 )  # fmt: skip
