@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from data import amounts
-from data.errors import NoSnapshot
+from data.errors import NoSnapshot, SnapshotRefused
 from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core.units import RAY, USD
@@ -68,11 +68,13 @@ class Changes:
 
 
 def between(store: Reader, market: str, first: int, second: int) -> Changes:
-    """What changed from block `first` to block `second`, both stored. Raises `NoSnapshot`, which names near blocks."""
+    """What changed from block `first` to block `second`, both stored. Raises `NoSnapshot`, which names near blocks;
+    `SnapshotRefused` for a market that does not count in dollars.
+    """
     with store.one_state():
         heads = {block: _head(store, market, block) for block in (first, second)}
         reserves = {block: _reserves(store, market, block, *heads[block]) for block in heads}
-        scaled = {block: _scaled(store, market, block) for block in heads}
+        early, late, grown, shrunk = _held(store, market, first, second)
         symbols: dict[str, str] = {}
         for block in (first, second):
             symbols |= {asset: row[0] for asset, row in reserves[block].items()}
@@ -83,7 +85,7 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
             rows = [
                 _moved(
                     symbols[asset],
-                    tuple(scaled[block].get(asset, (0, 0))[place] for block in (first, second)),
+                    tuple(held.get(asset, (0, 0))[place] for held in (early, late)),
                     tuple(_index(reserves[block].get(asset), place) for block in (first, second)),
                     tuple(_price(reserves[block].get(asset)) for block in (first, second)),
                 )
@@ -92,7 +94,6 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
             rows = [row for row in rows if row.before or row.after]
             sides.append(tuple(sorted(rows, key=lambda row: (-abs(row.after - row.before), row.symbol))))
         opened, closed = _turnover(store, market, first, second)
-        grown, shrunk = _debts(store, market, first, second)
         liquidated = _liquidated(store, market, heads[first][0], heads[second][0], second)
     return Changes(
         market=market,
@@ -116,9 +117,18 @@ Reserve = tuple[str, amounts.Terms, float | None]
 
 
 def _head(store: Reader, market: str, block: int) -> tuple[int, str | None]:
-    rows = store.rows("SELECT block_time, protocol FROM fact_snapshot WHERE market = ? AND block = ?", (market, block))
+    rows = store.rows(
+        "SELECT block_time, protocol, base_currency_unit FROM fact_snapshot WHERE market = ? AND block = ?",
+        (market, block),
+    )
     if rows:
-        return rows[0]
+        time, protocol, unit = rows[0]
+        if unit != str(USD):
+            raise SnapshotRefused(
+                f"{market} at block {block}: its prices are not in USD with 8 decimals (one unit is {unit}), so its "
+                "changes cannot be told in USD; query raw_aave_balances for the amounts"
+            )
+        return time, protocol
     near = [
         str(number)
         for (number,) in store.rows(
@@ -147,18 +157,6 @@ def _reserves(store: Reader, market: str, block: int, time: int, protocol: str |
             *(columns[name] for name in ("reserve_id", "asset", "symbol", "decimals", "price_raw")), strict=True
         )
     }
-
-
-def _scaled(store: Reader, market: str, block: int) -> dict[str, tuple[int, int]]:
-    """Sums of scaled supply and debt by asset, exact."""
-    supply: dict[str, int] = {}
-    debt: dict[str, int] = {}
-    rows = store.rows(f"SELECT asset, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS}", (market, block))
-    for asset, supplied, owed in rows:
-        supply[asset] = supply.get(asset, 0) + int(supplied)
-        if owed != "0":
-            debt[asset] = debt.get(asset, 0) + int(owed)
-    return {asset: (supply[asset], debt.get(asset, 0)) for asset in supply}
 
 
 def _is_priced(reserve: Reserve | None) -> bool:
@@ -191,31 +189,47 @@ def _moved(symbol: str, scaled: tuple[int, ...], index: tuple[float, ...], price
 
 
 _CHANGED = """
-SELECT account, max(CASE WHEN at = 1 THEN scaled_debt END), max(CASE WHEN at = 2 THEN scaled_debt END)
+SELECT account, asset,
+  max(CASE WHEN at = 1 THEN scaled_supply END), max(CASE WHEN at = 2 THEN scaled_supply END),
+  max(CASE WHEN at = 1 THEN scaled_debt END), max(CASE WHEN at = 2 THEN scaled_debt END)
 FROM (
-  SELECT 1 AS at, account, asset, scaled_debt FROM raw_aave_balances
+  SELECT 1 AS at, account, asset, scaled_supply, scaled_debt FROM raw_aave_balances
   WHERE market = ?1 AND valid_from <= ?2 AND valid_to > ?2 AND valid_to <= ?3
   UNION ALL
-  SELECT 2, account, asset, scaled_debt FROM raw_aave_balances
+  SELECT 2, account, asset, scaled_supply, scaled_debt FROM raw_aave_balances
   WHERE market = ?1 AND valid_from > ?2 AND valid_from <= ?3 AND (valid_to IS NULL OR valid_to > ?3)
 ) GROUP BY account, asset
 """
-"""Balances that are not the same row at both blocks."""
+"""Balances that are not one row from block ?2 to block ?3, as they were at each of the two."""
+
+Scaled = dict[str, tuple[int, int]]
+"""Sums of scaled supply and debt by asset, exact."""
 
 
-def _debts(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:
-    """Accounts that owe more of some token at the second block, and less, before interest."""
+def _held(store: Reader, market: str, first: int, second: int) -> tuple[Scaled, Scaled, int, int]:
+    """Sums at the first and at the second block, and how many accounts owe more of some token at the second, and less.
+
+    All balances are read once, at the earlier block; from there on only what changed.
+    """
     low, high = sorted((first, second))
-    grown, shrunk = set(), set()
-    for account, then, now in store.rows(_CHANGED, (market, low, high)):
-        if first > second:
-            then, now = now, then
-        before, after = int(then or 0), int(now or 0)
-        if after > before:
-            grown.add(account)
-        elif after < before:
-            shrunk.add(account)
-    return len(grown), len(shrunk)
+    supply: dict[str, int] = {}
+    debt: dict[str, int] = {}
+    rows = store.rows(f"SELECT asset, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS}", (market, low))
+    for asset, supplied, owed in rows:
+        supply[asset] = supply.get(asset, 0) + int(supplied)
+        if owed != "0":
+            debt[asset] = debt.get(asset, 0) + int(owed)
+    early = {asset: (total, debt.get(asset, 0)) for asset, total in supply.items()}
+    up: set[str] = set()
+    down: set[str] = set()
+    for account, asset, supply_then, supply_now, debt_then, debt_now in store.rows(_CHANGED, (market, low, high)):
+        supply[asset] = supply.get(asset, 0) + int(supply_now or 0) - int(supply_then or 0)
+        moved = int(debt_now or 0) - int(debt_then or 0)
+        if moved:
+            debt[asset] = debt.get(asset, 0) + moved
+            (up if moved > 0 else down).add(account)
+    late = {asset: (total, debt.get(asset, 0)) for asset, total in supply.items()}
+    return (early, late, len(up), len(down)) if first <= second else (late, early, len(down), len(up))
 
 
 def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ PARTS = (
     "ingest",
     "snapshot",
     "history",
+    "lookback",
     "first_figure",
     "marts",
     "chain",

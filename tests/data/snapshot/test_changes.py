@@ -11,7 +11,7 @@ import pytest
 import data
 from data import marts, snapshot
 from data.__main__ import main
-from data.errors import DataError, NoSnapshot
+from data.errors import DataError, NoSnapshot, SnapshotRefused
 from data.sample.book import holdings
 from data.sample.frames import frames as sample_frames
 from data.snapshot.changes import between
@@ -98,6 +98,15 @@ def test_a_block_that_was_not_read_is_refused_with_those_near_it(store, snapshot
 
     with pytest.raises(NoSnapshot, match=f"block 21 of {MARKET} was not read; the nearest that were: 20, 30, 10"):
         between(store, MARKET, 21, 40)
+
+
+def test_a_market_that_counts_in_ether_is_not_told_in_dollars(store, snapshot_frames):
+    for block in (10, 20):
+        head = {"protocol": "aave_v2", "base_currency_unit": str(10**18)}
+        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block=block, block_time=START, **head))
+
+    with pytest.raises(SnapshotRefused, match=r"not in USD with 8 decimals \(one unit is 1000000000000000000\)"):
+        between(store, MARKET, 10, 20)
 
 
 # Snapshots that go
