@@ -67,8 +67,12 @@ class LawRecord:
     @property
     def fails(self) -> bool:
         """Whether there are enough forecasts, and a test does not hold or Basel's zone is no longer green."""
-        p_values = (self.kupiec_p, self.independence_p, self.conditional_p)
-        return bool(self.enough) and (self.zone != "green" or any(p is not None and p < FAILS for p in p_values))
+        return bool(self.enough) and (self.zone != "green" or self.has_low_p)
+
+    @property
+    def has_low_p(self) -> bool:
+        """Whether a test does not hold."""
+        return any(p is not None and p < FAILS for p in (self.kupiec_p, self.independence_p, self.conditional_p))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

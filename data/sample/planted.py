@@ -25,7 +25,7 @@ CORRECTED = 52 * 60
 """Seconds after which that oracle says the right price again."""
 FALLS_AT = 2 * 60
 """Seconds after the hour, the lowest against the day before it, at which prices felled the other."""
-LARGEST_USD = 5e6
+LARGEST_USD = 4e5
 HEALTH_FACTORS = (0.988, 0.997, 0.975, 0.96)
 """Before each of them, at the oracle's prices: the first that some account allows."""
 REPAID = (0.05, 1.0)

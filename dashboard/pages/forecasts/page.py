@@ -243,7 +243,8 @@ def standing(record: LawRecord) -> html.Span:
     if not record.enough:
         return pill("flat", f"{record.n} of {record.needed} needed")
     if record.fails:
-        return pill("warn", "fails", f"Basel's zone is {record.zone}")
+        # The count alone may be unusual without a test below 5 %: then the zone is the reason, and is named.
+        return pill("warn", "fails" if record.has_low_p else f"zone {record.zone}", f"Basel's zone is {record.zone}")
     return pill("ok", "holds", f"Basel's zone is {record.zone}")
 
 
