@@ -1,8 +1,8 @@
-"""What accounts have supplied and owe at a block: scaled balances brought to its time by the indices, exactly.
+"""Supplies and debts of accounts at a block: scaled balances times the indices at its time, exactly.
 
-The one place where stored balances become amounts. Rules: Aave v3 rounds a supply down and a debt up
+Stored balances become amounts only here. Rules: Aave v3 rounds a supply down and a debt up
 (`risk_core.interest`), Aave v2 rounds each product half up, a Comet and a cToken round down like v3 (their debts are
-stored as they are, with an index of 1).
+stored in token units, with an index of 1).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Terms:
     half_up: bool = False
 
     def supplied(self, scaled: int) -> int:
-        """Token units behind a scaled supply."""
+        """Token units of a scaled supply."""
         return _half_up(scaled * self.income) if self.half_up else supply_balance(scaled, self.income)
 
     def owed(self, scaled: int) -> int:
@@ -39,15 +39,15 @@ class Terms:
         return _half_up(scaled * self.debt) if self.half_up else debt_balance(scaled, self.debt)
 
     def stable_debt(self, supply_raw: int, debt_raw: int, scaled_supply: int, scaled_debt: int) -> int | None:
-        """What a stated debt holds beyond its scaled part: debt at a stable rate (Aave v2), None for none.
+        """The stated debt minus its scaled part, in token units: debt at a stable rate (Aave v2); None where it is 0.
 
-        Raises `ValueError` where the stated amounts are not what the indices make of the scaled balances.
+        Raises `ValueError` where the stated amounts differ from those of the scaled balances and indices.
         """
         supplied, owed = self.supplied(scaled_supply), self.owed(scaled_debt)
         if supply_raw != supplied:
-            raise ValueError(f"supply {supply_raw} stated, {supplied} expected of scaled balance {scaled_supply}")
+            raise ValueError(f"supply: expected {supplied} from the scaled balance {scaled_supply}, found {supply_raw}")
         if debt_raw != owed and not (self.half_up and debt_raw > owed):
-            raise ValueError(f"debt {debt_raw} stated, {owed} expected of scaled balance {scaled_debt}")
+            raise ValueError(f"debt: expected {owed} from the scaled balance {scaled_debt}, found {debt_raw}")
         return debt_raw - owed or None
 
 
@@ -56,9 +56,9 @@ def _half_up(product: int) -> int:
 
 
 def terms(reserve: Columns, time: int, protocol: str | None = None) -> dict[int, Terms]:
-    """By reserve id, from columns of `raw_aave_reserves`; `time`: of the block, seconds UTC.
+    """Reserve id -> its terms, from columns of `raw_aave_reserves`; `time`: of the block, seconds UTC.
 
-    Raises `InputError` where an index was set after the block, `ValueError` for what is no integer.
+    Raises `InputError` where an index was set after the block, `ValueError` for a value that is not an integer.
     """
     return {
         number: Terms(
@@ -84,8 +84,8 @@ def positions(state: Columns, balance: Columns, by_reserve: Mapping[int, Terms])
     """Columns account, reserve_id, is_collateral (0 or 1), supply and debt (tokens, float64, correctly rounded).
 
     `state`: account, config_bitmap; `balance`: account, reserve_id, scaled_supply, scaled_debt, stable_debt (or None).
-    An account without a state has no flag. Raises `KeyError` for an unknown reserve, `ValueError` for what is no
-    integer.
+    An account without a state has no flag. Raises `KeyError` for an unknown reserve, `ValueError` for a value
+    that is not an integer.
     """
     flags = dict(zip(state["account"], map(int, state["config_bitmap"]), strict=True))
     who, what, stable = balance["account"], balance["reserve_id"], balance["stable_debt"]

@@ -1,4 +1,4 @@
-"""Flow `brief`: what changed since the day before, from stored rows by rules, as plain text and into the warehouse."""
+"""Flow `brief`: what changed since the day before, by rules from stored rows; prints plain text and stores it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SOURCE = "brief"
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of `brief`."""
 
     market: str | None = Field(None, description="market to write of (default: the newest snapshot's)")
 
 
 def run(arguments: Asked) -> str:
-    """Write the brief, keep it, and return it as plain text. Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`."""
+    """Write and store the brief, and return it as plain text. Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`."""
     with Store.open() as store, recorded(store, FLOW.name, arguments.model_dump()) as run:
         found = brief.write(arguments.market, store.path)
         place = {"market": found.market, "block": found.block}

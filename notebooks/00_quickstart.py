@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Quickstart
 #
-# From accounts to a liquidation-risk figure in five steps: load a market, look at its health factors, ask one
+# From accounts to a liquidation-risk figure in five steps: load a market, look at its health factors, compute one
 # what-if, sweep a price, simulate a day. Everything below runs on the built-in **sample**: the real configuration and
 # prices of Aave v3 Ethereum in mid-2025 with **synthetic accounts**. `data.load_market()` gives a live one instead.
 
@@ -63,7 +63,7 @@ figure.show()
 #
 # ETH falls by 20 %, and with it everything whose oracle follows it. The answer is exact, for every account: who can be
 # liquidated, what liquidators would repay by the pool's rules (close factor, small positions, dust), and the deficit
-# where collateral does not reach.
+# where collateral is not enough.
 
 # %%
 FOLLOWS_ETH = ["WETH", "wstETH", "weETH", "cbETH", "rETH", "osETH", "ETHx", "rsETH"]
@@ -76,7 +76,7 @@ print(f"repaid ${fall.repaid_usd / 1e6:,.1f}M, collateral seized ${fall.seized_u
 # %% [markdown]
 # ## 3. The whole curve
 #
-# The same question for every fall from 0 to 60 %.
+# The same for every fall from 0 to 60 %.
 
 # %%
 direction = np.where(np.isin(market.reserves.symbol, follows), -1.0, 0.0)
@@ -92,9 +92,9 @@ figure.show()
 # %% [markdown]
 # ## 4. A simulated day
 #
-# Two factors, correlated: ETH and its followers at 80 % a year, BTC at 50 %; everything else stands still. 5,000 paths
-# of 24 hourly steps, each against every account, balances evolving. The warehouse flows estimate volatilities and
-# correlations from prices instead of stating them.
+# Two factors, correlated: ETH and its followers at 80 % a year, BTC at 50 %; all other prices stay as they are. 5,000
+# paths of 24 hourly steps, each for every account, with balances that change at each liquidation. The flows estimate
+# volatilities and correlations from stored prices instead.
 
 # %%
 FOLLOWS_BTC = ["WBTC", "cbBTC", "tBTC", "LBTC", "eBTC", "FBTC"]
@@ -122,7 +122,7 @@ figure.update_layout(title="Debt repaid by liquidators, cumulative, sample", xax
 figure.show()
 
 # %% [markdown]
-# The figure repeats to the last bit for the same snapshot, scenario, seed and code, on any number of threads:
+# The figure is the same to the last bit for the same snapshot, scenario, seed and code, on any number of threads:
 
 # %%
 again = rc.simulate(market, scenario, n_paths=5_000, seed=7, threads=1)

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Your own book
 #
-# A CSV of positions is enough to begin: ten rows here, **made up**, four accounts. `risk_core.frames` turns the table
-# into a `Market`, and then everything else in this package works on it.
+# A CSV of positions is enough to begin: here ten **invented** rows of four accounts. `risk_core.frames` turns the table
+# into a `Market`, and everything else in this package works on that.
 
 # %%
 from datetime import timedelta
@@ -50,8 +50,8 @@ positions = pd.read_csv(StringIO(POSITIONS))
 print(positions)
 
 # %% [markdown]
-# Rows may state `amount_usd` instead of `amount`. A table of reserves says what a token costs and what backs a debt;
-# the bonus is needed for liquidations only.
+# Rows may state `amount_usd` instead of `amount`. A table of reserves has the price of each token and the
+# threshold of each collateral; the bonus is needed only for liquidations.
 
 # %%
 reserves = pd.DataFrame(
@@ -69,7 +69,7 @@ print(f"{market.n_accounts} accounts, {market.n_reserves} reserves")
 # %% [markdown]
 # ## 1. Health factors
 #
-# Alice has 10 WETH at 1,900 USD, of which the threshold counts 83 %, against 13,000 USDC: 15,770 / 13,000 = 1.213.
+# Alice has 10 WETH at 1,900 USD, of which the threshold counts 83 %, and owes 13,000 USDC: 15,770 / 13,000 = 1.213.
 
 # %%
 health = rc.health_factor(market)
@@ -80,8 +80,8 @@ assert np.isclose(health[0], 10 * 1_900 * 0.83 / 13_000)
 # %% [markdown]
 # ## 2. ETH falls by 20 %
 #
-# And wstETH with it: reserves that follow must be named. Carol is hedged, her debt falls with her collateral; Dave owes
-# ether and gains.
+# wstETH falls with it: reserves that follow must be named. Carol is hedged, her debt falls with her collateral; Dave
+# owes ether and gains.
 
 # %%
 ETH = ["WETH", "wstETH"]
@@ -93,8 +93,8 @@ print(f"deficit: ${fall.deficit_usd:,.0f}")
 # %% [markdown]
 # ## 3. A simulated week
 #
-# The scenario is **synthetic**: ether at 80 % a year and bitcoin at 50 %, correlated 0.8; nobody estimated them. 20,000
-# paths of 168 hourly steps.
+# The scenario is **synthetic**: ether at 80 % a year and bitcoin at 50 %, correlated 0.8; these are not estimates.
+# 20,000 paths of 168 hourly steps.
 
 # %%
 factor = [0 if symbol in ETH else 1 if symbol == "WBTC" else -1 for symbol in market.reserves.symbol]
@@ -125,7 +125,7 @@ figure.show()
 # %% [markdown]
 # ## 5. When a row is wrong
 #
-# Nothing is guessed and nothing is left out in silence: every fault is listed with the row it is in.
+# Nothing is guessed and no row is dropped without an error: every fault is listed with its row.
 
 # %%
 wrong = positions.astype({"amount": object})
@@ -138,5 +138,5 @@ except rc.InputError as error:
     print(error)
 
 # %% [markdown]
-# Thresholds of single positions (`liquidation_threshold`), supplies that are no collateral (`collateral`), e-modes and
-# the way back to tables (`frames.market_to_frames`): `help(frames.market_from_frame)`.
+# Thresholds of single positions (`liquidation_threshold`), supplies that are not collateral (`collateral`), e-modes
+# and the way back to tables (`frames.market_to_frames`): `help(frames.market_from_frame)`.

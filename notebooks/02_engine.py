@@ -12,12 +12,12 @@
 # ---
 
 # %% [markdown]
-# # The engine: every account, and why it need not look at most of them
+# # The engine: exact for every account, without computing most of them
 #
 # A simulated day asks, for each of 20,000 accounts, at each of 24 steps of each of 10,000 paths: is the health factor
 # below 1? That is 4.8 billion questions. This notebook shows, on the built-in sample (**synthetic accounts**), how the
-# engine answers nearly all of them without asking, gives the bits of the run that asks every one, and measures what
-# that saves on the machine it runs on.
+# engine answers nearly all of them from a bound, with the same bits as a run that computes every one, and measures the
+# time this saves on the machine it runs on.
 
 # %%
 import time
@@ -71,15 +71,15 @@ figure.show()
 # %% [markdown]
 # ## 2. One number bounds a whole group
 #
-# With $x$ the prices relative to the snapshot, an account with collateral values $u_i$ (at their thresholds) and debt
+# Let $x$ be the prices relative to the snapshot. An account with collateral values $u_i$ (at their thresholds) and debt
 # values $v_j$ has
 #
 # $$\frac{\sum_i u_i x_i}{\sum_j v_j x_j} \;\ge\; \frac{\sum_i u_i}{\sum_j v_j} \cdot \min_{i,j} \frac{x_i}{x_j}$$
 #
-# because every term above is at least its share of the smallest ratio (the mediant inequality). So over a path the
-# health factor never falls below $h_0 B$, with $B$ the least over the group's (collateral, debt) pairs of the least
-# $x_c(t) / x_d(t)$ over the steps. A loop of staked ether against ether is bounded by their *ratio*: when both fall
-# together, $B$ stays 1.
+# because every term of the sum is at least its share of the smallest ratio (the mediant inequality). So over a path the
+# health factor never falls below $h_0 B$, where $B$ is the smallest $x_c(t) / x_d(t)$ over all steps and all
+# (collateral, debt) pairs of the group. A loop of staked ether against ether is bounded by their *ratio*: when both
+# fall together, $B$ stays 1.
 #
 # Below, one path that falls. Each point is an account: the bound, and the lowest health factor it really had.
 
@@ -134,13 +134,13 @@ figure.show()
 
 # %% [markdown]
 # No point lies below the dotted line. For one collateral and one debt the bound is *exact*; with more legs it is
-# cautious: only what stands left of 1 must be looked at.
+# too low: only accounts left of 1 must be computed.
 #
-# ## 3. What is looked at
+# ## 3. Which accounts are computed
 #
-# Because a group is sorted, "left of 1" is its beginning: go on until $h_0 \ge 1 / B$, and leave the rest of the group
-# unread. A liquidation only takes balances away, so the same bound holds for what remains, and an account healed beyond
-# it is done with the path.
+# Because a group is sorted, "left of 1" is its beginning: compute accounts until $h_0 \ge 1 / B$, and skip the rest of
+# the group. A liquidation only reduces balances, so the same bound holds for what remains, and an account that is
+# healed beyond it is done for this path.
 
 # %%
 looked_at = np.array([(plan.health * group_bounds(path)[group] < 1 + 1e-11).sum() for path in relative])
@@ -165,7 +165,7 @@ figure.show()
 # %% [markdown]
 # ## 4. The same bits, without the bound
 #
-# `brute_force=True` looks at every account on every path, by another, plainly written kernel. Amounts are counted in
+# `brute_force=True` computes every account on every path, with another, simple kernel. Amounts are counted in
 # integers (micro-dollars), so no order of accounts, paths or threads can change a sum. The two results are not close:
 # they are equal.
 
@@ -180,8 +180,8 @@ print(f"200 paths, {pruned.n_liquidations.sum():,} liquidation calls, ${pruned.r
 # %% [markdown]
 # ## 5. What it saves
 #
-# Microseconds a path on one thread of this machine, for the engine, for its own vectorised inner loop without bounds
-# (`"simd"`), and for the plain audit. The larger the book, the smaller the part that is looked at.
+# Microseconds for each path on one thread of this machine: the engine, its vectorised inner loop without bounds
+# (`"simd"`), and the simple kernel. The larger the book, the smaller the part that is computed.
 
 
 # %% tags=["measured"]
@@ -220,9 +220,10 @@ figure.show()
 # %% [markdown]
 # ## 6. The same idea without randomness
 #
-# Along one direction of shock every value is linear, so a whole curve of liquidations takes one pass: an account costs
-# nothing before it comes near to 1, eight steps share a vector while the close factor decides, and once its collateral
-# cannot pay its debt it is added to its group's sums and not looked at again. Counts equal those of 91 single what-ifs.
+# Along one direction of shock every value is linear, so a whole curve of liquidations takes one pass: an account takes
+# no time before its health factor is near 1, eight steps share a vector while the close factor matters, and once its
+# collateral cannot pay its debt it is added to its group's sums and skipped from then on. Counts equal those of 91
+# single what-ifs.
 
 # %% tags=["measured"]
 direction = np.where(np.isin(symbols, FOLLOWS_ETH), -1.0, 0.0)

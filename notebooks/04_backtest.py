@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Which law of prices holds
 #
-# A risk figure is a forecast, and a forecast can be held against what came. Here the prices are **generated**: two
-# assets whose volatility rises and falls for weeks, whose weekends are quiet, and whose worst days come together. The
-# truth is known, and laws have to find it. On real prices the same is one command:
+# A risk figure is a forecast, and a forecast can be compared with its outcome. Here the prices are **generated**: two
+# assets whose volatility rises and falls for weeks, with quiet weekends, and whose worst days come together. The right
+# law is known. On real prices one command does the same:
 #
 # ```sh
 # python -m flows backtest --prices hourly.csv
@@ -42,7 +42,7 @@ N_DAYS = 900
 ends = MONDAY + 3600 * np.arange(1, 24 * N_DAYS + 1)
 
 # %% [markdown]
-# One number a day says how wild it is: slow waves of the level, times a heavy tail that hits both assets alike
+# One number for each day scales its moves: slow waves of volatility, times a heavy tail that both assets share
 # (5 degrees of freedom). Within a day the hours are normal.
 
 # %%
@@ -58,8 +58,8 @@ returns = (0.9 * common + np.sqrt(1 - 0.81) * own) * hourly
 returns *= (np.repeat(wild, 24) * np.sqrt(weekday_factor(ends)))[:, None]
 
 # %% [markdown]
-# Each law forecasts the value-at-risk of the 24 hours after each midnight from the hours before it alone: of each
-# asset, and of both in equal parts. An exception is a day that lost more.
+# Each law forecasts the value-at-risk of the 24 hours after each midnight from the hours before it only: for
+# each asset, and for both in equal parts. An exception is a day with a larger loss.
 
 # %%
 weights = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]
@@ -69,26 +69,26 @@ forecasts = {name: backtest.value_at_risk(returns, ends, weights, days, law) for
 
 # %%
 rows = []
-for name, told in forecasts.items():
+for name, forecast in forecasts.items():
     for i, at in enumerate(backtest.LEVELS):
-        cover = [backtests.coverage(lost[:, p] > told[:, p, i], at) for p in range(3)]
+        cover = [backtests.coverage(lost[:, p] > forecast[:, p, i], at) for p in range(3)]
         rows.append(
             {
                 "law": name, "level": f"{at:.0%}", "expected": round(cover[0].expected, 1),
                 "exceptions": " ".join(str(c.exceptions) for c in cover),
                 "least p": round(min(min(c.kupiec.p_value, c.conditional.p_value) for c in cover), 3),
-                "pinball, bp": round(1e4 * backtests.pinball_loss(lost[:, 2], told[:, 2, i], at).mean(), 2),
+                "pinball, bp": round(1e4 * backtests.pinball_loss(lost[:, 2], forecast[:, 2, i], at).mean(), 2),
             }
         )  # fmt: skip
 print(f"{len(days)} days; exceptions of the first asset, the second, and both in equal parts")
 print(pd.DataFrame(rows).to_string(index=False))
 
 # %% [markdown]
-# Under a normal law days come at 99 % up to 1.8 times as often as it says, while at 95 % it looks cautious: its tail is
-# what is wrong, and no look at 95 % shows it. Of laws that pass, the pinball loss is the fairer judge: it counts how
-# far a forecast was missed and how wide it was, and it is lowest where heavy tails meet two speeds.
+# Under a normal law exceptions at 99 % are up to 1.8 times as frequent as stated, while at 95 % there are too few: its
+# tail is wrong, which tests at 95 % do not show. To compare laws that pass, use the pinball loss: it counts both how
+# far a forecast was missed and how wide it was. It is lowest for heavy tails with two speeds.
 #
-# What such a table cannot say: on 720 days a law that is exceeded half as often again as it states mostly passes too.
+# A limit of such a table: on 720 days, a law with 1.5 times the stated number of exceptions mostly passes too.
 
 # %%
 shown = slice(0, 180)
@@ -109,9 +109,9 @@ figure = go.Figure(
 figure.show()
 
 # %% [markdown]
-# ## No forecast knows its day
+# ## No forecast uses its own day
 #
-# Change everything after one midnight, and the forecasts up to it stay what they were, to the last bit.
+# If all prices after one midnight change, the forecasts up to it stay the same, to the last bit.
 
 # %%
 at = 300

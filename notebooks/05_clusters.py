@@ -14,15 +14,15 @@
 # %% [markdown]
 # # Do liquidations come in bursts?
 #
-# **Question.** Liquidations arrive in bursts: one price move makes many accounts liquidatable, and what is sold then
-# moves the price again. How much of a burst is set off by the liquidations before it, and how likely is the next one?
+# **Question.** Liquidations arrive in bursts: one price move makes many accounts liquidatable, and their sales
+# move the price again. How much of a burst is caused by the liquidations before it, and how likely is the next burst?
 #
 # **Model.** A Hawkes process (Hawkes 1971): an event of kind j raises the rate of kind i by `alpha_ij`, which decays as
 # `exp(-beta t)`. One event brings `G_ij = alpha_ij / beta` direct followers; below a spectral radius of 1 there is a
 # mean rate.
 #
 # **Data.** The sample's **synthetic** liquidations: 60 days made by a process whose parameters are known, so that the
-# fit can be held against the truth. With live data, `python -m flows liquidation-clusters` does the same from the
+# fit can be compared with them. With live data, `python -m flows liquidation-clusters` does the same from the
 # warehouse.
 
 # %%
@@ -46,8 +46,8 @@ print(f"true branching matrix: {truth.branching.round(2).tolist()}, spectral rad
 # %% [markdown]
 # ## 1. The fit
 #
-# Maximum likelihood with the exact gradient; intervals from the observed information. Events of one block would be
-# spread over its twelve seconds first (`hawkes.spread_ties`).
+# Maximum likelihood with the exact gradient; intervals from the observed information. Events of one block must first
+# be spread over its twelve seconds (`hawkes.spread_ties`).
 
 # %%
 fit = hawkes.fit(events)
@@ -66,8 +66,8 @@ print(f"half-life of excitement: {half_life:.0f} minutes")
 # %% [markdown]
 # ## 2. Is it better than independence, on days it has not seen?
 #
-# Fitted to the first three quarters, judged on the last one: log-likelihood per event above Poisson processes of the
-# same rates. A model that only follows noise loses here.
+# Fitted to the first three quarters, tested on the last one: log-likelihood for each event, minus that of Poisson
+# processes with the same rates. A model that only fits noise is negative here.
 
 # %%
 split = 0.75 * events.end
@@ -82,8 +82,8 @@ assert gain > 0
 # %% [markdown]
 # ## 3. Do its waiting times look right?
 #
-# In the time that the intensity makes, the gaps of a right model are exponential with mean 1. Poisson's are not: too
-# many short ones, too many long ones.
+# In time scaled by the intensity, the gaps of a right model are exponential with mean 1. With a Poisson model they are
+# not: there are too many short and too many long gaps.
 
 # %%
 n = len(events)
@@ -103,7 +103,7 @@ print(f"Kolmogorov-Smirnov distance {statistic:.3f}; p-value {p:.2f}, too large 
 # ## 4. The chance of a burst
 #
 # At least eight liquidations within an hour, in the next 24 hours, from the present state: by simulation, with the
-# interval of the simulation, beside what independent events would give.
+# interval of the simulation, and the chance for independent events.
 
 # %%
 asked = {"at_least": 8, "within": 1.0, "paths": 2_000, "seed": 7}
@@ -112,9 +112,9 @@ alone = hawkes.chance_of_cluster(flat, 24.0, **asked)
 print(f"fitted: {chance.value:.1%} [{chance.low:.1%}, {chance.high:.1%}]; Poisson: {alone.value:.1%}")
 
 # %% [markdown]
-# ## What this does not say
+# ## Limits
 #
 # - The shared decay is one number for all pairs; two speeds (`exponentials=2`) fit real trades better.
-# - The base rate is constant here. Real liquidations follow the price, so part of what looks like followers is the
-#   price's own clustering: the engine's simulated liquidations are the other half of the answer.
+# - The base rate is constant here. Real liquidations follow the price, so part of the apparent followers comes from
+#   clusters in the price itself: the engine's simulated liquidations answer that part.
 # - No published fit of lending liquidations was found to compare with.

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # What a wallet did, and which health factor is safe
 #
-# Three things are said of a borrower: 26 figures of its past, a level for how well it protects itself, and the health
-# factor at which its own pair of assets has a stated chance of liquidation. Accounts, events and prices below are the
+# Three results for a borrower: 26 figures of its past, a level for how well it protects itself, and the health factor
+# at which its pair of assets has a stated chance of liquidation. Accounts, events and prices below are the
 # sample's: **synthetic**.
 
 # %%
@@ -40,8 +40,8 @@ BLUE, ORANGE, GREY = "#0b5fd0", "#d8651c", "#66738a"
 # %% [markdown]
 # ## 1. Ten events, counted by hand
 #
-# One wallet: it puts in 10 ETH, borrows 4 and 2, repays, is liquidated once, and repays again. `NaN` in a feature is
-# the mean of nothing; a value that is not known counts as an event and is missing from the sums.
+# One wallet: it puts in 10 ETH, borrows 4 and 2, repays, is liquidated once, and repays again. A feature is `NaN`
+# where it is a mean without values; an event without a known value is counted, but is missing from the sums.
 
 # %%
 now = 1_000 * DAY
@@ -73,7 +73,7 @@ assert named["time_since_last_liquidated"] == 40 * DAY
 # %% [markdown]
 # ## 2. Does it protect itself?
 #
-# No standard exists, so the rule is ours, its thresholds can be changed, and its inputs are always shown. An act of
+# No standard exists: the rule is a choice, its thresholds can be changed, and its inputs are always shown. An act of
 # protection is a repayment or a deposit of a borrower that no loan or withdrawal follows within a day. Of the events
 # above these are the repayments 60, 20 and 5 days ago and the deposits 39 and 2 days ago.
 
@@ -98,10 +98,10 @@ for lost in range(3):
 # %% [markdown]
 # ## 3. Which health factor is safe?
 #
-# A ladder of 1.1, 1.25 and 1.5 for everybody says nothing of a chance. For one collateral and one debt the health
-# factor at which a liquidation within 7 days has the chance *p* is a quantile: that of the highest ratio of the debt's
-# price to the collateral's along simulated paths. Here are three assets under the law that the risk figures use by
-# default, Student-t with 5 degrees of freedom; volatility is given by hand.
+# Fixed levels of 1.1, 1.25 and 1.5 for all accounts say nothing about a chance. For one collateral and one debt the
+# health factor at which a liquidation within 7 days has the chance *p* is a quantile: that of the highest ratio of the
+# debt's price to the collateral's along simulated paths. Here are three assets under the law that the risk figures use
+# by default, Student-t with 5 degrees of freedom; volatility is given by hand.
 
 # %%
 market = book(2_000, 7)
@@ -124,12 +124,12 @@ pairs = [("WETH", "USDC"), ("WBTC", "USDC"), ("WBTC", "WETH"), ("USDT", "USDC"),
 chances = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01]
 bands = rc.health_bands(market, scenario, *zip(*[(place[c], place[d]) for c, d in pairs], strict=True), chances, 20_000)
 for (collateral, debt), band in zip(pairs, bands, strict=True):
-    told = "   ".join(
+    levels_text = "   ".join(
         f"{chance:.0%}: {one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
         for chance, one in zip(chances, band.at, strict=False)
         if chance in (0.2, 0.05, 0.01)
     )
-    print(f"{collateral} against {debt}: {told or band.reason}")
+    print(f"{collateral} against {debt}: {levels_text or band.reason}")
 
 # %%
 figure = go.Figure()
@@ -146,8 +146,8 @@ figure.update_yaxes(type="log")
 figure.show()
 
 # %% [markdown]
-# The engine agrees, to the path: accounts of that pair, each a hair above one of these health factors, are liquidated
-# on as many paths as the band says.
+# The engine gives the same numbers of paths: accounts of that pair, each just above one of these health factors, are
+# liquidated on as many paths as the band states.
 
 # %%
 levels = [one.value * (1 + 1e-9) for one in bands[0].at]
@@ -172,9 +172,9 @@ print({f"{chance:.0%}": int(count) for chance, count in zip(chances, hits, stric
 assert np.abs(hits / 20_000 - chances).max() < 1e-3
 
 # %% [markdown]
-# ## 4. Whose pair is what?
+# ## 4. Which pairs are there?
 #
-# The pair of an account is its largest collateral and its largest debt. Most debt stands in few pairs:
+# The pair of an account is its largest collateral and its largest debt. Most debt is in few pairs:
 
 # %%
 collateral, debt = main_reserve(market, market.collateral), main_reserve(market, market.debt)

@@ -12,10 +12,10 @@
 # ---
 
 # %% [markdown]
-# # Do the dollars hold?
+# # Do stablecoins hold their peg?
 #
-# The state of a stablecoin from its own prices: distance from the peg, how unusual it is beside its own last day, and
-# times away from the peg. Prices below are the sample's: **synthetic**, with one planted depeg of DAI.
+# The state of a stablecoin from its own prices: distance from the peg, how unusual it is compared with its last day,
+# and times away from the peg. Prices below are the sample's: **synthetic**, with one planted depeg of DAI.
 
 # %%
 import numpy as np
@@ -38,7 +38,7 @@ for name, table in series.items():
     print(f"{name}: {len(table):,} hours, lowest {table[:, 1].min():.4f}, newest {table[-1, 1]:.4f}")
 
 # %% [markdown]
-# ## 1. A price weighs the time that it stood
+# ## 1. A price has the weight of its duration
 #
 # 1.00 for 18 hours and 0.96 for 6 is 0.99 on average, whatever the number of updates in those six hours.
 
@@ -49,7 +49,7 @@ print(f"time-weighted {stood.mean[-1]:.4f}; mean of the rows {np.mean([1.0] + [0
 assert abs(stood.mean[-1] - 0.99) < 1e-9
 
 # %% [markdown]
-# A feed that updates once a day has no 24-hour z-score, and none is made up:
+# A feed that updates once a day has no 24-hour z-score, and none is invented:
 
 # %%
 daily = pegs.rolling(np.arange(30) * 86_400, 1 + 1e-3 * np.sin(np.arange(30)))

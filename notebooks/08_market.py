@@ -14,9 +14,9 @@
 # %% [markdown]
 # # What can a position lose in a day, and does the method hold?
 #
-# Rolling value-at-risk (VaR) and expected shortfall (ES) of 1,000,000 USD of ETH by three methods, each with its
-# exceptions counted; then what providing liquidity costs, and how risky a market is to lend to. Prices and accounts are
-# the sample's: **synthetic**, 65 % a year.
+# Rolling value-at-risk (VaR) and expected shortfall (ES) of 1,000,000 USD of ETH by three methods, each with its number
+# of exceptions; then the cost of providing liquidity, and how risky a market is to lend to. Prices and accounts are the
+# sample's: **synthetic**, 65 % a year.
 
 # %%
 import numpy as np
@@ -39,8 +39,8 @@ print(f"{len(returns)} days, worst {returns.min():.1%}, volatility {returns.std(
 # %% [markdown]
 # ## 1. A forecast is made the day before
 #
-# Entry t uses returns up to t and holds for t + 1. Kupiec asks whether there are as many exceptions as stated,
-# Christoffersen whether they follow each other.
+# Entry t uses returns up to t and holds for t + 1. Kupiec tests whether there are as many exceptions as
+# stated, Christoffersen whether they follow each other.
 
 # %%
 losses = -1e6 * returns
@@ -48,11 +48,11 @@ figure = go.Figure(go.Bar(y=-losses[30:].round(0), name="result", marker_color="
 for method, colour in zip(METHODS, (BLUE, ORANGE, GREY), strict=True):
     var, shortfall = value_at_risk(returns, method=method)
     ahead = var[29:-1]
-    told = backtests.coverage(backtests.exceptions(losses[30:], ahead), 0.95)
+    test = backtests.coverage(backtests.exceptions(losses[30:], ahead), 0.95)
     print(
-        f"{method:>10}: VaR {var[-1]:,.0f}, ES {shortfall[-1]:,.0f}; {told.exceptions} exceptions of "
-        f"{told.expected:.1f} expected in {told.n} days; p-values: Kupiec {told.kupiec.p_value:.2f}, Christoffersen "
-        f"{told.independence.p_value:.2f}"
+        f"{method:>10}: VaR {var[-1]:,.0f}, ES {shortfall[-1]:,.0f}; {test.exceptions} exceptions of "
+        f"{test.expected:.1f} expected in {test.n} days; p-values: Kupiec {test.kupiec.p_value:.2f}, Christoffersen "
+        f"{test.independence.p_value:.2f}"
     )
     figure.add_scatter(y=-ahead.round(0), name=method, line={"color": colour})
 figure.update_layout(title="1,000,000 USD of ETH, 95 % VaR, sample", yaxis_title="USD a day", height=380)
@@ -67,7 +67,7 @@ assert backtests.traffic_light(10, 250) == "red"
 print("5 exceptions in 250 days at 99 %:", backtests.traffic_light(5, 250))
 
 # %% [markdown]
-# ## 2. Providing liquidity against holding
+# ## 2. Providing liquidity compared with holding
 #
 # Half or double the price costs 5.72 % in a constant product; a range costs more inside it, and all upside beyond it.
 
@@ -84,10 +84,10 @@ figure.update_layout(title="Impermanent loss", xaxis_title="price move, %", yaxi
 figure.show()
 
 # %% [markdown]
-# ## 3. Whom would I lend to?
+# ## 3. Which protocol would I lend to?
 #
-# No standard says how a score is made: parts, scales and weights are a choice, so they are shown. Three parts here; the
-# flow `protocol-scores` has ten. What is not known keeps no zero: its weight goes to the others.
+# No standard says how to make a score: parts, scales and weights are a choice, so they are shown. Here are three parts;
+# the flow `protocol-scores` has ten. An unknown part does not count as zero: its weight goes to the others.
 
 # %%
 from data.sample.book import book
@@ -106,9 +106,9 @@ assert abs(found.score - (2 * points[0] + points[1]) / 3) < 1e-9
 
 # %% [markdown]
 # The letters A+ to D are a published scale of a probability: losing more than 1 % of the principal within a year. Two
-# days are simulated here, in one step and with high volatility, so that losses are seen; a year is a row of such
-# periods, each beginning with the book of today. With few draws the letter is what the exact interval allows, never the
-# point.
+# days are simulated here, in one step and with high volatility, so that there are losses; a year is a series of such
+# periods, each of which begins with the book of today. With few draws the letters are those of the exact interval,
+# never that of the point.
 
 # %%
 import datetime

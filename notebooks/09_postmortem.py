@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Why was this account liquidated, and where did its loss go?
 #
-# A liquidation sells collateral worth the repaid debt and a bonus, at **oracle** prices. At **market** prices the
-# borrower loses the bonus and what the oracle had wrong. The two are told apart here: by hand, for a published case,
-# and for the built-in sample, which is **synthetic**.
+# A liquidation takes collateral worth the repaid debt plus a bonus, at **oracle** prices. At **market** prices the
+# borrower loses the bonus and the error of the oracle. These two are separated here: by hand, for a published case, and
+# for the built-in sample, which is **synthetic**.
 
 # %%
 import tempfile
@@ -70,8 +70,8 @@ case = pm.loss(
     net=wsteth, fee=0, repaid=int(repaid * 10**18), collateral_decimals=0, debt_decimals=18,
     collateral_oracle=oracle, debt_oracle=1, collateral_market=market, debt_market=1,
 )  # fmt: skip
-for name, ours, published in (("oracle error", case.oracle_error, 382.76), ("bonus", case.bonus, 129.72)):
-    print(f"{name:12} {float(ours):8.2f} ETH, published {published:.2f}: {float(ours) / published - 1:+.1%}")
+for name, computed, published in (("oracle error", case.oracle_error, 382.76), ("bonus", case.bonus, 129.72)):
+    print(f"{name:12} {float(computed):8.2f} ETH, published {published:.2f}: {float(computed) / published - 1:+.1%}")
 print(f"the published error is that of a market at {float(oracle) + 382.76 / wsteth:.4f} ETH")
 
 # %% [markdown]
@@ -79,8 +79,8 @@ print(f"the published error is that of a market at {float(oracle) + 382.76 / wst
 #
 # ## 3. From the warehouse
 #
-# `data.postmortem.post_mortem(transaction)` gathers the rest: prices, the account of the nearest snapshot carried along
-# its own events, and what waiting would have brought. The sample holds two that can be told in full.
+# `data.postmortem.post_mortem(transaction)` reads the rest: prices, the account of the nearest snapshot with its later
+# events, and the result of waiting. The sample has two liquidations for which everything is known.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -94,7 +94,7 @@ found = [postmortem.post_mortem(tx, db=path) for (tx,) in rows]
 print("\n".join(postmortem.lines(found[1])))
 
 # %% [markdown]
-# What is not stored is not known, never zero: what the liquidator paid for being first, and what selling cost it.
+# Figures that are not stored are unknown, not zero: the liquidator's payment to be first, and its cost of selling.
 
 # %%
 figure = go.Figure()

@@ -1,4 +1,4 @@
-"""The stored health-factor bands of a market: which health factor of each pair is which chance of liquidation."""
+"""The stored health-factor bands of a market: for each pair, the health factor with a given chance of liquidation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dashboard.market.checks import Damaged
 from dashboard.market.series import YEAR_10000
 
 HEADLINE = (0.2, 0.05, 0.01)
-"""The chances of a band, the greatest first."""
+"""The chances of a band, largest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """The health factor with a `chance` of liquidation, with its 95 % interval; None where too few paths carry one."""
+    """The health factor with a `chance` of liquidation, with its 95 % interval; None where there are too few paths."""
 
     chance: float
     health_factor: float
@@ -31,7 +31,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairBand:
-    """The band of one pair: levels from the greatest chance to the smallest; none where `reason` says why."""
+    """The band of one pair: levels, largest chance first; empty where there is no band, with the `reason`."""
 
     collateral: str
     debt: str
@@ -43,13 +43,13 @@ class PairBand:
     reason: str
 
     def level(self, chance: float) -> Level | None:
-        """The level of a chance, None where there is none."""
+        """The level of a chance, or None."""
         return next((one for one in self.levels if abs(one.chance - chance) < 1e-12), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bands:
-    """All pairs of one computation, the most debt first, and how it was made."""
+    """All pairs of one computation, most debt first, and its inputs."""
 
     market: str
     block: int
@@ -64,7 +64,7 @@ class Bands:
     pairs: tuple[PairBand, ...]
 
     def pair(self, collateral: str, debt: str) -> PairBand | None:
-        """The pair of two assets, by their addresses."""
+        """The pair of two assets, by their addresses, or None."""
         return next((one for one in self.pairs if (one.collateral, one.debt) == (collateral, debt)), None)
 
 
@@ -74,7 +74,7 @@ _LEVEL = ("chance", "health_factor", "low", "high", "few_draws", "reason")
 
 
 def load_bands(market: str, path: Path | str | None) -> Bands | None:
-    """The bands of a market's newest block that has any, None for none. Raises `Damaged`."""
+    """The bands of a market at its newest block with bands, or None. Raises `Damaged`."""
     sql = (
         f"SELECT {', '.join((*_HEAD, *_PAIR, *_LEVEL))} FROM mart_health_factor_bands WHERE market = ? AND block = "
         "(SELECT block FROM mart_health_factor_bands WHERE market = ? ORDER BY block_time DESC, block DESC LIMIT 1) "

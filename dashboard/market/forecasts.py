@@ -12,14 +12,14 @@ from dashboard.market.checks import Damaged
 from dashboard.market.series import YEAR_10000
 
 MEASURE = "lar_repaid"
-"""What the page shows: debt that liquidators repay."""
+"""The measure that the page shows: debt that liquidators repay."""
 FAILS = 0.05
-"""A p-value below it does not hold."""
+"""A test fails with a p-value below this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One stored forecast in USD, what came (None while it is not known), its state and scores."""
+    """One stored forecast in USD, its outcome (None while it is not known), its state and scores."""
 
     run_id: str
     law: str
@@ -41,7 +41,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LawRecord:
-    """What the tests say of one law's forecasts of one length at one level; see `mart_forecast_test`."""
+    """Test results for one law's forecasts of one length at one level; see `mart_forecast_test`."""
 
     law: str
     horizon_seconds: int
@@ -77,7 +77,7 @@ class LawRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Forecasts of debt repaid in one market, in order of time, and every law's record."""
+    """Forecasts of debt repaid in one market, by time, and the record of every law."""
 
     market: str
     told: tuple[Told, ...]
@@ -86,8 +86,8 @@ class Ledger:
     def series(self) -> tuple[tuple[str, int], ...]:
         """Law and length of window in seconds of each series.
 
-        Most tested first; of these, what passes its tests at every level before what does not, then the least pinball
-        loss at 99 %.
+        Order: most tested first; then those that pass their tests at every level; then the smallest pinball loss at
+        99 %.
         """
         known = dict.fromkeys((r.law, r.horizon_seconds) for r in self.records)
         return tuple(sorted(known, key=self._rank))
@@ -110,10 +110,10 @@ class Ledger:
 
 
 def load_forecasts(market: str, path: Path | str | None) -> Ledger | None:
-    """The stored ledger of a market, None for none. Raises `Damaged` where a stored value is none that it can hold."""
+    """The stored ledger of a market, or None. Raises `Damaged` where a stored value is not valid."""
     told_columns, columns = ([field.name for field in fields(kind)] for kind in (Told, LawRecord))
     with data.store.Reader.open(path) as store, store.one_state():
-        told = store.rows(
+        rows = store.rows(
             f"SELECT {', '.join(told_columns)} FROM mart_forecast_score WHERE market = ? AND measure = ? "
             "ORDER BY made_at, sealed_at, run_id",
             (market, MEASURE),
@@ -123,19 +123,19 @@ def load_forecasts(market: str, path: Path | str | None) -> Ledger | None:
             "ORDER BY law, horizon_seconds, level",
             (market, MEASURE),
         )
-    if not told or not records:
+    if not rows or not records:
         return None
     return check_ledger(
         Ledger(
             market=market,
-            told=tuple(Told(**dict(zip(told_columns, row, strict=True))) for row in told),
+            told=tuple(Told(**dict(zip(told_columns, row, strict=True))) for row in rows),
             records=tuple(LawRecord(**dict(zip(columns, row, strict=True))) for row in records),
         )
     )
 
 
 def check_ledger(ledger: Ledger) -> Ledger:
-    """The ledger itself when every figure in it can be shown. Raises `Damaged` that names the first that cannot."""
+    """Return the ledger when every figure in it can be shown. Raises `Damaged`, which names the first that cannot."""
     for one in ledger.told:
         where = f"mart_forecast_score: run {str(one.run_id)[:12]}"
         for name in ("made_at", "valid_until", "sealed_at"):

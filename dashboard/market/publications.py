@@ -1,4 +1,4 @@
-"""Figures of the market that were published on a chain, the newest first."""
+"""Figures of the market that were published on a chain, newest first."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dashboard.market.checks import Damaged
 from dashboard.market.series import YEAR_10000
 
 SHOWN = 5
-"""Transactions that are read."""
+"""Most transactions that are read."""
 STATES = ("prepared", "sent", "confirmed", "replaced", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """A transaction with a figure; `round_id`, `mined_block`: None while it stands in no block. Times: UTC seconds."""
+    """A transaction with a figure; `round_id`, `mined_block`: None while it is in no block. Times: UTC seconds."""
 
     metric: str
     measure: str
@@ -46,7 +46,7 @@ COLUMNS = (
 
 
 def load_publications(market: str, path: Path | str | None) -> tuple[Publication, ...]:
-    """The newest transactions of a market's figures, none before the first. Raises `Damaged`."""
+    """The newest transactions of a market's figures; may be empty. Raises `Damaged`."""
     sql = (
         f"SELECT {', '.join(COLUMNS)} FROM fact_metric_publication WHERE market = ? "
         "ORDER BY as_of DESC, prepared_at DESC, nonce DESC, transaction_hash LIMIT ?"
@@ -60,7 +60,7 @@ def load_publications(market: str, path: Path | str | None) -> tuple[Publication
 
 
 def check_publication(found: Publication) -> Publication:
-    """The publication itself when it can be shown. Raises `Damaged`."""
+    """Return the publication when it can be shown. Raises `Damaged`."""
     if found.state not in STATES:
         raise Damaged(f"fact_metric_publication: state: expected one of {', '.join(STATES)}, found {found.state!r:.40}")
     if not abs(found.value) < float("inf"):

@@ -1,4 +1,4 @@
-"""Stored scores of lending markets as pages use them, and the value locked over time."""
+"""Read the stored scores of lending markets and the value locked over time, for pages."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ LOCKED_DAYS = 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScorePart:
-    """One part of a score. value and points are None where the part is not known; `missing` then says why.
+    """One part of a score. value and points are None where the part is not known; `missing` then has the reason.
 
-    points: 0 to 100, a line from `none_at` to `full_at`, which are in `unit`. `used_weight`: after sharing out.
+    points: 0 to 100, linear from `none_at` to `full_at`, which are in `unit`. used_weight: with the shared weight of
+    unknown parts.
     """
 
     part: str
@@ -66,7 +67,7 @@ class LossChance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownScore:
-    """The newest score of a market. chances: the letter's own first, empty where no risk run was stored."""
+    """The newest score of a market. chances: that of the letter first; empty where no risk run was stored."""
 
     market: str
     block: int
@@ -84,7 +85,7 @@ class ShownScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locked:
-    """What a protocol has held over time, by its name at the source. ts (n,) UTC seconds, usd (n,)."""
+    """Value locked of a protocol over time; `slug`: its name at the source. ts (n,) UTC seconds, usd (n,)."""
 
     slug: str
     source: str
@@ -138,7 +139,7 @@ def _score(store: Any, head: dict[str, Any]) -> ShownScore:
 
 
 def check_score(score: ShownScore) -> ShownScore:
-    """The score itself when every figure in it can be shown. Raises `Damaged` that names the first that cannot."""
+    """Return the score when every figure in it can be shown. Raises `Damaged`, which names the first that cannot."""
     name = f"mart_protocol_score of {score.market} at block {score.block}"
     if not score.parts:
         raise Damaged(f"{name}: expected its parts in mart_protocol_score_part, found none; compute it again")

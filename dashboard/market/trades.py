@@ -1,4 +1,4 @@
-"""Swaps and changes of liquidity of stored blocks in the engine's form: addresses become codes, places are counted."""
+"""Swaps and changes of liquidity of stored blocks as arrays for the engine, with codes for addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from risk_core.analytics import mev
 class Trades:
     """Swaps and changes of liquidity with the same codes; `swap_*` and `change_*` are in their order.
 
-    tokens: the addresses that the token codes of `swaps` are places in.
+    tokens: addresses of tokens; a token code of `swaps` is a place in it.
     """
 
     swaps: mev.Swaps
@@ -24,14 +24,15 @@ class Trades:
 
 
 def trades_of(paid: list[tuple], traded: list[tuple], moved: list[tuple], changed: list[tuple]) -> Trades:
-    """What was stored of the same blocks, as rows of text.
+    """Arrays from stored rows of the same blocks.
 
     paid: transactions (block, place in it, hash, sender, contract or ""). traded: swaps (block, log, hash of the
     transaction, pool, change of the pool's token 0, of its token 1). moved: transfers (hash, from, to, amount, token).
     changed: liquidity (block, log, hash, pool, mint or burn, amount of token 0, of token 1).
 
-    A pool's tokens are not in its event: they are those of the transfers of the same amount to and from it in the same
-    transaction; where there is none the token is unknown. What is of a transaction that is not stored is left out.
+    A swap event does not name the pool's tokens: they are found from transfers of the same amount to and from the
+    pool in the same transaction; without such a transfer the token is unknown. Rows of transactions that are not
+    stored are left out.
     """
     transaction = {row[2]: (row[1], row[3], row[4]) for row in paid}
 

@@ -1,4 +1,4 @@
-"""The daily brief: what changed since the day before and why, by rules, each number with the row it stands in."""
+"""The daily brief: what changed since the day before and why, by rules; each number names its stored row."""
 
 from data.brief.parts import Brief, Number, Ref, Sentence
 from data.brief.writing import write

@@ -1,4 +1,4 @@
-"""What a brief is made of: sentences of words and numbers, and a row of the warehouse behind every number."""
+"""The parts of a brief: sentences of words and numbers; every number names its rows of the warehouse."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from data.errors import DamagedValue
 
 CHANGE, STATE, MISSING = "change", "state", "missing"
 KINDS = (CHANGE, STATE, MISSING)
-"""change: it is held against the day before. state: how it stands now. missing: what is not stored, and the command."""
+"""change: compared with the day before. state: the value now. missing: data that is not stored, with the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Where a number stands: a table, and the columns that pick its row (or its rows, for a count or a sum)."""
+    """The source of a number: a table, and the column values that select its row (or rows, for a count or a sum)."""
 
     table: str
     key: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as it is written, with its unit and what it is of, and the rows behind it."""
+    """A number as text, with its unit and its subject, and the rows it comes from."""
 
     text: str
     refs: tuple[Ref, ...]
@@ -42,10 +42,10 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One thing that is said. parts: words, which hold no digit, and numbers. command: what fetches what is missing.
+    """One sentence. parts: words, which have no digit, and numbers. command: fetches missing data.
 
-    Raises `ValueError` for a claim without a row: a sentence that is not about something missing has a number, and
-    its words have no digit.
+    Raises `ValueError` for a claim without a row: words with a digit, or a sentence without a number that is not of
+    the kind "missing".
     """
 
     topic: str
@@ -69,9 +69,9 @@ class Sentence:
 
     @property
     def text(self) -> str:
-        """The sentence as it is read."""
-        said = "".join(part if isinstance(part, str) else part.text for part in self.parts)
-        return f"{said} Run `{self.command}`." if self.command else said
+        """The sentence as plain text."""
+        text = "".join(part if isinstance(part, str) else part.text for part in self.parts)
+        return f"{text} Run `{self.command}`." if self.command else text
 
     def record(self) -> str:
         """`parts` as JSON, the same text for the same sentence."""
@@ -100,7 +100,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """What is said of a market at the time of its newest snapshot, against the day before it."""
+    """The brief of a market at the time of its newest snapshot, compared with the day before."""
 
     market: str
     block: int
@@ -110,19 +110,19 @@ class Brief:
     sentences: tuple[Sentence, ...]
 
     def plain(self) -> str:
-        """Plain text: a line a sentence, numbers marked [1], and below them the rows that the marks name."""
+        """Plain text: one line for each sentence, numbers marked [1], then the rows of the marks."""
         rows: dict[str, int] = {}
         lines = []
         for sentence in self.sentences:
-            said = []
+            words = []
             for part in sentence.parts:
                 if isinstance(part, str):
-                    said.append(part)
+                    words.append(part)
                     continue
                 marks = ", ".join(str(rows.setdefault(ref.text, len(rows) + 1)) for ref in part.refs)
-                said.append(f"{part.text} [{marks}]")
+                words.append(f"{part.text} [{marks}]")
             tail = f" Run `{sentence.command}`." if sentence.command else ""
-            lines.append(f"- {''.join(said)}{tail}")
+            lines.append(f"- {''.join(words)}{tail}")
         return "\n".join([self.title, *lines, "", "Rows:", *(f"[{n}] {text}" for text, n in rows.items())])
 
     @property

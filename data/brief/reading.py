@@ -1,4 +1,4 @@
-"""What a brief is written from: rows of the day that ends at the newest snapshot, and of the day before it."""
+"""Read the rows for a brief: of the day that ends at the newest snapshot, and of the day before it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from risk_core import RiskCoreError, Snapshot, accounts
 
 DAY, HOUR = 86_400, 3_600
 NEAREST, FURTHEST = 20 * HOUR, 48 * HOUR
-"""Seconds before the snapshot between which an older one counts as of the day before."""
+"""An older snapshot counts as of the day before when it is between these many seconds older."""
 WATCHED = 1.1
 """Health factor below which an account is watched, as on the Overview."""
 
@@ -54,15 +54,15 @@ class Rows:
     late: list[tuple] = field(default_factory=list)
     """(table_name, age_s, every_s) of tables that are late."""
     n_followed: int = 0
-    """Tables of which an age is expected."""
+    """Number of tables with a largest allowed age."""
     refused: list[tuple] = field(default_factory=list)
-    """(table_name, rows, newest time) of rows refused within the day before the clock and still open."""
+    """(table_name, rows, newest time) of rows that were refused in the last day and are still open."""
 
 
 def rows_of(store: Reader, at: Snapshot, now: int) -> Rows:
-    """Everything that a brief of the snapshot needs. now: UTC seconds of the clock, for ages and refusals.
+    """All rows that a brief of the snapshot needs. now: UTC seconds of the clock, for ages and refusals.
 
-    Raises `DataError` where the snapshot itself cannot be read.
+    Raises `DataError` where the snapshot cannot be read.
     """
     before = next(
         (
@@ -109,7 +109,7 @@ def _book(store: Reader, at: Snapshot) -> Book:
 def _book_if_readable(store: Reader, at: Snapshot | None) -> Book | None:
     try:
         return _book(store, at) if at is not None else None
-    except (DataError, RiskCoreError):  # half of an old snapshot is not a day to compare with
+    except (DataError, RiskCoreError):  # an incomplete old snapshot is not used
         return None
 
 
@@ -176,7 +176,7 @@ def _clusters(store: Reader, at: Snapshot) -> list[dict[str, Any]]:
 
 
 def _late(store: Reader, now: int) -> list[tuple]:
-    # The columns of the view `freshness`, at the time that is asked for.
+    # As the view `freshness`, but at the given time.
     return store.rows(
         "SELECT table_name, ? - coalesce(newest_at, written_at) AS age, every_s FROM mart_freshness "
         "WHERE every_s IS NOT NULL AND ? - coalesce(newest_at, written_at) > every_s ORDER BY age DESC",
@@ -185,5 +185,5 @@ def _late(store: Reader, now: int) -> list[tuple]:
 
 
 def figure(run: RiskRun | None, measure: str, level: float) -> Figure | None:
-    """A stored figure, None where the run is none or does not hold it."""
+    """A stored figure, or None where there is no run or it does not have the figure."""
     return run.figures.get((measure, level)) if run is not None else None

@@ -1,4 +1,4 @@
-"""The rules: rows in, sentences out. Where rows lack, a sentence says what fetches them."""
+"""The rules: from rows to sentences. Where rows are missing, a sentence names the command that fetches them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from data.results.runs import RiskRun
 LEVEL = 0.99
 FIRST_DAY = "No {} of the day before is stored: what changed can be told from the second day on."
 LARGEST_MOVE = 0.02
-"""Relative change of a volatility from which it is named as a reason."""
+"""Least relative change of a volatility that is named as a reason."""
 
 Part = str | Number
 
 
 def sentences(rows: Rows) -> tuple[Sentence, ...]:
-    """Everything that there is to say, in the order of a reader's questions."""
+    """All sentences, in the order of a reader's questions."""
     return (
         *risk(rows), *why(rows), *debt(rows), *watched(rows), *liquidations(rows), *deficits(rows), *pegs(rows),
         *clusters(rows), *freshness(rows), *refused(rows),
@@ -60,17 +60,17 @@ def _interval(found: Figure) -> str:
 
 
 def _verdict(now: Figure, before: Figure) -> str:
-    """Whether a change is more than the errors of both figures: their intervals have no value in common."""
+    """Whether a change is more than the errors of both figures, that is, their intervals do not overlap."""
     if now.few_draws or before.few_draws:
         return "too few draws to tell whether that is a change"
     if now.low is None or now.high is None or before.low is None or before.high is None:
-        return "without intervals it cannot be told whether that is a change"
+        return "without intervals it is not known whether that is a change"
     apart = now.low > before.high or before.low > now.high
     return "more than their errors explain" if apart else "within their errors"
 
 
 def why(rows: Rows) -> list[Sentence]:
-    """What of the inputs of the risk moved: the volatility that moved most, and the law."""
+    """Which inputs of the risk changed: the volatility that changed most, and the engine's version."""
     run, before = rows.run, rows.run_before
     if run is None or before is None:
         return []
@@ -79,18 +79,20 @@ def why(rows: Rows) -> list[Sentence]:
         dict(zip(one.scenario().factors, one.scenario().volatility.tolist(), strict=True)) for one in (run, before)
     )
     moves = {name: relative(new[name], old[name]) for name in new if old.get(name)}
-    said: list[Sentence] = []
+    reasons: list[Sentence] = []
     if moves:
         name = max(moves, key=lambda one: (abs(moves[one]), one))
         if abs(moves[name]) >= LARGEST_MOVE:
             numbers = Number(f"{name} from {share(old[name], 0)} to {share(new[name], 0)} a year", refs)
-            said.append(
-                Sentence("why", CHANGE, ("Of the volatilities behind it the one that moved most is ", numbers, "."))
+            reasons.append(
+                Sentence("why", CHANGE, ("Among its inputs, the volatility that changed most is ", numbers, "."))
             )
     versions = Number(f"{before.code_version} to {run.code_version}", refs)
     if run.code_version != before.code_version:
-        said.append(Sentence("why", CHANGE, ("The engine changed from ", versions, ": part of a change may be its.")))
-    return said
+        reasons.append(
+            Sentence("why", CHANGE, ("The engine changed from ", versions, ": that may be part of a change."))
+        )
+    return reasons
 
 
 # The book
@@ -101,7 +103,7 @@ def _snapshot(book: Book) -> Ref:
 
 
 def debt(rows: Rows) -> list[Sentence]:
-    """All debt, against the day before."""
+    """All debt, compared with the day before."""
     now, before = rows.now, rows.before
     head = ("Debt is ", Number(usd(now.debt_usd), (_snapshot(now),)))
     if before is None:
@@ -113,7 +115,7 @@ def debt(rows: Rows) -> list[Sentence]:
 
 
 def watched(rows: Rows) -> list[Sentence]:
-    """Accounts below 1.1 and what they owe, and those below 1."""
+    """Accounts below a health factor of 1.1 with their debt, and those below 1."""
     now, before = rows.now, rows.before
     here = (_snapshot(now),)
     parts: list[Part] = [
@@ -134,7 +136,7 @@ def watched(rows: Rows) -> list[Sentence]:
 
 
 def _window(rows: Rows, kind: str, days_back: int) -> tuple[list[tuple], Ref]:
-    """Events of one day that ends so many days before the snapshot, and the rows they are."""
+    """(events of the day that ends `days_back` days before the snapshot, their rows)."""
     end = rows.now.block_time - days_back * DAY
     found = [row for row in rows.events[kind] if end - DAY < row[3] <= end]
     key = {"market": rows.now.market, "event_type": kind, "part": 0, "block_timestamp": f"({end - DAY}, {end}]"}
@@ -142,7 +144,7 @@ def _window(rows: Rows, kind: str, days_back: int) -> tuple[list[tuple], Ref]:
 
 
 def _not_read(rows: Rows, topic: str) -> list[Sentence]:
-    """Events that nobody read are not the same as none."""
+    """The sentence for events that were not read, which is not the same as no events."""
     at, until = rows.now.block_time, rows.events_until
     if until is not None and until > at - DAY:
         return []
@@ -151,7 +153,7 @@ def _not_read(rows: Rows, topic: str) -> list[Sentence]:
 
 
 def liquidations(rows: Rows) -> list[Sentence]:
-    """How many, how much, the largest, against the day before."""
+    """Number, sum and largest of the liquidations, compared with the day before."""
     topic = "liquidations"
     if missing := _not_read(rows, topic):
         return missing
@@ -175,7 +177,7 @@ def liquidations(rows: Rows) -> list[Sentence]:
 
 
 def deficits(rows: Rows) -> list[Sentence]:
-    """Debt that the pool gave up in the day."""
+    """Debt that the pool booked as a deficit in the day."""
     topic = "deficits"
     if missing := _not_read(rows, topic):
         return missing
@@ -193,21 +195,21 @@ def _usd(found: list[tuple]) -> float:
 
 
 def pegs(rows: Rows) -> list[Sentence]:
-    """Stablecoins whose state is not that of a day before; where none is, the one furthest from its peg."""
+    """Stablecoins whose state changed since the day before; if there are none, the one furthest from its peg."""
     topic, at = "pegs", rows.now.block_time
     fresh = {token: found for token, found in rows.pegs.items() if found[0][1] > at - DAY}
     if not fresh:
         return [
             Sentence(topic, MISSING, ("No state of a stablecoin of the day is stored.",), "python -m flows peg-health")
         ]
-    said = []
+    changes = []
     for token, found in sorted(fresh.items()):
         now = found[0]
         old = next((row for row in found if row[1] <= at - DAY), None)
         if old is None or old[2] == now[2]:
             continue
         here, there = _peg(token, now), _peg(token, old)
-        said.append(
+        changes.append(
             Sentence(
                 topic,
                 CHANGE,
@@ -215,8 +217,8 @@ def pegs(rows: Rows) -> list[Sentence]:
                  Number(f"{now[2]} ({now[3]:+.0f} bp, {utc(now[1])})", (here,)), "."),
             )
         )  # fmt: skip
-    if said:
-        return said
+    if changes:
+        return changes
     token, now = max(((token, found[0]) for token, found in fresh.items()), key=lambda one: (abs(one[1][3]), one[0]))
     every = tuple(_peg(name, found[0]) for name, found in sorted(fresh.items()))
     furthest = Number(f"{token} at {now[3]:+.0f} bp ({now[2]})", (_peg(token, now),))
@@ -240,7 +242,7 @@ def _word(name: str) -> str:
 
 
 def clusters(rows: Rows) -> list[Sentence]:
-    """The chance of a burst of liquidations, against the day before of the same fit."""
+    """The chance of a burst of liquidations, compared with the day before by the same fit."""
     topic = "clusters"
     if not rows.clusters:
         words = "No chance of a burst of liquidations is stored."
@@ -275,7 +277,7 @@ def _chance(row: dict) -> Ref:
 
 
 def freshness(rows: Rows) -> list[Sentence]:
-    """Tables that are older than is expected of them."""
+    """Tables that are older than their schema allows."""
     if not rows.n_followed:
         return []
     every = Ref("mart_freshness", {"every_s": "not null"})
@@ -296,7 +298,7 @@ def freshness(rows: Rows) -> list[Sentence]:
 
 
 def refused(rows: Rows) -> list[Sentence]:
-    """Rows that were put aside within the last day and wait for a decision."""
+    """Rows that were refused in the last day and are still open."""
     if not rows.refused:
         ref = Ref("quarantine", {"state": "open"})
         return [Sentence("refused rows", STATE, ("In the last day ", Number("0 rows", (ref,)), " were refused."))]

@@ -1,4 +1,4 @@
-"""How numbers of a brief are written: plain text that reads the same in a terminal, a page and an artifact."""
+"""Numbers of a brief as plain text, the same in a terminal, on a page and in an artifact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def usd(value: float) -> str:
 
 
 def share(value: float, digits: int = 1) -> str:
-    """A share of one as per cent; what is too small to show is below the least, not 0."""
+    """A share of one as per cent; a value that would round to 0 is written as below the smallest digit."""
     least = 10.0**-digits
     if 0 < abs(value) * 100 < least / 2:
         return f"< {least:.{digits}f} %"

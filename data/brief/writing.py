@@ -1,4 +1,4 @@
-"""A brief, written from the warehouse and kept there, or read back."""
+"""Write a brief from the warehouse, or read a stored one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from data.store.reader import Reader
 
 
 def write(market: str | None = None, db: Path | str | None = None, now: int | None = None) -> Brief:
-    """The brief of the newest snapshot of a market. now: UTC seconds of the clock, None is its own.
+    """The brief of the newest snapshot of a market. now: UTC seconds, None is the clock.
 
-    Writes nothing. Raises `NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `ResultRefused`, `WarehouseError`.
+    Stores nothing. Raises `NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `ResultRefused`, `WarehouseError`.
     """
     at = newest(market, db)
     with Reader.open(db) as store:
@@ -31,7 +31,7 @@ def write(market: str | None = None, db: Path | str | None = None, now: int | No
 
 
 def stored(store: Reader, market: str) -> Brief | None:
-    """The newest brief that is stored of a market, None for none. Raises `DamagedValue`."""
+    """The newest stored brief of a market, or None. Raises `DamagedValue`."""
     rows = store.rows(
         "SELECT block, block_time, is_synthetic, before_block, topic, kind, parts, command FROM mart_daily_brief "
         "WHERE market = ? AND block = (SELECT max(block) FROM mart_daily_brief WHERE market = ?) ORDER BY place",

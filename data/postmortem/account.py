@@ -1,7 +1,7 @@
-"""The borrower's account carried from its snapshot along its events: amounts, prices and health factors at any time.
+"""The borrower's account over time, from a snapshot and its stored events: amounts, prices, health factors.
 
-Debts and supplies grow by the snapshot's rates in between. Prices at other times than the liquidation's own are those
-that the reserves' oracles would say if they followed the market.
+Between events debts and supplies grow by the snapshot's rates. Prices at times other than the liquidation's are those
+that the reserves' oracles would report if they followed the market.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from risk_core.errors import InputError
 from risk_core.units import BPS, SECONDS_PER_YEAR, USD
 
 SAFELY = 1.01
-"""The fall is told from the last stored time at which the health factor was at least this."""
+"""The fall begins at the last stored time with a health factor of at least this."""
 
 
 def step_of(case: Case, row: Sequence[Any], health_factor: float | None) -> Step:
-    """One stored event of the account, as `Case.events` has it."""
+    """The `Step` of one row of `Case.events`."""
     e = case.event
     return Step(
         ts=row[0], block=row[1], log_index=row[2], kind=row[3], symbol=case.symbols.get(row[4], row[4]),
@@ -35,18 +35,18 @@ def step_of(case: Case, row: Sequence[Any], health_factor: float | None) -> Step
 
 
 class Carried:
-    """The account carried from its snapshot along its events: amounts, prices and health factors at any time."""
+    """The account over time, from its snapshot and its stored events. price_c, price_d: oracle prices, 1e-8 USD."""
 
-    def __init__(self, case: Case, book: Book, fee: int, said_c: int | None, said_d: int | None) -> None:
+    def __init__(self, case: Case, book: Book, fee: int, price_c: int | None, price_d: int | None) -> None:
         self.case, self.book, self.event = case, book, case.event
         self.reserves = book.market.reserves
         self.rows = case.events()
         self.changes = [self._change(row, fee) for row in self.rows]
-        self.said: dict[int, float] = {}
-        for asset, said in ((self.event.collateral, said_c), (self.event.debt or "", said_d)):
+        self.oracle_prices: dict[int, float] = {}
+        for asset, price in ((self.event.collateral, price_c), (self.event.debt or "", price_d)):
             at = case.place(asset)
-            if said is not None and at is not None:
-                self.said[at] = said / USD
+            if price is not None and at is not None:
+                self.oracle_prices[at] = price / USD
         self.notes: list[str] = []
         self.threshold = self.earlier = book.threshold
         self._base = self._at_start()
@@ -57,11 +57,11 @@ class Carried:
         self._choose_thresholds()
 
     def _choose_thresholds(self) -> None:
-        """The thresholds at the liquidation, and those before, where snapshots on both sides of it tell."""
+        """Set the thresholds at the liquidation and before it, if there are snapshots before and after it."""
         e, case = self.event, self.case
         beyond = case.thresholds_beyond()
         if beyond is None:
-            case.why[pm.PARAMETERS] = "a change of parameters needs a snapshot before and one after to be seen"
+            case.why[pm.PARAMETERS] = "whether parameters changed is known only with a snapshot before and one after"
             return
         if (beyond == self.book.threshold)[self.held].all():
             return
@@ -69,12 +69,12 @@ class Carried:
         before, after = (beyond, self.book.threshold) if late else (self.book.threshold, beyond)
         price = self.then()
         factors = [self._account(e.ts, self.this, price, share).health_factor for share in (before, after)]
-        if factors[0] >= 1 > factors[1]:  # by the old ones nobody would have been liquidated
+        if factors[0] >= 1 > factors[1]:  # with the old thresholds no liquidation was possible
             self.earlier, self.threshold = before, after
         elif factors[1] >= 1 > factors[0]:
             self.earlier = self.threshold = before
         else:
-            case.why[pm.PARAMETERS] = "thresholds changed between two snapshots; when is not stored"
+            case.why[pm.PARAMETERS] = "thresholds changed between two snapshots; the time is not stored"
 
     def _change(self, row: Sequence[Any], fee: int) -> tuple[np.ndarray, np.ndarray]:
         """(R,) tokens of collateral and of debt that an event added."""
@@ -101,7 +101,7 @@ class Carried:
         return collateral, debt
 
     def _with_fee(self, net: int, place: int) -> int:
-        """What another liquidation of the account took, with the fee by this snapshot's terms."""
+        """Collateral that another liquidation of the account took, with the fee by this snapshot's terms."""
         market = self.book.market
         bonus = round(float(self.book.bonus[place]) * BPS)
         if market.revision not in rules.REVISIONS or bonus < BPS:
@@ -110,7 +110,7 @@ class Carried:
         return pm.seizure_of(net, bonus, share, market.revision).gross
 
     def _at_start(self) -> tuple[np.ndarray, np.ndarray]:
-        """(R,) amounts before all events of the window: the snapshot's, less what the events up to it added."""
+        """(R,) amounts before all events of the window: those of the snapshot minus the events up to it."""
         at = self.book.market.snapshot.block_time
         sides = [self.book.collateral.copy(), self.book.debt.copy()]
         for row, change in zip(self.rows, self.changes, strict=True):
@@ -135,7 +135,7 @@ class Carried:
             short = np.flatnonzero(side < -1e-3 * max(float(side.max(initial=0.0)), float(largest), 1e-12))
             for i in short.tolist():
                 symbol = self.case.called(self.reserves.asset[i])
-                self.note(f"the stored events leave less than no {name} in {symbol}: taken as none")
+                self.note(f"the stored events make {name} in {symbol} negative: counted as 0")
         return np.maximum(sides[0], 0.0), np.maximum(sides[1], 0.0)
 
     def note(self, text: str) -> None:
@@ -144,7 +144,7 @@ class Carried:
             self.notes.append(text)
 
     def prices(self, times: np.ndarray) -> np.ndarray:
-        """(T, R) prices of what the account ever held in the window, as the oracles follow the market."""
+        """(T, R) prices of the reserves that the account held in the window, if the oracles follow the market."""
         held = self.held
         out = np.full((len(times), len(self.reserves)), np.nan)
         for at in np.flatnonzero(held):
@@ -157,7 +157,7 @@ class Carried:
 
     @property
     def held(self) -> np.ndarray:
-        """(R,) whether the account has or had anything in the reserve."""
+        """(R,) whether the account has or had a position in the reserve."""
         held = (self.book.collateral > 0) | (self.book.debt > 0)
         for pair in self.changes:
             for part in pair:
@@ -167,22 +167,22 @@ class Carried:
     def then(self) -> np.ndarray:
         """(R,) oracle prices at the liquidation.
 
-        The two that are stored; of another reserve that follows the same series as one of them the price that goes with
-        it, else that of the last bar.
+        The two stored prices. Another reserve that follows the same series as one of these has the price that matches
+        it; else the price of the last bar is used.
         """
         price = self.prices(np.array([self.event.ts]))[0]
         moved: dict[str, float] = {}
-        for at, said in self.said.items():
+        for at, usd in self.oracle_prices.items():
             rule = self.case.rules[self.reserves.asset[at]]
             if rule.own:
-                moved[rule.series] = said
+                moved[rule.series] = usd
         for at in np.flatnonzero(self.held).tolist():
             rule = self.case.rules[self.reserves.asset[at]]
             scale = self.case.scale(self.reserves.asset[at])
             if rule.series in moved and scale is not None and rule.kind != "fixed":
                 price[at] = moved[rule.series] * scale
-        for at, said in self.said.items():
-            price[at] = said
+        for at, usd in self.oracle_prices.items():
+            price[at] = usd
         return price
 
     def _account(self, ts: int, upto: int, price: np.ndarray, threshold: np.ndarray | None = None) -> pm.Account:
@@ -191,7 +191,7 @@ class Carried:
         return pm.Account(collateral=collateral, debt=debt, threshold=share, price=price)
 
     def state(self) -> State:
-        """The account just before and just after."""
+        """The account just before and just after the liquidation; None where it is not known."""
         e, case, price = self.event, self.case, self.then()
         before, after = (self._account(e.ts, self.this + k, price) for k in (0, 1))
         owed = case.place(e.debt or "")
@@ -257,12 +257,15 @@ class Carried:
         if not len(times):
             case.why["path"] = f"no prices around the liquidation are stored (`{READ_PRICES}`)"
             return None
-        told = {at: [(e.ts, said), *case.said_later(self.reserves.asset[at])] for at, said in self.said.items()}
-        known = {e.ts, *(ts for later in told.values() for ts, _ in later)}
-        # The second before as well: what an oracle says changes at once, and no line may be drawn across it.
+        stored = {
+            at: [(e.ts, usd), *case.oracle_prices_later(self.reserves.asset[at])]
+            for at, usd in self.oracle_prices.items()
+        }
+        known = {e.ts, *(ts for later in stored.values() for ts, _ in later)}
+        # Also the second before: an oracle's price jumps, so no line may connect the two values.
         times = np.union1d(times, [moment for ts in known for moment in (ts - 1, ts)]).astype(np.int64)
         price, recorded = self.prices(times), self.prices(times)
-        for at, later in told.items():
+        for at, later in stored.items():
             for ts, usd in later:
                 here = price[np.searchsorted(times, ts), at]
                 recorded[times >= ts, at] = price[times >= ts, at] * (usd / here)
@@ -289,7 +292,7 @@ class Carried:
         )
 
     def fall(self) -> tuple[pm.Fall | None, int | None]:
-        """What made the health factor fall, and from when on."""
+        """(what made the health factor fall, time at which the fall begins)."""
         e, case = self.event, self.case
         if "health" in case.why:
             case.why["fall"] = case.why["health"]
@@ -309,7 +312,7 @@ class Carried:
         start = int(safe[-1] if len(safe) else known[0])
         then, line = self.then(), self.prices(np.array([e.ts]))[0]
         market = then.copy()
-        for at in self.said:
+        for at in self.oracle_prices:
             market[at] = line[at]
             if case.rules[self.reserves.asset[at]].kind not in ("series", "ratio", "fixed"):
                 market[at] = np.nan
@@ -320,7 +323,7 @@ class Carried:
         now = self._account(e.ts, self.this, then)
         try:
             found = pm.fall(accounts[start], now, own_collateral=own[0], own_debt=own[1], market_price=market)
-        except InputError as unknown:  # a price that only the account of the beginning needs
+        except InputError as unknown:  # a price that only the account at the beginning needs
             case.why["fall"] = str(unknown)
             return None, None
         if pm.PARAMETERS in case.why:

@@ -16,14 +16,14 @@ from risk_core.analytics import postmortem as pm
 from risk_core.units import BPS, USD
 
 WAITS = (600, 1_800, 3_600, 6 * 3_600, 86_400)
-"""Seconds that are waited for."""
+"""Waits for which the health factor is computed, in seconds."""
 HOUR = 3_600
 
 
 def post_mortem(transaction: str, log_index: str | int | None = None, db: FilePath | str | None = None) -> PostMortem:
-    """The liquidation of a transaction; `log_index` where it has several.
+    """The post-mortem of a transaction's liquidation; `log_index` selects one of several.
 
-    Raises `NoLiquidation` for a key that is none, and where none or more than one has it; `WarehouseError`.
+    Raises `NoLiquidation` for a malformed key, and where no liquidation or several match; `WarehouseError`.
     """
     key = key_of(transaction, log_index)
     with Reader.open(db) as store:
@@ -33,7 +33,7 @@ def post_mortem(transaction: str, log_index: str | int | None = None, db: FilePa
 
 
 class _Assembly(Case):
-    """Figures from what is stored."""
+    """Computes the figures from the stored rows."""
 
     def told(self) -> PostMortem:
         """The whole record."""
@@ -47,20 +47,20 @@ class _Assembly(Case):
             )
             if int(price) > 0
         }
-        said_c, from_c = self.oracle(e.collateral, stored)
-        said_d, from_d = self.oracle(e.debt, stored) if e.debt else (None, "")
-        bonus, fee, confirmed = self._terms(said_c, said_d)
-        if said_d is None and said_c is not None and bonus and fee is not None and e.repaid_raw and e.debt:
-            said_d = self._debt_price_of_amounts(said_c, bonus, fee)
-            from_d = "the amounts and the bonus that applied" if said_d else ""
-        for name, price in (("collateral", said_c), ("debt", said_d)):
+        price_c, from_c = self.oracle(e.collateral, stored)
+        price_d, from_d = self.oracle(e.debt, stored) if e.debt else (None, "")
+        bonus, fee, confirmed = self._terms(price_c, price_d)
+        if price_d is None and price_c is not None and bonus and fee is not None and e.repaid_raw and e.debt:
+            price_d = self._debt_price_of_amounts(price_c, bonus, fee)
+            from_d = "the amounts and the bonus that applied" if price_d else ""
+        for name, price in (("collateral", price_c), ("debt", price_d)):
             if price is None:
                 self.why[f"{name} oracle"] = (
                     f"the oracle's price at block {e.block} is not stored (`{READ_EVENTS}` asks a node that has the "
                     "state of that block)"
                 )
-        collateral = self._price(e.collateral, "collateral", said_c, from_c)
-        debt = self._price(e.debt, "debt", said_d, from_d) if e.debt else None
+        collateral = self._price(e.collateral, "collateral", price_c, from_c)
+        debt = self._price(e.debt, "debt", price_d, from_d) if e.debt else None
         loss, receipts, spread = self._loss(collateral, debt, fee)
         implied = None
         if loss is not None and loss.at_oracle is not None and debt and debt.oracle is not None and e.repaid_raw:
@@ -72,13 +72,13 @@ class _Assembly(Case):
         safe, later = None, 0
         steps: tuple[Step, ...] = self._bare_steps()
         if self.book is not None:
-            carried = Carried(self, self.book, fee or 0, said_c, said_d)
+            carried = Carried(self, self.book, fee or 0, price_c, price_d)
             state, steps, path, found, began = carried.state(), carried.steps(), carried.path(), *carried.fall()
             if path is not None:
                 waited = pm.waited(path.times, path.without, e.ts, WAITS, SLACK)
                 recorded = pm.waited(path.times, path.recorded, e.ts, WAITS, SLACK)
                 safe = pm.first_safe(path.times, path.recorded, e.ts)
-                later = sum(ts <= e.ts + HOUR for ts, _ in self.said_later(e.collateral))
+                later = sum(ts <= e.ts + HOUR for ts, _ in self.oracle_prices_later(e.collateral))
         else:
             self.why |= {name: self.why["health"] for name in ("path", "fall")}
         return PostMortem(
@@ -89,11 +89,11 @@ class _Assembly(Case):
             around=self._around(), why=self.why,
         )  # fmt: skip
 
-    def _terms(self, said_c: int | None, said_d: int | None) -> tuple[int | None, int | None, bool]:
+    def _terms(self, price_c: int | None, price_d: int | None) -> tuple[int | None, int | None, bool]:
         """(100 % plus the bonus, fee in token units, whether the amounts confirm them)."""
         e, at = self.event, self.place(self.event.collateral)
         if e.protocol != "aave_v3":
-            self.why["fee"] = f"the fee of {e.protocol} is not worked out here"
+            self.why["fee"] = f"the fee of {e.protocol} is not implemented"
             return None, None, False
         if self.book is None or at is None:
             self.why["fee"] = f"bonus and fee need a snapshot: {self.why.get('health', 'the reserve is not in it')}"
@@ -107,7 +107,7 @@ class _Assembly(Case):
         own = [configured] if configured >= BPS else []
         others = sorted({round(float(row[at]) * BPS) for row in account_terms(market)[1]} - {*own, 0})
         for bonus in [*own, *(one for one in others if one >= BPS)]:
-            found = self._fits(bonus, share, said_c, said_d)
+            found = self._fits(bonus, share, price_c, price_d)
             if found is not None:
                 return bonus, found, True
         if not own:
@@ -116,37 +116,37 @@ class _Assembly(Case):
         seized = pm.seizure_of(e.seized_raw, configured, share, market.revision)
         return configured, seized.fee, False
 
-    def _fits(self, bonus: int, share: int, said_c: int | None, said_d: int | None) -> int | None:
-        """The fee where the amounts are what this bonus gives, else None."""
+    def _fits(self, bonus: int, share: int, price_c: int | None, price_d: int | None) -> int | None:
+        """The fee in token units if the amounts match this bonus, else None."""
         e, revision = self.event, self.book.market.revision if self.book else 0
         decimals = (self.decimals.get(e.collateral), self.decimals.get(e.debt or ""))
-        if said_c is None or said_d is None or e.repaid_raw is None or None in decimals:
+        if price_c is None or price_d is None or e.repaid_raw is None or None in decimals:
             return None
         terms = {
-            "debt_price": said_d, "collateral_price": said_c, "collateral_decimals": decimals[0] or 0,
+            "debt_price": price_d, "collateral_price": price_c, "collateral_decimals": decimals[0] or 0,
             "debt_decimals": decimals[1] or 0, "bonus_bps": bonus, "revision": revision,
         }  # fmt: skip
         seized = pm.seizure(pm.owed_collateral(e.repaid_raw, **terms), bonus, share, revision)
         if seized.net == e.seized_raw:
             return seized.fee
-        # All of the collateral was taken, and the debt followed from it. Its fee may be a unit off.
+        # All of the collateral was taken, and the debt was computed from it. The fee may differ by one unit.
         whole = pm.seizure_of(e.seized_raw, bonus, share, revision)
         near = (whole.gross + unit for unit in (0, -1, 1))
         return whole.fee if any(pm.needed_debt(gross, **terms) == e.repaid_raw for gross in near) else None
 
-    def _debt_price_of_amounts(self, said_c: int, bonus: int, fee: int) -> int | None:
+    def _debt_price_of_amounts(self, price_c: int, bonus: int, fee: int) -> int | None:
         e = self.event
         decimals = (self.decimals.get(e.collateral), self.decimals.get(e.debt or ""))
         if None in decimals or not e.repaid_raw:
             return None
-        taken = Fraction(e.seized_raw + fee, 10 ** (decimals[0] or 0)) * said_c * BPS / bonus
+        taken = Fraction(e.seized_raw + fee, 10 ** (decimals[0] or 0)) * price_c * BPS / bonus
         return round(taken / Fraction(e.repaid_raw, 10 ** (decimals[1] or 0)))
 
-    def _price(self, asset: str, name: str, said: int | None, said_from: str) -> PriceThen:
+    def _price(self, asset: str, name: str, raw: int | None, raw_from: str) -> PriceThen:
         market, market_from, rule, scale, (before, after) = self.market_price(asset, name)
         return PriceThen(
             asset=asset, symbol=self.symbols[asset], decimals=self.decimals[asset],
-            oracle=None if said is None else Fraction(said, USD), oracle_from=said_from, market=market,
+            oracle=None if raw is None else Fraction(raw, USD), oracle_from=raw_from, market=market,
             market_from=market_from, series=rule.series, scale=scale, before=before, after=after,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Stored prices around a time, and by which series and factor a reserve's price is told from them."""
+"""Stored prices around a time, and the series that a reserve's price follows."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from data.prices.series import SERVED, SYNTHETIC
 from data.store.reader import Reader
 
 INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "latest")
-"""Finest first: where two end at the same time the finer one counts."""
+"""Finest first: of two bars that end at the same time the finer one is used."""
 FARTHEST = 7_200
-"""Seconds: no bar further away speaks for a time."""
+"""Seconds: bars further away from a time are not used for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:
-    """Prices of one series in the order of time: times (n,) UTC seconds, prices (n,) USD."""
+    """Prices of one series by time: times (n,) UTC seconds, rising; prices (n,) USD."""
 
     times: np.ndarray
     prices: np.ndarray
 
     def at(self, ts: np.ndarray) -> np.ndarray:
-        """(T,) the price at each time: on the line between the bars on either side, that of the only one, else NaN.
+        """(T,) price at each time, interpolated between the bars on either side.
 
-        A bar that is further away than `FARTHEST` is none.
+        With a bar on one side only it is that bar's price, without any NaN. Bars beyond `FARTHEST` do not count.
         """
         out = np.full(len(ts), np.nan)
         if not len(self.times):
@@ -60,7 +60,7 @@ class Bars:
 
 
 def bars(store: Reader, symbol: str, first: int, last: int, *, synthetic: bool) -> Bars:
-    """Served prices of a series in [first, last], of every stored interval together."""
+    """Prices of a series in [first, last], from all stored intervals."""
     marks = ", ".join("?" * len(INTERVALS))
     rows = store.rows(
         f"SELECT ts, interval, price_usd FROM dim_prices WHERE symbol = ? AND interval IN ({marks}) "
@@ -79,7 +79,7 @@ def bars(store: Reader, symbol: str, first: int, last: int, *, synthetic: bool) 
 class Follows:
     """The series that a reserve's price follows: `kind` as in `dim_asset`; `own`: the series is the token's own price.
 
-    kind is empty where nothing says.
+    kind is empty where it is not known.
     """
 
     series: str
@@ -88,11 +88,11 @@ class Follows:
 
 
 def follows(store: Reader, market: str, chain_id: int, symbols: dict[str, str]) -> dict[str, Follows]:
-    """What each asset (address to symbol) follows: by the market's map, else by the rules for its symbol."""
+    """Asset -> what it follows: by the market's map, else by the rules for its symbol. symbols: asset to symbol."""
     columns = [COLUMNS.index(name) for name in ("asset", "series", "kind")]
     try:
         rows = mapped_reserves(market, store.path)
-    except DataError:  # no snapshot, or a reserve without a rule: the others still have theirs
+    except DataError:  # no snapshot, or a reserve without a rule: the other reserves still have rules
         rows = []
     mapped = {row[columns[0]]: (row[columns[1]], row[columns[2]]) for row in rows}
     traded = dict(

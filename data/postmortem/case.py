@@ -1,7 +1,7 @@
-"""What the warehouse holds around one liquidation: the account's snapshot and events, prices, terms.
+"""Stored data around one liquidation: the account's snapshot and events, prices, terms.
 
-The borrower's account is not stored at the block of a liquidation. It is that of the nearest snapshot that has it,
-carried to the time by the account's own stored events (`data.postmortem.account`).
+The borrower's account is not stored at the block of a liquidation. It is taken from the nearest snapshot that has it,
+and its stored events are applied up to that time (`data.postmortem.account`).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from risk_core.units import RAY, USD
 
 DAY = 86_400
 WINDOW = DAY
-"""Seconds before and after the liquidation of which prices and events are looked at."""
+"""Seconds before and after the liquidation of which prices and events are used."""
 SLACK = 1_800
-"""Seconds by which a stored price may miss the end of a wait."""
+"""Most seconds between the end of a wait and its stored price."""
 NEAR = 7 * DAY
-"""No snapshot further away says what the account had."""
+"""Snapshots further away, in seconds, are not used for the account."""
 TRIED = 2
-"""Snapshots that are looked at for the account, the nearest first."""
+"""Most snapshots in which the account is looked up, nearest first."""
 BLOCKS = 400_000
-"""More blocks than a chain makes in a day: how far prices that the oracle said later are looked for."""
+"""More blocks than a chain makes in a day: limit of the search for later oracle prices."""
 SYMBOL_LENGTH = 32
 READ_PRICES = "python -m flows market-prices"
 READ_MARKET = "python -m flows aave-market"
@@ -52,7 +52,7 @@ class Book(NamedTuple):
 
 
 class Case:
-    """What is stored around one liquidation. `why` gathers the reason of each thing that is not known."""
+    """Stored data around one liquidation. `why`: name of a figure that is not known -> reason."""
 
     def __init__(self, store: Reader, event: Event) -> None:
         self.store, self.event = store, event
@@ -89,19 +89,19 @@ class Case:
                 f"no snapshot of {e.market} within {NEAR // DAY} days of the liquidation is stored (`{READ_MARKET}`)"
             )
             return None
-        said = []
+        reasons = []
         for at in self.snapshots[:TRIED]:
             try:
                 market = load_market(block=at.block, market=at.market, db=self.store.path)
             except DataError as error:
-                said.append(f"the snapshot at block {at.block} cannot be used: {error}")
+                reasons.append(f"the snapshot at block {at.block} cannot be used: {error}")
                 continue
             row = int(np.searchsorted(market.accounts, e.wallet))
             if row == market.n_accounts or market.accounts[row] != e.wallet:
-                said.append(f"the account is not in the snapshot at block {at.block}")
+                reasons.append(f"the account is not in the snapshot at block {at.block}")
                 continue
             return self._account(market, row)
-        self.why["health"] = "; ".join(said)
+        self.why["health"] = "; ".join(reasons)
         return None
 
     def _account(self, market: Market, row: int) -> Book:
@@ -184,8 +184,8 @@ class Case:
             (e.wallet, e.market, e.chain_id, min(times), max(times)),
         )
 
-    def said_later(self, asset: str) -> list[tuple[int, float]]:
-        """(UTC seconds, USD per token) that the market's oracle is stored to have said within a day after."""
+    def oracle_prices_later(self, asset: str) -> list[tuple[int, float]]:
+        """(UTC seconds, USD per token) of the market's oracle, stored for the day after."""
         e = self.event
         rows = self.store.rows(
             "SELECT block_timestamp, price_raw FROM raw_lending_prices WHERE chain_id = ? AND block_number BETWEEN ? "
@@ -197,7 +197,7 @@ class Case:
     # Prices
 
     def scale(self, asset: str) -> float | None:
-        """Price of the asset over its series, as the snapshot's oracle had it; 1 for a series of its own."""
+        """Oracle price of the asset over the price of its series at the snapshot; 1 for a series of its own."""
         rule = self.rules[asset]
         if rule.own:
             return 1.0
@@ -214,24 +214,24 @@ class Case:
         return None if then is None else price / then
 
     def called(self, asset: str) -> str:
-        """A symbol as a sentence may hold it: whoever made the token chose it."""
+        """The symbol, made safe for a sentence: the token's author chose it."""
         return marked(self.symbols[asset], SYMBOL_LENGTH)
 
     def place(self, asset: str) -> int | None:
-        """Row of the asset in the snapshot, None where it has none."""
+        """Row of the asset in the snapshot, or None."""
         if self.book is None or asset not in self.book.market.reserves.asset:
             return None
         return self.book.market.reserves.asset.index(asset)
 
     def path_of(self, asset: str, times: np.ndarray) -> np.ndarray:
-        """(T,) price of the asset at stored times as its oracle follows the market, NaN where not known."""
+        """(T,) price of the asset at stored times if its oracle follows the market, NaN where not known."""
         rule, scale = self.rules[asset], self.scale(asset)
         if scale is None or not (rule.series or rule.kind == "fixed"):
             return np.full(len(times), np.nan)
         return np.full(len(times), scale) if rule.kind == "fixed" else scale * self.bars_of(rule.series).at(times)
 
     def market_price(self, asset: str, name: str) -> tuple[float | None, str, Follows, float, tuple[Any, Any]]:
-        """What it was traded at: (USD, where from, rule, scale, bars either side); the reason goes into `why`."""
+        """Market price: (USD, source, rule, scale, bars on either side). `why` has the reason of None."""
         e, rule = self.event, self.rules[asset]
         symbol = self.called(asset)
         nothing = (None, "", rule, 1.0, (None, None))
@@ -241,7 +241,7 @@ class Case:
         if not rule.kind:
             self.why[key] = f"no price series is known for {symbol}"
         elif rule.kind in ("fixed", "proxy") or linked:
-            stands = {"fixed": "its oracle says a constant", "proxy": f"{rule.series} stands in for it"}
+            stands = {"fixed": "its oracle price is a constant", "proxy": f"{rule.series} stands in for it"}
             self.why[key] = (
                 f"no traded price of {symbol} is stored: {stands.get(rule.kind, 'its oracle follows another token')}"
             )
@@ -268,7 +268,7 @@ class Case:
         return nothing
 
     def oracle(self, asset: str, stored: Mapping[str, int]) -> tuple[int | None, str]:
-        """What the protocol counted with, 1e-8 USD, and where that is stored."""
+        """(oracle price that the protocol used, 1e-8 USD, or None; where it is stored)."""
         if asset in stored:
             return stored[asset], f"the market's oracle at block {self.event.block}"
         at = self.place(asset)

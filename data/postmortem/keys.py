@@ -1,4 +1,4 @@
-"""Which liquidation is asked for, and its row."""
+"""Select a liquidation and read its row."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _COLUMNS = (
 
 
 class Key(NamedTuple):
-    """Which liquidation: the hash of its transaction, and the index of its log where the transaction has several."""
+    """A liquidation: the hash of its transaction, and the index of its log where the transaction has several."""
 
     transaction: str
     log_index: int | None = None
 
 
 def key_of(transaction: str, log_index: str | int | None = None) -> Key:
-    """A key from text, as an address or a command line gives it. Raises `NoLiquidation`."""
+    """A key from text of a page address or a command line. Raises `NoLiquidation`."""
     text = str(transaction).strip()
     if not re.fullmatch(HASH, text):
         raise NoLiquidation(f"transaction: expected 0x and 64 hex digits, found {text[:80]!r}")
@@ -39,7 +39,7 @@ def key_of(transaction: str, log_index: str | int | None = None) -> Key:
 
 
 def find(store: Reader, key: Key) -> Event:
-    """The stored liquidation of a key. Raises `NoLiquidation` where none or more than one has it."""
+    """The stored liquidation of a key. Raises `NoLiquidation` where none or several match."""
     rows = store.rows(
         f"SELECT {_COLUMNS} FROM stg_lending_events WHERE event_type = 'liquidation' AND tx_hash = ? "
         "AND log_index = coalesce(?, log_index) ORDER BY log_index",

@@ -1,4 +1,4 @@
-"""What is known of one liquidation. A part that is not known is None, and `why` says the reason by its name."""
+"""Records of one liquidation. A part that is not known is None, and `why` has the reason under its name."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceThen:
-    """What one asset was worth when it was liquidated, USD per token.
+    """Prices of one asset at the liquidation, USD per token.
 
-    oracle: what the protocol counted with, exact. market: on the line between the stored bars on either side, `before`
-    and `after` (both times `scale`), or the one that is stored. `decimals`: of the token, None where not known.
+    oracle: the price that the protocol used, exact. market: interpolated between the stored bars `before` and `after`
+    (both multiplied by `scale`), or the only one of them. `decimals`: of the token, None where not known.
     """
 
     asset: str
@@ -59,13 +59,13 @@ class PriceThen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The borrower's account around the liquidation, as a stored snapshot and the account's own events give it.
+    """The borrower's account around the liquidation, from a stored snapshot and the account's events.
 
-    block, block_time: the snapshot; its age is `block_time` less the time of the liquidation, above 0 for one after it.
-    n_events: stored events of the account between the two, which were counted in. before, after: health factor just
-    before and just after, at the oracle's prices. share: of the account's debt in that reserve that was repaid. fits:
-    False where the state gives a health factor of 1 or more, at which the pool liquidates nobody. backing, threshold,
-    owed_usd: the account just before, USD at oracle prices. notes: what was assumed.
+    block, block_time: of the snapshot, which may be after the liquidation. n_events: stored events of the account
+    between the two, which were applied. before, after: health factor just before and just after, at oracle prices.
+    share: repaid share of the account's debt in that reserve. fits: False where the health factor is 1 or more, where
+    no liquidation is possible. backing, threshold, owed_usd: the account just before, USD at oracle prices. notes:
+    assumptions.
     """
 
     block: int
@@ -82,14 +82,14 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
-    """The borrower's health factor at the stored times around the liquidation, its own among them.
+    """The borrower's health factor at the stored times around the liquidation and at the liquidation.
 
     All arrays (T,), NaN where not known.
 
-    without: without the liquidation and with nobody touching the account after it, at prices as the market's. recorded:
-    the same with the oracles of the two assets as far from the market as they were last stored to be: at the
-    liquidation, or at a later event's block. actual: the same with the liquidation, and what the account did later.
-    market, oracle: USD per token of the collateral, by the market and as the oracle was recorded.
+    without: without the liquidation and without later events of the account, at market prices. recorded: the same, but
+    the oracles of the two assets keep the distance from the market that was last stored (at the liquidation, or at a
+    later event's block). actual: as recorded, with the liquidation and the account's later events. market, oracle: USD
+    per token of the collateral, by the market and by the oracle as recorded.
     """
 
     times: np.ndarray
@@ -102,7 +102,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Something that the account did, or that was done to it; `health_factor` after it, None where not known."""
+    """One event of the account; `health_factor`: after it, None where not known."""
 
     ts: int
     block: int
@@ -117,7 +117,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Liquidations of the same collateral an hour either side: how many, of how many accounts, USD taken (known)."""
+    """Liquidations of the same collateral within an hour before and after: number, accounts, known USD taken."""
 
     liquidations: int
     accounts: int
@@ -126,13 +126,14 @@ class Around:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PostMortem:
-    """Everything that the warehouse can say of one liquidation.
+    """All figures of one liquidation.
 
-    fee_raw: collateral that the protocol kept, token units. bonus_bps: 100 % plus the bonus that applied; `confirmed`:
-    the amounts are those that this bonus and the oracle's prices give, to the unit. implied_bonus: that of the amounts.
-    loss_range: lowest and highest total with the bars on either side. fall_from: time at which `fall` begins. waited,
-    waited_recorded: with `Path.without` and `Path.recorded`. safe_at: first stored time at which the latter was 1 or
-    more. oracle_later: oracle prices of the collateral that are stored of the hour after.
+    fee_raw: collateral that the protocol kept, token units. bonus_bps: 100 % plus the bonus that applied. confirmed:
+    this bonus and the oracle's prices give the stored amounts to the unit. implied_bonus: the bonus that follows from
+    the amounts. loss_range: lowest and highest total with the prices of the bars on either side. fall_from: time at
+    which `fall` begins. waited, waited_recorded: from `Path.without` and `Path.recorded`. safe_at: first stored time
+    at which `Path.recorded` was 1 or more. oracle_later: number of stored oracle prices of the collateral in the hour
+    after.
     """
 
     event: Event
@@ -162,7 +163,7 @@ class PostMortem:
     def saved_in_an_hour(self) -> bool | None:
         """Whether waiting an hour would have saved the account.
 
-        None where prices lack, and where it hung on the oracle and none of its prices of that hour is stored.
+        None where prices are missing, and where it depends on the oracle and no oracle price of that hour is stored.
         """
         market, recorded = (
             next((one.saved for one in found if one.wait == 3_600), None)
@@ -172,9 +173,9 @@ class PostMortem:
 
 
 def between(before: Bar | None, after: Bar | None, ts: int) -> float | None:
-    """The price at a time on the line between two bars, that of the only one, or None.
+    """The price at a time, interpolated between two bars; the price of the only bar; or None.
 
-    Of all that a price may have done between two bars, their line is the mean for a price without drift.
+    For a price without drift, the mean of its possible paths between two bars is the line between them.
     """
     if before is None or after is None:
         one = before or after

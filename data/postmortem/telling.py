@@ -1,4 +1,4 @@
-"""A post-mortem as JSON and as lines for a terminal: the same figures, what is not known with its reason."""
+"""A post-mortem as JSON and as lines for a terminal, with the same figures and the reasons for unknown ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_KNOWN = "not known"
 
 
 def as_json(found: PostMortem) -> dict[str, Any]:
-    """Everything, unrounded: money in USD, raw amounts as text, None for what `not_known` gives reasons for."""
+    """All figures, unrounded: money in USD, raw amounts as text, None for a figure whose reason is in `not_known`."""
     e = found.event
     event = asdict(e) | {
         "seized_raw": str(e.seized_raw),
@@ -26,7 +26,7 @@ def as_json(found: PostMortem) -> dict[str, Any]:
         "fee_raw": None if found.fee_raw is None else str(found.fee_raw),
     }
     path = found.path
-    told = {
+    record = {
         "is_synthetic": found.synthetic,
         "event": event,
         "collateral": _price(found.collateral, e.ts),
@@ -64,11 +64,11 @@ def as_json(found: PostMortem) -> dict[str, Any]:
         "around": asdict(found.around),
         "not_known": dict(found.why),
     }
-    return {name: _plain(value) for name, value in told.items()}
+    return {name: _plain(value) for name, value in record.items()}
 
 
 def _plain(value: Any) -> Any:
-    """The same as JSON takes it: lists, and None for a number that it has no word for."""
+    """The value for JSON: lists for arrays, None for NaN and infinity."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):
@@ -84,13 +84,13 @@ def _floats(record: Any) -> dict[str, float | None]:
 
 def _price(price: PriceThen, ts: int) -> dict[str, Any]:
     """One asset's prices."""
-    told = asdict(price) | {"oracle": None if price.oracle is None else float(price.oracle)}
+    record = asdict(price) | {"oracle": None if price.oracle is None else float(price.oracle)}
     ages = {f"{name}_s": None if bar is None else ts - bar[0] for name, bar in _around(price)}
-    return told | {"bars_age_s": ages}
+    return record | {"bars_age_s": ages}
 
 
 def lines(found: PostMortem) -> list[str]:
-    """The post-mortem for a terminal, one figure a line."""
+    """The post-mortem for a terminal, one figure on each line."""
     e, loss, state = found.event, found.loss, found.state
     out = [
         f"liquidation of {e.wallet} in {e.market}" + (" (synthetic)" if found.synthetic else ""),
@@ -149,7 +149,7 @@ def lines(found: PostMortem) -> list[str]:
 
 
 def _price_lines(found: PostMortem, price: PriceThen, name: str) -> list[str]:
-    said = (
+    oracle = (
         f"{NOT_KNOWN}: {found.why[f'{name} oracle']}"
         if price.oracle is None
         else f"{float(price.oracle):,.8g} USD ({price.oracle_from})"
@@ -162,7 +162,7 @@ def _price_lines(found: PostMortem, price: PriceThen, name: str) -> list[str]:
         if price.market is None
         else f"{price.market:,.8g} USD ({price.market_from}; {bars})"
     )
-    return [f"{name} {price.symbol}", f"  oracle  {said}", f"  market  {worth}"]
+    return [f"{name} {price.symbol}", f"  oracle  {oracle}", f"  market  {worth}"]
 
 
 def _around(price: PriceThen) -> tuple[tuple[str, Bar | None], ...]:
@@ -170,7 +170,7 @@ def _around(price: PriceThen) -> tuple[tuple[str, Bar | None], ...]:
 
 
 def _reason(found: PostMortem, name: str) -> str:
-    """Why, unless the health factor's line has said it."""
+    """The reason, unless the line of the health factor has it already."""
     why = found.why.get(name, "")
     return "for the same reason" if why == found.why.get("health") else why
 

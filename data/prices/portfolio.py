@@ -1,7 +1,6 @@
-"""Portfolios of stored price series: how one is written, and what it was worth day by day.
+"""Portfolios of stored price series: their text form, and their daily value.
 
-Weights are shares of the value, brought back to what they were at the end of every day. No pandas here: the workbench
-reads this module.
+Weights are shares of the value, restored at the end of every day. No pandas here: the workbench imports this module.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ _PART = re.compile(r"([^\s=]{1,200})=([0-9]*\.?[0-9]+)%?")
 
 
 def parse(text: str) -> dict[str, float]:
-    """Weights by series, adding up to 1, of a text such as `ETHUSDT=60 BTCUSDT=40` (or of one series alone).
+    """Series -> weight, with sum 1, from a text such as `ETHUSDT=60 BTCUSDT=40` (or a single series).
 
-    Shares are taken against their sum. Raises `InputError` for a part that is none, a series that stands twice, and a
+    Shares are divided by their sum. Raises `InputError` for a malformed part, a series that is named twice, and a
     share of 0.
     """
     parts = text.replace(",", " ").split()
@@ -38,7 +37,7 @@ def parse(text: str) -> dict[str, float]:
         if not found:
             raise InputError(f"portfolio: expected parts such as ETHUSDT=60, found {part[:60]!r}")
         if found[1] in weights:
-            raise InputError(f"portfolio: {found[1][:60]} stands twice; name it once")
+            raise InputError(f"portfolio: {found[1][:60]} is named twice; name it once")
         weights[found[1]] = float(found[2])
         if not 0 < weights[found[1]] < 1e9:
             raise InputError(f"portfolio: expected a share above 0 of {found[1][:60]}, found {found[2][:20]}")
@@ -47,7 +46,7 @@ def parse(text: str) -> dict[str, float]:
 
 
 def name_of(weights: Mapping[str, float]) -> str:
-    """The one way a portfolio is written: its series in order with shares in per cent, or the series alone.
+    """The text form of a portfolio: its series in order with shares in per cent, or the single series.
 
     >>> name_of({"ETHUSDT": 0.6, "BTCUSDT": 0.4})
     'BTCUSDT=40 ETHUSDT=60'
@@ -62,8 +61,8 @@ def combined(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(times, value) of a portfolio over the newest stretch in which every series has a price at every step.
 
-    closes: (times, prices) of each series, UTC seconds, rising. The value is that of 1 unit put in at the first time;
-    of one series alone it is the price.
+    closes: (times, prices) of each series, UTC seconds, rising. The value is that of 1 unit invested at the first time;
+    for a single series it is the price.
     """
     common = closes[0][0]
     for ts, _ in closes[1:]:
@@ -78,7 +77,7 @@ def combined(
 
 
 def daily_closes(store: Reader, series: str, *, synthetic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(times, prices) of a series at midnight UTC, as it is served; none gives arrays of length 0."""
+    """(times, prices) of a series at midnight UTC; arrays of length 0 where none are stored."""
     sql = (
         "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
         "AND ts % ? = 0 ORDER BY ts"

@@ -1,9 +1,9 @@
-"""Synthetic forecasts of the sample's past days, so that a ledger can be seen at once. None was made before the fact.
+"""Synthetic forecasts of the sample's past days, to show a ledger at once. All were made after the fact.
 
-What came are the sample's own liquidations (`data.sample.liquidations`). Two made-up laws forecast the debt they repay:
-`sample-bursts` is their own process with its scale off by some per cent from day to day, `sample-one-by-one` lets as
-many come on average without any bringing another, and is too thin in the tail. One forecast a day for the day, and by
-the first law one for seven days, so that their windows overlap.
+The outcomes are the sample's liquidations (`data.sample.liquidations`). Two invented laws forecast the debt they repay:
+`sample-bursts` is the process that made them, with a scale that is wrong by some per cent from day to day;
+`sample-one-by-one` has the same mean number of liquidations, but independent ones, so its tail is too thin. There is a
+one-day forecast for each day, and by the first law also one for seven days, so that its windows overlap.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from risk_core.analytics.backtests import middle_levels
 from risk_core.analytics.hawkes import Hawkes, simulate
 
 BONUS = 1.05
-"""Collateral taken over debt repaid: what most of the sample's collateral has."""
+"""Collateral taken over debt repaid, as for most of the sample's collateral."""
 DAY = 86_400
 SIMULATED_DAYS = 8_000
-"""Days of a law whose sums are its forecast."""
+"""Simulated days of a law, whose sums give its forecast."""
 OFF, KEPT = 0.06, 0.8
-"""Of the logarithm of the scale: standard deviation of its daily change, and how much of it stays the next day."""
+"""Logarithm of the scale: standard deviation of its daily change, and the share that stays the next day."""
 LAWS = {
     "sample-bursts": "synthetic: liquidations bring further ones, sizes are lognormal",
     "sample-one-by-one": "synthetic: as many liquidations, none of which brings another",
 }
 HORIZONS = (("sample-bursts", 1), ("sample-one-by-one", 1), ("sample-bursts", 7))
-"""Law, and days that are forecast."""
+"""(law, days of the forecast window)."""
 
 
 def frames(seed: int = 7) -> dict[str, pd.DataFrame]:
@@ -69,7 +69,7 @@ def _runs(seed: int) -> Iterator[tuple[dict, list[dict], dict]]:
 
 
 def _daily_sums(law: str, seed: int) -> np.ndarray:
-    """(SIMULATED_DAYS,) USD of debt repaid a day under the law."""
+    """(SIMULATED_DAYS,) debt repaid on each simulated day under the law, USD."""
     model = MODEL
     if law == "sample-one-by-one":
         model = Hawkes(mu=MODEL.mean_rates, alpha=np.zeros((2, 2)), beta=np.ones((2, 2)))

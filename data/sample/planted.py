@@ -1,7 +1,8 @@
-"""Two synthetic liquidations that can be told to their end: an account that an oracle felled, and one that prices did.
+"""Two synthetic liquidations for full post-mortems: one caused by an oracle's error, one by market prices.
 
-What the sample's accounts hold is their state *after* them: each is undone on paper, so that the health factor before
-it was a stated one below 1 at that time's synthetic prices. Amounts and fees are the protocol's, to the last unit.
+The sample's accounts are in the state *after* them. Each liquidation is computed backwards, so that the health factor
+before it was a stated value below 1 at the synthetic prices of that time. Amounts and fees follow the protocol's rules,
+to the last unit.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from risk_core.units import BPS
 
 HOUR = 3_600
 WRONG_PRICE = 0.9715
-"""What a rate cap that is 2.85 % too low leaves of a price."""
+"""Price factor of a rate cap that is 2.85 % too low."""
 WRONG_AT = configuration.BLOCK_TIME - 26 * HOUR + 47 * 60 + 12
 """A day and two hours before the sample's end: prices are stored for a day after it."""
 CORRECTED = 52 * 60
-"""Seconds after which that oracle says the right price again."""
+"""Seconds after which that oracle reports the right price again."""
 FALLS_AT = 2 * 60
-"""Seconds after the hour, the lowest against the day before it, at which prices felled the other."""
+"""Time of the other liquidation: seconds after the hour with the largest fall from the day before."""
 LARGEST_USD = 4e5
 HEALTH_FACTORS = (0.988, 0.997, 0.975, 0.96)
-"""Before each of them, at the oracle's prices: the first that some account allows."""
+"""Health factors before a liquidation, at the oracle's prices; the first that is possible for some account is used."""
 REPAID = (0.05, 1.0)
-"""Of the debt that is left: more than half of the debt may not be repaid in one call."""
+"""Least and largest repaid amount, as a share of the remaining debt: one call repays at most half of a debt."""
 ETHER = ("wstETH", "weETH", "rETH", "cbETH", "osETH", "ETHx")
 COINS = ("WETH", "wstETH", "weETH", "WBTC", "cbBTC")
 DOLLARS = ("USDC", "USDT", "DAI")
 ETHER_MODE = 1
-"""E-mode of the staked ethers."""
+"""E-mode of the staked ether tokens."""
 
 
 class Planted(NamedTuple):
-    """One of them: the account (its row), time in UTC seconds, amounts in token units, prices in 1e-8 USD."""
+    """One liquidation: account (its row), time in UTC seconds, amounts in token units, oracle prices in 1e-8 USD."""
 
     account: int
     time: int
@@ -51,7 +52,7 @@ class Planted(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Accounts of one collateral and one debt and nothing else: rows of accounts, reserves and tokens, (n,)."""
+    """Accounts with exactly one collateral and one debt: rows of accounts, reserves and tokens, (n,)."""
 
     account: np.ndarray
     collateral: np.ndarray
@@ -61,7 +62,7 @@ class _Pairs(NamedTuple):
 
 
 def planted(held: Holdings, oracle: Oracle) -> list[Planted]:
-    """What can be planted in a sample; a small one may hold no account that fits."""
+    """The liquidations for a sample; a small sample may have no suitable account."""
     hours = np.arange(configuration.BLOCK_TIME - 96 * HOUR, configuration.BLOCK_TIME - 25 * HOUR, HOUR)
     weth = configuration.reserves().index("WETH")
     ether = np.array([oracle.price_raw(weth, int(hour)) for hour in hours], dtype=np.float64)
@@ -84,19 +85,19 @@ def _plant(
     emode: int,
     wrong: float,
 ) -> Planted | None:
-    """The largest account of a collateral and a debt, up to `LARGEST_USD`, that a legal call leaves as it is.
+    """A liquidation of the largest suitable account, with debt up to `LARGEST_USD`, or None.
 
-    wrong: what the oracle says of the collateral, over its true price.
+    wrong: the oracle's price of the collateral over its true price.
     """
     reserves = configuration.reserves()
-    said = np.array([oracle.price_raw(reserve, time) for reserve in range(len(reserves))], dtype=np.int64)
-    seen = (said * wrong).astype(np.int64)
+    price = np.array([oracle.price_raw(reserve, time) for reserve in range(len(reserves))], dtype=np.int64)
+    seen = (price * wrong).astype(np.int64)
     threshold, bonus = _terms(emode)
     c, d = pairs.collateral, pairs.debt
     named = np.array(reserves.symbol)
     fits = np.isin(named[c], symbols[0]) & np.isin(named[d], symbols[1]) & (held.emode[pairs.account] == emode)
     backing = pairs.supplied * (seen[c] / 1e8) * threshold[c]
-    debt_usd = pairs.owed * (said[d] / 1e8)
+    debt_usd = pairs.owed * (price[d] / 1e8)
     fits &= (debt_usd > 4_000) & (debt_usd < LARGEST_USD)
     for factor in HEALTH_FACTORS:
         # (backing + threshold * bonus * x) / (debt + x) is the health factor before x was repaid.
@@ -105,7 +106,7 @@ def _plant(
         if not legal.any():
             continue
         at = int(np.argmax(np.where(legal, debt_usd, -1.0)))
-        return _made(pairs, at, time, seen, said, int(bonus[c[at]]), float(repaid_usd[at]))
+        return _made(pairs, at, time, seen, price, int(bonus[c[at]]), float(repaid_usd[at]))
     return None
 
 
@@ -114,21 +115,21 @@ def _made(
     at: int,
     time: int,
     seen: np.ndarray,
-    said: np.ndarray,
+    price: np.ndarray,
     bonus: int,
     repaid_usd: float,
 ) -> Planted:
     """Amounts by the pool's rules, to the last unit."""
     reserves = configuration.reserves()
     c, d = int(pairs.collateral[at]), int(pairs.debt[at])
-    said_c, said_d = int(seen[c]), int(said[d])
-    repaid = int(repaid_usd / (said_d / 1e8) * 10 ** int(reserves.decimals[d]))
+    price_c, price_d = int(seen[c]), int(price[d])
+    repaid = int(repaid_usd / (price_d / 1e8) * 10 ** int(reserves.decimals[d]))
     gross = owed_collateral(
-        repaid, debt_price=said_d, collateral_price=said_c, debt_decimals=int(reserves.decimals[d]),
+        repaid, debt_price=price_d, collateral_price=price_c, debt_decimals=int(reserves.decimals[d]),
         collateral_decimals=int(reserves.decimals[c]), bonus_bps=bonus, revision=configuration.REVISION,
     )  # fmt: skip
     seized = seizure(gross, bonus, round(float(reserves.protocol_fee[c]) * BPS), configuration.REVISION)
-    return Planted(int(pairs.account[at]), time, c, d, seized.net, repaid, said_c, said_d)
+    return Planted(int(pairs.account[at]), time, c, d, seized.net, repaid, price_c, price_d)
 
 
 def _pairs(held: Holdings) -> _Pairs:

@@ -1,6 +1,6 @@
-"""Synthetic history of what the sample's market holds and has lent, as a source of protocol figures would send it.
+"""Synthetic history of the value that the sample's market holds and has lent, in the form of a source's rows.
 
-It ends at the snapshot's own totals and wanders before them. Nothing of it is an observed figure.
+It ends at the snapshot's totals and is a random walk before that. No value is observed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ DAY = 86_400
 WANDER = 0.012
 """Standard deviation of a day's relative change."""
 DRIFT = 0.001
-"""Mean relative change of a day: the made-up market has grown."""
+"""Mean relative change of a day: the synthetic market has grown."""
 
 
 def frames(held: Holdings, seed: int = 7) -> dict[str, pd.DataFrame]:
-    """Rows of `raw_defillama_protocol`: a point a day of what is locked and of what is lent, up to the block's time."""
+    """Rows of `raw_defillama_protocol`: daily points of value locked and value lent, up to the block's time."""
     price = configuration.prices()[held.reserve] / 10.0 ** held.digits[held.reserve]
     supplied, owed = float((held.supply * price).sum()), float((held.debt * price).sum())
     rng = np.random.Generator(np.random.PCG64([seed, 5]))

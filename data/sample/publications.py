@@ -1,6 +1,6 @@
 """A synthetic publication: a figure of the day before the sample's block, on a chain that does not exist.
 
-The value is drawn, no run stands behind it, and its hashes are those of no transaction: nothing was ever sent.
+The value is random and belongs to no run; its hashes belong to no transaction: nothing was ever sent.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ class HealthFactorBands(
 ):
     """`mart_health_factor_bands`: a row for each pair and chance; pairs are the main collateral and debt of accounts.
 
-    NULL in `health_factor` is a pair without a band, NULL in `low` and `high` one without an interval; `reason` says
-    why. A newer computation of a block takes the place of the older one.
+    `health_factor` is NULL for a pair without a band, `low` and `high` for one without an interval; `reason` says why.
+    A newer computation of a block replaces the older one.
     """
 
     market: Series[str] = name("market name")

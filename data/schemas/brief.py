@@ -1,4 +1,4 @@
-"""The daily brief, a row a sentence."""
+"""The daily brief, one row for each sentence."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from data.schemas.model import DAY, Numbered
 
 
 class DailyBriefs(Numbered, key=["market", "block", "place"], optional=["before_block"], late_after=2 * DAY):
-    """`mart_daily_brief`: what changed since the day before, by rules; every number names the rows it stands in."""
+    """`mart_daily_brief`: what changed since the day before, by rules; every number names its rows."""
 
     market: Series[str] = name("market")
     block: Series[np.int64] = integer("block of the newest snapshot", "block")
     place: Series[np.int64] = integer("place of the sentence", "rank")
     block_time: Series[np.int64] = seconds("time of that block")
     before_block: Series[pd.Int64Dtype] = integer(
-        "block of the day before that it is held against; empty where none was stored", "block", nullable=True
+        "block of the day before that it is compared with; empty where none was stored", "block", nullable=True
     )
     topic: Series[str] = name("what the sentence is about")
     kind: Series[str] = text("change, state, or missing", isin=["change", "state", "missing"])

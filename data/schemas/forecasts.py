@@ -1,4 +1,4 @@
-"""Forecasts beside what happened: the events of each window, and each stored forecast with its outcome."""
+"""Forecasts and outcomes: the events of each window, and each stored forecast with its outcome."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from data.schemas.model import Numbered, TableModel
 
 WINDOWS_READ = ["whole", "partial", "unread"]
 STATES = ["tested", "not over", "not read", "unpriced", "after the fact", "overlaps"]
-"""Whether a forecast is tested; or that its window is not read to its end, not read at all, holds an amount without a
-price, was over when the forecast was stored, or overlaps that of the forecast before it."""
+"""`tested`, or why a forecast is not tested: its window is not read to its end, is not read at all, has an amount
+without a price, had ended when the forecast was stored, or overlaps that of the forecast before it."""
 
 
 class _Came(Numbered):
-    """What came in a window, as far as it is stored."""
+    """Columns of the stored events of a window."""
 
     n_events: Series[np.int64] = integer("lending events of every kind that were read in the window", "events")
     n_liquidations: Series[np.int64] = integer("liquidations among them", "events")
@@ -43,7 +43,7 @@ class ForecastWindows(_Came, key=["run_id"]):
 
 
 class ForecastOutcomes(_Came, key=["run_id", "measure", "level"]):
-    """`mart_forecast_outcome`: each stored forecast, and what came in its window; NULL where that is not known."""
+    """`mart_forecast_outcome`: each stored forecast with its outcome; NULL where that is not known."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
     measure: Series[str] = name("measure of fact_risk_scenarios")
@@ -62,13 +62,13 @@ class ForecastOutcomes(_Came, key=["run_id", "measure", "level"]):
     sha256: Series[str] = sha256("seal of the forecast (fact_forecast)")
     sealed_at: Series[np.int64] = seconds("when the forecast was stored")
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample; its times are made up too")
-    after_the_fact: Series[np.int64] = flag("1 when it was stored after its window had ended: no forecast of it")
+    after_the_fact: Series[np.int64] = flag("1 when it was stored after its window had ended, so it is not a forecast")
     window_read: Series[str] = text("how far the events of the window were read", isin=WINDOWS_READ)
     read_until: Series[pd.Int64Dtype] = seconds(
         "events are known up to this second of the window; NULL where none of it was read", nullable=True
     )
     outcome: Series[np.float64] = real(
-        "what the measure forecast, of a window that was read whole with every value known; of p_deficit 1 or 0",
+        "the outcome; NULL unless the window was read to its end and all values are known; of p_deficit 1 or 0",
         "as value",
         nullable=True,
     )
@@ -83,7 +83,7 @@ def _share(description: str) -> Any:
 
 
 def _law() -> Any:
-    return name("law of the price moves; `not noted` of runs that did not say")
+    return name("law of the price moves; `not noted` for runs that did not store it")
 
 
 class ForecastScores(
@@ -106,9 +106,11 @@ class ForecastScores(
     value_95: Series[np.float64] = real("at 95 %", "USD", ge=0)
     value_99: Series[np.float64] = real("at 99 %", "USD", ge=0)
     shortfall: Series[np.float64] = _usd("expected shortfall at 95 %, where one is stored")
-    outcome: Series[np.float64] = _usd("what came; NULL while it is not known")
+    outcome: Series[np.float64] = _usd("the outcome; NULL while it is not known")
     state: Series[str] = text("whether it is tested, or why not", isin=STATES)
-    pit: Series[np.float64] = _share("where the outcome lies in the stored distribution; of right forecasts uniform")
+    pit: Series[np.float64] = _share(
+        "share of the stored distribution at or below the outcome; uniform for right forecasts"
+    )
     crps_usd: Series[np.float64] = _usd("continuous ranked probability score by the stored quantiles, less is better")
     evidence: Series[np.float64] = real(
         "wealth of a bet against the expected shortfall after this forecast; 20 rejects it at 5 %",
@@ -135,8 +137,10 @@ class ForecastTests(
     horizon_seconds: Series[np.int64] = integer("length of the windows", "s")
     level: Series[np.float64] = real("level of the quantile", "fraction", gt=0, lt=1)
     n: Series[np.int64] = integer("forecasts that are tested; their windows do not overlap", "forecasts")
-    needed: Series[np.int64] = integer("forecasts of which one exception is expected; fewer are too few", "forecasts")
-    enough: Series[np.int64] = flag("1 when they are as many as that")
+    needed: Series[np.int64] = integer(
+        "forecasts for which one exception is expected; with fewer there is no verdict", "forecasts"
+    )
+    enough: Series[np.int64] = flag("1 when there are that many")
     exceptions: Series[np.int64] = integer("outcomes above their forecast", "forecasts")
     expected: Series[np.float64] = real("exceptions that a right law has on average", "forecasts", ge=0)
     kupiec_p: Series[np.float64] = _share("p-value: are exceptions as many as stated?")
@@ -149,7 +153,7 @@ class ForecastTests(
     pit_p: Series[np.float64] = _share("p-value: do outcomes lie evenly in their distributions? (Kolmogorov-Smirnov)")
     es_level: Series[np.float64] = real("level of the expected shortfall that is tested", "fraction", gt=0, lt=1)
     evidence: Series[np.float64] = real("evidence against it now; at that level alone", "multiple", ge=0, nullable=True)
-    evidence_most: Series[np.float64] = real("the most it has been; from 20 on it is rejected", "multiple", ge=0,
+    evidence_most: Series[np.float64] = real("largest evidence so far; 20 rejects the shortfall", "multiple", ge=0,
                                              nullable=True)  # fmt: skip
     first_at: Series[pd.Int64Dtype] = seconds("start of the first window that is tested", nullable=True)
     last_until: Series[pd.Int64Dtype] = seconds("end of the last one", nullable=True)

@@ -34,9 +34,9 @@ class MetricPublications(
     indexes=[["inputs_hash"], ["publisher", "nonce"]],
     time="as_of",
 ):
-    """`fact_metric_publication`: a transaction that publishes a figure, written before it is sent and as it goes on."""
+    """`fact_metric_publication`: a transaction that publishes a figure, written before it is sent and updated later."""
 
-    chain_id: Series[np.int64] = integer("EIP-155 id of the chain that is published on; 0 in the sample", "id")
+    chain_id: Series[np.int64] = integer("EIP-155 id of the chain; 0 in the sample", "id")
     transaction_hash: Series[str] = block_hash("hash of the transaction")
     contract: Series[str] = address("the feed (flows/publication/metric_feed.vy)")
     metric: Series[str] = name("description of the metric in the feed")
@@ -47,20 +47,20 @@ class MetricPublications(
         "level of a quantile or a shortfall, 0.99 is 99 %; 0 where there is none", "1", ge=0
     )
     horizon_seconds: Series[np.int64] = integer("length of the window forecast", "s")
-    as_of: Series[np.int64] = seconds("what the figure speaks of: the time of the snapshot's block")
+    as_of: Series[np.int64] = seconds("time of the figure: that of the snapshot's block")
     value: Series[np.float64] = real("the figure", "see column unit")
     unit: Series[str] = name("unit of value: USD, fraction, count")
     decimals: Series[np.int64] = integer("decimals of the feed", "digits")
     answer: Series[str] = text(
         "value times 10 ** decimals, to the nearest integer", "see unit", whole_text_matches=SIGNED
     )
-    inputs_hash: Series[str] = sha256("what the figure was computed from: the run_id of fact_risk_run")
+    inputs_hash: Series[str] = sha256("inputs of the figure: the run_id of fact_risk_run")
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")
     publisher: Series[str] = address("the sender")
-    nonce: Series[np.int64] = integer("number of the transaction among the sender's", "number")
+    nonce: Series[np.int64] = integer("nonce of the transaction", "number")
     gas: Series[np.int64] = integer("gas limit", "gas")
-    max_fee_wei: Series[str] = uint("most that is paid for a unit of gas", "wei")
-    priority_fee_wei: Series[str] = uint("of this, most for the one who makes the block", "wei")
+    max_fee_wei: Series[str] = uint("largest fee for a unit of gas", "wei")
+    priority_fee_wei: Series[str] = uint("largest part of it for the block's producer", "wei")
     state: Series[str] = text(", ".join(STATES), isin=STATES)
     message: Series[str] = text("what happened to it, in words; empty where all went well")
     round_id: Series[pd.Int64Dtype] = integer("its round in the feed, once it is confirmed", "number", nullable=True)

@@ -13,7 +13,7 @@ NAMES = [letter for letter, _ in LETTERS]
 
 
 class ProtocolScores(Numbered, key=["market", "block"], optional=["score"]):
-    """`mart_protocol_score`: how risky a market is to lend to, 0 to 100; a score of our own, its parts stand beside."""
+    """`mart_protocol_score`: how risky a market is to lend to, 0 to 100; no standard has such a score."""
 
     market: Series[str] = name("market")
     block: Series[np.int64] = integer("block of the snapshot", "block")
@@ -23,12 +23,12 @@ class ProtocolScores(Numbered, key=["market", "block"], optional=["score"]):
         nullable=True,
     )  # fmt: skip
     weight_known: Series[np.float64] = real("stated weight of the parts that are known", "fraction", ge=0, le=1)
-    supplied_usd: Series[np.float64] = real("supplied by everybody, the principal of the letter", "USD", ge=0)
+    supplied_usd: Series[np.float64] = real("supplied by all accounts, the principal of the letter", "USD", ge=0)
     collateral_usd: Series[np.float64] = real("supplied and enabled as collateral", "USD", ge=0)
     borrowed_usd: Series[np.float64] = real("owed", "USD", ge=0)
     n_accounts: Series[np.int64] = integer("accounts of the snapshot", "accounts")
     snapshot_hash: Series[str] = text("digest of the snapshot", "sha256")
-    options: Series[str] = document("weights, depth, cover and what else the score was asked with, and the code")
+    options: Series[str] = document("weights, depth, cover and other options of the score, and the code")
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")
 
 
@@ -47,23 +47,25 @@ class ProtocolScoreParts(Numbered, key=["market", "block", "part"], optional=["v
     none_at: Series[np.float64] = real("value with 0 points", "see column unit")
     full_at: Series[np.float64] = real("value with 100 points", "see column unit")
     weight: Series[np.float64] = real("stated weight", "fraction", ge=0, le=1)
-    used_weight: Series[np.float64] = real("weight after sharing out that of unknown parts", "fraction", ge=0, le=1)
+    used_weight: Series[np.float64] = real(
+        "weight after the weight of unknown parts is shared among the others", "fraction", ge=0, le=1
+    )
     missing: Series[str] = text("why it is not known; empty where it is")
     command: Series[str] = text("command that fetches what is missing; empty for none")
-    figures: Series[str] = document("what else belongs to the value")
+    figures: Series[str] = document("further figures of the value")
     tables: Series[str] = text("tables it was read from")
 
 
 class PrincipalLosses(Numbered, key=["market", "block", "assumption"]):
     """`mart_principal_loss`: the chance that lenders lose more than 1 % of what they supplied within a year.
 
-    One row an assumption; each is changed alone, with the random numbers of the first. `*_horizon` is over the paths'
+    One row for each assumption; each is changed alone, with the same random numbers. `*_horizon` is over the paths'
     own horizon, `*_year` over a year of independent ones (risk_core.analytics.scores.over_year).
     """
 
     market: Series[str] = name("market")
     block: Series[np.int64] = integer("block of the snapshot", "block")
-    assumption: Series[str] = name("which assumption; as_it_stands is the letter's own")
+    assumption: Series[str] = name("which assumption; as_it_stands gives the letter")
     place: Series[np.int64] = integer("its place in the list", "rank")
     says: Series[str] = text("the assumption in words")
     run_id: Series[str] = sha256("risk run whose scenario is simulated again (fact_risk_run)")
@@ -83,7 +85,7 @@ class PrincipalLosses(Numbered, key=["market", "block", "assumption"]):
     letter_low: Series[str] = text("letter of low_year", isin=NAMES)
     letter_high: Series[str] = text("letter of high_year", isin=NAMES)
     small_losses_year: Series[np.float64] = real(
-        "mean loss a year from paths below the threshold, which the chance does not add up", "fraction of principal",
+        "mean loss a year from paths below the threshold, which the chance does not count", "fraction of principal",
         ge=0,
     )  # fmt: skip
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")

@@ -25,8 +25,8 @@ class VolatilityFits(
     """
 
     portfolio: Series[str] = name("price series, or series with their shares in per cent", longest=2_000)
-    fitted_ts: Series[np.int64] = seconds("end of the last day that it knows")
-    first_ts: Series[np.int64] = seconds("end of the first day that it knows")
+    fitted_ts: Series[np.int64] = seconds("end of the last day that it was fitted to")
+    first_ts: Series[np.int64] = seconds("end of the first day that it was fitted to")
     n_returns: Series[np.int64] = integer("daily returns that it was fitted to", "returns")
     refit_days: Series[np.int64] = integer("days until the next fit", "days")
     omega: Series[np.float64] = real("constant of the variance of a simple daily return", "1", nullable=True)
@@ -35,7 +35,7 @@ class VolatilityFits(
     omega_se: Series[np.float64] = real("robust standard error of omega", "1", nullable=True)
     alpha_se: Series[np.float64] = real("robust standard error of alpha", "1", nullable=True)
     beta_se: Series[np.float64] = real("robust standard error of beta", "1", nullable=True)
-    log_likelihood: Series[np.float64] = real("of the returns that it was fitted to", "nats", nullable=True)
+    log_likelihood: Series[np.float64] = real("of the fitted returns", "nats", nullable=True)
     refused: Series[pd.StringDtype] = text("why there is no fit, in words", nullable=True)
     inputs_sha256: Series[str] = sha256("digest of the returns and the method")
     is_synthetic: Series[np.int64] = flag("1 for the sample's prices")

@@ -1,4 +1,4 @@
-"""From rows to a `Market`: the same for rows that are read back and for rows that are about to be written."""
+"""Build a `Market` from rows, the same way for stored rows and for rows that are about to be written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEAD = ("market", "block", "chain_id", "block_time", "pool_revision", "is_synthetic", "snapshot_hash")
 ORACLE = ("price_cap_raw", "ratio_cap", "ratio_of", "linked_to", "price_is_fixed")
-"""How a price is made; None where the oracle has no such model, and in rows from before there were these columns."""
+"""Columns of the oracle's model; None where there is no model, and in rows older than these columns."""
 RESERVE = (
     "reserve_id", "symbol", "asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps",
     "liquidation_protocol_fee_bps", "is_active", "is_paused", "grace_until", "price_raw", *ORACLE,
@@ -44,7 +44,7 @@ _NUMBERS = {
     "reserve_id", "decimals", "ltv_bps", "liquidation_threshold_bps", "liquidation_bonus_bps", "is_active", "is_paused",
     "liquidation_protocol_fee_bps", "grace_until", "emode_id", "isolated", "last_update_timestamp",
 }  # fmt: skip
-"""Columns of integers, which a frame may hold as text; the others are taken as they come."""
+"""Columns of integers, which a frame may hold as text; other columns are used as they are."""
 
 
 def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
@@ -53,7 +53,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
     A reserve without an oracle price (`price_raw` empty) is left out. Raises `UnknownRevision`; `InputError` where an
     account owes such a reserve or has it as collateral, and for a flag other than 0 and 1.
     """
-    require_rules(snapshot.revision)  # what is stored is there to be simulated
+    require_rules(snapshot.revision)  # a stored snapshot must be one that can be simulated
     label = f"{snapshot.market} at block {snapshot.block}"
     _require_flags(label, "raw_aave_reserves", "symbol", reserve, ("is_active", "is_paused", "price_is_fixed"))
     _require_flags(label, "raw_aave_emodes", "emode_id", emode, ("isolated",))
@@ -99,7 +99,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
         ),
         accounts=account["account"] or np.empty(0, dtype="U42"),
         emode=mode,
-        # Flags decide, not balances: what is supplied but not enabled backs nothing and cannot be seized.
+        # The flags decide: a supply that is not enabled backs no debt and cannot be seized.
         collateral=Positions.from_entries(who[enabled], what[enabled], supply[enabled], n),
         debt=Positions.from_entries(who, what, position["debt"], n),
         price=[units.price_usd(raw) for raw in reserve["price_raw"]],
@@ -135,11 +135,11 @@ def _require_flags(label: str, table: str, of: str, columns: Columns, names: Seq
 
 
 def _with_prices(label: str, reserve: Columns, position: Columns) -> tuple[Columns, Columns]:
-    """The reserves that have a price, and what is held in them."""
+    """The reserves that have a price, and the positions in them."""
     unpriced = {
         number: symbol
         for number, symbol, raw in zip(reserve["reserve_id"], reserve["symbol"], reserve["price_raw"], strict=True)
-        if not isinstance(raw, str | int)  # None, or what a frame has in its place
+        if not isinstance(raw, str | int)  # None, or NaN from a frame
     }
     if not unpriced:
         return reserve, position
@@ -157,7 +157,7 @@ def _with_prices(label: str, reserve: Columns, position: Columns) -> tuple[Colum
         )
     left = _without(reserve, unpriced)
     gone = {*reserve["asset"]} - {*left["asset"]}
-    # A price that was a ratio of one that is gone, or a link to it, stands for itself.
+    # Where the price was a ratio of, or a link to, a reserve that is left out, its own feed is used.
     links = {name: [None if asset in gone else asset for asset in left[name]] for name in ("ratio_of", "linked_to")}
     links["ratio_cap"] = [
         None if base is None else cap for base, cap in zip(links["ratio_of"], left["ratio_cap"], strict=True)
@@ -182,7 +182,7 @@ def _fractions(bps: Sequence[int]) -> list[float]:
 
 
 def _spread(bitmaps: Sequence[str], ids: Sequence[int]) -> list[list[bool]]:
-    """Bit i of a bitmap is the reserve with id i, whatever its place in the list."""
+    """Bitmaps as columns of bools: bit i is the reserve with id i, whatever its place in the list."""
     return [[bool(int(bitmap) >> number & 1) for number in ids] for bitmap in bitmaps]
 
 
@@ -192,7 +192,7 @@ def plain(value: Any) -> Any:
 
 
 def from_frames(frames: Mapping[str, pd.DataFrame], untouched: Untouched | None = None) -> Market:
-    """The market that reading these rows back will give; `untouched`: the accounts that are not in them."""
+    """The market that loading these rows will return; `untouched`: the accounts that are not in them."""
     head = {name: plain(frames["fact_snapshot"][name].iloc[0]) for name in HEAD}
     snapshot = Snapshot(
         market=head["market"], chain_id=int(head["chain_id"]), block=int(head["block"]),

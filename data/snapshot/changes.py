@@ -1,8 +1,8 @@
-"""What changed in a market between two stored blocks: which accounts, and what moved debts and supplies.
+"""What changed in a market between two stored blocks: how many accounts, and why debts and supplies changed.
 
-The change of a side (supply or debt) of a reserve in USD is the sum of three parts, without a rest:
+The change of a side (supply or debt) of a reserve in USD is exactly the sum of three parts:
 
-    by action:   (scaled2 - scaled1) x index1 x price1    what people borrowed, repaid, supplied, withdrew; liquidations
+    by action:   (scaled2 - scaled1) x index1 x price1    borrowed, repaid, supplied, withdrawn, liquidated
     by interest: scaled2 x (index2 - index1) x price1
     by price:    scaled2 x index2 x (price2 - price1)
 """
@@ -34,10 +34,11 @@ class Moved:
 class Changes:
     """A market at block `first` and at block `second` (times in UTC seconds).
 
-    Of accounts: `opened` had nothing at the first block, `closed` have nothing at the second; `grown` and `shrunk` owe
-    more or less of some token, before interest (one account may be both). `liquidated`: accounts of stored liquidation
-    events in between, None where events were not read that far. `debt`, `supply`: by reserve, those that moved most
-    first. `unpriced`: reserves without a price at one of the blocks, which are in no sum.
+    Numbers of accounts: `opened` had nothing at the first block, `closed` have nothing at the second; `grown` and
+    `shrunk` owe more or less of some token, before interest (one account may be in both). `liquidated`: accounts with a
+    stored liquidation event in between, None where events were not read up to the second block. `debt`, `supply`: by
+    reserve, largest change first. `unpriced`: symbols of reserves without a price at one of the blocks, which are in no
+    sum.
     """
 
     market: str
@@ -68,8 +69,9 @@ class Changes:
 
 
 def between(store: Reader, market: str, first: int, second: int) -> Changes:
-    """What changed from block `first` to block `second`, both stored. Raises `NoSnapshot`, which names near blocks;
-    `SnapshotRefused` for a market that does not count in dollars.
+    """The changes from block `first` to block `second`, both stored.
+
+    Raises `NoSnapshot`, which names near blocks; `SnapshotRefused` for a market that does not count in dollars.
     """
     with store.one_state():
         heads = {block: _head(store, market, block) for block in (first, second)}
@@ -136,7 +138,7 @@ def _head(store: Reader, market: str, block: int) -> tuple[int, str | None]:
         )
     ]
     raise NoSnapshot(
-        f"{store.path}: block {block} of {market} was not read; the nearest that were: {', '.join(near) or 'none'}. "
+        f"{store.path}: block {block} of {market} is not stored; nearest stored blocks: {', '.join(near) or 'none'}. "
         "`python -m data snapshots` lists them"
     )
 
@@ -174,7 +176,7 @@ def _price(reserve: Reserve | None) -> float:
 
 
 def _moved(symbol: str, scaled: tuple[int, ...], index: tuple[float, ...], price: tuple[float, ...]) -> Moved:
-    if not index[0]:  # listed in between: at its first index and price all of it was done by people
+    if not index[0]:  # listed in between: at its first index and price, all of the change is by action
         index, price = (index[1], index[1]), (price[1], price[1])
     if not index[1]:
         index, price = (index[0], index[0]), (price[0], price[0])
@@ -233,7 +235,7 @@ def _held(store: Reader, market: str, first: int, second: int) -> tuple[Scaled, 
 
 
 def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:
-    """Accounts that are there at the second block alone, and at the first alone."""
+    """(number of accounts that exist only at the second block, only at the first)."""
     low, high = sorted((first, second))
     [(came, went)] = store.rows(
         "SELECT "
@@ -249,7 +251,7 @@ def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int,
 
 
 def _liquidated(store: Reader, market: str, start: int, end: int, block: int) -> int | None:
-    """Accounts liquidated in (start, end], where a later event or snapshot of events says that they were read."""
+    """Number of accounts liquidated in (start, end]; None where no stored event is as late as the end."""
     low, high = sorted((start, end))
     [(newest,)] = store.rows("SELECT max(block_timestamp) FROM stg_lending_events WHERE market = ?", (market,))
     if newest is None or newest < high:

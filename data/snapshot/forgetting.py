@@ -1,4 +1,4 @@
-"""Which snapshots may go, and how one goes: what other blocks say stays as it is."""
+"""Choose and remove old snapshots; the state at other blocks does not change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data.store.reader import Reader
 from data.store.store import MANUAL_RUN, Store
 
 SPACING = {"all": 0, "hourly": 3_600, "daily": 86_400, "weekly": 604_800}
-"""Seconds of the UTC clock of which the first snapshot is kept."""
+"""Length in seconds of the intervals (UTC) of which the first snapshot is kept."""
 KEEP = "hourly 30 days, daily 365 days, weekly"
 _RULE = re.compile(r"(all|hourly|daily|weekly)(?:\s+(\d{1,5})\s+days?)?")
 _BY_BLOCK = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_data", "fact_snapshot")
@@ -24,7 +24,7 @@ _HELD = ("raw_aave_account_states", "raw_aave_balances")
 
 
 class Rule(NamedTuple):
-    """The first snapshot of every `spacing` seconds is kept for `age` seconds; None: for ever."""
+    """Keep the first snapshot of every interval of `spacing` seconds for `age` seconds; None: for ever."""
 
     spacing: int
     age: int | None
@@ -32,7 +32,7 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """A stored snapshot and why it stays; `kept` is empty where it may go."""
+    """A stored snapshot and the reason why it stays (`kept`), "" where it may be removed."""
 
     market: str
     block: int
@@ -41,7 +41,7 @@ class Fate:
 
 
 def rules(text: str = KEEP) -> list[Rule]:
-    """Rules such as "hourly 30 days, daily 365 days, weekly". Raises `DataError`."""
+    """Parse rules such as "hourly 30 days, daily 365 days, weekly". Raises `DataError`."""
     found = []
     for part in text.split(","):
         match = _RULE.fullmatch(part.strip().lower())
@@ -57,7 +57,7 @@ def rules(text: str = KEEP) -> list[Rule]:
 def fates(store: Reader, keep: Sequence[Rule], now: int, market: str | None = None) -> list[Fate]:
     """Each stored snapshot with the reason why it stays, by market and block.
 
-    Beside what `keep` says, the newest one of each market stays, and one on which a stored risk run rests.
+    The newest snapshot of each market and those with a stored risk run always stay, whatever `keep` says.
     """
     rows = store.rows(
         "SELECT s.market, s.block, s.block_time, "
@@ -73,13 +73,13 @@ def fates(store: Reader, keep: Sequence[Rule], now: int, market: str | None = No
         for number, rule in enumerate(keep):
             slot = (name, number, at // rule.spacing if rule.spacing else block)
             if slot not in seen and (rule.age is None or now - at <= rule.age):
-                kept = kept or _said(rule)
+                kept = kept or _rule_text(rule)
             seen.add(slot)
         found.append(Fate(name, block, at, kept))
     return found
 
 
-def _said(rule: Rule) -> str:
+def _rule_text(rule: Rule) -> str:
     name = next(name for name, spacing in SPACING.items() if spacing == rule.spacing)
     return f"{name}, " + ("for ever" if rule.age is None else f"up to {rule.age // 86_400} days")
 
@@ -87,7 +87,7 @@ def _said(rule: Rule) -> str:
 def forget(store: Store, snapshots: Iterable[tuple[str, int]], run_id: str = MANUAL_RUN) -> int:
     """Remove snapshots (market, block), each in a transaction of its own; returns how many were there.
 
-    What other blocks say is not touched: a balance that began at a removed block holds from the next one on.
+    The state at other blocks does not change: a balance that began at a removed block begins at the next block.
     """
     gone = 0
     for market, block in snapshots:

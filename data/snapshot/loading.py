@@ -1,7 +1,7 @@
-"""Snapshots out of the warehouse: `load_market` gives one back whole, or a clear refusal.
+"""Load snapshots from the warehouse: `load_market` returns a whole one, or raises a clear error.
 
-Balances are stored scaled, when they change. What they are worth in tokens at a block is computed exactly, from the
-indices of that block, and becomes a float once: the correctly rounded quotient (`data.amounts`).
+Balances are stored scaled, when they change. Their amounts in tokens at a block are computed exactly, from the indices
+of that block, and become floats once, correctly rounded (`data.amounts`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from risk_core import InputError, Market, Snapshot, UnknownRevision, health_fact
 from risk_core.interest import normalized_income, supply_balance
 
 MAX_SHARE_BELOW_ONE = 0.005
-"""Share of the debt below health factor 1 that passes without the chain's own word for it. Liquidators leave less."""
+"""Largest share of the debt below health factor 1 that needs no confirmation by the pool; liquidators leave less."""
 
 PARTS = {
     "raw_aave_reserves": "n_reserves",
@@ -40,7 +40,7 @@ WHERE = {
     "raw_aave_account_states": HOLDS,
     "raw_aave_balances": HOLDS,
 }
-"""Which of their rows belong to the snapshot of market ?1 at block ?2."""
+"""Table -> condition for the rows of the snapshot of market ?1 at block ?2."""
 
 _AGAIN = "run `python -m flows aave-market --block {block}` again (or `python -m data.sample` for the sample)"
 
@@ -106,7 +106,7 @@ def load_market(
 
 
 def _built(stored: Stored, reserve: Columns, emode: Columns, state: Columns, balance: Columns) -> Market:
-    """The market of stored rows, or `SnapshotRefused` where a value of theirs cannot be one."""
+    """The market of stored rows. Raises `SnapshotRefused` where a stored value is not valid."""
     try:
         _require_reserves(stored, reserve, balance)
         position = amounts.positions(state, balance, amounts.terms(reserve, stored.snapshot.block_time))
@@ -140,7 +140,7 @@ def available(db: Path | str | None = None) -> list[Snapshot]:
 
 
 def missing_rows(store: Reader, market: str, block: int) -> str:
-    """What keeps a stored snapshot from being whole ("stg_positions has 3 rows, expected 4"), empty when it is.
+    """Which rows a stored snapshot lacks ("raw_aave_balances has 3 rows, expected 4"), "" when it is complete.
 
     Raises `NoSnapshot` where none is stored for that market and block.
     """
@@ -210,7 +210,7 @@ def _choose(store: Reader, market: str | None, block: int | None) -> tuple[Store
             f"{store.path}: holds no snapshot of {wanted}; stored: {have}. Run `python -m flows aave-market`, or "
             "`python -m data.sample` for the built-in sample"
         )
-    # Never fall from one market to another: an incomplete live snapshot must not turn into the sample.
+    # Never load another market instead: an incomplete live snapshot must not become the sample.
     candidates = [stored for stored in candidates if stored.snapshot.market == candidates[0].snapshot.market]
     notes: list[str] = []
     for stored in candidates:
@@ -225,7 +225,7 @@ def _choose(store: Reader, market: str | None, block: int | None) -> tuple[Store
 
 
 def _missing(store: Reader, stored: Stored) -> str:
-    """What keeps a stored snapshot from being whole, empty when it is."""
+    """As `missing_rows`, for a snapshot that is stored."""
     at = (stored.snapshot.market, stored.snapshot.block)
     faults = []
     for table, expected in stored.expected.items():
@@ -245,7 +245,7 @@ def _require_young(stored: Stored, max_age: timedelta) -> None:
 
 
 def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
-    """A note on a snapshot that has the accounts with debt alone: what everybody supplies, by the reserves' totals."""
+    """A note on a snapshot with debtors only: supplies by the reserves' totals, and the part of these accounts."""
     at = (stored.snapshot.market, stored.snapshot.block)
     mode = store.rows("SELECT read_mode FROM fact_snapshot WHERE market = ? AND block = ?", at)[0][0]
     if mode != "borrowers":
@@ -264,16 +264,16 @@ def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
         )
         / units.USD
     )
-    theirs = float((market.collateral.amount * market.price[market.collateral.reserve]).sum())
+    collateral = float((market.collateral.amount * market.price[market.collateral.reserve]).sum())
     return [
         f"Only accounts with debt were read ({market.n_accounts:,}; they owe every debt token's whole supply). "
-        f"{supplied:,.0f} USD is supplied by everybody, as the reserves tell it; {theirs:,.0f} USD of it is the "
-        "collateral of these accounts, the rest (other accounts, supplies not enabled) is in no figure by account"
+        f"The reserves state supplies of {supplied:,.0f} USD by all accounts; {collateral:,.0f} USD of it is "
+        "the collateral of these accounts. The rest (other accounts, supplies not enabled) is not stored by account"
     ]
 
 
 def _unpriced(store: Reader, stored: Stored) -> list[str]:
-    """A note for each reserve that is left out because the oracle has no price of it."""
+    """A note for each reserve that is left out because the oracle has no price for it."""
     rows = store.rows(
         "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r "
         "LEFT JOIN raw_aave_balances AS p ON p.market = r.market AND p.asset = r.asset AND p.valid_from <= r.block "
@@ -282,14 +282,14 @@ def _unpriced(store: Reader, stored: Stored) -> list[str]:
         (stored.snapshot.market, stored.snapshot.block),
     )
     return [
-        f"The oracle has no price of {symbol} (feed {source}): it is left out, and in no total. Nobody owes it or has "
+        f"The oracle has no price of {symbol} (feed {source}): it is in no total. No account owes it or has "
         f"it as collateral; {holders} accounts have supplied it" + (" without enabling it" if holders else "")
         for symbol, source, holders in rows
     ]
 
 
 def _require_believable(store: Reader, stored: Stored, market: Market) -> list[str]:
-    """Refuse a book with much debt below health factor 1 that the chain did not confirm; else notes."""
+    """Refuse a book with much debt below health factor 1 that the pool did not confirm; else return notes."""
     owed = np.zeros(market.n_accounts)
     entries = np.repeat(np.arange(market.n_accounts), np.diff(market.debt.indptr))
     np.add.at(owed, entries, market.debt.amount * market.price[market.debt.reserve])
@@ -324,5 +324,5 @@ def _columns(store: Reader, table: str, names: tuple[str, ...], stored: Stored, 
         f"SELECT {', '.join(names)} FROM {table} WHERE {WHERE[table]} ORDER BY {order}",
         (stored.snapshot.market, stored.snapshot.block),
     )
-    # One list a column: four times faster than zip(*rows), which makes an iterator for every row.
+    # One list for each column: four times faster than zip(*rows), which makes an iterator for every row.
     return {name: [row[place] for row in rows] for place, name in enumerate(names)}

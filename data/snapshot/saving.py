@@ -1,4 +1,4 @@
-"""Snapshots into the warehouse: one is written whole, with its counts and the digest of its content."""
+"""Write snapshots: each is written whole, with its row counts and the digest of its content."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def save_snapshot(
     settles: Settling | None = None,
     untouched: Untouched | None = None,
 ) -> WriteReport:
-    """Write one whole snapshot in one transaction, replacing whatever was stored for its market and block.
+    """Write one snapshot in one transaction; it replaces a snapshot of the same market and block.
 
     `frames`: the four tables of `PARTS` and one row of `fact_snapshot`, in which the counts and `snapshot_hash` are
-    filled in here; `raw_aave_account_data` where the pool was asked. Other tables (such as `ingest_checkpoint`) may
-    come along. Accounts and balances are compared with what holds already, and only differences are stored.
-    `untouched`: the accounts that are not in the frames, as an earlier snapshot has them. `settles`: see
-    `Store.write_batch`. Every bad row refuses all of it. Raises `BatchRefused`; `WarehouseError` where that earlier
-    snapshot was changed meanwhile.
+    filled in here; `raw_aave_account_data` where the pool's valuations were read. Other tables (such as
+    `ingest_checkpoint`) may be added. Accounts and balances are compared with the stored rows, and only differences are
+    stored. `untouched`: the accounts that are not in the frames, from an earlier snapshot. `settles`: see
+    `Store.write_batch`. One bad row refuses the whole snapshot. Raises `BatchRefused`; `WarehouseError` where that
+    earlier snapshot was changed meanwhile.
     """
     frames = as_today({name: frame.reset_index(drop=True) for name, frame in frames.items()})
     head = frames["fact_snapshot"]
@@ -54,7 +54,7 @@ def save_snapshot(
             digest = rows_hash({table: frames[table] for table in PARTS})
     except (InputError, SnapshotIncomplete, KeyError, TypeError, ValueError, OverflowError) as error:
         unsound: Exception | None = error
-        head = head.assign(snapshot_hash="")  # no digest, so the schema refuses the batch and keeps what is wrong
+        head = head.assign(snapshot_hash="")  # no digest: the schema refuses the batch, the quarantine keeps it
     else:
         unsound = None
         head = head.assign(snapshot_hash=digest)

@@ -1,4 +1,4 @@
-"""A new snapshot from a stored one: accounts that nothing has touched are as they were, and are not written again."""
+"""A new snapshot from a stored one: accounts that no event has touched keep their rows and are not written again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ACCOUNT_TABLES = ("raw_aave_account_states", "raw_aave_balances")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Untouched:
-    """All accounts but the `touched` ones, as the snapshot at `base_block` has them.
+    """All accounts of the snapshot at `base_block`, without the `touched` ones.
 
-    `base_batch`: number of the write that brought that snapshot, by which a change since is noticed. `account`,
+    `base_batch`: batch that wrote that snapshot; a different number shows that it was changed since. `account`,
     `position`: their columns `data.snapshot.building.ACCOUNT` and `POSITION` at the new block.
     """
 
@@ -32,11 +32,11 @@ class Untouched:
 def moment_of(
     store: Store, market: str, block: int, untouched: Untouched | None
 ) -> tuple[Moment, dict[str, list[Kept]]]:
-    """The moment of a snapshot that is about to be written, and rows that must be written beside its own.
+    """(moment of the snapshot to write, rows of untouched accounts that must be written with it, by table).
 
-    Where the base is the snapshot just before, only touched accounts are looked at. Where other snapshots stand in
-    between, or this block is stored already, the rows of the others are compared as well. Raises `WarehouseError` where
-    the base was changed since it was read.
+    If the base is the snapshot just before, only touched accounts are compared with the stored rows. If there are
+    snapshots in between, or this block is stored already, the untouched accounts are compared as well. Raises
+    `WarehouseError` where the base was changed since it was read.
     """
     if untouched is None:
         return Moment(market, block), {}

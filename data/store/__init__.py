@@ -1,4 +1,4 @@
-"""The one door to SQLite: a file, its layout, and how a batch is judged, written or refused."""
+"""The only code that opens SQLite: a file, its layout, and how a batch is checked, written or refused."""
 
 from __future__ import annotations
 

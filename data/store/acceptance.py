@@ -1,8 +1,8 @@
-"""Quick validation: a frame whose columns all pass needs no list of faults.
+"""Quick validation for frames without faults.
 
-The checks are those of the pandera schema, read from it and applied to whole columns at once. A frame with a type that
-must be coerced, or with a failed check, goes to the slow validation (`data.store.validation`), where pandera names
-every bad cell. So nothing is accepted here that pandera refuses; a test holds the two together.
+The checks are read from the pandera schema and applied to whole columns at once. A frame with a type that must be
+coerced, or with a failed check, goes to the slow validation (`data.store.validation`), where pandera names every bad
+cell. Nothing is accepted here that pandera refuses; a test compares the two.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ INT64_MAX = 2**63 - 1
 
 
 def _digits(values: list[str]) -> bool:
-    """1 to 78 digits each; one look at all of them together, where a regular expression takes a second a million."""
+    """Each value is 1 to 78 digits; checks all of them joined, as a regular expression takes a second for a million."""
     joined = "".join(values)
     lengths = set(map(len, values))
     return joined.isascii() and joined.isdigit() and min(lengths) >= 1 and max(lengths) <= 78
 
 
 def _hexadecimal(prefix: str, digits: int, values: list[str]) -> bool:
-    """`prefix` and so many lower-case digits each."""
+    """Each value is `prefix` and `digits` lower-case hexadecimal digits."""
     length = len(prefix) + digits
     if set(map(len, values)) != {length}:
         return False
@@ -43,7 +43,7 @@ def _hexadecimal(prefix: str, digits: int, values: list[str]) -> bool:
 
 
 def _decimals(values: list[str]) -> bool:
-    """Digits, or digits around one point; at most 40 characters each, and so at most 40 on either side."""
+    """Each value is digits, or digits around one point, at most 40 characters, so at most 40 on each side."""
     lines = "\n" + "\n".join(values) + "\n"
     if not lines.isascii() or any(odd in lines for odd in ("\n.", ".\n", "\n\n")) or max(map(len, values)) > 40:
         return False
@@ -66,7 +66,7 @@ QUICK: dict[str, Callable[[list[str]], bool]] = {
     prices.DECIMAL: _decimals,
     r"(?=.*[1-9])" + prices.DECIMAL: _positive_decimals,
 }
-"""Patterns of the schemas and a quicker way to say yes; where it says no, the pattern itself is asked."""
+"""Pattern of a schema -> a quicker test; where the test fails, the pattern itself decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ _plans: dict[str, _Plan] = {}
 
 
 def accepted(table: Table, frame: pd.DataFrame) -> pd.DataFrame | None:
-    """`frame` with every value as it is stored when all of it is plainly good, else None.
+    """`frame` with every value as it is stored, when all values pass the quick checks; else None.
 
     `frame` has the columns of the table in their order.
     """
@@ -98,7 +98,7 @@ def accepted(table: Table, frame: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def storable(values: Collection[str]) -> bool:
-    """No text among `values` holds a NUL, at which readers of C strings stop, or half a surrogate pair."""
+    """Whether no text in `values` has a NUL (where readers of C strings stop) or half a surrogate pair."""
     joined = "".join(values)
     if "\0" in joined:
         return False
@@ -111,7 +111,7 @@ def storable(values: Collection[str]) -> bool:
 
 
 def plainly_text(series: pd.Series) -> bool:
-    """Every value is text that can be stored."""
+    """Whether every value is text that can be stored."""
     values = series.tolist()
     return pd.api.types.infer_dtype(values, skipna=False) == "string" and storable(values)
 
@@ -213,7 +213,7 @@ def _text(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> Any 
 
 
 def _distinct(values: list[Any]) -> list[Any] | None:
-    """Each value once where many repeat, else all of them; None for values that cannot be told apart."""
+    """Each value once where many repeat, else all values; None for values that are not hashable."""
     try:
         return list(set(values)) if mostly_repeated(values) else values
     except TypeError:
@@ -221,7 +221,7 @@ def _distinct(values: list[Any]) -> list[Any] | None:
 
 
 def mostly_repeated(values: Sequence[Any]) -> bool:
-    """By a sample: telling half a million different texts apart costs more than looking at each."""
+    """Whether most values repeat, by a sample: a set of half a million different texts is slower than to check each."""
     sample = values[:: max(1, len(values) // 512)]
     return 2 * len(set(sample)) < len(sample) or len(values) < 512
 

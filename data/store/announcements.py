@@ -1,6 +1,6 @@
-"""What a write announces: events that are written in the transaction that makes them true.
+"""Events about a write, stored in the transaction of that write.
 
-`data.events` has the list of them, and the side of those who read.
+`data.events` lists the events and has the functions for readers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NEW_RAW_DATASET = "new_raw_dataset"
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """An event that is yet to be written."""
+    """An event to be written."""
 
     topic: str
     type: str
@@ -26,7 +26,7 @@ class News:
 
 
 def announce(connection: sqlite3.Connection, news: Iterable[News], at: int) -> None:
-    """Write events in the caller's transaction, which holds the write lock, so nobody else takes their numbers."""
+    """Write events in the caller's transaction, which holds the write lock, so no other writer takes their numbers."""
     rows = [(item.topic, item.type, json.dumps(item.payload, sort_keys=True), at) for item in news]
     if not rows:
         return
@@ -38,11 +38,11 @@ def announce(connection: sqlite3.Connection, news: Iterable[News], at: int) -> N
 
 
 def of_write(batch: int, source: str, key: str, effects: Sequence[Effect]) -> list[News]:
-    """What a write of a source is worth saying: the raw tables in which it changed something, if any."""
+    """The event of a write of a source: names the raw tables that changed; empty where none did."""
     changed = {e.table: e.changed + e.removed for e in effects if e.table.startswith("raw_") and e.changed + e.removed}
     return [News(source, NEW_RAW_DATASET, {"batch": batch, "key": key, "tables": changed})] if changed else []
 
 
 def newest(connection: sqlite3.Connection) -> int:
-    """Number of the newest event, 0 before the first."""
+    """Number of the newest event; 0 where there is none."""
     return connection.execute("SELECT coalesce(max(event_id), 0) FROM fact_pipeline_event").fetchone()[0]

@@ -1,4 +1,4 @@
-"""A copy of a warehouse file, taken while others read and write it: whole under its name, or not there."""
+"""Copy a warehouse file while others read and write it; the copy is complete, or there is none."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PAGES = 4_096
 def back_up(source: Reader, to: Path) -> int:
     """Copy the file of `source` to `to` by SQLite's online backup; returns the bytes of the copy.
 
-    The copy is made beside its place, checked, brought to the disk, and only then given its name; it is one file, with
-    no log beside it. Raises `WarehouseError` where something has that name already, or the copy is not sound, and
-    `WarehouseFull`, `WarehouseReadOnly`: nothing is left behind then.
+    The copy is made under a temporary name in the same directory, checked, written to disk, and then renamed; it is one
+    file without a log. Raises `WarehouseError` where the name exists already or the copy is not sound, `WarehouseFull`
+    and `WarehouseReadOnly`; after an error no file is left.
     """
     if to.exists() or to.is_symlink():
-        raise WarehouseError(f"{to}: is there already; nothing was copied. Give the copy another name, or move it away")
+        raise WarehouseError(f"{to}: exists already; nothing was copied. Give the copy another name, or move that file")
     if not to.parent.is_dir():
-        raise WarehouseError(f"{to.parent}: is no directory, so no copy can be put there; make it, or name another")
+        raise WarehouseError(f"{to.parent}: is not a directory; nothing was copied. Create it, or name another")
     try:
         handle, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.", suffix=".part")
     except OSError as error:
@@ -63,11 +63,13 @@ def _copy(source: Reader, part: Path) -> None:
 
 
 def _name(part: Path, to: Path) -> None:
-    """Give the copy its name, unless somebody took it meanwhile."""
+    """Give the copy its name. Raises `WarehouseError` where the name was taken meanwhile."""
     try:
         os.link(part, to)
     except FileExistsError:
-        raise WarehouseError(f"{to}: came to be while the copy was made; the copy was dropped") from None
+        raise WarehouseError(
+            f"{to}: was created by another program meanwhile; the copy was removed. Give it another name"
+        ) from None
     except OSError:  # a file system without links
         part.replace(to)
     with contextlib.suppress(OSError):  # not every system opens a directory

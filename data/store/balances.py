@@ -1,4 +1,4 @@
-"""Upgrade to layout 6: all accounts and positions at every block become rows that hold until they change."""
+"""Upgrade to layout 6: accounts and positions of every block become rows that hold until they change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.store import shape, validity
 from data.store.validity import Kept, Moment
 
 BEFORE_VALIDITY = 6
-"""Files of an older layout hold every account at every block."""
+"""Files of a lower layout hold every account at every block."""
 _RESERVE = (
     "reserve_id", "asset", "decimals", "liquidity_index", "liquidity_rate", "variable_borrow_index",
     "variable_borrow_rate", "last_update_timestamp",
@@ -23,11 +23,11 @@ _MADE_NOW = ("raw_aave_account_states", "raw_aave_balances", "raw_aave_account_d
 
 
 class Unexplained(Exception):
-    """A stored snapshot says what does not follow from its own balances; nothing was changed."""
+    """The amounts of a stored snapshot do not follow from its balances; nothing was changed."""
 
 
 def holds_snapshots(connection: sqlite3.Connection) -> bool:
-    """Whether a file of an older layout has a snapshot that the upgrade would store anew."""
+    """Whether a file of an older layout has a snapshot that the upgrade would convert."""
     return _has_former_tables(connection) and bool(
         connection.execute("SELECT EXISTS (SELECT 1 FROM fact_snapshot)").fetchone()[0]
     )
@@ -39,9 +39,9 @@ def _has_former_tables(connection: sqlite3.Connection) -> bool:
 
 
 def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Copy the file beside itself before it is changed, unless `RISK_UPGRADE_COPY` is "no"; says so on stderr.
+    """Copy the file beside itself before it is changed, unless `RISK_UPGRADE_COPY` is "no"; prints a line on stderr.
 
-    Raises what SQLite raises; nothing is left behind then.
+    Raises the errors of SQLite; no copy is left then.
     """
     if not settings.upgrade_copy():
         return
@@ -60,16 +60,16 @@ def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
         for left in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm", "-journal"))):
             left.unlink(missing_ok=True)
     safe_print(
-        f"{path.name} is brought to layout {BEFORE_VALIDITY}; it is kept as it was in {to.name}, which may be deleted "
-        "when all is well (RISK_UPGRADE_COPY=no: no copy)",
+        f"{path.name} is upgraded to layout {BEFORE_VALIDITY}; the old file is copied to {to.name}; it can be deleted "
+        "once the upgrade is checked (RISK_UPGRADE_COPY=no: no copy)",
         file=sys.stderr,
     )
 
 
 def balances_with_validity(connection: sqlite3.Connection) -> None:
-    """Store each market's accounts and balances by what changed, block after block, and drop the former tables.
+    """Store only the changes of each market's accounts and balances, block after block, and drop the former tables.
 
-    Amounts are no longer stored: each is compared with what the balance and the index make of it. Raises `Unexplained`.
+    Amounts are no longer stored: each is first compared with the balance times the index. Raises `Unexplained`.
     """
     db = shape.database(connection)
     if not _has_former_tables(connection):
@@ -99,7 +99,7 @@ def balances_with_validity(connection: sqlite3.Connection) -> None:
         )
     for name in ("raw_aave_user_accounts", "stg_positions"):
         db.table(name).drop()
-    if shape.columns_of(db, "mart_state"):  # what is made of it now was never made yet
+    if shape.columns_of(db, "mart_state"):  # the tables made from it must be made again
         connection.execute("DELETE FROM mart_state WHERE target = 'stg_positions'")
 
 
@@ -129,10 +129,10 @@ def _balances(
         try:
             stable = terms[number].stable_debt(int(supply_raw), int(debt_raw), int(supply), int(debt))
             if flags is not None and int(flags) >> 2 * number + 1 & 1 != enabled:
-                raise ValueError(f"collateral flag {enabled}, the account's flags say {1 - enabled}")
+                raise ValueError(f"collateral flag: expected {1 - enabled} from the account's flags, found {enabled}")
         except (KeyError, ValueError) as error:
             raise Unexplained(
-                f"the snapshot of {market} at block {block} does not explain itself (account {account}, token {asset}: "
+                f"the snapshot of {market} at block {block} contradicts itself (account {account}, token {asset}: "
                 f"{error if isinstance(error, ValueError) else f'no reserve {number}'}); nothing was changed. Remove "
                 f"it with the version that wrote it (`DELETE FROM fact_snapshot WHERE market = '{market}' AND "
                 f"block = {block}`, and its rows of stg_positions and raw_aave_user_accounts), or read the block again"

@@ -1,4 +1,4 @@
-"""Writes are numbered: the number stands in every row (`batch`) and in `fact_batch`, with where it came from."""
+"""Writes are numbered: the number is in every row (`batch`) and in `fact_batch`, with the source of the write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a write did to one table: rows handed over, new or different, removed; the newest time they speak of."""
+    """What a write did to one table: rows given, new or different, removed; the newest time in the rows."""
 
     table: str
     rows: int
@@ -19,7 +19,7 @@ class Effect:
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
-    """The number of the write that is under way; the caller holds the transaction, so nobody else gets the same."""
+    """The number of the current write; the caller holds the transaction, so no other writer gets the same number."""
     return connection.execute("SELECT coalesce(max(batch), 0) + 1 FROM fact_batch").fetchone()[0]
 
 
@@ -34,7 +34,7 @@ def note_batch(
     at: int,
     effects: Sequence[Effect] = (),
 ) -> None:
-    """Enter a write that changed something into `fact_batch`, and what it did to which table into `fact_batch_rows`."""
+    """Enter a write that changed something into `fact_batch`, and its effect on each table into `fact_batch_rows`."""
     connection.execute(
         "INSERT INTO fact_batch (batch, source, key, run_id, payload_sha256, written_at) VALUES (?, ?, ?, ?, ?, ?)",
         (number, source, key, run_id, payload_sha256, at),

@@ -1,4 +1,4 @@
-"""Open a warehouse file, and turn SQLite's errors into ours. One connection belongs to one thread."""
+"""Open a warehouse file, and turn SQLite's errors into those of `data.errors`. Use a connection in one thread only."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ BUSY_TIMEOUT = 10.0
 
 
 LEAST_FREE = 2**20
-"""Bytes: with less room than this, an error of input or output is put down to it."""
+"""Bytes: with less free space than this, an I/O error is reported as a full disk."""
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Within this block an error of SQLite is raised as one of ours, with the file and what to do."""
+    """Raise SQLite's errors in this block as errors of `data.errors`, with the file and what to do."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        # Reading text that is no UTF-8; SQLite itself stores any bytes, and gives no code of its own.
+        # Text that is not UTF-8: SQLite stores any bytes, and has no error code for this.
         if "Could not decode to UTF-8" in str(error):
             raise DamagedValue(
                 f"{path}: holds text that is not UTF-8 ({str(error)[:200]!r}): it was changed by another program. "
@@ -83,7 +83,7 @@ def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
             raise NotAWarehouse(f"{path}: is a directory, expected a file; set RISK_DB to a file name")
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
         try:
-            version = identify(connection, path)  # before the first write: a foreign file is left exactly as it was
+            version = identify(connection, path)  # before the first write: the file of another program must not change
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if not is_current(connection, version):
@@ -128,14 +128,14 @@ def connect_for_reading(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
 
 
 def _migrations() -> ModuleType:
-    # Here, not at the top: the schemas need pandera, 0.6 s of processor time, and few files have another layout.
+    # Not at the top: the schemas import pandera (0.6 s), and few files have another layout.
     from data.store import migrations
 
     return migrations
 
 
 def _free(path: Path) -> int:
-    """Bytes free where the file lies; 0 where that cannot be told."""
+    """Free bytes on the file's disk; 0 where that is unknown."""
     try:
         return shutil.disk_usage(path.parent).free
     except OSError:
@@ -160,7 +160,7 @@ def _open_read_only(path: Path, timeout: float) -> sqlite3.Connection:
         unreachable = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
         if (error.sqlite_errorcode & 0xFF) not in unreachable or (wal.exists() and wal.stat().st_size):
             raise
-        # A file in WAL mode in a read-only directory: nobody can be writing, so it may be read as it lies.
+        # A file in WAL mode in a read-only directory: nobody can write to it, so it may be read without the log.
         return sqlite3.connect(uri + "&immutable=1", uri=True, timeout=timeout, isolation_level=None)
     except BaseException:
         connection.close()

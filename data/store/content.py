@@ -1,4 +1,4 @@
-"""What a row says, as a digest: equal for a row that came again, different for one that was corrected."""
+"""The digest of a row's content: equal for a row that came again, different for a corrected row."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 def digests(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """SHA-256 of each row's values under `names`, plain Python values in that order.
 
-    A value that is missing (None) has no part in it, so a table that gains an optional column keeps the digests of
-    its old rows. Floats enter with every digit they have.
+    Missing values (None) are left out, so a table that gains an optional column keeps the digests of its old rows.
+    Floats are written with all their digits.
     """
     columns = [list(column) for column in zip(*rows, strict=True)]
     return column_digests(names, columns)
 
 
 def column_digests(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[str]:
-    """The same from whole columns: each is written out at once, which half a million rows notice."""
+    """`digests` from whole columns, which is faster for many rows."""
     written = [_written(f"{name}=", values) for name, values in zip(names, columns, strict=True)]
     lines: Iterable[str]
     if any(None in texts for texts in written):
@@ -30,11 +30,11 @@ def column_digests(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> li
 
 
 def _written(label: str, values: Sequence[Any]) -> list[str | None]:
-    """`label` and the representation of each value; each different one is written once where that is quicker."""
+    """`label` and `repr` of each value; equal values are formatted once where that is quicker."""
     sample = values[:: max(1, len(values) // 512)]
     if 2 * len(set(sample)) < len(sample):
         distinct = set(values)
-        if all(type(value) in (str, int) for value in distinct):  # 1, 1.0 and True are one key
+        if all(type(value) in (str, int) for value in distinct):  # 1, 1.0 and True are the same key
             texts = {value: label + repr(value) for value in distinct}
             return [texts[value] for value in values]
     return [None if value is None else label + repr(value) for value in values]

@@ -1,4 +1,4 @@
-"""Which rows of a table with validity hold at a block, as SQL; apart, so that a reader needs nothing else."""
+"""SQL for the rows of a table with validity that hold at a block; a module of its own, so that it imports nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layout a warehouse file has, read without the schemas; refuse files that are newer, damaged or not ours."""
+"""Read the layout of a warehouse file, without the schemas; refuse files that are newer or of another program."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from data.errors import NotAWarehouse, SchemaTooNew
 
 APPLICATION_ID = 0x4C615221
-"""Mark of our files in the SQLite header ("LaR!")."""
+"""Application id of a warehouse file in the SQLite header ("LaR!")."""
 
 SCHEMA_VERSION = 6
 """Layout of this version of the package (`PRAGMA user_version`)."""
 
 STEPS = ("balances.py", "layout.py", "migrations.py", "shape.py")
-"""Files of this folder that have a part in the layout."""
+"""Files of this folder that define the layout."""
 
 
 def identify(connection: sqlite3.Connection, path: Path) -> int:
@@ -34,7 +34,7 @@ def identify(connection: sqlite3.Connection, path: Path) -> int:
     if version > SCHEMA_VERSION:
         raise SchemaTooNew(
             f"{path}: has layout {version}, this version of the package knows layouts up to {SCHEMA_VERSION}; "
-            "upgrade the package, or name another file in RISK_DB. The file was not touched"
+            "upgrade the package, or name another file in RISK_DB. The file was not changed"
         )
     return version
 
@@ -43,7 +43,7 @@ def identify(connection: sqlite3.Connection, path: Path) -> int:
 def definitions_digest() -> str:
     """SHA-256 of the files that define the layout: equal files make an equal layout.
 
-    What a reader compares: the fingerprint of the layout itself needs pandera, which takes half a second to import.
+    A reader compares this digest: the fingerprint of the layout itself needs pandera, which takes 0.5 s to import.
     """
     root = Path(__file__).parents[1]
     files = [*root.glob("schemas/**/*.py"), *root.glob("marts/views/**/*.sql"), *map(Path(__file__).with_name, STEPS)]
@@ -54,12 +54,12 @@ def definitions_digest() -> str:
 
 
 def is_current(connection: sqlite3.Connection, version: int) -> bool:
-    """True for a file that has had the layout of the very files of this package."""
+    """True for a file that has had the layout that this package defines."""
     return version == SCHEMA_VERSION and definitions_digest() in applied(connection)
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:
-    """Every layout the file has had. Tables are only ever added to, so any match means nothing is missing."""
+    """Fingerprints of all layouts the file has had. Tables only gain columns, so any match means nothing is missing."""
     try:
         rows = connection.execute("SELECT fingerprint FROM schema_version").fetchall()
     except sqlite3.OperationalError:

@@ -1,8 +1,8 @@
-"""Bring a warehouse file to the layout of this version.
+"""Upgrade a warehouse file to the layout of this version.
 
-A new table, a new nullable column, a column that may be empty from now on, or a changed view needs no step: it is
-made when a file is next opened, for reading too. Any other change of layout is a step in `STEPS`, and raises
-`SCHEMA_VERSION`. All of it is one transaction: a file is either as it was, or current.
+A new table, a new nullable column, a column that becomes nullable, or a changed view needs no step: it is made when the
+file is next opened, also for reading. Any other change of layout is a step in `STEPS`, and increases `SCHEMA_VERSION`.
+An upgrade is one transaction: a file is either unchanged or current.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from data.store.content import digests
 from data.store.layout import APPLICATION_ID, SCHEMA_VERSION, applied, definitions_digest, identify, is_current
 
 BEFORE_BATCHES = "before writes were numbered"
-"""`source` in `fact_batch` of all rows that an upgrade met without a number."""
+"""`source` in `fact_batch` for all rows without a number at an upgrade."""
 
 
 def _holders_by_token(connection: sqlite3.Connection) -> None:
-    """Holders gained the token in their key. The log can be scanned again, so the old rows and their marks go."""
+    """The key of holders now has the token. The log can be scanned again, so old rows and checkpoints are removed."""
     shape.database(connection).table("raw_aave_holders").drop(ignore=True)
     connection.execute("DELETE FROM ingest_checkpoint WHERE source = 'aave_rpc'")
 
 
 def _klines_append_only(connection: sqlite3.Connection) -> None:
-    """Candles became append-only: the rows of old files keep their arrival, and count as one first write."""
+    """Candles became append-only: old rows keep their time of arrival, and count as one first write."""
     _to_append_only(connection, "raw_binance_klines", {"run_id": "manual"})
 
 
@@ -53,10 +53,10 @@ def _quarantine_by_batch(connection: sqlite3.Connection) -> None:
 
 
 def _undecided_dollars(connection: sqlite3.Connection) -> None:
-    """Prices that were divided by USDCUSDT on its own word are again what was traded, until a quote decides.
+    """Prices that were divided by USDCUSDT alone get back the traded price, until another quote decides.
 
-    The traded price stands beside each of them, or in its candle. Prices taken at one USDT for one USD are right
-    already, and the mart of candles is made anew by its next refresh.
+    The traded price is in `price_usdt`, or in the candle. Prices taken at one USDT for one USD are right already, and
+    the mart of candles is made anew by its next refresh.
     """
     db = shape.database(connection)
     present = shape.columns_of(db, "dim_prices")
@@ -100,7 +100,7 @@ def _undecided_dollars(connection: sqlite3.Connection) -> None:
 
 
 def _close(connection: sqlite3.Connection, symbol: str, interval: str, ts: int) -> float | None:
-    """Newest close of the candle that ends at a time, exactly; None where it is not kept."""
+    """Newest close of the candle that ends at a time, exactly; None where it is not stored."""
     if not shape.columns_of(shape.database(connection), "raw_binance_klines"):
         return None
     found = connection.execute(
@@ -149,7 +149,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         keep_copy(connection, path, version)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = identify(connection, path)  # again: another process may have been faster
+        version = identify(connection, path)  # checked again: another process may have upgraded it
         # Views first: a table that a view reads could not be renamed.
         db = shape.database(connection)
         shape.drop_views(db)
@@ -181,7 +181,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _first_batch(connection: sqlite3.Connection) -> int:
-    """The number under which rows go that were written before writes were numbered; noted when first asked for."""
+    """The batch number for rows that were written before writes were numbered; stored at the first call."""
     db = shape.database(connection)
     for name in ("fact_batch", "fact_batch_rows"):
         shape.create_table(db, tables()[name])
@@ -219,7 +219,7 @@ def _to_append_only(connection: sqlite3.Connection, name: str, filled_in: dict[s
 
 
 def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -> None:
-    """Enter all rows of a table as those of one write, so that what reads the table sees them as new."""
+    """Enter all rows of a table as one write, so that readers of the table see them as new."""
     connection.execute(
         "INSERT OR REPLACE INTO fact_batch_rows (batch, table_name, n_rows, n_changed, n_removed) "
         f'SELECT ?, ?, count(*), count(*), 0 FROM "{table}" HAVING count(*) > 0',
@@ -228,7 +228,7 @@ def _count_as_written(connection: sqlite3.Connection, number: int, table: str) -
 
 
 def _add_columns(db: Database, table: Table, path: Path) -> None:
-    """Add the nullable columns that an older file lacks; let be empty what may be from now on."""
+    """Add the nullable columns that an older file lacks; drop NOT NULL from columns that became nullable."""
     present, filled = shape.columns_of(db, table.name), shape.never_empty(db, table.name)
     key = shape.key_of(db, table.name)
     if key != table.key:
@@ -251,4 +251,4 @@ def _add_columns(db: Database, table: Table, path: Path) -> None:
             )
         shape.add_column(db, table.name, column)
     if any(column.nullable and column.name in filled for column in table.columns):
-        shape.replace_table(db, table)  # SQLite cannot take NOT NULL off a column
+        shape.replace_table(db, table)  # SQLite cannot drop NOT NULL from a column

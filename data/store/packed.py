@@ -1,7 +1,7 @@
-"""Rows of a refused batch as text and back, exactly: a replay judges the same rows that were refused.
+"""Rows of a refused batch as text and back, exactly: a replay checks the same rows that were refused.
 
 A part is a JSON line with the column names, then one JSON line for each row, compressed. JSON has no bytes, decimals
-or times; those are tagged, so that a replay never takes the text `b'ETH'` for a symbol.
+or times; these are tagged, so that a replay never reads the text `b'ETH'` as a symbol.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 ROWS_PER_PART = 20_000
-"""Rows of one stored part: some megabytes before compression, so no value comes near SQLite's limit."""
+"""Rows of one stored part: some megabytes before compression, far below SQLite's limit for a value."""
 
 
 def pack(frame: pd.DataFrame) -> Iterator[str]:
@@ -28,13 +28,13 @@ def pack(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def lines(frame: pd.DataFrame) -> Iterator[str]:
-    """The column names as a line of JSON, then each row as one."""
+    """The column names as one line of JSON, then one line for each row."""
     yield as_json([str(name) for name in frame.columns])
     yield from map(as_json, zip(*(frame.iloc[:, place].tolist() for place in range(frame.shape[1])), strict=True))
 
 
 def unpack(parts: Iterable[str]) -> pd.DataFrame:
-    """The rows that `pack` took apart, every column of objects: an integer beside a gap must not become a float."""
+    """The frame that `pack` split, columns of dtype object: an integer beside a gap stays an integer."""
     names: list[str] = []
     rows: list[list[Any]] = []
     for part in parts:
@@ -51,11 +51,11 @@ def as_json(value: Any) -> str:
     text = json.dumps(value, default=_tagged)
     if "\\ud" not in text:
         return text
-    # Two halves side by side would come back as the one character that they are not.
+    # Two halves side by side would be read back as one character.
     if isinstance(value, dict):
-        return json.dumps({name: _whole(one) for name, one in value.items()}, default=_tagged)
+        return json.dumps({name: _whole(item) for name, item in value.items()}, default=_tagged)
     return json.dumps(
-        [_whole(one) for one in value] if isinstance(value, list | tuple) else _whole(value), default=_tagged
+        [_whole(item) for item in value] if isinstance(value, list | tuple) else _whole(value), default=_tagged
     )
 
 
@@ -65,7 +65,7 @@ def _whole(value: Any) -> Any:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return {"$codes": [ord(one) for one in value]}
+        return {"$codes": [ord(item) for item in value]}
     return value
 
 

@@ -1,7 +1,7 @@
-"""Parts of tables that are replaced as a whole: a batch that names a part holds all rows of it.
+"""Parts of tables that are replaced as a whole: a batch that names a part has all rows of it.
 
-A block that is read again is such a part of all tables that hold blocks: rows that the new reading no longer has go, in
-the transaction that brings the others. `Store.write_batch` takes the parts of a batch as one `Parts`.
+Example: a block that is read again is a part of all tables of blocks. Rows that the new reading lacks are removed in
+the transaction that writes the others. `Store.write_batch` takes the parts of a batch as one `Parts`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from data.store.upserts import plain_rows, quoted
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`values` of `columns`, which every one of `tables` has in its key: one tuple for each part.
+    """`values` of `columns`, which each of `tables` has in its key: one tuple for each part.
 
-    `head` is the table with one row for each part that is stored. Where anything of a stored part changes, in whichever
-    table, its row of `head` takes the number of the batch: whoever looks there for what is new need not look elsewhere.
+    `head`: the table with one row for each stored part. When a row of a stored part changes in any table, its row of
+    `head` gets the number of the batch, so that a reader finds every change there.
     """
 
     columns: tuple[str, ...]
@@ -32,7 +32,7 @@ class Parts:
 
 
 class Replacing:
-    """The parts of one batch that are stored already, inside the transaction of `Store.write_batch`."""
+    """The parts of one batch that are stored already; used inside the transaction of `Store.write_batch`."""
 
     def __init__(self, connection: sqlite3.Connection, parts: Parts) -> None:
         self._connection, self._parts = connection, parts
@@ -43,7 +43,7 @@ class Replacing:
                     f"{layout.name}: parts need {', '.join(parts.columns)} in its key, and rows that may go"
                 )
         columns = quoted(parts.columns)
-        # The name of a column alone takes over no type: values compare as they are.
+        # A column without a type has no affinity: values are compared as they are.
         connection.execute(f"CREATE TEMP TABLE parts ({columns}, changed INTEGER, PRIMARY KEY ({columns}))")
         marks = ", ".join(f"?{place}" for place in range(1, len(parts.columns) + 1))
         where = " AND ".join(f'"{name}" = ?{place}' for place, name in enumerate(parts.columns, start=1))
@@ -59,8 +59,8 @@ class Replacing:
     def remove_others(self, table: str, frame: pd.DataFrame | None) -> int:
         """Delete rows of the stored parts that `frame` does not have; returns how many.
 
-        A row whose time (`Table.time`) is another one now goes too, and comes again as new: a table that is made of
-        this one by the hour learns in this way that an hour lost something.
+        A row whose time (`Table.time`) differs is deleted too and written again as new, so that hourly tables made from
+        this one are told that the old hour lost a row.
         """
         layout = self._layouts.get(table)
         if layout is None or not self.known:
@@ -72,9 +72,9 @@ class Replacing:
         try:
             if frame is not None and len(frame):
                 keys = zip(*(frame[name].tolist() for name in self._parts.columns), strict=True)
-                ours = frame.loc[[key in self.known for key in keys], list(same)]
+                stored = frame.loc[[key in self.known for key in keys], list(same)]
                 self._connection.executemany(
-                    f"INSERT INTO temp.kept VALUES ({', '.join('?' * len(same))})", plain_rows(ours)
+                    f"INSERT INTO temp.kept VALUES ({', '.join('?' * len(same))})", plain_rows(stored)
                 )
             gone = (
                 f"({columns}) IN (SELECT {columns} FROM temp.parts) "
@@ -88,7 +88,7 @@ class Replacing:
             self._connection.execute("DROP TABLE temp.kept")
 
     def finish(self, number: int) -> int:
-        """Give the number of the batch to the head of every stored part that changed; returns how many took it now."""
+        """Set the number of the batch in the head row of every stored part that changed; returns how many rows."""
         parts = self._parts
         changed = 0
         if self.known:

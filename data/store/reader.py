@@ -1,4 +1,4 @@
-"""Read the warehouse: rows and frames of any query, without the library that validates what is written.
+"""Read the warehouse: rows and frames of any query, without pandera, which validates writes.
 
 with Reader.open() as reader:
     reader.rows("SELECT count(*) FROM fact_snapshot")
@@ -34,8 +34,8 @@ class Reader:
     def open(cls, path: Path | str | None = None, *, timeout: float = BUSY_TIMEOUT) -> Self:
         """Open `path` (`RISK_DB` when None) for reading; a file of an older layout is upgraded first.
 
-        `timeout`: seconds to wait for another program's lock. Raises `WarehouseError`: missing, damaged, another
-        program's, newer than this package.
+        `timeout`: seconds to wait for another program's lock. Raises `WarehouseError` for a file that is missing,
+        damaged, of another program, or newer than this package.
         """
         where = settings.risk_db() if path is None else Path(path)
         return cls(where, connect_for_reading(where, timeout), readonly=True)
@@ -79,8 +79,8 @@ class Reader:
             self._connection.backup(target, pages=pages)
 
     def read(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
-        """A query's rows as a frame; uint256 values stay text."""
-        # Here, not at the top: pandas takes 0.4 s of processor time, which `load_market` does not need.
+        """The rows of a query as a frame; uint256 values stay text."""
+        # Not at the top: pandas takes 0.4 s to import, and `load_market` does not need it.
         import pandas as pd
 
         with sqlite_errors(self.path):
@@ -89,7 +89,7 @@ class Reader:
 
     @contextmanager
     def one_state(self) -> Iterator[sqlite3.Connection]:
-        """Every query inside sees the same state of the file, whatever a writer commits meanwhile."""
+        """All queries in this block see the same state of the file, whatever a writer commits meanwhile."""
         with sqlite_errors(self.path):
             self._connection.execute("BEGIN")
             try:
@@ -99,6 +99,6 @@ class Reader:
                     self._connection.execute("ROLLBACK")
 
     def checkpoint(self, source: str, key: str) -> Any | None:
-        """State a scan saved last, None for none."""
+        """The state that a scan saved last, or None."""
         found = self.rows("SELECT value FROM ingest_checkpoint WHERE source = ? AND key = ?", (source, key))
         return json.loads(found[0][0]) if found else None

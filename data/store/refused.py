@@ -1,4 +1,4 @@
-"""Keep what was refused: the batch with all its rows, each bad row with every reason, and where they came from."""
+"""Store refused batches in quarantine: all rows, the reasons for each bad row, and their source."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from data.store.packed import as_json, lines, pack
 from data.store.validation import Judgement
 
 MAX_ROWS_PER_TABLE = 1_000
-"""Bad rows listed one by one of one table of one batch; `quarantine_content` has all, `fact_validation` the count."""
+"""Most bad rows listed for one table of a batch; `quarantine_content` has all rows, `fact_validation` the count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Where the rows come from, and under which terms they were to be written (see `Store.write_batch`)."""
+    """The source of the rows, and the options of their write (see `Store.write_batch`)."""
 
     source: str
     key: str
@@ -33,13 +33,13 @@ class Batch:
 
 
 class Settling(Protocol):
-    """Rows that were kept and are written now: told of the outcome inside the transaction that writes them."""
+    """A replay of quarantined rows; its methods are called inside the transaction that writes them."""
 
     def passed(self, connection: sqlite3.Connection, now: Batch, verdicts: Sequence[Judgement]) -> None:
-        """The good rows were written; the verdicts name those that are still bad."""
+        """Called when the good rows were written; the verdicts name the rows that are still bad."""
 
     def refused(self, connection: sqlite3.Connection, now: Batch, verdicts: Sequence[Judgement]) -> None:
-        """Nothing was written; the verdicts have the new reasons."""
+        """Called when nothing was written; the verdicts have the new reasons."""
 
 
 def record(
@@ -50,9 +50,9 @@ def record(
     *,
     refused: bool,
 ) -> None:
-    """Keep the batch whole when it was refused, otherwise its bad rows; and note the failed checks.
+    """Store the whole batch when it was refused, else its bad rows; and note the failed checks.
 
-    The caller holds the transaction. The same batch is kept once, whatever the run.
+    The caller holds the transaction. The same batch is stored once, also when several runs bring it.
     """
     note_failures(connection, batch, verdicts)
     if not refused and not any(verdict.bad for verdict in verdicts):
@@ -95,7 +95,7 @@ def list_rows(
     frame: pd.DataFrame,
     bad: Mapping[int, Sequence[str]],
 ) -> None:
-    """List up to a thousand bad rows, or give known ones the new reason; `bad`: place in `frame` -> reasons."""
+    """List up to a thousand bad rows; known ones get the new reason. `bad`: row number in `frame` -> reasons."""
     listed = list(bad.items())[:MAX_ROWS_PER_TABLE]
     records = frame.loc[[place for place, _ in listed]].astype(object).to_dict("records")
     connection.executemany(
@@ -129,7 +129,7 @@ def note_failures(connection: sqlite3.Connection, batch: Batch, verdicts: Iterab
 
 
 def first_reasons(verdicts: Iterable[Judgement]) -> str:
-    """The first fault of each table that has one, in one line."""
+    """One line: the first fault of each table that has one."""
     found = []
     for verdict in verdicts:
         if verdict.problems:
@@ -148,7 +148,7 @@ def _shown(content: dict[str, Any]) -> str:
 
 
 def _digest(batch: Batch, frames: Mapping[str, pd.DataFrame]) -> str:
-    """Digest of source, key and content; when and by whom rows were brought is no part of it."""
+    """Digest of source, key and content, without time and run."""
     digest = hashlib.sha256(f"{batch.source}\x1f{batch.key}".encode())
     for table, frame in frames.items():
         arrival = [column.name for column in tables()[table].columns if column.provenance and column.name in frame]

@@ -1,6 +1,6 @@
-"""The tables of a file: created, altered, indexed and looked into, all by sqlite-utils.
+"""Create, alter, index and inspect the tables of a file, with sqlite-utils.
 
-Rows are written by plain `executemany` (`data.store.upserts`): sqlite-utils takes a dict a row.
+Rows are written by plain `executemany` (`data.store.upserts`): sqlite-utils needs a dict for each row.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from data.schemas.views import View
 
 
 def database(connection: sqlite3.Connection) -> Database:
-    """sqlite-utils over a connection of ours. Inside a transaction it takes part in that one and commits nothing."""
+    """sqlite-utils on a given connection. Inside a transaction it joins that transaction and does not commit."""
     return Database(connection, recursive_triggers=False, execute_plugins=False)
 
 
 def create_table(db: Database, table: Table) -> None:
     """Create a table where it is missing: STRICT, its rows kept in the order of the key.
 
-    sqlite-utils has no word for WITHOUT ROWID, so this one is added to its statement.
+    sqlite-utils does not support WITHOUT ROWID, so it is added to its statement.
     """
     sql = db.create_table_sql(
         table.name,
@@ -41,13 +41,13 @@ def create_indexes(db: Database, table: Table) -> None:
 
 
 def create_triggers(db: Database, table: Table) -> None:
-    """Create the triggers of a table that are missing; sqlite-utils has no word for them."""
+    """Create the triggers of a table that are missing; sqlite-utils does not support triggers."""
     for statement in table.trigger_ddl:
         db.execute(statement)
 
 
 def replace_table(db: Database, table: Table) -> None:
-    """Give a table of an older layout today's, its rows kept; its indexes are gone then."""
+    """Replace a table of an older layout by one of today's with the same rows; its indexes are lost."""
     names, before = ", ".join(f'"{name}"' for name in table.names), f"{table.name}_before"
     db.rename_table(table.name, before)
     create_table(db, table)
@@ -56,23 +56,23 @@ def replace_table(db: Database, table: Table) -> None:
 
 
 def add_column(db: Database, table: str, column: Column, *, filled_with: str | int | None = None) -> None:
-    """Add a column to a table; `filled_with`: value of all rows that are there, for a column that may not be empty."""
+    """Add a column to a table; `filled_with`: its value in existing rows, for a column that is not nullable."""
     db.table(table).add_column(column.name, column.type, not_null_default=filled_with)
 
 
 def key_of(db: Database, table: str) -> tuple[str, ...]:
-    """The columns of a table's primary key as the file has them, in their order; empty without a table."""
+    """The columns of a table's primary key in the file, in their order; empty without a table."""
     keyed = [column for column in db.table(table).columns if column.is_pk]
     return tuple(column.name for column in sorted(keyed, key=lambda column: column.is_pk))
 
 
 def columns_of(db: Database, table: str) -> list[str]:
-    """The columns of a table as the file has them; empty without a table."""
+    """The columns of a table in the file; empty without a table."""
     return [column.name for column in db.table(table).columns]
 
 
 def never_empty(db: Database, table: str) -> set[str]:
-    """The columns of a table that the file keeps from being empty."""
+    """The columns of a table that are NOT NULL in the file."""
     return {column.name for column in db.table(table).columns if column.notnull}
 
 
@@ -83,5 +83,5 @@ def drop_views(db: Database) -> None:
 
 
 def create_view(db: Database, view: View) -> None:
-    """Create one view, which must not be there."""
+    """Create one view, which must not exist yet."""
     db.create_view(view.name, view.sql)

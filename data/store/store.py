@@ -1,4 +1,4 @@
-"""The one door to the warehouse: validated batches in, frames out.
+"""Write validated batches to the warehouse, and read rows and frames from it.
 
     with Store.open() as store:
         run = store.start_run("market-prices", {"days": 120})
@@ -43,7 +43,7 @@ MANUAL_RUN = "manual"
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What a batch did: good rows by table, rows that were new or different by table, rows put aside."""
+    """What a batch did: good rows by table, rows that were new or different by table, quarantined rows."""
 
     rows: dict[str, int]
     changed: dict[str, int]
@@ -57,8 +57,8 @@ class Store(Reader):
     def open(cls, path: Path | str | None = None, *, readonly: bool = False, timeout: float = BUSY_TIMEOUT) -> Self:
         """Open `path` (`RISK_DB` when None); for writing it is created or upgraded where needed.
 
-        `timeout`: seconds to wait for another writer. Raises `WarehouseError`: missing (reading), damaged, another
-        program's, newer than this package, not writable.
+        `timeout`: seconds to wait for another writer. Raises `WarehouseError` for a file that is missing (for reading),
+        damaged, of another program, newer than this package, or not writable.
         """
         if readonly:
             return super().open(path, timeout=timeout)
@@ -67,7 +67,7 @@ class Store(Reader):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is kept whole, or not at all when anything is raised."""
+        """One transaction: committed at the end of the block, rolled back if an error is raised."""
         with sqlite_errors(self.path):
             # IMMEDIATE: a transaction that begins by reading cannot be upgraded after another writer's commit.
             self._connection.execute("BEGIN IMMEDIATE")
@@ -100,18 +100,19 @@ class Store(Reader):
         A row with a known key replaces the old one only if its content differs, so a re-run changes nothing; in an
         append-only table it is added beside the old one. Bad rows go to quarantine with their reasons. When more
         than `max_bad_share` of the rows of any table are bad, the whole batch goes there, nothing else is written and
-        `BatchRefused` is raised. Columns that tell how a row arrived (`ingested_at`, `run_id`, `payload_sha256`)
+        `BatchRefused` is raised. Columns about the arrival of a row (`ingested_at`, `run_id`, `payload_sha256`)
         are filled in when a frame leaves them out; `batch` and `content_sha256` always. A batch that changed anything
-        leaves a row in `fact_batch`, under the number that its rows carry.
+        has a row in `fact_batch`, with the number in `batch` of its rows.
 
-        `scope`: column values for which this batch is all there is, such as `{"market": m, "block": b}`: rows of
+        `scope`: column values for which this batch has all rows, such as `{"market": m, "block": b}`: rows of
         its tables with these values that are not in the batch are removed in the same transaction. `settles`: the
         quarantined batch that these rows come from, marked in the same transaction (`data.quarantine.replay`). `news`:
         events beside the one that every change of a raw table gives (`data.events`), written if anything changed.
-        `moment`: the block at which rows of tables with validity hold (`data.store.validity`); what is stored there and
-        is not in the batch ends. `carried`: further rows of such tables, (subject, value) of plain values, which come
-        from rows that are stored already and are not validated again. `parts`: what the batch is all there is of, such
-        as the blocks that were read; other rows of these are removed in the same transaction (`data.store.parts`).
+        `moment`: the block at which rows of tables with validity hold (`data.store.validity`); stored rows that hold
+        there and are not in the batch end. `carried`: further rows of such tables, (subject, value) of plain values,
+        which come from stored rows and are not validated again. `parts`: parts of tables of which this batch has all
+        rows, such as the blocks that were read; other rows of them are removed in the same transaction
+        (`data.store.parts`).
         """
 
         now = int(time.time())
@@ -126,7 +127,9 @@ class Store(Reader):
         }
         carried = carried or {}
         if moment is None and (dated := [name for name in frames if tables()[name].validity]):
-            raise ValueError(f"write_batch: {dated[0]} holds from block to block; say at which one these rows hold")
+            raise ValueError(
+                f"write_batch: rows of {dated[0]} hold from a block on; expected `moment` (that block), found None"
+            )
         verdicts = [judge(table, frame, filled_in) for table, frame in frames.items()]
         refused = [verdict for verdict in verdicts if verdict.problems or verdict.bad_share > max_bad_share]
         batch = Batch(source, key, run, payload_sha256 or "", now, max_bad_share, scope or {})
@@ -181,12 +184,12 @@ class Store(Reader):
         )
 
     def vacuum(self) -> None:
-        """Rewrite the file without unused pages. Raises `WarehouseError`: another writer, no room."""
+        """Rewrite the file without unused pages. Raises `WarehouseError`: another writer, or a full disk."""
         with sqlite_errors(self.path):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    # The run's own books
+    # Records of runs
 
     def start_run(self, flow: str, params: Mapping[str, Any] | None = None, code_version: str = "") -> str:
         """Note the start of a flow's run; returns its id. `params` must hold no secret."""
@@ -213,7 +216,7 @@ class Store(Reader):
 
 
 def _newest(table: str, frame: pd.DataFrame) -> int | None:
-    """The newest time that validated rows speak of, None where they speak of none."""
+    """The newest time in validated rows, None where they have no time."""
     time_column = tables()[table].time
     newest = frame[time_column].max() if time_column and len(frame) else None
     return None if newest is None or newest != newest else int(newest)  # NaN is not equal to itself

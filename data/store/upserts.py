@@ -1,6 +1,6 @@
-"""How validated rows get into a table: replaced where their content differs, added where the table is append-only.
+"""Write validated rows: replace those whose content differs, or add them where the table is append-only.
 
-Each function works inside a transaction of its caller (`data.store`), and says how many rows it changed.
+Each function works inside the transaction of its caller (`data.store`), and returns how many rows it changed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from data.schemas.tables import Table, tables
 from data.store.content import column_digests
 
 LOOKED_UP_ONE_BY_ONE = 1_000
-"""Rows of an append-only batch from which whole ranges may be known to be new; fewer are looked up one by one."""
+"""Rows of an append-only batch from which whole key ranges are looked up; smaller batches row by row."""
 
 
 def plain_rows(frame: pd.DataFrame) -> Iterator[tuple]:
-    """Rows of plain Python values: SQLite stores a numpy integer as a BLOB without a word, and knows no NaN."""
+    """Rows of plain Python values: SQLite would store a numpy integer as a BLOB, without an error, and has no NaN."""
     return zip(*plain_columns(frame), strict=True)
 
 
@@ -39,10 +39,10 @@ def plain_columns(frame: pd.DataFrame) -> list[list[Any]]:
 
 
 def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> int:
-    """Insert rows, or replace those of the same key whose content differs; returns how many that were.
+    """Insert rows, or replace those of the same key whose content differs; returns how many rows changed.
 
-    `frame` has every column of the table, already validated. Rows of a table that is declared sealed, or that has no
-    content beside its key, are never replaced. In an append-only table a row is added unless the newest one of its
+    `frame` has every column of the table, already validated. Rows of a sealed table, or of a table without columns
+    beside its key, are never replaced. In an append-only table a row is added unless the newest one of its
     natural key has the same content.
     """
     layout = tables()[table]
@@ -62,10 +62,10 @@ def upsert(connection: sqlite3.Connection, table: str, frame: pd.DataFrame) -> i
 
 
 def _of_new_ranges(connection: sqlite3.Connection, layout: Table, frame: pd.DataFrame) -> np.ndarray:
-    """Which rows of `frame` lie where an append-only table has nothing yet, so that they need not be looked up.
+    """Which rows of `frame` are in key ranges where an append-only table has no rows; these need no look-up.
 
-    Rows are grouped by as many leading key columns as leave groups of some size, and each group is one question: is
-    there any row between the least and the greatest value of the next key column?
+    Rows are grouped by leading key columns, as many as leave groups of some size. One query for each group: is there
+    any row between the least and the greatest value of the next key column?
     """
     key = list(layout.natural_key)
     if len(frame) < LOOKED_UP_ONE_BY_ONE:
@@ -91,7 +91,7 @@ def _many_groups(frame: pd.DataFrame, names: list[str]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A Python value: SQLite would store a numpy integer as a BLOB, and find nothing by it."""
+    """A plain Python value: SQLite takes a numpy integer as a BLOB, which equals no stored integer."""
     return value.item() if hasattr(value, "item") else value
 
 
@@ -110,7 +110,7 @@ def upsert_sql(layout: Table, rows: str, content: Sequence[str]) -> str:
 
 
 def append_sql(layout: Table) -> str:
-    """The statement that adds a row to an append-only table, unless the newest row of its natural key says the same."""
+    """The statement that adds a row to an append-only table, unless the newest row of its key has the same content."""
     place = {name: f"?{number}" for number, name in enumerate(layout.names, start=1)}
     same_key = " AND ".join(f'"{name}" = {place[name]}' for name in layout.natural_key)
     return (

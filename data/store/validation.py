@@ -1,4 +1,4 @@
-"""Judge the rows of a batch by their schema: which are good, which are bad and why. Nothing is written here."""
+"""Check the rows of a batch by their schema: which are good, which are bad and why. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data.schemas.tables import BATCH, CONTENT_SHA256, Table, tables
 from data.store.acceptance import accepted, plainly_text, storable
 
 PLACES = {BATCH: 0, CONTENT_SHA256: "0" * 64}
-"""Stand for columns that only the write itself can know; a good row keeps its place until then."""
+"""Values for columns that are only known at the write; they are replaced there."""
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Judgement:
     """The outcome for one table.
 
     `good`: coerced rows that may be written. `bad`: row number in the frame as it came -> reasons.
-    `problems`: faults of the frame as a whole (a missing column), which refuse all of it.
+    `problems`: faults of the frame as a whole (a missing column), which refuse all its rows.
     `failed`: (check, column) -> (number of rows, one example), for `fact_validation`.
     """
 
@@ -73,8 +73,8 @@ def judge(table: str, frame: pd.DataFrame, filled_in: dict[str, Any] | None = No
         verdict.good = good
         return verdict
     remaining = frame.drop(index=sorted(_not_whole(layout, frame, verdict) | _not_text(layout, frame, verdict)))
-    # A value that cannot be coerced makes the other checks of its column meaningless: judge again without it.
-    # Each turn drops at least one row or returns.
+    # A value that cannot be coerced makes the other checks of its column meaningless: check again without it.
+    # Each pass drops at least one row or returns.
     while True:
         verdict.good, cases = _checked(table, remaining)
         if cases is None:
@@ -113,15 +113,15 @@ def _columns_fit(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> bool
 
 
 def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[int]:
-    """Rows with 1.5 (or an infinity) where an integer is expected: pandas would cut it to 1 without a word.
+    """Rows with 1.5 (or an infinity) where an integer is expected: pandas would cut it to 1 without an error.
 
-    An integer beyond 64 bits is no whole number that the column could hold: as a float it would turn negative.
+    An integer beyond 64 bits is bad too: the column cannot hold it, and as a float it would become negative.
     """
     rows: set[int] = set()
     for column in layout.columns:
         series = frame[column.name]
         if column.type != "TEXT" and series.dtype == object:
-            for row, value in series.items():  # a list would end pandas, bytes would be read as digits
+            for row, value in series.items():  # pandas fails on a list, and reads bytes as digits
                 if not (value is None or isinstance(value, str | Number) or value is pd.NA or value is pd.NaT):
                     verdict._add(int(row), column.name, "number", value)
                     rows.add(int(row))
@@ -138,10 +138,10 @@ def _not_whole(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[in
 
 
 def _not_text(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[int]:
-    """Rows with what is no text where text is expected (pandas would write down `b'ETH'`, or `nan`).
+    """Rows with a value that is not text where text is expected (pandas would store `b'ETH'` or `nan` as text).
 
-    Nor is what cannot be stored: half a surrogate pair, or a NUL, at which readers of C strings stop. An integer is
-    taken for its digits.
+    Text that cannot be stored is bad too: half a surrogate pair, or a NUL, where readers of C strings stop. An integer
+    is accepted as its digits.
     """
     rows: set[int] = set()
     for column in layout.columns:
@@ -161,12 +161,12 @@ def _not_text(layout: Table, frame: pd.DataFrame, verdict: Judgement) -> set[int
 
 
 def _checked(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """The coerced rows and None when every row is good, otherwise the rows as they came and their failures."""
+    """(coerced rows, None) when every row is good, else (the rows as they came, their failures)."""
     try:
         return SCHEMAS[table].validate(frame, lazy=True), None
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
-        # A check of whole rows reports each row once for every column.
+        # A check of whole rows reports a row once for each column.
         whole = cases["schema_context"] == "DataFrameSchema"
         cases.loc[whole & cases["check"].eq("multiple_fields_uniqueness"), "check"] = "duplicate key in the batch"
         return frame, pd.concat([cases[whole].drop_duplicates(["index", "check"]), cases[~whole]])

@@ -1,8 +1,8 @@
-"""Rows that hold from one block until another: of a snapshot, only what differs from what is stored is written.
+"""Rows that hold from one block until another: a snapshot writes only what differs from the stored rows.
 
-A table with validity (`data.schemas.model.Valid`) is a function of the blocks that were read. Writing block B sets its
-value on [B, N), N being the next block that was read: blocks before and after keep theirs. Rows of equal value that
-meet are one row, so the same function is always stored as the same rows, in whichever order the blocks came.
+A table with validity (`data.schemas.model.Valid`) gives a value for each block that was read. Writing block B sets the
+value on [B, N), where N is the next block that was read; values at blocks before and after do not change. Adjacent rows
+of equal value become one row, so the stored rows do not depend on the order in which the blocks came.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from data.store.upserts import plain_columns, quoted
 
 Row = tuple[Any, ...]
 Kept = tuple[Row, Row]
-"""What a row is about (`Table.subject`) and what it says (`value_columns`), as plain values."""
+"""A row as (values of `Table.subject`, values of `value_columns`), plain Python values."""
 _BY_ACCOUNT = 2_000
-"""Accounts up to which rows are looked up one account at a time; more are found by one walk through the market."""
+"""Up to this many accounts are looked up one by one; for more, all rows of the market are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Block `block` of `market`, about to be written.
+    """Block `block` of `market`, which is about to be written.
 
-    `among`: the only accounts that may differ from block `after`, the one read before it; None: every row that holds at
-    the block is given.
+    `among`: the only accounts that may differ from block `after`, the block read before it. None: the batch has every
+    row that holds at the block.
     """
 
     market: str
@@ -42,7 +42,7 @@ class Moment:
 
 @dataclass(slots=True)
 class _Changes:
-    """Rows as (subject, valid_from, valid_to, value); `end`: the new `valid_to` of a row that stays."""
+    """Changes to rows (subject, valid_from, valid_to, value); `end`: the new `valid_to` of a stored row."""
 
     delete: list[tuple[Row, int]]
     end: list[tuple[Row, int, int | None]]
@@ -50,7 +50,7 @@ class _Changes:
 
 
 def blocks_around(connection: sqlite3.Connection, market: str, block: int) -> tuple[int | None, int | None]:
-    """The blocks of a market that were read last before a block and first after it; None for none."""
+    """(the last stored block of a market before `block`, the first after it); None where there is none."""
     before, after = connection.execute(
         "SELECT (SELECT max(block) FROM fact_snapshot WHERE market = ?1 AND block < ?2), "
         "(SELECT min(block) FROM fact_snapshot WHERE market = ?1 AND block > ?2)",
@@ -68,11 +68,11 @@ def put(
     *,
     in_order: bool = False,
 ) -> tuple[int, int]:
-    """Make `rows` (subject, value) what holds at a block; returns how many were new or changed, and how many ended.
+    """Store `rows` (subject, value) as what holds at a block; returns (rows new or changed, rows ended).
 
-    Works inside a transaction of its caller, before the row of `fact_snapshot` is written or after. `in_order`: blocks
-    come in their order, and none after this one has been put, whatever `fact_snapshot` says. Raises
-    `sqlite3.IntegrityError` where two rows of one subject are given.
+    Works inside the caller's transaction, before or after the row of `fact_snapshot` is written. `in_order`: blocks are
+    written in order, and none after this one was written, even if `fact_snapshot` has later ones. Raises
+    `sqlite3.IntegrityError` for two rows of one subject.
     """
     before, until = blocks_around(connection, at.market, at.block)
     if in_order:
@@ -111,20 +111,20 @@ def put(
 
 
 def of_frame(layout: Table, frame: pd.DataFrame, at: Moment) -> Iterator[Kept]:
-    """The rows of a validated frame. Raises `ValueError` where one does not begin at the block, or ends already."""
-    told = frame[["market", "valid_from"]].drop_duplicates().to_numpy().tolist()
-    if told not in ([], [[at.market, at.block]]) or frame["valid_to"].notna().any():
+    """The rows of a validated frame. Raises `ValueError` for a row that begins at another block or has an end."""
+    moments = frame[["market", "valid_from"]].drop_duplicates().to_numpy().tolist()
+    if moments not in ([], [[at.market, at.block]]) or frame["valid_to"].notna().any():
         raise ValueError(
-            f"{layout.name}: expected rows that hold from block {at.block} of {at.market} on, found {told[:3]}"
+            f"{layout.name}: expected rows that hold from block {at.block} of {at.market} on, found {moments[:3]}"
         )
     subjects = zip(*plain_columns(frame[list(layout.subject)]), strict=True)
     return zip(subjects, zip(*plain_columns(frame[list(value_columns(layout))]), strict=True), strict=True)
 
 
 def drop(connection: sqlite3.Connection, layout: Table, market: str, block: int, number: int) -> int:
-    """Forget what a block says: until the next one that was read, what held before it holds. Returns changed rows.
+    """Remove a block: what held before it holds until the next block that was read. Returns how many rows changed.
 
-    For a snapshot that is about to be removed; those of other blocks stay what they are.
+    For a snapshot that is about to be removed; the values at other blocks do not change.
     """
     before, _ = blocks_around(connection, market, block)
     rows: list[Kept] = []
@@ -138,7 +138,7 @@ def drop(connection: sqlite3.Connection, layout: Table, market: str, block: int,
 def _stored(
     connection: sqlite3.Connection, layout: Table, at: Moment, until: int | None
 ) -> tuple[dict[Row, tuple[int, int | None, Row]], dict[Row, tuple[int, Row]], dict[Row, tuple[int | None, Row]]]:
-    """By subject: the row that holds at the block, the one that ends there, and the one that begins at `until`."""
+    """Three dicts by subject: the row that holds at the block, that ends there, and that begins at `until`."""
     subject, value = layout.subject, value_columns(layout)
     columns = quoted([*subject, "valid_from", "valid_to", *value])
     n = len(subject)
@@ -161,25 +161,25 @@ def _stored(
     ending: dict[Row, tuple[int, Row]] = {}
     beginning: dict[Row, tuple[int | None, Row]] = {}
     for row in found:
-        key, since, to, said = row[:n], row[n], row[n + 1], row[n + 2 :]
+        key, since, to, value = row[:n], row[n], row[n + 1], row[n + 2 :]
         if to == at.block:
-            ending[key] = (since, said)
+            ending[key] = (since, value)
         elif since <= at.block:
-            held[key] = (since, to, said)
+            held[key] = (since, to, value)
         else:
-            beginning[key] = (to, said)
+            beginning[key] = (to, value)
     return held, ending, beginning
 
 
 def value_columns(layout: Table) -> tuple[str, ...]:
-    """The columns that say what holds."""
+    """The columns of the value of a row, beside its subject and validity."""
     return tuple(name for name in layout.content if name not in (*layout.key, "valid_to"))
 
 
 def _cut(
     changes: _Changes, subject: Row, since: int, to: int | None, value: Row, block: int, until: int | None
 ) -> None:
-    """Take [block, until) out of a stored row."""
+    """Cut [block, until) out of a stored row."""
     if since < block:
         changes.end.append((subject, since, block))
     else:
@@ -197,7 +197,7 @@ def _set(
     left: tuple[int, Row] | None,
     right: tuple[int | None, Row] | None,
 ) -> None:
-    """Put `value` on [block, until), where nothing holds now; rows of the same value on either side become one."""
+    """Set `value` on [block, until), where no row holds now, and join it with adjacent rows of the same value."""
     to = until
     if right is not None and right[1] == value:
         assert until is not None

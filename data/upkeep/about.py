@@ -1,4 +1,4 @@
-"""What a warehouse file is: layout, code, markets and blocks, rows, size, and a digest of what it holds."""
+"""Describe a warehouse file: layout, code, markets and blocks, rows, size, and a digest of its content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from risk_core.version import code_version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stored market: how many snapshots, its first and last block with their times (seconds UTC)."""
+    """A stored market: number of snapshots, first and last block with their times (seconds UTC)."""
 
     market: str
     chain_id: int
@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """`size`: bytes on disk, the log beside the file included; `rows`: of all tables.
+    """Facts about a file. `size`: bytes on disk, with the log beside the file. `rows`: of all tables.
 
     `digest`: see `content_digest`.
     """
@@ -45,7 +45,7 @@ class About:
 
 
 def about(store: Reader) -> About:
-    """The file of `store`, in one state of it. Raises `WarehouseError`."""
+    """Describe the file of `store`, read in one state. Raises `WarehouseError`."""
     with store.one_state():
         markets = store.rows(
             "SELECT market, chain_id, count(*), min(block), min(block_time), max(block), max(block_time), "
@@ -67,16 +67,16 @@ def about(store: Reader) -> About:
 def content_digest(store: Reader) -> str:
     """SHA-256 of the content of the file; files with the same content have the same digest.
 
-    Of each table that has rows, in the order of their names, a line of its name, the number of its rows and
-    `data.export.checksum.Checksum` of them; who wrote a row and when is left out, and so are the warehouse's own
-    records (runs, batches, quarantine). A copy, an empty new table and a repeated run leave it as it is.
+    Its input is one line for each table that has rows, in the order of the names: name, number of rows and their
+    `data.export.checksum.Checksum`. Run and time of a row are left out, and so are the records of runs, batches and
+    quarantine. A copy, an empty new table and a repeated run do not change the digest.
     """
     with store.one_state():
         return _content(store)[0]
 
 
 def _content(store: Reader) -> tuple[str, int, int]:
-    """(digest, tables with rows, rows of all tables, also of the warehouse's own records)."""
+    """(digest, number of tables with rows, rows of all tables, also of those that the digest leaves out)."""
     everything = selected(everything=True)
     counts = {table.name: store.rows(f'SELECT count(*) FROM "{table.name}"')[0][0] for table in everything}
     lines = []

@@ -22,12 +22,12 @@ from data.upkeep.snapshots import listed
 from data.upkeep.verify import checks
 
 MOST = 8
-"""Reserves that `changes` lists for each side."""
+"""Most reserves that `changes` lists for each side."""
 
 
 def add_arguments(commands: Any) -> None:
     """Add the commands to the subparsers of `python -m data`."""
-    commands.add_parser("about", help="what the file is: layout, code, markets and blocks, rows, size, content digest")
+    commands.add_parser("about", help="describe the file: layout, code, markets and blocks, rows, size, content digest")
     copied = commands.add_parser(
         "backup", help="copy the file while it is in use; the copy is complete, or there is none"
     )

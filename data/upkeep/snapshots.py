@@ -1,4 +1,4 @@
-"""The stored snapshots: of which market and block, how old, how large, and what rests on them."""
+"""List the stored snapshots: market and block, age, size, and how many risk runs use them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from data.store.reader import Reader
 class Row:
     """One snapshot.
 
-    time, age: seconds. positions: its size in rows. mode: how its accounts were read (`fact_snapshot.read_mode`, or
-    "sample"). runs: stored risk runs that rest on it.
+    time, age: seconds. accounts, positions: rows. mode: how its accounts were read (`fact_snapshot.read_mode`, or
+    "sample"). runs: stored risk runs that use it.
     """
 
     market: str

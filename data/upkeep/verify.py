@@ -1,4 +1,4 @@
-"""Is the file sound? Every check that the stored rows make possible, one line each."""
+"""Check a warehouse file: every check that the stored rows allow, one line for each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from data.store.reader import Reader
 from risk_core.errors import InputError
 
 MOST = 3
-"""Examples that one line names."""
+"""Most examples in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was checked, what was found, and whether that is a fault."""
+    """One check: what was checked, what was found, and whether that is a fault."""
 
     subject: str
     found: str
@@ -27,7 +27,7 @@ class Check:
 
 
 def checks(store: Reader) -> Iterator[Check]:
-    """Every check on the file of `store`, as it is made: pages, references, owners, snapshots, runs, forecasts."""
+    """Yield the checks on the file of `store` one by one: pages, references, owners, snapshots, runs, forecasts."""
     yield _pages(store)
     yield _references(store)
     yield from _owners(store)
@@ -56,7 +56,7 @@ def _references(store: Reader) -> Check:
 
 
 def _owners(store: Reader) -> Iterator[Check]:
-    """Rows that belong to something that is not stored."""
+    """Check for rows of snapshots and runs that are not stored."""
     for table in PARTS:
         of = f"SELECT market, block FROM {table}"
         if WHERE[table] == HOLDS:
@@ -64,8 +64,8 @@ def _owners(store: Reader) -> Iterator[Check]:
         found = store.rows(
             f"SELECT market, block FROM ({of}) WHERE block IS NOT NULL EXCEPT SELECT market, block FROM fact_snapshot"
         )
-        said = ", ".join(f"{market} at block {block}" for market, block in found[:MOST])
-        what = f"belong to {len(found)} snapshots that are not stored: {said}" if found else "ok"
+        examples = ", ".join(f"{market} at block {block}" for market, block in found[:MOST])
+        what = f"belong to {len(found)} snapshots that are not stored: {examples}" if found else "ok"
         yield Check(f"rows of {table}", what, bool(found))
     for table in ("fact_risk_scenarios", "fact_risk_series", "fact_forecast"):
         found = store.rows(f"SELECT DISTINCT run_id FROM {table} EXCEPT SELECT run_id FROM fact_risk_run")
@@ -99,7 +99,7 @@ def _run(store: Reader, run_id: str, market: str, block: int) -> Check:
     except (DataError, InputError, ValueError, TypeError, KeyError) as error:
         return Check(subject, str(error), True)
     kept = store.rows("SELECT 1 FROM fact_snapshot WHERE snapshot_hash = ?", (run.snapshot_hash,))
-    return Check(subject, f"ok, {len(run.figures)} figures" + ("" if kept else "; its snapshot is stored no longer"))
+    return Check(subject, f"ok, {len(run.figures)} figures" + ("" if kept else "; its snapshot is no longer stored"))
 
 
 def _forecasts(store: Reader) -> Check:

@@ -1,8 +1,9 @@
 """Flow `aave-history`: an Aave v3 market at a past block, from a node that keeps no old state: its logs are replayed.
 
-Everything from the market's first block to the tip is read and replayed, because only the tip can be held against the
-node: every balance, flag, e-mode and reserve total must equal a fresh read there. Then the books at `--at` are written
-to a file. Nothing is written before that comparison, and nothing goes into the warehouse.
+Everything from the market's first block to the tip is read and replayed, because only at the newest block
+can the result be compared with the node: every balance, flag, e-mode and reserve total must equal a fresh read there.
+Then the books at `--at` are written to a file. Nothing is written before that comparison, and nothing goes into the
+warehouse.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Asked(Options):
     market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
     block: AnyBlock = Field(
         "latest",
-        description="up to where the logs are replayed, and where the result is held against the node: "
+        description="last block of the replay, where the result is compared with the node: "
         "latest, safe, finalized, or a number whose state the node still has (default: latest)",
     )
     at: Annotated[int, Whole()] | None = Field(None, description="block whose books are written (default: the last)")
@@ -52,13 +53,13 @@ class Asked(Options):
     )
     out: Annotated[str | None, Flag(metavar="FILE")] = Field(None, description="JSON file for the books at that block")
     estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"))] = Field(
-        False, description="say how many requests that takes and how long, and stop"
+        False, description="print how many requests this needs and how long they take, then stop"
     )
     attempts: Attempts = 5
 
 
 def run(arguments: Asked) -> str:
-    """Replay the market's logs, compare with the node, write the books; returns what was done, in one line."""
+    """Replay the market's logs, compare with the node, write the books; returns one line that says what was done."""
     market = arguments.market or aave_market()
     rpc = JsonRpc(node_url(market), attempts=arguments.attempts)
     place = locate(rpc, market)
@@ -72,14 +73,14 @@ def run(arguments: Asked) -> str:
     if not first <= at <= block.number:
         raise ConfigurationError(f"--at: expected a block from {first} to {block.number}, found {at}")
     requests = 3 * -(-(block.number - first + 1) // FIRST_RANGE)
-    said = (
+    estimate = (
         f"{market}: blocks {first:,} to {block.number:,} take about {requests:,} queries of {FIRST_RANGE:,} blocks, at "
         f"least {requests * seconds / 60:,.1f} minutes at {seconds * 1000:,.0f} ms each; then a header for each block "
         "with a log, unless the node puts times into logs, and three reads for each account"
     )
     if arguments.estimate:
-        return said
-    safe_print(said, file=sys.stderr)
+        return estimate
+    safe_print(estimate, file=sys.stderr)
     parameters = {
         "market": market,
         "block": block.number,
@@ -129,7 +130,7 @@ def _replayed(rpc: Any, place: Any, block: Any, first: int, at: int, out: str | 
 
 
 def _write(path: Path, book: MarketBook) -> None:
-    """The books as JSON: numbers of 53 bits and more as decimal text. The file appears whole or not at all."""
+    """Write the books as JSON; integers from 2**53 on are decimal text. The file is written whole or not at all."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, dict):

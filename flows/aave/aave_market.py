@@ -4,7 +4,7 @@ The block is resolved first and everything is read at its number; at the end its
 is stored before three independent checks hold: indices, sums of scaled balances, and the pool's own valuations.
 
 After the first snapshot, accounts that no event has touched are carried forward (`flows.aave.incremental.carry`); every
-`--full-every` hours, and with `--full`, everything is read and held against what carrying gives.
+`--full-every` hours, and with `--full`, everything is read and compared with what carrying gives.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ def read_market(
     full: bool = False,
     full_every: float = 24.0,
 ) -> Reading:
-    """Everything of the market at block `which`, cross-checked. Raises `FlowError`; writes only the scan's progress."""
+    """Read the market at block `which` and check it. Stores only the progress of the log scan. Raises `FlowError`."""
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
-    with ThreadPoolExecutor(1) as beside:  # while the node is asked, the accounts are fetched that may be carried
+    with ThreadPoolExecutor(1) as beside:  # while the node answers, the stored accounts are loaded
         opening = beside.submit(open_market, rpc, place, which, concurrency=concurrency)
         likely = aave_incremental.likely_base(run.store, place, which)
         at = opening.result()
     scan = HolderScan(run, rpc, place.market, place.chain_id, at.tokens, concurrency)
     base = None
-    if at.contracts.protocol == address_book.V3:  # stable debt of v2 is not stored for itself, so it cannot be carried
+    if at.contracts.protocol == address_book.V3:  # v2: stable debt has no column of its own to carry
         base = aave_incremental.find_base(run.store, rpc, place.market, at.contracts, at.reserves, at.block, likely)
     carried = None
     if base is not None:

@@ -1,7 +1,7 @@
-"""The accounts of a stored snapshot as columns: what a refresh carries forward without making an object of each.
+"""The accounts of a stored snapshot as columns, so that a refresh can carry them forward without one object for each.
 
 A refresh after a few hundred changes has tens of thousands of accounts to carry. As columns of plain integers they
-cost a tenth of what as many `Account`s would; whoever needs one by itself asks for it by its address.
+take a tenth of the memory of as many `Account`s; `AccountColumns.account` makes one `Account` from its address.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from data.store.store import Store
 
 Sums = Mapping[tuple[str, int], int]
-"""("supply" or "debt", reserve id) -> sum of scaled balances; what is not there is zero."""
+"""("supply" or "debt", reserve id) -> sum of scaled balances; a missing key means zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountColumns:
-    """Accounts by address, and their positions by address; every integer exact, balances scaled.
+    """Accounts and their positions, both sorted by address; every integer exact, balances scaled.
 
-    `address`, `flags`, `emode`: one entry for each account. `holder`, `holder_flags`, `reserve_id`, `supply`, `debt`:
-    one for each position, of the account in question.
+    `address`, `flags`, `emode`: one entry for each account. `holder` (an address), `holder_flags`, `reserve_id`,
+    `supply`, `debt`: one entry for each position.
     """
 
     address: Sequence[str]
@@ -88,7 +88,7 @@ class AccountColumns:
         return place < len(self.address) and self.address[place] == address
 
     def account(self, address: str) -> Account:
-        """One account by its address. Raises `KeyError`."""
+        """The account with this address. Raises `KeyError`."""
         if address not in self:
             raise KeyError(address)
         place = bisect_left(self.address, address)
@@ -102,7 +102,7 @@ class AccountColumns:
         )
 
     def accounts(self) -> Iterator[Account]:
-        """Each account as an object of its own."""
+        """Each account as an `Account`, by address."""
         return map(self.account, self.address)
 
     def without(self, addresses: Collection[str]) -> AccountColumns:
@@ -119,7 +119,7 @@ class AccountColumns:
         return self.holder, self.holder_flags, self.reserve_id, self.supply, self.debt
 
     def sums(self) -> Sums:
-        """What all accounts hold together, by side and reserve; empty sides are left out."""
+        """Sum of the scaled balances of all accounts, by side and reserve; sums of zero are left out."""
         supply: dict[int, int] = dict.fromkeys(self.reserve_id, 0)
         debt = dict(supply)
         for reserve_id, supplied, owed in zip(self.reserve_id, self.supply, self.debt, strict=True):
@@ -135,7 +135,7 @@ class AccountColumns:
 
 
 def holdings(accounts: Iterable[Account]) -> Sums:
-    """What the accounts hold together, by side and reserve."""
+    """Sum of the scaled balances of the accounts, by side and reserve."""
     sums: Counter[tuple[str, int]] = Counter()
     for account in accounts:
         for side, held in (("supply", account.supply), ("debt", account.debt)):

@@ -12,16 +12,17 @@ from flows.clients.block_reader import BlockReader, Call, calls_for
 from flows.errors import MalformedAnswer
 
 ACCOUNT_DATA_CHUNK = 50
-"""getUserAccountData walks all reserves of an account: many of them in one call would pass a node's gas limit."""
+"""Accounts in one request: `getUserAccountData` loops over all reserves, so many would pass a node's gas limit."""
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`flags`: bit 2i borrows reserve id i, bit 2i + 1 uses it as collateral. `supply`, `debt`: scaled, by id.
+    """One account. `supply`, `debt`: scaled balances by reserve id.
 
-    `stable_debt`: owed at a stable rate, in token units, by id; there is none since v3.2.
+    `flags`: bit 2i is set when it borrows reserve id i, bit 2i + 1 when it uses that reserve as collateral.
+    `stable_debt`: owed at a stable rate, in token units, by reserve id; there is none since v3.2.
     """
 
     address: str
@@ -42,7 +43,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountData:
-    """What the pool says of an account: 8-decimal USD, and the health factor as a wad (2**256 - 1 without debt)."""
+    """The pool's valuation: collateral and debt in 8-decimal USD, health factor as a wad (2**256 - 1 without debt)."""
 
     collateral: int
     debt: int
@@ -50,7 +51,7 @@ class AccountData:
 
 
 def fetch_balances(reader: BlockReader, pairs: Iterable[Pair], progress: Progress) -> dict[Pair, int]:
-    """Scaled balance of each (token, account) pair that has one."""
+    """Scaled balance of each (token, account) pair; pairs with a balance of zero are left out."""
     ordered = sorted(pairs)
     balances = reader.read(_balance_calls(ordered), progress=progress)
     return {pair: balance for pair, balance in zip(ordered, balances, strict=True) if balance}
@@ -90,7 +91,7 @@ def _accounts(
 def fetch_flags(
     reader: BlockReader, pool: str, addresses: Iterable[str], progress: Progress, *, emodes: bool = True
 ) -> dict[str, tuple[int, int]]:
-    """(configuration bitmap, e-mode) of each address. Raises `MalformedAnswer`."""
+    """Address -> (configuration bitmap, e-mode id). Raises `MalformedAnswer`."""
     asked = set(addresses)
     return _flags(asked, reader.read(_flag_calls(asked, pool, emodes=emodes), progress=progress))
 
@@ -102,7 +103,7 @@ def _flag_calls(addresses: Collection[str], pool: str, *, emodes: bool = True) -
 
 
 def _flags(addresses: Collection[str], found: Sequence[int]) -> dict[str, tuple[int, int]]:
-    """The answers to `_flag_calls` by address."""
+    """The answers to `_flag_calls`, by address."""
     n = len(addresses)
     flags, chosen = found[:n], found[n:] or [0] * n
     for address, emode in zip(sorted(addresses), chosen, strict=True):
@@ -130,9 +131,9 @@ def read_accounts(
     """The given accounts at the reader's block, by address; one that holds nothing is left out.
 
     `pairs`: the (token, account) pairs that can have a balance, from a log scan or a subgraph; others are taken to
-    be zero. None asks for every balance that there can be: the debt tokens that the account's flags name (a debt has
-    its flag, always) and all aTokens (a supply that is no collateral has no flag). `flows.aave.reading.checked`
-    holds the result against the pool, `flows.aave.rows.to_frames` makes the rows of it.
+    be zero. None reads every balance that an account can have: the debt tokens that its flags name (every debt has a
+    flag) and all aTokens (a supply that is not collateral has no flag). `flows.aave.reading.checked` compares the
+    result with the pool, `flows.aave.rows.to_frames` makes its rows.
     """
     wanted = {address.lower() for address in addresses}
     if pairs is None:
@@ -140,7 +141,7 @@ def read_accounts(
         asked = [(r.atoken, address) for r in reserves for address in wanted]
         asked += [(r.vtoken, address) for r in reserves for address in wanted if flags[address][0] >> 2 * r.id & 1]
         return _accounts(fetch_balances(reader, asked, progress), sides_of(reserves), flags)
-    # Balances and flags travel together: each round of requests costs the distance to the node once more.
+    # Balances and flags in one round: each round of requests waits for the node once more.
     ordered = sorted((token, address) for token, address in pairs if address in wanted)
     found = reader.read([*_balance_calls(ordered), *_flag_calls(wanted, pool)], progress=progress)
     balances = {pair: balance for pair, balance in zip(ordered, found, strict=False) if balance}

@@ -1,7 +1,8 @@
 """The deployments of Aave that are known by name, from `aave_markets.csv` (its head says where each column is from).
 
-The provider is the only address of a v3 market that is taken from the book: pool, oracle and data provider change at
-upgrades and are asked from it. Of v2 no interface of the provider is at hand, so pool and oracle come from the book.
+Of a v3 market only the provider's address is taken from the book: pool, oracle and data provider change at upgrades,
+so the provider is asked for them. The interface of v2's provider is not known here, so its pool and oracle come from
+the book.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ V2, V3 = "aave_v2", "aave_v3"
 class KnownMarket:
     """One deployment; addresses in lower case.
 
-    `first_block`: no event of the market is older; 0 where that is not known. `pool`, `oracle`: of v2 markets, empty
-    otherwise. `own_implementation`: the pool is not the common release, so its revision number says less.
+    `first_block`: no event of the market is older; 0 where that is not known. `pool`, `oracle`: for v2 markets only,
+    else empty. `own_implementation`: the pool's code differs from the common release of its revision.
     """
 
     name: str
@@ -58,7 +59,7 @@ def markets() -> tuple[KnownMarket, ...]:
 
 
 def by_name(name: str) -> KnownMarket:
-    """The market called `name`. Raises `ConfigurationError` with near names."""
+    """The market called `name`. Raises `ConfigurationError`, which suggests similar names."""
     for market in markets():
         if market.name == name:
             return market
@@ -77,5 +78,5 @@ def by_provider(chain_id: int, provider: str) -> KnownMarket | None:
 
 
 def of_chain(chain_id: int) -> KnownMarket | None:
-    """Any market of a chain: what it says of the chain (its Multicall3) holds for every contract there."""
+    """Any market of a chain, or None; used for what is the same on the whole chain (its Multicall3)."""
     return next((market for market in markets() if market.chain_id == chain_id), None)

@@ -1,4 +1,4 @@
-"""Two ways to the same number, before anything is stored. Exact integers throughout; a difference refuses the batch.
+"""Checks before anything is stored: each number is computed in two ways, in exact integers; any difference refuses it.
 
 The health factor here is deliberately not the engine's: this one repeats the contract's integer arithmetic
 (aave-v3-origin 3.6, `GenericLogic.calculateUserAccountData`), so `==` is the test.
@@ -27,16 +27,16 @@ NOTHING_WRITTEN = "Nothing was written"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`hf_checked` accounts agree with the pool; of them, `below_one_confirmed` owe debt at a health factor below 1."""
+    """`hf_checked` accounts agree with the pool; `below_one_confirmed` of these have a health factor below 1."""
 
     hf_checked: int
     below_one_confirmed: int
 
 
 def check_indices(reserves: Iterable[Reserve], time: int) -> None:
-    """Our growth of the stored indices to the block's time equals the pool's. Raises `CrossCheckFailed`."""
+    """The stored indices, grown here to the block's time, equal the pool's. Raises `CrossCheckFailed`."""
     for r in reserves:
-        ours = (
+        compared = (
             (
                 "normalized income",
                 normalized_income(r.liquidity_index, r.liquidity_rate, r.last_update, time),
@@ -48,11 +48,11 @@ def check_indices(reserves: Iterable[Reserve], time: int) -> None:
                 r.normalized_debt,
             ),
         )
-        for name, found, expected in ours:
+        for name, found, expected in compared:
             if found != expected:
                 raise CrossCheckFailed(
                     f"{name} of {r.symbol}: the pool says {expected}, the stored index grown to the block's time is "
-                    f"{found}. Is the node's call at a block using that block's time? {NOTHING_WRITTEN}"
+                    f"{found}. Does the node use that block's time in its calls? {NOTHING_WRITTEN}"
                 )
 
 
@@ -65,7 +65,7 @@ def check_supplies(reserves: Iterable[Reserve], balances: Mapping[Pair, int], fi
 
 
 def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], first_block: int) -> None:
-    """The same of accounts: what they hold together is each token's scaledTotalSupply. Raises `CrossCheckFailed`."""
+    """The scaled balances of the accounts sum to each token's scaledTotalSupply. Raises `CrossCheckFailed`."""
     by_id = {r.id: r for r in reserves}
     supply, debt = dict.fromkeys(by_id, 0), dict.fromkeys(by_id, 0)
     for account in accounts:
@@ -78,10 +78,10 @@ def check_holdings(reserves: Sequence[Reserve], accounts: Iterable[Account], fir
 
 
 def check_debts(reserves: Iterable[Reserve], accounts: Iterable[Account], first_block: int) -> None:
-    """What the accounts owe together is each debt token's scaledTotalSupply: no debtor was missed.
+    """The scaled debts of the accounts sum to each debt token's scaledTotalSupply: no debtor was missed.
 
-    `first_block`: where the log that names them begins. Raises `CrossCheckFailed` that names each token and what is
-    missing of it.
+    `first_block`: first block of the log that was read. Raises `CrossCheckFailed`, which names each token and the
+    amount that is missing.
     """
     sums: dict[int, int] = {}
     for account in accounts:
@@ -122,7 +122,7 @@ def check_sums(reserves: Iterable[Reserve], sums: Mapping[str, int], first_block
 def check_prices(reserves: Iterable[Reserve], accounts: Iterable[Account], block: int) -> None:
     """Whatever is owed or enabled as collateral has a price. Raises `CrossCheckFailed` that names an account.
 
-    A reserve without a price that nobody needs is stored without one: a failure is as wide as its cause.
+    A reserve without a price that no account needs is stored without one.
     """
     unpriced = {r.id: r for r in reserves if r.no_price}
     if not unpriced:
@@ -138,8 +138,8 @@ def check_prices(reserves: Iterable[Reserve], accounts: Iterable[Account], block
         raise CrossCheckFailed(
             f"oracle price of {r.symbol}: expected a positive price, found {r.no_price} at block {block}; the feed "
             f"{r.price_source} answers zero or less, or nothing, and there is no fallback. Account {min(who)} owes "
-            f"{r.symbol} or has it as collateral ({len(who)} accounts in all), so its health cannot be told. "
-            f"{NOTHING_WRITTEN}"
+            f"{r.symbol} or has it as collateral ({len(who)} accounts in all), so its health factor cannot be "
+            f"computed. {NOTHING_WRITTEN}"
         )
 
 
@@ -161,10 +161,10 @@ def check_flags(accounts: Iterable[Account], symbols: Mapping[int, str], emodes:
 
 
 class Rules:
-    """The pool's valuation of an account at the snapshot, in its own integers."""
+    """Values an account as the pool does, with the same integer arithmetic, at the snapshot."""
 
     def __init__(self, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> None:
-        # A reserve unpacks its configuration word at each look: once for each of them, not for each position.
+        # Unpack each configuration word once, not for every position.
         self._terms = {
             r.id: (r.normalized_income, r.normalized_debt, r.price, 10**r.decimals, r.liquidation_threshold)
             for r in reserves
@@ -191,13 +191,13 @@ class Rules:
         return AccountData(collateral, debt, (weighted * WAD + debt // 2) // debt // BPS)
 
 
-def accounts_to_check(ours: Mapping[str, AccountData], block: int) -> list[str]:
-    """Addresses to compare: all of a small market; else a random sample and every account below 1.05."""
-    indebted = [address for address, data in ours.items() if data.debt]
+def accounts_to_check(computed: Mapping[str, AccountData], block: int) -> list[str]:
+    """Addresses to compare, sorted: all of a small market; else a random sample and every health factor below 1.05."""
+    indebted = [address for address, data in computed.items() if data.debt]
     if len(indebted) <= SMALL_MARKET:
-        return sorted(ours)
-    asked = {address for address in indebted if ours[address].health_factor < CLOSE}
-    return sorted(asked | drawn(indebted, block, SAMPLE))
+        return sorted(computed)
+    near = {address for address in indebted if computed[address].health_factor < CLOSE}
+    return sorted(near | drawn(indebted, block, SAMPLE))
 
 
 def drawn(indebted: Iterable[str], block: int, size: int) -> set[str]:
@@ -205,11 +205,11 @@ def drawn(indebted: Iterable[str], block: int, size: int) -> set[str]:
     return set(random.Random(block).sample(sorted(indebted), size))
 
 
-def check_account_data(ours: Mapping[str, AccountData], pools: Mapping[str, AccountData]) -> Checked:
-    """Our valuation equals the pool's for every account that was asked. Raises `CrossCheckFailed`."""
+def check_account_data(computed: Mapping[str, AccountData], pools: Mapping[str, AccountData]) -> Checked:
+    """The computed valuation equals the pool's for every account in `pools`. Raises `CrossCheckFailed`."""
     below = 0
     for address, expected in pools.items():
-        found = ours[address]
+        found = computed[address]
         for name in ("collateral", "debt", "health_factor"):
             if getattr(found, name) != getattr(expected, name):
                 raise CrossCheckFailed(

@@ -1,4 +1,4 @@
-"""An Aave v3 market as its contracts tell it at one block: addresses, reserves, e-modes. No accounts here."""
+"""What the contracts of an Aave v3 market answer at one block: addresses, reserves, e-modes. No accounts here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_CONTRACT = "0x" + "00" * 20
 class Contracts:
     """Where a market lives (lower-case addresses) and which rules it follows.
 
-    `protocol`: aave_v3 or aave_v2; `revision`: POOL_REVISION of v3, 0 of v2, which counts otherwise.
+    `protocol`: aave_v3 or aave_v2; `revision`: POOL_REVISION of v3, 0 for v2, which numbers its pools differently.
     """
 
     chain_id: int
@@ -38,10 +38,10 @@ class Contracts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleModel:
-    """How the oracle makes a reserve's price; nothing set: a feed of its own. See `risk_core.oracles`.
+    """How the oracle makes a reserve's price; with no field set it is the price of its feed. See `risk_core.oracles`.
 
-    `price_cap` in the oracle's unit (USD with 8 decimals); `ratio_cap` in ray, to the price of the asset `ratio_of`;
-    `linked_to` the asset whose price it takes.
+    `price_cap`: in the oracle's unit (USD with 8 decimals). `ratio_cap`: in ray, relative to the price of the asset
+    `ratio_of`. `linked_to`: the asset whose price is taken. `fixed`: the price is a constant.
     """
 
     price_cap: int | None = None
@@ -163,7 +163,7 @@ class EMode:
 
 
 def resolve(reader: BlockReader, provider: str, chain_id: int) -> Contracts:
-    """Ask the PoolAddressesProvider for the rest. Raises `SourceRefused` for no contract or an unknown revision."""
+    """The contracts that a PoolAddressesProvider names. Raises `SourceRefused`: none, or an unknown revision."""
     getters = (abis.GET_POOL, abis.GET_PRICE_ORACLE, abis.GET_POOL_DATA_PROVIDER)
     try:
         pool, oracle, data_provider = (reader.one(Call(provider, getter, about="the provider")) for getter in getters)
@@ -204,7 +204,7 @@ _OF_POOL = (
 def fetch_reserves(reader: BlockReader, at: Contracts) -> list[Reserve]:
     """Every listed reserve, in the order of the pool's list. Raises `MalformedAnswer` naming reserve and field.
 
-    Three rounds of requests: the list, what the pool and the oracle say of each asset, what those answers point to.
+    Three rounds of requests: the list; the pool and the oracle for each asset; the contracts that those answers name.
     """
     assets: list[str] = [a.lower() for a in reader.one(Call(at.pool, abis.GET_RESERVES_LIST, about="the pool"))]
     if not assets:
@@ -260,9 +260,10 @@ def _pointed_to(
     sources: list[str],
     strategy: str | Failure,
 ) -> tuple[list[int], list[str], list[tuple[int, int, int, int] | None]]:
-    """Scaled supplies (aToken, debt token, ...), descriptions of the feeds, rate curves where the strategy tells them.
+    """(scaled supplies, feed descriptions, rate curves) of the reserves, in their order.
 
-    Kink, base rate and slopes are in ray; nothing depends on them here.
+    Supplies: aToken, debt token, aToken, ... A curve is kink, base rate and slopes in ray, None where the strategy does
+    not answer.
     """
     supplies = [
         Call(token, abis.SCALED_TOTAL_SUPPLY, about=f"the {kind} of {symbol}")
@@ -281,7 +282,7 @@ def _pointed_to(
 
 
 def fetch_emodes(reader: BlockReader, at: Contracts) -> list[EMode]:
-    """Every e-mode category that exists: those with a liquidation threshold. Ids may have gaps, so all are asked."""
+    """Every e-mode category with a liquidation threshold. Ids may have gaps, so all 255 are read."""
     configurations = reader.read([Call(at.pool, abis.GET_EMODE_CONFIG, (i,), f"e-mode {i}") for i in EMODE_IDS])
     found = {i: terms for i, terms in zip(EMODE_IDS, configurations, strict=True) if terms[1]}
     fields = [abis.GET_EMODE_LABEL, abis.GET_EMODE_COLLATERAL, abis.GET_EMODE_BORROWABLE, abis.GET_EMODE_LTVZERO]
@@ -289,7 +290,7 @@ def fetch_emodes(reader: BlockReader, at: Contracts) -> list[EMode]:
         fields.append(abis.GET_EMODE_ISOLATED)
     calls = [Call(at.pool, f, (i,), f"e-mode {i}") for i in found for f in fields]
     answers = (
-        # A label is a hint for people: it may be anything, or missing.
+        # Only people read the label: it may be anything, or missing.
         reader.decoded(call, raw, may_fail=call.function is abis.GET_EMODE_LABEL)
         for call, raw in zip(calls, reader.read_raw(calls), strict=True)
     )
@@ -305,9 +306,9 @@ def fetch_emodes(reader: BlockReader, at: Contracts) -> list[EMode]:
 
 
 def symbol_of(asset: str, answer: bytes | Failure) -> str:
-    """Symbol from the raw answer of `symbol()`; an asset without a readable one is called by its address.
+    """Symbol from the raw answer of `symbol()`, or the asset's address where that cannot be read.
 
-    Tolerant of bytes32, of bytes that are no text and of no answer at all: a name never stops a market.
+    Accepts bytes32, bytes that are not text and a missing answer: a bad name must not stop the read of a market.
     """
     try:
         symbol = "" if isinstance(answer, Failure) else abis.token_symbol(answer)
@@ -317,9 +318,9 @@ def symbol_of(asset: str, answer: bytes | Failure) -> str:
 
 
 def priced(answer: int | Failure, nothing: str = "price 0") -> dict[str, Any]:
-    """The fields `price` and `no_price` of a reserve from the oracle's answer; `nothing` says 0.
+    """The fields `price` and `no_price` of a reserve from the oracle's answer; `nothing`: reason for an answer of 0.
 
-    One dead feed is no fault of the other reserves: whether anybody needs the price is asked when the accounts are
+    One dead feed does not stop the other reserves: whether an account needs the price is checked once the accounts are
     known (`flows.aave.checks.check_prices`).
     """
     if isinstance(answer, Failure):

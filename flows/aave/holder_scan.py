@@ -24,7 +24,7 @@ KEEP_EVERY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class HolderScan:
-    """The scan of one pool, and what earlier runs of it have stored. `run` signs what is written."""
+    """The log scan of one pool, with what earlier runs stored. `run`: the flow run that writes."""
 
     run: Run
     rpc: JsonRpc
@@ -33,7 +33,7 @@ class HolderScan:
     tokens: Tokens
     concurrency: int = 1
     source: str = SOURCE
-    """Of the mark that says how far it has come; one for each set of events that is read."""
+    """Source of the checkpoint; each set of events has its own."""
 
     @property
     def key(self) -> str:
@@ -56,16 +56,16 @@ class HolderScan:
         return self.pairs()
 
     def ranges(self, first: int, last: int, first_range: int) -> Iterator[ScannedRange]:
-        """What the log of blocks `first` to `last` names, range by range."""
+        """The pairs and accounts that the log of blocks `first` to `last` names, range by range."""
         return scan(self.rpc, self.tokens, first, last, first_range=first_range, concurrency=self.concurrency)
 
     def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
-        """Accounts that any event of the blocks after `after` up to `block` is about, and the pairs these events name.
+        """(accounts, pairs) named by events of the blocks after `after` up to `block`.
 
-        The pairs are stored too, and the mark of the scan goes along where it had come that far.
+        The pairs are stored too, and the checkpoint moves on if it had reached `after`.
         """
         state = self.run.store.checkpoint(SOURCE, self.key)
-        # Pairs of the last REORG_WINDOW blocks are stored with the rest; only the mark stays behind them.
+        # Pairs of the last REORG_WINDOW blocks are stored too, but the checkpoint stays before them.
         begun = state["first"] if state and state["last"] + REORG_WINDOW >= after else None
         touched: set[str] = set()
         pairs: set[Pair] = set()
@@ -80,11 +80,11 @@ class HolderScan:
     def pairs(self) -> set[Pair]:
         """The stored pairs of this market's tokens."""
         rows = self.run.store.rows("SELECT token, account FROM raw_aave_holders WHERE market = ?", (self.market,))
-        # Rows of a former chain under the same name are left out here; their tokens are not this market's.
+        # Leaves out rows of another chain under the same name: their tokens are not this market's.
         return {(token, account) for token, account in rows if token in self.tokens.all}
 
     def resume(self, first_block: int, newest: int) -> tuple[int, int]:
-        """First block that stored and new ranges cover together, and the first block still to be read."""
+        """(first block that stored and new ranges cover together, first block still to be read)."""
         state = self.run.store.checkpoint(self.source, self.key)
         if not state or state["first"] > first_block:
             return first_block, first_block
@@ -98,9 +98,9 @@ class HolderScan:
         return state["first"], min(state["last"], newest) + 1
 
     def _keep(self, part: ScannedRange, begun: int | None, settled: int) -> None:
-        """Store the pairs of a range and how far the scan has come, together or not at all.
+        """Store the pairs of a range and the checkpoint in one transaction.
 
-        `begun`: first block of all that is stored; None leaves the mark where it is.
+        `begun`: first block of all that is stored; None leaves the checkpoint where it is.
         """
         columns = ["market", "token", "account", "first_seen_block"]
         rows = [(self.market, token, account, block) for (token, account), block in sorted(part.pairs.items())]
@@ -115,9 +115,9 @@ class HolderScan:
 
 
 def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedRange]:
-    """Successive ranges as one, a few seconds of them: a transaction for each answer takes longer than to get it.
+    """Successive ranges joined, a few seconds of them at a time: one transaction for each answer would be too slow.
 
-    What was read before a refusal is given out before the refusal is raised.
+    If the node refuses, the ranges that were read are yielded before the error is raised.
     """
     first, last, pairs, touched = None, 0, {}, set()  # type: ignore[var-annotated]
     since = time.monotonic()
@@ -140,7 +140,7 @@ def gathered(ranges: Iterator[ScannedRange], progress: Any) -> Iterator[ScannedR
 
 
 def first_block_of(rpc: JsonRpc, contract: str, newest: int) -> int:
-    """First block at which `contract` has code, by bisection; 0 where the node has forgotten old states."""
+    """First block at which `contract` has code, by bisection; 0 where the node has no old states."""
     low, high = 0, newest
     try:
         while low < high:

@@ -1,8 +1,8 @@
 """Who holds what: (token, account) pairs from the log, by ranges of blocks that grow and shrink with the node's limits.
 
 Token events alone are complete (every mint, transfer, treasury fee and liquidation paid in aTokens emits `Transfer`);
-the pool's events are read as well, so that one forgotten token would show. `user` of Supply and Borrow is the payer;
-the position belongs to `onBehalfOf`. Pairs with a balance of zero today are harmless: balances are read afterwards.
+the pool's events are read as well, so that a token that was left out would be noticed. `user` of Supply and Borrow is
+the payer; the position belongs to `onBehalfOf`. Pairs with a balance of zero do no harm: balances are read afterwards.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHANGES = (
     *HOLDINGS, abis.MINT, abis.BURN, abis.COLLATERAL_DISABLED, abis.WITHDRAW, abis.REPAY, abis.LIQUIDATION_CALL,
     abis.DEFICIT_CREATED, abis.USER_EMODE_SET,
 )  # fmt: skip
-"""Events after which an account is no longer what it was."""
+"""Events that change an account: a balance, a flag or its e-mode."""
 _OWNERS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys((TRANSFER, BALANCE_TRANSFER, abis.MINT, abis.BURN), (1, 2)),
     **dict.fromkeys(
@@ -41,12 +41,12 @@ _OWNERS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys((abis.DEFICIT_CREATED, abis.USER_EMODE_SET), (1,)),
     abis.LIQUIDATION_CALL: (3,),
 }
-"""Topics that hold the accounts an event is about; the payer of a supply is not among them, unless tokens move."""
+"""Places of the topics that hold the accounts an event changes; the payer of a supply is not one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What to listen to: the pool and, by underlying asset, the aToken and debt token (all lower case)."""
+    """Addresses whose logs are read: the pool and, by underlying asset, the aToken and debt token (all lower case)."""
 
     pool: str
     atoken: Mapping[str, str]
@@ -60,9 +60,9 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class ScannedRange:
-    """What was found in blocks `first` to `last`, both included.
+    """What the logs of blocks `first` to `last`, both included, name.
 
-    The (token, account) pairs they name, with the first block that does, and the accounts that any event was about.
+    `pairs`: each (token, account), with the first block that names it. `touched`: accounts that an event changed.
     """
 
     first: int
@@ -83,7 +83,7 @@ def scan(
 ) -> Iterator[ScannedRange]:
     """Ranges that together cover `first` to `last`, in order, each complete when it is yielded.
 
-    `concurrency` ranges are asked for at once; refusals go down the ladder of `flows.clients.log_ranges`. Raises
+    `concurrency` ranges are requested at once; a refused range is made shorter (`flows.clients.log_ranges`). Raises
     `SourceRefused` when a single block is refused, `MalformedAnswer` for a log of the wrong shape.
     """
 
@@ -100,7 +100,7 @@ def _scanned(first: int, last: int, logs: list[dict[str, Any]], tokens: Tokens) 
 
 
 def touched_by(logs: list[dict[str, Any]]) -> frozenset[str]:
-    """Accounts that the logs are about, lower case. Raises `MalformedAnswer`."""
+    """Accounts that the logs change, lower case. Raises `MalformedAnswer`."""
     touched = set()
     for log in logs:
         try:
@@ -138,7 +138,7 @@ def pairs_of(logs: list[dict[str, Any]], tokens: Tokens) -> dict[Pair, int]:
 
 
 def malformed(log: Any) -> MalformedAnswer:
-    """What to raise for a log that lacks what every log has."""
+    """The error for a log without address, block number or topics."""
     return MalformedAnswer(f"eth_getLogs: expected a log with address, blockNumber and topics, found {log!r:.120}")
 
 
@@ -147,7 +147,8 @@ def get_logs(
 ) -> list[dict[str, Any]]:
     """Logs of `events` (first topics) at `addresses` from block `first` to `last`, in one request.
 
-    `newest`: the node may have come to `last` only now; see `_settled`. Raises `RpcError` where it refuses.
+    `newest`: `last` is the newest block, which not every machine of the node may have; see `_settled`. Raises
+    `RpcError` where the node refuses.
     """
     wanted = {
         "address": list(addresses),
@@ -164,8 +165,8 @@ def get_logs(
 def _settled(rpc: JsonRpc, wanted: dict[str, Any]) -> Any:
     """Logs up to the newest block, from a machine that has that block.
 
-    Behind a balancer, one that lags gives the logs it has without a word: so it is asked for the block as well, in the
-    same request. Raises `SourceUnavailable` when it never has it.
+    Behind a load balancer, a machine that lags returns the logs that it has and no error. So the same request also
+    asks for the block. Raises `SourceUnavailable` when no answer has it.
     """
     pair = [Request("eth_getLogs", (wanted,)), Request("eth_getBlockByNumber", (wanted["toBlock"], False))]
     for _ in range(LAG_ATTEMPTS):
@@ -176,6 +177,6 @@ def _settled(rpc: JsonRpc, wanted: dict[str, Any]) -> Any:
             return logs
         rpc.rest(LAG_PAUSE)
     raise SourceUnavailable(
-        f"{rpc} gives logs without having block {int(wanted['toBlock'], 16)}, which it announced: a machine behind it "
-        "lags. Nothing was carried forward; run again later, or read --block safe"
+        f"{rpc} announced block {int(wanted['toBlock'], 16)}, but the machine that returned its logs does not have "
+        "that block yet. Nothing was carried forward; run again later, or use --block safe"
     )

@@ -1,8 +1,8 @@
-"""A market that follows the chain: read again, by `aave-market`'s own incremental way, when stored blocks touched it.
+"""Keep a market up to date: run `aave-market` again, incrementally, when stored blocks have touched the market.
 
-A block touches a market when its pool or one of its tokens wrote a log in it. The read runs beside the loop that
-follows the chain, one at a time; what is touched meanwhile is read right after it. Which accounts are read is decided
-by `aave-market` from the log, as in every other run.
+A block touches a market when its pool or one of its tokens wrote a log in it. One read at a time
+runs beside the loop that follows the chain; if the market is touched meanwhile, another read follows. `aave-market`
+decides from the log which accounts to read, as in every other run.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from flows import registry
 from flows.errors import FlowError
 
 NOTHING, EVERYTHING = -1, 1 << 62
-"""Of what is to be read: no block, and whatever the newest snapshot's block."""
+"""Values of the block to read up to: nothing is due, and a read is due whatever the newest snapshot's block is."""
 SERVED = ("mart_position_risk",)
-"""Tables that are brought up to date after a read, with what they are made from."""
+"""Tables that are brought up to date after a read, with the tables they are made from."""
 
 
 class MarketRefresh:
@@ -47,7 +47,7 @@ class MarketRefresh:
         self._raise_unexpected()
 
     def blocks(self, store: Store, chain_id: int, since: int) -> None:
-        """Hear of blocks that came with batches after `since`; begin a read where one is due and none is running."""
+        """Look at blocks of batches after `since`; start a read if the market was touched and no read is running."""
         hit = touched(store, self.market, chain_id, since)
         self._raise_unexpected()
         with self._lock:
@@ -62,7 +62,7 @@ class MarketRefresh:
             self._last.result()
 
     def _work(self) -> None:
-        """Read until nothing was touched meanwhile: the next block may be long in coming, or never come."""
+        """Read until the market was not touched meanwhile: the next block may come late, or never."""
         read_to = NOTHING
         while True:
             with self._lock:
@@ -83,7 +83,7 @@ class MarketRefresh:
             self._say(line)
 
     def _read(self) -> tuple[str, int]:
-        """What `aave-market` said, and the block of the newest snapshot then."""
+        """(the line that `aave-market` returned, the block of the newest snapshot after it)."""
         spec = registry.load("aave-market")
         line = spec.run(registry.parser(spec).parse_args(["--market", self.market]))
         with Store.open(self._path) as store:
@@ -95,8 +95,8 @@ class MarketRefresh:
 def touched(store: Store, market: str, chain_id: int, since: int) -> int:
     """The highest block of batches after `since` that holds a log of the market's pool or tokens; else `NOTHING`.
 
-    `EVERYTHING` where a reorganisation took such a block away. Where no snapshot of the market is stored there is all
-    to read, up to the newest block.
+    `EVERYTHING` where a reorganisation removed such a block; the newest stored block where no snapshot of the market is
+    stored.
     """
     newest = store.rows(
         "SELECT pool, block FROM fact_snapshot WHERE market = ? AND chain_id = ? ORDER BY block DESC LIMIT 1",

@@ -44,7 +44,7 @@ class Asked(Options):
     borrowers: Annotated[bool, Flag(group=FAST)] = Field(
         False,
         description="read accounts with debt only: the pool's Borrow events name each of them, and their debts "
-        "must be every debt token's whole supply; nobody else can be liquidated",
+        "must sum to every debt token's supply; nobody else can be liquidated",
     )
     candidates: Annotated[str | None, Flag(metavar="subgraph|FILE", group=FAST)] = Field(
         None,
@@ -52,10 +52,10 @@ class Asked(Options):
         "every figure is then read from the chain",
     )
     estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"), group=FAST)] = Field(
-        False, description="say how many requests that takes and how long, and stop"
+        False, description="print how many requests this needs and how long they take, then stop"
     )
     max_missing: Share = Field(
-        0.001, description="share of a token's scaled supply that accounts nobody named may hold"
+        0.001, description="share of a token's scaled supply that may be held by accounts that are not named"
     )
     scan_when_short: Annotated[bool, Flag(group=FAST)] = Field(
         False, description="scan the whole log when more than that is missing, instead of refusing"

@@ -1,4 +1,4 @@
-"""Where a market is to be found: which node, which chain, which contracts, from the settings and the address book."""
+"""Find a market: its node, chain and contracts, from the settings and the address book."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a market is to be found. `first_block`: None when it has to be searched; `known`: its line in the book."""
+    """A market's chain and contracts. `first_block`: None when it has to be searched; `known`: its line in the book."""
 
     market: str
     chain_id: int
@@ -36,7 +36,7 @@ def node_url(market: str) -> str:
     for place, entry in enumerate((settings.get("RPC_URLS") or "").split(), start=1):
         chain, separator, url = entry.partition("=")
         if not separator or not (chain.isascii() and chain.isdecimal()):
-            # Nothing of it is shown: what stands there may be a key.
+            # The entry is not shown: it may hold a key.
             raise ConfigurationError(
                 "RPC_URLS: expected entries like 8453=https://host, separated by blanks; entry "
                 f"{place} has no chain id before a first ="
@@ -50,9 +50,9 @@ def node_url(market: str) -> str:
 
 
 def locate(rpc: JsonRpc, market: str) -> Place:
-    """Where the configured market is: chain id, PoolAddressesProvider, first block.
+    """The chain id, PoolAddressesProvider and first block of the configured market.
 
-    The override of the environment wins over the address book; the node must be of the book's chain otherwise.
+    AAVE_POOL_ADDRESSES_PROVIDER, where set, replaces the address book; else the node must be on the book's chain.
     Raises `ConfigurationError`.
     """
     override = settings.get("AAVE_POOL_ADDRESSES_PROVIDER")
@@ -90,5 +90,5 @@ def require_one_chain(store: Store, place: Place) -> None:
     if others:
         raise ConfigurationError(
             f"market {place.market} is stored for chain {others[0]}, the node is on chain {place.chain_id}: two chains "
-            f"under one name would be mixed. Give this one another name in AAVE_MARKET; {store.path} was not changed"
+            f"under one name would be mixed. Give this market another name in AAVE_MARKET; {store.path} was not changed"
         )

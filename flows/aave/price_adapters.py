@@ -1,10 +1,9 @@
-"""How the oracle makes the price of each reserve, as the contracts behind it tell at one block.
+"""How the oracle makes the price of each reserve, read from the contracts behind it at one block.
 
-A source is a Chainlink proxy or an adapter of Aave's around one (bgd-labs/aave-capo). What an adapter is, is told by
-the functions that it answers: `getPriceCap` is a stablecoin's, `getSnapshotRatio` a staked token's, `price` a
-constant's, `PENDLE_PRINCIPAL_TOKEN` a discounted token's. What a price is made of is told by addresses of feeds, never
-by symbols alone. A model that cannot be told, or that the oracle's own price contradicts, is left out: the feed stands
-for itself then.
+A source is a Chainlink proxy or one of Aave's adapters around it (bgd-labs/aave-capo). The functions that an adapter
+answers show its kind: `getPriceCap` a stablecoin's, `getSnapshotRatio` a staked token's, `price` a constant's,
+`PENDLE_PRINCIPAL_TOKEN` a discounted token's. The addresses of feeds show what a price is made of; symbols alone are
+not enough. Where the model is unclear, or the oracle's price contradicts it, no model is set: the price is the feed's.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from risk_core.units import RAY, USD
 
 YEAR = 365 * 86_400
 MOST = 2**200
-"""A larger cap is no cap."""
+"""A larger value means that there is no cap."""
 SCALE = 10**6
-"""An adapter keeps the growth of a second with six more decimals than the ratio."""
+"""An adapter stores the growth in one second with six more decimals than the ratio."""
 
 GETTERS: Mapping[str, Function] = {
     "ratio": Function("getRatio()", ("int256",)),
@@ -47,7 +46,7 @@ _ABOUT: Mapping[str, Function] = {
 }
 
 Answers = Mapping[str, int | str]
-"""What a source answered, by the names above; a function that it does not have is absent."""
+"""A source's answers by the names above; a function that the source lacks is absent."""
 
 
 def getters(setting: str | None) -> dict[str, Function]:
@@ -80,7 +79,7 @@ def getters(setting: str | None) -> dict[str, Function]:
 
 
 def largest_ratio(snapshot_ratio: int, snapshot_timestamp: int, max_yearly_growth_bps: int, at: int) -> int:
-    """Largest ratio that a ratio cap lets through at time `at`, in the ratio's units, to the contract's last integer.
+    """Largest ratio that a ratio cap allows at time `at`, in the ratio's units, with the contract's rounding.
 
     snapshot + floor(g x seconds / 1e6), g = floor(floor(snapshot x bps x 1e6 / 1e4) / (365 days)): PriceCapAdapterBase.
 
@@ -92,7 +91,7 @@ def largest_ratio(snapshot_ratio: int, snapshot_timestamp: int, max_yearly_growt
 
 
 def read_answers(reader: BlockReader, sources: Sequence[str], named: Mapping[str, Function]) -> dict[str, Answers]:
-    """What each source (an address) answers to the parameters' getters `named` and to what tells adapters apart."""
+    """The answers of each source (an address) to the getters `named` and to those that show the kind of adapter."""
     functions = _ABOUT | dict(named)
     asked = [source for source in dict.fromkeys(sources) if source != NO_CONTRACT]
     calls = [Call(source, function, about=source) for source in asked for function in functions.values()]
@@ -113,7 +112,7 @@ def with_models(reader: BlockReader, reserves: Sequence[Reserve], named: Mapping
 
 
 def models(reserves: Sequence[Reserve], answers: Mapping[str, Answers], at: int) -> list[OracleModel]:
-    """The model of each reserve's oracle at time `at` (the block's), from what the sources answered; pure."""
+    """The model of each reserve's oracle at time `at` (the block's), from the sources' answers; pure."""
     answers_of = [answers.get(reserve.price_source, {}) for reserve in reserves]
     return [_model(i, reserves, answers_of, at) for i in range(len(reserves))]
 
@@ -133,7 +132,7 @@ def _model(i: int, reserves: Sequence[Reserve], answers_of: Sequence[Answers], a
         if base is None:
             return OracleModel()
         cap = _ratio_cap(own, at)
-        # The adapter rounds its price down; a larger one says that the ratio known here is not the one in force.
+        # The adapter rounds its price down; a larger price means that another ratio than this one is in force.
         bound = None if cap is None else cap * base.price * (1 + 1e-6) / RAY
         return OracleModel(ratio_of=base.asset, ratio_cap=None if bound is None or reserve.price > bound else cap)
     fixed = "constant" in own and re.search(r"\bfixed\b|one usd$", reserve.price_description, re.I)
@@ -141,7 +140,7 @@ def _model(i: int, reserves: Sequence[Reserve], answers_of: Sequence[Answers], a
 
 
 def _ratio_cap(own: Answers, at: int) -> int | None:
-    """Largest ratio at time `at` in ray, rounded down; None where a parameter is not told."""
+    """Largest ratio at time `at` in ray, rounded down; None where a parameter is missing."""
     if not {"snapshot_ratio", "snapshot_timestamp", "ratio_decimals"} <= own.keys():
         return None
     snapshot, since = int(own["snapshot_ratio"]), int(own["snapshot_timestamp"])
@@ -157,9 +156,9 @@ def _ratio_cap(own: Answers, at: int) -> int | None:
 
 
 def _followed(i: int, reserves: Sequence[Reserve], answers_of: Sequence[Answers]) -> str | None:
-    """The asset whose price this reserve's source takes: the source's feed is that asset's, and its words name it.
+    """The asset whose price this reserve's source takes, or None: same feed, and its description names the asset.
 
-    Feeds alone would link cbBTC to tBTC, which share BTC / USD and follow neither.
+    The feed alone would link cbBTC to tBTC, which share BTC / USD but do not follow each other.
     """
     reserve, own = reserves[i], answers_of[i]
     if "snapshot_ratio" in own:

@@ -4,7 +4,7 @@
     accounts = read_accounts(at.reader, at.contracts.pool, at.reserves, addresses)     # flows.aave.accounts
     frames = to_frames(checked(at, accounts, complete=False))                          # flows.aave.rows
 
-Whoever has a list of accounts (a log scan, a subgraph) goes this way; nothing is stored here.
+Every source of accounts (a log scan, a subgraph) uses these steps; nothing is stored here.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
 
 
 def check_accounts(at: MarketAt, accounts: Sequence[Account], first_block: int = 0) -> None:
-    """Sums of scaled balances, flags and e-modes. Raises `CrossCheckFailed`."""
+    """Check sums of scaled balances, flags and e-modes. Raises `CrossCheckFailed`."""
     cross_checks.check_holdings(at.reserves, accounts, first_block)
     _check_flags(at, accounts)
 
@@ -88,11 +88,11 @@ def checked(
     debtors_only: bool = False,
     first_block: int = 0,
 ) -> MarketState:
-    """The state that may be stored, or a refusal: `CrossCheckFailed`.
+    """Check the accounts and return the state that may be stored. Raises `CrossCheckFailed`.
 
-    `complete`: the accounts are all that there are, so their balances must sum to the tokens' supplies.
-    `debtors_only`: they are all that owe anything, so their debts must.
-    In the end the block's hash must be what it was.
+    `complete`: `accounts` are all accounts, so their balances must sum to the tokens' supplies.
+    `debtors_only`: `accounts` are all accounts with debt, so their debts must sum to the debt tokens' supplies.
+    At the end the block must still have the same hash.
     """
     if at.contracts.protocol == V2:
         return _checked_v2(at, accounts, first_block, debtors_only)
@@ -105,11 +105,11 @@ def checked(
         _check_flags(at, accounts)
     cross_checks.check_prices(at.reserves, accounts, at.block.number)
     rules = cross_checks.Rules(at.reserves, at.emodes)
-    ours = {account.address: rules.account_data(account) for account in accounts}
-    asked = cross_checks.accounts_to_check(ours, at.block.number)
-    with progress_bar("health factors", "account", len(asked)) as bar:
-        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
-    found = cross_checks.check_account_data(ours, account_data)
+    computed = {account.address: rules.account_data(account) for account in accounts}
+    to_compare = cross_checks.accounts_to_check(computed, at.block.number)
+    with progress_bar("health factors", "account", len(to_compare)) as bar:
+        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, to_compare, bar.update)
+    found = cross_checks.check_account_data(computed, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
@@ -118,7 +118,7 @@ def checked(
 
 
 def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, debtors_only: bool = False) -> MarketState:
-    """Sums, a sample of balances against the tokens, and valuations against the pool within rounding."""
+    """`checked` for v2: sums, a sample of balances read from the tokens, and valuations within the pool's rounding."""
     if debtors_only:
         cross_checks.check_debts(at.reserves, accounts, first_block)
     else:
@@ -130,10 +130,10 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, deb
         aave_v2.check_stable_debt(accounts, at.reserves, at.stable)
     cross_checks.check_prices(at.reserves, accounts, at.block.number)
     aave_v2.check_balances(at.reader, accounts, at.reserves)
-    ours = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
-    asked = cross_checks.accounts_to_check(ours, at.block.number)
-    with progress_bar("health factors", "account", len(asked)) as bar:
-        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, asked, bar.update)
+    computed = {account.address: aave_v2.account_data(account, at.reserves) for account in accounts}
+    to_compare = cross_checks.accounts_to_check(computed, at.block.number)
+    with progress_bar("health factors", "account", len(to_compare)) as bar:
+        account_data = aave_accounts.fetch_account_data(at.reader, at.contracts.pool, to_compare, bar.update)
     below = aave_v2.check_account_data(accounts, at.reserves, account_data)
     require_unchanged(at)
     return MarketState(
@@ -150,7 +150,7 @@ def _checked_v2(at: MarketAt, accounts: Sequence[Account], first_block: int, deb
 
 
 def progress_bar(what: str, unit: str, total: int | None = None) -> Any:
-    """A progress bar on stderr; silent where stderr is no terminal."""
+    """A progress bar on stderr; not shown where stderr is not a terminal."""
     return tqdm(desc=what, unit=f" {unit}s", total=total, disable=None, leave=False)
 
 
@@ -159,7 +159,7 @@ def _check_flags(at: MarketAt, accounts: Sequence[Account]) -> None:
 
 
 def require_unchanged(at: MarketAt) -> None:
-    """The block still has the hash that it had when the reading began. Raises `BlockReplaced`."""
+    """Require that the block has the hash that it had when the read began. Raises `BlockReplaced`."""
     block = at.block
     if (now := get_block(at.reader.rpc, block.number)).hash != block.hash:
         raise BlockReplaced(

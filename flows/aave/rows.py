@@ -1,4 +1,4 @@
-"""From what the contracts answered to the rows of the warehouse. Pure; every raw integer stays exact, as text."""
+"""Rows of the warehouse from the contracts' answers. Pure; every raw integer stays exact, as text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from flows.clients.block_reader import Block
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """One market at one block, checked: everything that `to_frames` writes down.
+    """One checked market at one block: the input of `to_frames`.
 
-    `debtors_only`: accounts without debt are not among them, and what they supply is in the reserves' totals alone.
-    `accounts` are those that were read, `untouched` the others, as an earlier snapshot has them: None where all were
-    read.
+    `accounts`: those that were read. `untouched`: the others, from an earlier snapshot; None where all were read.
+    `debtors_only`: accounts without debt were not read; their supplies are only in the reserves' totals.
     """
 
     market: str
@@ -36,7 +35,7 @@ class MarketState:
 
     @property
     def read_mode(self) -> str:
-        """How the accounts came, in the words of `fact_snapshot`."""
+        """How the accounts were read: a value of `fact_snapshot.read_mode`."""
         if self.debtors_only:
             return "borrowers"
         return "full" if self.untouched is None else "incremental"
@@ -53,9 +52,9 @@ class MarketState:
 
 
 def to_frames(state: MarketState) -> dict[str, pd.DataFrame]:
-    """Rows by table; the row counts and the digest of `fact_snapshot` are the warehouse's to fill in.
+    """Rows by table. `Store` fills in the row counts and the digest of `fact_snapshot`.
 
-    What is carried forward has no rows.
+    Accounts that are carried forward have no rows.
     """
     at = {"market": state.market, "block": state.block.number}
     reserves = [at | _reserve(reserve) for reserve in state.reserves]
@@ -135,7 +134,7 @@ def _data(address: str, data: AccountData) -> dict[str, object]:
 
 
 def _balances(state: MarketState, held: Mapping[str, object]) -> pd.DataFrame:
-    asset = {r.id: r.asset for r in state.reserves}  # a reserve unpacks its configuration at each look
+    asset = {r.id: r.asset for r in state.reserves}  # unpack each configuration once
     rows = [
         (
             account.address,

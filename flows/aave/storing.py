@@ -1,6 +1,6 @@
-"""A market that was read goes into the warehouse: its rows, what is noted beside them, and the line that says so.
+"""Store a market that was read: its rows, the findings about it, and the line that the flow returns.
 
-Both ways of reading end here: the scan of the log (`flows.aave.aave_market`) and accounts that a source names
+Used by both ways of reading: the scan of the log (`flows.aave.aave_market`) and accounts that a source names
 (`flows.aave.candidates.route`).
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SOURCE = "aave_rpc"
 FULL_READ = "aave_full_read"
-"""Source of the checkpoint that says when everything was read last."""
+"""Source of the checkpoint with the time of the last full read."""
 NOT_READ = "Aave v4 is not read and is in no total"
 READ_ONLY = "Aave v2 is for reading only, the engine does not know its rules"
 UNPRICED = "; the oracle has no price of {} ({}), which nobody owes or has as collateral: it is in no total"
@@ -39,7 +39,7 @@ OWN_POOL = (
 class Reading:
     """A market as it was read: `n_read` accounts from the node, the rest carried from `state.base_block`.
 
-    `differences`: what carrying would have got wrong where everything was read as well.
+    `differences`: accounts that carrying forward got wrong, found by a full read of the same block.
     """
 
     state: MarketState
@@ -49,7 +49,7 @@ class Reading:
 
 
 def write(run: Run, reading: Reading) -> WriteReport:
-    """Store the snapshot in one transaction; rows of another chain state at the same block number are replaced."""
+    """Store the snapshot in one transaction; rows of a replaced block of the same number go."""
     state = reading.state
     full = Mark(FULL_READ, reading.key, {"block": state.block.number, "time": state.block.time})
     unpriced = [r for r in state.reserves if r.no_price]
@@ -65,7 +65,7 @@ def write(run: Run, reading: Reading) -> WriteReport:
 
 
 def report_differences(run: Run, reading: Reading) -> None:
-    """Note in `fact_validation` what carrying got wrong, and raise `CrossCheckFailed`. The full read is stored."""
+    """Where carrying got accounts wrong, note them in `fact_validation` and raise `CrossCheckFailed`."""
     if not reading.differences:
         return
     state, wrong = reading.state, reading.differences
@@ -81,9 +81,9 @@ def report_differences(run: Run, reading: Reading) -> None:
 
 
 def map_assets(run: Run, market: str) -> str:
-    """Note in `dim_asset` which prices the reserves follow; returns what is missing for that, empty when nothing is.
+    """Store in `dim_asset` which prices the reserves follow; returns a message about what is missing, else "".
 
-    A reserve without a series does not make the snapshot wrong, so it does not refuse it.
+    A reserve without a price series is not an error of the snapshot, so nothing is raised.
     """
     try:
         assets.save_map(run.store, assets.asset_map(market, run.store.path), run.id)

@@ -1,13 +1,13 @@
 """Aave v2 by its LendingPool, for reading only: reserves, accounts, and the checks that its interfaces allow.
 
-What is read, and what is not: the interfaces at hand are `ILendingPool`, the ERC-20 and scaled-balance getters, and
-the oracle's. There is none of the PoolAddressesProvider of v2, so pool and oracle come from the address book (the pool
-must name the book's provider), and none of its rate strategies, so no rate curve. v2 has no e-mode, no deficit, no
+The interfaces known here are `ILendingPool`, the ERC-20 and scaled-balance getters, and the oracle's. Those of the
+PoolAddressesProvider and of the rate strategies are not: so pool and oracle come from the address book (the pool must
+name the book's provider), and there is no rate curve. v2 has no e-mode, no deficit, no
 grace period and no cap; it has stable debt, which is part of `debt_raw`. Prices are in the oracle's base currency,
 which is `base_currency_unit` of the snapshot: on Ethereum ETH, with 18 decimals.
 
-Rules, for whoever reads the rows: the threshold means what it means in v3; one call repays at most 50 % of a debt.
-The engine does not know the rest of them, and `data.load_market` refuses such a snapshot.
+Rules of v2: the threshold means the same as in v3; one call repays at most 50 % of a debt. The engine does not know the
+other rules, and `data.load_market` refuses such a snapshot.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from flows.errors import CrossCheckFailed, MalformedAnswer, SourceRefused
 
 RAY = 10**27
 ETH_UNIT = 10**18
-"""Base unit of the oracle on Ethereum, where it does not tell one itself."""
+"""Base unit of the oracle on Ethereum, whose contract has no getter for it."""
 SAMPLE = 200
 """Balances that are compared with `balanceOf`, drawn with the block number as seed."""
 TOLERANCE = 1e-6
-"""Relative difference of an account's value that rounding may make, and dust beside it."""
+"""Largest relative difference of an account's value by rounding; 100 base units are allowed on top."""
 STABLE_TOLERANCE = 0.01
-"""Share of a stable debt token's supply that its holders' balances may differ by: the token grows its total at the
-average of their rates, and each debt at its own."""
+"""Allowed difference between a stable debt token's supply and the sum of its balances, as a share of the supply: the
+total grows at the average rate, and each debt at its own."""
 HF_TOLERANCE = 1e-3
-"""v2 cuts the average threshold to basis points before it computes the health factor."""
+"""Allowed relative difference: v2 cuts the average threshold to basis points before it computes the health factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ _OF_ORACLE = (abis.GET_SOURCE_OF_ASSET, abis.GET_ASSET_PRICE)
 
 
 def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], list[StableToken]]:
-    """Every reserve in the order of the pool's list, and the stable debt tokens that anybody still owes in."""
+    """(every reserve in the order of the pool's list, the stable debt tokens whose supply is not zero)."""
     assets: list[str] = [a.lower() for a in reader.one(Call(at.pool, abis.GET_RESERVES_LIST, about="the pool"))]
     if not assets:
         raise SourceRefused(f"the pool {at.pool} lists no reserves at block {reader.block.number}")
@@ -144,7 +144,7 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
             normalized_debt=debt, scaled_atoken_supply=supply, scaled_debt_supply=owed, **priced(price, "0"),
             price_source=source, price_description="", rate_curve=None, payload_sha256=digest,
         ))  # fmt: skip
-        # A reserve may have no stable debt token at all: nothing is owed there then.
+        # A reserve may have no stable debt token: then there is no such debt.
         if not isinstance(at_stable_rate, Failure) and at_stable_rate:
             stable.append(StableToken(reserve_id=data[11], token=data[8], total=at_stable_rate))
     return reserves, stable
@@ -153,7 +153,7 @@ def fetch_reserves(reader: BlockReader, at: Contracts) -> tuple[list[Reserve], l
 def with_stable_debt(
     reader: BlockReader, accounts: Sequence[Account], stable: Sequence[StableToken], progress: Progress
 ) -> list[Account]:
-    """The accounts with what they owe at stable rates, which their borrowing flags point to."""
+    """The accounts with their debts at stable rates, read for each reserve with a borrowing flag."""
     asked = [(a.address, s) for s in stable for a in accounts if a.is_borrowing(s.reserve_id)]
     found = reader.read([Call(s.token, abis.BALANCE_OF, (who,), who) for who, s in asked], progress=progress)
     owed: dict[str, dict[int, int]] = {}
@@ -164,7 +164,7 @@ def with_stable_debt(
 
 
 def check_stable_debt(accounts: Iterable[Account], reserves: Iterable[Reserve], stable: Iterable[StableToken]) -> None:
-    """The accounts owe at stable rates what there is of each stable debt token, within `STABLE_TOLERANCE`. Raises."""
+    """The accounts' stable debts sum to each token's supply within `STABLE_TOLERANCE`. Raises `CrossCheckFailed`."""
     symbols = {r.id: r.symbol for r in reserves}
     owed: dict[int, int] = {}
     for account in accounts:
@@ -181,7 +181,7 @@ def check_stable_debt(accounts: Iterable[Account], reserves: Iterable[Reserve], 
 
 
 def check_balances(reader: BlockReader, accounts: Sequence[Account], reserves: Sequence[Reserve]) -> None:
-    """Our balances of a sample of positions equal the tokens' own `balanceOf`. Raises `CrossCheckFailed`."""
+    """The computed balances of a sample of positions equal `balanceOf`. Raises `CrossCheckFailed`."""
     by_id = {r.id: r for r in reserves}
     positions = []
     for a in accounts:
@@ -189,16 +189,16 @@ def check_balances(reader: BlockReader, accounts: Sequence[Account], reserves: S
         positions += [(a.address, by_id[i].vtoken, balance(v, by_id[i].normalized_debt)) for i, v in a.debt.items()]
     drawn = random.Random(reader.block.number).sample(positions, min(SAMPLE, len(positions)))
     balances = reader.read([Call(token, abis.BALANCE_OF, (who,), who) for who, token, _ in drawn])
-    for (who, token, ours), on_chain in zip(drawn, balances, strict=True):
-        if ours != on_chain:
+    for (who, token, computed), on_chain in zip(drawn, balances, strict=True):
+        if computed != on_chain:
             raise CrossCheckFailed(
                 f"balance of {who} in token {token}: balanceOf says {on_chain}, from the scaled balance and the index "
-                f"it is {ours}. Nothing was written"
+                f"it is {computed}. Nothing was written"
             )
 
 
 def account_data(account: Account, reserves: Iterable[Reserve]) -> AccountData:
-    """Collateral and debt in the oracle's unit and health factor (wad), by the threshold weighted sum.
+    """Collateral and debt in the oracle's unit and health factor (wad), from the threshold-weighted collateral.
 
     v2 rounds the average threshold to basis points, so the last digits of its own health factor differ.
     """
@@ -215,21 +215,21 @@ def account_data(account: Account, reserves: Iterable[Reserve]) -> AccountData:
 
 
 def check_account_data(accounts: Sequence[Account], reserves: Sequence[Reserve], pools: dict[str, AccountData]) -> int:
-    """Ours against the pool's within the stated tolerances; returns how many the pool has below 1. Raises."""
+    """Compare with the pool's valuations; returns how many have debt and are below 1. Raises `CrossCheckFailed`."""
     below = 0
     for account in (a for a in accounts if a.address in pools):
-        ours, theirs = account_data(account, reserves), pools[account.address]
+        computed, reported = account_data(account, reserves), pools[account.address]
         pairs = (
-            ("collateral", ours.collateral, theirs.collateral, TOLERANCE),
-            ("debt", ours.debt, theirs.debt, TOLERANCE),
-            ("health factor", ours.health_factor, theirs.health_factor, HF_TOLERANCE),
+            ("collateral", computed.collateral, reported.collateral, TOLERANCE),
+            ("debt", computed.debt, reported.debt, TOLERANCE),
+            ("health factor", computed.health_factor, reported.health_factor, HF_TOLERANCE),
         )
-        dust = theirs.debt < 10**6  # values this small are all rounding
+        dust = reported.debt < 10**6  # values this small are all rounding
         for name, found, expected, tolerance in pairs:
             if abs(found - expected) > 100 + tolerance * expected and not (dust and name == "health factor"):
                 raise CrossCheckFailed(
                     f"{name} of account {account.address}: getUserAccountData says {expected}, computed from its "
                     f"balances, flags and prices it is {found}. Nothing was written"
                 )
-        below += theirs.debt > 0 and theirs.health_factor < 10**18
+        below += reported.debt > 0 and reported.health_factor < 10**18
     return below

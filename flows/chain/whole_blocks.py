@@ -1,6 +1,6 @@
-"""A block and what belongs to it, held against each other: the one asked for, after the one before, with its own logs.
+"""Check a block and its parts: the requested block, the child of the one before, with its own receipts and logs.
 
-Nothing here asks a node; `who` names the one that answered.
+Nothing here sends requests; `who` is the name of the node in messages.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from flows.errors import MalformedAnswer
 
 
 class BrokenChain(MalformedAnswer):
-    """Blocks that do not follow each other: a reorganisation between two answers, or a node that contradicts itself."""
+    """Blocks that do not follow each other: a reorganisation between two answers, or contradicting answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What the next block must fit: number, hash and time of a block; and the hash of the one before it."""
+    """Number, hash and time of a block, which the next block must fit, and the hash of its parent."""
 
     number: int
     hash: str
@@ -31,8 +31,8 @@ class Link:
 class WholeBlock:
     """A block as the node sent it, and the receipts of its transactions in their order.
 
-    `listed`: all logs of the block in their order, those of no transaction too, where the node lists logs; None where
-    it does not, and then only the logs of its receipts are known.
+    `listed`: all logs of the block in order, also those without a transaction; None where the node does not list logs,
+    so that only the logs of the receipts are known.
     """
 
     block: dict[str, Any]
@@ -41,7 +41,7 @@ class WholeBlock:
 
     @property
     def logs(self) -> list[dict[str, Any]]:
-        """Every log that is known of the block, in order; the place in this list is what the tables call its index."""
+        """All known logs of the block, in order; the place in this list is `log_index` of the tables."""
         if self.listed is not None:
             return self.listed
         return [log for receipt in self.receipts for log in receipt["logs"]]
@@ -85,7 +85,7 @@ def require_parent(before: Link, link: Link, who: str) -> None:
 
 
 def link_of(block: Any, number: int, who: str) -> Link:
-    """What the next block must fit, from an answer that is checked to be block `number`. Raises `MalformedAnswer`."""
+    """The `Link` of an answer, which must be block `number`. Raises `MalformedAnswer`."""
     try:
         found = Link(
             int(block["number"], 16),
@@ -98,12 +98,12 @@ def link_of(block: Any, number: int, who: str) -> Link:
             f"block {number} of {who}: expected number, hash and timestamp, found {str(block)[:120]!r}"
         ) from exc
     if found.number != number:
-        raise MalformedAnswer(f"{who} answers with block {found.number} where block {number} was asked for")
+        raise MalformedAnswer(f"{who}: expected block {number}, found block {found.number}")
     return found
 
 
 def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]:
-    """An answer of `eth_getLogs`, checked to hold logs of blocks `first` to `last` alone. Raises `MalformedAnswer`."""
+    """An answer of `eth_getLogs`, which must have only logs of blocks `first` to `last`. Raises `MalformedAnswer`."""
     if not isinstance(found, list):
         raise MalformedAnswer(f"eth_getLogs of {who}: expected a list, found {str(found)[:80]!r}")
     try:
@@ -113,7 +113,7 @@ def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]
         raise MalformedAnswer(f"eth_getLogs of {who}: a log without block ({exc!r})") from exc
     if removed or (numbers and not first <= min(numbers) <= max(numbers) <= last):
         raise MalformedAnswer(
-            f"eth_getLogs of {who}: asked for blocks {first} to {last}, found logs of other or of removed blocks"
+            f"eth_getLogs of {who}: expected logs of blocks {first} to {last}, found logs of other or removed blocks"
         )
     return found
 
@@ -121,12 +121,11 @@ def logs_of(found: Any, first: int, last: int, who: str) -> list[dict[str, Any]]
 def all_logs(
     block: dict[str, Any], receipts: Sequence[dict[str, Any]], listed: list[dict[str, Any]], who: str
 ) -> list[dict[str, Any]]:
-    """Every log of a block in order, from what the node lists of it and from its receipts, which must agree.
+    """Every log of a block in order, from the node's list and from the receipts, which must agree.
 
-    A log that belongs to no transaction (what the chain itself does at the end of a block on zkSync or Celo) stands in
-    the list alone. It gets the block's own hash for that of a transaction, as Celo has it, and the place behind the
-    last transaction. What the node calls the place of a log in its block is used for their order only. Raises
-    `BrokenChain` where list and receipts differ otherwise.
+    A log without a transaction (made by the chain at the end of a block on zkSync or Celo) is only in the list. Its
+    transaction hash is set to the block's hash, as Celo does, and its place is after the last transaction. The node's
+    log index is used only for the order. Raises `BrokenChain` for any other difference between list and receipts.
     """
     number, named = block["number"], {tx["hash"].lower() for tx in block["transactions"]}
     own = [log for receipt in receipts for log in receipt["logs"]]
@@ -172,10 +171,10 @@ def _lower(log: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> list[dict[str, Any]]:
-    """The receipts of a block's transactions, checked to be exactly these, with logs numbered upwards.
+    """The receipts of exactly the block's transactions, with rising log indices.
 
-    Everything that is said twice must be said alike: the block's number and hash, the hash and the place of each
-    transaction, in the block, in its receipt and in each of its logs.
+    Repeated values must be equal: the block's number and hash, the hash and the place of each transaction, in the
+    block, in its receipt and in each of its logs. Raises `MalformedAnswer` or `BrokenChain`.
     """
     if not isinstance(answer, list) or any(not isinstance(row, dict) for row in answer):
         # A receipt that is null: the transaction left its block between two answers.
@@ -183,7 +182,7 @@ def receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> li
     try:
         named = [tx["hash"].lower() for tx in block["transactions"]]
         own_hash = block["hash"].lower()
-        # Celo lists a receipt of the block itself behind those of its transactions; its logs are listed as well.
+        # Celo adds a receipt of the block itself after those of its transactions; the list has its logs as well.
         if len(answer) > len(named) and answer[-1]["transactionHash"].lower() == own_hash:
             answer = answer[:-1]
         given = [row["transactionHash"].lower() for row in answer]
@@ -213,7 +212,7 @@ def receipts_of(block: dict[str, Any], answer: Any, number: int, who: str) -> li
 
 
 def _odd_places(block: dict[str, Any], receipts: Sequence[dict[str, Any]], number: int) -> str:
-    """What a block says twice and not alike, in words; empty for nothing."""
+    """The first repeated value of a block that is not equal, in words; "" for none."""
     for place, (tx, receipt) in enumerate(zip(block["transactions"], receipts, strict=False)):
         whose = f"transaction {tx['hash']} at place {place}"
         for what, row in (("it", tx), ("its receipt", receipt)):

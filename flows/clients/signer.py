@@ -14,7 +14,7 @@ from flows.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsigned:
-    """All of an EIP-1559 transaction but its signature. `to`: None where it makes a contract; fees: wei per gas."""
+    """An EIP-1559 transaction without its signature. `to`: None where it creates a contract; fees: wei per gas."""
 
     chain_id: int
     nonce: int
@@ -26,13 +26,13 @@ class Unsigned:
 
     @property
     def most_wei(self) -> int:
-        """The most that it can cost; it sends no value along."""
+        """Most that it can cost, wei; it transfers no value."""
         return self.gas * self.max_fee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A signed transaction: its `hash`, and the `raw` bytes in hexadecimal that a node takes."""
+    """A signed transaction: its `hash`, and its `raw` bytes in hexadecimal for `eth_sendRawTransaction`."""
 
     unsigned: Unsigned
     hash: str
@@ -43,19 +43,19 @@ class Signer:
     """The holder of a key of 32 bytes. `variable`: the setting that has it. Raises `ConfigurationError`."""
 
     def __init__(self, key: str, variable: str) -> None:
-        # With and without 0x: whoever repeats the key may write it either way.
+        # With and without 0x: a message could have the key in either form.
         digits = key.strip().removeprefix("0x").removeprefix("0X")
         redaction.remember(variable, digits)
         if not re.fullmatch("[0-9a-fA-F]{64}", digits):
             raise ConfigurationError(
-                f"{variable}: expected a private key of 64 hexadecimal digits, found {len(digits)} characters that are "
-                "none; nothing of it is shown"
+                f"{variable}: expected a private key of 64 hexadecimal digits, found another text of {len(digits)} "
+                "characters, which is not shown"
             )
         try:
             self._account = Account.from_key(bytes.fromhex(digits))
-        except ValueError:  # its text may quote what it was given
+        except ValueError:  # its text may quote the key
             raise ConfigurationError(
-                f"{variable}: expected a private key, found a number that none can be (0, or too large)"
+                f"{variable}: expected a private key, found a number that is 0 or too large"
             ) from None
 
     @property

@@ -1,14 +1,14 @@
-"""Transactions of one sender: what they may cost, sending them, and waiting until they stand.
+"""Transactions of one sender: limit their cost, send them, and wait for their confirmations.
 
-| what happens to a transaction that was sent | what is done |
+| a transaction that was sent | what is done |
 |---|---|
-| it is mined | waited for until enough blocks stand on it |
-| the node lost it | the same bytes are sent again |
-| it waits too long | one with the same nonce and a higher fee is sent beside it: one of them at most is mined |
-| its block is replaced | the same bytes are sent again |
-| its nonce is used by another transaction | `NonceTaken`: it can never be mined |
+| is mined | wait for enough blocks after it |
+| is lost by the node | send the same bytes again |
+| waits too long | send another with the same nonce and a higher fee: at most one of them is mined |
+| is in a block that is replaced | send the same bytes again |
+| has a nonce that another transaction used | `NonceTaken`: it can never be mined |
 
-Sending is safe to repeat: a nonce is used once.
+It is safe to send again: a nonce is used once.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
 
 GWEI = 10**9
 KNOWN_WORDS = ("already known", "known transaction", "already imported", "already exists", "alreadyknown")
-"""The node has the very same transaction."""
+"""Errors of a node that has the same transaction already."""
 USED_WORDS = ("nonce too low", "nonce is too low", "oldnonce", "invalid nonce")
 UNDERPRICED_WORDS = ("underpriced", "fee too low", "replacement")
 GAS_MARGIN = 120
-"""Per cent of the gas that the node estimates: what is true now may need more in the next block."""
+"""Gas limit in per cent of the node's estimate: the next block may need more."""
 RAISE = 125
-"""Per cent of the fee of the transaction that is replaced; nodes ask for 110."""
+"""Fee of a replacement in per cent of the replaced transaction's; nodes require 110."""
 LEAST_PRIORITY = 1
-"""Wei: a replacement must offer more, and 125 % of nothing is nothing."""
+"""Least increase of a fee in wei, since 125 % of 0 is 0."""
 
 
 class NonceTaken(SourceRefused):
-    """Another transaction of the sender was mined with the nonce of these."""
+    """Another transaction of the sender was mined with the same nonce."""
 
 
 class FeeTooHigh(SourceRefused):
-    """The chain asks for more than was allowed."""
+    """The chain's fee is above the allowed one."""
 
 
 class LowFunds(SourceRefused):
-    """The sender has less than the transaction may cost."""
+    """The sender's balance is below the most that the transaction can cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a transaction is waited for. Times in seconds; `max_fee` in wei of gas."""
+    """How long to wait for a transaction. Times in seconds; `max_fee` in wei for a unit of gas."""
 
     confirmations: int
     timeout: float
@@ -72,7 +72,7 @@ class Patience:
 
 
 Noted = Callable[[Signed, str, str], None]
-"""Told of a transaction: what it is now (prepared, sent, replaced), and why in words."""
+"""Called with a transaction, its state (prepared, sent, replaced) and the reason in words."""
 
 
 class Sender:
@@ -89,7 +89,7 @@ class Sender:
         return self._signer.address
 
     def nonces(self) -> tuple[int, int]:
-        """The first nonce that no mined transaction has, and the first that no waiting one has either."""
+        """(first nonce that no mined transaction has, first that no waiting transaction has either)."""
         mined, waiting = self._numbers(*(("eth_getTransactionCount", self.address, at) for at in ("latest", "pending")))
         return mined, max(mined, waiting)
 
@@ -98,7 +98,7 @@ class Sender:
         return self._numbers(("eth_getBalance", self.address, "latest"))[0]
 
     def fees(self, most: int) -> tuple[int, int]:
-        """(max fee, priority fee) that six full blocks in a row would still take: twice the base fee, and a tip.
+        """(max fee, priority fee), wei for a unit of gas: twice the base fee, in case it rises, and a tip.
 
         Raises `FeeTooHigh` where that is more than `most`, `SourceRefused` for a chain without base fees (EIP-1559).
         """
@@ -117,12 +117,12 @@ class Sender:
         return min(2 * base + tip, most), tip
 
     def gas(self, to: str | None, data: str) -> int:
-        """Gas limit of a call: what the node estimates, and a margin. Raises `RpcError` where the contract refuses."""
+        """Gas limit of a call: the node's estimate and a margin. Raises `RpcError` where the contract reverts."""
         call = {"from": self.address, "data": data} | ({} if to is None else {"to": to})
         return self._numbers(("eth_estimateGas", call))[0] * GAS_MARGIN // 100
 
     def prepared(self, to: str | None, data: str, nonce: int, most_fee: int, above: Unsigned | None = None) -> Signed:
-        """A signed transaction that has not been sent. `above`: one with the same nonce whose place it shall take.
+        """A signed transaction that has not been sent. `above`: a transaction with the same nonce that it replaces.
 
         Raises `FeeTooHigh`, `LowFunds`, and `RpcError` where the contract refuses.
         """
@@ -147,13 +147,13 @@ class Sender:
         return self._signer.sign(made)
 
     def again(self, unsigned: Unsigned) -> Signed:
-        """A transaction that was signed before, with the same bytes as then."""
+        """Sign a transaction again; the bytes are the same as before."""
         return self._signer.sign(unsigned)
 
     def submit(self, signed: Signed) -> None:
-        """Send it. A node that has it already, or one that has mined its nonce, is no error: `settled` looks.
+        """Send it. It is no error if the node has it already or has mined its nonce: `settled` checks that.
 
-        Raises `RpcError` with the node's words where it is refused.
+        Raises `RpcError` with the node's message where it is refused.
         """
         try:
             self._rpc.call("eth_sendRawTransaction", signed.raw)
@@ -164,7 +164,7 @@ class Sender:
     def settled(self, sent: Sequence[Signed], patience: Patience, noted: Noted) -> Mined:
         """Wait until one of `sent`, which share a nonce, has its confirmations; its outcome may be a revert.
 
-        `noted` is told before anything is sent. Raises `NonceTaken`, and `SourceUnavailable` when the time is over.
+        `noted` is called before anything is sent. Raises `NonceTaken`, and `SourceUnavailable` when the time is over.
         """
         attempts = list(sent)
         began = last_sent = monotonic()
@@ -182,7 +182,7 @@ class Sender:
                 last_sent = monotonic()
             elif self.nonces()[0] > attempts[-1].unsigned.nonce:
                 taken += 1
-                if taken > 1:  # the first time it may have been mined between two questions
+                if taken > 1:  # the first time it may have been mined between two requests
                     raise NonceTaken(
                         f"another transaction of {self.address} was mined with nonce {attempts[-1].unsigned.nonce}"
                     )
@@ -206,7 +206,7 @@ class Sender:
             sleep(patience.poll)
 
     def _raise(self, attempts: list[Signed], patience: Patience, noted: Noted) -> None:
-        """Send one with a higher fee beside those that wait, where that is allowed."""
+        """Send a replacement with a higher fee, where `patience` allows it."""
         before = attempts[-1].unsigned
         try:
             max_fee, priority_fee = self.fees(patience.max_fee)
@@ -226,7 +226,7 @@ class Sender:
         noted(signed, "sent", f"instead of {attempts[-2].hash}, with a higher fee")
 
     def mined(self, attempts: Sequence[Signed]) -> Mined | None:
-        """The one of them that is in the chain now. A receipt of a block that the chain does not have is none."""
+        """The transaction of `attempts` that is in the chain now, or None; receipts of replaced blocks do not count."""
         answers = self._rpc.batch(
             [*(Request("eth_getTransactionReceipt", (one.hash,)) for one in attempts), Request("eth_blockNumber", ())]
         )
@@ -265,7 +265,7 @@ class Sender:
 
 
 def raised(made: Unsigned, above: Unsigned) -> Unsigned:
-    """`made` with fees that a node takes in the place of `above`: 125 % of both of them at least."""
+    """`made` with fees that are enough to replace `above`: at least 125 % of each of its fees."""
 
     def more(fee: int) -> int:
         return max(-(-fee * RAISE // 100), fee + LEAST_PRIORITY)

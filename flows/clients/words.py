@@ -1,6 +1,6 @@
-"""Words of 32 bytes by the column: from the hex text of many logs to numpy, and from there to values.
+"""Decode words of 32 bytes by column: from the hex text of many logs to numpy arrays, and from these to values.
 
-Each column is a whole of n words; only the text of the values is made one by one.
+A column of n words is decoded at once; only the text of the values is made one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 WORD = 32
 HEX_WORD = 2 * WORD
 SMALL = 63
-"""Integers of at most this many bits come as `int`, longer ones as decimal text: SQLite's INTEGER has 64 with sign."""
+"""Integers of at most this many bits become `int`, longer ones decimal text: SQLite's INTEGER has 64 bits with sign."""
 
 
 class Kind(NamedTuple):
@@ -60,7 +60,7 @@ def hex_of(word: np.ndarray) -> str:
 
 
 def values_of(kind: Kind, words: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """Values of a column of words (n, 32), and which of them do not fit the type (their value means nothing)."""
+    """(values of a column of words (n, 32), mask of those that do not fit the type, whose value is meaningless)."""
     words = np.ascontiguousarray(words)
     if kind.base == "bytes":
         size = kind.bits // 8

@@ -1,4 +1,4 @@
-"""One Comet of Compound v3 at one block: what it answers of its assets and accounts, and its own health factor."""
+"""One Comet of Compound v3 at one block: its assets, its accounts and their health factors, from its contract."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ IS_LIQUIDATABLE = Function("isLiquidatable(address)", ("bool",))
 
 
 def health_v3(reserves: Mapping[int, CompoundReserve], account: CompoundAccount) -> Health:
-    """As Comet.isLiquidatable adds it up: values are cut to 8 digits, then weighted, then cut again."""
+    """The sum of Comet.isLiquidatable: values are cut to 8 decimals, weighted, and cut again."""
     collateral = weighted = debt = 0
     for key, amount in account.supply.items():
         r = reserves[key]
-        if key:  # a positive base balance is no collateral: an account has it or a debt, never both
+        if key:  # a positive base balance is not collateral: an account has either this or a debt
             value = amount * r.price // 10**r.decimals
             collateral += value
             weighted += value * r.threshold // WAD
@@ -104,11 +104,11 @@ def read_v3(reader: BlockReader, source: MarketEntry) -> CompoundState:
 
 
 def accounts_v3(reader: BlockReader, state: CompoundState, addresses: Iterable[str]) -> list[CompoundAccount]:
-    """Accounts of a Comet that hold or owe something. Raises `CrossCheckFailed` when the holdings do not add up.
+    """Accounts of a Comet that hold or owe something. Raises `CrossCheckFailed` when the sums do not agree.
 
-    Balances must add up to the total supply but for a unit an account (each is rounded down), and no collateral may
-    exceed what the Comet has. A collateral holder that the scan missed would not show, the Comet's totals of
-    collateral are not among the interfaces at hand.
+    Balances must sum to the total supply within one unit for each account (each is rounded down), and no collateral
+    may exceed what the Comet has. A missed holder of collateral is not noticed: the interface of the Comet's totals of
+    collateral is not known here.
     """
     wanted = sorted(addresses)
     collaterals = [r for r in state.reserves if r.id]
@@ -142,9 +142,9 @@ def accounts_v3(reader: BlockReader, state: CompoundState, addresses: Iterable[s
 
 
 def check_v3(reader: BlockReader, state: CompoundState, accounts: Sequence[CompoundAccount]) -> tuple[int, int]:
-    """Hold every borrower against `isLiquidatable`; (accounts checked, of these below health factor 1).
+    """Compare every borrower with `isLiquidatable`; returns (accounts checked, accounts below health factor 1).
 
-    Equal but for accounts within a unit of 1e-8 a collateral of the line. Raises `CrossCheckFailed`.
+    They must agree, except within one unit of 1e-8 USD for each collateral of the limit. Raises `CrossCheckFailed`.
     """
     by_id = {r.id: r for r in state.reserves}
     borrowers = [account for account in accounts if account.debt]
@@ -154,7 +154,7 @@ def check_v3(reader: BlockReader, state: CompoundState, accounts: Sequence[Compo
         margin = health.weighted - health.debt
         if (margin < 0) != liquidatable and abs(margin) > len(by_id) + 1:
             raise CrossCheckFailed(
-                f"account {account.address}: health factor {health.factor:.9f} by our sum, and isLiquidatable says "
+                f"account {account.address}: health factor {health.factor:.9f} computed here, isLiquidatable says "
                 f"{liquidatable}. Nothing was written"
             )
     return len(borrowers), sum(answers)

@@ -1,4 +1,4 @@
-"""Compound v2 at one block: what its Comptroller, its oracle and its cTokens answer, and its own health factor."""
+"""Compound v2 at one block: its markets, its accounts and their health factors, from its contracts."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ RESERVE_FACTOR = Function("reserveFactorMantissa()", UINT)
 SNAPSHOT = Function("getAccountSnapshot(address)", ("uint256",) * 4)
 
 DOLLARS = ("USDC", "USDT", "DAI", "TUSD", "USDP")
-"""Stablecoins by whose price a currency is told."""
+"""Stablecoins whose price shows in which currency an oracle counts."""
 
 
 def health_v2(reserves: Mapping[int, CompoundReserve], account: CompoundAccount) -> Health:
-    """As Comptroller.getHypotheticalAccountLiquidity adds it up: every product is cut to 18 digits."""
+    """The sum of Comptroller.getHypotheticalAccountLiquidity: every product is cut to 18 decimals."""
     collateral = weighted = debt = 0
     for key, ctokens in account.supply.items():
         r = reserves[key]
@@ -89,7 +89,7 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
             continue
         digest = hashlib.sha256(b"".join(b for b in raw[part] if isinstance(b, bytes))).hexdigest()
         reserves.append(CompoundReserve(
-            # Two markets may have one token (cWBTC): the newer one stands under it, the older under its own address.
+            # Two markets may have the same token (cWBTC): the newer is stored under it, the older by its address.
             id=i, asset=token if newest[token] == i else ctoken, contract=ctoken, underlying=token, symbol=symbol,
             decimals=decimals, collateral_factor=terms[i][1], threshold=terms[i][1], penalty=incentive, price=price,
             price_feed=oracle, price_description="", supply=supply, borrows=borrows, cash=cash, can_borrow=True,
@@ -102,8 +102,8 @@ def read_v2(reader: BlockReader, source: MarketEntry) -> CompoundState:
 def _counts_in_dollars(reserves: Sequence[CompoundReserve]) -> bool:
     """Whether the oracle of a Comptroller counts in dollars: a stablecoin costs about one.
 
-    No getter says it. Compound's own oracle counted in ether until 2020, and so do those of forks on other chains; an
-    oracle that prices no dollar stablecoin proves nothing, and its prices are not read as dollars.
+    There is no getter for it. Compound's oracle counted in ether until 2020, and those of some forks still do. Where an
+    oracle has no price of a dollar stablecoin, its prices are not taken as dollars.
     """
     worth = [r.price * 10**r.decimals / 10**36 for r in reserves if r.symbol in DOLLARS]
     return any(0.8 < value < 1.2 for value in worth)
@@ -114,8 +114,8 @@ def accounts_v2(
 ) -> list[CompoundAccount]:
     """Accounts of Compound v2 that hold or owe something; `candidates`: account to the cTokens it ever received.
 
-    An account is asked in these and in every market it has entered (borrowing enters). Raises `CrossCheckFailed` when
-    the holdings are not each cToken's total supply: a holder that the log scan had missed would show.
+    Each account is read in these and in every market that it has entered (borrowing enters one). Raises
+    `CrossCheckFailed` when the holdings do not sum to each cToken's total supply, which shows a missed holder.
     """
     by_contract = {r.contract: r for r in state.reserves}
     wanted = sorted(candidates)
@@ -153,10 +153,10 @@ def accounts_v2(
 
 
 def check_v2(reader: BlockReader, state: CompoundState, accounts: Sequence[CompoundAccount]) -> tuple[int, int]:
-    """Hold every borrower against `getAccountLiquidity`; (accounts checked, of these below health factor 1).
+    """Compare every borrower with `getAccountLiquidity`; returns (accounts checked, accounts below health factor 1).
 
-    Liquidity minus shortfall must be weighted collateral minus debt, but for the last digits that different releases
-    of the Comptroller round differently: one unit of 1e-18 USD a product. Raises `CrossCheckFailed`.
+    Liquidity minus shortfall must be weighted collateral minus debt, within one unit of 1e-18 USD for each product,
+    which releases of the Comptroller round differently. Raises `CrossCheckFailed`.
     """
     by_id = {r.id: r for r in state.reserves}
     borrowers = [account for account in accounts if account.debt]
@@ -164,12 +164,12 @@ def check_v2(reader: BlockReader, state: CompoundState, accounts: Sequence[Compo
     below = 0
     for account, (error, liquidity, shortfall) in zip(borrowers, answers, strict=True):
         health = health_v2(by_id, account)
-        ours, theirs = health.weighted - health.debt, liquidity - shortfall
+        computed, reported = health.weighted - health.debt, liquidity - shortfall
         amounts = sum(account.supply.values()) // WAD + sum(account.debt.values()) // WAD
-        if error or abs(ours - theirs) > 4 * (len(by_id) + amounts):
+        if error or abs(computed - reported) > 4 * (len(by_id) + amounts):
             raise CrossCheckFailed(
-                f"account {account.address}: collateral less debt is {ours / WAD:.6f} USD by our sum, "
-                f"{theirs / WAD:.6f} by getAccountLiquidity (error {error}). Nothing was written"
+                f"account {account.address}: collateral less debt is {computed / WAD:.6f} USD as computed here, "
+                f"{reported / WAD:.6f} by getAccountLiquidity (error {error}). Nothing was written"
             )
         below += shortfall > 0
     return len(borrowers), below

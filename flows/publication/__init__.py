@@ -1,1 +1,1 @@
-"""One stored figure of a risk run onto a chain, in a contract of our own."""
+"""Publish one stored figure of a risk run on a chain, in this project's contract."""

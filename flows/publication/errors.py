@@ -1,4 +1,4 @@
-"""What a publication is refused for."""
+"""The error for a publication that is refused."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from flows.errors import FlowError
 
 
 class NotPublished(FlowError):
-    """The figure, the feed or the sender are not such that a round can be made; the message says which."""
+    """The figure, the feed or the sender does not allow a round; the message says which and why."""

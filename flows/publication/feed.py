@@ -1,4 +1,4 @@
-"""The contract `metric_feed.vy` on a chain: what it says now, and what would be sent to it."""
+"""The contract `metric_feed.vy` on a chain: its state now, and the data of transactions to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ADD_METRIC = "add_metric(string,uint16,uint32,uint8,int256,int256)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a metric is declared with: the feed's decimals, and the bounds of its values in the metric's unit."""
+    """The terms of a metric: the feed's decimals, and the bounds of its values in the metric's unit."""
 
     decimals: int
     lowest: float
@@ -33,10 +33,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedState:
-    """The feed at one block, as far as one figure goes. Bounds and rounds are integers of `decimals` decimals.
+    """The state of the feed at one block for one figure. Bounds and rounds are integers of `decimals` decimals.
 
-    `known`: the metric was added. `last_round`, `last_as_of`: 0 before the first. `round_id`: the round that was made
-    of the figure's inputs, 0 where none was. `now`: the block's time.
+    `known`: the metric was added. `last_round`, `last_as_of`: 0 before the first. `round_id`: the round with the
+    figure's inputs, 0 where there is none. `now`: the block's time, UTC seconds.
     """
 
     block: int
@@ -56,12 +56,12 @@ class FeedState:
 
 @cache
 def compiled() -> dict[str, Any]:
-    """ABI, creation code and runtime code of the contract, as they are committed beside its source."""
+    """ABI, creation code and runtime code of the contract, from the file committed beside its source."""
     return json.loads(COMPILED.read_text(encoding="utf-8"))
 
 
 class MetricFeed:
-    """The feed at `address` of the chain that `rpc` speaks for."""
+    """The feed at `address` on the chain of `rpc`."""
 
     def __init__(self, rpc: JsonRpc, address: str) -> None:
         self._rpc = rpc
@@ -69,7 +69,7 @@ class MetricFeed:
         self._contract = _contract(rpc, self.address)
 
     def require_ours(self, chain: str) -> None:
-        """Raises `ConfigurationError` where the address has no code, or another contract's; `chain`: its name."""
+        """Raise `ConfigurationError` where the address has no code, or that of another contract; `chain`: its name."""
         code = code_at(self._rpc, self.address)
         if code == "0x":
             raise ConfigurationError(
@@ -83,7 +83,7 @@ class MetricFeed:
             )
 
     def state(self, of: Published) -> FeedState:
-        """What the feed says at the newest block. Raises `RpcError`, `MalformedAnswer`."""
+        """The state of the feed at the newest block. Raises `RpcError`, `MalformedAnswer`."""
         head = self._rpc.call("eth_getBlockByNumber", "latest", False)
         if not isinstance(head, dict):
             raise MalformedAnswer(f"{self._rpc} has no newest block")
@@ -111,29 +111,29 @@ class MetricFeed:
         )
 
     def round_of(self, metric_id: str, inputs_hash: str) -> int:
-        """The round of a metric that was made of these inputs, 0 for none, at the newest block."""
+        """The round of a metric with these inputs at the newest block, 0 for none."""
         block = quantity(self._rpc.call("eth_blockNumber"), "eth_blockNumber")
         asked = bytes.fromhex(metric_id[2:]), bytes.fromhex(inputs_hash)
         return self._contract.read("round_of(bytes32,bytes32)", *asked, block=block)
 
     def publish_data(self, metric_id: str, answer: int, as_of: int, inputs_hash: str) -> str:
-        """The data of the transaction that publishes."""
+        """The data of the transaction that publishes a round."""
         return self._contract.call_data(
             PUBLISH, bytes.fromhex(metric_id[2:]), answer, as_of, bytes.fromhex(inputs_hash)
         )
 
     def declare_data(self, of: Published, terms: Terms) -> str:
-        """The data of the transaction by which the owner adds the figure's metric."""
+        """The data of the owner's transaction that adds the figure's metric."""
         return self._contract.call_data(ADD_METRIC, *_declaration(of, terms))
 
 
 def creation_data(rpc: JsonRpc, publisher: str, of: Published, terms: Terms) -> str:
-    """The data of the transaction that makes a feed whose first metric is the figure's."""
+    """The data of the transaction that creates a feed, with the figure's metric as its first."""
     return _contract(rpc, None).creation(to_checksum_address(publisher), *_declaration(of, terms))
 
 
 def refusal(of: Published, state: FeedState, sender: str | None) -> str:
-    """Why the feed would refuse the figure from `sender` (None: not known), in one line; empty where it takes it."""
+    """Why the feed would refuse the figure from `sender` (None: not known), in one line; "" where it accepts it."""
     unit, answer = of.unit, of.answer(state.decimals)
     if not state.known:
         return (
@@ -166,7 +166,7 @@ def refusal(of: Published, state: FeedState, sender: str | None) -> str:
 
 
 def require_accepted(of: Published, state: FeedState, sender: str | None) -> None:
-    """Raises `NotPublished` with the reason of `refusal`."""
+    """Raise `NotPublished` with the reason of `refusal`, if there is one."""
     if why := refusal(of, state, sender):
         raise NotPublished(f"{why}; nothing was sent")
 

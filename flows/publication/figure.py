@@ -1,4 +1,4 @@
-"""What is published of a risk run: one figure as an integer, what it is called, and what it was computed from."""
+"""The published figure of a risk run: its integer value, its name in the feed, and its inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BPS = 10_000
 LONGEST = 128
-"""Bytes of a description in the feed."""
+"""Most bytes of a description in the feed."""
 USUAL_LEVEL = 0.99
 HOUR = 3_600
 
@@ -44,7 +44,7 @@ class Published:
 
     @property
     def metric(self) -> str:
-        """What the feed calls it. Another law of prices or another policy is another metric: they are not comparable.
+        """The name in the feed. Another law of prices or policy is another metric: the values are not comparable.
 
         >>> of = dict(market="AaveV3Ethereum", measure="lar_repaid", level=0.99, horizon_seconds=86_400, unit="USD")
         >>> by = dict(law="gbm", policy="largest_legs", value=1.0, as_of=0, inputs_hash="", synthetic=False)
@@ -80,9 +80,10 @@ def scaled(value: float, decimals: int) -> int:
 
 
 def of_run(run: RiskRun, measure: str, level: float | None) -> Published:
-    """The figure of a stored run. `level`: None is 0.99 where the run has that, else none.
+    """The figure of a stored run. `level`: None is 0.99 where the run has that level, else no level.
 
-    Raises `NotPublished` for a figure that is not stored, that too few paths carry, or that has no name in a feed.
+    Raises `NotPublished` for a figure that is not stored, that rests on too few paths, or that cannot have a name in a
+    feed.
     """
     if level is None:
         level = USUAL_LEVEL if (measure, USUAL_LEVEL) in run.figures else 0.0

@@ -1,4 +1,4 @@
-"""The table `fact_metric_publication`: a row for each transaction, written before it is sent."""
+"""Read and write `fact_metric_publication`: a row for each transaction, written before it is sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCE = "publication"
 TABLE = "fact_metric_publication"
 OPEN = ("prepared", "sent")
 MAY_STAND = (*OPEN, "confirmed")
-"""States of a transaction that can be in a block, or come into one again."""
+"""States of a transaction that is in a block or may still come into one."""
 COLUMNS = (
     "chain_id", "transaction_hash", "contract", "metric", "metric_id", "market", "measure", "level", "horizon_seconds",
     "as_of", "value", "unit", "decimals", "answer", "inputs_hash", "is_synthetic", "publisher", "nonce", "gas",
@@ -37,19 +37,19 @@ Rebuilt = Callable[[str, int, int, str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A stored transaction: its row, and what was signed."""
+    """A stored transaction: its row, and its unsigned content."""
 
     row: dict[str, Any]
     unsigned: Unsigned
 
     @property
     def nonce(self) -> int:
-        """Its number among the sender's."""
+        """The nonce of the transaction."""
         return self.unsigned.nonce
 
 
 def attempts(store: Reader, chain_id: int, contract: str, publisher: str, data: Rebuilt) -> list[Attempt]:
-    """Transactions of a publisher to a feed that may still be, or come, into a block; the lowest fee first."""
+    """Transactions of a publisher to a feed that are in a block or may come into one, by nonce and fee."""
     rows = store.rows(
         f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE chain_id = ? AND contract = ? AND publisher = ? "
         f"AND state IN ({', '.join('?' * len(MAY_STAND))}) ORDER BY nonce, length(max_fee_wei), max_fee_wei",
@@ -73,7 +73,7 @@ def _attempt(row: dict[str, Any], data: Rebuilt) -> Attempt:
 
 @dataclass(slots=True)
 class Ledger:
-    """Writes what happens to the transactions of one figure, as it happens."""
+    """Writes the states of the transactions of one figure when they change."""
 
     run: Run
     of: Published
@@ -83,34 +83,34 @@ class Ledger:
     _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take_up(self, attempt: Attempt) -> None:
-        """Go on with a transaction that is stored."""
+        """Continue with a stored transaction."""
         self._rows[attempt.row["transaction_hash"]] = attempt.row
 
     def note(self, signed: Signed, state: str, message: str) -> None:
-        """A transaction of this figure that is prepared, sent, replaced or failed; it stands in no block."""
+        """Store a transaction of this figure that is prepared, sent, replaced or failed, and in no block."""
         row = self._rows.setdefault(signed.hash, self._new(signed))
         self._write(row | UNMINED | {"state": state, "message": message})
 
     def confirm(self, mined: Mined, round_id: int) -> None:
-        """A transaction that made a round, and has its confirmations; others of its nonce can never be mined."""
+        """Store that a transaction made a round and is confirmed; others with its nonce can never be mined."""
         row = self._rows[mined.signed.hash]
         self._write(row | _where(mined) | {"state": "confirmed", "message": "", "round_id": round_id})
         self.replace(mined.signed.unsigned.nonce, mined.signed.hash, f"{mined.signed.hash} was mined instead")
 
     def fail(self, mined: Mined, message: str) -> None:
-        """A transaction that was mined and made no round."""
+        """Store that a transaction was mined but made no round."""
         self._write(self._rows[mined.signed.hash] | _where(mined) | {"state": "failed", "message": message})
         self.replace(mined.signed.unsigned.nonce, mined.signed.hash, f"{mined.signed.hash} was mined instead")
 
     def replace(self, nonce: int, winner: str, message: str) -> None:
-        """Note that no transaction with `nonce` but `winner` can be mined; empty: none of this figure's."""
+        """Store that no transaction with `nonce` except `winner` can be mined; winner "": none of this figure's."""
         for hash_, row in list(self._rows.items()):
-            ours = bool(winner) or row["inputs_hash"] == self.of.inputs_hash
-            if row["nonce"] == nonce and hash_ != winner and ours and row["state"] in MAY_STAND:
+            applies = bool(winner) or row["inputs_hash"] == self.of.inputs_hash
+            if row["nonce"] == nonce and hash_ != winner and applies and row["state"] in MAY_STAND:
                 self._write(row | UNMINED | {"state": "replaced", "message": message})
 
     def replace_one(self, attempt: Attempt, message: str) -> None:
-        """Note that a stored transaction can never be mined."""
+        """Store that a transaction can never be mined."""
         self._write(attempt.row | UNMINED | {"state": "replaced", "message": message})
 
     def _write(self, row: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Make a feed, and add a metric to one: what its owner does before anything can be published."""
+"""Create a feed and add a metric to it, which its owner does before the first round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOW_NAME = "publish-metric"
 
 
 def terms_of(asked: Asked, of: Published) -> Terms:
-    """Decimals and bounds of a metric; a fraction is 0 to 1 where nothing else is said. Raises `WrongOption`."""
+    """Decimals and bounds of a metric; the default bounds of a fraction are 0 and 1. Raises `WrongOption`."""
     highest = asked.highest if asked.highest is not None else 1.0 if of.unit == "fraction" else None
     if highest is None:
         raise WrongOption(f"--highest is missing: the largest {of.measure} in {of.unit} that the feed shall take")
@@ -27,7 +27,7 @@ def terms_of(asked: Asked, of: Published) -> Terms:
 
 
 def make_feed(asked: Asked, of: Published, chain: Chain, terms: Terms) -> str:
-    """A feed whose first metric is the figure's, owned by the sender; returns one line."""
+    """Create a feed with the figure's metric, owned by the sender; returns one line."""
     publisher = address_of(asked.publisher, "--publisher") or (chain.sender.address if chain.sender else None)
     if publisher is None:
         raise ConfigurationError(f"no publisher: give --publisher ADDRESS, or set {KEY}")
@@ -57,7 +57,7 @@ def declare(asked: Asked, of: Published, chain: Chain, feed: MetricFeed, terms: 
 
 
 def _mined(asked: Asked, sender: Sender, to: str | None, data: str) -> Mined:
-    """A transaction that makes no round, sent and confirmed."""
+    """Send a transaction and wait until it is confirmed; returns where it was mined."""
     patience = patience_of(asked)
     with Store.open() as store, recorded(store, FLOW_NAME, asked.model_dump()):
         signed = sender.prepared(to, data, sender.nonces()[1], patience.max_fee)

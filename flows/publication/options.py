@@ -1,4 +1,4 @@
-"""What `publish-metric` may be told."""
+"""Options of the flow `publish-metric`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Asked(Options):
         None, description="level of a quantile or a shortfall (default: 0.99, or none where the measure has none)"
     )
     contract: Annotated[str | None, Flag(metavar="ADDRESS")] = Field(
-        None, description="the feed (default: what PUBLISHER_CONTRACT says)"
+        None, description="the feed (default: PUBLISHER_CONTRACT)"
     )
     send: bool = Field(False, description="send a transaction; without it the run only says what it would do")
     chain_id: Annotated[Annotated[int, Whole(1)] | None, Flag(metavar="N")] = Field(
@@ -32,25 +32,27 @@ class Asked(Options):
     )
     main_network: bool = Field(False, description="allow --send on a main network, where transactions cost money")
     confirmations: Annotated[int, Whole(1, 1_000)] = Field(
-        3, description="blocks from the one that has it, to wait for"
+        3, description="blocks to wait for, counted from the block of the transaction"
     )
     timeout: Annotated[float, Number(1, 86_400, "seconds"), Flag(metavar="SECONDS")] = Field(
-        300, description="how long to wait; a later run goes on"
+        300, description="how long to wait; a later run continues"
     )
     raise_after: Annotated[float, Number(1, 86_400, "seconds"), Flag(metavar="SECONDS")] = Field(
-        60, description="after so long without a block, send again with the same nonce and a higher fee"
+        60, description="when it is in no block after this time, send it again with the same nonce and a higher fee"
     )
     max_fee_gwei: Annotated[float, Number(0, 1e6, "gwei", open=True), Flag(metavar="GWEI")] = Field(
-        50, description="most that a unit of gas may cost"
+        50, description="highest fee for a unit of gas"
     )
     deploy: Annotated[bool, Flag(group="making a feed")] = Field(
-        False, description="make a feed whose first metric is this one; the sender owns it"
+        False, description="create a feed with this metric; the sender owns it"
     )
     declare: Annotated[bool, Flag(group="making a feed")] = Field(
         False, description="add this metric to the feed, as its owner"
     )
-    lowest: Bound = Field(0, description="least value that the feed takes, in the metric's unit")
-    highest: Bound = Field(None, description="largest value that the feed takes; needed unless the unit is a fraction")
+    lowest: Bound = Field(0, description="least value that the feed accepts, in the metric's unit")
+    highest: Bound = Field(
+        None, description="largest value that the feed accepts; needed unless the unit is a fraction"
+    )
     decimals: Annotated[int, Whole(0, 18), Flag(group="making a feed")] = Field(
         8, description="decimals of its answers"
     )

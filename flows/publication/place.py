@@ -1,4 +1,4 @@
-"""Where is published: the node, the chain it is on, the sender, and what a transaction may cost."""
+"""The place of publication: the node, its chain, the sender, and the cost limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FEED = "PUBLISHER_CONTRACT"
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The node that is written to, the chain it is on, and the sender, where a key is set."""
+    """The node, its chain, and the sender where a key is set."""
 
     rpc: JsonRpc
     id: int
@@ -35,7 +35,7 @@ class Chain:
 
 
 def chain_of(asked: Asked) -> Chain:
-    """The chain of the settings. Raises `ConfigurationError` for another than was asked for, and for a wrong key."""
+    """The chain of the settings. Raises `ConfigurationError` for another chain than --chain-id, or a malformed key."""
     url, variable = settings.get("PUBLISHER_RPC_URL"), NODE
     if url is None:
         url, variable = settings.get("ETH_RPC_URL"), "ETH_RPC_URL"
@@ -57,13 +57,13 @@ def chain_of(asked: Asked) -> Chain:
 
 
 def signer_of_settings() -> Signer | None:
-    """The holder of the key that is set, None where none is. Raises `ConfigurationError` for what is no key."""
+    """The signer of the key in the settings, or None. Raises `ConfigurationError` for a malformed key."""
     key = settings.get("PUBLISHER_KEY")
     return Signer(key, KEY) if key else None
 
 
 def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
-    """Raises where a main network was not named as one, or a sample would be published on it."""
+    """Raise `ConfigurationError` for a main network without --main-network, or with a sample's figure."""
     if chain.id in TEST_NETWORKS:
         return
     if of.synthetic:
@@ -79,7 +79,7 @@ def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
 
 
 def patience_of(asked: Asked) -> Patience:
-    """How long is waited, and for how much."""
+    """How long to wait, and the highest fee."""
     return Patience(
         confirmations=asked.confirmations,
         timeout=asked.timeout,
@@ -89,7 +89,7 @@ def patience_of(asked: Asked) -> Patience:
 
 
 def cost(asked: Asked, chain: Chain, to: str | None, data: str) -> str:
-    """The end of a dry run's line: what it would cost, and how to do it. Raises as `Sender.prepared`."""
+    """The end of a dry run's line: the cost, and the option that sends it. Raises as `Sender.prepared`."""
     do = f"Nothing was sent; --send --chain-id {chain.id} does it"
     do += "" if chain.id in TEST_NETWORKS else ", with --main-network"
     if chain.sender is None:
@@ -102,7 +102,7 @@ def cost(asked: Asked, chain: Chain, to: str | None, data: str) -> str:
 
 
 def address_of(text: str | None, where: str) -> str | None:
-    """An address in lower case. Raises `ConfigurationError` that names `where` it was given."""
+    """An address in lower case. Raises `ConfigurationError`, which names `where` (an option or a setting)."""
     if text is None:
         return None
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text):

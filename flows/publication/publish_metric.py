@@ -1,8 +1,8 @@
-"""Flow `publish-metric`: the figure of the newest risk run into a feed on a chain.
+"""Flow `publish-metric`: publish a figure of the newest risk run in a feed on a chain.
 
-What it says is checked against the feed before anything is sent, and nothing is sent without `--send`. A figure is
-published once: the feed refuses the same inputs again, and so does this flow before it. What was sent is in
-`fact_metric_publication` before it leaves, so a run that was killed is taken up by the next one.
+The figure is checked against the feed before anything is sent, and nothing is sent without `--send`. A figure is
+published once: this flow and the feed both refuse the same inputs again. A transaction is stored in
+`fact_metric_publication` before it is sent, so that after a killed run the next run continues with it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from flows.publication.options import Asked
 from flows.publication.place import FEED, Chain, address_of, chain_of, cost, patience_of, require_allowed
 
 TRIES = 3
-"""How often a transaction is made anew whose nonce another one took."""
+"""Most attempts when other transactions take the nonce."""
 
 
 def run(asked: Asked) -> str:
     """Publish, or say what would be published; returns one line.
 
-    Raises `NotPublished`, `data.errors.NoResult`, `data.errors.ResultRefused` and what `flows.clients` raises.
+    Raises `NotPublished`, `data.errors.NoResult`, `data.errors.ResultRefused` and the errors of `flows.clients`.
     """
     if asked.send and asked.chain_id is None:
         raise WrongOption("--send needs --chain-id N: the chain that is meant, which the node must be on")
@@ -60,7 +60,7 @@ def run(asked: Asked) -> str:
     if terms is not None:
         return declare(asked, of, chain, feed, terms)
     if not asked.send or chain.sender is None:
-        return _said(asked, of, chain, feed)
+        return _dry_run(asked, of, chain, feed)
     with Store.open() as store:
         known = attempts(store, chain.id, feed.address, chain.sender.address, feed.publish_data)
         publishing = Publishing(of, feed, chain.sender, patience_of(asked), known)
@@ -73,8 +73,8 @@ def run(asked: Asked) -> str:
             return publishing.done(Ledger(run, of, feed.address, chain.sender.address, state.decimals))
 
 
-def _said(asked: Asked, of: Published, chain: Chain, feed: MetricFeed) -> str:
-    """What would be published, after the checks of a real run."""
+def _dry_run(asked: Asked, of: Published, chain: Chain, feed: MetricFeed) -> str:
+    """One line: what would be published, after the checks of a real run."""
     state = feed.state(of)
     if state.round_id:
         return _before(of, state, feed)
@@ -92,7 +92,7 @@ def _before(of: Published, state: FeedState, feed: MetricFeed) -> str:
 
 
 class Publishing:
-    """One figure on its way into a feed. `known`: stored transactions of the sender to it that may still count."""
+    """Publishes one figure. `known`: stored transactions of the sender to the feed that may be in a block."""
 
     def __init__(
         self, of: Published, feed: MetricFeed, sender: Sender, patience: Patience, known: list[Attempt]
@@ -104,11 +104,11 @@ class Publishing:
 
     @property
     def waits(self) -> bool:
-        """A transaction of this figure was sent, and how it ended is not stored."""
+        """Whether a transaction of this figure was sent and its end is not stored."""
         return any(one.row["state"] in OPEN for one in self._own)
 
     def done(self, ledger: Ledger) -> str:
-        """Send what is needed, wait until it stands, and note it; returns one line."""
+        """Send what is needed, wait for confirmations, and store the result; returns one line."""
         lost = next((one.row["mined_block"] for one in self._own if one.row["state"] == "confirmed"), None)
         for one in (*self._own, *self._older):
             ledger.take_up(one)
@@ -147,12 +147,12 @@ class Publishing:
         )
 
     def _settle_older(self, ledger: Ledger) -> None:
-        """Note what became of older figures' transactions whose nonces are used by now."""
+        """Store the end of older figures' transactions whose nonces are used by now."""
         mined_nonces, _ = self._sender.nonces()
         for one in [one for one in self._older if one.nonce < mined_nonces]:
             mined = self._sender.mined([self._sender.again(one.unsigned)])
             if mined is not None and mined.confirmations < self._patience.confirmations:
-                continue  # a later run sees how that ends
+                continue  # a later run stores how it ends
             self._older.remove(one)
             if mined is None:
                 ledger.replace_one(one, f"another transaction of {self._sender.address} has its nonce {one.nonce}")
@@ -162,9 +162,9 @@ class Publishing:
                 ledger.fail(mined, f"the feed refused it in block {mined.block}")
 
     def _taken_up(self, ledger: Ledger, published: bool) -> list[Signed]:
-        """This figure's stored transactions that are waited for; where no block has them, they are sent again."""
+        """This figure's stored transactions to wait for; those in no block are sent again."""
         own, self._own = self._own, []
-        if published:  # by one of these, most likely: its block is looked up
+        if published:  # most likely by one of these: look up its block
             own = [one for one in own if one.row["state"] in OPEN]
         else:
             mined_nonces, _ = self._sender.nonces()
@@ -182,7 +182,7 @@ class Publishing:
         return sent
 
     def _first(self, ledger: Ledger, state: FeedState) -> Signed:
-        """A new transaction, sent: in the place of an older figure's that still waits, else behind all that wait."""
+        """Send a new transaction: it replaces an older figure's that still waits, else it has the next nonce."""
         of = self._of
         require_accepted(of, state, self._sender.address)
         mined_nonces, next_nonce = self._sender.nonces()

@@ -1,4 +1,4 @@
-"""The value of each part of a market's score, from its newest snapshot and what else is stored of it."""
+"""The value of each part of a market's score, from its newest snapshot and other stored rows."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 TOP = 10
 MOST_CUSHION = 6.0
-"""Daily volatilities: a wider cushion counts as this, so that a stablecoin's does not hide the others'."""
+"""Daily volatilities: a wider cushion counts as this, so that a stablecoin does not dominate the mean."""
 TREND_DAYS = 30
 DAY = 86_400
 SLUGS = {SAMPLE_MARKET: ("sample-aave-v3",)}
-"""DefiLlama's names of a market's protocol, the first that is stored counts; the sample has one of its own."""
+"""DefiLlama's names of a market's protocol, of which the first stored one is used; the sample has its own name."""
 AAVE_SLUGS = ("aave-v3", "aave")
 RAY = 10**27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What the warehouse holds of a market at its block, beside the market itself. R reserves in the market's order.
+    """Stored data of a market at its block, in addition to the market. R reserves in the market's order.
 
-    supplied, debt, liquidity: (R,) tokens supplied by everybody, owed, and left to withdraw. kink: (R,) of the rate
-    curve, NaN where none is known. deficit_usd: (R,) booked bad debt. supply: USD by account, None where only those
-    with debt were read.
+    supplied, debt, liquidity: (R,) tokens supplied by all accounts, owed, and left to withdraw. kink: (R,) of the rate
+    curve, NaN where none is known. deficit_usd: (R,) booked bad debt. supply: USD by account, None where only
+    accounts with debt were read.
     """
 
     market: Market
@@ -52,7 +52,7 @@ class Stored:
 
     @property
     def supplied_usd(self) -> float:
-        """What everybody has supplied."""
+        """Supplies of all accounts, USD."""
         return float((self.supplied * self.market.price).sum())
 
     @property
@@ -62,7 +62,7 @@ class Stored:
 
 
 def read(store: Reader, market: Market, run: RiskRun | None) -> Stored:
-    """The reserves of the snapshot and what each account has supplied."""
+    """Read the reserves of the snapshot and the supply of each account."""
     at = (market.snapshot.market, market.snapshot.block)
     columns = (
         "asset", "decimals", "scaled_atoken_supply", "liquidity_index", "liquidity_rate", "last_update_timestamp",
@@ -119,11 +119,11 @@ def measure(
     cover: Mapping[str, float],
     slugs: Sequence[str] | None = None,
 ) -> dict[str, Measured]:
-    """Every part's value by its key.
+    """Part key -> its value.
 
-    depth_usd: symbol to USD that its market takes within the liquidation bonus. cover: symbol to tokens that stand in
-    for bad debt of that reserve. slugs: names of the protocol in fact_protocol_snapshot. Raises `InputError` for a
-    symbol that the market does not have.
+    depth_usd: symbol to USD that can be sold at a price fall of at most the liquidation bonus. cover: symbol to
+    tokens that cover bad debt of that reserve. slugs: names of the protocol in fact_protocol_snapshot. Raises
+    `InputError` for a symbol that the market does not have.
     """
     return {
         "utilisation": use(stored),
@@ -138,7 +138,7 @@ def measure(
 
 
 def use(stored: Stored) -> Measured:
-    """How far reserves are lent out. What nobody supplies (it is minted) has no lender, and is left out."""
+    """Utilisation of the reserves. A reserve that is minted, not supplied, has no lender and is left out."""
     tables = "raw_aave_reserves, stg_positions"
     market = stored.market
     used = scores.utilisation(stored.debt, stored.liquidity)
@@ -159,7 +159,7 @@ def use(stored: Stored) -> Measured:
 
 
 def concentrations(stored: Stored) -> dict[str, Measured]:
-    """Who has most of the debt, of the collateral and of the supply; accounts in any order."""
+    """Shares of the ten largest accounts in debt, collateral and supply."""
     collateral, debt = accounts.totals(stored.market)
     tables = "stg_positions, raw_aave_reserves"
     found = {
@@ -167,7 +167,7 @@ def concentrations(stored: Stored) -> dict[str, Measured]:
         "concentration_collateral": _spread(collateral, "nobody has collateral", tables),
     }
     if stored.supply is None:
-        words = "only accounts with debt were read: what the others supply is not known by account"
+        words = "only accounts with debt were read: supplies of other accounts are not known"
         found["concentration_supply"] = not_known(words, tables, AGAIN)
     else:
         found["concentration_supply"] = _spread(stored.supply, "nobody has supplied anything", tables)
@@ -186,14 +186,14 @@ def _spread(amounts: np.ndarray, nothing: str, tables: str) -> Measured:
 
 
 def _size_usd(stored: Stored) -> np.ndarray:
-    """(R,) debt and collateral together, USD: what a wrong price of the reserve would be counted on."""
+    """(R,) debt plus collateral, USD: the amount that a wrong price of the reserve would affect."""
     market = stored.market
     collateral = np.bincount(market.collateral.reserve, market.collateral.amount, market.n_reserves)
     return (collateral + stored.debt) * market.price
 
 
 def oracle_model(stored: Stored) -> Measured:
-    """Share of debt and collateral that no market prices; caps are counted beside, for they only hold a price down."""
+    """Share of debt and collateral without a market price; caps are stated separately, as they only lower a price."""
     oracle, size = stored.market.reserves.oracle, _size_usd(stored)
     tables = "raw_aave_reserves"
     fixed, linked = oracle.fixed_price, oracle.linked_to >= 0
@@ -211,7 +211,7 @@ def oracle_model(stored: Stored) -> Measured:
 
 
 def staleness(store: Reader, stored: Stored) -> Measured:
-    """Share of debt and collateral on late feeds, of that whose feed's age and heartbeat are known."""
+    """Share on late feeds, among debt and collateral whose feed's age and heartbeat are known."""
     snapshot, tables = stored.market.snapshot, "mart_feed_staleness, raw_aave_reserves"
     rows = store.rows(
         "SELECT feed, staleness, max(block) FROM mart_feed_staleness WHERE chain_id = ? AND block <= ? GROUP BY feed",
@@ -249,7 +249,7 @@ def trend(store: Reader, stored: Stored, slugs: Sequence[str]) -> Measured:
 
 
 def deficits(store: Reader, stored: Stored, cover: Mapping[str, float]) -> Measured:
-    """Bad debt that the protocol has booked and nothing covers, of all that is supplied; events counted beside."""
+    """Booked bad debt that is not covered, as a share of all supplies; with the number of events."""
     market, tables = stored.market, "raw_aave_reserves, fact_lending_deficit_events"
     if not stored.supplied_usd > 0:
         return not_known("nobody has supplied anything", tables, AGAIN)
@@ -270,7 +270,7 @@ def deficits(store: Reader, stored: Stored, cover: Mapping[str, float]) -> Measu
 def parameters(stored: Stored) -> Measured:
     """How far prices may fall between liquidation and loss, in daily volatilities of the newest risk run.
 
-    By the collateral of accounts with debt outside e-modes: inside one, debt and collateral move together.
+    Weighted by the collateral of accounts with debt outside e-modes: in an e-mode, debt and collateral move together.
     """
     market, run = stored.market, stored.run
     tables = "raw_aave_reserves, fact_risk_run"
@@ -298,7 +298,7 @@ def parameters(stored: Stored) -> Measured:
 
 
 def depth(stored: Stored, depth_usd: Mapping[str, float]) -> Measured:
-    """The largest collateral of one account over what its market takes within the bonus; the worst reserve counts."""
+    """Largest collateral of one account over the depth of its market within the bonus; the worst reserve."""
     market, tables = stored.market, "stg_positions"
     takes = market.reserves.spread("depth", depth_usd)
     size = market.collateral.amount * market.price[market.collateral.reserve]

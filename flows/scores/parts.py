@@ -1,7 +1,7 @@
-"""The parts of a protocol's score: what each measures, where its points begin and end, and its weight.
+"""The parts of a protocol's score: the measure of each, the ends of its scale, and its weight.
 
-No standard has such a score. Parts, ends and weights are ours, stored with every score and shown beside it; `--weights`
-changes the weights.
+No standard has such a score. Parts, scales and weights are this project's choice, stored and shown with every score;
+`--weights` changes the weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from risk_core.analytics import scores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part: `none_at` is the value with 0 points, `full_at` that with 100, a line between (log: in logarithms)."""
+    """One part: value `none_at` has 0 points, `full_at` has 100, linear in between (log: in the logarithm)."""
 
     key: str
     title: str
@@ -76,9 +76,9 @@ BY_KEY = {part.key: part for part in PARTS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one part comes to: its value, NaN with the reason in `missing` where it is not known.
+    """The value of one part, NaN with the reason in `missing` where it is not known.
 
-    figures: what else belongs to it, JSON-ready. tables: what it was read from.
+    figures: further figures of it, JSON-ready. tables: those it was read from.
     """
 
     value: float
@@ -94,11 +94,11 @@ def not_known(missing: str, tables: str, command: str = "") -> Measured:
 
 
 def points(part: Part, measured: Measured) -> float:
-    """0 to 100, NaN where the value is not known."""
+    """Points of a part, 0 to 100; NaN where the value is not known."""
     return scores.ramp(measured.value, part.none_at, part.full_at, log=part.log)
 
 
 def scored(measured: Mapping[str, Measured], weights: Mapping[str, float]) -> tuple[scores.Weighted, np.ndarray]:
-    """The score and the points of every part, in the order of `PARTS`."""
+    """The score, and the points of every part in the order of `PARTS`."""
     each = np.array([points(part, measured[part.key]) for part in PARTS])
     return scores.weighted(each, [weights[part.key] for part in PARTS]), each

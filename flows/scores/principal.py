@@ -1,8 +1,8 @@
 """The chance that lenders lose more than 1 % of what they supplied within a year, and which assumptions move it.
 
-The scenario of the newest stored risk run is simulated again with more paths. Lenders lose what the pool books as
-deficit, all of them in proportion; the principal is everything supplied. A year is a row of independent periods of the
-run's horizon, each beginning with the book of today: nobody adds collateral, and no lender leaves.
+The scenario of the newest stored risk run is simulated again with more paths. The loss of lenders is the deficit that
+the pool books, shared in proportion; the principal is all supplies. A year is a series of independent periods of the
+run's horizon, each of which begins with the book of today: no account adds collateral, and no lender leaves.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from risk_core import Market
 
 THIN_PATHS = 20_000
-"""Paths with an effect of sales on prices, at most: each takes some ten times as long."""
+"""Most paths when sales move prices: each takes some ten times as long."""
 SLOWER = 4
 ROUGHER = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
-    """One way to ask: the scenario, what sales do to prices, and the USD of loss that nobody bears."""
+    """One assumption: the scenario, the effect of sales on prices, and the USD of loss that is covered."""
 
     key: str
     says: str
@@ -41,7 +41,7 @@ class Assumption:
 
 
 def assumptions(market: Market, run: RiskRun, cover_usd: float) -> Iterator[Assumption]:
-    """The letter's own first, then each assumption changed alone."""
+    """First the assumptions of the letter, then each one changed alone."""
     base = replace(run.scenario(), sampling="plain")
     yield Assumption(key="as_it_stands", says="as it stands", scenario=base)
     if cover_usd > 0:
@@ -66,7 +66,7 @@ def assumptions(market: Market, run: RiskRun, cover_usd: float) -> Iterator[Assu
 
 
 def thin(market: Market) -> Impact:
-    """Selling 1 % of what the market holds of a collateral lowers its price by 1 %: an assumption, not measured."""
+    """Liquidity in which selling 1 % of a market's collateral lowers its price by 1 %: assumed, not measured."""
     held = np.bincount(market.collateral.reserve, market.collateral.amount, market.n_reserves) * market.price
     return Impact.exponential(np.where(held > 0, held, np.inf))
 
@@ -76,8 +76,8 @@ def chance(
 ) -> dict[str, Any]:
     """P(loss above the threshold) over the horizon and within a year, with the interval of both and their letters.
 
-    The interval is Clopper and Pearson's, exact however rare the loss. Where 1 to 29 paths have such a loss, importance
-    sampling is tried, and taken where its draws weigh as much as 30.
+    The interval is Clopper and Pearson's, which is exact for rare losses too. Where 1 to 29 paths have such a loss,
+    importance sampling is tried, and used where its draws weigh as much as 30.
     """
     n = min(paths, THIN_PATHS) if asked.impact is not None else paths
     how: dict[str, Any] = {"policy": policy, "impact": asked.impact}

@@ -29,7 +29,7 @@ TABLES = ("mart_protocol_score", "mart_protocol_score_part", "mart_principal_los
 
 
 def pair(value: Any) -> str:
-    """NAME=NUMBER, the number at least 0. Raises `Unreadable`."""
+    """(name, number) of a text NAME=NUMBER, the number at least 0. Raises `Unreadable`."""
     name, found, number = value.partition("=") if isinstance(value, str) else ("", "", "")
     if not name.strip() or not found or real(number) < 0:
         raise Unreadable(f"expected NAME=NUMBER such as WETH=25000000, found {value!r:.60}")
@@ -40,27 +40,27 @@ Pairs = Annotated[list[Annotated[str, BeforeValidator(pair)]], Flag(metavar="NAM
 
 
 class Asked(Options):
-    """What the flow may be told."""
+    """Options of `protocol-scores`."""
 
     market: str | None = Field(None, description="market to score (default: the newest snapshot's)")
     paths: Annotated[int, Whole(1_000, 100_000_000)] = Field(100_000, description="simulated paths of each assumption")
     seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
     weights: Pairs = Field([], description="weights of parts, the others keep theirs; all of them sum to 1")
-    depth: Pairs = Field([], description="USD that a collateral's market takes within the liquidation bonus, by symbol")
+    depth: Pairs = Field([], description="USD of a collateral that can be sold within the liquidation bonus, by symbol")
     cover: Pairs = Field(
-        [], description="tokens that stand in for bad debt of a reserve, by symbol: Umbrella's stake and offset"
+        [], description="tokens that cover bad debt of a reserve, by symbol: Umbrella's stake and offset"
     )
     slug: str | None = Field(None, description="the protocol as DefiLlama calls it (default: aave-v3, else aave)")
     skip_if_stored: bool = Field(False, description="do nothing where the same question was answered already")
 
 
 def numbers(option: str, given: Sequence[str]) -> dict[str, float]:
-    """Name to number. Raises `WrongOption` for a name that stands twice."""
+    """Name -> number. Raises `WrongOption` for a name that is given twice."""
     found: dict[str, float] = {}
     for entry in given:
         name, _, number = entry.partition("=")
         if name in found:
-            raise WrongOption(f"--{option}: {name} stands twice; give each name one number")
+            raise WrongOption(f"--{option}: {name} is given twice; give each name one number")
         found[name] = float(number)
     return found
 
@@ -132,7 +132,7 @@ def _is_stored(store: Reader, market: Market, options: str) -> bool:
 def _chances(
     stored: measuring.Stored, measured: Mapping[str, parts.Measured], asked: Asked
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Empty without a risk run, without debt or without principal: then there is no letter."""
+    """Rows of `mart_principal_loss`; none, and so no letter, without a risk run, debt or principal."""
     if stored.run is None or not stored.supplied_usd > 0 or not stored.debt_usd > 0:
         return []
     cover_usd = float(measured["deficits"].figures.get("cover_usd", 0.0))
@@ -170,7 +170,7 @@ def rows(
         for i, part in enumerate(parts.PARTS)
     ]  # fmt: skip
     frames = {"mart_protocol_score": pd.DataFrame([head]), "mart_protocol_score_part": pd.DataFrame(made)}
-    # Also where there is none: a letter of an older question must not stand beside this score.
+    # Also where there is no letter: one of older options must not remain with this score.
     columns = list(lost[0]) if lost else []
     frames["mart_principal_loss"] = (
         pd.DataFrame([{**place, **row} | {"is_synthetic": int(at.synthetic)} for row in lost])
@@ -181,7 +181,7 @@ def rows(
 
 
 def said(frames: Mapping[str, pd.DataFrame]) -> str:
-    """The score in one line: what is missing, the letter with its interval."""
+    """One line: the score, unknown parts, and the letter with its interval."""
     head = frames["mart_protocol_score"].iloc[0]
     made = frames["mart_protocol_score_part"]
     missing = made[made["missing"] != ""]["title"]

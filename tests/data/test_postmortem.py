@@ -168,7 +168,7 @@ def test_what_made_it_fall_by_hand(account: str):
     assert found.fall.main is not None
     assert found.fall.main.name == pm.COLLATERAL_ORACLE
     assert changes[pm.PARAMETERS] is None
-    assert "needs a snapshot before and one after" in found.why[pm.PARAMETERS]
+    assert "only with a snapshot before and one after" in found.why[pm.PARAMETERS]
 
 
 def test_waiting_by_hand(account: str):

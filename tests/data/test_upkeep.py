@@ -91,9 +91,9 @@ def test_nothing_is_overwritten(filled: Path, tmp_path: Path, capsys: pytest.Cap
 
     assert main(["backup", str(to)]) == 1
     assert to.read_text() == "mine"
-    assert "is there already; nothing was copied" in capsys.readouterr().err
+    assert "exists already; nothing was copied" in capsys.readouterr().err
     assert main(["backup", str(tmp_path / "nowhere" / "copy")]) == 1
-    assert "is no directory" in capsys.readouterr().err
+    assert "is not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("at", ["copy_to", "fsync", "link"])

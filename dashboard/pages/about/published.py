@@ -1,4 +1,4 @@
-"""The card of what was published on a chain: which figure, where, and whether it stands."""
+"""The card of figures that were published on a chain: figure, place and state."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ SAYS = {
     "es_deficit": "Deficit, ES",
     "p_deficit": "Chance of a deficit",
 }
-"""Measures by the names of the Overview; others are called as they are stored."""
+"""Names of measures on the Overview; other measures have their stored name."""
 
 
 def published_card(source: PageData) -> dbc.Card:
-    """The newest publications of the market, or the command that makes one."""
+    """The card of the market's newest publications, or of the command that makes one."""
     try:
         found = source.publications()
     except Unavailable as nothing:
         return card(TITLE, empty(nothing.title, nothing.text, nothing.command))
     if not found:
-        text = "A figure can go into a contract that others read like a price feed. This says what would be published:"
+        text = "A figure can be published in a contract that others read like a price feed. This shows the transaction:"
         return card(TITLE, empty("Nothing was published", text, FILL))
     newest = found[0]
     origin = "made up, as all of the sample · " if newest.synthetic else ""
@@ -89,5 +89,5 @@ def _short(text: str, more: str) -> html.Span:
 
 
 def publications_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
-    """The same rows, unrounded. Raises `Unavailable`."""
+    """The rows of the card, unrounded. Raises `Unavailable`."""
     return {"publications": [asdict(one) for one in source.publications()]}

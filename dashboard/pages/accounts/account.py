@@ -1,4 +1,4 @@
-"""One account: what it has and owes, at which prices it can be liquidated, and its 26 features."""
+"""One account: its collateral and debt, its liquidation prices, and its 26 features."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def account_page(source: PageData, address: str) -> html.Div:
 
 
 def account_verdict(found: answers.Account) -> html.Section:
-    """What it takes to liquidate this account."""
+    """The fall of prices at which this account can be liquidated."""
     tone = answers.tone(found.health_factor)
     if found.debt_usd == 0:
         words: list[Any] = [html.B("Nothing can liquidate this account: "), "it has no debt."]
@@ -119,7 +119,7 @@ def amount(value: float) -> str:
 
 
 def holdings_table(found: answers.Account) -> Any:
-    """What the account has and owes, by reserve."""
+    """Collateral and debt of the account, by reserve."""
     head = (("Asset", False), ("Collateral", True), ("USD", True), ("Threshold", True), ("Debt", True), ("USD", True))
     rows = [
         (
@@ -136,7 +136,7 @@ def holdings_table(found: answers.Account) -> Any:
 
 
 def prices_table(found: answers.Account) -> Any:
-    """At which price of each reserve alone the account could be liquidated."""
+    """The liquidation price of each reserve, if only its price moves."""
     head = (("Asset", False), ("Now", True), ("Liquidated at", True), ("Move", True))
     rows = []
     for holding in found.holdings:
@@ -157,7 +157,7 @@ TONES = {"strong": "ok", "medium": "watch", "weak": "warn", "no debt": "flat", "
 
 
 def protection_card(score: Protection | None, source: str) -> Any:
-    """Whether the wallet protects itself: every input with the threshold that it is held against, and the rule."""
+    """Whether the wallet protects itself: every input with its threshold, and the rule."""
     title = "Does it protect itself?"
     if score is None:
         text = "No protection score of this wallet is stored yet. This computes that of every wallet:"
@@ -199,7 +199,7 @@ def protection_card(score: Protection | None, source: str) -> Any:
 
 
 def liquidations_card(found: tuple[Liquidation, ...]) -> Any:
-    """The account's stored liquidations; each leads to its post-mortem."""
+    """The account's stored liquidations; each links to its post-mortem."""
     head = (("When", False), ("Sold", False), ("Repaid", True), ("Seized", True), ("", False))
     rows = [
         (
@@ -214,7 +214,7 @@ def liquidations_card(found: tuple[Liquidation, ...]) -> Any:
     body = (
         table(head, rows)
         if rows
-        else empty("Never, as far as is stored", "No liquidation of this account in this market is stored.", EVENTS)
+        else empty("None stored", "No liquidation of this account in this market is stored.", EVENTS)
     )
     return card("Liquidations of it", body, "USD at the price of the event", "newest on top", flush=True, source="")
 

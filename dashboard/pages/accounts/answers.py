@@ -1,4 +1,4 @@
-"""Every account of a market in one table that is sorted, filtered and searched here, and one account in full."""
+"""The table of all accounts of a market, sorted, filtered and searched; and one account in full."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Rows = NDArray[np.int64]
 MOST_ROWS = 1_000
 """Rows of one answer."""
 SHARE = {"fall"}
-"""Columns shown as per cent: what is typed into their filter is per cent as well."""
+"""Columns shown as per cent; their filters are in per cent too."""
 NUMBERS = ("health", "debt", "collateral", "fall")
 WORDS = ("address", "emode", "main")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """What can be sorted and filtered, a value for each account: numbers (n,), NaN for none, and words (n,)."""
+    """Columns to sort and filter, one value for each account: numbers (n,), NaN for none, and words (n,)."""
 
     loaded: LoadedMarket
     numbers: Mapping[str, Array]
@@ -40,7 +40,7 @@ class Table:
 
 @lru_cache(maxsize=3)
 def table(loaded: LoadedMarket) -> Table:
-    """The table of a market, made once."""
+    """The table of a market, cached."""
     market = loaded.market
     fall = fall_to_liquidation(loaded)
     labels = np.array([*market.emodes.label, "none"])
@@ -62,10 +62,10 @@ def table(loaded: LoadedMarket) -> Table:
 
 
 def chosen(of: Table, sort: Sequence[Mapping[str, str]], where: Mapping[str, Any], search: str = "") -> Rows:
-    """Rows of the accounts that pass every filter, in the order asked for; equal ones by address.
+    """Rows of the accounts that pass every filter, in the requested order; equal ones by address.
 
-    sort: `colId` and `sort` (asc, desc) of each column, the most important first. where: column to filter, both as AG
-    Grid writes them. Accounts without a value come last in both directions. Raises `rc.InputError`.
+    sort: `colId` and `sort` (asc, desc) of each column, most important first. where: column -> filter. Both in the form
+    of AG Grid. Accounts without a value come last in both directions. Raises `rc.InputError`.
     """
     keep = np.ones(of.loaded.market.n_accounts, dtype=bool)
     if search:
@@ -163,12 +163,12 @@ def shown(of: Table, rows: Rows) -> list[dict[str, Any]]:
 
 
 def health(factor: float) -> str:
-    """Three digits, since accounts are sorted by it; never rounded up across 1."""
+    """Health factor as text with three decimals; never rounded up from below 1 to 1."""
     return "∞" if np.isinf(factor) else fmt.health_factor(factor, 3)
 
 
 def tone(factor: float) -> str:
-    """Severity of a health factor, by fixed levels that are the same for all accounts; not a probability."""
+    """Severity of a health factor, by fixed levels for all accounts; not a probability."""
     return "crit" if factor < 1 else "warn" if factor < 1.05 else "watch" if factor < 1.25 else "ok"
 
 
@@ -199,7 +199,7 @@ def price_text(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an account has in one reserve: tokens and USD of collateral and of debt; `threshold` with its e-mode."""
+    """The position of an account in one reserve: collateral and debt in tokens and USD; `threshold` with its e-mode."""
 
     symbol: str
     price: float
@@ -221,7 +221,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account in full; `fall` is the move of all crypto that brings its health factor to 1, NaN for none."""
+    """One account in full; `fall`: move of all crypto that brings its health factor to 1, NaN for none."""
 
     address: str
     health_factor: float

@@ -1,4 +1,4 @@
-"""Which health factor is safe: the bands of pairs, in a table of all and for one account."""
+"""Which health factor is safe: the bands of all pairs in a table, and the band of one account."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dashboard.market.loaded import LoadedMarket
 FILL = "python -m flows health-factor-bands"
 SHOWN_PAIRS = 12
 OTHERS = 6
-"""Pairs drawn beside the account's own, to show that one rule does not fit all."""
+"""Other pairs in the chart of an account, to show how pairs differ."""
 
 
 def own_pair(loaded: LoadedMarket, bands: Bands | None, address: str) -> tuple[PairBand | None, float, float]:
-    """(band of the account's main collateral and debt or None, shares of its collateral and debt that these are)."""
+    """(band of the account's main pair or None, share of its collateral in the pair, share of its debt)."""
     market = loaded.market
     row = market.index(address)
     shares, assets = [], []
@@ -39,15 +39,15 @@ def own_pair(loaded: LoadedMarket, bands: Bands | None, address: str) -> tuple[P
 
 
 def _last_greatest(worth: np.ndarray) -> int:
-    """Of equal ones the last, as `risk_core.accounts.main_reserve` has it."""
+    """Place of the largest value; of equal values the last, as `risk_core.accounts.main_reserve`."""
     return len(worth) - 1 - int(worth[::-1].argmax())
 
 
 def chance_words(band: PairBand, health_factor: float) -> tuple[str, str]:
-    """(tone, words) of the chance that a health factor has in its band: between which two of the stated chances."""
+    """(tone, text) of the chance for a health factor: the two stated chances that it lies between."""
     if health_factor < 1:
         return "crit", "it can be liquidated now"
-    # The chance falls with the health factor: it is below that of every level passed, above that of those ahead.
+    # The chance falls with the health factor: below the chances of lower levels, above those of higher levels.
     most = min((one.chance for one in band.levels if one.health_factor <= health_factor), default=1.0)
     least = max((one.chance for one in band.levels if one.health_factor > health_factor), default=0.0)
     tone = "warn" if least >= HEADLINE[0] else "watch" if least >= HEADLINE[2] else "ok"
@@ -57,19 +57,19 @@ def chance_words(band: PairBand, health_factor: float) -> tuple[str, str]:
 
 
 def level_text(level: Level | None) -> Any:
-    """A health factor with its 95 % interval, or that too few paths carry one."""
+    """A health factor with its 95 % interval, or "few draws" where there are too few paths for one."""
     if level is None:
         return fmt.MISSING
     if level.few_draws or level.low is None or level.high is None:
-        said = html.Span("few draws", className="err", title=level.reason or None)
+        error = html.Span("few draws", className="err", title=level.reason or None)
     else:
         half = max(level.high - level.health_factor, level.health_factor - level.low)
-        said = html.Span(f"± {half:.3f}" if half >= 5e-4 else "± < 0.001", className="err")
-    return html.Span([_up(level.health_factor), " ", said])
+        error = html.Span(f"± {half:.3f}" if half >= 5e-4 else "± < 0.001", className="err")
+    return html.Span([_up(level.health_factor), " ", error])
 
 
 def _up(value: float) -> str:
-    """Three digits, rounded up: what is safe is not made smaller."""
+    """Three decimals, rounded up, so that the text never understates a safe health factor."""
     return f"{np.ceil(value * 1000 - 1e-9) / 1000:.3f}"
 
 
@@ -93,7 +93,7 @@ def passport(bands: Bands) -> str:
 
 
 def pairs_card(bands: Bands | None) -> Any:
-    """The band of each pair, the most debt first."""
+    """The card with the band of each pair, most debt first."""
     title, source = "Which health factor is safe?", "/api/v1/accounts/bands"
     if bands is None:
         text = "No bands are stored yet. This computes the health factors that are a 1, 5 and 20\u202f% chance:"
@@ -131,7 +131,7 @@ def pairs_card(bands: Bands | None) -> Any:
 
 
 def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health_factor: float) -> Any:
-    """The band of an account's main pair with the account in it, and other pairs beside it."""
+    """The card with the band of an account's main pair, the account, and other pairs."""
     title = "Which health factor is safe for this pair?"
     pair, of_collateral, of_debt = own_pair(loaded, bands, address)
     source = f"/api/v1/accounts/account?address={address}"
@@ -141,9 +141,7 @@ def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health
     if not np.isfinite(health_factor):
         return card(title, empty("No pair", "The account has no debt."))
     if pair is None or not pair.levels:
-        why = (
-            pair.reason if pair else "The pair of its main collateral and debt was not there when bands were computed."
-        )
+        why = pair.reason if pair else "The bands were computed without the pair of its main collateral and debt."
         return card(title, empty("No band", why[:1].upper() + why[1:] + ".", "" if pair else FILL))
     tone, words = chance_words(pair, health_factor)
     names = f"{named(pair.collateral_symbol)} against {named(pair.debt_symbol)}"
@@ -157,7 +155,7 @@ def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health
         f" The pair is {fmt.share(of_collateral, 0)} of its collateral and {fmt.share(of_debt, 0)} of its debt; the "
         "band is that of the pair alone."
     )  # fmt: skip
-    said = html.P(
+    sentence = html.P(
         ["At ", html.B(fmt.health_factor(health_factor, 3)), f" the chance of liquidation within {_days(bands)} is ",
          html.B(words), f".{share} "], className="t2",
     )  # fmt: skip
@@ -166,14 +164,14 @@ def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health
         [("scenario", names, "solid"), ("text-3", "other pairs", "dashed"), ("text", "this account", "solid")]
     )
     return card(
-        title, [html.Div([pill(tone, words), said]), html.Div(levels, className="feats"), chart,
+        title, [html.Div([pill(tone, words), sentence]), html.Div(levels, className="feats"), chart,
                 dcc.Store(id=ids.ACCOUNT_BAND_OF, data=address)],
         passport(bands), f"{names}, within {_days(bands)}", marks, source=source,
     )  # fmt: skip
 
 
 def curve(bands: Bands, pair: PairBand, health_factor: float, theme: str | None) -> Figure:
-    """Chance against health factor on a log scale: this pair, the largest others, and where the account stands."""
+    """Chance by health factor on a log scale: this pair, the largest others, and the account."""
     c = themes.colours(theme)
     others = [one for one in bands.pairs if one.levels and one is not pair][:OTHERS]
     lines = [(one, c["text-3"], 1.0, "dash") for one in others] + [(pair, c["scenario"], 2.0, "solid")]
@@ -210,7 +208,7 @@ def curve(bands: Bands, pair: PairBand, health_factor: float, theme: str | None)
 
 
 def as_json(bands: Bands | None) -> dict[str, Any]:
-    """`/api/v1/accounts/bands`: every pair with all its levels, unrounded; `pairs` is None before the first."""
+    """`/api/v1/accounts/bands`: every pair with all its levels, unrounded; `pairs` is None where none are stored."""
     if bands is None:
         return {"pairs": None, "command": FILL}
     return asdict(bands)

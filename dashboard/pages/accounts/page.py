@@ -110,7 +110,7 @@ def grid() -> dag.AgGrid:
 
 
 def verdict(loaded: LoadedMarket) -> html.Section:
-    """How many can be liquidated now, and how many soon."""
+    """How many accounts can be liquidated now, and how many are below 1.05."""
     factor, debt = loaded.health_factor, loaded.debt_usd
     below, near = factor < 1, (factor >= 1) & (factor < 1.05)
     severity = "crit" if below.any() else "watch" if near.any() else "ok"
@@ -128,7 +128,7 @@ def verdict(loaded: LoadedMarket) -> html.Section:
 
 
 def rows_for(source: PageData, request: Mapping[str, Any], snapshot: str | None) -> tuple[dict[str, Any], str]:
-    """(rows of one block of the grid and the number of rows found, that number in words)."""
+    """((rows of one block of the grid, number of rows found), that number as text)."""
     of = answers.table(source.loaded(snapshot or None))
     found = answers.chosen(of, request.get("sortModel") or (), request.get("filterModel") or {})
     start = max(int(request.get("startRow") or 0), 0)

@@ -1,4 +1,4 @@
-"""Figures of the Chain page: hours against their usual, blocks with their scores, the transactions of a sandwich."""
+"""Figures of the Chain page: transfers by hour and their usual number, scores of blocks, transactions of a sandwich."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ PARTS = {
     "arbitrage": "Arbitrage",
 }
 UNUSUAL_SCORE = 20.0
-"""From this score on a block is called unusual. There is no standard; it is a fifth of all points."""
+"""Least score of an unusual block: a fifth of all points; there is no standard."""
 GROUPS = ("token", "standard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volumes:
-    """Hours shown, oldest first, against their usual.
+    """Hours, oldest first, and their usual numbers.
 
-    Arrays are (hours, series), NaN where not known; names as text of a page. total_usual: (hours,) usual number of all
-    transfers together.
+    Arrays are (hours, series), NaN where not known; names are safe for a page. total_usual: (hours,) usual number of
+    all transfers.
     """
 
     ts: np.ndarray
@@ -45,12 +45,12 @@ class Volumes:
     unusual: np.ndarray
     total_usual: np.ndarray
     amount_times: np.ndarray
-    """Amount over its usual; NaN too where a series is of several tokens, whose amounts have no common unit."""
+    """Amount over the usual amount; NaN also for a series of several tokens, whose amounts have no common unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One transaction of a sandwich in words: its place in the block, role, who, what it swapped, what it won."""
+    """One transaction of a sandwich as text: place in the block, role, sender, hash, swap, result."""
 
     place: int
     role: str
@@ -62,7 +62,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """Just-in-time liquidity in words: block, who, places of its transactions, how many swaps, what went in and out."""
+    """Just-in-time liquidity as text: block, sender, places of its transactions, number of swaps, amounts."""
 
     block: int
     sender: str
@@ -91,8 +91,8 @@ def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volume
     held = usual(transfers, days=DAYS)
     amount = usual(amounts, days=DAYS, least=0.0)
     times = np.full(amounts.shape, np.nan)
-    told = (amount.median > 0) & alone & ~np.isnan(amounts)
-    times[told] = amounts[told] / amount.median[told]
+    known = (amount.median > 0) & alone & ~np.isnan(amounts)
+    times[known] = amounts[known] / amount.median[known]
     total = usual(transfers.sum(axis=1, keepdims=True), days=DAYS)
     return Volumes(
         ts=hours.ts[kept],
@@ -108,7 +108,7 @@ def volumes(hours: Hours, by: str = "token", shown: int = SHOWN_HOURS) -> Volume
 
 
 def _last_whole(hours: Hours, shown: int) -> slice:
-    """Hours up to the newest one that was read as a whole: an hour that is not over only looks quiet."""
+    """Hours up to the newest complete one: an hour that is not over has too few transfers."""
     if not hours.transfers.shape[1]:
         return slice(0, 0)
     whole = np.flatnonzero(~np.isnan(hours.transfers[:, 0]))
@@ -125,7 +125,7 @@ def name(token: Token | None, standard: str) -> str:
 
 
 def loudest(found: Volumes) -> list[tuple[int, int]]:
-    """(hour, series) of what was unusual, the furthest from usual first."""
+    """(hour, series) of unusual values, largest deviation first."""
     places = [(int(i), int(j)) for i, j in np.argwhere(found.unusual)]
     return sorted(places, key=lambda at: -abs(found.score[at]))
 
@@ -139,7 +139,7 @@ def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
     """The transactions of a sandwich in the order of the block."""
     swaps = activity.swaps
     rows = sorted((*one.legs, *one.victims))
-    told = []
+    legs = []
     for row in rows:
         role = "victim" if row in one.victims else "back-run" if row == one.legs[-1] else "front-run"
         result = ""
@@ -149,7 +149,7 @@ def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
             result = f"{'+' if one.profit >= 0 else ''}{_amount(activity, one.profit, start)}".replace("-", fmt.MINUS)
             if np.isnan(one.profit):
                 result = "balance not closed"
-        told.append(
+        legs.append(
             Leg(
                 int(swaps.transaction[row]),
                 role,
@@ -159,20 +159,20 @@ def story(activity: Activity, one: mev.Sandwich) -> list[Leg]:
                 result,
             )
         )
-    return told
+    return legs
 
 
 def provisions(activity: Activity) -> list[Provision]:
     """The just-in-time liquidity of the blocks shown, the newest first."""
     changes = activity.changes
-    told = []
+    rows = []
     for one in reversed(activity.just_in_time):
         tokens = [int(side[one.swaps[0]]) for side in (activity.swaps.token0, activity.swaps.token1)]
         put, taken = (
             " and ".join(_amount(activity, raw, token) for raw, token in zip(amounts, tokens, strict=True))
             for amounts in (one.put_in, one.taken_out)
         )
-        told.append(
+        rows.append(
             Provision(
                 block=one.block,
                 sender=activity.change_sender[one.added[0]],
@@ -183,7 +183,7 @@ def provisions(activity: Activity) -> list[Provision]:
                 taken_out=taken,
             )
         )
-    return told
+    return rows
 
 
 def _swapped(activity: Activity, row: int) -> str:
@@ -192,7 +192,7 @@ def _swapped(activity: Activity, row: int) -> str:
         (float(swaps.amount0[row]), int(swaps.token0[row])),
         (float(swaps.amount1[row]), int(swaps.token1[row])),
     ]
-    sides.sort()  # the pool pays what is negative
+    sides.sort()  # a negative amount is paid by the pool
     (got, got_token), (gave, gave_token) = sides
     return f"{_amount(activity, gave, gave_token)} for {_amount(activity, -got, got_token)}"
 
@@ -284,7 +284,7 @@ def _count(label: str, asked: str | None, most: int) -> int:
 
 
 def block_of(activity: Activity, asked: str | int | None) -> int:
-    """The place of the block that is asked for; of the highest score where there is no such block."""
+    """Place of the requested block; that of the highest score where there is no such block."""
     found = np.flatnonzero(activity.number == int(asked)) if asked and str(asked).isdigit() else np.zeros(0, int)
     return int(found[0]) if len(found) else int(np.argmax(activity.scores.score))
 

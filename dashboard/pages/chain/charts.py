@@ -17,13 +17,13 @@ OTHERS = "cat-other"
 
 
 def colour_of(found: Volumes, place: int) -> str:
-    """Token of the colour of a series: those of several tokens are grey."""
+    """Name of the colour of a series; series of several tokens are grey."""
     several = found.names[place].startswith("other ")
     return OTHERS if several or place >= len(COLOURS) else COLOURS[place]
 
 
 def transfers(found: Volumes, theme: str | None) -> Figure:
-    """Bars stacked by series, the usual number of all as a step line, a mark over each hour with something unusual."""
+    """Bars stacked by series, the usual total as a step line, and a mark over each unusual hour."""
     c = themes.colours(theme)
     middle = moments(found.ts + HOUR // 2)
     data = [
@@ -50,7 +50,7 @@ def transfers(found: Volumes, theme: str | None) -> Figure:
         {
             "type": "scatter", "mode": "markers", "x": [x for x, yes in zip(middle, loud, strict=True) if yes],
             "y": (total[loud] + 0.06 * top).tolist(), "name": "unusual", "hoverinfo": "text",
-            "hovertext": [_said(found, i) for i in np.flatnonzero(loud)],
+            "hovertext": [_unusual(found, i) for i in np.flatnonzero(loud)],
             "marker": {"symbol": "triangle-up", "size": 10, "color": c["crit"]},
         },
     ]  # fmt: skip
@@ -67,33 +67,33 @@ def transfers(found: Volumes, theme: str | None) -> Figure:
     }
 
 
-def _said(found: Volumes, hour: int) -> str:
+def _unusual(found: Volumes, hour: int) -> str:
     names = [charted(found.names[j]) for j in np.flatnonzero(found.unusual[hour])]
     return "unusual: " + ", ".join(names)
 
 
 def heatmap(activity: Activity, theme: str | None, chosen: int) -> Figure:
-    """Score of each block as a bar, below it its parts; the chosen block is framed. `chosen`: its place."""
+    """Score of each block as a bar, with its parts below; the block at place `chosen` is framed."""
     c = themes.colours(theme)
     scores = activity.scores
     n = len(activity.number)
     x = list(range(n))
-    told = [f"block {number:,}" for number in activity.number.tolist()]
+    labels = [f"block {number:,}" for number in activity.number.tolist()]
     rows = list(reversed(list(mev.WEIGHTS)))
     columns = [list(mev.WEIGHTS).index(key) for key in rows]
     scale = [[i / 4, c[f"seq-{i}"]] for i in range(5)]
     data = [
         {
-            "type": "bar", "x": x, "y": scores.score.tolist(), "yaxis": "y2", "customdata": told, "width": 0.86,
+            "type": "bar", "x": x, "y": scores.score.tolist(), "yaxis": "y2", "customdata": labels, "width": 0.86,
             "marker": {"color": [c["worse-mark"] if v >= UNUSUAL_SCORE else c["baseline"] for v in scores.score]},
             "hovertemplate": "%{customdata}: score <b>%{y:.0f}</b> of 100<extra></extra>",
         },
         {
             "type": "heatmap", "x": x, "y": [PARTS[key] for key in rows],
-            # The root lets small parts be seen beside the largest; the hover says the part itself.
+            # The square root makes small parts visible; the hover text has the part.
             "z": np.sqrt(scores.parts[:, columns].T).tolist(), "zmin": 0, "zmax": 1, "colorscale": scale,
             "showscale": False, "xgap": 2, "ygap": 2,
-            "customdata": [[f"{told[i]}: {fmt.share(scores.parts[i, j])}" for i in x] for j in columns],
+            "customdata": [[f"{labels[i]}: {fmt.share(scores.parts[i, j])}" for i in x] for j in columns],
             "hovertemplate": "%{customdata}<br>%{y}<extra></extra>",
         },
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Chain: what is happening on the chain that the market lives on?"""
+"""Chain: what is happening on the market's chain?"""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def build(source: PageData, search: str) -> html.Div:
     blocks = card(
         "Who takes from whom, block by block",
         graph(ids.CHAIN_MEV, 280, "Score of each block and its five parts; select one"),
-        f"score 0 to 100, weights ours to choose: {weights} · colour: root of the part · payments to the block's "
+        f"score 0 to 100, weights are a choice: {weights} · colour: square root of the part · payments to the block's "
         f"producer need traces and are not seen · {origin(activity)}",
         f"{len(activity.number)} blocks, newest right; select one",
         source="/api/v1/mev-heatmap",
@@ -148,7 +148,7 @@ def build(source: PageData, search: str) -> html.Div:
 
 
 def origin(activity: Activity) -> str:
-    """Where the blocks are from, and of when."""
+    """The source of the blocks and the time of the newest."""
     chain = "a made-up chain of the sample" if activity.synthetic else f"chain {activity.chain_id}"
     return f"{chain}, to {fmt.utc(activity.newest.timestamp)}"
 
@@ -188,7 +188,7 @@ def clock(seconds: float) -> str:
 
 
 def facts(activity: Activity) -> list[tuple[str, Any, str]]:
-    """The blocks shown in a line of figures."""
+    """A line of figures on the blocks."""
     counts = activity.scores.counts
     top = int(np.argmax(activity.scores.score))
     discarded = activity.scores.sandwiches.discarded
@@ -215,7 +215,7 @@ def facts(activity: Activity) -> list[tuple[str, Any, str]]:
 
 
 def moved_table(found: Volumes) -> Any:
-    """Every unusual hour of a token, the furthest from usual first."""
+    """Every unusual hour of a token, largest deviation first."""
     loud = loudest(found)
     if not loud:
         known = int(found.days.max(initial=0))
@@ -264,26 +264,26 @@ def block_card(activity: Activity, place: int) -> html.Div:
         ),
         html.Div(table((("Part", False), ("", False), ("Points", True)), points, tight=True), className="scrollx"),
     ]
-    told = sandwiches_of(activity, number)
-    for one in told:
+    sandwiches = sandwiches_of(activity, number)
+    for one in sandwiches:
         head = (("#", True), ("Role", False), ("Who", False), ("Swapped", False))
         rows = [
             (str(leg.place), pill(ROLES[leg.role], leg.role), address(leg.sender), swapped(leg))
             for leg in story(activity, one)
         ]
         parts.append(html.Div(table(head, rows, tight=True), className="scrollx"))
-    if not told:
+    if not sandwiches:
         parts.append(html.P("No sandwich in this block.", className="t2"))
     return html.Div(parts)
 
 
 def swapped(leg: Leg) -> html.Div:
-    """What a transaction swapped, and below it what the attacker was left with."""
+    """The swap of a transaction, and below it the attacker's result."""
     return html.Div([leg.swapped, html.Div(html.B(leg.result)) if leg.result else None])
 
 
 def provisions_table(activity: Activity) -> Any:
-    """Who provided liquidity for the swaps of one block alone."""
+    """Accounts that provided liquidity within one block only."""
     found = provisions(activity)
     if not found:
         return empty("None", "No account took liquidity out in the block in which it had put it in for others' swaps.")
@@ -329,7 +329,7 @@ def liquidations_json(source: PageData, query: Mapping[str, str]) -> dict[str, A
 
 
 def stored(source: PageData) -> Activity:
-    """The newest blocks. Raises `Unavailable` that names the command."""
+    """The newest blocks. Raises `Unavailable`, which names the command."""
     activity = source.chain()
     if activity is None:
         raise Unavailable("No blocks yet", "Transfers and scores come from whole blocks of a node.", FILL)

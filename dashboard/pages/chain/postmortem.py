@@ -1,4 +1,4 @@
-"""One liquidation: why it came, what it cost and whom, and whether waiting would have saved the account."""
+"""One liquidation: its cause, its loss and who bore it, and whether waiting would have saved the account."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SHOWN_STEPS = 12
 
 
 def link(transaction: str, log_index: int) -> str:
-    """The address of a post-mortem."""
+    """The path of a post-mortem's page."""
     return "/chain?" + urlencode({"transaction": transaction, "log_index": log_index})
 
 
 def postmortem_page(source: PageData, transaction: str, log_index: str | None) -> html.Div:
-    """A liquidation in full; for one that is not there, in words."""
+    """The page of a liquidation, or a card with the reason where it is not stored."""
     try:
         found = source.post_mortem(transaction, log_index)
     except rc.InputError as wrong:
@@ -65,7 +65,7 @@ def postmortem_page(source: PageData, transaction: str, log_index: str | None) -
 
 
 def verdict(found: PostMortem) -> html.Section:
-    """Cause, loss, and whether an hour would have saved it."""
+    """Cause, loss, and whether waiting an hour would have saved the account."""
     words: list[Any] = []
     for text, strong in answers.verdict(found):
         words += [html.B(text) if strong else text, " "]
@@ -73,7 +73,7 @@ def verdict(found: PostMortem) -> html.Section:
 
 
 def unknown(why: str) -> html.Span:
-    """`not known`, with the reason on hover; the reason stands in a card of its own as well."""
+    """`not known`, with the reason on hover; the last card lists all reasons."""
     return html.Span(NOT_KNOWN, className="t3", title=marked(why) or None)
 
 
@@ -130,7 +130,7 @@ def facts(found: PostMortem) -> list[tuple[str, Any, str]]:
 
 
 def origin(found: PostMortem) -> str:
-    """Which snapshot the account's state is from."""
+    """The snapshot that the account's state is from."""
     state, e = found.state, found.event
     if state is None:
         return ""
@@ -167,7 +167,7 @@ def path_card(found: PostMortem, json_at: str) -> Any:
 
 
 def fall_card(found: PostMortem, json_at: str) -> Any:
-    """The bridge of the health factor."""
+    """The card of the fall of the health factor, by cause."""
     if found.fall is None or found.fall_from is None:
         return card("What made it fall", empty("Not known", answers.sentence(reason(found, "fall"))), source="")
     return card(
@@ -191,13 +191,13 @@ def loss_card(found: PostMortem, json_at: str) -> Any:
         title,
         graph(ids.POSTMORTEM_LOSS, 300, "The borrower's loss by cause, and by who got it"),
         foot,
-        "split twice; both halves add up",
+        "split by cause and by receiver; both add up to it",
         source=json_at,
     )
 
 
 def waiting_card(found: PostMortem, json_at: str) -> Any:
-    """What waiting would have brought, with the oracle as recorded and at market prices."""
+    """The health factor after waiting, with the oracle as recorded and at market prices."""
     title = "Would waiting have saved it?"
     if not found.waited:
         return card(title, empty("Not known", answers.sentence(reason(found, "path"))), source="")
@@ -214,19 +214,19 @@ def waiting_card(found: PostMortem, json_at: str) -> Any:
         (answers.wait(one.wait), _factor(one.health_factor), _factor(market.health_factor), _pill(one.saved))
         for one, market in zip(found.waited_recorded, found.waited, strict=True)
     ]
-    said: list[Any] = []
+    notes: list[Any] = []
     if found.safe_at is not None:
-        said.append(f"With the oracle as recorded it was at 1 or more {answers.ago(found.event.ts - found.safe_at)}. ")
+        notes.append(f"With the oracle as recorded it was at 1 or more {answers.ago(found.event.ts - found.safe_at)}. ")
     state = found.state
     if state is not None and state.owed_usd and state.backing_usd is not None:
         cover = fmt.share(state.backing_usd / state.owed_usd, 0)
-        said.append(f"Lenders: at the oracle's prices the collateral was worth {cover} of the debt.")
+        notes.append(f"Lenders: at the oracle's prices the collateral was worth {cover} of the debt.")
     if not found.oracle_later:
-        said.append(" No oracle price of the hour after is stored: it is taken to stay as far from the market.")
+        notes.append(" No oracle price of the hour after is stored: its distance from the market is taken as constant.")
     return card(
         title,
-        [html.Div(table(head, rows, tight=True), className="scrollx"), html.P(said, className="t2 note-s")],
-        "health factor had nobody touched the account, with the oracle as recorded and at market prices · at the "
+        [html.Div(table(head, rows, tight=True), className="scrollx"), html.P(notes, className="t2 note-s")],
+        "health factor without any event of the account, with the oracle as recorded and at market prices · at the "
         "nearest stored time, at most 30 min or half the wait off",
         right=right,
         flush=True,
@@ -243,7 +243,7 @@ def _pill(saved: bool | None) -> Any:
 
 
 def prices_card(found: PostMortem, json_at: str) -> Any:
-    """What the oracle said, and what the market did."""
+    """Prices of the oracle and of the market."""
     head = (("", False), ("Oracle", True), ("Market", True), ("Oracle off", True), ("Bars around", False))
     rows = [
         _price_row(found, price, name)
@@ -288,8 +288,8 @@ def _percent(off: float) -> str:
 
 
 def unknown_card(found: PostMortem) -> Any:
-    """Everything that is not known, with its reason."""
-    told = [
+    """Every figure that is not known, with its reason."""
+    reasons = [
         html.Div([html.Dt(marked(what)), html.Dd(marked(answers.sentence(why)))])
         for what, why in answers.unknowns(found)
     ]
@@ -301,7 +301,7 @@ def unknown_card(found: PostMortem) -> Any:
         if found.bonus_bps is not None
         else ""
     )
-    return card("What is not known", html.Dl([*told, *notes], className="prose"), sure or "", "and why", source="")
+    return card("What is not known", html.Dl([*reasons, *notes], className="prose"), sure or "", "and why", source="")
 
 
 def steps_card(found: PostMortem, json_at: str) -> Any:
@@ -328,7 +328,7 @@ def steps_card(found: PostMortem, json_at: str) -> Any:
     e = found.event
     by = f"by {fmt.short_hash(e.liquidator)}" if e.liquidator else "by an unknown liquidator"
     return card(
-        "What the account did, and what was done to it",
+        "The account's events",
         table(head, rows, tight=True),
         f"{named(e.market)} · decoded events, {e.source} · liquidated {by} · amounts of a liquidation: collateral to "
         "the liquidator",
@@ -346,7 +346,7 @@ def postmortem_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any
 
 
 def register(app: Dash, source: PageData) -> None:
-    """The three charts follow the theme."""
+    """Register the callbacks: the three charts follow the theme."""
     for name, draw in (
         (ids.POSTMORTEM_PATH, charts.path),
         (ids.POSTMORTEM_FALL, charts.fall),

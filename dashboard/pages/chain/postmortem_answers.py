@@ -1,4 +1,4 @@
-"""A post-mortem in words and figures: pure functions of the record."""
+"""Text and figures of a post-mortem's page: pure functions of the record."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REASONS = {
     "fall": "What made it fall",
     pm.PARAMETERS: "A change of parameters",
 }
-"""Names of `PostMortem.why` as the page says them."""
+"""Key of `PostMortem.why` -> its text on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Part:
 
 
 def reason(found: PostMortem, *names: str) -> str:
-    """Why something is not known: the reasons of these names that there are, each once."""
-    told = dict.fromkeys(found.why[name] for name in names if name in found.why)
-    return "; ".join(told)
+    """Why a figure is not known: the reasons under these names, each once."""
+    reasons = dict.fromkeys(found.why[name] for name in names if name in found.why)
+    return "; ".join(reasons)
 
 
 def sentence(text: str) -> str:
@@ -74,7 +74,7 @@ def sentence(text: str) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """To the dollar, to the cent below a thousand: a loss is compared with its parts."""
+    """USD to the dollar, below a thousand to the cent, so that a loss can be compared with its parts."""
     if value is None:
         return NOT_KNOWN
     if abs(value) >= 1_000:
@@ -116,7 +116,7 @@ def wait(seconds: int) -> str:
 
 
 def head(found: PostMortem) -> tuple[str, str]:
-    """(severity, word) of the pill: an hour's wait had saved it, else what made it fall."""
+    """(severity, text) of the pill: that waiting an hour would have saved the account, else the cause."""
     if found.saved_in_an_hour:
         return "warn", "Avoidable"
     main = None if found.fall is None else found.fall.main
@@ -124,16 +124,16 @@ def head(found: PostMortem) -> tuple[str, str]:
 
 
 def oracle_off(price: PriceThen | None) -> float | None:
-    """The oracle's price over the market's less 1."""
+    """The oracle's price over the market's price, minus 1."""
     if price is None or price.oracle is None or price.market is None:
         return None
     return float(price.oracle) / price.market - 1
 
 
 def parts(found: PostMortem) -> list[Part]:
-    """The loss twice: what caused it, and who got it; both end at the total.
+    """The bars of the loss, twice: by cause and by receiver; both end at the total.
 
-    What is not known is no bar. Where the total is not, neither half has an end.
+    A part that is not known has no bar. Without a total, neither half has an end.
     """
     loss, got = found.loss, found.receipts
     if loss is None or got is None:
@@ -165,16 +165,16 @@ def parts(found: PostMortem) -> list[Part]:
 
 def oracle_words(found: PostMortem) -> str:
     """`wstETH priced 2.85 % too low`."""
-    told = []
+    words = []
     for price in (found.collateral, found.debt):
         off = oracle_off(price)
         if price is not None and off is not None and abs(off) >= 5e-5:
-            told.append(f"{named(price.symbol)} {fmt.share(abs(off), 2)} too {'low' if off < 0 else 'high'}")
-    return ", ".join(told)
+            words.append(f"{named(price.symbol)} {fmt.share(abs(off), 2)} too {'low' if off < 0 else 'high'}")
+    return ", ".join(words)
 
 
 def verdict(found: PostMortem) -> list[tuple[str, bool]]:
-    """The answer in sentences, and which of them are strong."""
+    """(text, whether it is strong) of each sentence of the answer."""
     main = None if found.fall is None else found.fall.main
     words: list[tuple[str, bool]] = []
     if main is None:
@@ -206,7 +206,7 @@ def verdict(found: PostMortem) -> list[tuple[str, bool]]:
 
 
 def unknowns(found: PostMortem) -> list[tuple[str, str]]:
-    """(what, why) of everything that is not known, what rests on one reason together."""
+    """(figures, reason) of everything that is not known; figures with the same reason are joined."""
     by_reason: dict[str, list[str]] = {}
     for name, why in found.why.items():
         by_reason.setdefault(why, []).append(REASONS.get(name, name))

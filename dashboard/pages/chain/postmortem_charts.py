@@ -1,4 +1,4 @@
-"""Charts of a post-mortem: the health factor over time, what made it fall, the loss twice."""
+"""Charts of a post-mortem: the health factor over time, the causes of its fall, the loss by cause and receiver."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dashboard.pages.chain.postmortem_answers import CAUSES, NOT_KNOWN, dollars,
 from data.postmortem import PostMortem
 
 FINE = 300
-"""Seconds between stored prices below which two hours either side are shown, not a day."""
+"""With less than these seconds between stored prices, two hours before and after are shown, else a day."""
 HIGHEST = 3.0
-"""Health factors above this are cut off: what matters is near 1."""
+"""The axis ends here: only health factors near 1 matter."""
 
 
 def path(found: PostMortem, theme: str | None) -> Figure:
-    """Price of the collateral above, the health factor that it made below, on one time."""
+    """Price of the collateral, and below it the health factor, over the same time axis."""
     c = themes.colours(theme)
     of, e = found.path, found.event
     if of is None:
@@ -45,7 +45,7 @@ def path(found: PostMortem, theme: str | None) -> Figure:
         )  # fmt: skip
 
     line(of.market, f"{symbol}, market", "baseline", "y2", dash="5px,4px")
-    # The oracle is known from the liquidation on; before it the market stands in, and is drawn once.
+    # The oracle is known from the liquidation on; before that the market's price is used, and drawn once.
     line(np.where(of.times >= e.ts, of.oracle, np.nan), f"{symbol}, oracle", "scenario", "y2", width=2.25)
     line(of.without, "health factor at market prices, not liquidated", "baseline", "y", dash="5px,4px")
     not_touched = np.where(of.times >= e.ts, of.recorded, np.nan)
@@ -147,7 +147,7 @@ def fall(found: PostMortem, theme: str | None) -> Figure:
 
 
 def signed(change: float) -> str:
-    """`−0.0287`, `none` for exactly nothing, `< 0.0001` for next to nothing."""
+    """`−0.0287`; `none` for 0; `< 0.0001` for a change that would round to 0."""
     if change == 0:
         return "none"
     if abs(change) < 5e-5:
@@ -156,7 +156,7 @@ def signed(change: float) -> str:
 
 
 def loss(found: PostMortem, theme: str | None) -> Figure:
-    """A waterfall of causes up to the total, and below it of those who got it."""
+    """A waterfall of causes up to the total, and below it one of the receivers."""
     c = themes.colours(theme)
     rows = parts(found)
     if not rows:

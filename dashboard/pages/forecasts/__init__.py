@@ -1,1 +1,1 @@
-"""Whether the forecasts held: each beside what came, and the record of every law."""
+"""Whether the forecasts held: each with its outcome, and the record of every law."""

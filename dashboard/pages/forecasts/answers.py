@@ -1,4 +1,4 @@
-"""What the Forecasts page says: which series is shown, its verdict, its exceptions, and its places by level."""
+"""Figures of the Forecasts page: the chosen series, its verdict, its exceptions, and shares of outcomes by level."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from risk_core.analytics import backtests
 LEVELS = (0.9, 0.95, 0.99)
 HOUR = 3_600
 ALARM = 20.0
-"""Evidence from which an expected shortfall is rejected at 5 %, whenever that is."""
+"""Evidence that rejects an expected shortfall at 5 %, at any time."""
 PLACES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99)
-"""Levels at which places of outcomes are counted."""
+"""Levels at which outcomes at or below the forecast are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One series: a law's forecasts of one length, those that are tested, and its records by level."""
+    """One series: a law's forecasts of one length, and its records by level."""
 
     law: str
     horizon_seconds: int
@@ -30,24 +30,24 @@ class Shown:
 
     @property
     def tested(self) -> tuple[Told, ...]:
-        """The forecasts that are tested, in order of time."""
+        """The tested forecasts, by time."""
         return tuple(one for one in self.told if one.state == "tested")
 
     @property
     def judged(self) -> LawRecord:
-        """The record at the highest level at which there are enough forecasts; at 90 % where there are at none."""
+        """The record at the highest level with enough forecasts; that at 90 % where no level has enough."""
         return next((self.records[level] for level in reversed(LEVELS) if self.records[level].enough),
                     self.records[LEVELS[0]])  # fmt: skip
 
     @property
     def synthetic(self) -> bool:
-        """Whether forecasts and outcomes are made up."""
+        """Whether any forecast is synthetic."""
         return any(one.is_synthetic for one in self.told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Of the outcomes the share at or below the forecast quantile of `level`, and what n right forecasts allow."""
+    """Share of outcomes at or below the forecast quantile of `level`, and the range for n right forecasts."""
 
     level: float
     share: float
@@ -56,12 +56,12 @@ class Place:
 
 
 def key_of(law: str, horizon_seconds: int) -> str:
-    """A series as a link and a choice name it."""
+    """The key of a series in links and in the choice."""
     return f"{horizon_seconds}:{law}"
 
 
 def chosen(ledger: Ledger, key: str | None) -> Shown:
-    """The series of that key; the one that is tested most where the key names none."""
+    """The series of a key; the most tested one for another key."""
     series = ledger.series()
     law, horizon = next((one for one in series if key_of(*one) == key), series[0])
     return Shown(
@@ -73,7 +73,7 @@ def chosen(ledger: Ledger, key: str | None) -> Shown:
 
 
 def exceptions(shown: Shown) -> list[tuple[Told, float]]:
-    """Tested forecasts that were exceeded with the highest level that was, the newest first."""
+    """(exceeded forecast, highest level that was exceeded), newest first."""
     found = []
     for one in reversed(shown.tested):
         passed = [level for level in LEVELS if one.outcome is not None and one.outcome > value_of(one, level)]
@@ -88,7 +88,7 @@ def value_of(one: Told, level: float) -> float:
 
 
 def places(shown: Shown) -> list[Place]:
-    """Where outcomes lie in their stored distributions, with the band that 95 % of right ledgers stay in."""
+    """Shares of outcomes by level, with the band of 95 % of ledgers of right forecasts."""
     pits = np.array([one.pit for one in shown.tested if one.pit is not None])
     if not len(pits):
         return []
@@ -100,7 +100,7 @@ def places(shown: Shown) -> list[Place]:
 
 
 def chances(record: LawRecord) -> list[tuple[int, float, str]]:
-    """(count, its chance under a right law, Basel's zone) of each number of exceptions that matters."""
+    """(count, its chance under a right law, Basel's zone) of each number of exceptions that is drawn."""
     p, n = 1 - record.level, record.n
     most = min(n, max(int(binom.ppf(0.9999, n, p)), record.exceptions) + 2)
     return [
@@ -110,6 +110,6 @@ def chances(record: LawRecord) -> list[tuple[int, float, str]]:
 
 
 def states(shown: Shown) -> dict[str, int]:
-    """How many forecasts are tested, and how many not and why."""
+    """State -> number of forecasts: tested, or the reason why not."""
     names = sorted(one.state for one in shown.told)
     return {name: len(list(group)) for name, group in groupby(names)}

@@ -13,7 +13,7 @@ from dashboard.pages.forecasts.answers import Shown
 
 ZONES = {"green": "ok-mark", "yellow": "watch-mark", "red": "crit-mark"}
 LONGEST = 400
-"""Forecasts that one chart shows, the newest."""
+"""Most forecasts in one chart; the newest are shown."""
 
 
 def ledger(shown: Shown, theme: str | None) -> Figure:
@@ -67,7 +67,7 @@ def ledger(shown: Shown, theme: str | None) -> Figure:
 
 
 def counts(record: LawRecord, theme: str | None) -> Figure:
-    """The chance of each number of exceptions under a right law, in Basel's zones, and the number that was seen."""
+    """The chance of each number of exceptions under a right law, by Basel's zones, and the observed number."""
     c = themes.colours(theme)
     found = answers.chances(record)
     seen = next((chance for count, chance, _ in found if count == record.exceptions), 0.0)
@@ -79,7 +79,7 @@ def counts(record: LawRecord, theme: str | None) -> Figure:
          "customdata": [[fmt.share(chance), zone] for _, chance, zone in found],
          "hovertemplate": "%{x} exceptions <b>%{customdata[0]}</b>, %{customdata[1]}<extra></extra>"}
     ]  # fmt: skip
-    # Beside the tallest bar there is room only above it.
+    # Next to the tallest bar there is space only above it.
     place = max(seen, max(chance for count, chance, _ in found if abs(count - record.exceptions) <= 2))
     note = label(f"▾ {record.exceptions} seen", record.exceptions, 100 * place, c["text"], yanchor="bottom", yshift=2)
     return {
@@ -93,8 +93,8 @@ def counts(record: LawRecord, theme: str | None) -> Figure:
 
 
 def calibration(shown: Shown, theme: str | None) -> Figure:
-    """The share of outcomes at or below each forecast quantile, on axes stretched at the ends, and what n allow."""
-    from scipy.special import logit  # here, not at the top: no other chart of the page needs it
+    """Share of outcomes at or below each forecast quantile, on axes stretched at the ends, with the band for n."""
+    from scipy.special import logit  # not at the top: no other chart of the page needs it
 
     c = themes.colours(theme)
     found = answers.places(shown)
@@ -129,7 +129,7 @@ def calibration(shown: Shown, theme: str | None) -> Figure:
 
 
 def evidence(shown: Shown, theme: str | None) -> Figure:
-    """The wealth of the bet against the expected shortfall after each forecast, on a log scale, and the alarm."""
+    """The wealth of the bet against the expected shortfall after each forecast, log scale, and the limit."""
     c = themes.colours(theme)
     some = [one for one in shown.tested if one.evidence is not None]
     x, y = moments(np.array([one.valid_until for one in some])), [max(one.evidence or 0.0, 1e-3) for one in some]

@@ -1,4 +1,4 @@
-"""Forecasts: was the model right? Each forecast beside what came, and every law's record."""
+"""Forecasts: was the model right? Each forecast with its outcome, and the record of every law."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dashboard.pages.forecasts.answers import HOUR, LEVELS, Shown
 
 FILL = "python -m flows forecast-ledger"
 ROWS = 8
-"""Rows of a list of single forecasts."""
+"""Most rows in a list of forecasts."""
 QUESTIONS = (("As many as stated?", "Kupiec", "kupiec_p"), ("Do they come alone?", "Christoffersen", "independence_p"),
              ("Both together", "conditional coverage", "conditional_p"))  # fmt: skip
 ZONE = {"green": ("ok", "Green"), "yellow": ("watch", "Yellow"), "red": ("crit", "Red")}
@@ -35,7 +35,7 @@ WHY = {
 
 
 def build(source: PageData, _search: str) -> html.Div:
-    """The page with the series that is tested most; the choice fills it anew."""
+    """The page with the most tested series; the choice selects another."""
     ledger = stored(source)
     shown = answers.chosen(ledger, None)
     options = [{"label": series_text(law, h), "value": answers.key_of(law, h)} for law, h in ledger.series()]
@@ -49,10 +49,10 @@ def build(source: PageData, _search: str) -> html.Div:
 
 
 def stored(source: PageData) -> Ledger:
-    """The stored ledger. Raises `Unavailable` that names the command."""
+    """The stored ledger. Raises `Unavailable`, which names the command."""
     found = source.forecasts()
     if found is None:
-        text = "No forecast of this market was held against what came yet. This joins them with the stored events:"
+        text = "No forecast of this market was compared with its outcome yet. This joins them with the stored events:"
         raise Unavailable("Forecasts are not tested yet", text, FILL)
     return found
 
@@ -63,7 +63,7 @@ def series_text(law: str, horizon_seconds: int) -> str:
 
 
 def parts(ledger: Ledger, shown: Shown, theme: str | None) -> list[Any]:
-    """All of the page below the choice."""
+    """The page below the choice."""
     return [
         verdict(shown),
         row([(ledger_card(shown, theme), {})]),
@@ -75,26 +75,26 @@ def parts(ledger: Ledger, shown: Shown, theme: str | None) -> list[Any]:
 
 
 def verdict(shown: Shown) -> html.Section:
-    """How many were exceeded, and whether that is what was stated."""
+    """How many forecasts were exceeded, and whether that fits the stated level."""
     judged, n = shown.judged, len(shown.tested)
     if not judged.enough:
         head = pill("flat", "Too few to say", f"{judged.needed} forecasts are needed at {judged.level:.0%}")
         words = f"{n} forecasts are tested; {judged.needed} are needed before one exception is expected at 90\u202f%."
         return html.Section([head, html.P([synthetic(shown), words])], className="verdict")
     zone, word = ZONE[judged.zone or "green"]
-    said: list[Any] = [synthetic(shown)]
+    sentence: list[Any] = [synthetic(shown)]
     for place, level in enumerate(reversed(LEVELS)):
         record = shown.records[level]
         few = "" if record.enough else ", too few to say"
         text = f"{record.exceptions} of {n} windows " if place == 0 else f"{record.exceptions} "
-        said += [html.B(f"{text}beyond the {percent(level)} forecast"), f" ({record.expected:.1f} expected{few})"]
-        said.append("." if level == LEVELS[0] else ", ")
+        sentence += [html.B(f"{text}beyond the {percent(level)} forecast"), f" ({record.expected:.1f} expected{few})"]
+        sentence.append("." if level == LEVELS[0] else ", ")
     title = f"Basel's zone at {judged.level:.0%}: the chance of at most so many is {fmt.share(judged.cumulative)}"
-    return html.Section([pill(zone, word, title), html.P(said)], className="verdict")
+    return html.Section([pill(zone, word, title), html.P(sentence)], className="verdict")
 
 
 def synthetic(shown: Shown) -> str:
-    """A word in front where nothing is real."""
+    """The first words where forecasts and outcomes are synthetic, else ""."""
     return "Synthetic forecasts and outcomes: " if shown.synthetic else ""
 
 
@@ -104,7 +104,7 @@ def percent(level: float) -> str:
 
 
 def ledger_card(shown: Shown, theme: str | None) -> dbc.Card:
-    """Forecast and outcome, window by window."""
+    """The card of forecasts and outcomes by window."""
     window = fmt.hours(shown.horizon_seconds / HOUR)
     counted = ", ".join(f"{n} {name}" for name, n in answers.states(shown).items())
     seventh = " · overlapping windows are left out" if "overlaps" in answers.states(shown) else ""
@@ -125,7 +125,7 @@ def ledger_card(shown: Shown, theme: str | None) -> dbc.Card:
 
 
 def count_card(shown: Shown, theme: str | None) -> dbc.Card:
-    """Whether the number of exceptions is plausible, and the tests at every level."""
+    """The card of the number of exceptions, with the tests at every level."""
     record = shown.judged
     body: list[Any] = []
     if record.n:
@@ -153,7 +153,7 @@ def count_card(shown: Shown, theme: str | None) -> dbc.Card:
 
 
 def p_value(record: LawRecord, name: str) -> html.Span:
-    """A p-value, its failing marked; or that there are too few forecasts for one."""
+    """A p-value, marked where the test fails; or that there are too few forecasts."""
     p = getattr(record, name)
     if not record.enough or p is None:
         return html.Span("too few", className="t3", title=f"{record.n} tested, {record.needed} are needed")
@@ -163,7 +163,7 @@ def p_value(record: LawRecord, name: str) -> html.Span:
 
 
 def calibration_card(shown: Shown, theme: str | None) -> dbc.Card:
-    """Whether the forecast holds at every level."""
+    """The card of shares of outcomes by level."""
     n = sum(one.pit is not None for one in shown.tested)
     title, sub = "Does it hold at every level?", "axes stretched at the ends"
     if n < 2:
@@ -182,7 +182,7 @@ def calibration_card(shown: Shown, theme: str | None) -> dbc.Card:
 
 
 def evidence_card(shown: Shown, theme: str | None) -> dbc.Card:
-    """The bet against the expected shortfall."""
+    """The card of the bet against the expected shortfall."""
     record = shown.records[0.95]
     title, sub = "Is the tail mean right?", f"evidence against ES {percent(record.es_level)}"
     if record.evidence is None or record.evidence_most is None:
@@ -198,7 +198,7 @@ def evidence_card(shown: Shown, theme: str | None) -> dbc.Card:
             "Evidence against the expected shortfall over time",
             charts.evidence(shown, theme),
         ),
-        "wealth of a bet against it, log · valid whenever one looks · from 20 on rejected at 5\u202f% · "
+        "wealth of a bet against it, log · valid at any time · from 20 on rejected at 5\u202f% · "
         f"most {record.evidence_most:.2g}",
         sub,
         state,
@@ -207,7 +207,7 @@ def evidence_card(shown: Shown, theme: str | None) -> dbc.Card:
 
 
 def record_card(ledger: Ledger, shown: Shown) -> dbc.Card:
-    """Every law and window at every level, none hidden."""
+    """The card with the record of every law and window at every level."""
     head = (
         ("Law and window", False), ("Level", False), ("Tested", True), ("Seen", True), ("Expected", True),
         ("Kupiec p", True), ("Indep. p", True), ("Joint p", True), ("Pinball", True), ("CRPS", True), ("Record", False),
@@ -239,7 +239,7 @@ def record_card(ledger: Ledger, shown: Shown) -> dbc.Card:
 
 
 def standing(record: LawRecord) -> html.Span:
-    """What the tests at one level come to."""
+    """The result of the tests at one level."""
     if not record.enough:
         return pill("flat", f"{record.n} of {record.needed} needed")
     if record.fails:
@@ -249,7 +249,7 @@ def standing(record: LawRecord) -> html.Span:
 
 
 def exceptions_card(shown: Shown) -> dbc.Card:
-    """The last windows that brought more than was forecast."""
+    """The card of the last windows with an outcome above the forecast."""
     found = answers.exceptions(shown)
     head = (("Window from", False), ("Level", False), ("Forecast", True), ("Came", True), ("Over by", True))
     rows = [
@@ -273,14 +273,14 @@ def exceptions_card(shown: Shown) -> dbc.Card:
 
 
 def over(one: Told, level: float) -> html.Span:
-    """By how much a forecast was passed."""
+    """By how much an outcome was above the forecast."""
     value = answers.value_of(one, level)
     text = fmt.share((one.outcome or 0.0) / value - 1, 0) if value > 0 else "nothing was forecast"
     return html.Span(text, className="worse b6")
 
 
 def sealed_card(shown: Shown) -> dbc.Card:
-    """The newest forecasts with their seals."""
+    """The card of the newest forecasts with their seals."""
     head = (("Window from", False), ("LaR 99 %", True), ("Came", True), ("Outcome", False), ("Seal", True))
     rows = [
         (
@@ -301,7 +301,7 @@ def sealed_card(shown: Shown) -> dbc.Card:
 
 
 def outcome_pill(one: Told) -> html.Span:
-    """What became of a forecast."""
+    """The pill with the state of a forecast."""
     if one.outcome is None or one.state in ("after the fact",):
         title = f"Its window ends {fmt.utc(one.valid_until)}"
         return pill("flat", WHY.get(one.state, one.state), title)
@@ -357,7 +357,7 @@ def _head(shown: Shown) -> dict[str, Any]:
 
 
 def outline() -> html.Div:
-    """The parts that the callback names."""
+    """The parts that the callback fills."""
     return html.Div([dbc.Select(id=ids.FORECASTS_SERIES), html.Div(id=ids.FORECASTS_PARTS)])
 
 

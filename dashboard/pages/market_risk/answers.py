@@ -1,4 +1,4 @@
-"""Figures of the Market page: value-at-risk by three methods and how each held, impermanent loss, volatility."""
+"""Figures of the Market page: value-at-risk by method with its tests, impermanent loss, volatility."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSITION_USD = 1_000_000.0
 WINDOW = 30
 """Days of the rolling window."""
 LONG_WINDOW = 120
-"""Days at a level of 99 %, where 30 hold no tail."""
+"""Days of the window at a level of 99 %, where 30 are too few for a tail."""
 LEVELS = (0.95, 0.99)
 SIGNIFICANCE = 0.05
 NAMES = {
@@ -38,10 +38,10 @@ LEAST_DAYS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One method along the series. var, shortfall (n,): what was forecast for each day, NaN before the first.
+    """One method over the series. var, shortfall (n,): the forecast for each day, NaN before the first.
 
     `coverage` is None where too few days had a forecast; `today` and `today_shortfall` are the forecasts for the next
-    day, NaN where there are none. `tail_draws`: how many returns of the window its shortfall is the mean of.
+    day, NaN where there are none. `tail_draws`: number of returns of the window whose mean is its shortfall.
     `refused`: why there is no forecast for the next day; `withheld_days`: past days for which a fit had failed.
     """
 
@@ -58,12 +58,12 @@ class Method:
 
     @property
     def name(self) -> str:
-        """What a reader sees: the method's name in words."""
+        """The method's name on the page."""
         return NAMES[self.key]
 
     @property
     def verdict(self) -> str:
-        """`holds`, `too many`, `too few`, `in a row`; `withheld` or `too short` where it cannot be told."""
+        """`holds`, `too many`, `too few`, `in a row`; `withheld` or `too short` where there is no verdict."""
         if self.refused:
             return "withheld"
         if self.coverage is None:
@@ -76,7 +76,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling:
-    """Losses of a position day by day, and what each method had forecast for them. ts (n,): the end of each day."""
+    """Losses of a position by day, and the forecasts of each method. ts (n,): the end of each day."""
 
     symbol: str
     level: float
@@ -94,9 +94,9 @@ class Rolling:
 
 
 def portfolio(text: str, closes_of: Callable[[str], Closes]) -> Closes:
-    """A series, or what a portfolio of them was worth day by day, such as `ETHUSDT=60 BTCUSDT=40`.
+    """Daily closes of a series, or of a portfolio such as `ETHUSDT=60 BTCUSDT=40`.
 
-    Shares are brought back at the end of every day. Raises `InputError`.
+    Shares are restored at the end of every day. Raises `InputError`.
     """
     weights = parse(text)
     parts = [closes_of(series) for series in weights]
@@ -142,16 +142,16 @@ def rolling(
 def _garch(
     key: str, ts: np.ndarray, returns: np.ndarray, level: float, window: int, size: float, fits: Sequence[StoredFit]
 ) -> Method:
-    """A method that rests on stored fits; days on which the newest one had failed, or was overdue, have no forecast."""
+    """A method with stored fits; there is no forecast for days whose newest fit had failed or was too old."""
     place = {int(t): i for i, t in enumerate(ts)}
-    # Fits of another stretch of days say nothing of this one: each begins at a day of this one, too.
+    # Only fits to days of this stretch are used.
     mine = [one for one in fits if one.fitted_ts in place and one.first_ts in place]
     known = [garch.Refit(at=place[one.fitted_ts], fit=one.fit) for one in mine]
     filtered = key == "garch-filtered"
     var, shortfall = garch.value_at_risk(
         returns, known, level=level, window=window, position=size, filtered=filtered
     )  # fmt: skip
-    # A fit that is twice as old as it should be is no forecast any more.
+    # A fit that is twice as old as it should be is not used.
     ends = [*(one.at for one in known[1:]), len(ts)]
     for one, refit, end in zip(mine, known, ends, strict=False):
         lapsed = refit.at + 2 * one.refit_days
@@ -196,7 +196,7 @@ def _later(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Loss against holding by price move, fractions that are zero or negative: constant product, and one range."""
+    """Loss compared with holding, by price move, fractions <= 0: constant product, and one range."""
 
     moves: np.ndarray
     constant_product: np.ndarray
@@ -276,7 +276,7 @@ def volatility(closes: Closes, fits: Sequence[StoredFit] = ()) -> Volatility:
 
 
 def _forecast(hourly: Closes, fits: Sequence[StoredFit]) -> dict[str, np.ndarray]:
-    """Volatility that the newest fit expects over days to come; nothing where it failed or knows other days."""
+    """Volatility that the newest fit expects over the next days; empty where it failed or is for other days."""
     at = np.flatnonzero(hourly.ts % 86_400 == 0)
     ts, price = hourly.ts[at], hourly.price[at]
     newest = fits[-1] if fits else None
@@ -309,7 +309,7 @@ class Correlation:
 
 
 LEAST_WINDOWS = 4
-"""Independent windows that a correlation needs: its interval has n - 3 of them."""
+"""Independent windows that a correlation needs: its interval divides by n - 3."""
 
 
 def correlations(own: Closes, others: Sequence[Closes]) -> Correlation:

@@ -12,12 +12,12 @@ from dashboard.pages.market_risk.answers import Correlation, Curve, Method, Roll
 
 
 def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:
-    """The result of each day as bars; below them what was forecast the day before, and where that did not hold."""
+    """The result of each day as bars, with the forecasts of the day before and marks where they were exceeded."""
     c = themes.colours(theme)
     days = [_day(t) for t in answer.ts]
     shown = np.isfinite(method.var)
     first = int(np.argmax(shown)) if shown.any() else 0
-    ahead = [*days[first:], _day(int(answer.ts[-1]) + 86_400)]  # the last forecast is for the day to come
+    ahead = [*days[first:], _day(int(answer.ts[-1]) + 86_400)]  # the last forecast is for the next day
     size = float(np.nanmax(np.abs(np.concatenate([answer.result_usd[first:], method.shortfall[first:]])), initial=1.0))
     data = [
         {
@@ -113,7 +113,7 @@ def impermanent(curve: Curve, theme: str | None) -> Figure:
 
 
 def restlessness(answer: Volatility, theme: str | None) -> Figure:
-    """Annualised volatility by horizon, with the interval that the length of the history allows."""
+    """Annualised volatility by horizon, with its interval."""
     c = themes.colours(theme)
     every = np.union1d(answer.hours, answer.forecast_days * 24)
     place = {int(hours): i for i, hours in enumerate(every)}
@@ -174,8 +174,8 @@ def together(answer: Correlation, theme: str | None) -> Figure:
     short = [int(d) for d, row in zip(answer.horizon_days, answer.correlation.T, strict=True) if np.isnan(row).all()]
     notes = []
     if short:
-        said = f"{' and '.join(str(d) for d in short)} days: too short a history"
-        notes.append(label(said, 1, 1, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="top"))
+        reason = f"{' and '.join(str(d) for d in short)} days: too short a history"
+        notes.append(label(reason, 1, 1, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="top"))
     return {
         "data": data,
         "layout": layout(

@@ -1,4 +1,4 @@
-"""Which protocol would I lend to? The score with its parts, the letter with what moves it, the value locked."""
+"""Which protocol would I lend to? The score and its parts, the letter by assumption, the value locked."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from risk_core.analytics.scores import LETTERS, paths_without
 
 FILL = "python -m flows protocol-scores"
 HIGH = 60
-"""Points from which a part is marked."""
+"""Least points of a marked part."""
 SCALE = "Letters: Credora's published scale, A+ up to 0.1\u202f% a year, D above 99.9\u202f%"
 
 
 def chosen(source: PageData) -> ShownScore:
-    """The score of the market that the pages show, else the first. Raises `Unavailable`."""
+    """The score of the market on the pages, else the first one. Raises `Unavailable`."""
     found = source.scores()
     if not found:
         raise Unavailable("No score yet", "The stored market has not been scored. This computes it:", FILL)
@@ -32,7 +32,7 @@ def chosen(source: PageData) -> ShownScore:
 
 
 def cards(source: PageData) -> list[Any]:
-    """The rows of the page, or what is missing and the command that fills it."""
+    """The rows of the page, or a card that names the command for missing data."""
     try:
         score = chosen(source)
         every = source.scores()
@@ -59,7 +59,7 @@ def _compared(every: tuple[ShownScore, ...]) -> Any:
     return card(
         "Which protocol would I lend to?",
         html.Div(table(head, [_market_row(score) for score in every]), className="tall"),
-        f"Score: weighted mean of the parts below, weights ours to choose · {SCALE} · interval: 95\u202f%",
+        f"Score: weighted mean of the parts below, weights are a choice · {SCALE} · interval: 95\u202f%",
         "score 0 to 100, higher is riskier; letter: chance of losing more than 1\u202f% of the principal in a year",
         flush=True,
         source="/api/v1/market/scores",
@@ -82,7 +82,7 @@ def _market_row(score: ShownScore) -> tuple[Any, ...]:
 
 
 def span(one: LossChance) -> str:
-    """The letters that the interval allows: A, or A to B+."""
+    """The letters of the interval: A, or A to B+."""
     low, high = minus(one.letter_low), minus(one.letter_high)
     return low if low == high else f"{low} to {high}"
 
@@ -93,7 +93,7 @@ def minus(name: str) -> str:
 
 
 def letter(one: LossChance | None) -> Any:
-    """The chip. With few draws it shows what the interval allows, for one letter would claim what is not known."""
+    """The chip of the letter; with few draws it shows all letters of the interval."""
     if one is None:
         return html.Span("no risk run", className="t2 micro", title="python -m flows risk-scenarios")
     if one.few_draws:
@@ -103,7 +103,7 @@ def letter(one: LossChance | None) -> Any:
 
 
 def chance_words(one: LossChance | None) -> Any:
-    """The chance a year with its interval, and what it rests on."""
+    """The yearly chance with its interval and its number of paths."""
     if one is None:
         return fmt.MISSING
     rests = f"{fmt.count(one.n_hits)} of {fmt.count(one.n_paths)} paths of {fmt.hours(one.horizon_seconds / 3600)}"
@@ -115,7 +115,7 @@ def chance_words(one: LossChance | None) -> Any:
 
 
 def points_text(points: float | None) -> str:
-    """0 to 100, or that it is not known."""
+    """Points from 0 to 100 as text, or `not known`."""
     return fmt.MISSING if points is None else f"{points:.0f}"
 
 
@@ -139,7 +139,7 @@ def _parts_card(score: ShownScore) -> Any:
             ),
             className="tall",
         ),
-        f"No standard has such a score: parts, scales and weights are ours; --weights changes them · {note}",
+        f"No standard has such a score: parts, scales and weights are a choice; --weights changes them · {note}",
         words,
         flush=True,
         source="/api/v1/market/scores",
@@ -160,7 +160,7 @@ def _part_row(part: ScorePart) -> tuple[Any, ...]:
         why.append(scale)
         weight = html.Div([html.S(stated), html.Div("shared out", className="t2 micro")])
         return name, html.Div(why), fmt.MISSING, weight
-    told = html.Div(
+    note = html.Div(
         [
             html.Span(value_text(part.unit, part.value), className="b5"),
             html.Div(details(part), className="t2 micro wrap"),
@@ -169,7 +169,7 @@ def _part_row(part: ScorePart) -> tuple[Any, ...]:
     )
     used = fmt.share(part.used_weight, 0)
     weight = html.Div([used, html.Div(f"stated {stated}", className="t2 micro") if used != stated else ""])
-    return name, told, bar(part.points), weight
+    return name, note, bar(part.points), weight
 
 
 def bar(points: float) -> html.Span:
@@ -197,11 +197,11 @@ def value_text(unit: str, value: float) -> str:
 
 
 def details(part: ScorePart) -> str:
-    """What else belongs to the value, in words."""
+    """Further figures of the part, as text."""
     found = part.figures
     try:
         return DETAILS[part.part](found) if part.part in DETAILS else ""
-    except (KeyError, TypeError, ValueError):  # of another version
+    except (KeyError, TypeError, ValueError):  # stored by another version
         return ""
 
 
@@ -267,7 +267,7 @@ def _letter_card(score: ShownScore) -> Any:
 
 
 def letter_says(score: ShownScore) -> str:
-    """What the letter is computed from and where it is blind, in words."""
+    """Text on how the letter is computed and what it leaves out."""
     first = score.chances[0]
     per = fmt.hours(first.horizon_seconds / 3600)
     words = [

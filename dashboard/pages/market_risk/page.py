@@ -1,4 +1,4 @@
-"""Market: what can a position lose in a day, what does liquidity cost, and whom would I lend to?"""
+"""Market: what can a position lose in a day, what does liquidity cost, and which protocol would I lend to?"""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ TONE = {
 SAYS = {
     "holds": "The number of exceptions is one that a right method gives, and they do not follow each other",
     "too many": "More exceptions than a right method gives in 95 of 100 such histories",
-    "too few": "Fewer exceptions than a right method gives: it asks for too much",
+    "too few": "Fewer exceptions than a right method gives: its forecasts are too high",
     "in a row": "The number is right, but exceptions follow each other",
     "too short": "Too few days to tell",
-    "withheld": "There is no fit to forecast with, and no other model takes its place",
+    "withheld": "There is no fit to forecast with, and no other model is used instead",
 }
 
 
@@ -87,7 +87,7 @@ def build(source: PageData, _search: str) -> html.Div:
         f"Loss of a {size} position in one day",
         [controls, graph(ids.MARKET_LOSSES, 300, "Results by day against what was forecast the day before")],
         html.Span(id=ids.MARKET_PASSPORT),
-        "each line knows only the days before it",
+        "each forecast uses only the days before it",
         legend(marks),
         source="/api/v1/rolling-var",
     )
@@ -118,7 +118,7 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/il-curve",
     )
     restless = card(
-        "How restless, and for how long?",
+        "How volatile, and for how long?",
         graph(ids.MARKET_VOLATILITY, 260, "Annualised volatility by horizon"),
         "Annualised · overlapping sums of hourly log returns · band: 95\u202f%, from as many windows as fit",
         "a year, by horizon",
@@ -169,7 +169,7 @@ def asset(series: str) -> str:
 
 
 def verdict(answer: Rolling, method: Method) -> html.Section:
-    """The first sentence: what is lost one day in so many, and whether the method has held."""
+    """The first sentences: the loss exceeded one day in so many, and whether the method has held."""
     if np.isnan(method.today):
         why = method.refused or "no forecast for the next day"
         return html.Section(
@@ -197,7 +197,7 @@ def verdict(answer: Rolling, method: Method) -> html.Section:
 
 
 def methods_table(answer: Rolling, chosen: str) -> Any:
-    """One row a method: figure, exceptions, what the tests say."""
+    """One row for each method: figure, exceptions, test results."""
     head = (("Method", False), ("VaR", True), ("ES", True), ("Exceptions", True))
     rows = []
     for method in answer.methods:
@@ -225,13 +225,13 @@ def methods_table(answer: Rolling, chosen: str) -> Any:
 
 
 def withheld_words(method: Method) -> str:
-    """Why a method says nothing, and for how many past days it said nothing."""
+    """Why a method has no forecast, and for how many past days it had none."""
     past = f"withheld on {fmt.count(method.withheld_days)} past days" if method.withheld_days else ""
     return "; ".join(part for part in (method.refused, past) if part)
 
 
 def fits_table(fits: Sequence[StoredFit]) -> Any:
-    """The fits of a series or portfolio, the newest first: parameters with their errors, or why there are none."""
+    """The fits of a series or portfolio, newest first: parameters with their errors, or why there are none."""
     if not fits:
         return empty("No fit is stored", "GARCH of each series and portfolio is fitted every 20 days by:", FILL_FITS)
     head = (("Fitted", False), ("Days", True), ("alpha", True), ("beta", True), ("Long run, a year", True))
@@ -261,8 +261,8 @@ MOST_FITS = 6
 
 
 def _with_error(value: float, error: float) -> html.Span:
-    said = f" ± {error:.2f}" if np.isfinite(error) else " no error"
-    return html.Span([f"{value:.2f}", html.Span(said, className="err")])
+    error_text = f" ± {error:.2f}" if np.isfinite(error) else " no error"
+    return html.Span([f"{value:.2f}", html.Span(error_text, className="err")])
 
 
 def _p(value: float) -> str:
@@ -341,13 +341,13 @@ def register(app: Dash, source: PageData) -> None:
 
 
 def held_range(ends: list[int]) -> tuple[float, float]:
-    """The handles as moves; a range holds the price of now."""
+    """The handles as moves; the range always has the price of now inside."""
     low, high = min(ends), max(ends)
     return min(low, -1) / 100, max(high, 1) / 100
 
 
 def range_says(curve: Any, closes: Closes) -> list[Any]:
-    """The range in dollars, and how much of the last days was inside."""
+    """The range in dollars, and the share of the last days inside it."""
     now = float(closes.price[-1]) if len(closes.price) else float("nan")
     words: list[Any] = [
         "Range ",
@@ -359,13 +359,13 @@ def range_says(curve: Any, closes: Closes) -> list[Any]:
 
 
 def rolling_of(source: PageData, text: str, level: float) -> Rolling:
-    """The rolling figures of a series or a portfolio. Raises `InputError` for a series that there is not."""
+    """The rolling figures of a series or a portfolio. Raises `InputError` for an unknown series."""
     closes = portfolio(text, lambda series: daily(source, series))
     return rolling(closes, level, fits=source.fits(closes.symbol))
 
 
 def daily(source: PageData, series: str) -> Closes:
-    """Closes at midnight UTC. Raises `InputError` for a series that there is not."""
+    """Closes at midnight UTC. Raises `InputError` for an unknown series."""
     known = source.series()
     if series not in known:
         raise rc.InputError(
@@ -378,7 +378,7 @@ MOST_OTHERS = 4
 
 
 def correlation_of(source: PageData, series: str) -> Correlation:
-    """The correlation of a series with the first few of the others."""
+    """The correlation of a series with the first few other series."""
     others = [name for name in source.series() if name != series][:MOST_OTHERS]
     return correlations(source.closes(series, HOUR), [source.closes(name, HOUR) for name in others])
 

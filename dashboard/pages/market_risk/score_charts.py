@@ -1,4 +1,4 @@
-"""Charts of the part on lending: what moves the letter, and the value locked."""
+"""Charts of the section on lending: the letter by assumption, and the value locked."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from dashboard.market.scores import Locked, LossChance
 from risk_core.analytics.scores import LETTERS
 
 LEAST = 1e-4
-"""Left end of the axis: a chance below is drawn there."""
+"""Left end of the axis: smaller chances are drawn there."""
 ROW = 34
 TOP = 34
 
 
 def height(n: int) -> int:
-    """Pixels that `n` assumptions take."""
+    """Height of the chart of `n` assumptions, pixels."""
     return TOP + ROW * max(n, 1) + 30
 
 
 def letter_moves(chances: Sequence[LossChance], theme: str | None) -> Figure:
     """The yearly chance by assumption with its interval, over the bands of the letters; log scale.
 
-    Where fewer than 30 paths had such a loss there is no dot: the line alone says what is known.
+    Where fewer than 30 paths had such a loss there is only the line of the interval, and no dot.
     """
     c = themes.colours(theme)
     n = len(chances)
@@ -45,14 +45,14 @@ def letter_moves(chances: Sequence[LossChance], theme: str | None) -> Figure:
     for place, one in enumerate(chances):
         colour = c["scenario"] if place == 0 else c["text-2"]
         low, high = max(one.low_year, LEAST), max(one.high_year, LEAST)
-        told = f"{charted(one.says)}: <b>{_per_cent(one)}</b> a year, {one.n_hits} of {fmt.count(one.n_paths)} paths"
+        hover = f"{charted(one.says)}: <b>{_per_cent(one)}</b> a year, {one.n_hits} of {fmt.count(one.n_paths)} paths"
         data.append({
             "type": "scatter", "mode": "lines", "x": [low, high], "y": [place, place],
             "line": {"color": colour, "width": 3 if place == 0 else 2}, "hoverinfo": "skip",
         })  # fmt: skip
         dot = max(one.high_year if one.few_draws else one.probability_year, LEAST)
         data.append({
-            "type": "scatter", "mode": "markers", "x": [dot], "y": [place], "hovertemplate": told + "<extra></extra>",
+            "type": "scatter", "mode": "markers", "x": [dot], "y": [place], "hovertemplate": hover + "<extra></extra>",
             "marker": {"size": 9, "color": colour, "line": {"width": 2, "color": colour},
                        "symbol": "line-ns" if one.few_draws else "circle"},
         })  # fmt: skip
@@ -81,7 +81,7 @@ def _per_cent(one: LossChance) -> str:
 
 
 def value_locked(found: Sequence[Locked], theme: str | None) -> Figure:
-    """USD over time, a line a protocol, named at its end."""
+    """USD over time, one line for each protocol, with its name at the end."""
     c = themes.colours(theme)
     top = max((float(one.usd.max()) for one in found), default=0.0)
     data = [

@@ -1,7 +1,7 @@
 -- target: dim_block_day
 -- reads: fact_snapshot
--- First block of each UTC day that was read on each chain; how long after midnight it is tells whether there are earlier
--- ones.
+-- First block that was read on each chain in each UTC day, and how long after midnight it is (a long time means that
+-- earlier blocks of the day were not read).
 WITH touched AS MATERIALIZED (
   SELECT DISTINCT chain_id, date(block_time, 'unixepoch') AS day, is_synthetic FROM fact_snapshot WHERE batch > :since
 )

@@ -1,6 +1,6 @@
 -- target: dim_market
 -- reads: fact_snapshot
--- Every market that was ever read, as its newest snapshot has it. Files of older versions hold v3 alone.
+-- Every market that was ever read, from its newest snapshot. Files of older versions hold only v3.
 WITH touched AS MATERIALIZED (
   SELECT DISTINCT market FROM fact_snapshot WHERE batch > :since
 ),

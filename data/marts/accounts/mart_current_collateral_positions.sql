@@ -1,7 +1,7 @@
 -- target: mart_current_collateral_positions
 -- reads: fact_snapshot, dim_market, stg_positions, stg_aave_terms, stg_account_health
 -- scope: market from fact_snapshot
--- What each wallet has as collateral in each market at its newest block.
+-- Collateral of each wallet in each market at its newest block.
 WITH newest AS MATERIALIZED (
   SELECT m.* FROM dim_market AS m
   WHERE m.market IN (SELECT market FROM fact_snapshot WHERE batch > :since)

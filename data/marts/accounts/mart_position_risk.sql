@@ -4,7 +4,7 @@
 -- How near each wallet is to liquidation in each market at its newest block. The liquidation price is that of the main
 -- collateral k, all else unchanged, where the market counts in dollars; as `risk_core.liquidation_prices` has it:
 -- (debt in others - collateral in others x threshold) / (collateral in k x threshold - debt in k), empty unless positive
--- and a price that the oracle can say. Reserves that are linked to one another move together, as k.
+-- and a price that the oracle can report. Linked reserves move together and count as one k.
 WITH newest AS MATERIALIZED (
   SELECT m.* FROM dim_market AS m
   WHERE m.market IN (SELECT market FROM fact_snapshot WHERE batch > :since)

@@ -1,11 +1,11 @@
 -- target: stg_aave_terms
 -- reads: fact_snapshot, raw_aave_reserves, raw_aave_emodes
 -- scope: market, block from fact_snapshot
--- What each reserve counts for as collateral. In an e-mode its parameters replace the reserve's own for members of its
+-- Terms of each reserve as collateral. In an e-mode its parameters replace the reserve's own for members of its
 -- collateral bitmap; a member of the ltvzero bitmap gives no borrowing power, nor does a reserve outside an isolated
 -- e-mode (aave-v3 v3.7, GenericLogic and the facts of each version: v3.6 e-modes are never isolated).
--- Prices are in the market's own unit: dollars, or ether in Aave v2. A market that counts in neither is left out, and so
--- is a reserve of which the oracle has no price, which nobody owes or has as collateral.
+-- Prices are in the market's unit: dollars, or ether in Aave v2. Markets with another unit are left out, and so is a
+-- reserve without an oracle price, which no account owes or has as collateral.
 WITH snapshot AS MATERIALIZED (
   SELECT
     market, block, to_real(base_currency_unit) AS one, batch,

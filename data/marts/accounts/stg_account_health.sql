@@ -2,10 +2,11 @@
 -- reads: fact_snapshot, raw_aave_reserves, raw_aave_account_states, raw_aave_balances, stg_aave_terms
 -- scope: market, block from (SELECT market, block, batch FROM fact_snapshot UNION ALL SELECT s.market, (SELECT max(o.block) FROM fact_snapshot AS o WHERE o.market = s.market AND o.block < s.block), s.batch FROM fact_snapshot AS s UNION ALL SELECT s.market, (SELECT min(o.block) FROM fact_snapshot AS o WHERE o.market = s.market AND o.block > s.block), s.batch FROM fact_snapshot AS s)
 -- engine: sqlite
--- Collateral, debt and health factor of each account at the newest block of its market and at the first one of each UTC
--- day: sum of collateral x price x threshold over debt, each collateral with its own threshold (in e-mode, its). Only what
--- is enabled as collateral counts. No position, no row. Amounts are in the market's own unit, dollars or ether, and beside
--- them stands what an ether costs in it. A new snapshot can end this role of the one before it or after it.
+-- Collateral, debt and health factor of each account at the newest block of its market and at the first block of each
+-- UTC day: sum of collateral x price x threshold over debt, each collateral with its threshold (in an e-mode, that of the
+-- e-mode). Only supplies that are enabled as collateral count. An account without a position has no row. Amounts are in
+-- the market's unit, dollars or ether, with the price of one ether in that unit. After a new snapshot, the one before or
+-- after it may no longer be the newest or the first of its day.
 WITH touched AS MATERIALIZED (
   SELECT s.market, s.block,
     (SELECT max(o.block) FROM fact_snapshot AS o WHERE o.market = s.market AND o.block < s.block) AS before,

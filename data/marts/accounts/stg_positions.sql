@@ -2,8 +2,8 @@
 -- reads: fact_snapshot, raw_aave_reserves, raw_aave_account_states, raw_aave_balances
 -- scope: market from fact_snapshot
 -- engine: sqlite
--- Each account's supply and debt in each reserve at the newest block of its market: stored balances, brought to the
--- block's time by the indices of its reserves (data.amounts).
+-- Each account's supply and debt in each reserve at the newest block of its market: stored scaled balances times
+-- the reserve's indices at the block's time (data.amounts).
 WITH newest AS MATERIALIZED (
   SELECT s.market, s.block, s.block_time, s.protocol, s.batch
   FROM fact_snapshot AS s

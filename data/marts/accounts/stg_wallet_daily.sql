@@ -1,8 +1,8 @@
 -- target: stg_wallet_daily
 -- reads: fact_snapshot, dim_market, stg_account_health
 -- scope: market, day from (SELECT market, date(block_time, 'unixepoch') AS day, batch FROM fact_snapshot)
--- State of each wallet in each market at the first block of each UTC day that was read. A day without a position has no
--- row; a day on which nothing was read has none either.
+-- State of each wallet in each market at the first block of each UTC day that was read. There is no row for a
+-- day without a position, or on which no block was read.
 WITH touched AS MATERIALIZED (
   SELECT DISTINCT market, date(block_time, 'unixepoch') AS day FROM fact_snapshot WHERE batch > :since
 ),

@@ -1,7 +1,7 @@
 -- target: stg_wallet_now
 -- reads: fact_snapshot, dim_market, stg_account_health
 -- scope: market from fact_snapshot
--- Newest state of each wallet in each market, in ether at the oracle's own price of it.
+-- Newest state of each wallet in each market, in ether at the oracle's price of ether.
 WITH newest AS MATERIALIZED (
   SELECT m.* FROM dim_market AS m
   WHERE m.market IN (SELECT market FROM fact_snapshot WHERE batch > :since)

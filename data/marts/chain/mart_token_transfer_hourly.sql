@@ -1,7 +1,7 @@
 -- target: mart_token_transfer_hourly
 -- reads: stg_chain_blocks, stg_token_transfers
 -- scope: chain_id, hour from (SELECT chain_id, timestamp / 3600 * 3600 AS hour, batch FROM stg_chain_blocks UNION ALL SELECT b.chain_id, b.timestamp / 3600 * 3600, t.batch FROM stg_token_transfers AS t CROSS JOIN stg_chain_blocks AS b ON b.chain_id = t.chain_id AND b.block_number = t.block_number)
--- Transfers of each token by the hour, on the chain as it is now; what a reorganisation took away has no row.
+-- Transfers of each token by the hour, on the chain as it is now; those that a reorganisation removed do not count.
 WITH
 -- A block takes the batch of whatever is written of it (data.store.parts), the mark of one that was replaced included;
 -- what is mended by hand may not.

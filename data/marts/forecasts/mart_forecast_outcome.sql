@@ -1,9 +1,9 @@
 -- target: mart_forecast_outcome
 -- reads: fact_forecast, fact_risk_run, stg_forecast_window, raw_lending_reads
--- Each stored forecast beside what came in its window. How far the events of the market were read is known from the
--- scan that reads every kind of them; a window that was not read to its end is `partial`, one of which nothing was read
--- `unread`, and neither has an outcome. An amount without a value in USD is missing from a sum, so that has none either.
--- All rows are compared, and those that differ are written: forecasts are few, and each reading moves all open windows.
+-- Each stored forecast with the outcome of its window. The scan that reads all kinds of events states how far they were
+-- read: a window that was not read to its end is `partial`, one that was not read at all `unread`; both have no outcome.
+-- A sum with an amount without a value in USD has no outcome either. All rows are compared and those that differ are
+-- written: forecasts are few, and each reading changes all open windows.
 WITH spanned AS MATERIALIZED (
     SELECT w.*, min(w.valid_until, (SELECT max(s.last_time) FROM raw_lending_reads AS s
             WHERE s.market = w.market AND s.chain_id = w.chain_id AND s.first_time <= w.made_at)) AS last_read,

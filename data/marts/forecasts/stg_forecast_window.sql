@@ -2,9 +2,9 @@
 -- reads: fact_forecast, fact_risk_run, stg_lending_events, raw_lending_blocks, raw_lending_{kind}_events
 -- each: kind in borrow, deposit, liquidation, repay, withdraw, deficit
 -- scope: run_id from fact_forecast
--- What is stored of the window that a risk run forecast: after the second of its snapshot, up to the window's end. A
--- liquidation of several collaterals is one, with one debt. An amount without a value in USD is counted, and adds
--- nothing.
+-- Stored events in the window of a risk run's forecast, with sums of liquidations and deficits. The window begins after
+-- the second of the snapshot. A liquidation of several collaterals counts once, with one debt. An amount without a value
+-- in USD is counted, and adds nothing to the sum.
 WITH moved AS MATERIALIZED (  -- by chain: another route may tell an event under another market's name
     SELECT chain_id, min(ts) AS first, max(ts) AS last FROM (
         SELECT chain_id, block_timestamp AS ts FROM stg_lending_events WHERE batch > :since

@@ -3,10 +3,10 @@
 -- each: kind in borrow, deposit, liquidation, repay, withdraw, deficit
 -- scope: chain_id, block_number from (SELECT chain_id, block_number, batch FROM raw_lending_blocks UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_borrow_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_deposit_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_liquidation_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_repay_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_withdraw_events UNION ALL SELECT chain_id, block_number, batch FROM raw_lending_deficit_events)
 -- One row for each lending event that is part of the chain, typed, valued at the newest price known when it happened.
--- Of one log the newest reading counts; of several routes the chain's own log counts before a subgraph's word. Values,
--- in this order: what the source itself states, the market's oracle at the event's block, then the newer of the
--- market's oracle in a stored snapshot and the traded series that the token itself is (no ratio, no proxy), at most a
--- day old; the debt that a liquidation repaid by the last three. Otherwise NULL: no price is made up, and none is taken from after the event.
+-- The newest reading of a log counts; a log read from the chain counts before one from a subgraph. Sources of values,
+-- in this order: the source's own value, the market's oracle at the event's block, then the newer of the market's
+-- oracle in a stored snapshot and the traded series of the token itself (no ratio, no proxy), at most a day old. The
+-- debt that a liquidation repaid uses the last three. Otherwise NULL: no price is estimated or taken from after the event.
 WITH repriced AS (  -- prices that came in may change the events behind them
     SELECT min(ts) AS ts FROM (
         SELECT min(ts) AS ts FROM dim_prices WHERE batch > :since

@@ -1,6 +1,6 @@
 -- target: fact_feed_update
 -- reads: stg_chainlink_prices, dim_feed
--- What triggered each round: the feed's own heartbeat, its deviation threshold, both, its clock, or nothing known.
+-- What triggered each round: the feed's heartbeat, its deviation threshold, both, its clock, or an unknown cause.
 WITH changed AS (
   SELECT chain_id, feed, phase_id, round_id FROM stg_chainlink_prices WHERE batch > :since
   UNION

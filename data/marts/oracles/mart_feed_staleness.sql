@@ -1,6 +1,6 @@
 -- target: mart_feed_staleness
 -- reads: raw_chainlink_feeds, raw_chainlink_rounds, dim_feed, fact_feed_update
--- Age of each feed's newest price at each block that was read, against its own heartbeat and its gaps of 30 days.
+-- Age of each feed's newest price at each block that was read, beside its heartbeat and its gaps in 30 days.
 WITH changed AS (
   -- All readings of a round: where the chain replaced one, its former time counts as well.
   SELECT u.chain_id, u.feed, min(r.updated_at) AS first, max(r.updated_at) AS last

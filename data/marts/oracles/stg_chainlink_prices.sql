@@ -1,6 +1,6 @@
 -- target: stg_chainlink_prices
 -- reads: raw_chainlink_rounds
--- Every finished round of a feed once, its newest reading; the price in whole units, empty where the answer is no price.
+-- Newest reading of every finished round of a feed; price in whole units, empty where the answer is not a price.
 SELECT
   r.chain_id,
   r.feed,

@@ -1,8 +1,8 @@
 -- target: stg_prices
 -- reads: raw_binance_klines, dim_dollar
 -- Closing price of every finished candle in USD. One USDT counts as one USD, unless USDCUSDT of the same candle is more
--- than 0.2 % off 1 and dim_dollar says for this very ratio that USDT had moved: then every price, USDC's too, is divided
--- by it. A peg outside 0.5 to 2 is no dollar pair and corrects nothing.
+-- than 0.2 % off 1 and dim_dollar decides for this ratio that USDT had moved: then every price, also USDC's, is divided
+-- by it. A ratio outside 0.5 to 2 is not a pair of dollars and changes no price.
 WITH RECURSIVE
 fresh AS MATERIALIZED (
   SELECT symbol, interval, open_time FROM raw_binance_klines WHERE batch > :since

@@ -1,8 +1,8 @@
 -- target: fact_protocol_snapshot
 -- reads: raw_defillama_protocol
--- What a protocol holds and has lent: chains summed at each time that one of them has a point.
--- A chain counts with its newest point of the 25 hours before (points are daily), so a chain whose point is a few
--- seconds off the others' does not drop out of the sum. Changes compare with the same sum a day, or seven, earlier.
+-- Value that a protocol holds and has lent: the sum over chains at each time for which a chain has a point.
+-- A chain counts with its newest point of the 25 hours before (points are daily), so a chain whose points are a few
+-- seconds later than the others' is still in the sum. Changes compare with the same sum a day, or seven, earlier.
 WITH RECURSIVE
 changed AS MATERIALIZED (
   SELECT slug, min(date) AS first, max(date) AS last FROM raw_defillama_protocol WHERE batch > :since

@@ -1,7 +1,7 @@
 -- view: chainlink_prices
 -- reads: stg_chainlink_prices, dim_feed, dim_feed_phase
--- Every round of every feed with its price in whole units, and the pair it is a price of. A feed that was given another
--- aggregator keeps the rounds of the retired ones: is_current_phase is 1 for rounds of the newest phase that is known.
+-- Every round of every feed with its price in whole units and its pair. A feed whose aggregator was replaced keeps the
+-- rounds of the old aggregators: is_current_phase is 1 for rounds of the newest known phase.
 WITH newest AS (
   SELECT chain_id, feed, max(phase_id) AS phase_id FROM (
     SELECT chain_id, feed, phase_id FROM dim_feed_phase

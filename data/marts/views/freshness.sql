@@ -1,6 +1,6 @@
 -- view: freshness
 -- reads: mart_freshness
--- How old each table is at this moment, and whether that is more than is expected of it.
+-- How old each table is now, and whether it is older than its schema allows.
 SELECT
   *,
   strftime('%s', 'now') - newest_at AS age_s,

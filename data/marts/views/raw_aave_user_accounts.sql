@@ -1,6 +1,6 @@
 -- view: raw_aave_user_accounts
 -- reads: fact_snapshot, raw_aave_account_states, raw_aave_account_data
--- Every account that holds an aToken or a debt token, at each block that was read, with what the pool said of it there.
+-- Every account that holds an aToken or a debt token, at each block that was read, with the pool's valuation.
 SELECT
   s.market, s.block, a.account, a.emode_id, a.config_bitmap,
   d.total_collateral_base, d.total_debt_base, d.health_factor_raw, a.batch

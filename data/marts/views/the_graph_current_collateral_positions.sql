@@ -1,4 +1,4 @@
 -- view: the_graph_current_collateral_positions
 -- reads: mart_current_collateral_positions
--- What each wallet has as collateral in each market now.
+-- Collateral of each wallet in each market at its newest block.
 SELECT * FROM mart_current_collateral_positions

@@ -1,7 +1,7 @@
 -- target: mart_freshness
 -- reads: fact_batch, fact_batch_rows
--- How far each table has come: the newest time its rows speak of, and when it was last written to. What is expected
--- stands in the schemas (`late_after`); the view `freshness` holds it against the clock.
+-- For each table: the newest time in its rows, and when it was last written to. The schemas state how old it may be
+-- (`late_after`); the view `freshness` compares it with the clock.
 WITH expected(table_name, every_s) AS (
   VALUES {late_after}
 ),

@@ -1,4 +1,4 @@
-"""Every figure of given accounts from the chain at one block, in parts that are kept: a killed run goes on."""
+"""Read given accounts from the chain at one block, in parts that are stored, so that a killed run can continue."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ TABLE = "ingest_aave_accounts"
 PART = 4_000
 """Accounts that are read and stored at a time: about 50 requests."""
 DEBTORS_PART = 16_000
-"""The same where only accounts with debt are asked for more than their flags."""
+"""The same for `debtors_only`, where most accounts need only their flags."""
 COLUMNS = ("market", "block", "account", "flags", "emode_id", "supply", "debt", "n_unlisted")
 BORROWING = int("01" * 128, 2)
 """The bits of a configuration bitmap that say that a reserve is borrowed."""
 Candidates = Mapping[str, Set[str] | None]
-"""Account -> tokens it is said to hold; None where its tokens are not known."""
+"""Account -> tokens that the source says it holds; None where the source does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """`accounts` that hold something, by address; `unlisted` balances that the candidates' source did not name."""
+    """`accounts`: those that hold something, by address. `unlisted`: balances that the source did not list."""
 
     accounts: list[Account]
     unlisted: int
@@ -51,11 +51,11 @@ def read_accounts(
     emodes: bool = True,
     debtors_only: bool = False,
 ) -> Read:
-    """Flags, e-mode and balances of every candidate at the reader's block; parts stored by an earlier run are kept.
+    """Flags, e-mode and balances of every candidate at the reader's block; parts stored by an earlier run are used.
 
-    Balances are asked for the tokens that the candidates name and for those that the chain's own flags name: every
-    debt has its flag, so no debt of a known account can be missed, and no collateral. `emodes`: False for v2.
-    `debtors_only`: accounts whose flags name no debt are asked nothing more, and are not among those that come back.
+    Balances are read for the tokens that the candidates name and for those that the account's flags on chain name:
+    every debt and every collateral has a flag, so none of a known account is missed. `emodes`: False for v2.
+    `debtors_only`: of accounts without a debt flag nothing more is read, and they are not in the result.
     """
     done = _stored(run.store, market, reader.block.number)
     left = sorted(candidates.keys() - done.keys())
@@ -72,13 +72,13 @@ def read_accounts(
         done |= {account.address: (account, unlisted) for account, unlisted in rows}
         progress(len(part))
     found = [done[address] for address in sorted(candidates)]
-    # Whoever borrows at a stable rate alone (v2) may have neither: the flag says so.
+    # A borrower at a stable rate only (v2) may have neither; its flag shows the debt.
     holding = [a for a, _ in found if (owes(a.flags) if debtors_only else a.supply or a.debt)]
     return Read(holding, sum(unlisted for _, unlisted in found))
 
 
 def forget(run: Run, market: str, block: int | None = None) -> None:
-    """Remove what unfinished reads of the market have kept (of one block, or of all)."""
+    """Remove the stored parts of unfinished reads of the market (of one block, or of all)."""
     scope = {"market": market} | ({"block": block} if block is not None else {})
     run.write(SOURCE, f"{market}: forget", {TABLE: pd.DataFrame(columns=COLUMNS)}, scope=scope)
 
@@ -112,14 +112,14 @@ def _read_part(
 
 
 def owes(flags: int) -> bool:
-    """Whether a configuration bitmap names any debt: an even bit, for each reserve id the lower of its two."""
+    """Whether a configuration bitmap has a debt flag: an even bit (bit 2i for reserve id i)."""
     return bool(flags & BORROWING)
 
 
 def _read_debtors(
     reader: BlockReader, pool: str, reserves: list[Reserve], addresses: list[str], emodes: bool
 ) -> list[Account]:
-    """Each address with its flags; those that owe with their e-mode, their debts and their collateral as well."""
+    """Each address with its flags; those with debt also with e-mode, debts and collateral."""
     flags = fetch_flags(reader, pool, addresses, lambda done: None, emodes=False)
     indebted = [address for address in addresses if owes(flags[address][0])]
     pairs = [
@@ -129,7 +129,7 @@ def _read_debtors(
         for side, (token, bit) in enumerate(((r.atoken, 2 * r.id + 1), (r.vtoken, 2 * r.id)))
         if flags[address][0] >> bit & 1
     ]
-    # Balances and e-modes travel together: each round of requests costs the distance to the node once more.
+    # Balances and e-modes in one round: each round of requests waits for the node once more.
     calls = [Call(token, abis.SCALED_BALANCE_OF, (address,), address) for token, address, _, _ in pairs]
     if emodes:
         calls += calls_for([(address, address) for address in indebted], pool, abis.GET_USER_EMODE)

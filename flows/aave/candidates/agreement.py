@@ -4,10 +4,10 @@ Bounds, and why they are not zero:
 
 | compared | agrees when |
 |---|---|
-| scaled balances, subgraph and chain | within `ROUNDING_UNITS` or `ROUNDING_SHARE`: an indexer divides every event's amount by an index again, and pools since v3.5 round each of those divisions in their own favour |
+| scaled balances, subgraph and chain | within `ROUNDING_UNITS` or `ROUNDING_SHARE`: an indexer divides each event's amount by an index once more, and pools since v3.5 round each of these divisions in their favour |
 | collateral flag, e-mode, risk parameters, indices, rates, last update | equal |
-| reserves | at most `MOST_RESERVES_APART` of them differ: each is read from the chain anyway, and kept in `fact_validation` |
-| price of a reserve | within `PRICE_SHARE`: an indexer notes a price when a feed speaks, the chain computes it at the block |
+| reserves | at most the share `MOST_RESERVES_APART` differs; the stored values are the chain's, the differences are in `fact_validation` |
+| price of a reserve | within `PRICE_SHARE`: an indexer stores a price when a feed emits it, the chain computes it at the block |
 | sum of scaled balances and scaledTotalSupply | missing at most the share that the caller allows, or worth less than `DUST_USD` |
 """  # noqa: E501
 
@@ -25,11 +25,11 @@ from risk_core.units import RAY, USD
 
 ROUNDING_UNITS = 1_000
 ROUNDING_SHARE = 10**9
-"""One part in this many."""
+"""The share is one over this."""
 PRICE_SHARE = 0.02
 DUST_USD = 1.0
 MOST_RESERVES_APART = 0.2
-"""Share of the reserves that may differ: prices and dropped ones do, a state of another block differs in most."""
+"""Share of the reserves that may differ: some prices and dropped reserves do; at another block most differ."""
 
 
 class RoutesDisagree(CrossCheckFailed):
@@ -37,12 +37,12 @@ class RoutesDisagree(CrossCheckFailed):
 
 
 class AccountsMissing(CrossCheckFailed):
-    """The accounts that are known do not hold what the tokens say is held."""
+    """The known accounts hold less than the tokens' supplies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What the known accounts lack of one token's scaledTotalSupply; `expected`, `found` in scaled token units."""
+    """Part of one token's scaledTotalSupply that no known account holds; `expected`, `found` in scaled token units."""
 
     symbol: str
     side: str
@@ -52,7 +52,7 @@ class Shortfall:
 
     @property
     def share(self) -> float:
-        """What is missing, as a share of what is expected."""
+        """The missing part, as a share of the expected amount."""
         return (self.expected - self.found) / self.expected
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Shortfall:
 
 @dataclass(slots=True)
 class FieldAgreement:
-    """How one figure fared over all rows: equal, apart by rounding, or different (with the worst example)."""
+    """Result of comparing one figure over all rows: equal, equal up to rounding, or different; the worst example."""
 
     name: str
     compared: int = 0
@@ -70,18 +70,18 @@ class FieldAgreement:
     example: str = ""
     _worst: int = field(default=-1, repr=False)
 
-    def number(self, about: str, theirs: int, ours: int, *, exact: bool = False) -> None:
-        """Count one pair of integers; `ours` is the chain's."""
+    def number(self, about: str, indexed_value: int, chain_value: int, *, exact: bool = False) -> None:
+        """Compare and count one pair of integers; `exact`: rounding counts as a difference."""
         self.compared += 1
-        apart = abs(theirs - ours)
+        apart = abs(indexed_value - chain_value)
         if not apart:
             return
-        if not exact and apart <= max(ROUNDING_UNITS, ours // ROUNDING_SHARE):
+        if not exact and apart <= max(ROUNDING_UNITS, chain_value // ROUNDING_SHARE):
             self.rounding += 1
             return
         self.different += 1
         if apart > self._worst:
-            self._worst, self.example = apart, f"{about}: {theirs}, on chain {ours}"
+            self._worst, self.example = apart, f"{about}: {indexed_value}, on chain {chain_value}"
 
     @property
     def share(self) -> float:
@@ -90,9 +90,9 @@ class FieldAgreement:
 
 
 def shortfalls(reserves: Iterable[Reserve], accounts: Iterable[Account]) -> list[Shortfall]:
-    """Tokens whose scaledTotalSupply is more than the sum over the accounts; empty when nobody is missing.
+    """Tokens whose scaledTotalSupply is more than the sum over the accounts; empty when no account is missing.
 
-    Raises `CrossCheckFailed` when the accounts hold more than there is.
+    Raises `CrossCheckFailed` when the accounts hold more than scaledTotalSupply.
     """
     supply: dict[int, int] = {}
     debt: dict[int, int] = {}
@@ -119,7 +119,7 @@ def shortfalls(reserves: Iterable[Reserve], accounts: Iterable[Account]) -> list
 
 
 def require_complete(found: Sequence[Shortfall], most: float) -> None:
-    """Raises `AccountsMissing` when more than the share `most` of a token is held by accounts that are not known."""
+    """Raise `AccountsMissing` when unknown accounts hold more than the share `most` of a token."""
     missing = sorted((s for s in found if s.share > most and s.usd >= DUST_USD), key=lambda s: -s.usd)
     if missing:
         raise AccountsMissing(
@@ -133,17 +133,17 @@ def require_complete(found: Sequence[Shortfall], most: float) -> None:
 def compare_positions(
     indexed: Iterable[GraphPosition], accounts: Iterable[Account], reserves: Iterable[Reserve]
 ) -> list[FieldAgreement]:
-    """Each holding as a subgraph has it against the chain's, at one block; those that only one side has count too."""
+    """Compare the subgraph's holdings with the chain's at one block; a holding that only one of them has counts too."""
     scaled_supply, scaled_debt = FieldAgreement("scaled_supply"), FieldAgreement("scaled_debt")
     collateral, emode = FieldAgreement("is_collateral"), FieldAgreement("emode_id")
     ids = {r.asset: r.id for r in reserves}
     symbols = {r.id: r.symbol for r in reserves}
-    theirs: dict[str, dict[int, GraphPosition]] = {}
+    by_account: dict[str, dict[int, GraphPosition]] = {}
     for position in indexed:
         if position.asset in ids:
-            theirs.setdefault(position.account, {})[ids[position.asset]] = position
+            by_account.setdefault(position.account, {})[ids[position.asset]] = position
     for account in accounts:
-        listed = theirs.get(account.address, {})
+        listed = by_account.get(account.address, {})
         for reserve_id in listed.keys() | account.supply.keys() | account.debt.keys():
             about = f"{account.address} in {symbols[reserve_id]}"
             p = listed.get(reserve_id)
@@ -158,7 +158,7 @@ def compare_positions(
 
 
 def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve]) -> list[FieldAgreement]:
-    """Each reserve as a subgraph has it against the chain's, at one block; one that only one side has counts too."""
+    """Compare the subgraph's reserves with the chain's at one block; a reserve that only one of them has counts too."""
     fields = {
         "liquidation_threshold_bps": "liquidation_threshold",
         "liquidation_bonus_bps": "liquidation_bonus",
@@ -171,13 +171,13 @@ def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve
         "decimals": "decimals",
     }
     compared = {name: FieldAgreement(name) for name in ("asset", *fields, "price_raw")}
-    theirs = {r.asset: r for r in indexed}
-    ours = {r.asset: r for r in reserves}
-    for asset in sorted(theirs.keys() | ours.keys()):
-        compared["asset"].number(asset, int(asset in theirs), int(asset in ours), exact=True)
-        if asset not in theirs or asset not in ours:
+    indexed_by = {r.asset: r for r in indexed}
+    read_by = {r.asset: r for r in reserves}
+    for asset in sorted(indexed_by.keys() | read_by.keys()):
+        compared["asset"].number(asset, int(asset in indexed_by), int(asset in read_by), exact=True)
+        if asset not in indexed_by or asset not in read_by:
             continue
-        a, b = theirs[asset], ours[asset]
+        a, b = indexed_by[asset], read_by[asset]
         for name, attribute in fields.items():
             compared[name].number(b.symbol, getattr(a, attribute), getattr(b, attribute), exact=True)
         within = abs(a.price - b.price) <= PRICE_SHARE * b.price
@@ -186,19 +186,19 @@ def compare_reserves(indexed: Iterable[GraphReserve], reserves: Iterable[Reserve
 
 
 def require_agreement(compared: Iterable[FieldAgreement], most: float, routes: str) -> None:
-    """Raises `RoutesDisagree` when more than the share `most` of the rows differ in some figure."""
+    """Raise `RoutesDisagree` when more than the share `most` of the rows differ in some figure."""
     apart = [c for c in compared if c.share > most]
     if apart:
         worst = max(apart, key=lambda c: c.share)
         raise RoutesDisagree(
             f"{routes} disagree in {', '.join(c.name for c in apart)}: {worst.name} differs in {worst.different:,} of "
             f"{worst.compared:,} rows, for instance {worst.example}; at most {most:.2%} may differ "
-            "(--max-disagreement). A stale or foreign indexer? Nothing was written"
+            "(--max-disagreement). Is the indexer behind, or of another market? Nothing was written"
         )
 
 
 def findings(compared: Mapping[str, Iterable[FieldAgreement]], missing: Iterable[Shortfall]) -> list[Finding]:
-    """What to note in `fact_validation`: one for each figure that did not agree, one for each share that is missing."""
+    """Rows for `fact_validation`: one for each figure that did not agree, one for each token with a missing share."""
     rows: list[Finding] = []
     for table, comparisons in compared.items():
         for c in comparisons:

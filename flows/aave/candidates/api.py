@@ -1,8 +1,8 @@
 """Aave's own GraphQL API (v3): parameters of a market, and the health factor it shows for an account.
 
-No key; it answers for now, not for a block, and cannot list borrowers: it is a second opinion on what was read from the
-chain. Shares are fractions there (`value`, 1.0 is 100 %). What its `liquidationBonus` and `liquidationPenalty` include
-is not documented, so those are not read. Source: the published schema of https://api.v3.aave.com/graphql.
+It needs no key, answers for now (not for a block) and cannot list borrowers. It is compared with what was read from the
+chain. Its shares are fractions (`value`, 1.0 is 100 %). It is not documented what its `liquidationBonus` and
+`liquidationPenalty` include, so they are not read. Source: the published schema of https://api.v3.aave.com/graphql.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flows.errors import SourceRefused
 
 DEFAULT_URL = "https://api.v3.aave.com/graphql"
 AT_ONCE = 20
-"""Accounts asked about in one query."""
+"""Accounts in one query."""
 BORROWING = ("ENABLED", "DISABLED", "USER_EMODE_DISABLED_BORROW")
 
 MARKET = """query Market($request: MarketRequest!) { market(request: $request) {
@@ -67,11 +67,11 @@ class ApiMarket:
 
 
 class AaveApi(GraphQL):
-    """The API at AAVE_API_URL, else the public one."""
+    """A client of the API."""
 
     @classmethod
     def from_environment(cls, **how: Any) -> AaveApi:
-        """The API at `AAVE_API_URL`, or at Aave's own address."""
+        """The API at `AAVE_API_URL`, else at Aave's public address."""
         return cls("Aave's API", settings.get("AAVE_API_URL") or DEFAULT_URL, variable="AAVE_API_URL", **how)
 
     def market(self, chain_id: int, pool: str) -> ApiMarket:
@@ -86,7 +86,7 @@ class AaveApi(GraphQL):
         )
 
     def health_factors(self, chain_id: int, pool: str, accounts: Sequence[str]) -> dict[str, Decimal | None]:
-        """Health factor of each account, None without debt."""
+        """Account -> health factor (1.0 is the limit), None without debt."""
         found: dict[str, Decimal | None] = {}
         for start in range(0, len(accounts), AT_ONCE):
             part = accounts[start : start + AT_ONCE]

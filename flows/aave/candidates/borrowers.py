@@ -1,9 +1,9 @@
-"""The accounts of a read of the debt: every account that the pool's `Borrow` events name.
+"""Find every account that ever had debt, from the pool's `Borrow` events.
 
-A debt token has one way to be minted, the pool's borrow routine, which emits `Borrow`; it cannot be sent. So these
-events, one topic of one contract, name everybody who ever owed: flash loans that end as debt emit the same event, and
-with credit delegation `onBehalfOf` (topic 2) is who owes. `user` is only who called. On v2 and the first pools of v3
-a debt may change between the stable and the variable rate; it was borrowed first.
+Debt tokens are minted only by the pool's borrow routine, which emits `Borrow`, and cannot be transferred. So these
+events (one topic of one contract) name every debtor: flash loans that end as debt emit the same event, and with credit
+delegation `onBehalfOf` (topic 2) is the debtor; `user` is only the caller. On v2 and the first pools of v3 a debt may
+change between the stable and the variable rate, but it was borrowed first.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ EVENT = {V2: abis.BORROW_V2, V3: abis.BORROW}
 
 @dataclass(frozen=True, slots=True)
 class BorrowScan(HolderScan):
-    """The scan of one pool for borrowers; only the pool of `tokens` is listened to. A name is kept as (pool, account).
+    """The log scan of one pool for borrowers; reads logs of the pool only, and stores each borrower as (pool, account).
 
-    What a scan for all holders has stored counts as well: it has read the same events.
+    Blocks that a scan for all holders has read need not be read again: it reads the same events.
     """
 
     source: str = SOURCE
@@ -40,7 +40,7 @@ class BorrowScan(HolderScan):
         return get_logs(self.rpc, [self.tokens.pool], [EVENT[self.protocol]], first, last, newest=newest)
 
     def ranges(self, first: int, last: int, first_range: int) -> Iterator[ScannedRange]:
-        """What was found in each range of blocks from `first` to `last`, the first of `first_range` blocks."""
+        """The borrowers of blocks `first` to `last`, range by range; the first range has `first_range` blocks."""
 
         def get(start: int, until: int) -> list[dict[str, Any]]:
             return self.logs(start, until, newest=until == last)
@@ -50,13 +50,13 @@ class BorrowScan(HolderScan):
             yield ScannedRange(start, until, self.named(logs))
 
     def named(self, logs: Iterable[dict[str, Any]]) -> dict[Pair, int]:
-        """(pool, account) of everybody the logs say owes, with the first block. Raises `MalformedAnswer`."""
+        """(pool, account) of each borrower -> first block that names it. Raises `MalformedAnswer`."""
         found: dict[Pair, int] = {}
         for log in logs:
             try:
                 topics = [topic.lower() for topic in log["topics"]]
                 if log["address"].lower() != self.tokens.pool or topics[0] != EVENT[self.protocol]:
-                    continue  # a node that gives more than was asked for
+                    continue  # some nodes return more than was asked for
                 _, _, owner, _ = topics
                 block = quantity(log["blockNumber"], "block number of a log")
             except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
@@ -67,7 +67,7 @@ class BorrowScan(HolderScan):
         return found
 
     def resume(self, first_block: int, newest: int) -> tuple[int, int]:
-        """(first block scanned, block to go on from), by the scan of borrowers or of holders that came further."""
+        """(first block scanned, next block to read), from the scan that came further: of borrowers or of holders."""
         own = HolderScan.resume(self, first_block, newest)
         holders = HolderScan.resume(replace(self, source=holder_scan.SOURCE), first_block, newest)
         return max(own, holders, key=lambda begun_and_start: begun_and_start[1])
@@ -79,7 +79,7 @@ class BorrowScan(HolderScan):
         return sorted({account for token, account in rows if token in known})
 
     def forget(self) -> None:
-        """The next scan begins at the beginning: what is stored has proved to be incomplete."""
+        """Reset the checkpoints, so that the next scan reads everything: the stored names are incomplete."""
         for source in (self.source, holder_scan.SOURCE):
             if self.run.store.checkpoint(source, self.key):
                 never = {"first": 2**62, "last": 0, "hash": ""}

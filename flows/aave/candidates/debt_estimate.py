@@ -1,4 +1,4 @@
-"""How many requests a read of the debt needs and how long they take, printed first, from a few samples of the log."""
+"""Estimate how many requests a read of the debt needs and how long they take, from a few samples of the log."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from flows.clients.block_reader import Block
 
 LOOKS = 4
-"""Ranges of the log that are looked at beforehand, spread over its age; the newest blocks among them."""
+"""Ranges of the log that are sampled, evenly spread; the newest blocks are one of them."""
 DEBT_SHARE = 0.5
-"""Share of those who ever borrowed that is taken to owe something still."""
+"""Share of all borrowers that is assumed to have debt now."""
 READS_A_DEBTOR = 4
-"""E-mode, and one or two debts and collaterals."""
+"""Reads for each account with debt: e-mode, and one or two debts and collaterals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebtEstimate:
     """`log_requests` at `log_latency` seconds, then reads of `names` accounts at `node_latency`; several at once.
 
-    `names`: accounts that the log names. Where only parts of it were looked at, whoever borrowed in several counts as
-    often, so they are rather fewer.
+    `names`: accounts that the log names. From samples it is too high, as an account that borrowed in several ranges
+    is counted once in each.
     """
 
     log_requests: int
@@ -45,7 +45,7 @@ class DebtEstimate:
 
     @property
     def requests(self) -> int:
-        """All of them."""
+        """All requests."""
         indebted = math.ceil(DEBT_SHARE * self.names)
         reads = self.names + READS_A_DEBTOR * indebted
         compared = min(indebted, SAMPLE + round(CLOSE_SHARE * indebted))
@@ -54,7 +54,7 @@ class DebtEstimate:
 
     @property
     def seconds(self) -> float:
-        """Seconds that the read takes in all."""
+        """Seconds for all requests."""
         state = self.requests - self.log_requests
         return (self.log_requests * self.log_latency + state * self.node_latency) / self.concurrency
 
@@ -67,7 +67,7 @@ class DebtEstimate:
 
 
 def estimate(scan: BorrowScan, place: Place, block: Block, first_block: int) -> DebtEstimate:
-    """What is left to read up to `block`. Looks at `LOOKS` ranges of the log and asks for one batch of state."""
+    """The estimate for what is left to read up to `block`, from `LOOKS` ranges of the log and one batch of state."""
     _, start = scan.resume(first_block, block.number)
     spans = [
         (first, min(first + FIRST_RANGE - 1, block.number)) for first in range(start, block.number + 1, FIRST_RANGE)
@@ -76,7 +76,7 @@ def estimate(scan: BorrowScan, place: Place, block: Block, first_block: int) -> 
     names: set[str] = set()
     per_span, began, asked = [], time.perf_counter(), scan.rpc.requests_made
     for first, last in looked:
-        # A narrow node is asked in as many pieces as it wants, so their number tells its range.
+        # A node with small ranges needs several requests for one span; their number shows its range.
         parts = log_ranges(
             scan.rpc, lambda a, b: scan.logs(a, b, newest=False), first, last, RangeSize(last - first + 1)
         )
@@ -86,7 +86,7 @@ def estimate(scan: BorrowScan, place: Place, block: Block, first_block: int) -> 
     spent, n_asked = time.perf_counter() - began, scan.rpc.requests_made - asked
     known = set(scan.names(()))
     seen = len(names | known)
-    if len(looked) < len(spans):  # the last of them may be short, so blocks count, not ranges
+    if len(looked) < len(spans):  # the last range may be short, so scale by blocks
         in_blocks = sum(last - first + 1 for first, last in looked)
         seen = len(known) + sum(per_span) * (block.number - start + 1) // in_blocks
     reader = BlockReader(scan.rpc, block, multicall=place.multicall3, concurrency=scan.concurrency)

@@ -1,10 +1,10 @@
-"""`aave-market --borrowers`: the first live figure in minutes. Accounts with debt alone, who are all that can be liquidated.
+"""`aave-market --borrowers`: read only accounts with debt, in minutes; no other account can be liquidated.
 
-The pool's `Borrow` events name them (`flows.aave.candidates.borrowers`): one contract, one topic. Their flags, e-modes,
-debts and collateral are read from the contracts at one block; their scaled debts must add up to `scaledTotalSupply` of
-every debt token, and our health factors must be the pool's. What others supply, and what these supply without enabling it, is in
-the totals that the reserves tell and nowhere else; `aave-market` without `--borrowers` reads them too.
-"""  # noqa: E501
+The pool's `Borrow` events name them (`flows.aave.candidates.borrowers`). Their flags, e-modes, debts and collateral are
+read from the contracts at one block; their scaled debts must sum to `scaledTotalSupply` of every debt token, and the
+computed health factors must equal the pool's. Supplies of other accounts, and supplies that are not enabled as
+collateral, are only in the reserves' totals; `aave-market` without `--borrowers` reads them too.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from flows.clients.block_reader import Block
 
 NAME = "borrowers"
-"""What stands for the candidates' source in the note of an unfinished read."""
+"""Name of the candidates' source in the note of an unfinished read."""
 NEAR = 1.1
-"""Debt of accounts below this health factor is told with the first figure."""
+"""The first figure also states the debt of accounts below this health factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ class Job:
 def run(arguments: Asked, market: str, url: str) -> str:
     """Read, check and store the accounts with debt; returns one line.
 
-    Prints the estimate first; `--estimate` ends there. Raises `FlowError`: `CrossCheckFailed` names the debt token
-    that does not add up.
+    Prints the estimate first, and stops there with `--estimate`. Raises `FlowError`: `CrossCheckFailed` names the
+    debt token whose debts do not sum to its supply.
     """
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, market)
@@ -102,8 +102,8 @@ def run(arguments: Asked, market: str, url: str) -> str:
             begun = scan.resume(job.first_block, block.number)[1]
             _scan_log(job, scan, block)
             if arguments.block == "latest" and not go_on:
-                # A node that is no archive keeps some 128 blocks of state: what is read is of now, not of when the
-                # log began to be read.
+                # A node that is not an archive keeps some 128 blocks of state, and the scan may have taken longer:
+                # so read at the newest block now.
                 block = get_block(rpc, "latest")
                 _scan_log(job, scan, block)
             if (held := _stored_whole(store, place, block)) is not None:
@@ -141,7 +141,7 @@ def _scan_log(job: Job, scan: BorrowScan, block: Block) -> None:
 
 
 def _stored_whole(store: Store, place: Place, block: Block) -> str | None:
-    """What to say where all accounts of the block are stored already: fewer would take their place. None where not."""
+    """The line to return when all accounts of the block are stored, which this read must not replace; else None."""
     rows = store.rows(
         "SELECT n_accounts FROM fact_snapshot WHERE market = ? AND chain_id = ? AND block = ? AND block_hash = ? "
         "AND coalesce(read_mode, 'full') != 'borrowers'",
@@ -165,7 +165,7 @@ def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
             run, at.reader, at.contracts.pool, place.market, list(at.reserves), dict.fromkeys(names), bar.update,
             emodes=job.protocol != V2, debtors_only=True,
         )  # fmt: skip
-    # A flag of an old pool may stay on when the last unit of a debt is gone by rounding.
+    # In old pools a flag may stay set when rounding removed the last unit of a debt.
     indebted = [a for a in read.accounts if a.debt or job.protocol == V2]
     state = checked(at, indebted, debtors_only=True, first_block=job.first_block)
     safe_print(first_figure(state), flush=True)
@@ -176,13 +176,13 @@ def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
     parts = [
         storing.described(place, reading, report),
         f"{len(names):,} accounts have ever borrowed, and the debts of these {state.n_accounts:,} are every debt "
-        "token's whole supply; who only supplies is in no figure by account (read them without --borrowers)",
+        "token's whole supply; accounts that only supply were not read (run without --borrowers to read them)",
     ]
     return "; ".join(parts + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 
 def first_figure(state: MarketState) -> str:
-    """Debt, debt below `NEAR` and below 1, in one line, from the checked accounts."""
+    """One line: total debt, and debt of accounts below health factor `NEAR` and below 1."""
     if state.contracts.protocol == V2:
         data = [aave_v2.account_data(account, state.reserves) for account in state.accounts]
     else:

@@ -1,4 +1,4 @@
-"""What a verified read is about: the market, who names its accounts, the block, and how long it will take."""
+"""The inputs of a verified read: the market, the source of its accounts, the block, and an estimate of its duration."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from flows.clients.block_reader import Block
 
 FROM_SUBGRAPH = "subgraph"
-"""Value of `--candidates` that is no file."""
+"""Value of `--candidates` for the subgraph; any other value is a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is read, and from where. `which` and `open_subgraph` are None where a file named the accounts `listed`."""
+    """What to read, and from where. `which` is None where the accounts (`listed`) come from a file."""
 
     rpc: JsonRpc
     place: Place
@@ -40,13 +40,13 @@ class Job:
     arguments: Asked
 
     def open_subgraph(self) -> Subgraph:
-        """A connection of its own: one thread's."""
+        """A new connection, for one thread."""
         assert self.which is not None
         return Subgraph.from_environment(self.which.id)
 
 
 def job_of(arguments: Asked, market: str, url: str) -> Job:
-    """The job that the parameters describe. Raises `ConfigurationError`: no such file, market or subgraph."""
+    """The job that the options describe. Raises `ConfigurationError`: no such file, market or subgraph."""
     rpc = JsonRpc(url, attempts=arguments.attempts)
     by_subgraph = arguments.candidates == FROM_SUBGRAPH
     listed = [] if by_subgraph else from_file(arguments.candidates)
@@ -55,9 +55,9 @@ def job_of(arguments: Asked, market: str, url: str) -> Job:
 
 
 def choose_block(job: Job) -> Block:
-    """The block to read: for `latest` the newest that both node and subgraph have, else the one that is asked for.
+    """The block to read: for `latest` the newest that both node and subgraph have, else the requested block.
 
-    Raises `SubgraphBehind` when the subgraph has not come that far, `SourceRefused` when it lags by more than
+    Raises `SubgraphBehind` when the subgraph has not reached it, `SourceRefused` when it lags by more than
     `--max-lag`, `CrossCheckFailed` when its head is of another chain.
     """
     asked, most = job.arguments.block, job.arguments.max_lag
@@ -69,14 +69,14 @@ def choose_block(job: Job) -> Block:
         newest = get_block(job.rpc, "latest").number
         if newest - head.block > most:
             raise SourceRefused(
-                f"{subgraph} has come to block {head.block}, {newest - head.block} behind the node's {newest}; at most "
+                f"{subgraph} is at block {head.block}, {newest - head.block} behind the node's {newest}; at most "
                 f"{most} are allowed (--max-lag). Run again later, or read the market from the log"
             )
         if head.block < block.number:
             if asked != "latest":
                 raise SubgraphBehind(
-                    f"{subgraph} has come to block {head.block} only, block {block.number} was asked for (--block "
-                    f"{asked}). Ask for {head.block} or older, or run again later",
+                    f"{subgraph} is only at block {head.block}, expected block {block.number} (--block {asked}). Use "
+                    f"block {head.block} or an older one, or run again later",
                     head.block,
                 )
             block = get_block(job.rpc, head.block)
@@ -85,7 +85,7 @@ def choose_block(job: Job) -> Block:
 
 
 def estimated(job: Job, block: Block) -> Workload:
-    """What the read at `block` will take: a sampled number of accounts, and the measured speed of both sides."""
+    """The estimate for the read at `block`: a sampled number of accounts, and the measured speed of both sources."""
     place = job.place
     reader = BlockReader(job.rpc, block, multicall=place.multicall3, concurrency=concurrency())
     if place.known and place.known.protocol == V2:
@@ -101,7 +101,7 @@ def estimated(job: Job, block: Block) -> Workload:
             )
         latency = seconds / queries
     else:
-        # Nobody says what they hold: every aToken of each, and the debts that their flags name.
+        # The file does not say what they hold: every aToken of each account is read, and about one debt.
         n_reserves = len(reader.one(Call(pool, abis.GET_RESERVES_LIST, about="the pool")))
         size = Size(accounts=len(job.listed), balances=len(job.listed) * (n_reserves + 1), indebted=len(job.listed))
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The accounts of a verified read, as a subgraph or a file names them. Stored in parts, so a killed run goes on."""
+"""The accounts of a verified read, from a subgraph or a file. Stored in parts, so that a killed run can continue."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What a subgraph says of a market at a block."""
+    """A subgraph's reserves and holdings of a market at a block."""
 
     reserves: list[GraphReserve]
     positions: list[GraphPosition] = field(repr=False)
 
 
 def from_file(path: str) -> list[str]:
-    """Addresses in a text file: one to a line, or first of several columns; `#` begins a comment. Lower case, sorted.
+    """Addresses from a text file, lower case, sorted: one on each line, in its first column; `#` begins a comment.
 
-    Raises `ConfigurationError` naming the line that holds no address.
+    Raises `ConfigurationError`, which names the line without an address.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -53,15 +53,15 @@ def from_file(path: str) -> list[str]:
             )
         found.add(word)
     if not found:
-        raise ConfigurationError(f"--candidates: {path} names no account")
+        raise ConfigurationError(f"--candidates: {path} names no account; expected one address on each line")
     return sorted(found)
 
 
 def require_same_chain(subgraph: Subgraph, head: Any, block: Block) -> None:
-    """The subgraph's head has the time that the chain's block of that number has. Raises `CrossCheckFailed`."""
+    """Require that the subgraph's newest block has the time of the chain's block. Raises `CrossCheckFailed`."""
     if head.block == block.number and head.time is not None and head.time != block.time:
         raise CrossCheckFailed(
-            f"{subgraph} is at block {head.block} of time {head.time}, the node has that block at time {block.time}: "
+            f"{subgraph} is at block {head.block} with time {head.time}, the node's has time {block.time}: "
             "the subgraph is of another chain, or of a branch that was replaced. Nothing was written"
         )
 
@@ -79,8 +79,8 @@ def from_subgraph(
 ) -> Indexed:
     """Reserves and every holding at `block`, stored as received and typed.
 
-    `go_on`: shards that an earlier run has stored are not asked for again; a run that was refused for what the
-    subgraph said must ask again. Holdings that it no longer has are dropped from the staged ones.
+    `go_on`: use the shards that an earlier run has stored; must be False after a run that was refused because of the
+    subgraph's answers. Staged holdings that the subgraph no longer has are removed.
 
     Raises `CrossCheckFailed` for a subgraph without reserves of this market.
     """
@@ -104,7 +104,9 @@ def from_subgraph(
     for shard, found in aave_subgraph.fetch_positions(open_subgraph, which, provider, block.number, left):
         done = [*done, shard]
         _keep(run, which, block, found.values(), by_asset, done)
-        positions += [replace(p, body="") for p in found.values()]  # the text is stored, and half of the memory
+        positions += [
+            replace(p, body="") for p in found.values()
+        ]  # the text is stored already and takes half of the memory
         progress(1)
     _drop_others(run, which, block, positions, by_asset)
     return Indexed(reserves, positions)
@@ -118,7 +120,7 @@ def _keep(
     by_asset: dict[str, Indices],
     done: list[str],
 ) -> None:
-    """A shard and the note that it is complete, together or not at all."""
+    """Store a shard and the note that it is complete, in one transaction."""
     frames = position_frames(which, block, found, by_asset)
     frames = {table: frame for table, frame in frames.items() if len(frame)}
     come_to = Mark(SOURCE, which.id, {"block": block.number, "hash": block.hash, "shards": done})
@@ -132,7 +134,7 @@ def _drop_others(
     positions: list[GraphPosition],
     by_asset: dict[str, Indices],
 ) -> None:
-    """Remove staged holdings of the block that an earlier run met and this one did not."""
+    """Remove staged holdings of the block that an earlier run stored and this run did not find."""
     at = (which.market, block.number)
     stored = run.store.rows("SELECT count(*) FROM stg_graph_account_positions WHERE market = ? AND block = ?", at)[0][0]
     if stored != len(positions):

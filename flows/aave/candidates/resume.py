@@ -1,4 +1,4 @@
-"""A verified read that was killed goes on: the block it read is noted when it begins, and struck out when it ends."""
+"""Continue a verified read that was killed: its block is noted at the start and removed at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def begin(run: Run, place: Place, block: Block, candidates: str) -> None:
-    """Note the block that is read now; what another block left unfinished is dropped."""
+    """Note the block that is read now; parts of an unfinished read of another block are removed."""
     before = run.store.checkpoint(SOURCE, place.market) or {}
     if before.get("hash") != block.hash:
         forget(run, place.market)
@@ -25,22 +25,22 @@ def begin(run: Run, place: Place, block: Block, candidates: str) -> None:
 
 
 def end(run: Run, place: Place, block: Block) -> None:
-    """The read is stored as a snapshot: nothing is left to go on with."""
+    """The snapshot is stored: remove the note and the parts."""
     forget(run, place.market)
     _note(run, place, block, {"state": "done"})
 
 
 def refuse(run: Run, place: Place, block: Block) -> None:
-    """What was read was refused: the next run begins anew, with new answers."""
+    """The read was refused: the next run starts from the beginning, with new answers."""
     forget(run, place.market)
     _note(run, place, block, {"state": "refused"})
 
 
 def unfinished(store: Store, rpc: JsonRpc, place: Place, candidates: str, which: str | int) -> Block | None:
-    """The block of a read of the same candidates that did not end, where `which` ("latest" or a number) allows it.
+    """The block of an unfinished read of the same candidates, if `which` ("latest" or a number) allows it; else None.
 
-    None as well when the chain has replaced the block, or the node no longer has the state at it (a node that is no
-    archive keeps some 128 blocks, 25 minutes of Ethereum).
+    Also None when the chain has replaced the block, or the node no longer has its state (a node that is not an archive
+    keeps some 128 blocks, 25 minutes of Ethereum).
     """
     left = store.checkpoint(SOURCE, place.market) or {}
     if left.get("state") != "running" or left["candidates"] != candidates or which not in ("latest", left["block"]):

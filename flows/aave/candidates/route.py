@@ -1,10 +1,10 @@
-"""`aave-market --candidates`: the fast way to a whole market. A source names the accounts, figures come from the chain.
+"""`aave-market --candidates`: a whole market, fast. A source names the accounts, the figures come from the chain.
 
-A subgraph (or a file) says which accounts there are, in minutes instead of the hours that a scan of the whole log
-takes. None of its figures are used: each account's flags, e-mode and balances are read from the contracts at one block,
-valuations are compared with the pool's, and the balances are held against each token's scaledTotalSupply, so accounts
-that nobody named show as a missing share. What the subgraph says of the same block is compared with the chain's answer
-and the differences are kept in `fact_validation`.
+A subgraph (or a file) lists the accounts in minutes; a scan of the whole log takes hours. None of its figures are used:
+each account's flags, e-mode and balances are read from the contracts at one block, valuations are compared with the
+pool's, and the sums of balances with each token's scaledTotalSupply, so accounts that are not listed show as a missing
+share. The subgraph's figures of the same block are compared with the chain's, and differences are stored in
+`fact_validation`.
 """
 
 from __future__ import annotations
@@ -46,16 +46,18 @@ MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
 def run(arguments: Asked, market: str, url: str) -> str | None:
     """Read, check and store the market of the accounts that `--candidates` names; returns one line.
 
-    None when too many accounts were not named and the log is to be scanned instead (`--scan-when-short`).
-    Raises `FlowError`: `AccountsMissing` when too many accounts were not named, `RoutesDisagree` when the subgraph is
-    too far from the chain. Says the estimate first, and nothing else with `--estimate`.
+    Returns None when too many accounts are missing and the caller must scan the log (`--scan-when-short`). Prints the
+    estimate first, and stops there with `--estimate`. Raises `FlowError`: `AccountsMissing` when too many accounts are
+    missing, `RoutesDisagree` when the subgraph differs too much from the chain.
     """
     if not arguments.candidates:
-        raise WrongOption("--estimate: say of what, with --borrowers, --candidates subgraph or --candidates FILE")
+        raise WrongOption(
+            "--estimate: expected also --borrowers, --candidates subgraph or --candidates FILE; add one of these"
+        )
     job = job_of(arguments, market, url)
     if arguments.estimate:
         block = choose_block(job)
-        return said_first(job, block, estimated(job, block))
+        return estimate_line(job, block, estimated(job, block))
     with Store.open() as store:
         block = unfinished(store, job.rpc, job.place, arguments.candidates, arguments.block)
         if go_on := block is not None:
@@ -65,7 +67,7 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
         else:
             block = choose_block(job)
         takes = estimated(job, block)
-        safe_print(said_first(job, block, takes), flush=True)
+        safe_print(estimate_line(job, block, takes), flush=True)
         parameters = {
             "market": market,
             "block": block.number,
@@ -90,7 +92,7 @@ def run(arguments: Asked, market: str, url: str) -> str | None:
             return None
 
 
-def said_first(job: Job, block: Block, takes: Workload) -> str:
+def estimate_line(job: Job, block: Block, takes: Workload) -> str:
     """The line that is printed before anything is read."""
     return f"{job.place.market} at block {block.number:,}, estimate: {takes}"
 
@@ -101,7 +103,7 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     verified_resume.begin(run, place, block, arguments.candidates)
     at = open_market(job.rpc, place, block.number, concurrency=concurrency())
     indexed = None
-    wanted: dict[str, Any] = dict.fromkeys(job.listed)
+    listed: dict[str, Any] = dict.fromkeys(job.listed)
     if job.which is not None:
         with progress_bar("subgraph", "shard", len(shards)) as bar:
             indexed = candidates.from_subgraph(
@@ -114,15 +116,15 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
                 go_on=go_on,
                 progress=bar.update,
             )
-        wanted = _tokens_held(indexed, at)
-    with progress_bar("accounts", "account", len(wanted)) as bar:
+        listed = _tokens_held(indexed, at)
+    with progress_bar("accounts", "account", len(listed)) as bar:
         read = verified_reading.read_accounts(
             run,
             at.reader,
             at.contracts.pool,
             place.market,
             list(at.reserves),
-            wanted,
+            listed,
             bar.update,
             emodes=at.contracts.protocol != V2,
         )
@@ -146,13 +148,13 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     report = storing.write(run, reading)
     verified_resume.end(run, place, block)
     unmapped = "" if at.contracts.protocol == V2 else storing.map_assets(run, place.market)
-    fast = described(len(wanted), missing, compared.get(HOLDINGS, []), read.unlisted)
+    fast = described(len(listed), missing, compared.get(HOLDINGS, []), read.unlisted)
     parts = [storing.described(place, reading, report), fast]
     return "; ".join(parts + ([f"before risk-scenarios: {unmapped}"] if unmapped else []))
 
 
 def described(n_named: int, missing: list[Shortfall], holdings: list[FieldAgreement], unlisted: int) -> str:
-    """What the fast way found about itself, in one line."""
+    """One line on this read: accounts named, missing shares, differences from the subgraph."""
     parts = [f"{n_named:,} accounts were named"]
     if missing:
         worst = sorted(missing, key=lambda s: -s.usd)[:3]
@@ -169,7 +171,7 @@ def described(n_named: int, missing: list[Shortfall], holdings: list[FieldAgreem
 
 
 def _tokens_held(indexed: Indexed, at: MarketAt) -> dict[str, Any]:
-    """Account -> the tokens that the subgraph says it holds."""
+    """Account -> the tokens that it holds by the subgraph."""
     by_asset = {r.asset: r for r in at.reserves}
     held: dict[str, Any] = {}
     for p in indexed.positions:
@@ -196,10 +198,10 @@ def _note(
     missing: Iterable[Shortfall],
     routes: str = "verified_path",
 ) -> None:
-    """Keep what did not agree, also when the run is refused for it."""
+    """Store the differences in `fact_validation`, also when the run is refused because of them."""
     run.finding(routes, f"{market}:{block.number}", *findings(compared, missing))
 
 
 def _key(at: MarketAt) -> str:
-    """As `HolderScan.key`: what an incremental read looks for."""
+    """The key of `HolderScan.key`, by which an incremental read finds this full read."""
     return f"{at.place.market}:{at.place.chain_id}:{at.contracts.pool}"

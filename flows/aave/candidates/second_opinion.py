@@ -1,7 +1,7 @@
-"""A second opinion on a market that was read from the chain: what Aave's own API says of it.
+"""Compare a market that was read from the chain with Aave's API.
 
-The API answers for now and the snapshot is of a block, so health factors agree within `HEALTH_SHARE`; parameters change
-by governance only and agree exactly. Nothing of the API is stored as a figure.
+The API answers for now and the snapshot is of a block, so health factors must agree within `HEALTH_SHARE`; parameters
+change only by governance and must be equal. No figure of the API is stored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 HEALTH_SHARE = Decimal("0.02")
 """Health factors may be this far apart: prices and indices have moved since the block."""
 MOST_APART = 0.1
-"""Share of the asked accounts, or of the reserves, that may differ by more; beyond it the routes disagree."""
+"""Largest share of the accounts, or of the reserves, that may differ; above it the comparison fails."""
 
 
 def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, list[FieldAgreement]]:
-    """Parameters of every reserve and e-mode, and health factors of `n_accounts` indebted accounts, drawn by block."""
+    """Compare all reserves and e-modes, and the health factors of `n_accounts` accounts with debt (seed: the block)."""
     pool, chain_id = state.contracts.pool, state.contracts.chain_id
     indebted = sorted(a for a, data in state.account_data.items() if data.debt)
     drawn = sorted(random.Random(state.block.number).sample(indebted, min(n_accounts, len(indebted))))
@@ -38,44 +38,44 @@ def spot_check(api: AaveApi, state: MarketState, n_accounts: int) -> dict[str, l
 
 
 def compare_parameters(api: ApiMarket, reserves: Sequence[Reserve], emodes: Sequence[EMode]) -> list[FieldAgreement]:
-    """Shares, decimals and flags of each reserve and e-mode that the chain has, exactly."""
+    """Compare shares, decimals and flags of each reserve and e-mode of the chain; they must be equal."""
     compared = {
         name: FieldAgreement(name)
         for name in ("asset", "decimals", "ltv_bps", "liquidation_threshold_bps", "is_frozen", "is_paused", "emode")
     }
-    theirs = {r.asset: r for r in api.reserves}
+    api_reserves = {r.asset: r for r in api.reserves}
     for r in reserves:
-        compared["asset"].number(r.symbol, int(r.asset in theirs), 1, exact=True)
-        if (a := theirs.get(r.asset)) is None:
+        compared["asset"].number(r.symbol, int(r.asset in api_reserves), 1, exact=True)
+        if (a := api_reserves.get(r.asset)) is None:
             continue
-        for name, they, we in (
+        for name, shown, on_chain in (
             ("decimals", a.decimals, r.decimals),
             ("ltv_bps", a.ltv, r.ltv),
             ("liquidation_threshold_bps", a.liquidation_threshold, r.liquidation_threshold),
             ("is_frozen", int(a.is_frozen), int(r.is_frozen)),
             ("is_paused", int(a.is_paused), int(r.is_paused)),
         ):
-            compared[name].number(r.symbol, they, we, exact=True)
+            compared[name].number(r.symbol, shown, on_chain, exact=True)
     terms = {e.id: e for e in api.emodes}
     for e in emodes:
-        they_say = terms[e.id].liquidation_threshold if e.id in terms else 0
-        compared["emode"].number(f"threshold of e-mode {e.id}", they_say, e.liquidation_threshold, exact=True)
+        threshold = terms[e.id].liquidation_threshold if e.id in terms else 0
+        compared["emode"].number(f"threshold of e-mode {e.id}", threshold, e.liquidation_threshold, exact=True)
     return list(compared.values())
 
 
 def compare_health(api: Mapping[str, Decimal | None], pools: Mapping[str, AccountData]) -> FieldAgreement:
-    """Health factors of the accounts that the API was asked about, within `HEALTH_SHARE` of the pool's at the block."""
+    """Compare the API's health factors with the pool's at the block; they agree within `HEALTH_SHARE`."""
     compared = FieldAgreement("health_factor_raw")
     for account, factor in api.items():
-        ours = pools[account].health_factor
-        theirs = 0 if factor is None else int(factor * WAD)
-        within = factor is not None and abs(theirs - ours) <= HEALTH_SHARE * ours
-        compared.number(account, ours if within else theirs, ours, exact=True)
+        at_block = pools[account].health_factor
+        shown = 0 if factor is None else int(factor * WAD)
+        within = factor is not None and abs(shown - at_block) <= HEALTH_SHARE * at_block
+        compared.number(account, at_block if within else shown, at_block, exact=True)
     return compared
 
 
 def require_second_opinion(compared: Mapping[str, Sequence[FieldAgreement]]) -> None:
-    """Raises `RoutesDisagree` when more than `MOST_APART` of the rows differ in some figure."""
+    """Raise `RoutesDisagree` when more than `MOST_APART` of the rows differ in some figure."""
     for c in (c for comparisons in compared.values() for c in comparisons):
         if c.share > MOST_APART:
             raise RoutesDisagree(

@@ -1,7 +1,7 @@
-"""The official Aave subgraphs, v2 and v3: reserves, e-modes and every holding at one block, as the indexer keeps them.
+"""The official Aave subgraphs, v2 and v3: reserves, e-modes and every holding at one block.
 
-What a subgraph holds is an indexer's bookkeeping of events, never the chain's own answer: its figures are compared
-with the chain's (`flows.aave.candidates.route`), not served in their place. Two traps of the schemas: the `current…`
+A subgraph computes its figures from events; they are compared with the chain's (`flows.aave.candidates.route`) and
+never used instead of them. Two traps of the schemas: the `current…`
 balances are of the account's last event, so balances are computed anew from the scaled ones and the indices; and
 `priceInEth` is in the oracle's base currency, US dollars with 8 decimals on v3, wei of ether on v2 Ethereum.
 
@@ -25,13 +25,13 @@ from flows.errors import ConfigurationError, MalformedAnswer
 
 WORKERS = 4
 SHARDS = "0123456789abcdef"
-"""First hexadecimal digit of an account: accounts are evenly spread over them, so shards can be read side by side."""
+"""First hexadecimal digits of accounts; accounts are spread evenly over them, and shards are read in parallel."""
 USD_UNIT = 10**8
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSubgraph:
-    """`version` of the protocol, and so of the schema. `price_base`: currency of `priceInEth`; "" where unproven."""
+    """`version`: of the protocol, and so of the schema. `price_base`: currency of `priceInEth`; "" where not proven."""
 
     market: str
     id: str
@@ -66,7 +66,7 @@ SUBGRAPHS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """What every row keeps of the answer it came from: the entity as received (JSON) and the digest of the page."""
+    """The source of a row: the entity as received (JSON) and the digest of its page."""
 
     id: str
     body: str
@@ -102,7 +102,7 @@ class GraphReserve(Entity):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphEMode(Entity):
-    """An e-mode category as indexed; the assets that are collateral or may be borrowed in it."""
+    """An e-mode category as indexed, with the assets that are collateral or may be borrowed in it."""
 
     number: int
     label: str
@@ -113,7 +113,7 @@ class GraphEMode(Entity):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphPosition(Entity):
-    """What an account holds in one reserve, as indexed: scaled balances, v2's stable debt, the collateral flag."""
+    """The holding of an account in one reserve, as indexed: scaled balances, v2's stable debt, the collateral flag."""
 
     account: str
     asset: str
@@ -126,9 +126,9 @@ class GraphPosition(Entity):
 
 
 def known(market: str) -> KnownSubgraph:
-    """The official subgraph of a market; AAVE_SUBGRAPH_ID names one for a market that has none here (schema v3).
+    """The official subgraph of a market, or that of AAVE_SUBGRAPH_ID (schema v3) for a market that has none here.
 
-    Raises `ConfigurationError` with near names.
+    Raises `ConfigurationError`, which suggests similar names.
     """
     if override := settings.get("AAVE_SUBGRAPH_ID"):
         listed = next((s for s in SUBGRAPHS if s.market == market), None)
@@ -229,7 +229,7 @@ def fetch_positions(
     block: int,
     shards: Sequence[str] = SHARDS,
 ) -> Iterator[tuple[str, dict[str, GraphPosition]]]:
-    """(shard, its holdings) for each of `shards` (first digits; "" for all), several read at once."""
+    """(shard, its holdings) for each of `shards` (first digits; "" for all), several in parallel."""
 
     def read(digit: str) -> dict[str, GraphPosition]:
         with open_subgraph() as subgraph:
@@ -245,7 +245,7 @@ def fetch_positions(
 
 
 def sides(which: KnownSubgraph) -> int:
-    """How often the holdings are paged through: for supply, for variable debt, and on v2 for stable debt."""
+    """How many times all pages of holdings are read: for supply, for variable debt, and on v2 for stable debt."""
     return 3 if which.version == 2 else 2
 
 

@@ -1,6 +1,6 @@
-"""From what a subgraph answered to the rows of the warehouse: as received, and typed with balances at the block's time.
+"""Rows of the warehouse from a subgraph's answers: as received, and typed with balances at the block's time.
 
-A subgraph keeps scaled balances and stored indices. Balances follow from them as in `risk_core.interest` on v3; v2
+A subgraph has scaled balances and stored indices. Balances are computed from them as in `risk_core.interest` on v3; v2
 grows debt by the older binomial expansion and rounds half up (protocol-v2, `MathUtils.sol`, `WadRayMath.sol`).
 """
 
@@ -97,7 +97,7 @@ def position_frames(
 ) -> dict[str, pd.DataFrame]:
     """Rows of `raw_graph_account_positions` and `stg_graph_account_positions`.
 
-    A holding in a reserve that `by_asset` does not have keeps its scaled balances alone.
+    A holding in a reserve that `by_asset` does not have keeps only its scaled balances.
     """
     raw, staged = [], []
     for p in positions:

@@ -1,7 +1,7 @@
-"""How many requests a verified read needs and how long they take, from a sample of the candidates: printed first.
+"""Estimate how many requests a verified read needs and how long they take, from a sample of the candidates.
 
-Addresses are digests, so the accounts that begin with one hexadecimal digit are a sixteenth of all, give or take the
-root of their number; with two digits a 256th.
+Addresses are digests, so one sixteenth of the accounts begin with a given hexadecimal digit, and one 256th with two
+given digits. The standard deviation of a sample's size is the square root of that size.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from flows.aave.candidates.subgraph import GraphPosition
 
 READS_A_REQUEST = 400
-"""View calls in one aggregate3; a node that takes more makes the estimate an upper one."""
+"""View calls in one aggregate3; if a node accepts more, the estimate is too high."""
 FIXED_REQUESTS = 12
-"""Contracts, reserves and e-modes."""
+"""Requests for contracts, reserves and e-modes."""
 CLOSE_SHARE = 0.05
-"""Share of the indebted accounts taken to be close to liquidation; all of those are compared with the pool."""
+"""Share of the accounts with debt that is assumed to be close to liquidation; these are all compared with the pool."""
 ENOUGH = 400
-"""Accounts of a sample: they tell the number of all within 5 % (one standard deviation)."""
+"""Accounts that a sample needs, for the number of all within 5 % (one standard deviation)."""
 SAMPLED = ("7f", "7", "")
-"""First digits of the accounts looked at, as many as it takes; none for all of them."""
+"""First digits of the sampled accounts, tried in order until the sample is large enough; "" is all accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """Accounts, balances (scaled supply or debt above zero) and accounts with debt; `error` one relative deviation."""
+    """Accounts, balances (scaled supply or debt above zero), accounts with debt; `error`: relative, 1 sigma."""
 
     accounts: int
     balances: int
@@ -44,11 +44,11 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Latencies are seconds a request; the two sides are asked one after the other, each `concurrency` at once."""
+    """Latencies are seconds for a request. The subgraph is read before the node, each with its concurrency."""
 
     size: Size
     sources: int
-    """Times that the subgraph's holdings are paged through (supply, debt); 0 where the candidates come from a file."""
+    """How many times all pages of the subgraph's holdings are read (supply, debt); 0 for candidates from a file."""
     subgraph_latency: float
     node_latency: float
     subgraph_concurrency: int
@@ -57,26 +57,26 @@ class Workload:
 
     @property
     def shards(self) -> Sequence[str]:
-        """First digits of the accounts that are read side by side; all together where that is one page or two."""
+        """First digits of the accounts that are read in parallel; ("",) where all fit on one or two pages."""
         return ("",) if self.size.balances < 2 * PAGE else tuple(SHARDS)
 
     @property
     def queries(self) -> int:
-        """Full pages, and for every shard and side a part of a page and the empty one that ends it."""
+        """Queries to the subgraph: full pages, and for every shard and side a partly filled page and an empty one."""
         if not self.sources:
             return 0
         return self.size.balances // PAGE + 2 * len(self.shards) * self.sources + 2
 
     @property
     def requests(self) -> int:
-        """Requests to the node, whole ones."""
+        """Requests to the node."""
         reads = 2 * self.size.accounts + self.size.balances
         compared = min(self.size.indebted, SAMPLE + round(CLOSE_SHARE * self.size.indebted))
         return FIXED_REQUESTS + math.ceil(reads / self.reads_a_request) + math.ceil(compared / ACCOUNT_DATA_CHUNK)
 
     @property
     def seconds(self) -> float:
-        """Seconds that the read takes in all."""
+        """Seconds for all queries and requests."""
         return (
             self.queries * self.subgraph_latency / self.subgraph_concurrency
             + self.requests * self.node_latency / self.node_concurrency
@@ -100,9 +100,9 @@ class Workload:
 
 
 def sampled_size(fetch: Callable[[str], dict[str, GraphPosition]]) -> tuple[Size, int, float]:
-    """(size of the market, queries it took at least, seconds) from the accounts whose address begins in some way.
+    """(size of the market, least number of queries, seconds), from a sample of the accounts.
 
-    `fetch` gives the holdings of the accounts that begin with "0x…".
+    `fetch` returns the holdings of the accounts whose address begins with its argument ("0x7f").
     """
     started = time.perf_counter()
     queries = 0
@@ -123,7 +123,7 @@ def sampled_size(fetch: Callable[[str], dict[str, GraphPosition]]) -> tuple[Size
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words of a person.
+    """A duration as text for people.
 
     >>> duration(42), duration(247)
     ('42 s', '4.1 min')

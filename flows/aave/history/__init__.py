@@ -1,4 +1,4 @@
-"""Books of the past: an Aave v3 market at any block, rebuilt from its logs alone, without an archive node."""
+"""Books of past blocks: an Aave v3 market at any block, rebuilt from its logs alone, without an archive node."""
 
 from flows.aave.history.decoding import Happening, decode
 from flows.aave.history.replay import Replay

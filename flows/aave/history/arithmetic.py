@@ -1,11 +1,11 @@
-"""How the pool and its tokens count, by the pool's revision. Exact Python integers; no state, no input or output.
+"""The arithmetic of the pool and its tokens, by the pool's revision. Exact Python integers; no state, no I/O.
 
 Indices, rates and growth factors are rays (1e27), shares are basis points (1e4), balances are token units, times UTC
-epoch seconds. Names of the roundings: half is half-up, floor down, ceil up.
+epoch seconds. A name with `half` rounds half up.
 
 Sources: aave-v3-core 1.16 to 1.19 and aave-v3-origin 3.1 to 3.7, `WadRayMath.sol`, `PercentageMath.sol`,
-`MathUtils.sol`, `TokenMath.sol`, `ReserveLogic.sol`. v3.4 (revision 8) brought another compounding, v3.5 (revision 9)
-rounding in one direction.
+`MathUtils.sol`, `TokenMath.sol`, `ReserveLogic.sol`. v3.4 (revision 8) changed the compounding, v3.5 (revision 9)
+rounds in one direction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from risk_core.units import RAY, SECONDS_PER_YEAR
 
 HALF_RAY = RAY // 2
 RATIO = 10**9
-"""From a wad to a ray."""
+"""A wad times this is a ray."""
 V3_1, V3_3, V3_4, V3_5, V3_6, V3_7 = 4, 7, 8, 9, 10, 11
 """`POOL_REVISION` from which a version's rules hold. 1 to 3 are v3.0.x, 5 and 6 are v3.2."""
 REVISIONS = range(1, V3_7 + 1)
@@ -57,16 +57,17 @@ def compound(revision: int, rate: int, seconds: int) -> int:
 
 
 def balance(revision: int, debt: bool, scaled: int, index: int) -> int:
-    """Token units behind a scaled balance: half-up before v3.5, from then against the account."""
+    """Token units of a scaled balance: half up before v3.5; from v3.5 against the account (debt up, supply down)."""
     if revision < V3_5:
         return (scaled * index + HALF_RAY) // RAY
     return -(-scaled * index // RAY) if debt else scaled * index // RAY
 
 
 def scaled_for(debt: bool, units: int, index: int) -> int:
-    """The scaled amount whose balance is `units` at `index`, from v3.5: at most one, as an index is at least a ray.
+    """The scaled amount whose balance is `units` at `index`, from v3.5.
 
-    The caller checks that its balance is `units`: for some units there is none.
+    There is at most one, as an index is at least a ray. The caller checks that its balance is `units`: some values of
+    `units` have no such amount.
     """
     return units * RAY // index if debt else -(-units * RAY // index)
 

@@ -1,4 +1,4 @@
-"""Events of configurator, provider, oracle and feeds: what code runs, what is listed, and on which terms."""
+"""Events of configurator, provider, oracle and feeds: the pool's code, the listed assets and their terms, prices."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EMODE_BITS = {
 
 
 class ConfigurationRules(PoolRules):
-    """What the market's owners decide, and what the feeds say."""
+    """Rules for changes by the market's owners, and for answers of the feeds."""
 
     # Proxies
 
@@ -69,7 +69,7 @@ class ConfigurationRules(PoolRules):
                 reserve.set("virtual", not reserve.debt_token.discounts)
         if self.revision and self.revision < V3_4 <= revision:
             for reserve in self.reserves.values():
-                if reserve.debt_token.discounts:  # GHO becomes ordinary, and its treasury is set without an event
+                if reserve.debt_token.discounts:  # no discount from here on; its accrued share is set without an event
                     reserve.set("virtual", 1)
                     reserve.accrued_known = False
         self.revision, self._premium_on_accrued = revision, None
@@ -111,9 +111,9 @@ class ConfigurationRules(PoolRules):
     def _on_ReserveFactorChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
         r = self._reserve(values[0])
         if self.revision >= V3_1 and r.last_update != self._here.time:
-            # Before v3.1 the new factor holds for all time since the last update.
+            # Before v3.1 the new factor also applies to the time since the last update.
             self._advance(r)
-            r.told = MANY
+            r.updates = MANY
         r.set("factor", values[2])
 
     def _on_LiquidationGracePeriodChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
@@ -145,15 +145,15 @@ class ConfigurationRules(PoolRules):
 
     def _on_ReserveInterestRateDataChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
         asset, strategy, rates = values
-        self._said_rates[strategy, asset] = rates
+        self._rates[strategy, asset] = rates
         self._strategies[asset] = strategy
 
     def _on_ReserveInterestRateStrategyChanged(self, emitter: str, values: tuple[Any, ...]) -> None:
         self._strategies[values[0]] = values[2]
 
     def _on_RateDataUpdate(self, emitter: str, values: tuple[Any, ...]) -> None:
-        # Of any contract: it counts for reserves whose strategy the emitter is.
-        self._said_rates[emitter, values[0]] = values[1:]
+        # Any contract may emit it: it counts for reserves whose strategy is the emitter.
+        self._rates[emitter, values[0]] = values[1:]
 
     # Prices
 

@@ -1,9 +1,9 @@
-"""From logs as a node sends them to what happened, in order: every word checked, by the column.
+"""Decode a node's logs into `Happening`s, in order; every word is checked, column by column.
 
     for happening in decode(logs, times): ...
 
-Logs that say nothing about the books (approvals, roles, delegations) are left out. What a topic means without its
-emitter is left to the replay: a token's Mint counts only if a listing named the token.
+Logs that do not change the books (approvals, roles, delegations) are left out. The emitter is not checked here: the
+replay counts a Mint only if a listing named its token.
 """
 
 from __future__ import annotations
@@ -90,19 +90,19 @@ DECLARATIONS = (
     f"AssetSourceUpdated({ASSET}, address indexed source)",
     "AnswerUpdated(int256 indexed answer, uint256 indexed round, uint256 updated)",
 )
-"""What is read, in our own names; the replay's handlers have these names."""
+"""The events that are read; argument names are this project's. The replay's handlers have the events' names."""
 OTHER_TOPICS = {
     "Initialized": "0xb19e051f8af41150ccccb3fc2c2d8d15f4a4cf434f32a559ba75fe73d6eea20b",
     "EModeCategoryAdded": "0x0acf8b4a3cace10779798a89a206a0ae73a71b63acdd3be2801d39c2ef7ab3cb",
     "ReserveInterestRateDataChanged": "0x1e608c2c753fede2f1f22fca4170277b53ebe5015e488a53414a8921446b7c40",
 }
-"""Topics of events with strings or bytes. Above, the offset of such a value stands for it; where it is wanted, its tail
-is read apart. Initialized is the aToken's, with eight arguments; a debt token's has seven."""
+"""Topics of events with strings or bytes. `DECLARATIONS` has the offset (uint256) of such a value; where the value is
+needed, `_tail` reads it. Initialized is the aToken's, with eight arguments; a debt token's has seven."""
 STABLE_DEBT = {
     "0xc16f4e4ca34d790de4c656c72fd015c667d688f20be64eea360618545c4c530f": "Mint",
     "0x44bd20a79e993bdcc7cbedf54a3b4d19fb78490124b6b90d04fe3242eea579e8": "Burn",
 }
-"""Stable debt of v3.0 and v3.1. Its rules are not built: one such log stops the replay."""
+"""Stable debt of v3.0 and v3.1. Its rules are not implemented: one such log stops the replay."""
 
 
 class Happening(NamedTuple):
@@ -118,7 +118,7 @@ class Happening(NamedTuple):
 
 
 def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[Happening]:
-    """What the logs say, in their order.
+    """The logs decoded, in their order.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
     if not all(map(lt, places, places[1:])):
         (before, earlier), (block, index) = next(pair for pair in pairwise(places) if pair[0] >= pair[1])
         raise HistoryError(
-            f"logs: expected blocks and log indices that rise, found log {index} of block {block} after log "
-            f"{earlier} of block {before}; sort by block and log index and drop what came twice"
+            f"logs: expected rising blocks and log indices, found log {index} of block {block} after log "
+            f"{earlier} of block {before}; sort by block and log index and drop duplicates"
         )
     found: list[Happening | None] = [None] * len(places)
     for topic, positions in columns.by_topic0().items():
@@ -147,7 +147,7 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
             at = positions[0]
             raise HistoryError(
                 f"block {blocks[at]}, log {indices[at]}: token {emitters[at]} emitted a {STABLE_DEBT[topic]} of stable "
-                "debt; books with stable-rate debt are not built"
+                "debt; books with stable-rate debt are not supported"
             )
         known = EVENTS.get(topic)
         if known is None:
@@ -185,7 +185,7 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
 def _with_tail(
     name: str, tail: Callable[[str, int], Any], data: str, values: tuple[Any, ...], block: int, index: int
 ) -> tuple[Any, ...]:
-    """`values` with their last, an offset, replaced by what stands there."""
+    """`values`, with the last one, an offset, replaced by the value at that offset."""
     try:
         return (*values[:-1], tail(data, values[-1]))
     except ValueError as wrong:

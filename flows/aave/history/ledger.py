@@ -1,4 +1,4 @@
-"""What the rules of a replay share: the books so far, where in the log they are, and how a log is refused."""
+"""State that all rules of a replay share: the books so far, the place in the log, and the errors for a bad log."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WHOLE = 10_000
 NOWHERE = Happening(-1, 0, -1, -1, "nothing", "nobody", ())
 """The place before the first log."""
 MANY = 1 << 30
-"""Stands for updates that no event told: the reserve was touched in its second by something else."""
+"""Value of `ReserveState.updates` for an update without an event."""
 
 
 class Ledger:
-    """A market's books, and the place in the log that they have come to.
+    """A market's books, and the last log that they include.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Ledger:
     revision_of
         `POOL_REVISION` of each implementation of the pool, a constant of its code (address -> revision).
     provider
-        Address of the PoolAddressesProvider. None: whoever created the pool's proxy.
+        Address of the PoolAddressesProvider. None: the contract that created the pool's proxy.
     """
 
     def __init__(
@@ -46,22 +46,22 @@ class Ledger:
         self._oracle = NOBODY
         self._decimals: dict[str, int] = {}
         self._discounting: set[str] = set()
-        # Rate parameters by (strategy, asset), which strategies tell before the listing; the strategy of each asset.
-        self._said_rates: dict[tuple[str, str], tuple[int, ...]] = {}
+        # Rate parameters by (strategy, asset): they are emitted before the listing. Then the strategy of each asset.
+        self._rates: dict[tuple[str, str], tuple[int, ...]] = {}
         self._strategies: dict[str, str] = {}
-        # Feeds by (oracle, asset): an oracle names them before the provider names the oracle.
+        # Feeds by (oracle, asset): emitted by an oracle before the provider names that oracle.
         self._sources: dict[tuple[str, str], str] = {}
         self._answers: dict[str, int] = {}
         self._here = NOWHERE
-        # Reserves that ReserveDataUpdated named since the last call of this transaction ended.
-        self._told: list[ReserveState] = []
-        # Supply index that rose by more than interest: the next log of the pool must be the premium that lifted it.
+        # Reserves of the ReserveDataUpdated events since the last call of this transaction ended.
+        self._updated_in_call: list[ReserveState] = []
+        # Reserve whose supply index rose by more than interest: the pool's next log must be the premium that caused it.
         self._lifted: ReserveState | None = None
-        # Before v3.1 the token units of the whole debt that an account had at its last event, by (token, account).
+        # Before v3.4: whole debt of an account in token units after its last event, by (token, account).
         self._whole: dict[tuple[str, str], int] = {}
         self._transfer: tuple[str, str, str, int] | None = None
         self._premium_on_accrued: bool | None = None
-        # Tokens that are known to be, or not to be, of v3.0.0.
+        # Token -> whether it is of v3.0.0, where known.
         self._kinds: dict[str, bool] = {}
 
     # Refusals
@@ -77,7 +77,10 @@ class Ledger:
         )
 
     def _refuse_transfer(self, seen: tuple[str, str, str, int]) -> NoReturn:
-        self._stop(f"before it, token {seen[0]} moved {seen[3]} from {seen[1]} to {seen[2]} without its event")
+        self._stop(
+            f"an earlier Transfer of {seen[3]} of token {seen[0]} from {seen[1]} to {seen[2]} has no event of the "
+            "token after it; a log is missing"
+        )
 
     def _settle_transaction(self, upcoming: Happening) -> None:
         here = self._here
@@ -93,7 +96,7 @@ class Ledger:
             self._refuse_lift(self._lifted)
         if self._transfer is not None:
             self._refuse_transfer(self._transfer)
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _reserve(self, asset: str) -> ReserveState:
         reserve = self.reserves.get(asset)

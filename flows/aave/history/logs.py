@@ -1,4 +1,4 @@
-"""The logs of a market from a node, by ranges of blocks, and the constants that no log tells."""
+"""The logs of a market from a node, by ranges of blocks, and the constants that are not in the logs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Logs = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the provider and the configurator said up to the tip: few logs, all kept. `tokens` of every listing ever."""
+    """`logs`: all logs of provider and configurator up to the newest block. `tokens`: those of every listing so far."""
 
     logs: Logs
     tokens: tuple[str, ...]
@@ -28,7 +28,7 @@ class Listing:
 def fetch_listing(
     rpc: JsonRpc, provider: str, configurator: str, first: int, last: int, *, concurrency: int, progress: Any
 ) -> Listing:
-    """The logs of provider and configurator. Raises `SourceRefused` where no reserve was ever listed."""
+    """The logs of provider and configurator. Raises `SourceRefused` where they list no reserve."""
     found = []
     for start, until, logs in _ranges(rpc, (provider, configurator), first, last, concurrency):
         found += logs
@@ -47,7 +47,7 @@ def fetch_listing(
 
 
 def implementations(reader: BlockReader, listing: Listing, pool: str, first: int, last: int) -> dict[str, int]:
-    """`POOL_REVISION` of all code that the pool ever ran, asked of the code's own address: a constant of it."""
+    """Address of each implementation of the pool -> its `POOL_REVISION`, a constant that is read at that address."""
     proxy = "0x" + pool[2:].zfill(64)
     created = [log["topics"] for log in listing.logs if log["topics"][0].lower() == TOPICS["ProxyCreated"]]
     addresses = ["0x" + topics[3][-40:].lower() for topics in created if topics[2].lower() == proxy]
@@ -75,7 +75,7 @@ def happenings(
 
 
 def block_times(rpc: JsonRpc, logs: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """UTC epoch seconds of the blocks of the logs: the node's own field where it puts one into logs, else headers."""
+    """Block -> UTC epoch seconds: from the field `blockTimestamp` of a log where there is one, else from headers."""
     times: dict[int, int] = {}
     unknown: dict[int, str] = {}
     for log in logs:

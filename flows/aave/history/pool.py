@@ -1,4 +1,4 @@
-"""Events of the pool: indices, the treasury, flags, e-modes, what lies in the reserves; by the pool's revision."""
+"""Events of the pool: indices, treasury, flags, e-modes, virtual balances; by the pool's revision."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from risk_core.units import RAY
 
 
 class PoolRules(TokenRules):
-    """What a call of the pool does to reserves and to accounts."""
+    """Rules for what a call of the pool does to reserves and accounts."""
 
     def _advance(self, r: ReserveState) -> None:
-        """What the pool does to a reserve once in a second: interest into both indices, the treasury's share."""
+        """Bring a reserve to the current time: interest into both indices, the treasury's share into `accrued`."""
         now = self._here.time
         if r.last_update == now:
             return
@@ -41,7 +41,7 @@ class PoolRules(TokenRules):
             r.debt_index = half_mul(compound(self.revision, r.debt_rate, seconds), before)
         r.last_share = treasury_share(self.revision, debt, before, r.debt_index, r.get("factor"), r.liquidity_index)
         r.accrued += r.last_share
-        r.last_update, r.told = now, 0
+        r.last_update, r.updates = now, 0
 
     def _on_ReserveDataUpdated(self, emitter: str, values: tuple[Any, ...]) -> None:
         asset, supply_rate, _, debt_rate, liquidity_index, debt_index = values
@@ -60,11 +60,11 @@ class PoolRules(TokenRules):
             self._lifted = r
             r.liquidity_index = liquidity_index
         r.supply_rate, r.debt_rate = supply_rate, debt_rate
-        r.told += 1
-        self._told.append(r)
+        r.updates += 1
+        self._updated_in_call.append(r)
 
     def _premium(self, r: ReserveState, premium: int, to_protocol: int) -> None:
-        """A flash premium or a bridge fee: the treasury's part, and before v3.4 the suppliers' by their index."""
+        """Book a flash premium or bridge fee: the treasury's part; before v3.4 also the suppliers' part."""
         if self.revision >= V3_5:
             r.accrued += premium * RAY // r.liquidity_index
             return
@@ -100,16 +100,16 @@ class PoolRules(TokenRules):
         self._flow(values[0], -values[3])
 
     def _flow(self, asset: str, amount: int) -> None:
-        """Money came to the pool or left it, and a call ended."""
+        """Book `amount` token units into the pool (negative: out of it); ends a call."""
         r = self._reserve(asset)
         self._updated(r)
         self._add_virtual(r, amount)
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _updated(self, r: ReserveState) -> None:
-        """A call that moves money tells the reserve's new indices before it ends."""
+        """Require a ReserveDataUpdated of the reserve in this call."""
         self.checks += 1
-        if r not in self._told:
+        if r not in self._updated_in_call:
             self._stop(f"no ReserveDataUpdated of {r.asset} in this call; a log is missing")
 
     def _add_virtual(self, r: ReserveState, amount: int) -> None:
@@ -129,7 +129,7 @@ class PoolRules(TokenRules):
         self._flow(asset, 0 if with_atokens else amount)
 
     def _paid(self, r: ReserveState, account: str, amount: int) -> None:
-        """Before v3.4 the borrowing flag goes when the amount paid is the whole debt, not when the scaled debt is 0."""
+        """Before v3.4: clear the borrowing flag when the whole debt is paid, not when the scaled debt is 0."""
         if self.revision < V3_4 and self._whole.get((r.debt_token.address, account)) == amount:
             self._clear(account, 2 * r.id)
 
@@ -137,19 +137,19 @@ class PoolRules(TokenRules):
         collateral, debt, account, paid, seized, _, as_atoken = values
         c, d = self._reserve(collateral), self._reserve(debt)
         self._updated(d)
-        calls = {id(r): self._told.count(r) for r in self._told}
+        calls = {id(r): self._updated_in_call.count(r) for r in self._updated_in_call}
         if self.revision >= V3_5:
             if as_atoken and c is not d:
                 self._advance_silently(c)
             elif c is d and self.revision < V3_7:
                 expected = 1 if as_atoken else 2
-                if d.last_update == self._here.time and d.told == expected == calls.get(id(d), 0):
-                    # The second update works on a copy from before the first: the treasury gets its share again.
+                if d.last_update == self._here.time and d.updates == expected == calls.get(id(d), 0):
+                    # The second update starts from a copy made before the first: the treasury gets its share twice.
                     d.accrued += d.last_share
         self._paid(d, account, paid)
         if self.revision >= V3_3:
-            # Bad debt also takes the flag of reserves without debt; the only trace is that they were updated.
-            for r in self._told:
+            # Bad debt also clears flags of reserves without debt; the only sign is an update of such a reserve.
+            for r in self._updated_in_call:
                 usual = 0 if r is not c or as_atoken else 1
                 if r is d or calls[id(r)] <= usual:
                     continue
@@ -159,19 +159,19 @@ class PoolRules(TokenRules):
         self._add_virtual(d, paid)
         if not as_atoken:
             self._add_virtual(c, -seized)
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _advance_silently(self, c: ReserveState) -> None:
         """From v3.5 a liquidation into aTokens updates the collateral reserve without an event."""
         if c.last_update != self._here.time:
             self._advance(c)
-            c.told = MANY
+            c.updates = MANY
         block, transaction, index = c.atoken.transfer
         self.checks += 1
         if (block, transaction) != (self._here.block, self._here.transaction) or index != c.liquidity_index:
             self._stop(
-                f"supply index of {c.asset} is {c.liquidity_index}; the transfer of seized aTokens of this call must "
-                f"show it, found {index} in block {block}, transaction {transaction}"
+                f"supply index of {c.asset} is {c.liquidity_index}; expected it in the transfer of seized aTokens of "
+                f"this call, found {index} in block {block}, transaction {transaction}"
             )
 
     def _on_FlashLoan(self, emitter: str, values: tuple[Any, ...]) -> None:
@@ -183,11 +183,11 @@ class PoolRules(TokenRules):
             self._add_virtual(r, premium)
         elif self._lifted is not None:
             self._refuse_lift(self._lifted)
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _on_MintUnbacked(self, emitter: str, values: tuple[Any, ...]) -> None:
         self._reserve(values[0]).unbacked += values[3]
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _on_BackUnbacked(self, emitter: str, values: tuple[Any, ...]) -> None:
         asset, _, amount, fee = values
@@ -197,7 +197,7 @@ class PoolRules(TokenRules):
         if r.unbacked < 0:
             self._stop(f"unbacked supply of {asset} would be {r.unbacked}")
         self._add_virtual(r, amount + fee)
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _on_MintedToTreasury(self, emitter: str, values: tuple[Any, ...]) -> None:
         r = self._reserve(values[0])
@@ -219,7 +219,7 @@ class PoolRules(TokenRules):
         r.deficit -= values[2]
         if r.deficit < 0:
             self._stop(f"deficit of {r.asset} would be {r.deficit}")
-        self._told.clear()
+        self._updated_in_call.clear()
 
     def _on_IsolationModeTotalDebtUpdated(self, emitter: str, values: tuple[Any, ...]) -> None:
         self._reserve(values[0]).isolation_debt = values[1]

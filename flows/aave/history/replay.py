@@ -1,15 +1,15 @@
-"""The replay: one log after another, every rule of the pool's revision, every check on the way.
+"""The replay: each log in turn, by the rules of the pool's revision, with checks.
 
     replay = Replay(pool, configurator, revision_of={implementation: 11, ...})
     replay.feed(decode(logs, times))
     book = replay.book()
 
 Each Mint and Burn carries its index and the interest it booked, each ReserveDataUpdated the indices that the pool
-computed: the replay computes them as well and stops at the first difference, so a missing log is noticed by the next
-one of the same account or reserve. Flags, e-modes and transfers have no such second witness; only a comparison with
-the node at the tip proves them.
+computed: the replay computes them as well and stops at the first difference, so a missing log is noticed at the next
+one of the same account or reserve. The logs have no such second value for flags, e-modes and transfers; only the
+comparison with the node at the newest block checks them.
 
-Where the logs come from and in what pieces does not matter; `feed` may be called again with what follows.
+`feed` may be called several times, with logs of any source in order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OF_ANYONE = frozenset(
     {"Transfer", "Initialized", "DiscountTokenUpdated", "Upgraded", "ProxyCreated", "PriceOracleUpdated",
      "AssetSourceUpdated", "AnswerUpdated", "RateDataUpdate"}
 )  # fmt: skip
-"""Events that other contracts emit as well: what they mean follows from the emitter, and foreign ones are passed."""
+"""Events that other contracts emit as well: the emitter decides what they mean; foreign ones are skipped."""
 OF_CONFIGURATOR = frozenset(
     {*TOGGLES, *CHANGES, *EMODE_BITS, "ReserveInitialized", "ReserveDropped", "PendingLtvChanged",
      "CollateralConfigurationChanged", "ReserveFactorChanged", "LiquidationGracePeriodChanged",
@@ -39,7 +39,7 @@ OF_CONFIGURATOR = frozenset(
 
 
 class Replay(ConfigurationRules):
-    """A market's books, brought forward log by log.
+    """A market's books, updated log by log.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Replay(ConfigurationRules):
     revision_of
         `POOL_REVISION` of each implementation of the pool, a constant of its code (address -> revision).
     provider
-        Address of the PoolAddressesProvider. None: whoever created the pool's proxy.
+        Address of the PoolAddressesProvider. None: the contract that created the pool's proxy.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Replay(ConfigurationRules):
         }
 
     def feed(self, happenings: Iterable[Happening]) -> None:
-        """Bring the books past these logs. Raises `HistoryError` at the first that cannot be: they are void then."""
+        """Apply these logs. Raises `HistoryError` at the first that is not possible; the books are not valid then."""
         happenings = list(happenings)
         if self.revision < V3_1:
             self._tell_tokens_apart(happenings)
@@ -95,7 +95,7 @@ class Replay(ConfigurationRules):
             self.handled += 1
 
     def book(self, block: int | None = None, time: int | None = None) -> MarketBook:
-        """The market now. `block` and `time` name the moment; None: those of the last log."""
+        """The books after the last log. `block` and `time` are put into the result; None: those of the last log."""
         if self._lifted is not None:
             self._refuse_lift(self._lifted)
         if self._transfer is not None:
@@ -147,6 +147,6 @@ class Replay(ConfigurationRules):
             pending_ltv=r.pending_ltv,
             scaled_supply=r.atoken.total,
             scaled_debt=r.debt_token.total,
-            rates=self._said_rates.get((self._strategies[r.asset], r.asset)),
+            rates=self._rates.get((self._strategies[r.asset], r.asset)),
             price=self._answers.get(self._sources.get((self._oracle, r.asset), NOBODY)),
         )

@@ -1,4 +1,4 @@
-"""What a replay knows at a place in the log: reserves, tokens, categories and accounts of a market, exact integers."""
+"""The state of a replay at a place in the log: reserves, tokens, e-modes and accounts of a market, exact integers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BITS = {
 
 
 class HistoryError(CrossCheckFailed):
-    """The logs contradict each other or what is known of the contracts; it names block, log, token and account."""
+    """The logs contradict each other or the contracts' rules; the message names block, log, token and account."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,9 +47,9 @@ class Token:
     total: int = 0
     """Scaled total."""
     discounts: bool = False
-    """GHO's debt token before v3.4: interest is discounted, and the discount is burnt without an event."""
+    """True for GHO's debt token before v3.4: interest is discounted, and the discount is burnt without an event."""
     unscaled: bool = False
-    """A token of v3.0.0: BalanceTransfer in token units, and the last index does not move at a transfer."""
+    """True for a token of v3.0.0: BalanceTransfer is in token units, and a transfer does not change the last index."""
     last_minted: int = 0
     """Scaled amount of the last Mint."""
     transfer: tuple[int, int, int] = (-1, 0, 0)
@@ -58,7 +58,7 @@ class Token:
 
 @dataclass(slots=True, eq=False)
 class ReserveState:
-    """A reserve as the pool stores it, and what the rules need besides."""
+    """A reserve as the pool stores it, with further values that the rules need."""
 
     id: int
     asset: str
@@ -82,9 +82,9 @@ class ReserveState:
     # The scaled total debt before the first call of `debt_block` changed it.
     debt_before: int = 0
     debt_block: int = -1
-    # Updates told by events since the reserve was brought to `last_update`; the treasury's share of that step; the
-    # computed supply index, which a flash premium then lifted.
-    told: int = 0
+    # ReserveDataUpdated events since the reserve was brought to `last_update`; the treasury's share of that step; the
+    # supply index from interest alone, before a flash premium.
+    updates: int = 0
     last_share: int = 0
     computed_index: int = RAY
 
@@ -118,7 +118,7 @@ class Category:
 class ReserveBook:
     """A reserve at a block, as `getReserveData` and its tokens would have answered: stored values, exact integers.
 
-    `virtual_balance` is None where the logs do not tell it: before v3.1, and for a reserve that was upgraded to it.
+    `virtual_balance` is None where it is not in the logs: before v3.1, and for a reserve that was upgraded to v3.1.
     `accrued_to_treasury` is None for GHO from the upgrade to v3.4 until its treasury is minted again.
     `rates` are optimal usage, base, first and second slope in basis points, None before v3.1. `price` is the last
     answer of the feed that the oracle names, None where no log told it.

@@ -1,7 +1,7 @@
-"""The books at the tip against a fresh read from the node: every reserve, balance, flag and e-mode. It always runs.
+"""Compare the books at the newest block with a fresh read: every reserve, balance, flag and e-mode. It always runs.
 
-Flags, e-modes and transfers have no second witness in the logs; what a replay got wrong, or a node left out, shows
-here. The latest block is enough: no archive is needed.
+The logs cannot confirm flags, e-modes and transfers; errors of the replay, and logs that the node left out, are found
+here. Only the latest block is read: no archive node is needed.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ DATA = {
     "configuration": 0, "liquidity_index": 1, "supply_rate": 2, "debt_index": 3, "debt_rate": 4, "last_update": 6,
     "id": 7, "atoken": 8, "debt_token": 10, "accrued_to_treasury": 12, "unbacked": 13, "isolation_debt": 14,
 }  # fmt: skip
-"""Our names and the places in `getReserveData`."""
-UNSAID = frozenset({"accrued_to_treasury", "virtual_balance"})
-"""What the logs do not tell for a while after some upgrades: None then, and not compared."""
+"""Field of `ReserveBook` -> its place in the answer of `getReserveData`."""
+NOT_IN_LOGS = frozenset({"accrued_to_treasury", "virtual_balance"})
+"""Fields that the logs do not give for a while after some upgrades: they are None then, and not compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How many values of the node equal ours, and how many of them belong to accounts."""
+    """`values`: how many values were compared and are equal. `accounts`: how many accounts."""
 
     values: int
     accounts: int
 
 
 def compare_with_node(reader: BlockReader, replay: Replay, progress: Callable[[int], None]) -> Compared:
-    """Raises `HistoryError` that counts the differences and names the first by token, account and both values."""
+    """Compare every value. Raises `HistoryError`, which counts the differences and lists the first with both values."""
     book = replay.book()
     checked, wrong = _reserves(reader, replay, book, progress)
     for more, different in (_balances(reader, replay, progress), _flags(reader, replay, book, progress)):
@@ -59,9 +59,9 @@ def _reserves(
         [Call(pool, abis.GET_RESERVES_LIST, about="the pool"), Call(pool, abis.POOL_REVISION, about="the pool")]
     )
     wrong, checked = [], 2
-    ours = sorted(r.asset for r in book.reserves)
-    if ours != sorted(asset.lower() for asset in assets):
-        wrong.append(f"reserves: the node lists {sorted(assets)}, the books {ours}")
+    in_books = sorted(r.asset for r in book.reserves)
+    if in_books != sorted(asset.lower() for asset in assets):
+        wrong.append(f"reserves: the node lists {sorted(assets)}, the books {in_books}")
     if revision != book.revision:
         wrong.append(f"POOL_REVISION: the node says {revision}, the books {book.revision}")
     rows: list[tuple[str, str, int | None, Call]] = []
@@ -76,42 +76,42 @@ def _reserves(
         if book.revision >= V3_3:
             rows.append((r.asset, "deficit", r.deficit, Call(pool, abis.GET_DEFICIT, (r.asset,))))
     data = reader.read([Call(pool, abis.GET_RESERVE_DATA, (r.asset,)) for r in book.reserves], progress=progress)
-    said = [
-        (asset, name, mine, theirs)
-        for (asset, name, mine, _), theirs in zip(
+    values = [
+        (asset, name, replayed, read)
+        for (asset, name, replayed, _), read in zip(
             rows, reader.read([call for *_, call in rows], progress=progress), strict=True
         )
     ]
     for r, answer in zip(book.reserves, data, strict=True):
-        # Unbacked supply went with v3.4; what its field says since then is nobody's promise.
-        said += [
+        # v3.4 removed unbacked supply; its field has no meaning since then.
+        values += [
             (r.asset, name, getattr(r, name), answer[place])
             for name, place in DATA.items()
             if name != "unbacked" or book.revision < V3_4
         ]
-    for asset, name, mine, theirs in said:
-        if mine is None and name in UNSAID:
+    for asset, name, replayed, read in values:
+        if replayed is None and name in NOT_IN_LOGS:
             continue
         checked += 1
-        if mine != theirs:
-            wrong.append(f"{name} of reserve {asset}: the node says {theirs}, the books {mine}")
+        if replayed != read:
+            wrong.append(f"{name} of reserve {asset}: the node says {read}, the books {replayed}")
     return checked, wrong
 
 
 def _balances(reader: BlockReader, replay: Replay, progress: Callable[[int], None]) -> tuple[int, list[str]]:
-    """Every account that any log of a token named, those that hold nothing now as well."""
+    """Compare every account that a log of a token named, also those that hold nothing now."""
     pairs = [
         (token.address, account, scaled)
         for token in replay.tokens.values()
         for account, (scaled, _) in token.held.items()
     ]
-    said = reader.read(
+    answers = reader.read(
         [Call(token, abis.SCALED_BALANCE_OF, (account,), account) for token, account, _ in pairs], progress=progress
     )
     return len(pairs), [
-        f"scaled balance of account {account} in token {token}: the node says {theirs}, the books {mine}"
-        for (token, account, mine), theirs in zip(pairs, said, strict=True)
-        if mine != theirs
+        f"scaled balance of account {account} in token {token}: the node says {read}, the books {replayed}"
+        for (token, account, replayed), read in zip(pairs, answers, strict=True)
+        if replayed != read
     ]
 
 
@@ -125,13 +125,13 @@ def _flags(
         for account in accounts
         for getter in (abis.GET_USER_CONFIGURATION, abis.GET_USER_EMODE)
     ]
-    said = reader.read(calls, progress=progress)
+    answers = reader.read(calls, progress=progress)
     wrong = []
     for n, account in enumerate(accounts):
-        for name, mine, theirs in (
-            ("flags", book.flags.get(account, 0), said[2 * n]),
-            ("e-mode", book.categories.get(account, 0), said[2 * n + 1]),
+        for name, replayed, read in (
+            ("flags", book.flags.get(account, 0), answers[2 * n]),
+            ("e-mode", book.categories.get(account, 0), answers[2 * n + 1]),
         ):
-            if mine != theirs:
-                wrong.append(f"{name} of account {account}: the node says {theirs}, the books {mine}")
+            if replayed != read:
+                wrong.append(f"{name} of account {account}: the node says {read}, the books {replayed}")
     return len(calls), wrong

@@ -1,4 +1,4 @@
-"""Events of aTokens and debt tokens: scaled balances, by the revision that the pool has."""
+"""Events of aTokens and debt tokens: scaled balances, by the pool's revision."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from risk_core.units import RAY
 
 
 class TokenRules(Ledger):
-    """Mint, Burn and BalanceTransfer, each behind the Transfer that belongs to it."""
+    """Rules for Mint, Burn and BalanceTransfer, each of which follows its Transfer."""
 
     def _interest(self, token: Token, account: str, increase: int, index: int) -> tuple[list[int], int, int]:
-        """What the account held [scaled, last index], its balance at `index`, and the discount it got (GHO)."""
+        """(the account's [scaled balance, last index], its balance at `index`, the discount that it got (GHO))."""
         if index < RAY:
             self._stop(f"index {index} is below one ray")
         held = token.held.get(account)
@@ -35,7 +35,7 @@ class TokenRules(Ledger):
         return held, now, discount
 
     def _book(self, token: Token, account: str, held: list[int], scaled: int, index: int, *, called: bool) -> int:
-        """Set the scaled balance; the change. `called`: by a call of the pool, not by a discount that moved."""
+        """Set the scaled balance; returns the change. `called`: by a call of the pool, not a change of discount."""
         if scaled < 0:
             self._stop(f"account {account} would hold {scaled}; an earlier log of it is missing or altered")
         change = scaled - held[0]
@@ -80,7 +80,7 @@ class TokenRules(Ledger):
 
     @staticmethod
     def _less(scaled: int, amount: int, now: int, discount: int, index: int) -> int:
-        """Scaled balance less an amount, before v3.5; a discounted debt that is paid in full ends at 0."""
+        """Scaled balance minus an amount, before v3.5; a discounted debt that is paid in full becomes 0."""
         if discount and amount == now - discount:
             return 0
         return scaled - half_div(amount, index) - (half_div(discount, index) if discount else 0)
@@ -129,14 +129,14 @@ class TokenRules(Ledger):
         token.transfer = (self._here.block, self._here.transaction, index)
 
     def _on_Transfer(self, emitter: str, values: tuple[Any, ...]) -> None:
-        self.handled -= 1  # it says nothing that the event behind it does not
+        self.handled -= 1  # the event that follows has the same content
         if emitter in self.tokens:
             if self._transfer is not None:
                 self._refuse_transfer(self._transfer)
             self._transfer = (emitter, *values)
 
     def _take_transfer(self, token: Token, sender: str, receiver: str, value: int | None) -> int:
-        """The Transfer that stands before every event of a token; its value."""
+        """Take the Transfer that must precede an event of a token; returns its value."""
         seen, self._transfer = self._transfer, None
         self.checks += 1
         if seen is None or seen[:3] != (token.address, sender, receiver) or value not in (None, seen[3]):
@@ -147,7 +147,7 @@ class TokenRules(Ledger):
         return seen[3]
 
     def _tell_tokens_apart(self, happenings: list[Happening]) -> None:
-        """Tokens of v3.0.0 by the first transfer whose two values differ; where none does, both readings agree."""
+        """Find the tokens of v3.0.0, by the first transfer whose two values differ; without one, both rules agree."""
         seen: dict[str, tuple[Any, ...]] = {}
         for here in happenings:
             if here.kind == "Transfer":

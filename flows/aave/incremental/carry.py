@@ -1,9 +1,9 @@
-"""A new snapshot from an old one: what no event has touched since is carried forward, the rest is read.
+"""A new snapshot from an old one: accounts that no event has touched since are carried forward, the rest is read.
 
-This is correct because the old snapshot holds all that the tokens had issued: an account that no event is about has the
-scaled balances, flags and e-mode that it had. Reserves, e-modes, prices and indices are never carried. Where the chain
-no longer has the block of the old snapshot, an older one takes its place and the blocks since that one are read again;
-where rules or tokens changed in between, nothing is carried.
+This is correct because the old snapshot holds the tokens' whole supply: an account that no event has touched still has
+the same scaled balances, flags and e-mode. Reserves, e-modes, prices and indices are never carried. If the
+block of the old snapshot was replaced, an older snapshot is used instead and the blocks since that one are read again;
+if rules or tokens changed in between, nothing is carried.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CANDIDATES = 16
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A stored snapshot whose block is still part of the chain, the write that brought it, and its accounts."""
+    """A stored snapshot whose block is still on the chain: its block, the batch that wrote it, and its accounts."""
 
     block: int
     batch: int
@@ -52,7 +52,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The accounts at a new block: `kept` as they stood at `base_block`, `read` again those in `touched`."""
+    """The accounts at a new block: `kept` from the snapshot at `base_block`, `read` those of `touched`."""
 
     base_block: int
     base_batch: int
@@ -61,12 +61,12 @@ class Carried:
     touched: frozenset[str]
 
     def accounts(self) -> list[Account]:
-        """All of them, by address."""
+        """All accounts, sorted by address."""
         return sorted((*self.kept.accounts(), *self.read), key=lambda account: account.address)
 
 
 def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
-    """Every account at the block of `at`; those that an event was about since `base` are read."""
+    """Every account at the block of `at`: read where an event since `base` has touched it, else carried from `base`."""
     with progress_bar("log", "block") as bar:
         touched, pairs = scan.changes(base.block, at.block, progress=bar)
     pairs |= base.pairs_of(touched, at.reserves)
@@ -76,7 +76,7 @@ def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
 
 
 def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
-    """The newest stored snapshot up to block `which`, unchecked: to be at hand when `find_base` comes to ask for it."""
+    """The newest stored snapshot up to block `which`, not checked, loaded early for `find_base`; None where none is."""
     last = which if isinstance(which, int) else None
     rows = store.rows(
         "SELECT block, batch FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
@@ -126,7 +126,7 @@ def find_base(
 
 
 def _holds_everything(store: Store, market: str, block: int, kept: AccountColumns) -> bool:
-    """The accounts hold all that the tokens had issued: other routes may store a snapshot that lacks a few holders."""
+    """Whether the accounts hold the tokens' whole supply: other routes may store snapshots that lack a few holders."""
     issued = {}
     for reserve_id, atokens, debts in store.rows(
         "SELECT reserve_id, scaled_atoken_supply, scaled_debt_supply FROM raw_aave_reserves "
@@ -142,12 +142,12 @@ def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> b
         return block.hash == known_hash
     try:
         return get_block(rpc, number).hash == known_hash
-    except SourceRefused:  # a shorter chain, or a node that has forgotten
+    except SourceRefused:  # a shorter chain, or a node without old blocks
         return False
 
 
 def _same_tokens(store: Store, market: str, block: int, reserves: Sequence[Reserve]) -> bool:
-    """Every reserve of the snapshot still has its id and tokens; new ones may have come."""
+    """Whether every reserve of the snapshot still has its id and tokens; new reserves are allowed."""
     now = {(r.asset, r.id, r.atoken, r.vtoken) for r in reserves}
     then = store.rows(
         "SELECT asset, reserve_id, atoken, vtoken FROM raw_aave_reserves WHERE market = ? AND block = ?",
@@ -157,20 +157,20 @@ def _same_tokens(store: Store, market: str, block: int, reserves: Sequence[Reser
 
 
 def differences(carried: Sequence[Account], read: Sequence[Account]) -> list[str]:
-    """What a full read found otherwise than the carried state has it, one line for each account; empty when nothing."""
-    ours, theirs = ({a.address: a for a in side} for side in (carried, read))
+    """One line for each account that a full read found different from the carried state; empty when there is none."""
+    carried_by, read_by = ({a.address: a for a in side} for side in (carried, read))
     found = []
-    for address in sorted(ours.keys() | theirs.keys()):
-        one, other = ours.get(address), theirs.get(address)
-        if one == other:
+    for address in sorted(carried_by.keys() | read_by.keys()):
+        old, new = carried_by.get(address), read_by.get(address)
+        if old == new:
             continue
-        if one is None or other is None:
-            found.append(f"{address}: {'read but not carried' if one is None else 'carried but holds nothing'}")
+        if old is None or new is None:
+            found.append(f"{address}: {'read but not carried' if old is None else 'carried but holds nothing'}")
             continue
         parts = [
-            f"{name} carried as {getattr(one, name)}, read as {getattr(other, name)}"
+            f"{name} carried as {getattr(old, name)}, read as {getattr(new, name)}"
             for name in ("supply", "debt", "flags", "emode")
-            if getattr(one, name) != getattr(other, name)
+            if getattr(old, name) != getattr(new, name)
         ]
         found.append(f"{address}: " + "; ".join(parts))
     return found

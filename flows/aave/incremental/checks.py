@@ -1,7 +1,7 @@
-"""The checks on a market of which most accounts were carried forward: the same questions, asked of columns.
+"""The checks of `flows.aave.checks` for a market whose accounts were mostly carried forward, on columns.
 
-Sums, flags and e-modes are those of `flows.aave.checks`, exact. The valuation of every account is needed only to
-know which of them are below health factor 1: floats find those that could be, exact integers decide.
+Sums, flags and e-modes are checked exactly. Valuations are needed only to find the accounts below health factor 1:
+floats select those that may be below, exact integers decide.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from flows.aave.incremental.carry import Carried
 
 DOUBTFUL = 1.01
-"""Health factors that floats put below this are computed exactly. They are off by far less, except where a debt is
-of few base units (`DUST`), so that the contract's rounding of each of up to 256 values shows."""
+"""Accounts whose float health factor is below this are computed exactly. The error of the floats is far smaller, except
+for debts of a few base units (`DUST`), where the contract's rounding of up to 256 values matters."""
 DUST = 100_000
 
 
 def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
-    """The state that may be stored, or a refusal: `CrossCheckFailed`. See `flows.aave.reading.checked`."""
+    """Check and return the state that may be stored, as `flows.aave.reading.checked`. Raises `CrossCheckFailed`."""
     kept, read = carried.kept, carried.read
     _check_prices(at, kept, read)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     fresh = {account.address: account for account in read}
-    asked = accounts_to_check(rules, at.reserves, at.emodes, kept, fresh, at.block.number)
-    ours = {a: rules.account_data(fresh[a] if a in fresh else kept.account(a)) for a in asked}
-    with progress_bar("health factors", "account", len(asked)) as bar, ThreadPoolExecutor(1) as beside:
-        answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, asked, bar.update)
-        _check_sums(at.reserves, kept, read)  # what needs no answer, while the node works
+    to_compare = accounts_to_check(rules, at.reserves, at.emodes, kept, fresh, at.block.number)
+    computed = {a: rules.account_data(fresh[a] if a in fresh else kept.account(a)) for a in to_compare}
+    with progress_bar("health factors", "account", len(to_compare)) as bar, ThreadPoolExecutor(1) as beside:
+        answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, to_compare, bar.update)
+        _check_sums(at.reserves, kept, read)  # checks that need no answer, while the node works
         _check_flags(at, kept, read)
         untouched = as_untouched(at.reserves, carried)
         account_data = answers.result()
-    found = cross_checks.check_account_data(ours, account_data)
+    found = cross_checks.check_account_data(computed, account_data)
     require_unchanged(at)
     return MarketState(
         market=at.place.market, block=at.block, contracts=at.contracts, reserves=at.reserves, emodes=at.emodes,
@@ -56,7 +56,7 @@ def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
 
 
 def as_untouched(reserves: Sequence[Reserve], carried: Carried) -> Untouched:
-    """The accounts that were carried forward, with what they hold at the block: balances are as they were."""
+    """The accounts that were carried forward, with their amounts at the block; scaled balances do not change."""
     kept = carried.kept
     terms = {r.id: Terms(r.normalized_income, r.normalized_debt, 10**r.decimals) for r in reserves}
     balance = {
@@ -83,10 +83,10 @@ def accounts_to_check(
     fresh: Mapping[str, Account],
     block: int,
 ) -> list[str]:
-    """Addresses to compare with the pool.
+    """Addresses to compare with the pool, sorted.
 
-    All of a small market; else what was read, every account below health factor 1, and a sample of the others, which
-    were compared when they were read.
+    All of a small market; else the accounts that were read, every account below health factor 1, and a sample of the
+    others, which were compared when they were read.
     """
     priced = {r.id for r in reserves if r.price}
     owing = {a for a, i, debt in zip(kept.holder, kept.reserve_id, kept.debt, strict=True) if debt and i in priced}
@@ -98,7 +98,7 @@ def accounts_to_check(
 
 
 def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], kept: AccountColumns) -> list[str]:
-    """Kept accounts whose health factor may be below 1, as far as floats can tell; none of those is missing."""
+    """Kept accounts that may be below health factor 1, by floats with a margin, so that no such account is left out."""
     if not kept.holder:
         return []
     n_ids = max(r.id for r in reserves) + 1
@@ -124,7 +124,7 @@ def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], kept: Account
 
 
 def _check_sums(reserves: Sequence[Reserve], kept: AccountColumns, read: Iterable[Account]) -> None:
-    """Carried and read accounts together hold what the tokens have issued."""
+    """Scaled balances of carried and read accounts sum to the tokens' supplies."""
     carried, fresh = kept.sums(), holdings(read)
     token = {("supply", r.id): r.atoken for r in reserves} | {("debt", r.id): r.vtoken for r in reserves}
     sums = {address: carried.get(side, 0) + fresh.get(side, 0) for side, address in token.items()}
@@ -132,7 +132,7 @@ def _check_sums(reserves: Sequence[Reserve], kept: AccountColumns, read: Iterabl
 
 
 def _check_prices(at: MarketAt, kept: AccountColumns, read: Sequence[Account]) -> None:
-    """Only accounts with something in a reserve without a price are looked at by themselves."""
+    """Every price that is needed exists; only accounts in an unpriced reserve are checked one by one."""
     unpriced = {r.id for r in at.reserves if r.no_price}
     if unpriced:
         concerned = {a for a, i in zip(kept.holder, kept.reserve_id, strict=True) if i in unpriced}
@@ -140,7 +140,7 @@ def _check_prices(at: MarketAt, kept: AccountColumns, read: Sequence[Account]) -
 
 
 def _check_flags(at: MarketAt, kept: AccountColumns, read: Sequence[Account]) -> None:
-    """Every debt has its flag, every e-mode exists; only what breaks that is looked at by itself, for the message."""
+    """Every debt has its flag, every e-mode exists; only accounts that fail are checked one by one, for the message."""
     known = {0, *(emode.id for emode in at.emodes)}
     odd = {a for a, emode in zip(kept.address, kept.emode, strict=True) if emode not in known}
     columns = zip(kept.holder, kept.reserve_id, kept.debt, kept.holder_flags, strict=True)

@@ -96,7 +96,7 @@ def test_a_block_that_was_not_read_is_refused_with_those_near_it(store, snapshot
     for block in (10, 20, 30, 40):
         snapshot.save_snapshot(store, "s", live(snapshot_frames, block))
 
-    with pytest.raises(NoSnapshot, match=f"block 21 of {MARKET} was not read; the nearest that were: 20, 30, 10"):
+    with pytest.raises(NoSnapshot, match=f"block 21 of {MARKET} is not stored; nearest stored blocks: 20, 30, 10"):
         between(store, MARKET, 21, 40)
 
 
@@ -186,7 +186,7 @@ def test_the_commands_say_what_they_would_do_and_do_it_when_told(store, snapshot
     assert main(["changes", "10", "20"]) == 0
     assert "0 accounts opened, 0 closed, 0 owe more, 0 owe less" in capsys.readouterr().out
     assert main(["changes", "11"]) == 1
-    assert "block 11 of AaveV3Ethereum was not read" in capsys.readouterr().err
+    assert "block 11 of AaveV3Ethereum is not stored" in capsys.readouterr().err
 
     assert main(["retain", "--keep", "weekly"]) == 0
     assert "1 snapshots may go, 2 stay (weekly); --yes removes them" in capsys.readouterr().out

@@ -53,7 +53,7 @@ def test_an_upgraded_file_says_at_every_block_what_it_said(three: Path, capsys: 
     assert after == before
     assert {block: data.load_market(block, "AaveV3Ethereum", three).snapshot for block in markets} == markets
     assert three.with_name("risk.sqlite.layout-5").read_bytes()[100:] == former[100:]  # the header counts its writes
-    assert "it is kept as it was in risk.sqlite.layout-5" in capsys.readouterr().err
+    assert "the old file is copied to risk.sqlite.layout-5" in capsys.readouterr().err
 
 
 def test_the_copy_can_be_declined_and_never_replaces_another(three: Path, monkeypatch: pytest.MonkeyPatch):
@@ -72,9 +72,15 @@ def test_the_copy_can_be_declined_and_never_replaces_another(three: Path, monkey
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("UPDATE stg_positions SET supply_raw = '7' WHERE block = 20 AND supply_raw != '0'", "supply 7 stated"),
-        ("UPDATE stg_positions SET debt_raw = debt_raw || '1' WHERE block = 20 AND debt_raw != '0'", "debt .* stated"),
-        ("UPDATE stg_positions SET is_collateral = 1 - is_collateral WHERE block = 20", "the account's flags say"),
+        (
+            "UPDATE stg_positions SET supply_raw = '7' WHERE block = 20 AND supply_raw != '0'",
+            "supply: expected .*, found 7",
+        ),
+        (
+            "UPDATE stg_positions SET debt_raw = debt_raw || '1' WHERE block = 20 AND debt_raw != '0'",
+            "debt: expected .*, found",
+        ),
+        ("UPDATE stg_positions SET is_collateral = 1 - is_collateral WHERE block = 20", "from the account's flags"),
         ("UPDATE stg_positions SET reserve_id = 127 WHERE block = 20", "no reserve 127"),
         ("UPDATE stg_positions SET scaled_supply = 'x' WHERE block = 20", "invalid literal"),
     ],
@@ -86,7 +92,7 @@ def test_a_snapshot_that_does_not_explain_itself_stops_the_upgrade_and_is_named(
 
     for _ in range(2):
         with pytest.raises(
-            MigrationFailed, match=rf"AaveV3Ethereum at block 20 does not explain .*account 0x.*token 0x.*{found}"
+            MigrationFailed, match=rf"AaveV3Ethereum at block 20 contradicts itself .*account 0x.*token 0x.*{found}"
         ):
             Store.open(three)
 

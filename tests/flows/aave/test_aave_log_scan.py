@@ -117,7 +117,7 @@ def test_a_node_that_goes_on_lagging_is_given_up(node: FakeNode):
             node.tip = 20
 
     node.before = lag
-    with pytest.raises(SourceUnavailable, match=r"without having block 21, .* lags"):
+    with pytest.raises(SourceUnavailable, match=r"announced block 21, .* does not have that block"):
         run()
 
     assert nothing_is_stored()

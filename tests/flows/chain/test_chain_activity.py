@@ -209,7 +209,13 @@ def test_a_range_that_ends_before_it_begins_is_refused(chain: FakeChain, backfil
     ("method", "number", "change", "error", "words"),
     [
         ("eth_getBlockByNumber", 13, lambda b: None, MalformedAnswer, "does not have block 13"),
-        ("eth_getBlockByNumber", 13, lambda b: b | {"number": "0xc"}, MalformedAnswer, "block 12 where block 13"),
+        (
+            "eth_getBlockByNumber",
+            13,
+            lambda b: b | {"number": "0xc"},
+            MalformedAnswer,
+            "expected block 13, found block 12",
+        ),
         ("eth_getBlockByNumber", 13, lambda b: b | {"timestamp": "0x1"}, BrokenChain, "do not go backwards"),
         ("eth_getBlockByNumber", 13, lambda b: b | {"parentHash": word(5)}, BrokenChain, "names parent"),
         ("eth_getBlockByNumber", 12, lambda b: b | {"parentHash": word(5)}, BrokenChain, "names parent"),

@@ -68,5 +68,5 @@ def test_a_second_run_makes_none_and_a_day_more_only_what_is_due(sample, monkeyp
 def test_a_portfolio_of_what_is_not_stored_is_refused(sample):
     with pytest.raises(InputError, match="no prices of NOSUCH"):
         run("--portfolios", "NOSUCH=1 ETHUSDT=1")
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="is named twice"):
         run("--portfolios", "ETHUSDT=1 ETHUSDT=1")

@@ -241,7 +241,7 @@ def test_the_chance_of_a_loss_that_is_certain_and_of_one_that_is_rare(sample):
         (["--weights", "depth=0.5"], "expected a sum of 1 over all parts, found 1.35"),
         (["--weights", "size=0.5"], "no part is called 'size'; known: utilisation"),
         (["--depth", "NOPE=1"], "--depth: no reserve 'NOPE' in this market"),
-        (["--cover", "WETH=1", "WETH=2"], "--cover: WETH stands twice"),
+        (["--cover", "WETH=1", "WETH=2"], "--cover: WETH is given twice"),
     ],
 )
 def test_wrong_options_are_named(sample, words: list[str], says: str):

@@ -103,7 +103,7 @@ def test_the_engine_gets_the_same_debt_and_health_and_a_note(node: FakeNode):
         if r["id"] == p[0]
     )
     note = next(note for note in few.notes if note.startswith("Only accounts with debt were read (85;"))
-    said = float(note.split(" USD is supplied by everybody")[0].rsplit(" ", 1)[1].replace(",", ""))
+    said = float(note.split(" USD by all accounts")[0].rsplit(" ", 1)[1].replace(",", ""))
     assert said == pytest.approx(supplied, rel=0.01)  # the recorded balances are of users; the treasury has some, too
     assert not any(note.startswith("Only accounts") for note in whole.notes)
 

@@ -94,7 +94,7 @@ def test_a_subgraph_far_behind_is_refused(node: FakeNode, gateway: Gateway):
 
     with pytest.raises(SourceRefused, match="4 behind the node"):
         fast("--max-lag", "3")
-    with pytest.raises(SubgraphBehind, match=f"Ask for {node.tip - 4} or older"):
+    with pytest.raises(SubgraphBehind, match=f"Use block {node.tip - 4} or an older one"):
         fast("--block", str(node.tip - 1))
 
 
