@@ -11,6 +11,7 @@ from risk_core.liquidation import Liquidation, liquidate
 from risk_core.liquidity import Impact
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
+from risk_core.reverse import ReverseStress, reverse_stress
 from risk_core.shocks import Sweep, WhatIf, sweep, what_if
 from risk_core.types import EModes, Market, Positions, Reserves, Snapshot
 from risk_core.version import __version__, code_version
@@ -30,6 +31,7 @@ __all__ = [
     "PricePaths",
     "Reserves",
     "Result",
+    "ReverseStress",
     "RiskCoreError",
     "Scenario",
     "Snapshot",
@@ -46,6 +48,7 @@ __all__ = [
     "liquidate",
     "liquidation_prices",
     "measures",
+    "reverse_stress",
     "simulate",
     "sweep",
     "tails",

@@ -33,6 +33,7 @@ CALLS: dict[str, Call] = {
                                    memory_mb=500.0)),
     "what_if": (rc.what_if, dict(market=MARKET, shock={"ETH": -0.2}, policy="largest_legs")),
     "sweep": (rc.sweep, dict(market=MARKET, direction={"ETH": -1.0}, steps=3, policy="largest_legs")),
+    "reverse_stress": (rc.reverse_stress, dict(market=MARKET, scenario=SCENARIO, liquidated_usd=1.0)),
     "health_factor": (rc.health_factor, dict(market=MARKET, prices=MARKET.price)),
     "distance_to_liquidation": (rc.distance_to_liquidation, dict(market=MARKET, direction={"ETH": -1.0})),
     "liquidation_prices": (rc.liquidation_prices, dict(market=MARKET, account=0)),
