@@ -86,6 +86,7 @@ MARKET_FITS = "market-fits"
 ACCOUNTS_GRID = "accounts-grid"
 ACCOUNTS_SEARCH = "accounts-search"
 ACCOUNTS_FOUND = "accounts-found"
+ACCOUNTS_ACCRUAL = "accounts-accrual"
 ACCOUNT_BAND = "account-band"
 ACCOUNT_BAND_OF = "account-band-of"
 

@@ -2,6 +2,7 @@
 
 from risk_core import measures, tails
 from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
+from risk_core.accrual import accrual_time
 from risk_core.analytics import calibrate
 from risk_core.bands import HealthBand, health_bands
 from risk_core.engine import simulate
@@ -40,6 +41,7 @@ __all__ = [
     "UnknownRevision",
     "WhatIf",
     "__version__",
+    "accrual_time",
     "calibrate",
     "code_version",
     "distance_to_liquidation",
