@@ -7,6 +7,7 @@ from risk_core.analytics import calibrate
 from risk_core.bands import HealthBand, health_bands
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
+from risk_core.governance import parameter_change
 from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
 from risk_core.liquidity import Impact
@@ -50,6 +51,7 @@ __all__ = [
     "liquidate",
     "liquidation_prices",
     "measures",
+    "parameter_change",
     "reverse_stress",
     "simulate",
     "sweep",

@@ -75,8 +75,8 @@ def accrual_card(source: PageData, loaded: LoadedMarket) -> Any:
     words = f"{fmt.count(soon)} accounts within 90 days if nobody acts."
     chart = graph(ids.ACCOUNTS_ACCRUAL, 220, "Debt by the time until interest alone brings the health factor below 1")
     footer = (
-        "USD of debt now, accounts above the bars · exact growth of supply and variable debt · prices, balances and "
-        f"rates held at {fmt.utc(loaded.market.snapshot.block_time)}"
+        "USD of debt now, accounts above the bars · later: after 10 years or never · exact growth of supply and "
+        f"variable debt · prices, balances and rates held at {fmt.utc(loaded.market.snapshot.block_time)}"
     )
     return card(title, [html.P(words, className="t2 micro"), chart], footer, sub, source="/api/v1/accounts/accrual")
 
@@ -84,7 +84,8 @@ def accrual_card(source: PageData, loaded: LoadedMarket) -> Any:
 def histogram(found: tuple[Bar, ...], theme: str | None) -> Figure:
     """Debt in USD by time left, the number of accounts above each bar."""
     c = themes.colours(theme)
-    names = [bar.name if k in (0, len(found) - 1) else f"≤ {bar.name}" for k, bar in enumerate(found)]
+    short = [bar.name.replace(" days", " d").replace(" years", " y").replace(" year", " y") for bar in found]
+    names = ["now", *(f"≤ {name}" for name in short[1:-1]), "later"]
     usd = [bar.debt_usd for bar in found]
     return {
         "data": [
@@ -97,6 +98,7 @@ def histogram(found: tuple[Bar, ...], theme: str | None) -> Figure:
                 "text": [fmt.count(bar.accounts) for bar in found],
                 "textposition": "outside",
                 "cliponaxis": False,
+                "constraintext": "none",
                 "textfont": {"color": c["text-2"], "size": 11},
                 "customdata": [[fmt.money_full(bar.debt_usd), fmt.count(bar.accounts)] for bar in found],
                 "hovertemplate": "%{x}: <b>%{customdata[0]}</b> of %{customdata[1]} accounts<extra></extra>",
