@@ -2,15 +2,18 @@
 
 from risk_core import measures, tails
 from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
+from risk_core.accrual import accrual_time
 from risk_core.analytics import calibrate
 from risk_core.bands import HealthBand, health_bands
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
+from risk_core.governance import parameter_change
 from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
 from risk_core.liquidity import Impact
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
+from risk_core.reverse import ReverseStress, reverse_stress
 from risk_core.shocks import Sweep, WhatIf, sweep, what_if
 from risk_core.types import EModes, Market, Positions, Reserves, Snapshot
 from risk_core.version import __version__, code_version
@@ -30,6 +33,7 @@ __all__ = [
     "PricePaths",
     "Reserves",
     "Result",
+    "ReverseStress",
     "RiskCoreError",
     "Scenario",
     "Snapshot",
@@ -38,6 +42,7 @@ __all__ = [
     "UnknownRevision",
     "WhatIf",
     "__version__",
+    "accrual_time",
     "calibrate",
     "code_version",
     "distance_to_liquidation",
@@ -46,6 +51,8 @@ __all__ = [
     "liquidate",
     "liquidation_prices",
     "measures",
+    "parameter_change",
+    "reverse_stress",
     "simulate",
     "sweep",
     "tails",

@@ -64,6 +64,12 @@
       return drivers.map((d) => (d.key in target ? target[d.key] : d.baseline));
     },
 
+    // The sliders that come closest to the nearest move found.
+    reverse: function (clicks, values, drivers) {
+      if (!clicks || !values) return drivers.map(no);
+      return drivers.map((d) => (d.key in values ? values[d.key] : d.baseline));
+    },
+
     // A click on the curve sets the ETH driver.
     curve: function (click) {
       if (!click || !click.points.length) return no();

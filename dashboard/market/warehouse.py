@@ -37,6 +37,7 @@ from data.brief import Brief
 from data.brief.writing import stored as stored_brief
 from data.postmortem import PostMortem, key_of, post_mortem
 from data.prices.rules import COLUMNS, mapped_reserves
+from data.rates import Rates, load_rates
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ class PageData(Protocol):
 
     def protection(self, address: str) -> Protection | None:
         """The newest stored protection score of a wallet, None for none. Raises `Unavailable`."""
+
+    def rates(self, market: rc.Market) -> Rates | None:
+        """The interest rates stored with a market's snapshot, None where none are. Raises `Unavailable`."""
 
     def bands(self) -> Bands | None:
         """The newest health-factor bands of the market, None before the first. Raises `Unavailable`."""
@@ -288,6 +292,11 @@ class Warehouse:
         """As `PageData.protection`."""
         with translated("The protection score of the wallet cannot be shown"):
             return load_protection(address, synthetic=self.status().synthetic, path=self._path)
+
+    def rates(self, market: rc.Market) -> Rates | None:
+        """As `PageData.rates`."""
+        with translated("The interest rates cannot be shown"):
+            return load_rates(market, self._path)
 
     def bands(self) -> Bands | None:
         """As `PageData.bands`."""

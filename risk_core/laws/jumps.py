@@ -73,6 +73,12 @@ class Jumps(Law):
         common = np.array([[self.expected(years)], [self.mean], [self.deviation]])
         return np.vstack([np.repeat(common, n_factors, axis=1), self.loadings(n_factors)])
 
+    def total_covariance(self, volatility: FloatArray, correlation: FloatArray, years: float) -> FloatArray:
+        """(F, F) normal moves, and jumps: intensity * years * beta_i * beta_j * (mean^2 + deviation^2)."""
+        beta = self.loadings(len(volatility))
+        jumps = self.intensity * years * (self.mean**2 + self.deviation**2) * np.outer(beta, beta)
+        return self.covariance(volatility, correlation, years) + jumps
+
     def drift(self, volatility: FloatArray, start: FloatArray, years: float) -> FloatArray:
         """(F,) -volatility^2 / 2 - intensity (E[exp(beta Y)] - 1) for Y normal(mean, deviation), times the step."""
         beta = self.loadings(len(volatility))

@@ -29,6 +29,10 @@ class Law:
         """(F, F) of the normal log moves of one step."""
         return np.outer(volatility, volatility) * correlation * years
 
+    def total_covariance(self, volatility: FloatArray, correlation: FloatArray, years: float) -> FloatArray:
+        """(F, F) of the log moves over `years`, with all that the law adds to the normal ones."""
+        return self.covariance(volatility, correlation, years)
+
     def drift(self, volatility: FloatArray, start: FloatArray, years: float) -> FloatArray:
         """(F,) log drift of one step; start: (F,) relative price at time 0. By default expected prices stay there."""
         return -0.5 * volatility**2 * years

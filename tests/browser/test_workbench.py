@@ -119,6 +119,16 @@ def test_a_chip_sets_every_driver_of_its_scenario(visit: Visit) -> None:
     visit.until("document.querySelector('.chip.on')?.innerText.startsWith('All crypto')")
 
 
+def test_the_nearest_move_sets_the_sliders(visit: Visit) -> None:
+    visit.go("/what-if")
+    visit.settled()
+    visit.until("document.querySelector('#reverse-set:not([disabled])')")
+    visit.page.click("#reverse-set")
+
+    visit.until("/eth=-\\d+/.test(location.search)")
+    visit.until("document.querySelector('#cmp-repaid').innerText !== '$0'")
+
+
 def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> None:
     visit.go("/what-if?eth=-10")
     visit.settled()

@@ -19,6 +19,7 @@ from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
 from data.brief import Brief
 from data.postmortem import PostMortem
+from data.rates import Rates
 from data.sample.filling import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
@@ -186,6 +187,11 @@ class MemorySource:
     def protection(self, address: str) -> None:
         """No score is stored."""
         return
+
+    def rates(self, market: rc.Market) -> Rates:
+        """5 % a year on every debt, nothing on supplies."""
+        n = market.n_reserves
+        return Rates(np.zeros(n), np.full(n, 0.05), np.zeros(n))
 
     def bands(self) -> None:
         """None are stored."""

@@ -39,17 +39,17 @@ def snapshot(frames: dict[str, pd.DataFrame], *, block: int = 1_000, time: int =
     reserves.loc[reserves["asset"] == WETH, "price_raw"] = str(2_000 * 10**8)
     reserves.loc[reserves["asset"] == WETH, "liquidation_threshold_bps"] = str(threshold)
     reserves.loc[reserves["asset"] == USDC, "price_raw"] = str(10**8)
-    accounts = moved["raw_aave_user_accounts"].query("emode_id == 0").head(1)
+    accounts = moved["raw_aave_account_states"].query("emode_id == 0").head(1)
     account = accounts["account"].iloc[0]
     rows = [
-        {"asset": WETH, "reserve_id": 0, "supply_raw": str(10 * 10**18), "debt_raw": "0", "is_collateral": 1},
-        {"asset": USDC, "reserve_id": 3, "supply_raw": "0", "debt_raw": str(16_700 * 10**6), "is_collateral": 0},
+        {"asset": WETH, "reserve_id": 0, "scaled_supply": str(10 * 10**18), "scaled_debt": "0"},
+        {"asset": USDC, "reserve_id": 3, "scaled_supply": "0", "scaled_debt": str(16_700 * 10**6)},
     ]
-    own = pd.DataFrame(rows).assign(market=MARKET, block=block, account=account)
-    own = own.assign(scaled_supply=own["supply_raw"], scaled_debt=own["debt_raw"])
+    own = pd.DataFrame(rows).assign(market=MARKET, valid_from=block, account=account)
     bits = str(1 << (2 * 0 + 1) | 1 << (2 * 3))
     accounts = accounts.assign(config_bitmap=bits)
-    return moved | {"raw_aave_reserves": reserves, "stg_positions": own, "raw_aave_user_accounts": accounts}, account
+    held = {"raw_aave_balances": own, "raw_aave_account_states": accounts}
+    return moved | {"raw_aave_reserves": reserves} | held, account
 
 
 def event(kind: str, owner: str, block: int, time: int, asset: str, amount: int, log: int = 3, tx: str = TX, **more):
@@ -224,8 +224,8 @@ def test_a_lower_threshold_is_a_cause(account: str, snapshot_frames):
     write_events(liquidated(account), ORACLE)
     with Store.open() as store:  # the later snapshot is of after the liquidation
         supply, debt = ["9475000000000000000", "0"], ["0", str(15_700 * 10**6)]
-        held = later["stg_positions"].assign(supply_raw=supply, scaled_supply=supply, debt_raw=debt, scaled_debt=debt)
-        save_snapshot(store, "node", later | {"stg_positions": held})
+        held = later["raw_aave_balances"].assign(scaled_supply=supply, scaled_debt=debt)
+        save_snapshot(store, "node", later | {"raw_aave_balances": held})
     found = post_mortem(TX)
     assert found.state is not None
     assert found.state.block == 1_150

@@ -33,6 +33,10 @@ CALLS: dict[str, Call] = {
                                    memory_mb=500.0)),
     "what_if": (rc.what_if, dict(market=MARKET, shock={"ETH": -0.2}, policy="largest_legs")),
     "sweep": (rc.sweep, dict(market=MARKET, direction={"ETH": -1.0}, steps=3, policy="largest_legs")),
+    "parameter_change": (rc.parameter_change, dict(market=MARKET, changes={"ETH.ltv": 0.5})),
+    "accrual_time": (rc.accrual_time, dict(market=MARKET, supply_rate=[0.0, 0.0], borrow_rate=[0.1, 0.1],
+                                           since_update=[0.0, 0.0], most_days=10.0)),
+    "reverse_stress": (rc.reverse_stress, dict(market=MARKET, scenario=SCENARIO, liquidated_usd=1.0)),
     "health_factor": (rc.health_factor, dict(market=MARKET, prices=MARKET.price)),
     "distance_to_liquidation": (rc.distance_to_liquidation, dict(market=MARKET, direction={"ETH": -1.0})),
     "liquidation_prices": (rc.liquidation_prices, dict(market=MARKET, account=0)),
@@ -84,7 +88,7 @@ OPTIONAL = {
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
     ("tail_mean", "cluster"), ("average", "cluster"), ("share", "cluster"),
-    ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
+    ("accrual_time", "since_update"), ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
 }  # fmt: skip
 
 

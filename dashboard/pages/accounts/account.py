@@ -15,7 +15,7 @@ from dashboard.look.escaping import marked, named
 from dashboard.market.chain import Liquidation
 from dashboard.market.wallets import Protection, WalletFeatures
 from dashboard.market.warehouse import PageData
-from dashboard.pages.accounts import answers, bands
+from dashboard.pages.accounts import accrual, answers, bands
 from risk_core.analytics.wallets import FEATURES, Feature
 
 FILL = "python -m flows wallet-features"
@@ -35,6 +35,11 @@ def account_page(source: PageData, address: str) -> html.Div:
     stored = source.wallet(found.address)
     when = fmt.utc(loaded.market.snapshot.block_time)
     band_card = bands.account_card(source.bands(), loaded, found.address, found.health_factor)
+    days = accrual.days_of(source, loaded)
+    at = loaded.market.snapshot.block_time
+    alone = (
+        "" if days is None or found.debt_usd == 0 else accrual.in_words(days[loaded.market.index(found.address)], at)
+    )
     json_at = f"/api/v1/accounts/account?address={found.address}"
     return html.Div(
         [
@@ -42,7 +47,7 @@ def account_page(source: PageData, address: str) -> html.Div:
                 [html.A("Accounts", href="/accounts"), " / ", html.Span(found.address, className="mono")],
                 className="crumb",
             ),
-            account_verdict(found),
+            account_verdict(found, alone),
             strip(facts(found)),
             row(
                 [
@@ -78,8 +83,8 @@ def account_page(source: PageData, address: str) -> html.Div:
     )
 
 
-def account_verdict(found: answers.Account) -> html.Section:
-    """The fall of prices at which this account can be liquidated."""
+def account_verdict(found: answers.Account, alone: str = "") -> html.Section:
+    """The fall of prices at which this account can be liquidated; `alone`: when interest alone does it, in words."""
     tone = answers.tone(found.health_factor)
     if found.debt_usd == 0:
         words: list[Any] = [html.B("Nothing can liquidate this account: "), "it has no debt."]
@@ -96,6 +101,8 @@ def account_verdict(found: answers.Account) -> html.Section:
             html.B(fmt.share(-found.fall)),
             " lets this account be liquidated.",
         ]
+    if alone:
+        words += [" ", alone]
     return html.Section([pill(tone, WORDS[tone]), html.P(words)], className="verdict")
 
 

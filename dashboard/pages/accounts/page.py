@@ -17,7 +17,7 @@ from dashboard.look.components import card, graph, pill
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.warehouse import PageData
-from dashboard.pages.accounts import answers
+from dashboard.pages.accounts import accrual, answers
 from dashboard.pages.accounts.account import account_page
 from dashboard.pages.accounts.bands import as_json, curve, own_pair, pairs_card
 
@@ -68,6 +68,7 @@ def everyone(source: PageData) -> html.Div:
                 "click one to open it",
                 source="/api/v1/accounts",
             ),
+            accrual.accrual_card(source, loaded),
             pairs_card(source.bands()),
         ],
         className="page",
@@ -161,6 +162,12 @@ def register(app: Dash, source: PageData) -> None:
         asked = (text or "").strip()
         return others | ({"address": {"filterType": "text", "type": "contains", "filter": asked}} if asked else {})
 
+    @app.callback(Output(ids.ACCOUNTS_ACCRUAL, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
+    def show_accrual(theme: str | None, snapshot: str | None) -> Any:
+        loaded = source.loaded(snapshot or None)
+        days = accrual.days_of(source, loaded)
+        return no_update if days is None else accrual.histogram(accrual.bars(days, loaded.debt_usd), theme)
+
     @app.callback(Output(ids.ACCOUNT_BAND, "figure"), Input(ids.ACCOUNT_BAND_OF, "data"), Input(ids.THEME, "data"))
     def show_band(address: str, theme: str | None) -> Any:
         loaded, bands = source.loaded(), source.bands()
@@ -191,7 +198,7 @@ def accounts_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def account_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
-    """`/api/v1/accounts/account?address=0x...`: holdings, prices, features, band and protection score."""
+    """`/api/v1/accounts/account?address=0x...`: holdings, prices, interest alone, features, band, protection score."""
     found = answers.account(source.loaded(), query.get("address", ""))
     stored = source.wallet(found.address)
     features = None if stored is None else {"as_of": stored.as_of, "n_days": stored.n_days, **stored.values}
@@ -199,7 +206,13 @@ def account_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     band = None if pair is None else asdict(pair) | {"share_of_collateral": of_collateral, "share_of_debt": of_debt}
     score = source.protection(found.address)
     protection = None if score is None else asdict(score)
-    return asdict(found) | {"features": features, "band": band, "protection": protection}
+    days = accrual.days_of(source, source.loaded())
+    alone = None if days is None else float(days[source.loaded().market.index(found.address)])
+    return (
+        asdict(found)
+        | {"days_of_interest_to_one": alone}
+        | {"features": features, "band": band, "protection": protection}
+    )
 
 
 def bands_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
@@ -221,6 +234,7 @@ def outline() -> html.Div:
             grid(),
             dcc.Input(id=ids.ACCOUNTS_SEARCH),
             html.Span(id=ids.ACCOUNTS_FOUND),
+            graph(ids.ACCOUNTS_ACCRUAL, 220, ""),
             graph(ids.ACCOUNT_BAND, 220, ""),
             dcc.Store(id=ids.ACCOUNT_BAND_OF),
         ]
@@ -229,5 +243,8 @@ def outline() -> html.Div:
 
 PAGE = Page(
     "/accounts", "Accounts", "Who is at risk?", "accounts", "Risk", build, outline, register,
-    {"accounts": accounts_json, "accounts/account": account_json, "accounts/bands": bands_json},
+    {
+        "accounts": accounts_json, "accounts/account": account_json, "accounts/bands": bands_json,
+        "accounts/accrual": accrual.accrual_json,
+    },
 )  # fmt: skip

@@ -160,3 +160,64 @@ def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
             },
         ),
     }
+
+
+MOST_MOVES = 8
+"""Factors in the chart of a reverse stress; the others move less."""
+
+
+def moves(moved: Sequence[tuple[str, float]], theme: str | None) -> Figure:
+    """The move of each price factor in per cent, in the order given: falls to the left."""
+    c = themes.colours(theme)
+    shown = list(moved)[:MOST_MOVES]
+    names = [charted(name) for name, _ in shown]
+    x = [100 * move for _, move in shown]
+    low, high = min([*x, 0.0]), max([*x, 0.0])
+    room = 0.24 * max(high - low, 1e-9)  # for the texts at the ends of the bars
+    rows = list(range(len(shown)))
+    more = len(moved) - len(shown)
+    notes = []
+    if not shown:
+        notes = [label("No move to show", 0.5, 0.5, c["text-2"], xref="paper", yref="paper")]
+    elif more:
+        last = f"and {more} more"
+        notes = [label(last, 1, 0, c["text-2"], xref="paper", yref="paper", xanchor="right", yanchor="bottom")]
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "y": rows,
+                "x": x,
+                "width": 0.5,
+                "marker": {"color": c["scenario"]},
+                "text": [f"{v:+.1f}\u202f%".replace("-", fmt.MINUS) for v in x],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "textfont": {"color": c["text"], "size": 12},
+                "customdata": names,
+                "hovertemplate": "%{customdata} <b>%{x:.2f} %</b><extra></extra>",
+            }
+        ],
+        "layout": layout(
+            theme,
+            230,
+            annotations=notes,
+            hovermode="closest",
+            margin={"l": 70, "r": 8, "t": 4, "b": 4},
+            xaxis={
+                "visible": False,
+                "range": [low - room if low < 0 else 0, high + room if high > 0 else 0] if shown else [0, 1],
+                "fixedrange": True,
+            },
+            yaxis={
+                "range": [max(len(shown), 4) + (0.4 if more else -0.4), -0.6],
+                "tickvals": rows,
+                "ticktext": names,
+                "showgrid": False,
+                "fixedrange": True,
+                "tickfont": {"size": 12, "color": c["text-2"]},
+                **STANDOFF,
+            },
+        ),
+    }

@@ -9,6 +9,7 @@ from uuid import uuid4
 import dash_bootstrap_components as dbc
 from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
+import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, empty, graph, legend, missing, row, skeleton, slider_row
@@ -19,7 +20,7 @@ from dashboard.market.lane import Lane
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts, outlook, parts
+from dashboard.pages.what_if import charts, outlook, parts, reverse
 
 ASK_AGAIN = 400
 """Milliseconds between two questions while a simulation is not done."""
@@ -35,22 +36,25 @@ def build(source: PageData, search: str) -> html.Div:
     state, problems = WhatIf.from_query(search)
     at = loaded.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
-    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems)
+    asked = reverse.start_target(loaded, "liquidated")
+    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems, asked)
 
 
 def outline() -> html.Div:
     """The page before any data: every component that a callback names."""
-    return _frame(WhatIf(), {driver.key: driver.note for driver in DRIVERS}, (), "", ())
+    return _frame(WhatIf(), {driver.key: driver.note for driver in DRIVERS}, (), "", (), 0.0)
 
 
 def _frame(
-    state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], stamp: str, problems: Sequence[str]
+    state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], stamp: str, problems: Sequence[str], asked: float
 ) -> html.Div:
+    """asked: USD that the reverse stress opens with."""
     answers = html.Div(
         [
             dbc.Row(id=ids.COMPARE, className="g"),
             row([(_sweep_card(stamp), {"xl": 7}), (_sold_card(stamp), {"xl": 5})]),
             row([(_outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
+            reverse.reverse_card(asked, stamp),
         ],
         className="grid",
     )
@@ -195,6 +199,19 @@ def waited_for(source: PageData, lane: Lane, reader: str, data: dict | None, sna
     return no_update, no_update, parts.wait_words(found), "prog on", False
 
 
+def reversed_to(
+    source: PageData, measure: str, millions: object, theme: str | None, snapshot: str | None
+) -> tuple[Any, ...]:
+    """The nearest move that reaches an amount: (chart, words, drivers that come closest, whether there are none)."""
+    try:
+        usd = reverse.asked(millions)
+        loaded, run = reverse.with_run(source, snapshot)
+        found = reverse.answer(loaded, run, measure, usd)
+    except (rc.InputError, Unavailable) as none:
+        return charts.moves((), theme), reverse.refused(none), None, True
+    return charts.moves(found.moved, theme), reverse.says(found, loaded), found.sliders.to_store(), False
+
+
 def _no_scenario() -> Any:
     return empty("No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN)
 
@@ -227,6 +244,20 @@ def register(app: Dash, source: PageData) -> None:
     )
     def show_answer(data: dict, theme: str | None, snapshot: str) -> tuple[Any, ...]:
         return answer_to(source, data, theme, snapshot)
+
+    @app.callback(
+        Output(ids.REVERSE_MOVES, "figure"),
+        Output(ids.REVERSE_SAYS, "children"),
+        Output(ids.REVERSE_VALUES, "data"),
+        Output(ids.REVERSE_SET, "disabled"),
+        Input(ids.REVERSE_USD, "value"),
+        Input(ids.REVERSE_MEASURE, "value"),
+        Input(ids.THEME, "data"),
+        State(ids.SNAPSHOT, "data"),
+        running=[(Output(ids.REVERSE_SAYS, "className"), "stale", "")],
+    )
+    def show_reverse(millions: object, measure: str, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
+        return reversed_to(source, measure, millions, theme, snapshot)
 
     @app.callback(
         Output(ids.SIMULATION, "children"),
@@ -276,6 +307,13 @@ def _register_browser_side(app: Dash) -> None:
         State(ids.PRESET_VALUES, "data"),
         State(ids.of("driver", ALL), "data"),
     )
+    browser(
+        "reverse",
+        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        Input(ids.REVERSE_SET, "n_clicks"),
+        State(ids.REVERSE_VALUES, "data"),
+        State(ids.of("driver", ALL), "data"),
+    )
     browser("curve", Output(ids.of("slider", "eth"), "value", allow_duplicate=True), Input(ids.SWEEP, "clickData"))
     browser("address", Output(ids.LINK_TEXT, "children"), Input(ids.QUERY, "data"))
     browser(
@@ -287,4 +325,7 @@ def _register_browser_side(app: Dash) -> None:
     )
 
 
-PAGE = Page("/what-if", "What-if", "What if prices move?", "whatif", "Now", build, outline, register)
+PAGE = Page(
+    "/what-if", "What-if", "What if prices move?", "whatif", "Now", build, outline, register,
+    {"what-if/reverse": reverse.reverse_json},
+)  # fmt: skip

@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from data import brief
@@ -41,10 +40,15 @@ def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
         RISK.run(registry.parser(RISK).parse_args(["--paths", "300"]))
         with Store.open(path) as store:
             rows = frames(holdings(300, 7))
-            rows["stg_positions"] = rows["stg_positions"].assign(
-                debt_raw=[str(int(raw) * 9 // 10) for raw in rows["stg_positions"]["debt_raw"]]
-            ).drop(columns=["supply", "debt"], errors="ignore")  # fmt: skip
-            rows = {name: pd.DataFrame(frame).assign(block=2) for name, frame in rows.items()}
+            balances = rows["raw_aave_balances"]
+            rows["raw_aave_balances"] = balances.assign(
+                scaled_debt=[str(int(raw) * 9 // 10) for raw in balances["scaled_debt"]]
+            )
+            rows = {
+                name: frame.assign(**{"valid_from" if "valid_from" in frame else "block": 2})
+                for name, frame in rows.items()
+            }
+            rows["raw_aave_reserves"] = rows["raw_aave_reserves"].assign(last_update_timestamp=AT + DAY)
             rows["fact_snapshot"] = rows["fact_snapshot"].assign(block_time=AT + DAY)
             save_snapshot(store, "test", rows)
         RISK.run(registry.parser(RISK).parse_args(["--paths", "300"]))
