@@ -35,12 +35,12 @@ BLOCKS = {10: 3 * DAY, 20: 2 * DAY, 30: DAY}
 """Block to seconds before the sample's own."""
 
 
-def kept(block: int, dearer: float = 1.0, without: int = 0) -> Mapping:
-    """The sample's book as a block of a market of its own; WETH `dearer`; its last accounts left out."""
+def kept(block: int, dearer: float = 1.0) -> Mapping:
+    """The sample's book as a block of a market of its own; WETH `dearer`."""
     at = configuration.BLOCK_TIME - BLOCKS[block]
     found = {
         name: frame.assign(market=MARKET, **{"valid_from" if "valid_from" in frame else "block": block})
-        for name, frame in frames(holdings(300 - without, 7)).items()
+        for name, frame in frames(holdings(300, 7)).items()
     }
     found["fact_snapshot"] = found["fact_snapshot"].assign(block_time=at)
     reserves = found["raw_aave_reserves"]
@@ -54,13 +54,13 @@ def kept(block: int, dearer: float = 1.0, without: int = 0) -> Mapping:
 
 @pytest.fixture(scope="session")
 def past_once(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three blocks a day apart: at the second WETH is 10 % dearer; a run is stored on the first."""
+    """Three blocks a day apart: at the second WETH is 1 % dearer; a run is stored on the first."""
     own = tmp_path_factory.mktemp("past") / "risk.sqlite"
     shutil.copy(sample_warehouse, own)
     with Store.open(own) as store:
         save_snapshot(store, "test", kept(10))
-        save_snapshot(store, "test", kept(20, dearer=1.1))
-        save_snapshot(store, "test", kept(30, dearer=1.1))
+        save_snapshot(store, "test", kept(20, dearer=1.01))
+        save_snapshot(store, "test", kept(30, dearer=1.01))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
         FLOW.run(registry.parser(FLOW).parse_args(["--paths", "256", "--market", MARKET, "--block", "10"]))
@@ -90,7 +90,10 @@ def test_another_block_shows_its_own_market_and_its_own_run(past: Path) -> None:
     source = Warehouse()
     now, then = words(overview.build(source, "")), words(overview.build(source, "?block=10"))
 
-    assert fmt.money(owed(10)) != fmt.money(owed(30))
+    for block in (10, 30):
+        shown = api.summary(source, {"block": str(block)})["position"]["borrowed_usd"]
+        assert shown == pytest.approx(owed(block), rel=1e-12)
+    assert owed(10) < owed(30)
     assert f"Borrowed{fmt.money(owed(10))}" in then
     assert f"Borrowed{fmt.money(owed(30))}" in now
     stored = data.results.latest(market=MARKET)
@@ -179,7 +182,7 @@ def test_what_changed_is_the_change_of_the_two_markets_and_follows_a_row_that_ch
     assert total["after"] == pytest.approx(owed(20), rel=1e-9)
     assert total["before"] + total["action"] + total["interest"] + total["price"] == pytest.approx(total["after"])
     [weth] = [row for row in told["debt"]["reserves"] if row["symbol"] == "WETH"]
-    assert weth["price"] == pytest.approx(0.1 * weth["before"], rel=1e-6)  # 10 % dearer, and nothing else moved
+    assert weth["price"] == pytest.approx(0.01 * weth["before"], rel=1e-6)  # 1 % dearer, and nothing else moved
     assert total["price"] == pytest.approx(weth["price"], rel=1e-9)
 
     change(
@@ -187,7 +190,7 @@ def test_what_changed_is_the_change_of_the_two_markets_and_follows_a_row_that_ch
         "AND block = 20 AND symbol = 'WETH'"
     )
     [again] = [row for row in changes_json(Warehouse(), {"block": "20"})["debt"]["reserves"] if row["symbol"] == "WETH"]
-    assert again["price"] == pytest.approx(1.2 * weth["before"], rel=1e-6)
+    assert again["price"] == pytest.approx(1.02 * weth["before"], rel=1e-6)
 
 
 def test_the_blocks_compared_may_be_chosen_and_are_in_order_of_time(past: Path) -> None:
