@@ -26,6 +26,7 @@ class StoredBlock:
 
     `debt_usd`: all debt at the oracle's prices; None for a block that is not `valued`. `lar_usd`, `low`, `high`: LaR
     99 % of debt repaid over 24 h with its 95 % interval, of the newest run stored on this block; None without one.
+    `few_draws`: too few paths lie beyond the level for an interval.
     `looks_ahead`: that run saw later prices, so it is no forecast.
     """
 
@@ -36,6 +37,7 @@ class StoredBlock:
     lar_usd: float | None = None
     low: float | None = None
     high: float | None = None
+    few_draws: bool = False
     looks_ahead: bool = False
 
     @property
@@ -74,7 +76,7 @@ def timeline(blocks: Sequence[StoredBlock]) -> list[StoredBlock]:
 def _runs(store: Reader, market: str) -> dict[str, dict[str, float | bool | None]]:
     """LaR of the newest run on each snapshot, by the snapshot's hash."""
     rows = store.rows(
-        "SELECT r.snapshot_hash, f.value, f.low, f.high, json_extract(c.value, '$.looks_ahead') "
+        "SELECT r.snapshot_hash, f.value, f.low, f.high, f.few_draws, json_extract(c.value, '$.looks_ahead') "
         "FROM fact_snapshot AS s JOIN fact_risk_run AS r ON r.market = s.market AND r.snapshot_hash = s.snapshot_hash "
         "JOIN fact_risk_scenarios AS f ON f.run_id = r.run_id AND f.measure = 'lar_repaid' AND f.level = 0.99 "
         "LEFT JOIN fact_risk_series AS c ON c.run_id = r.run_id AND c.series = 'calibration' "
@@ -82,11 +84,15 @@ def _runs(store: Reader, market: str) -> dict[str, dict[str, float | bool | None
         (market, HORIZON),
     )
     found = {}
-    for digest, value, low, high, ahead in rows:
+    for digest, value, low, high, few, ahead in rows:
         for number in (value, low, high):
             if not (is_number(number) or (number is None and value is not None)):
                 raise Damaged(f"lar_repaid at 0.99 of snapshot {str(digest)[:12]}: expected a number, found {number!r}")
-        found[digest] = {"lar_usd": value, "low": low, "high": high, "looks_ahead": bool(ahead)}
+        if few:
+            low = high = None  # as on every page: so few paths give no error
+        found[digest] = {
+            "lar_usd": value, "low": low, "high": high, "few_draws": bool(few), "looks_ahead": bool(ahead),
+        }  # fmt: skip
     return found
 
 

@@ -112,7 +112,9 @@ def _stored(blocks: tuple[StoredBlock, ...], text: str, name: str) -> StoredBloc
     if found is None:
         near = sorted(blocks, key=lambda one: (abs(one.block - number), one.block))[:3]
         told = ", ".join(f"{one.block} ({fmt.utc(one.time)})" for one in near)
-        raise rc.InputError(f"{name}: block {number} was not read; the nearest that were: {told}. `{LIST}` lists them")
+        raise rc.InputError(
+            f"{name}={number}: this block was not read; the nearest that were: {told}. `{LIST}` lists them"
+        )
     return found
 
 
@@ -139,7 +141,7 @@ def timeline_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
         "blocks": [
             {
                 "block": one.block, "block_time": one.time, "debt_usd": one.debt_usd, "lar_99_usd": one.lar_usd,
-                "low": one.low, "high": one.high, "looks_ahead": one.looks_ahead,
+                "low": one.low, "high": one.high, "few_draws": one.few_draws, "looks_ahead": one.looks_ahead,
             }
             for one in found.drawn
         ],

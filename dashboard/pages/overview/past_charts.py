@@ -59,9 +59,9 @@ def timeline_chart(found: Chosen, theme: str | None) -> Figure:
 
 
 def _axis(top: float, room: tuple[float, float]) -> dict[str, Any]:
-    values, text = money_ticks(top, 2)
+    values, text = money_ticks(top * 1.2, 2)
     return {
-        "domain": list(room), "range": [0, top * 1.15 if top > 0 else 1], "tickvals": values, "ticktext": text,
+        "domain": list(room), "range": [0, top * 1.5 if top > 0 else 1], "tickvals": values, "ticktext": text,
         "fixedrange": True, **STANDOFF,
     }  # fmt: skip
 
@@ -104,7 +104,9 @@ def _lar(told: Sequence[StoredBlock], c: dict[str, str]) -> dict[str, Any]:
 
 
 def _told(one: StoredBlock) -> str:
-    between = "" if one.low is None or one.high is None else f", 95\u202f%: {fmt.money_range(one.low, one.high)}"
+    between = ", few draws" if one.few_draws else ""
+    if one.low is not None and one.high is not None:
+        between = f", 95\u202f%: {fmt.money_range(one.low, one.high)}"
     return f"{fmt.money(one.lar_usd)}{between}{', saw later prices' if one.looks_ahead else ''}"
 
 

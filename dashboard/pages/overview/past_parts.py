@@ -20,6 +20,7 @@ from dashboard.pages.overview.past_charts import TIMELINE_HEIGHT, WATERFALL_HEIG
 from data.snapshot.changes import Changes
 
 TITLE = "What changed since"
+UNREAD = " · liquidations were not read that far: python -m flows lending-events"
 TOP = 6
 """Reserves that a card lists."""
 AHEAD = (
@@ -96,7 +97,7 @@ def timeline_card(found: Chosen) -> dbc.Card:
         "Stored snapshots",
         [graph(ids.OVERVIEW_TIMELINE, TIMELINE_HEIGHT, says), html.Div(runs, className="t2 micro")],
         "USD · debt: exact, oracle prices of each block · LaR: debt repaid over 24 h, 1 path in 100, whiskers: "
-        "95\u202f% interval, hollow: the run saw later prices · a mark opens its block",
+        "95\u202f% interval, none with few draws, hollow: the run saw later prices · a mark opens its block",
         f"{fmt.count(len(found.blocks))}{thinned}",
         source=f"/api/v1/overview/timeline?{urlencode(_asked(found))}",
     )
@@ -127,20 +128,21 @@ def changed(source: PageData, found: Chosen | None) -> Any:
                  "Compared with which stored snapshot")],
         className="bar",
     )  # fmt: skip
+    is_since = found.against.block == told.first
     debt = card(
-        TITLE,
+        TITLE if is_since else "What changed until",
         graph(ids.OVERVIEW_CHANGES, WATERFALL_HEIGHT, says),
         "USD · exact, every account · action: at index and price of the first block; interest: at its price; price: "
         f"the rest, they add up · {span}{_left_out(told)}",
-        "debt in total",
         against,
+        html.Span(f"debt {fmt.money_change(moved.after - moved.before)}", className="b6"),
         source=address,
     )
     accounts = card(
         "Which accounts",
         _accounts(told),
         "accounts · exact · opened, closed: of any balance; grown, shrunk: owe more or less of a token, before "
-        f"interest · {span}",
+        f"interest · {span}{'' if told.liquidated is not None else UNREAD}",
         f"{fmt.utc(told.first_time)} to {fmt.utc(told.second_time)}",
         flush=True,
         source=address,
@@ -162,7 +164,7 @@ def _left_out(told: Changes) -> str:
 
 def _accounts(told: Changes) -> Any:
     if told.liquidated is None:
-        liquidated: Any = html.Span("not read", title="python -m flows lending-events reads liquidations that far")
+        liquidated: Any = "not read"
     else:
         liquidated = fmt.count(told.liquidated)
     rows = [
