@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ from dashboard.market.loaded import ShownFigure
 from dashboard.market.warehouse import PageData, Status, Unavailable
 from dashboard.pages import PAGES
 from dashboard.pages.overview.answers import position
+from dashboard.pages.overview.past import hash_of
 
 log = logging.getLogger(__name__)
 
 
-def summary(source: PageData) -> dict[str, Any]:
-    """The newest snapshot and its newest run, unrounded. Raises `Unavailable`."""
-    loaded = source.loaded()
+def summary(source: PageData, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A snapshot and its newest run, unrounded: the newest, or that of the query's `block`.
+
+    Raises `Unavailable`, and `InputError` for a block that is not stored.
+    """
+    loaded = source.loaded(hash_of(source, query or {}))
     run, today, at = source.run(loaded.market.snapshot), position(loaded), loaded.market.snapshot
     out: dict[str, Any] = {
         "snapshot": {
@@ -50,6 +55,7 @@ def summary(source: PageData) -> dict[str, Any]:
             "seed": run.seed,
             "policy": run.policy,
             "horizon_hours": run.horizon_hours,
+            "looks_ahead": run.looks_ahead,
             "code_version": run.code_version,
             "created_at": run.created_at,
             "seized_by_reserve_usd": dict(run.seized_by_reserve),
@@ -91,7 +97,9 @@ def register(server: Flask, source: PageData) -> None:
     @server.get("/api/v1/summary")
     def show_summary() -> tuple[Response, int]:
         try:
-            return jsonify(finite(summary(source))), 200
+            return jsonify(finite(summary(source, request.args))), 200
+        except rc.InputError as wrong:
+            return jsonify(error="the query cannot be answered", detail=str(wrong)), 400
         except Unavailable as missing:
             return jsonify(error=missing.title, detail=missing.text, command=missing.command or None), 503
         except Exception as error:

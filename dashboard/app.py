@@ -68,7 +68,8 @@ def open_page(source: PageData, path: str, search: str) -> tuple[Any, ...]:
         content: Any = dbc.Card(empty("No such page", f"Nothing is at {path}. The pages are in the navigation."))
         title, question = "Not found", ""
     else:
-        content, title, question = build(page, source, search), page.title, page.question
+        asked = page.question_of(source, search) if page.question_of else page.question
+        content, title, question = build(page, source, search), page.title, asked
     # A phone has room for five; the others are in its menu.
     links = [layout.nav_links(PAGES, path, grouped=True), layout.nav_links(PAGES[:BOTTOM], path, grouped=False)]
     return content, title, question, *links, source.status().snapshot_hash

@@ -89,6 +89,21 @@
       return [same ? "" : "stale", same ? run.note : "for the drivers before"];
     },
 
+    // Another stored block, or another one to compare with, is another address.
+    lookBack: function (block, against, click, shown) {
+      if (!shown) return no();
+      const clicked = C.callback_context.triggered_id === "overview-timeline" && click && click.points.length;
+      const to = String(clicked ? click.points[0].customdata[0] : block);
+      const query = new URLSearchParams();
+      if (to !== shown.newest) query.set("block", to);
+      if (to === shown.block) {
+        if (String(against) === shown.against) return no();
+        query.set("against", against);
+      }
+      location.assign(location.pathname + (query.size ? "?" + query : ""));
+      return no();
+    },
+
     // The menu of a phone opens by its button and closes when a page is chosen.
     menu: function () {
       return C.callback_context.triggered_id === "menu-button";

@@ -56,7 +56,8 @@ class Page:
     build: content from a source and the address' query. outline: the same without data, with every component that a
     callback names, so that Dash checks the callbacks when the workbench starts. register: adds the callbacks to an
     app that shows a source. charts: what its charts show as JSON, by the address below `/api/v1/`, each a function of
-    the source and the query that raises `InputError` for a query it cannot answer.
+    the source and the query that raises `InputError` for a query it cannot answer. question_of: the question of an
+    address whose query changes it; never raises.
     """
 
     path: str
@@ -68,6 +69,7 @@ class Page:
     outline: Callable[[], Any] = html.Div
     register: Callable[[Any, Any], None] = lambda app, source: None
     charts: Mapping[str, Callable[[Any, Mapping[str, str]], dict[str, Any]]] = field(default_factory=dict)
+    question_of: Callable[[Any, str], str] | None = None
 
 
 def shell() -> html.Div:

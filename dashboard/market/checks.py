@@ -38,19 +38,20 @@ def check_run(run: ShownRun) -> ShownRun:
         if (np.diff(edges) <= 0).any() or (count < 0).any() or not count.sum() > 0:
             raise Damaged("histogram: expected edges that grow and counts of at least one path")
     for symbol, usd_seized in run.seized_by_reserve.items():
-        if not isinstance(symbol, str) or not _is_number(usd_seized) or usd_seized < 0:
+        if not isinstance(symbol, str) or not is_number(usd_seized) or usd_seized < 0:
             raise Damaged(f"seized_by_reserve: expected a symbol and USD of at least 0, found {usd_seized!r}")
     return run
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a stored value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _estimate(name: str, e: ShownFigure) -> None:
     for field in ("value", "low", "high", "se"):
         found = getattr(e, field)
-        if not (_is_number(found) or (found is None and field != "value")):
+        if not (is_number(found) or (found is None and field != "value")):
             raise Damaged(f"{name}: expected a number as {field}, found {found!r}")
     if e.se is not None and e.se < 0:
         raise Damaged(f"{name}: expected an error of at least 0, found {e.se:g}")

@@ -92,6 +92,8 @@ class ShownRun:
     created_at: int
     synthetic: bool
     estimates: Mapping[tuple[str, float], ShownFigure]
+    looks_ahead: bool = False
+    """Whether prices later than the block went into it: no forecast."""
     law: str = ""
     """Which law of price moves made the figures, in words; empty for a run that did not store it."""
     stressed_usd: float | None = None

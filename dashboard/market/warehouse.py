@@ -29,6 +29,7 @@ from dashboard.market.drivers import AssetMap
 from dashboard.market.fits import StoredFit, load_fits
 from dashboard.market.forecasts import Ledger, load_forecasts
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.looking_back import StoredBlock, load_blocks
 from dashboard.market.publications import Publication, load_publications
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
@@ -38,13 +39,14 @@ from data.brief.writing import stored as stored_brief
 from data.postmortem import PostMortem, key_of, post_mortem
 from data.prices.rules import COLUMNS, mapped_reserves
 from data.rates import Rates, load_rates
+from data.snapshot.changes import Changes, between
 
 log = logging.getLogger(__name__)
 
 KEPT = 3
 """Markets and runs kept in memory: of the newest snapshot, and of those that open pages may still show."""
 TOLD = 8
-"""Post-mortems kept in memory."""
+"""Post-mortems, and changes between two blocks, kept in memory."""
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
 BANDS_AGAIN = "python -m flows health-factor-bands --force"
@@ -120,6 +122,12 @@ class PageData(Protocol):
     def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
         """The newest stored run on a snapshot, None without any. Raises `Unavailable`."""
 
+    def blocks(self) -> tuple[StoredBlock, ...]:
+        """Every stored block of the newest snapshot's market, oldest first; none without any. Raises `Unavailable`."""
+
+    def changes(self, first: int, second: int) -> Changes:
+        """What changed in that market between two stored blocks. Raises `Unavailable`."""
+
     def series(self) -> tuple[str, ...]:
         """Names of the price series that are served; empty without prices. Raises `Unavailable`."""
 
@@ -181,6 +189,8 @@ class Warehouse:
         self._runs: OrderedDict[str, ShownRun] = OrderedDict()
         self._chain: tuple[tuple, Activity] | None = None
         self._told: OrderedDict[tuple, PostMortem] = OrderedDict()
+        self._blocks: tuple[tuple, tuple[StoredBlock, ...]] | None = None
+        self._changes: OrderedDict[tuple, Changes] = OrderedDict()
         self._lock = threading.Lock()
 
     def status(self) -> Status:
@@ -224,6 +234,31 @@ class Warehouse:
                     while len(self._runs) > KEPT:
                         self._runs.popitem(last=False)
                 return self._runs[stored.run_id]
+
+    def blocks(self) -> tuple[StoredBlock, ...]:
+        """As `PageData.blocks`."""
+        with translated("The stored snapshots cannot be listed"):
+            market = self.status().market
+            if not market:
+                return ()
+            with data.store.Reader.open(self._path) as store, store.one_state(), self._lock:
+                [(batch,)] = store.rows("SELECT max(batch) FROM fact_batch")
+                if self._blocks is None or self._blocks[0] != (market, batch):
+                    self._blocks = (market, batch), load_blocks(store, market)
+                return self._blocks[1]
+
+    def changes(self, first: int, second: int) -> Changes:
+        """As `PageData.changes`."""
+        with translated("The changes cannot be shown", "python -m data snapshots"):
+            market = self.status().market
+            with data.store.Reader.open(self._path) as store, self._lock:
+                [(batch,)] = store.rows("SELECT max(batch) FROM fact_batch")
+                key = (market, first, second, batch)
+                if key not in self._changes:  # the chart of a page asks again for what its cards asked
+                    self._changes[key] = between(store, market, first, second)
+                    while len(self._changes) > TOLD:
+                        self._changes.popitem(last=False)
+                return self._changes[key]
 
     def series(self) -> tuple[str, ...]:
         """See `PageData.series`."""
@@ -387,6 +422,7 @@ def _run(stored: data.results.RiskRun) -> ShownRun:
         code_version=stored.code_version,
         created_at=stored.created_at,
         synthetic=stored.is_synthetic,
+        looks_ahead=stored.looks_ahead,
         estimates=MappingProxyType(estimates),
         law=stored.law[1],
         stressed_usd=stressed[0].value if stressed else None,
@@ -400,7 +436,9 @@ def _run(stored: data.results.RiskRun) -> ShownRun:
 def _assets(market: rc.Market, path: Path | str | None) -> AssetMap:
     """What moves each reserve, in the market's order."""
     columns = COLUMNS
-    rows = {row[columns.index("asset")]: row for row in mapped_reserves(market.snapshot.market, db=path)}
+    rows = {
+        row[columns.index("asset")]: row for row in mapped_reserves(market.snapshot.market, path, market.snapshot.block)
+    }
     unknown = [s for s, a in zip(market.reserves.symbol, market.reserves.asset, strict=True) if a not in rows]
     if unknown:
         raise data.errors.UnmappedReserve(f"no price series is known for {', '.join(unknown)}; add rows to dim_asset")

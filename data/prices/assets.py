@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "Rule", "asset_map", "mapped_reserves", "rule_for", "rules", "save_map", "set_series"]
 
 
-def asset_map(market: str | None = None, db: Path | str | None = None) -> pd.DataFrame:
-    """Each reserve of the newest snapshot with what it follows, in the order of reserve ids.
+def asset_map(market: str | None = None, db: Path | str | None = None, block: int | None = None) -> pd.DataFrame:
+    """Each reserve of the newest snapshot, or of that of a `block`, with what it follows, in the order of reserve ids.
 
     Columns: market, asset, symbol, series, kind (series, ratio, proxy, fixed), factor, note. `market`: name, None as
     for `load_market`. Rows of `dim_asset` set by hand win over the rules. Raises `UnmappedReserve` with every reserve
     that has neither, and `NoSnapshot`.
     """
-    return pd.DataFrame(mapped_reserves(market, db), columns=list(COLUMNS))
+    return pd.DataFrame(mapped_reserves(market, db, block), columns=list(COLUMNS))
 
 
 def set_series(

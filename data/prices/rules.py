@@ -68,14 +68,17 @@ def rule_for(symbol: str, description: str = "") -> Rule | None:
     return None
 
 
-def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> list[tuple[str, ...]]:
+def mapped_reserves(
+    market: str | None = None, db: Path | str | None = None, block: int | None = None
+) -> list[tuple[str, ...]]:
     """The rows of `asset_map`, for readers that do without pandas."""
     at = newest(market, db)
+    number = at.block if block is None else block
     with Reader.open(db) as store:
         reserves = store.rows(
             "SELECT asset, symbol, price_description FROM raw_aave_reserves WHERE market = ? AND block = ? "
             "AND price_raw IS NOT NULL ORDER BY reserve_id",  # without a price a reserve is in no figure
-            (at.market, at.block),
+            (at.market, number),
         )
         by_hand = {
             row[0]: Rule(*row[1:])
@@ -94,7 +97,7 @@ def mapped_reserves(market: str | None = None, db: Path | str | None = None) -> 
             found.append((at.market, asset, symbol, *rule))
     if unmapped:
         raise UnmappedReserve(
-            f"{at.market} at block {at.block}: no price series for {', '.join(unmapped)}; add a row to dim_asset for "
+            f"{at.market} at block {number}: no price series for {', '.join(unmapped)}; add a row to dim_asset for "
             "each: data.prices.assets.set_series(market, asset, series=..., kind=..., factor=..., note=...)"
         )
     return found

@@ -4,7 +4,7 @@ A run is identified by what made it (snapshot, scenario, seed, paths, policy, en
 nothing. One SELECT answers the common question:
 
     SELECT value, low, high, unit FROM fact_risk_scenarios
-    WHERE measure = 'lar_repaid' AND level = 0.99 ORDER BY created_at DESC LIMIT 1
+    WHERE measure = 'lar_repaid' AND level = 0.99 ORDER BY block_time DESC, created_at DESC LIMIT 1
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class RiskRun:
             known = ", ".join(f"{name} {at:g}" for name, at in sorted(self.figures))
             raise KeyError(f"run {self.run_id[:12]} holds no {measure} at level {level:g}; it holds {known}")
         return self.figures[measure, level]
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether prices later than the block went into the calibration: the figures are no forecast."""
+        return bool(self.series.get("calibration", {}).get("looks_ahead", False))
 
     @property
     def law(self) -> tuple[str, str]:

@@ -2,8 +2,9 @@
 
 The volatility of each law has a memory of its own (`risk_core.laws.calibrated`) and is computed from a year of hourly
 prices of each series. Correlation is Ledoit-Wolf over the last 90 days that all series share, on returns divided by the
-deviation known before them. Prices up to the snapshot's block are used. Where there are not enough of them, later ones
-are used and the calibration is marked as looking ahead: good for a what-if, not valid in a backtest.
+deviation known before them. Prices up to the snapshot's block are used, and no later price has any part in the result.
+Where there are not enough of them the calibration is refused, unless its caller allows later ones: it is then marked as
+looking ahead, good for a what-if and no forecast.
 """
 
 from __future__ import annotations
@@ -73,6 +74,10 @@ None is no bound. Empty where there are none. `data.prices.load_prices` gives su
 
 class InsufficientHistory(FlowError):
     """A price series is too short to calibrate from."""
+
+
+class LooksAhead(InsufficientHistory):
+    """Only prices later than the block would do, and they were not allowed."""
 
 
 class InconsistentMapping(FlowError):
@@ -184,7 +189,7 @@ def factors_of(market: Market, mapping: pd.DataFrame) -> tuple[dict[str, str], n
         if asset not in rows.index:
             raise InconsistentMapping(
                 f"dim_asset: reserve {market.reserves.symbol[number]} ({asset}) of {market.snapshot.market} at block "
-                f"{market.snapshot.block} is not in the mapping of the newest snapshot; see "
+                f"{market.snapshot.block} is not in the mapping; see "
                 "data.prices.assets.set_series"
             )
         row = rows.loc[asset]
@@ -215,16 +220,21 @@ def refuse_shared(series: Mapping[str, str]) -> None:
             )
 
 
-def inputs_of(market: Market, mapping: pd.DataFrame, load: LoadPrices, law: str = DEFAULT) -> Inputs:
+def inputs_of(
+    market: Market, mapping: pd.DataFrame, load: LoadPrices, law: str = DEFAULT, *, look_ahead: bool = False
+) -> Inputs:
     """The `Inputs` of the calibration of `market` for the law of that name.
 
-    Raises `InsufficientHistory` (names the series), `InconsistentMapping`, `InputError` for an unknown law.
+    `look_ahead`: use prices later than the block where there are too few before it; `Inputs.looks_ahead` says whether
+    they were. Raises `LooksAhead` where only later prices would do, `InsufficientHistory` (names the series),
+    `InconsistentMapping`, `InputError` for an unknown law.
 
     A peg without enough prices of its own follows its stand-in (`data.prices.pegs.STAND_INS`), and the notes say so.
     """
-    mapping, stood_in = _with_stand_ins(mapping, market.snapshot.block_time, load)
+    at = market.snapshot
+    mapping, stood_in = _with_stand_ins(mapping, at.block_time, None if look_ahead else at.block_time, load)
     series, factor = factors_of(market, mapping)
-    prices, looks_ahead = _window(list(series.values()), market.snapshot.block_time, load)
+    prices, looks_ahead = _window(list(series.values()), market, load, look_ahead=look_ahead)
     chosen, history = calibrated(law), _history(series, prices, load)
     short = _short_history(market, chosen, history)
     notes = (*_notes(market, prices, looks_ahead), *stood_in, *short) if series else ()
@@ -293,12 +303,16 @@ def _short_history(market: Market, law: Calibrated, history: Mapping[str, pd.Ser
     )
 
 
-def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, bool]:
+def _window(
+    series: list[str], market: Market, load: LoadPrices, *, look_ahead: bool = False
+) -> tuple[pd.DataFrame, bool]:
     """The window of prices to use, and whether it reaches beyond the block.
 
-    Up to the block where enough is stored; else the first window after it; else the last one long before it. None of
-    them changes when newer prices arrive, so a re-run on the same snapshot gives the same calibration.
+    Up to the block where enough is stored; else, with `look_ahead`, the first window after it; else the last one long
+    before it. None of them changes when newer prices arrive, so a re-run on the same snapshot gives the same
+    calibration.
     """
+    block_time = market.snapshot.block_time
     if not series:
         return pd.DataFrame(), False
     before = load(series, block_time - WINDOW_DAYS * DAY, block_time)
@@ -307,15 +321,24 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
     onwards = load(series, block_time - WINDOW_DAYS * DAY, None)
     if len(onwards):
         onwards = onwards.loc[onwards.index < onwards.index.min() + WINDOW_DAYS * DAY]
-    if _long_enough(onwards):
+    if look_ahead and _long_enough(onwards):
         return onwards, True
-    every = load(series, None, None)
-    earlier = every.loc[every.index <= block_time]
+    earlier = load(series, None, block_time)
     if len(earlier):
         earlier = earlier.loc[earlier.index > earlier.index.max() - WINDOW_DAYS * DAY]
     if _long_enough(earlier):
         return earlier, False
     shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
+    if _long_enough(onwards):
+        known = max(len(_log_returns(frame)) for frame in (before, earlier))
+        reach = -(-(int(onwards.index.max()) - block_time) // DAY) + HISTORY_DAYS
+        raise LooksAhead(
+            f"{market.snapshot.market} at block {market.snapshot.block} ({_day(block_time)}): {known / 24:.1f} days of "
+            f"hourly prices up to the block are stored for all series together, at least {LEAST_DAYS} are needed. "
+            "Later prices are stored, which a forecast may not see. Run "
+            f"`python -m flows market-prices --days {reach}` "
+            "for earlier ones; `--allow-look-ahead` uses the later ones, and the run is marked as no forecast"
+        )
     longest = max(len(_log_returns(frame)) for frame in (before, onwards, earlier))
     raise InsufficientHistory(
         f"{longest / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
@@ -323,10 +346,13 @@ def _window(series: list[str], block_time: int, load: LoadPrices) -> tuple[pd.Da
     )
 
 
-def _with_stand_ins(mapping: pd.DataFrame, block_time: int, load: LoadPrices) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _with_stand_ins(
+    mapping: pd.DataFrame, block_time: int, last: int | None, load: LoadPrices
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """(mapping in which a peg with too few prices follows its stand-in, notes about it).
 
-    Too few: under nine tenths of the stand-in's in the window before the block (of all, where that has none).
+    Too few: under nine tenths of the stand-in's in the window before the block (of all up to `last`, where that has
+    none).
     """
     notes = []
     for peg, (factor, series) in pegs.STAND_INS.items():
@@ -335,7 +361,7 @@ def _with_stand_ins(mapping: pd.DataFrame, block_time: int, load: LoadPrices) ->
             continue
         own, other = _counts(peg, series, block_time - WINDOW_DAYS * DAY, block_time, load)
         if not other:
-            own, other = _counts(peg, series, None, None, load)
+            own, other = _counts(peg, series, None, last, load)
         if other and own < pegs.ENOUGH * other:
             changed = {"series": series, "factor": factor, "kind": "proxy"}
             mapping = mapping.assign(**{name: mapping[name].mask(mine, value) for name, value in changed.items()})

@@ -50,7 +50,10 @@ def run(arguments: Asked) -> str:
 
 
 def stored(store: Reader, market: str) -> list[Forecast]:
-    """Every forecast of the market's amounts beside what came, each with its law and distribution."""
+    """Every forecast of the market's amounts beside what came, each with its law and distribution.
+
+    Runs whose calibration saw prices later than their block are left out: they are no forecasts.
+    """
     from flows.risk.ledger import NOT_NOTED, QUANTITIES, SHORTFALLS, Forecast
 
     series: dict[str, dict[str, Any]] = {}
@@ -78,6 +81,7 @@ def stored(store: Reader, market: str) -> list[Forecast]:
             **_head(levels),
         )
         for run_id, measures in by_run.items()
+        if not series.get(run_id, {}).get("calibration", {}).get("looks_ahead")
         for measure, levels in measures.items()
         if measure in QUANTITIES
     ]

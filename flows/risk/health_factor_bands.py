@@ -62,7 +62,7 @@ def run(arguments: Asked) -> str:
 
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
-        calibration = calibrated(store, market, arguments.law)
+        calibration = calibrated(store, market, arguments.law, look_ahead=True)
         passport = {
             "horizon_seconds": round(arguments.days * 86_400),
             "n_steps": arguments.steps,

@@ -19,10 +19,17 @@ DEFAULT: LawName = "two-speed-t5"
 class Asked(Options):
     """Options of `risk-scenarios`."""
 
-    excluding = (("force", "skip_if_stored"),)
+    excluding = (("force", "skip_if_stored"), ("block", "every"))
 
     market: str | None = Field(None, description="market to simulate (default: the newest snapshot's)")
     block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
+    every: Literal["day"] | None = Field(
+        None, description="the first stored snapshot of each UTC day that has no run with these options yet"
+    )
+    allow_look_ahead: bool = Field(
+        False,
+        description="use prices later than the block where too few are before it; the run is marked as no forecast",
+    )
     paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
     seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the random numbers")
     steps: Annotated[int, Whole(1, 1_000_000)] = Field(24, description="steps of a path")

@@ -1,13 +1,15 @@
-"""Flow `risk-scenarios`: simulate the newest snapshot under a calibrated scenario, store the figures with their errors.
+"""Flow `risk-scenarios`: simulate a stored snapshot under a calibrated scenario, store the figures with their errors.
 
-Nothing is computed when the same figures are stored already: same snapshot, scenario (so same prices), seed, paths,
-policy and engine.
+The newest snapshot, that of one block (`--block`), or the first one of each UTC day (`--every day`). The calibration of
+a past block sees no later price. Nothing is computed when the same figures are stored already: same snapshot, scenario
+(so same prices), seed, paths, policy and engine.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.pipeline import FlowSpec, Run, recorded
@@ -16,27 +18,120 @@ from flows.risk.options import Asked
 if TYPE_CHECKING:
     import pandas as pd
 
+    from data.results import RiskRun
     from data.store import Reader
     from flows.risk.calibration import Calibration
-    from risk_core import Market, Result, Scenario
+    from risk_core import Market, Result, Scenario, Snapshot
+
+LOOKS_AHEAD = "-look-ahead"
+"""End of the name of a scenario whose calibration saw prices later than the block."""
+DAY = 86_400
 
 
 def run(arguments: Asked) -> str:
-    """Calibrate, simulate, measure and store; returns the table of figures.
+    """Calibrate, simulate, measure and store; returns the table of figures, with `every` a line for each day.
 
     Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`, and
-    `flows.risk.calibration.InsufficientHistory`.
+    `flows.risk.calibration.InsufficientHistory`, which is `LooksAhead` where only later prices would do.
     """
+    from flows.risk.report import report
+
+    if arguments.every:
+        return every_day(arguments)
+    stored, notes, new = forecast_of(arguments)
+    ending = (
+        "Stored in fact_risk_scenarios." if new else "These figures were stored before; --force computes them again."
+    )
+    return report(stored, notes, ending)
+
+
+def every_day(arguments: Asked) -> str:
+    """`run` for the first stored snapshot of each UTC day without a run; returns a line for each, oldest first.
+
+    A day that is refused does not stop the others. Raises the first refusal where every day was refused.
+    """
+    from data.errors import DataError, NoSnapshot, WarehouseError
+    from data.snapshot import available, newest
+    from data.store import Reader
+    from flows.errors import FlowError
+    from flows.risk.report import amount
+    from risk_core import RiskCoreError
+
+    market = arguments.market or newest().market
+    days = first_of_days([at for at in available() if at.market == market])
+    if not days:
+        raise NoSnapshot(f"no snapshot of {market} is stored; `python -m data snapshots` lists those that are")
+    with Reader.open() as store:
+        waiting = days if arguments.force else [at for at in days if not is_forecast(store, at, arguments)]
+    lines, refused = [], []
+    for at in waiting:
+        told = f"  block {at.block:,} of {datetime.fromtimestamp(at.block_time, UTC):%Y-%m-%d %H:%M} UTC: "
+        try:
+            stored, _, _ = forecast_of(
+                arguments.model_copy(update={"block": at.block, "market": market, "every": None})
+            )
+        except WarehouseError:
+            raise  # of the file, not of the day
+        except (DataError, FlowError, RiskCoreError) as error:
+            refused.append(error)
+            lines.append(f"{told}refused ({type(error).__name__}: {error})")
+        else:
+            figure = stored.figure("lar_repaid", 0.99)
+            lines.append(f"{told}liquidations at risk 99 % {amount(figure.value, figure.unit)}{_marked(stored)}")
+    if refused and len(refused) == len(days):
+        raise refused[0]
+    head = (
+        f"{market}: {len(days)} days with a snapshot, {len(days) - len(waiting)} had a run, "
+        f"{len(waiting) - len(refused)} computed, {len(refused)} refused"
+    )
+    return "\n".join([head, *lines])
+
+
+def _marked(stored: RiskRun) -> str:
+    return ", looks ahead: no forecast" if stored.looks_ahead else ""
+
+
+def first_of_days(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """The first snapshot of each UTC day, oldest first."""
+    first: dict[int, Snapshot] = {}
+    for at in sorted(snapshots, key=lambda at: (at.block_time, at.block)):
+        first.setdefault(at.block_time // DAY, at)
+    return list(first.values())
+
+
+def is_forecast(store: Reader, at: Snapshot, arguments: Asked) -> bool:
+    """Whether a run of the snapshot with these options is stored, by whichever version of the engine.
+
+    One that looked ahead counts where that is allowed now.
+    """
+    name = scenario_name(arguments)
+    names = (name, name + LOOKS_AHEAD) if arguments.allow_look_ahead else (name,)
+    found = store.rows(
+        "SELECT s.value FROM fact_risk_run AS r JOIN fact_risk_series AS s ON s.run_id = r.run_id "
+        "AND s.series = 'calibration' WHERE r.snapshot_hash = ? AND r.market = ? AND r.seed = ? AND r.n_paths = ? "
+        f"AND r.n_steps = ? AND r.policy = ? AND r.scenario_id IN ({', '.join('?' * len(names))})",
+        (at.hash, at.market, arguments.seed, arguments.paths, arguments.steps, arguments.policy, *names),
+    )
+    return any(json.loads(value).get("law") == arguments.law for (value,) in found)
+
+
+def scenario_name(arguments: Asked) -> str:
+    """The name of the scenario of a calibration that does not look ahead."""
+    return f"baseline-{arguments.horizon_hours:g}h"
+
+
+def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
+    """(the run of one snapshot as stored, notes for its reader, whether it was computed now)."""
     from data import load_market, results
     from data.store import Reader
     from flows.risk.calibration import STRESS_IN_WORDS, stressed
-    from flows.risk.report import report
     from risk_core import code_version
 
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
-        calibration = calibrated(store, market, arguments.law)
-    name = f"baseline-{arguments.horizon_hours:g}h"
+        calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
+    ahead = LOOKS_AHEAD if calibration.inputs.looks_ahead else ""
+    name = scenario_name(arguments) + ahead
     horizon = timedelta(hours=arguments.horizon_hours)
     scenario = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
     notes = (*market.notes, *calibration.inputs.notes)
@@ -50,7 +145,7 @@ def run(arguments: Asked) -> str:
             code_version=code_version(),
         )
         if stored is not None:
-            return report(stored, notes, "These figures were stored before; --force computes them again.")
+            return stored, notes, False
     # Opened only when there is something to write: the writer loads the validation library, which a skip does not need.
     from data.store import Store
 
@@ -65,20 +160,23 @@ def run(arguments: Asked) -> str:
             "law_in_words": calibration.inputs.law.words,
         }
         bad_days = stressed(calibration).scenario(
-            f"stressed-{arguments.horizon_hours:g}h", horizon, arguments.steps, market.snapshot.block_time
+            f"stressed-{arguments.horizon_hours:g}h{ahead}", horizon, arguments.steps, market.snapshot.block_time
         )
         worse = simulated(market, bad_days, arguments), STRESS_IN_WORDS
         stored = results.save_result(store, result, market, calibration=record, stressed=worse, run_id=run.id)
-    return report(stored, notes, "Stored in fact_risk_scenarios.")
+    return stored, notes, True
 
 
-def calibrated(store: Reader, market: Market, law: str) -> Calibration:
-    """The calibration of `market` on the stored prices, for the law of that name; a stored fit is read back."""
+def calibrated(store: Reader, market: Market, law: str, *, look_ahead: bool = False) -> Calibration:
+    """The calibration of `market` on the stored prices, for the law of that name; a stored fit is read back.
+
+    `look_ahead`: whether prices later than the block may be used, see `flows.risk.calibration.inputs_of`.
+    """
     from data.prices import assets
     from flows.risk.calibration import Calibration, fit, inputs_of
 
-    mapping = assets.asset_map(market.snapshot.market)
-    inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic), law)
+    mapping = assets.asset_map(market.snapshot.market, block=market.snapshot.block)
+    inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic), law, look_ahead=look_ahead)
     known = store.rows("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
     if not known:
         return fit(inputs)

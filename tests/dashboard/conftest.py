@@ -14,6 +14,7 @@ import pytest
 import risk_core as rc
 from dashboard.market.drivers import AssetMap
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.looking_back import StoredBlock
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
@@ -21,6 +22,7 @@ from data.brief import Brief
 from data.postmortem import PostMortem
 from data.rates import Rates
 from data.sample.filling import fill
+from data.snapshot.changes import Changes
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
 
@@ -145,6 +147,17 @@ class MemorySource:
 
     def run(self, snapshot: rc.Snapshot) -> ShownRun | None:
         return self._run
+
+    def blocks(self) -> tuple[StoredBlock, ...]:
+        """The one of the market; tests that look back use a warehouse."""
+        if self._loaded is None:
+            return ()
+        at = self._loaded.market.snapshot
+        return (StoredBlock(block=at.block, time=at.block_time, hash=at.hash, debt_usd=24_000.0),)
+
+    def changes(self, first: int, second: int) -> Changes:
+        """There is no other block to compare with."""
+        raise Unavailable("No other snapshot yet", f"{first} to {second}")
 
     def series(self) -> tuple[str, ...]:
         return ("ETHUSDT",) if self._loaded is not None else ()

@@ -148,7 +148,10 @@ def every_answer(source: Warehouse) -> dict[str, str]:
             "output": output,
             "outputs": {"id": name, "property": prop},
             "inputs": [{"id": "theme", "property": "data", "value": "dark"}],
-            "state": [{"id": "snapshot", "property": "data", "value": None}],
+            "state": [
+                {"id": "snapshot", "property": "data", "value": None},
+                {"id": "url", "property": "search", "value": ""},
+            ],
             "changedPropIds": ["theme.data"],
         }
         assert client.post("/_dash-update-component", json=question).status_code == 200

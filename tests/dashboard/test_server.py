@@ -87,7 +87,10 @@ def test_a_callback_without_its_snapshot_says_so_and_keeps_the_page(empty_source
         "output": "overview-debt.figure",
         "outputs": {"id": "overview-debt", "property": "figure"},
         "inputs": [{"id": "theme", "property": "data", "value": "dark"}],
-        "state": [{"id": "snapshot", "property": "data", "value": "0" * 64}],
+        "state": [
+            {"id": "snapshot", "property": "data", "value": "0" * 64},
+            {"id": "url", "property": "search", "value": ""},
+        ],
         "changedPropIds": ["theme.data"],
     }
     answer = client.post("/_dash-update-component", json=question)

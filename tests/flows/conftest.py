@@ -7,7 +7,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from data import snapshot
@@ -37,7 +36,7 @@ def _live_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         is_synthetic=0, block=23_000_000, block_time=int(time.time()) // HOUR * HOUR - HOUR
     )
     for name in rows.keys() - {"fact_snapshot"}:
-        rows[name] = pd.DataFrame(rows[name]).assign(block=23_000_000)
+        rows[name] = rows[name].assign(**{"valid_from" if "valid_from" in rows[name] else "block": 23_000_000})
     with Store.open(path) as store:
         snapshot.save_snapshot(store, "test", rows)
     _settle(path)

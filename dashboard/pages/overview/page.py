@@ -1,4 +1,4 @@
-"""Overview: how risky is it now? The answer in a sentence, the figures of the newest run, and the evidence."""
+"""Overview: how risky is it now, or was it at a stored block? The answer in a sentence, the run, and the evidence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import dash_bootstrap_components as dbc
 from dash import Dash, Input, Output, State, html
 
+import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import (
@@ -30,32 +31,44 @@ from dashboard.look.components import (
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.warehouse import PageData, Unavailable
-from dashboard.pages.overview import charts
+from dashboard.pages.overview import charts, past_parts
 from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
+from dashboard.pages.overview.past import LIST, Chosen, changes_json, chosen, hash_of, query_of, timeline_json
+from dashboard.pages.overview.past_parts import AHEAD, changed, command, control, timeline_card, told_as_past
 from dashboard.pages.overview.told import brief_json, told
 from dashboard.pages.overview.watched import watched
 
+QUESTION = "How risky is it now?"
 NO_RUN = "python -m flows risk-scenarios"
 FEW = "This figure rests on fewer than 30 simulated paths, so no error is shown"
 
 Item = tuple[str, Any, str]
 
 
-def build(source: PageData, _search: str) -> html.Div:
-    """The page of the newest snapshot, or what is missing and the command that fills it."""
+def build(source: PageData, search: str) -> html.Div:
+    """The page of the newest snapshot or of a stored block, or what is missing and the command that fills it."""
     try:
-        loaded = source.loaded()
+        found = _chosen(source, search)
+        loaded = source.loaded(found.at.hash if found is not None and found.is_past else None)
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
+    except rc.InputError as wrong:
+        return missing("This block cannot be shown", str(wrong), LIST)
+    past = found if found is not None and found.is_past else None
     text = "The snapshot is here, but no risk run of it is stored. This computes one:"
-    instead = empty("No run yet", text, NO_RUN)
+    if past is not None:
+        text = "No risk run of this block is stored. This computes one, on prices up to the block's time only:"
+    instead = empty("No run yet", text, NO_RUN if past is None else command(past.at.block))
     try:
         run = source.run(loaded.market.snapshot)
     except Unavailable as nothing:  # exact figures do not need the run, so they are shown
         run, instead = None, empty(nothing.title, nothing.text, nothing.command)
-    today = position(loaded)
-    parts: list[Any] = [banner("watch", "note", text) for text in loaded.market.notes]
+    today, figures = position(loaded), _address(past)
+    parts: list[Any] = [] if found is None or len(found.blocks) < 2 else [control(found)]
+    parts += [] if past is None else [told_as_past(past, run), timeline_card(past)]
+    parts += [banner("watch", "note", text) for text in loaded.market.notes]
+    parts += [banner("watch", "look ahead", AHEAD)] if run is not None and run.looks_ahead else []
     if run is None:
         parts += [dbc.Card(instead), strip(_position_items(today))]
     else:
@@ -64,9 +77,40 @@ def build(source: PageData, _search: str) -> html.Div:
             _verdict(say),
             _kpis(run, today, say),
             strip(_position_items(today) + _run_items(run)),
-            _risk_cards(run),
+            _risk_cards(run, figures),
         ]
-    return html.Div([*parts, told(source), _exact_cards(today, loaded), watched(source)], className="page")
+    if past is not None:
+        parts += [changed(source, past), _exact_cards(today, loaded, figures)]
+        return html.Div(parts, className="page")
+    since = [changed(source, found)]
+    since += [] if found is None or len(found.blocks) < 2 else [timeline_card(found)]
+    parts += [told(source), *since, _exact_cards(today, loaded, figures), watched(source)]
+    return html.Div(parts, className="page")
+
+
+def _chosen(source: PageData, search: str) -> Chosen | None:
+    """What the address asks for. The newest snapshot is shown also where the others cannot be listed."""
+    query = query_of(search)
+    try:
+        return chosen(source, query)
+    except Unavailable:
+        if "block" in query:
+            raise
+        return None
+
+
+def question(source: PageData, search: str) -> str:
+    """The question that the page at this address answers."""
+    try:
+        found = _chosen(source, search)
+    except (Unavailable, rc.InputError):
+        return QUESTION
+    return "How risky was it then?" if found is not None and found.is_past else QUESTION
+
+
+def _address(past: Chosen | None) -> str:
+    """Where the page's figures are served as JSON."""
+    return "/api/v1/summary" + ("" if past is None else f"?block={past.at.block}")
 
 
 def passport(run: ShownRun) -> str:
@@ -174,7 +218,7 @@ def _chance(chance: ShownFigure) -> Any:
     return [fmt.share(chance.value), html.Span(error, className="err")]
 
 
-def _risk_cards(run: ShownRun) -> dbc.Row:
+def _risk_cards(run: ShownRun, figures: str) -> dbc.Row:
     lar = run.get("lar_repaid", 0.99)
     says = f"Cumulative debt repaid. On the 1-in-100 path {fmt.money(lar.value if lar else None)} by the end"
     fan = card(
@@ -182,17 +226,19 @@ def _risk_cards(run: ShownRun) -> dbc.Row:
         graph(ids.OVERVIEW_FAN, 234, says),
         passport(run),
         "debt repaid, cumulative",
+        source=figures,
     )
     sold = card(
         "Collateral that would be sold",
         graph(ids.OVERVIEW_SEIZED, 234, "Collateral seized by reserve, mean of all paths"),
         f"USD · mean of {fmt.count(run.n_paths)} paths · oracle prices",
         "by reserve, mean path",
+        source=figures,
     )
-    return row((one, {"xl": 4}) for one in (fan, _distribution_card(run), sold))
+    return row((one, {"xl": 4}) for one in (fan, _distribution_card(run, figures), sold))
 
 
-def _distribution_card(run: ShownRun) -> dbc.Card:
+def _distribution_card(run: ShownRun, figures: str) -> dbc.Card:
     title = "Distribution of debt repaid"
     if not run.histogram:
         return card(title, empty("Not stored with this run", "Computing the run again stores it:", NO_RUN + " --force"))
@@ -204,10 +250,11 @@ def _distribution_card(run: ShownRun) -> dbc.Card:
         graph(ids.OVERVIEW_DISTRIBUTION, 234, says),
         f"{mean} · {fmt.count(run.n_paths)} paths · shaded: 95\u202f% interval of each quantile",
         f"{fmt.hours(run.horizon_hours)}, share of paths",
+        source=figures,
     )
 
 
-def _exact_cards(today: Position, loaded: LoadedMarket) -> dbc.Row:
+def _exact_cards(today: Position, loaded: LoadedMarket, figures: str) -> dbc.Row:
     snapshot = loaded.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
     note = (
@@ -230,6 +277,7 @@ def _exact_cards(today: Position, loaded: LoadedMarket) -> dbc.Row:
         f"USD · every account, exact · e-mode thresholds applied · {stamp}",
         f"{fmt.count(today.n_with_debt)} accounts with debt",
         legend([("scenario", "exposed", "block"), ("cat-other", "same-asset loops", "block")]),
+        source=figures,
     )
     accounts = card(
         "Largest accounts at risk",
@@ -237,6 +285,7 @@ def _exact_cards(today: Position, loaded: LoadedMarket) -> dbc.Row:
         f"largest debt first · falls at: ETH, BTC and all other crypto together · {stamp}",
         f"{fmt.count(today.n_within)} fall if crypto loses {fmt.share(today.within, 0)}",
         flush=True,
+        source=figures,
     )
     return row([(histogram, {"xl": 8}), (accounts, {"xl": 4})])
 
@@ -276,23 +325,37 @@ def register(app: Dash, source: PageData) -> None:
         Output(ids.OVERVIEW_SEIZED, "figure"),
         Input(ids.THEME, "data"),
         State(ids.SNAPSHOT, "data"),
+        State(ids.URL, "search"),
     )
-    def show_run(theme: str | None, snapshot: str) -> tuple[dict, dict]:
-        run = _run(source, snapshot)
+    def show_run(theme: str | None, snapshot: str, search: str | None) -> tuple[dict, dict]:
+        run = _run(source, snapshot, search)
         return charts.lar_fan(run, theme), charts.seized_bars(run.seized_by_reserve, theme)
 
-    @app.callback(Output(ids.OVERVIEW_DISTRIBUTION, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
-    def show_distribution(theme: str | None, snapshot: str) -> dict:
-        return repaid_distribution(_run(source, snapshot), theme)
+    @app.callback(
+        Output(ids.OVERVIEW_DISTRIBUTION, "figure"),
+        Input(ids.THEME, "data"),
+        State(ids.SNAPSHOT, "data"),
+        State(ids.URL, "search"),
+    )
+    def show_distribution(theme: str | None, snapshot: str, search: str | None) -> dict:
+        return repaid_distribution(_run(source, snapshot, search), theme)
 
-    @app.callback(Output(ids.OVERVIEW_DEBT, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
-    def show_debt(theme: str | None, snapshot: str) -> dict:
-        return charts.debt_by_health_factor(position(source.loaded(snapshot)).buckets, theme)
+    @app.callback(
+        Output(ids.OVERVIEW_DEBT, "figure"),
+        Input(ids.THEME, "data"),
+        State(ids.SNAPSHOT, "data"),
+        State(ids.URL, "search"),
+    )
+    def show_debt(theme: str | None, snapshot: str, search: str | None) -> dict:
+        loaded = source.loaded(hash_of(source, query_of(search), snapshot))
+        return charts.debt_by_health_factor(position(loaded).buckets, theme)
+
+    past_parts.register(app, source)
 
 
-def _run(source: PageData, snapshot: str) -> ShownRun:
+def _run(source: PageData, snapshot: str, search: str | None = None) -> ShownRun:
     """The stored run of a snapshot. Raises `Unavailable` if it was deleted while the page was open."""
-    run = source.run(source.loaded(snapshot).market.snapshot)
+    run = source.run(source.loaded(hash_of(source, query_of(search), snapshot)).market.snapshot)
     if run is None:
         raise Unavailable("No run yet", "The run that this page showed is not stored any more.", NO_RUN)
     return run
@@ -301,9 +364,18 @@ def _run(source: PageData, snapshot: str) -> ShownRun:
 def outline() -> html.Div:
     """The charts that the callbacks fill."""
     charts = (ids.OVERVIEW_FAN, ids.OVERVIEW_DISTRIBUTION, ids.OVERVIEW_SEIZED, ids.OVERVIEW_DEBT)
-    return html.Div([graph(chart, 234, "") for chart in charts])
+    return html.Div([*[graph(chart, 234, "") for chart in charts], *past_parts.outline()])
 
 
 PAGE = Page(
-    "/", "Overview", "How risky is it now?", "home", "Now", build, outline, register, {"overview/brief": brief_json}
+    "/",
+    "Overview",
+    QUESTION,
+    "home",
+    "Now",
+    build,
+    outline,
+    register,
+    {"overview/brief": brief_json, "overview/changes": changes_json, "overview/timeline": timeline_json},
+    question,
 )

@@ -249,4 +249,4 @@ def test_a_volatility_that_moved_is_named_as_a_reason(own):
     calm = replace(rows, run_before=replace(rows.run, scenario_record=record | {"volatility": halved}))
     reasons = [one.text for one in sentences(calm) if one.topic == "why"]
     assert len(reasons) == 1
-    assert re.search(r"moved most is ETH from \d+ % to \d+ % a year", reasons[0])
+    assert re.search(r"changed most is ETH from \d+ % to \d+ % a year", reasons[0])

@@ -22,6 +22,7 @@ from flows.risk.calibration import (
     Calibration,
     InconsistentMapping,
     InsufficientHistory,
+    LooksAhead,
     factors_of,
     fit,
     inputs_of,
@@ -210,16 +211,32 @@ def test_prices_after_the_block_are_not_used_when_those_before_suffice(market, m
     assert inputs.id == inputs_of(market, mapping, reader(quiet), "normal").id
 
 
-def test_prices_later_than_the_block_are_used_when_there_are_no_others_and_said_so(market, mapping):
-    inputs = inputs_of(market, mapping, reader(history(30, end=BLOCK_TIME + 300 * DAY)))
+def test_prices_after_the_block_do_not_choose_what_a_peg_follows(market, mapping):
+    """All prices are older than the window; later ones of USDC alone would make DAI's look few."""
+    old = history(30, end=BLOCK_TIME - 100 * DAY).set_axis(["USDCUSDT", "USDT/USD"], axis=1)
+    old = old.assign(**{"DAI/USD": 1.0 + 0.001 * np.sin(np.arange(len(old)))})
+    later = old.set_axis(old.index + 200 * DAY).assign(**{"DAI/USD": np.nan, "USDT/USD": np.nan})
+    asked = (market, pegs_of(market, mapping))
+
+    first = inputs_of(*asked, reader(old))
+
+    assert list(first.series) == ["USDC", "USDT", "USD"]
+    assert inputs_of(*asked, reader(pd.concat([old, later]))).id == first.id
+
+
+def test_prices_later_than_the_block_are_refused_unless_asked_for_and_then_said_so(market, mapping):
+    later = reader(history(30, end=BLOCK_TIME + 300 * DAY))
+    with pytest.raises(LooksAhead, match=r"0\.0 days .* market-prices --days 665` .*--allow-look-ahead"):
+        inputs_of(market, mapping, later)
+    inputs = inputs_of(market, mapping, later, look_ahead=True)
     assert inputs.looks_ahead is True
     assert "later than the block (2025-11-20)" in inputs.notes[0]
 
 
 def test_prices_that_arrive_later_do_not_change_the_calibration_of_an_old_snapshot(market, mapping):
     prices = history(120, end=BLOCK_TIME + 300 * DAY)
-    first = inputs_of(market, mapping, reader(prices.iloc[: 90 * 24]))
-    assert inputs_of(market, mapping, reader(prices)).id == first.id
+    first = inputs_of(market, mapping, reader(prices.iloc[: 90 * 24]), look_ahead=True)
+    assert inputs_of(market, mapping, reader(prices), look_ahead=True).id == first.id
 
 
 def test_old_prices_are_used_and_said_to_be_old(market, mapping):
