@@ -68,7 +68,7 @@ def health_bands(
     factor, or one of them is barred from liquidations over the whole horizon (paused, inactive, in its grace period).
     Raises `InputError`.
     """
-    wanted = checked_array("chances", list(chances), np.float64, (None,))
+    wanted = checked_array("chances", chances, np.float64, (None,))
     require("chances", wanted, (wanted > 0) & (wanted < 1), "must be a number between 0 and 1; 0.05 is 5 %")
     highest, one_price, barred = highest_ratios(market, scenario, collateral, debt, n_paths, seed)
     cluster = drawn_together(scenario.sampling, np.arange(len(highest)))

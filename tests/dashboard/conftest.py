@@ -273,10 +273,12 @@ def words(component: object) -> str:
 
 @pytest.fixture(scope="session")
 def fitted(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample with a stored fit."""
+    """A sample with a stored fit, and a ledger of its forecasts."""
     own = tmp_path_factory.mktemp("fitted") / "risk.sqlite"
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
         FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "5"]))
+        ledger = registry.load("forecast-ledger")
+        ledger.run(registry.parser(ledger).parse_args([]))
     return own

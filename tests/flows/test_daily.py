@@ -147,5 +147,5 @@ def test_a_node_that_is_away_ends_the_day_before_anything_else(own_warehouse, bi
 
 
 def test_a_parameter_that_a_flow_does_not_have_is_a_mistake_of_ours():
-    with pytest.raises(TypeError, match=r"risk-scenarios has no parameter speed; known: market, block, paths"):
+    with pytest.raises(TypeError, match=r"risk-scenarios has no parameter speed; known: market, block, every"):
         daily.execute("risk-scenarios", {"speed": 1})

@@ -36,7 +36,9 @@ CALLS: dict[str, Call] = {
     "parameter_change": (rc.parameter_change, dict(market=MARKET, changes={"ETH.ltv": 0.5})),
     "accrual_time": (rc.accrual_time, dict(market=MARKET, supply_rate=[0.0, 0.0], borrow_rate=[0.1, 0.1],
                                            since_update=[0.0, 0.0], most_days=10.0)),
-    "reverse_stress": (rc.reverse_stress, dict(market=MARKET, scenario=SCENARIO, liquidated_usd=1.0)),
+    "health_bands": (rc.health_bands, dict(market=MARKET, scenario=SCENARIO, collateral=[0], debt=[1], chances=(0.05,),
+                                           n_paths=64, seed=7)),
+    "reverse_stress": (rc.reverse_stress, dict(market=MARKET, scenario=SCENARIO, liquidated_usd=1.0, deficit_usd=None)),
     "health_factor": (rc.health_factor, dict(market=MARKET, prices=MARKET.price)),
     "distance_to_liquidation": (rc.distance_to_liquidation, dict(market=MARKET, direction={"ETH": -1.0})),
     "liquidation_prices": (rc.liquidation_prices, dict(market=MARKET, account=0)),
@@ -84,7 +86,7 @@ MEANT: set[tuple[str, str, str]] = {
     ("one_step", "name", "text"),
     ("simulate", "brute_force", "truth"),
 }
-OPTIONAL = {
+OPTIONAL = {("reverse_stress", "deficit_usd"), 
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
     ("tail_mean", "cluster"), ("average", "cluster"), ("share", "cluster"),
@@ -125,6 +127,7 @@ SAYS = {
     "direction": ("direction", "no reserve"), "account": ("account", "Positions: account"),
     "reserve": ("Positions: reserve",), "amount": ("Positions: amount",), "n_accounts": ("Positions: n_accounts",),
     "collateral": ("collateral", "no reserve"), "debt": ("debt", "no reserve"),
+    "deficit_usd": ("deficit_usd", "liquidated_usd, deficit_usd"),
 }  # fmt: skip
 
 
