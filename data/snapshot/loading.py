@@ -139,6 +139,22 @@ def available(db: Path | str | None = None) -> list[Snapshot]:
         return [stored.snapshot for stored in _stored(store, None, None)]
 
 
+def positions_at(store: Reader, market: str, block: int) -> Columns:
+    """What each account holds in each reserve at a stored block; see `data.amounts.positions` for the columns.
+
+    Supplies that are not enabled as collateral are among them, which `load_market` leaves out. Raises `NoSnapshot`.
+    """
+    stored = _stored(store, market, block)
+    if not stored:
+        raise NoSnapshot(f"{store.path}: holds no snapshot of {market} at block {block} that the engine can load")
+    reserve = _columns(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored[0], "reserve_id")
+    return amounts.positions(
+        _columns(store, "raw_aave_account_states", STATE, stored[0], "account"),
+        _columns(store, "raw_aave_balances", BALANCE, stored[0], "account, asset"),
+        amounts.terms(reserve, stored[0].snapshot.block_time),
+    )
+
+
 def missing_rows(store: Reader, market: str, block: int) -> str:
     """Which rows a stored snapshot lacks ("raw_aave_balances has 3 rows, expected 4"), "" when it is complete.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data.settings import SAMPLE_MARKET
+from data.snapshot.loading import positions_at
 from flows.scores.parts import Measured, not_known
 from risk_core import accounts
 from risk_core.analytics import scores
@@ -102,12 +103,12 @@ def _supply(store: Reader, market: Market) -> np.ndarray | None:
     [(mode,)] = store.rows("SELECT read_mode FROM fact_snapshot WHERE market = ? AND block = ?", at)
     if mode == "borrowers":
         return None
-    price = dict(zip(market.reserves.asset, market.price.tolist(), strict=True))
+    price = dict(zip(market.reserves.id.tolist(), market.price.tolist(), strict=True))
+    held = positions_at(store, *at)
     owned: dict[str, float] = {}
-    for account, asset, supply in store.rows(
-        "SELECT account, asset, supply FROM stg_positions WHERE market = ? AND block = ? AND supply > 0", at
-    ):
-        owned[account] = owned.get(account, 0.0) + supply * price.get(asset, 0.0)
+    for account, reserve, supply in zip(held["account"], held["reserve_id"], held["supply"], strict=True):
+        if supply > 0:
+            owned[account] = owned.get(account, 0.0) + supply * price.get(reserve, 0.0)
     return np.array(list(owned.values()))
 
 
@@ -139,7 +140,7 @@ def measure(
 
 def use(stored: Stored) -> Measured:
     """Utilisation of the reserves. A reserve that is minted, not supplied, has no lender and is left out."""
-    tables = "raw_aave_reserves, stg_positions"
+    tables = "raw_aave_reserves, raw_aave_balances"
     market = stored.market
     used = scores.utilisation(stored.debt, stored.liquidity)
     used = np.where(stored.supplied > 0, used, np.nan)
@@ -161,7 +162,7 @@ def use(stored: Stored) -> Measured:
 def concentrations(stored: Stored) -> dict[str, Measured]:
     """Shares of the ten largest accounts in debt, collateral and supply."""
     collateral, debt = accounts.totals(stored.market)
-    tables = "stg_positions, raw_aave_reserves"
+    tables = "raw_aave_balances, raw_aave_reserves"
     found = {
         "concentration_debt": _spread(debt, "nobody has debt", tables),
         "concentration_collateral": _spread(collateral, "nobody has collateral", tables),
@@ -299,7 +300,7 @@ def parameters(stored: Stored) -> Measured:
 
 def depth(stored: Stored, depth_usd: Mapping[str, float]) -> Measured:
     """Largest collateral of one account over the depth of its market within the bonus; the worst reserve."""
-    market, tables = stored.market, "stg_positions"
+    market, tables = stored.market, "raw_aave_balances"
     takes = market.reserves.spread("depth", depth_usd)
     size = market.collateral.amount * market.price[market.collateral.reserve]
     largest = np.zeros(market.n_reserves)

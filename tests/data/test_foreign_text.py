@@ -115,7 +115,10 @@ LONG = [
     and check.name == "str_length"
     and (limit := check.statistics["max_value"]) is not None
 ]
-OURS = {"fact_run", "fact_batch", "fact_validation", "quarantine", "quarantine_batch", "quarantine_content"}
+OURS = {
+    "fact_run", "fact_batch", "fact_validation", "quarantine", "quarantine_batch", "quarantine_content",
+    "mart_daily_brief",
+}  # fmt: skip
 """Tables in which this project speaks of its own work: errors and lists may be long."""
 
 

@@ -180,7 +180,7 @@ def log_of(number: int, place: int, tx: str | None = TX, at: str | None = "0x0",
         ({}, {"at": "0x1"}, f"in block 5 logs disagree on the place of transaction {TX} \\(1 by one\\)"),
         ({}, {"tx": SECOND}, f"in block 5 logs disagree on the place of transaction {SECOND} \\(0 by one\\)"),
         ({}, {"at": "0x00"}, "disagree on the place"),
-        ({}, {"at": "zero"}, "a quantity is not one"),
+        ({}, {"at": "zero"}, "a quantity cannot be read"),
     ],
 )
 def test_logs_that_disagree_are_refused_wherever_they_stand(first, second, words, between):

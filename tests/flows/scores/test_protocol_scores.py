@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from data import load_market
+from data import load_market, marts
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
@@ -50,6 +50,8 @@ def test_the_score_of_the_sample_by_hand(sample):
     """Every part is computed again here from the rows, and the score is their mean under the shared weights."""
     said = run()
     found = {part: row for part, *row in rows("SELECT part, value, points, used_weight FROM mart_protocol_score_part")}
+    with Store.open() as store:
+        marts.refresh(store, ["stg_positions"])
     debts = rows(
         "SELECT sum(p.debt * r.price_raw / 1e8) FROM stg_positions AS p JOIN raw_aave_reserves AS r "
         "ON r.market = p.market AND r.block = p.block AND r.asset = p.asset GROUP BY p.account ORDER BY 1 DESC"
