@@ -27,6 +27,7 @@ class Asked(Options):
     """What the flow may be told."""
 
     market: str | None = Field(None, description="market whose forecasts are tested (default: the newest snapshot's)")
+    or_nothing: bool = Field(False, description="end without an error where no forecast of the market is stored")
 
 
 def run(arguments: Asked) -> str:
@@ -41,6 +42,8 @@ def run(arguments: Asked) -> str:
     with Store.open() as store:
         marts.refresh(store, [OUTCOMES])
         scores = scored(stored(store, market))
+        if not scores and arguments.or_nothing:
+            return f"{market}: no forecast is stored that was made without later prices: nothing to do"
         if not scores:
             raise NoResult(f"{store.path}: holds no forecast of {market}; run `python -m flows risk-scenarios`")
         found = records(scores)
