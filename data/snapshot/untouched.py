@@ -48,7 +48,7 @@ def moment_of(
         )
     last = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ? AND block <= ?", (market, block))
     if last == [(untouched.base_block,)] and untouched.base_block < block:
-        return Moment(market, block, untouched.touched, untouched.base_block), {}
+        return Moment(market, block, untouched.touched, untouched.base_block, untouched.base_batch), {}
     return Moment(market, block), {name: _kept(store, name, market, untouched) for name in ACCOUNT_TABLES}
 
 

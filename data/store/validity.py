@@ -30,14 +30,15 @@ _BY_ACCOUNT = 2_000
 class Moment:
     """Block `block` of `market`, which is about to be written.
 
-    `among`: the only accounts that may differ from block `after`, the block read before it. None: the batch has every
-    row that holds at the block.
+    `among`: the only accounts that may differ from block `after`, the block read before it, as batch `after_batch`
+    wrote its snapshot. None: the batch has every row that holds at the block.
     """
 
     market: str
     block: int
     among: frozenset[str] | None = None
     after: int | None = None
+    after_batch: int | None = None
 
 
 @dataclass(slots=True)
@@ -77,11 +78,7 @@ def put(
     before, until = blocks_around(connection, at.market, at.block)
     if in_order:
         until = None
-    if at.among is not None and before != at.after:
-        raise WarehouseError(
-            f"{at.market}: block {before} was stored by another process before block {at.block}, which was built on "
-            f"block {at.after}; nothing was written, run again"
-        )
+    _require_base(connection, at, before)
     given: dict[Row, Row] = {}
     for subject, value in rows:
         if subject in given:
@@ -108,6 +105,25 @@ def put(
         _set(changes, subject, value, at.block, until, ending.get(subject), beginning.get(subject))
     _write(connection, layout, changes, number)
     return changed, ended
+
+
+def _require_base(connection: sqlite3.Connection, at: Moment, before: int | None) -> None:
+    """Raise `WarehouseError` unless the block read before is the one that `at` is built on, as it was then."""
+    if at.among is None:
+        return
+    if before != at.after:
+        raise WarehouseError(
+            f"{at.market}: block {before} was stored by another process before block {at.block}, which was built on "
+            f"block {at.after}; nothing was written, run again"
+        )
+    base = connection.execute(
+        "SELECT batch FROM fact_snapshot WHERE market = ? AND block = ?", (at.market, at.after)
+    ).fetchone()
+    if base is None or base[0] != at.after_batch:
+        raise WarehouseError(
+            f"{at.market}: the snapshot at block {at.after}, which block {at.block} was built on, was changed by "
+            "another process meanwhile; nothing was written, run again"
+        )
 
 
 def of_frame(layout: Table, frame: pd.DataFrame, at: Moment) -> Iterator[Kept]:

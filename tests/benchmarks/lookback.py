@@ -119,6 +119,7 @@ def _stored(store: Store, book: dict[str, pd.DataFrame], block: int, seed: int) 
     accounts = frozenset(balances["account"].iloc[rows])
     with store.transaction() as connection:
         number = next_batch(connection)
+        [(base,)] = connection.execute("SELECT batch FROM fact_snapshot WHERE block = ?", (block - 1,)).fetchall()
         layout = tables()[BALANCES]
         held = {
             row[:3]: row[3:]
@@ -133,7 +134,7 @@ def _stored(store: Store, book: dict[str, pd.DataFrame], block: int, seed: int) 
             key = (MARKET, balances["account"].iloc[row], balances["asset"].iloc[row])
             reserve, supply, debt, stable = held[key]
             held[key] = (reserve, str(int(supply) * 2 + 1), debt, stable)
-        validity.put(connection, layout, held.items(), number, Moment(MARKET, block, accounts, block - 1))
+        validity.put(connection, layout, held.items(), number, Moment(MARKET, block, accounts, block - 1, base))
         for name in ("fact_snapshot", "raw_aave_reserves", "raw_aave_emodes"):
             columns = ", ".join(tables()[name].names)
             taken = columns.replace("block,", f"{block},", 1).replace("block_time", f"{START + 12 * block}")

@@ -33,14 +33,15 @@ steps = st.lists(
 
 def fresh() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("CREATE TABLE fact_snapshot (market TEXT, block INTEGER, PRIMARY KEY (market, block))")
+    connection.execute("CREATE TABLE fact_snapshot (market TEXT, block INTEGER, batch INTEGER DEFAULT 1, "
+                       "PRIMARY KEY (market, block))")  # fmt: skip
     for statement in (LAYOUT.ddl, *LAYOUT.trigger_ddl):
         connection.execute(statement)
     return connection
 
 
 def note(connection: sqlite3.Connection, block: int) -> None:
-    connection.execute("INSERT OR IGNORE INTO fact_snapshot VALUES (?, ?)", (MARKET, block))
+    connection.execute("INSERT OR IGNORE INTO fact_snapshot (market, block) VALUES (?, ?)", (MARKET, block))
 
 
 def stored(connection: sqlite3.Connection) -> list[tuple]:
@@ -83,7 +84,7 @@ def test_any_order_of_reads_refreshes_and_removals_gives_every_block_its_book(st
             touched = frozenset(key[1] for key in book) | {"a"}
             new = {key: value for key, value in past[before].items() if key[1] not in touched} | book
             given_rows = {key: value for key, value in new.items() if key[1] in touched}
-            validity.put(connection, LAYOUT, given_rows.items(), 1, Moment(MARKET, block, touched, before))
+            validity.put(connection, LAYOUT, given_rows.items(), 1, Moment(MARKET, block, touched, before, 1))
             note(connection, block)
             past[block] = new
         else:
@@ -137,7 +138,11 @@ def test_a_refresh_on_another_block_than_the_last_is_refused():
         note(connection, block)
 
     with pytest.raises(WarehouseError, match=r"block 20 was stored by another process before block 30, .* on block 10"):
-        validity.put(connection, LAYOUT, [], 1, Moment(MARKET, 30, frozenset(), 10))
+        validity.put(connection, LAYOUT, [], 1, Moment(MARKET, 30, frozenset(), 10, 1))
+
+    connection.execute("UPDATE fact_snapshot SET batch = 2 WHERE block = 20")
+    with pytest.raises(WarehouseError, match="at block 20, which block 30 was built on, was changed"):
+        validity.put(connection, LAYOUT, [], 1, Moment(MARKET, 30, frozenset(), 20, 1))
 
 
 def test_rows_of_another_block_are_no_part_of_a_snapshot():
