@@ -85,7 +85,9 @@ def _rule_text(rule: Rule) -> str:
 
 
 def forget(store: Store, snapshots: Iterable[tuple[str, int]], run_id: str = MANUAL_RUN) -> int:
-    """Remove snapshots (market, block), each in a transaction of its own; returns how many were there.
+    """Remove snapshots (market, block), each in a transaction of its own; returns how many were removed.
+
+    One that is not there, or on which a stored risk run rests, is left alone.
 
     The state at other blocks does not change: a balance that began at a removed block begins at the next block.
     """
@@ -93,7 +95,12 @@ def forget(store: Store, snapshots: Iterable[tuple[str, int]], run_id: str = MAN
     for market, block in snapshots:
         with store.transaction() as connection:
             at = (market, block)
-            if not connection.execute("SELECT 1 FROM fact_snapshot WHERE market = ? AND block = ?", at).fetchone():
+            removable = connection.execute(
+                "SELECT 1 FROM fact_snapshot AS s WHERE s.market = ? AND s.block = ? AND NOT EXISTS "
+                "(SELECT 1 FROM fact_risk_run AS r WHERE r.snapshot_hash = s.snapshot_hash)",
+                at,
+            ).fetchone()
+            if not removable:
                 continue
             number = next_batch(connection)
             effects = [

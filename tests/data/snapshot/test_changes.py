@@ -178,6 +178,7 @@ def test_a_snapshot_under_a_risk_run_always_stays(filled: Path):
             "1 risk runs rest on it",
             "newest of its market",
         ]
+        assert forget(store, [(market, block)]) == 0  # whoever asks
 
 
 def test_the_commands_say_what_they_would_do_and_do_it_when_told(store, snapshot_frames, capsys):
