@@ -96,7 +96,7 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
             rows = [row for row in rows if row.before or row.after]
             sides.append(tuple(sorted(rows, key=lambda row: (-abs(row.after - row.before), row.symbol))))
         opened, closed = _turnover(store, market, first, second)
-        liquidated = _liquidated(store, market, heads[first][0], heads[second][0], second)
+        liquidated = _liquidated(store, market, heads[first][0], heads[second][0])
     return Changes(
         market=market,
         first=first,
@@ -250,11 +250,14 @@ def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int,
     return (came, went) if first <= second else (went, came)
 
 
-def _liquidated(store: Reader, market: str, start: int, end: int, block: int) -> int | None:
-    """Number of accounts liquidated in (start, end]; None where no stored event is as late as the end."""
+def _liquidated(store: Reader, market: str, start: int, end: int) -> int | None:
+    """Number of accounts liquidated in (start, end]; None where `raw_lending_reads` does not cover that time."""
     low, high = sorted((start, end))
-    [(newest,)] = store.rows("SELECT max(block_timestamp) FROM stg_lending_events WHERE market = ?", (market,))
-    if newest is None or newest < high:
+    read = store.rows(
+        "SELECT 1 FROM raw_lending_reads WHERE market = ? AND first_time <= ? AND last_time >= ? LIMIT 1",
+        (market, low, high),
+    )
+    if not read:
         return None
     [(found,)] = store.rows(
         "SELECT count(DISTINCT wallet) FROM stg_lending_events WHERE market = ? AND event_type = 'liquidation' "

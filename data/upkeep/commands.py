@@ -101,7 +101,8 @@ def _snapshots(store: Reader, market: str | None, age: Callable[[int], str]) -> 
         rests = f", {row.runs} risk runs rest on it" if row.runs else ""
         safe_print(
             f"{row.market} at block {row.block:,}, {_moment(row.time)} ({age(row.age)} ago): {row.accounts:,} "
-            f"accounts, {row.positions:,} positions, {row.mode}{rests}"
+            f"accounts, {row.touched:,} of them with balances that begin here, {row.positions:,} positions, "
+            f"{row.mode}{rests}"
         )
     if not rows:
         elsewhere = f" of {market}; leave out --market for the others" if market else ""

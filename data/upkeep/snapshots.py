@@ -12,7 +12,7 @@ class Row:
     """One snapshot.
 
     time, age: seconds. accounts, positions: rows. mode: how its accounts were read (`fact_snapshot.read_mode`, or
-    "sample"). runs: stored risk runs that use it.
+    "sample"). runs: stored risk runs that use it. touched: accounts of which a balance changed at this block.
     """
 
     market: str
@@ -23,6 +23,7 @@ class Row:
     positions: int
     mode: str
     runs: int
+    touched: int
 
 
 def listed(store: Reader, now: int, market: str | None = None) -> list[Row]:
@@ -30,11 +31,13 @@ def listed(store: Reader, now: int, market: str | None = None) -> list[Row]:
     rows = store.rows(
         "SELECT s.market, s.block, s.block_time, s.n_accounts, s.n_positions, "
         "CASE WHEN s.is_synthetic THEN 'sample' ELSE coalesce(s.read_mode, 'full') END, "
-        "(SELECT count(*) FROM fact_risk_run AS r WHERE r.snapshot_hash = s.snapshot_hash) "
-        "FROM fact_snapshot AS s WHERE ?1 IS NULL OR s.market = ?1 ORDER BY s.block_time DESC, s.market, s.block DESC",
+        "(SELECT count(*) FROM fact_risk_run AS r WHERE r.snapshot_hash = s.snapshot_hash), coalesce(t.n, 0) "
+        "FROM fact_snapshot AS s LEFT JOIN (SELECT market, valid_from, count(DISTINCT account) AS n "
+        "FROM raw_aave_balances GROUP BY market, valid_from) AS t ON t.market = s.market AND t.valid_from = s.block "
+        "WHERE ?1 IS NULL OR s.market = ?1 ORDER BY s.block_time DESC, s.market, s.block DESC",
         (market,),
     )
     return [
-        Row(market=m, block=b, time=t, age=now - t, accounts=a, positions=p, mode=mode, runs=runs)
-        for m, b, t, a, p, mode, runs in rows
+        Row(market=m, block=b, time=t, age=now - t, accounts=a, positions=p, mode=mode, runs=runs, touched=touched)
+        for m, b, t, a, p, mode, runs, touched in rows
     ]
