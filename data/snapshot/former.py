@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from data import amounts
 from data.errors import SnapshotRefused
 from data.snapshot.building import INDICES
@@ -66,6 +64,4 @@ def _balances(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             ) from error
         stable.append(None if more is None else str(more))
     derived = [name for name in AMOUNTS if name in positions]
-    balances = positions.drop(columns=derived).rename(columns={"block": "valid_from"})
-    balances["stable_debt"] = np.array(stable, dtype=object)
-    return balances
+    return positions.drop(columns=derived).rename(columns={"block": "valid_from"}).assign(stable_debt=stable)
