@@ -16,6 +16,8 @@ from data.store.reader import Reader
 from risk_core import RiskCoreError, Snapshot, accounts
 
 DAY, HOUR = 86_400, 3_600
+READ_LATE = 6 * HOUR
+"""Events that were read up to this many seconds before the snapshot still tell of its day."""
 NEAREST, FURTHEST = 20 * HOUR, 48 * HOUR
 """An older snapshot counts as of the day before when it is between these many seconds older."""
 WATCHED = 1.1
@@ -44,9 +46,9 @@ class Rows:
     run: RiskRun | None
     run_before: RiskRun | None
     events: Mapping[str, list[tuple]]
-    """event type to rows (chain_id, block_number, log_index, block_timestamp, amount_usd) of two days, newest first."""
-    events_until: int | None
-    """Time of the newest block of the market whose events were read."""
+    """event type to rows (chain_id, block_number, log_index, block_timestamp, amount_usd) of 3 days, newest first."""
+    read: tuple[str, int, int] | None
+    """(source, first_time, last_time) of `raw_lending_reads`: the time over which events are stored without a gap."""
     pegs: Mapping[str, list[tuple]] = field(default_factory=dict)
     """token to rows (source, ts, status, deviation_bps) of two days, newest first."""
     clusters: list[dict[str, Any]] = field(default_factory=list)
@@ -79,14 +81,13 @@ def rows_of(store: Reader, at: Snapshot, now: int) -> Rows:
         run=run,
         run_before=_run_before(store, at, run),
         events={kind: _events(store, at, kind) for kind in ("liquidation", "deficit")},
-        events_until=store.rows(
-            "SELECT max(block_timestamp) FROM raw_lending_blocks WHERE market = ? AND block_timestamp <= ?",
-            (at.market, at.block_time),
-        )[0][0],
+        read=_read_span(store, at),
         pegs=_pegs(store, at),
         clusters=_clusters(store, at),
         late=_late(store, now) if not at.synthetic else [],
-        n_followed=store.rows("SELECT count(*) FROM mart_freshness WHERE every_s IS NOT NULL")[0][0],
+        n_followed=0
+        if at.synthetic  # a sample has one age for ever: nothing is looked at, so nothing is said
+        else store.rows("SELECT count(*) FROM mart_freshness WHERE every_s IS NOT NULL")[0][0],
         refused=store.rows(
             "SELECT table_name, count(*), max(quarantined_at) FROM quarantine WHERE state = 'open' "
             "AND quarantined_at > ? GROUP BY table_name ORDER BY count(*) DESC, table_name",
@@ -131,12 +132,22 @@ def _run_before(store: Reader, at: Snapshot, run: RiskRun | None) -> RiskRun | N
     return read(store, found[0][0]) if found else None
 
 
+def _read_span(store: Reader, at: Snapshot) -> tuple[str, int, int] | None:
+    """The span of events that reaches furthest towards the snapshot, cut off at its time."""
+    found = store.rows(
+        "SELECT source, first_time, min(last_time, ?1) FROM raw_lending_reads WHERE market = ?2 AND first_time < ?1 "
+        "ORDER BY 3 DESC, 2 LIMIT 1",
+        (at.block_time, at.market),
+    )
+    return found[0] if found else None
+
+
 def _events(store: Reader, at: Snapshot, kind: str) -> list[tuple]:
     return store.rows(
         "SELECT chain_id, block_number, log_index, block_timestamp, amount_usd FROM stg_lending_events "
         "WHERE market = ? AND event_type = ? AND part = 0 AND block_timestamp > ? AND block_timestamp <= ? "
         "ORDER BY block_timestamp DESC, block_number DESC, log_index DESC",
-        (at.market, kind, at.block_time - 2 * DAY, at.block_time),
+        (at.market, kind, at.block_time - 3 * DAY, at.block_time),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.brief.parts import CHANGE, MISSING, STATE, Number, Ref, Sentence, joined
-from data.brief.reading import DAY, HOUR, WATCHED, Book, Rows, figure
+from data.brief.reading import DAY, HOUR, READ_LATE, WATCHED, Book, Rows, figure
 from data.brief.words import count, moved, relative, share, usd, utc
 from data.results.figures import Figure
 from data.results.runs import RiskRun
@@ -40,7 +40,8 @@ def risk(rows: Rows) -> list[Sentence]:
         return [Sentence(topic, MISSING, (words,), "python -m flows risk-scenarios")]
     hours = run.horizon_seconds / HOUR
     value = Number(f"{usd(now.value)} ({_interval(now)}; {share(LEVEL, 0)}, {hours:g} h)", (_lar_row(run),))
-    head = ("Liquidations at risk are ", value)
+    later = " (its calibration saw prices later than the block: no forecast)" if run.looks_ahead else ""
+    head = ("Liquidations at risk are ", value, later)
     before = figure(rows.run_before, "lar_repaid", LEVEL)
     if rows.run_before is None or before is None:
         return [
@@ -65,8 +66,13 @@ def _verdict(now: Figure, before: Figure) -> str:
         return "too few draws to tell whether that is a change"
     if now.low is None or now.high is None or before.low is None or before.high is None:
         return "without intervals it is not known whether that is a change"
-    apart = now.low > before.high or before.low > now.high
+    apart = _apart(now.low, now.high, before.low, before.high)
     return "more than their errors explain" if apart else "within their errors"
+
+
+def _apart(low: float, high: float, other_low: float, other_high: float) -> bool:
+    """Whether two intervals do not overlap."""
+    return low > other_high or other_low > high
 
 
 def why(rows: Rows) -> list[Sentence]:
@@ -136,20 +142,36 @@ def watched(rows: Rows) -> list[Sentence]:
 
 
 def _window(rows: Rows, kind: str, days_back: int) -> tuple[list[tuple], Ref]:
-    """(events of the day that ends `days_back` days before the snapshot, their rows)."""
-    end = rows.now.block_time - days_back * DAY
+    """(events of the day that ends `days_back` days before the end of what was read, their rows)."""
+    assert rows.read is not None
+    end = rows.read[2] - days_back * DAY
     found = [row for row in rows.events[kind] if end - DAY < row[3] <= end]
     key = {"market": rows.now.market, "event_type": kind, "part": 0, "block_timestamp": f"({end - DAY}, {end}]"}
     return found, Ref("stg_lending_events", key)
 
 
 def _not_read(rows: Rows, topic: str) -> list[Sentence]:
-    """The sentence for events that were not read, which is not the same as no events."""
-    at, until = rows.now.block_time, rows.events_until
-    if until is not None and until > at - DAY:
-        return []
-    words = f"No lending events of the day were read, so its {topic} are not known."
+    """The sentence for events that were not read over the whole day, which is not the same as no events."""
+    if rows.read is not None:
+        _, first, last = rows.read
+        if first <= last - DAY and last >= rows.now.block_time - READ_LATE:
+            return []
+    words = f"The lending events of the day were not all read, so its {topic} are not known."
     return [Sentence(topic, MISSING, (words,), "python -m flows lending-events")]
+
+
+def _day(rows: Rows) -> list[Part]:
+    """The day that the events are of, in words."""
+    assert rows.read is not None
+    source, _, last = rows.read
+    if last == rows.now.block_time:
+        return ["In the day before the snapshot"]
+    ref = Ref("raw_lending_reads", {"source": source, "market": rows.now.market})
+    return ["In the day to ", Number(utc(last), (ref,))]
+
+
+def _day_before_was_read(rows: Rows) -> bool:
+    return rows.read is not None and rows.read[1] <= rows.read[2] - 2 * DAY
 
 
 def liquidations(rows: Rows) -> list[Sentence]:
@@ -158,22 +180,26 @@ def liquidations(rows: Rows) -> list[Sentence]:
     if missing := _not_read(rows, topic):
         return missing
     (today, here), (day_before, there) = _window(rows, "liquidation", 0), _window(rows, "liquidation", 1)
-    total, old = _usd(today), _usd(day_before)
     parts: list[Part] = [
-        "In the day before the snapshot there were ",
-        Number(f"{count(len(today), 'liquidation')} of {usd(total)} of collateral", (here,)),
-        ", ",
-        Number(f"{moved(total, old)}", (here, there)),
-        " from ",
-        Number(f"{count(len(day_before), 'liquidation')} and {usd(old)}", (there,)),
+        *_day(rows),
+        " there were ",
+        Number(f"{count(len(today), 'liquidation')} of {_worth(today)} of collateral", (here,)),
     ]
+    compared = _day_before_was_read(rows)
+    if compared:
+        before = Number(f"{count(len(day_before), 'liquidation')} and {_worth(day_before)}", (there,))
+        if all(row[4] is not None for row in (*today, *day_before)):
+            by = Number(moved(_usd(today), _usd(day_before)), (here, there))
+            parts += [", ", by, " from ", before]
+        else:
+            parts += ["; the day before ", before]
     known = [row for row in today if row[4] is not None]
     if known:
         top = max(known, key=lambda row: (row[4], row[3]))
         key = {"chain_id": top[0], "block_number": top[1], "log_index": top[2]}
         largest = Number(f"{usd(top[4])} at {utc(top[3])}", (Ref("stg_lending_events", key),))
         parts += ["; the largest took ", largest]
-    return [Sentence(topic, CHANGE, (*parts, "."))]
+    return [Sentence(topic, CHANGE if compared else STATE, (*parts, "."))]
 
 
 def deficits(rows: Rows) -> list[Sentence]:
@@ -182,13 +208,26 @@ def deficits(rows: Rows) -> list[Sentence]:
     if missing := _not_read(rows, topic):
         return missing
     (today, here), (day_before, there) = _window(rows, "deficit", 0), _window(rows, "deficit", 1)
-    now = Number(f"{count(len(today), 'deficit')} of {usd(_usd(today))}", (here,))
-    old = Number(f"{count(len(day_before), 'deficit')} of {usd(_usd(day_before))}", (there,))
+    now = Number(f"{count(len(today), 'deficit')} of {_worth(today)}", (here,))
+    if not _day_before_was_read(rows):
+        return [Sentence(topic, STATE, ("The pool booked ", now, "."))]
+    old = Number(f"{count(len(day_before), 'deficit')} of {_worth(day_before)}", (there,))
     return [Sentence(topic, CHANGE, ("The pool booked ", now, "; the day before it was ", old, "."))]
 
 
 def _usd(found: list[tuple]) -> float:
-    return float(sum(row[4] or 0.0 for row in found))
+    """Sum of the events that have a value."""
+    return float(sum(row[4] for row in found if row[4] is not None))
+
+
+def _worth(found: list[tuple]) -> str:
+    """The sum in words; an event without a price at its time is counted, not taken for nothing."""
+    unpriced = sum(row[4] is None for row in found)
+    if not unpriced:
+        return usd(_usd(found))
+    if unpriced == len(found):
+        return "unknown value"
+    return f"at least {usd(_usd(found))} ({unpriced} without a price)"
 
 
 # What other flows computed
@@ -203,12 +242,17 @@ def pegs(rows: Rows) -> list[Sentence]:
             Sentence(topic, MISSING, ("No state of a stablecoin of the day is stored.",), "python -m flows peg-health")
         ]
     changes = []
+    compared: list[Ref] = []
     for token, found in sorted(fresh.items()):
         now = found[0]
-        old = next((row for row in found if row[1] <= at - DAY), None)
-        if old is None or old[2] == now[2]:
+        # Of the same source: another source may stand elsewhere without a move of the peg.
+        old = next((row for row in found if row[1] <= at - DAY and row[0] == now[0]), None)
+        if old is None:
             continue
         here, there = _peg(token, now), _peg(token, old)
+        compared += [here, there]
+        if old[2] == now[2]:
+            continue
         changes.append(
             Sentence(
                 topic,
@@ -220,16 +264,11 @@ def pegs(rows: Rows) -> list[Sentence]:
     if changes:
         return changes
     token, now = max(((token, found[0]) for token, found in fresh.items()), key=lambda one: (abs(one[1][3]), one[0]))
-    every = tuple(_peg(name, found[0]) for name, found in sorted(fresh.items()))
     furthest = Number(f"{token} at {now[3]:+.0f} bp ({now[2]})", (_peg(token, now),))
-    return [
-        Sentence(
-            topic,
-            CHANGE,
-            ("None of ", Number(count(len(fresh), "stablecoin"), every), " left its state; furthest from its peg is ",
-             furthest, "."),
-        )
-    ]  # fmt: skip
+    if not compared:
+        return [Sentence(topic, STATE, ("Furthest from its peg is ", furthest, "."))]
+    n = Number(count(len(compared) // 2, "stablecoin"), tuple(compared))
+    return [Sentence(topic, CHANGE, ("None of ", n, " left its state; furthest from its peg is ", furthest, "."))]
 
 
 def _peg(token: str, row: tuple) -> Ref:
@@ -256,7 +295,7 @@ def clusters(rows: Rows) -> list[Sentence]:
     )
     parts: list[Part] = ["The chance of ", value]
     if old is not None:
-        apart = now["low"] > old["high"] or old["low"] > now["high"]
+        apart = _apart(now["low"], now["high"], old["low"], old["high"])
         before = Number(f"{share(old['probability'])} ({share(old['low'])} to {share(old['high'])})", (_chance(old),))
         parts += [", the day before it was ", before, ": " + ("a change" if apart else "no change beyond its error")]
     stale = rows.now.block_time - now["ts"]
@@ -301,7 +340,13 @@ def refused(rows: Rows) -> list[Sentence]:
     """Rows that were refused in the last day and are still open."""
     if not rows.refused:
         ref = Ref("quarantine", {"state": "open"})
-        return [Sentence("refused rows", STATE, ("In the last day ", Number("0 rows", (ref,)), " were refused."))]
+        return [
+            Sentence(
+                "refused rows",
+                STATE,
+                ("In the last day ", Number("0 rows", (ref,)), " were refused that are still open."),
+            )
+        ]
     parts: list[Part] = ["Refused in the last day and still open: "]
     for i, (table, n, newest) in enumerate(rows.refused):
         ref = Ref("quarantine", {"table_name": table, "state": "open", "quarantined_at": newest})

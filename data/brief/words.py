@@ -23,11 +23,6 @@ def share(value: float, digits: int = 1) -> str:
     return f"{value * 100:.{digits}f} %"
 
 
-def change(value: float) -> str:
-    """A relative change with its sign: +4.0 %."""
-    return f"{value * 100:+.1f} %"
-
-
 def count(value: float, one: str, many: str = "") -> str:
     """A count with its noun: 1 account, 1,204 accounts."""
     return f"{value:,.0f} {one if value == 1 else many or one + 's'}"

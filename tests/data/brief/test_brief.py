@@ -14,6 +14,7 @@ from data.brief.parts import MISSING, Number, Ref, Sentence
 from data.brief.rules import sentences
 from data.brief.writing import stored
 from data.errors import DamagedValue, NoSnapshot
+from data.results.runs import RiskRun
 from data.sample import fill
 from data.sample.book import holdings
 from data.sample.frames import frames
@@ -75,10 +76,10 @@ def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  "calibration_id": "a" * 64, "probability": p, "low": p - 0.01, "high": p + 0.01, "poisson": 0.0}
                 for ts, p in ((AT, 0.1), (AT + DAY, 0.2))
             ]  # fmt: skip
-            read = [{**place, "block_number": 900_003, "block_timestamp": AT + 180, "source": "sample"}]
+            read = [{**place, "source": "sample", "first_time": AT - 60 * DAY, "last_time": AT + DAY}]
             store.write_batch("test", "day", {
                 "stg_lending_events": made_up("stg_lending_events", [place | row for row in events]),
-                "raw_lending_blocks": made_up("raw_lending_blocks", read),
+                "raw_lending_reads": made_up("raw_lending_reads", read),
                 "mart_peg_health": made_up("mart_peg_health", states),
                 "mart_cluster_probability": made_up("mart_cluster_probability", chances),
             })  # fmt: skip
@@ -141,7 +142,19 @@ def test_a_day_against_the_day_before(own):
          "change beyond its error"),
         ("clusters", "DELETE FROM mart_cluster_probability", "Run `python -m flows liquidation-clusters`"),
         ("pegs", "DELETE FROM mart_peg_health", "Run `python -m flows peg-health`"),
-        ("liquidations", "DELETE FROM raw_lending_blocks", "No lending events of the day were read"),
+        ("liquidations", "DELETE FROM raw_lending_reads", "The lending events of the day were not all read"),
+        ("liquidations", f"UPDATE raw_lending_reads SET first_time = {AT + 60}", "were not all read"),
+        ("liquidations", f"UPDATE raw_lending_reads SET last_time = {AT + DAY - 7 * 3_600}", "were not all read"),
+        ("liquidations", f"UPDATE raw_lending_reads SET last_time = {AT + DAY - 3_600}",
+         "In the day to 2025-07-01 23:00 UTC there were"),
+        ("liquidations", f"UPDATE raw_lending_reads SET first_time = {AT - 60}",
+         "2 liquidations of 6.0M USD of collateral; the largest"),
+        ("liquidations", "UPDATE stg_lending_events SET amount_usd = NULL WHERE block_number = 900002",
+         "2 liquidations of at least 5.0M USD (1 without a price) of collateral; the day before"),
+        ("liquidations", "DELETE FROM stg_lending_events", "0 liquidations of 0 USD of collateral"),
+        ("pegs", f"DELETE FROM mart_peg_health WHERE ts < {AT}", "Furthest from its peg is DAI"),
+        ("pegs", f"UPDATE mart_peg_health SET source = 'other' WHERE ts < {AT} AND token = 'DAI'",
+         "None of 1 stablecoin left"),
         ("debt", "DELETE FROM fact_snapshot WHERE block = 1", "from the second day on. Run `python -m flows daily`"),
         ("liquidations at risk", "DELETE FROM fact_risk_run", "Run `python -m flows risk-scenarios`"),
     ],
@@ -159,7 +172,7 @@ def test_refused_rows_and_late_tables_are_named(own):
     late = brief.write(db=own, now=1_000_100)
     assert "1 row of dim_prices" in " ".join(one.text for one in late.sentences)
     none = brief.write(db=own, now=1_000_000 + 2 * DAY)
-    assert "0 rows were refused" in " ".join(one.text for one in none.sentences)
+    assert "0 rows were refused that are still open" in " ".join(one.text for one in none.sentences)
 
 
 def test_no_number_is_without_a_row_that_is_there(own):
@@ -212,6 +225,15 @@ def test_the_first_day_says_what_is_missing_and_an_empty_file_names_the_sample(o
     Store.open(tmp_path / "empty.sqlite").close()
     with pytest.raises(NoSnapshot, match=r"python -m data\.sample"):
         brief.write(db=tmp_path / "empty.sqlite")
+
+
+def test_a_run_that_saw_later_prices_is_called_no_forecast(own, monkeypatch):
+    monkeypatch.setattr(RiskRun, "looks_ahead", property(lambda run: True))
+
+    assert (
+        "USD (no interval: few draws; 99 %, 24 h) (its calibration saw prices later than the block: no forecast)"
+        in said(own, "liquidations at risk")
+    )
 
 
 @pytest.mark.parametrize(
