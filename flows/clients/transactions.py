@@ -201,7 +201,7 @@ class Sender:
                         if mined
                         else "is not mined"
                     )
-                    + f" after {patience.timeout:,.0f} s; it stays sent. Run again: it is looked for, not sent twice"
+                    + f" after {patience.timeout:,.0f} s; it stays sent"
                 )
             sleep(patience.poll)
 
@@ -222,6 +222,8 @@ class Sender:
         except RpcError as refused:
             if not any(words in refused.reason.lower() for words in UNDERPRICED_WORDS):
                 raise
+            noted(signed, "prepared", f"the node did not take it: {refused.reason}")
+            return
         attempts.append(signed)
         noted(signed, "sent", f"instead of {attempts[-2].hash}, with a higher fee")
 

@@ -82,8 +82,8 @@ def scaled(value: float, decimals: int) -> int:
 def of_run(run: RiskRun, measure: str, level: float | None) -> Published:
     """The figure of a stored run. `level`: None is 0.99 where the run has that level, else no level.
 
-    Raises `NotPublished` for a figure that is not stored, that rests on too few paths, or that cannot have a name in a
-    feed.
+    Raises `NotPublished` for a figure that is not stored, that rests on too few paths or on prices later than its
+    block, or that cannot have a name in a feed.
     """
     if level is None:
         level = USUAL_LEVEL if (measure, USUAL_LEVEL) in run.figures else 0.0
@@ -100,6 +100,11 @@ def of_run(run: RiskRun, measure: str, level: float | None) -> Published:
         raise NotPublished(
             f"{measure} of risk run {run.run_id[:12]} rests on too few of its {figure.n_paths:,} paths for a figure "
             "that others rely on; run `python -m flows risk-scenarios --paths N` with more"
+        )
+    if run.looks_ahead:
+        raise NotPublished(
+            f"risk run {run.run_id[:12]} was calibrated on prices later than its block, so it is no forecast; run "
+            "`python -m flows market-prices` for earlier ones, then `python -m flows risk-scenarios`"
         )
     if not run.law[0]:
         raise NotPublished(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data.store.store import Store
 from flows.clients.transactions import Mined, Sender
-from flows.errors import ConfigurationError, WrongOption
+from flows.errors import ConfigurationError, SourceUnavailable, WrongOption
 from flows.pipeline import recorded
 from flows.publication.errors import NotPublished
 from flows.publication.feed import MetricFeed, Terms, creation_data
@@ -62,7 +62,10 @@ def _mined(asked: Asked, sender: Sender, to: str | None, data: str) -> Mined:
     with Store.open() as store, recorded(store, FLOW_NAME, asked.model_dump()):
         signed = sender.prepared(to, data, sender.nonces()[1], patience.max_fee)
         sender.submit(signed)
-        mined = sender.settled([signed], patience, lambda *_: None)
+        try:
+            mined = sender.settled([signed], patience, lambda *_: None)
+        except SourceUnavailable as late:
+            raise SourceUnavailable(f"{late}. Look for it before you run again, which sends another") from late
         if not mined.succeeded:
             raise NotPublished(f"transaction {mined.signed.hash} was refused in block {mined.block:,}")
     return mined

@@ -63,7 +63,7 @@ def signer_of_settings() -> Signer | None:
 
 
 def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
-    """Raise `ConfigurationError` for a main network without --main-network, or with a sample's figure."""
+    """Raise `NotPublished` for a sample's figure on a main network; `ConfigurationError` to send without --main-network."""
     if chain.id in TEST_NETWORKS:
         return
     if of.synthetic:
@@ -71,7 +71,7 @@ def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
             f"{of.market} is a sample, whose accounts are made up: it is not published on {chain.name}, which is no "
             "test network. Nothing was sent"
         )
-    if not asked.main_network:
+    if asked.send and not asked.main_network:
         raise ConfigurationError(
             f"{chain.name} is no test network, and transactions on it cost money; give --main-network as well if that "
             "is meant. Nothing was sent"

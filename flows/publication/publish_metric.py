@@ -13,7 +13,7 @@ from flows import settings
 from flows.clients.json_rpc import RpcError
 from flows.clients.signer import Signed
 from flows.clients.transactions import Mined, NonceTaken, Patience, Sender
-from flows.errors import ConfigurationError, WrongOption
+from flows.errors import ConfigurationError, SourceUnavailable, WrongOption
 from flows.pipeline import FlowSpec, recorded
 from flows.publication.errors import NotPublished
 from flows.publication.feed import FeedState, MetricFeed, require_accepted
@@ -35,6 +35,11 @@ def run(asked: Asked) -> str:
     if asked.send and asked.chain_id is None:
         raise WrongOption("--send needs --chain-id N: the chain that is meant, which the node must be on")
     of = of_run(results.latest(market=asked.market), asked.measure, asked.level)
+    if not (asked.deploy or asked.declare):
+        given = [name for name in ("highest", "publisher") if getattr(asked, name) is not None]
+        given += ["lowest"] if asked.lowest else []
+        if given:
+            raise WrongOption(f"--{given[0]} goes with --deploy or --declare: a feed that is there has its own")
     terms = terms_of(asked, of) if asked.deploy or asked.declare else None
     address = (
         None
@@ -51,8 +56,7 @@ def run(asked: Asked) -> str:
             f"{FEED}, or make one with --deploy"
         )
     chain = chain_of(asked)
-    if asked.send:
-        require_allowed(asked, of, chain)
+    require_allowed(asked, of, chain)
     if terms is not None and address is None:
         return make_feed(asked, of, chain, terms)
     feed = MetricFeed(chain.rpc, str(address))
@@ -121,6 +125,8 @@ class Publishing:
             sent = sent or [self._first(ledger, state)]
             try:
                 mined = self._sender.settled(sent, self._patience, ledger.note)
+            except SourceUnavailable as late:
+                raise SourceUnavailable(f"{late}. Run again: it is looked for, not sent twice") from late
             except NonceTaken as taken:
                 ledger.replace(sent[0].unsigned.nonce, "", str(taken))
                 continue
@@ -153,11 +159,16 @@ class Publishing:
             mined = self._sender.mined([self._sender.again(one.unsigned)])
             if mined is not None and mined.confirmations < self._patience.confirmations:
                 continue  # a later run stores how it ends
+            round_id = 0
+            if mined is not None and mined.succeeded:
+                round_id = self._feed.round_of(one.row["metric_id"], one.row["inputs_hash"])
+                if not round_id:
+                    continue  # its block was replaced in between
             self._older.remove(one)
             if mined is None:
                 ledger.replace_one(one, f"another transaction of {self._sender.address} has its nonce {one.nonce}")
             elif mined.succeeded:
-                ledger.confirm(mined, self._feed.round_of(one.row["metric_id"], one.row["inputs_hash"]))
+                ledger.confirm(mined, round_id)
             else:
                 ledger.fail(mined, f"the feed refused it in block {mined.block}")
 

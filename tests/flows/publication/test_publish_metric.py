@@ -80,6 +80,9 @@ def test_a_figure_that_cannot_stand_in_a_feed_is_refused_in_one_line(own_warehou
     weak = replace(run.figure("lar_repaid", 0.99), few_draws=True)
     with pytest.raises(NotPublished, match=r"rests on too few of its 4,000 paths"):
         of_run(replace(run, figures={("lar_repaid", 0.99): weak}), "lar_repaid", None)
+    ahead = replace(run, series=run.series | {"calibration": run.series.get("calibration", {}) | {"looks_ahead": True}})
+    with pytest.raises(NotPublished, match="so it is no forecast"):
+        of_run(ahead, "lar_repaid", None)
     with pytest.raises(NotPublished, match="does not note its law"):
         of_run(replace(run, series={}), "lar_repaid", None)
     fine = replace(run.figure("lar_repaid", 0.99), level=0.99995)
