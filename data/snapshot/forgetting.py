@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.schemas.tables import tables
+from data.snapshot.untouched import ACCOUNT_TABLES
 from data.store import validity
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.reader import Reader
@@ -20,7 +21,6 @@ SPACING = {"all": 0, "hourly": 3_600, "daily": 86_400, "weekly": 604_800}
 KEEP = "hourly 30 days, daily 365 days, weekly"
 _RULE = re.compile(r"(all|hourly|daily|weekly)(?:\s+(\d{1,5})\s+days?)?")
 _BY_BLOCK = ("raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_data", "fact_snapshot")
-_HELD = ("raw_aave_account_states", "raw_aave_balances")
 
 
 class Rule(NamedTuple):
@@ -105,7 +105,7 @@ def forget(store: Store, snapshots: Iterable[tuple[str, int]], run_id: str = MAN
             number = next_batch(connection)
             effects = [
                 Effect(name, 0, validity.drop(connection, tables()[name], market, block, number), 0, None)
-                for name in _HELD
+                for name in ACCOUNT_TABLES
             ]
             for name in _BY_BLOCK:
                 removed = connection.execute(f"DELETE FROM {name} WHERE market = ? AND block = ?", at).rowcount

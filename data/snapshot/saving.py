@@ -11,7 +11,7 @@ from data.snapshot.building import from_frames, plain
 from data.snapshot.former import as_today
 from data.snapshot.identity import rows_hash, snapshot_hash
 from data.snapshot.loading import OF_THE_ENGINE, PARTS
-from data.snapshot.untouched import Untouched, moment_of
+from data.snapshot.untouched import ACCOUNT_TABLES, Untouched, moment_of
 from data.store.refused import Settling
 from data.store.store import Store, WriteReport
 from risk_core import InputError
@@ -41,7 +41,7 @@ def save_snapshot(
     if len(head) != 1:
         raise ValueError(f"save_snapshot: expected one row of fact_snapshot, found {len(head)}")
     kept = (len(untouched.account["account"]), len(untouched.position["account"])) if untouched else (0, 0)
-    further = dict(zip(("raw_aave_account_states", "raw_aave_balances"), kept, strict=True))
+    further = dict(zip(ACCOUNT_TABLES, kept, strict=True))
     counts = {count: len(frames[table]) + further.get(table, 0) for table, count in PARTS.items()}
     head = head.assign(**counts, snapshot_hash="0" * 64)
     try:
@@ -65,7 +65,8 @@ def save_snapshot(
         return store.write_batch(
             source,
             key,
-            {**frames, "fact_snapshot": head},
+            # Last, so that what rests on an earlier snapshot is compared before this one takes its place.
+            {name: frame for name, frame in frames.items() if name != "fact_snapshot"} | {"fact_snapshot": head},
             run_id,
             payload_sha256=payload_sha256,
             scope=scope,

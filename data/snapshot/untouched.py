@@ -12,6 +12,7 @@ from data.store.store import Store
 from data.store.validity import Kept, Moment, value_columns
 
 ACCOUNT_TABLES = ("raw_aave_account_states", "raw_aave_balances")
+"""Tables of a snapshot whose rows hold from block to block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,11 @@ def moment_of(
     """
     if untouched is None:
         return Moment(market, block), {}
+    with store.one_state():
+        return _moment_on(store, market, block, untouched)
+
+
+def _moment_on(store: Store, market: str, block: int, untouched: Untouched) -> tuple[Moment, dict[str, list[Kept]]]:
     base = store.rows("SELECT batch FROM fact_snapshot WHERE market = ? AND block = ?", (market, untouched.base_block))
     if base != [(untouched.base_batch,)]:
         raise WarehouseError(
@@ -49,7 +55,8 @@ def moment_of(
     last = store.rows("SELECT max(block) FROM fact_snapshot WHERE market = ? AND block <= ?", (market, block))
     if last == [(untouched.base_block,)] and untouched.base_block < block:
         return Moment(market, block, untouched.touched, untouched.base_block, untouched.base_batch), {}
-    return Moment(market, block), {name: _kept(store, name, market, untouched) for name in ACCOUNT_TABLES}
+    beside = {name: _kept(store, name, market, untouched) for name in ACCOUNT_TABLES}
+    return Moment(market, block, None, untouched.base_block, untouched.base_batch), beside
 
 
 def _kept(store: Store, table: str, market: str, untouched: Untouched) -> list[Kept]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
         return
     names = (path.with_name(f"{path.name}.layout-{version}{n}") for n in ("", *(f".{n}" for n in range(2, 1_000))))
     to = next(name for name in names if not name.exists())
-    part = to.with_name(f".{to.name}.part")
+    part = to.with_name(f".{to.name}.{os.getpid()}.part")  # another process may upgrade the file as well
     try:
         copy = sqlite3.connect(part)
         try:

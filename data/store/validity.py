@@ -30,8 +30,9 @@ _BY_ACCOUNT = 2_000
 class Moment:
     """Block `block` of `market`, which is about to be written.
 
-    `among`: the only accounts that may differ from block `after`, the block read before it, as batch `after_batch`
-    wrote its snapshot. None: the batch has every row that holds at the block.
+    `among`: the only accounts that may differ from the block read before it. None: the batch has every row that holds
+    at the block. `after`, `after_batch`: block of the snapshot that the rows are built on, and the write that brought
+    it; None where they are built on none.
     """
 
     market: str
@@ -108,10 +109,10 @@ def put(
 
 
 def _require_base(connection: sqlite3.Connection, at: Moment, before: int | None) -> None:
-    """Raise `WarehouseError` unless the block read before is the one that `at` is built on, as it was then."""
-    if at.among is None:
+    """Raise `WarehouseError` unless the snapshot that `at` is built on is as it was (and the last one, for `among`)."""
+    if at.after is None:
         return
-    if before != at.after:
+    if at.among is not None and before != at.after:
         raise WarehouseError(
             f"{at.market}: block {before} was stored by another process before block {at.block}, which was built on "
             f"block {at.after}; nothing was written, run again"

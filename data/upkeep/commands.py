@@ -44,7 +44,9 @@ def add_arguments(commands: Any) -> None:
     kept.add_argument("--market", metavar="NAME", help="of this market alone")
     kept.add_argument("--yes", action="store_true", help="remove them; a snapshot under a risk run always stays")
     packed = commands.add_parser("vacuum", help="how much room the file would give back; --yes rewrites it")
-    packed.add_argument("--yes", action="store_true", help="rewrite the file; it needs as much room again meanwhile")
+    packed.add_argument(
+        "--yes", action="store_true", help="rewrite the file; it needs up to twice its size as free room meanwhile"
+    )
 
 
 def run(arguments: argparse.Namespace, age: Callable[[int], str]) -> int:
@@ -101,7 +103,7 @@ def _snapshots(store: Reader, market: str | None, age: Callable[[int], str]) -> 
         rests = f", {row.runs} risk runs rest on it" if row.runs else ""
         safe_print(
             f"{row.market} at block {row.block:,}, {_moment(row.time)} ({age(row.age)} ago): {row.accounts:,} "
-            f"accounts, {row.touched:,} of them with balances that begin here, {row.positions:,} positions, "
+            f"accounts, {row.touched:,} of them with a balance that changed, {row.positions:,} positions, "
             f"{row.mode}{rests}"
         )
     if not rows:
@@ -123,7 +125,7 @@ def _changes(store: Reader, arguments: argparse.Namespace) -> None:
         for row in (found.total(side), *getattr(found, side)[:MOST]):
             safe_print(
                 f"{side + ' ' + (row.symbol or 'in all'):>16}: {row.before:,.0f} USD, by action {row.action:+,.0f}, "
-                f"by interest {row.interest:+,.0f}, by price {row.price:+,.0f}, now {row.after:,.0f}"
+                f"by interest {row.interest:+,.0f}, by price {row.price:+,.0f}, at the end {row.after:,.0f}"
             )
     if found.unpriced:
         safe_print(f"without a price, in no sum: {', '.join(found.unpriced)}")
@@ -136,8 +138,15 @@ def _retain(store: Reader, arguments: argparse.Namespace) -> int:
         safe_print(f"{fate.market} at block {fate.block:,}, {_moment(fate.time)}: may go")
     stay = len(found) - len(leaving)
     if isinstance(store, Store):
-        gone = forget(store, ((fate.market, fate.block) for fate in leaving))
-        safe_print(f"{gone:,} snapshots removed, {stay:,} stay; `python -m data vacuum` gives the room back")
+        run = store.start_run("retain", {"keep": arguments.keep, "market": arguments.market})
+        try:
+            gone = forget(store, ((fate.market, fate.block) for fate in leaving), run)
+        except BaseException as error:
+            store.finish_run(run, "failed", f"{type(error).__name__}: {error}")
+            raise
+        words = f"{gone:,} snapshots removed, {len(found) - gone:,} stay"
+        store.finish_run(run, "completed", words)
+        safe_print(f"{words}; `python -m data vacuum` gives the room back")
     else:
         safe_print(f"{len(leaving):,} snapshots may go, {stay:,} stay ({arguments.keep}); --yes removes them")
     return 0

@@ -32,8 +32,10 @@ def listed(store: Reader, now: int, market: str | None = None) -> list[Row]:
         "SELECT s.market, s.block, s.block_time, s.n_accounts, s.n_positions, "
         "CASE WHEN s.is_synthetic THEN 'sample' ELSE coalesce(s.read_mode, 'full') END, "
         "(SELECT count(*) FROM fact_risk_run AS r WHERE r.snapshot_hash = s.snapshot_hash), coalesce(t.n, 0) "
-        "FROM fact_snapshot AS s LEFT JOIN (SELECT market, valid_from, count(DISTINCT account) AS n "
-        "FROM raw_aave_balances GROUP BY market, valid_from) AS t ON t.market = s.market AND t.valid_from = s.block "
+        "FROM fact_snapshot AS s LEFT JOIN (SELECT market, at, count(*) AS n FROM "
+        "(SELECT market, valid_from AS at, account FROM raw_aave_balances UNION "
+        "SELECT market, valid_to, account FROM raw_aave_balances WHERE valid_to IS NOT NULL) GROUP BY market, at) AS t "
+        "ON t.market = s.market AND t.at = s.block "
         "WHERE ?1 IS NULL OR s.market = ?1 ORDER BY s.block_time DESC, s.market, s.block DESC",
         (market,),
     )

@@ -57,9 +57,9 @@ def _references(store: Reader) -> Check:
 
 def _owners(store: Reader) -> Iterator[Check]:
     """Check for rows of snapshots and runs that are not stored."""
-    for table in PARTS:
+    for table in (*PARTS, "raw_aave_account_data"):
         of = f"SELECT market, block FROM {table}"
-        if WHERE[table] == HOLDS:
+        if WHERE.get(table) == HOLDS:
             of = f"SELECT market, valid_from AS block FROM {table} UNION SELECT market, valid_to FROM {table}"
         found = store.rows(
             f"SELECT market, block FROM ({of}) WHERE block IS NOT NULL EXCEPT SELECT market, block FROM fact_snapshot"

@@ -63,7 +63,7 @@ def signer_of_settings() -> Signer | None:
 
 
 def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
-    """Raise `NotPublished` for a sample's figure on a main network; `ConfigurationError` to send without --main-network."""
+    """Raise `NotPublished` for a sample's figure on a main network, `ConfigurationError` without --main-network."""
     if chain.id in TEST_NETWORKS:
         return
     if of.synthetic:

@@ -10,7 +10,7 @@ import pytest
 import data
 from data import snapshot
 from data.errors import BatchRefused, WarehouseError
-from data.snapshot import building
+from data.snapshot import building, saving
 from data.snapshot.untouched import Untouched
 from data.store.store import Store
 from tests.data.conftest import as_live, checksums
@@ -104,6 +104,27 @@ def test_a_base_that_another_process_changed_is_no_base(store, snapshot_frames):
         snapshot.save_snapshot(store, "s", kept, "run", untouched=untouched)
 
     assert store.rows("SELECT block FROM fact_snapshot") == [(10,)]
+
+
+def test_a_base_that_changes_while_the_rows_are_read_refuses_the_write(store, snapshot_frames, monkeypatch):
+    """Blocks stand in between, so that all accounts are compared: the base is looked at again in the transaction."""
+    for block in (10, 15):
+        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block=block, block_time=1_760_000_000 + block))
+    kept, untouched = parted(as_live(snapshot_frames, block=20, block_time=1_760_000_020), store, 10)
+    whole = saving.moment_of
+
+    def then_another_comes(*arguments):
+        found = whole(*arguments)
+        monkeypatch.setattr(saving, "moment_of", whole)
+        with Store.open(store.path) as other:
+            snapshot.save_snapshot(other, "other", moved(snapshot_frames, 10))
+        return found
+
+    monkeypatch.setattr(saving, "moment_of", then_another_comes)
+    with pytest.raises(WarehouseError, match="block 10, which block 20 was built on, was changed by another process"):
+        snapshot.save_snapshot(store, "s", kept, untouched=untouched)
+
+    assert store.rows("SELECT block FROM fact_snapshot ORDER BY block") == [(10,), (15,)]
 
 
 def test_an_account_that_is_carried_and_read_refuses_all(store, snapshot_frames):
