@@ -36,8 +36,9 @@ class Changes:
 
     Numbers of accounts: `opened` had nothing at the first block, `closed` have nothing at the second; `grown` and
     `shrunk` owe more or less of some token, before interest (one account may be in both). `liquidated`: accounts with a
-    stored liquidation event in between, None where events were not read up to the second block. `debt`, `supply`: by
-    reserve, largest change first. `unpriced`: symbols of reserves without a price at one of the blocks, which are in no
+    stored liquidation event in between, None where events of that time were not all read. `debt`, `supply`: by reserve,
+    largest change first. Where only accounts with debt were read at one of the blocks, `opened` and `closed` are None
+    and `supply` is empty. `unpriced`: symbols of reserves without a price at one of the blocks, which are in no
     sum.
     """
 
@@ -46,8 +47,8 @@ class Changes:
     first_time: int
     second: int
     second_time: int
-    opened: int
-    closed: int
+    opened: int | None
+    closed: int | None
     grown: int
     shrunk: int
     liquidated: int | None
@@ -75,7 +76,7 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
     """
     with store.one_state():
         heads = {block: _head(store, market, block) for block in (first, second)}
-        reserves = {block: _reserves(store, market, block, *heads[block]) for block in heads}
+        reserves = {block: _reserves(store, market, block, *heads[block][:2]) for block in heads}
         early, late, grown, shrunk = _held(store, market, first, second)
         symbols: dict[str, str] = {}
         for block in (first, second):
@@ -95,7 +96,8 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
             ]
             rows = [row for row in rows if row.before or row.after]
             sides.append(tuple(sorted(rows, key=lambda row: (-abs(row.after - row.before), row.symbol))))
-        opened, closed = _turnover(store, market, first, second)
+        is_whole = all(head[2] for head in heads.values())
+        opened, closed = _turnover(store, market, first, second) if is_whole else (None, None)
         liquidated = _liquidated(store, market, heads[first][0], heads[second][0])
     return Changes(
         market=market,
@@ -108,7 +110,7 @@ def between(store: Reader, market: str, first: int, second: int) -> Changes:
         grown=grown,
         shrunk=shrunk,
         liquidated=liquidated,
-        supply=sides[0],
+        supply=sides[0] if is_whole else (),
         debt=sides[1],
         unpriced=tuple(sorted(symbols[asset] for asset in listed - priced)),
     )
@@ -118,19 +120,20 @@ Reserve = tuple[str, amounts.Terms, float | None]
 """Symbol, indices, and USD of one token unit; None without a price."""
 
 
-def _head(store: Reader, market: str, block: int) -> tuple[int, str | None]:
+def _head(store: Reader, market: str, block: int) -> tuple[int, str | None, bool]:
+    """(time, protocol, whether all accounts were read, not those with debt alone)."""
     rows = store.rows(
-        "SELECT block_time, protocol, base_currency_unit FROM fact_snapshot WHERE market = ? AND block = ?",
+        "SELECT block_time, protocol, base_currency_unit, read_mode FROM fact_snapshot WHERE market = ? AND block = ?",
         (market, block),
     )
     if rows:
-        time, protocol, unit = rows[0]
+        time, protocol, unit, mode = rows[0]
         if unit != str(USD):
             raise SnapshotRefused(
                 f"{market} at block {block}: its prices are not in USD with 8 decimals (one unit is {unit}), so its "
                 "changes cannot be told in USD; query raw_aave_balances for the amounts"
             )
-        return time, protocol
+        return time, protocol, mode != "borrowers"
     near = [
         str(number)
         for (number,) in store.rows(

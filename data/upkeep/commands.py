@@ -115,13 +115,18 @@ def _changes(store: Reader, arguments: argparse.Namespace) -> None:
     stored = snapshot.newest(arguments.market, store.path)
     second = stored.block if arguments.second is None else arguments.second
     found = between(store, stored.market, arguments.first, second)
+    turnover = (
+        "only accounts with debt were read"
+        if found.opened is None
+        else f"{found.opened:,} accounts opened, {found.closed:,} closed"
+    )
     liquidated = "events were not read that far" if found.liquidated is None else f"{found.liquidated:,} liquidated"
     safe_print(
         f"{found.market}, block {found.first:,} ({_moment(found.first_time)}) to {found.second:,} "
-        f"({_moment(found.second_time)}): {found.opened:,} accounts opened, {found.closed:,} closed, {found.grown:,} "
+        f"({_moment(found.second_time)}): {turnover}, {found.grown:,} "
         f"owe more, {found.shrunk:,} owe less, {liquidated}"
     )
-    for side in ("debt", "supply"):
+    for side in ("debt", "supply") if found.opened is not None else ("debt",):
         for row in (found.total(side), *getattr(found, side)[:MOST]):
             safe_print(
                 f"{side + ' ' + (row.symbol or 'in all'):>16}: {row.before:,.0f} USD, by action {row.action:+,.0f}, "

@@ -168,8 +168,8 @@ def _accounts(told: Changes) -> Any:
     else:
         liquidated = fmt.count(told.liquidated)
     rows = [
-        ("Opened", fmt.count(told.opened)),
-        ("Closed", fmt.count(told.closed)),
+        ("Opened", "not read" if told.opened is None else fmt.count(told.opened)),
+        ("Closed", "not read" if told.closed is None else fmt.count(told.closed)),
         ("Debt grown", fmt.count(told.grown)),
         ("Debt shrunk", fmt.count(told.shrunk)),
         ("Liquidated", liquidated),

@@ -92,6 +92,24 @@ def test_what_people_did_is_told_by_account_and_by_action(store, snapshot_frames
             assert row.before + row.action + row.interest + row.price == pytest.approx(row.after, rel=1e-9)
 
 
+def test_a_block_with_borrowers_alone_tells_no_supplies_and_no_accounts_that_left(store, snapshot_frames, capsys):
+    first, second = live(snapshot_frames, 10), live(snapshot_frames, 20, START + 12)
+    owing = set(second[BALANCES].loc[second[BALANCES]["scaled_debt"] != "0", "account"])
+    for name in (STATES, BALANCES):
+        second[name] = second[name][second[name]["account"].isin(owing)]
+    second["fact_snapshot"] = second["fact_snapshot"].assign(read_mode="borrowers")
+    for frames in (first, second):
+        snapshot.save_snapshot(store, "s", frames)
+
+    found = between(store, MARKET, 10, 20)
+
+    assert (found.opened, found.closed, found.supply) == (None, None, ())
+    assert (found.grown, found.shrunk) == (0, 0)
+    assert found.total("debt").action == 0
+    assert main(["changes", "10"]) == 0
+    assert "only accounts with debt were read, 0 owe more" in capsys.readouterr().out
+
+
 def test_a_block_that_was_not_read_is_refused_with_those_near_it(store, snapshot_frames):
     for block in (10, 20, 30, 40):
         snapshot.save_snapshot(store, "s", live(snapshot_frames, block))
