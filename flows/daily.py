@@ -66,7 +66,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
             Stage(flow="market-prices", parameters=market),
             Stage(flow="risk-scenarios", parameters=risk | market),
             Stage(flow="forecast-ledger", parameters=market | {"or_nothing": True}),
-            Stage(flow="health-factor-bands", parameters=market),
+            Stage(flow="health-factor-bands", parameters=market | {"allow_look_ahead": True}),
             Stage(flow="volatility-fits"),
             # After the risk figures, which do not use it: a feed that fails does not stop them.
             Stage(flow="oracle-prices", parameters=market),
@@ -83,7 +83,7 @@ def stages(paths: int, seed: int) -> list[Stage]:
         Stage(flow="market-prices", parameters=market, skipped=sample if newest.synthetic else ""),
         Stage(flow="risk-scenarios", parameters=risk | market),
         Stage(flow="forecast-ledger", parameters=market | {"or_nothing": True}),
-        Stage(flow="health-factor-bands", parameters=market),
+        Stage(flow="health-factor-bands", parameters=market | {"allow_look_ahead": True}),
         Stage(flow="volatility-fits"),
         Stage(flow="oracle-prices", skipped="ETH_RPC_URL is not set; feeds are read from a node"),
         _protocols(f"{newest.market} is synthetic, and no protocol that DefiLlama follows" if newest.synthetic else ""),

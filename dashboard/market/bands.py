@@ -60,6 +60,7 @@ class Bands:
     seed: int
     law: str
     code_version: str
+    looks_ahead: bool
     synthetic: bool
     pairs: tuple[PairBand, ...]
 
@@ -68,7 +69,10 @@ class Bands:
         return next((one for one in self.pairs if (one.collateral, one.debt) == (collateral, debt)), None)
 
 
-_HEAD = ("block", "block_time", "horizon_seconds", "n_steps", "n_paths", "seed", "law", "code_version", "is_synthetic")
+_HEAD = (
+    "block", "block_time", "horizon_seconds", "n_steps", "n_paths", "seed", "law", "code_version", "looks_ahead",
+    "is_synthetic",
+)  # fmt: skip
 _PAIR = ("collateral", "debt", "collateral_symbol", "debt_symbol", "n_accounts", "debt_usd")
 _LEVEL = ("chance", "health_factor", "low", "high", "few_draws", "reason")
 
@@ -92,7 +96,8 @@ def load_bands(market: str, path: Path | str | None) -> Bands | None:
     ]
     if not 0 <= head["block_time"] < YEAR_10000 or min(head["horizon_seconds"], head["n_paths"], head["n_steps"]) < 1:
         raise Damaged("mart_health_factor_bands: expected a time, and a horizon, paths and steps of at least 1")
-    return Bands(market=market, pairs=tuple(pairs), synthetic=bool(head.pop("is_synthetic")), **head)
+    flags = {"synthetic": bool(head.pop("is_synthetic")), "looks_ahead": bool(head.pop("looks_ahead"))}
+    return Bands(market=market, pairs=tuple(pairs), **flags, **head)
 
 
 def _pair(of: dict[str, Any], rows: list[tuple[Any, ...]]) -> PairBand:

@@ -57,7 +57,9 @@ def save_result(
         {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in series.items()
     ]
-    forecasts = [forecast(head, row) for row in rows if row["measure"] in LEDGER]
+    # What saw later prices is no forecast.
+    is_forecast = not (calibration or {}).get("looks_ahead")
+    forecasts = [forecast(head, row) for row in rows if is_forecast and row["measure"] in LEDGER]
     require_sound(head["run_id"], (Figure(**{name: row[name] for name in Figure.__slots__}) for row in rows))
     # The ledger keeps a forecast as it was made, so the run is sealed with the rows that will stand there.
     kept = {(row["measure"], row["level"]): row["sha256"] for row in forecasts} | put_changed_aside(

@@ -13,7 +13,7 @@ from data.schemas.model import DAY, Numbered
 class HealthFactorBands(
     Numbered,
     key=["market", "block", "collateral", "debt", "chance"],
-    optional=["health_factor", "low", "high", "reason"],
+    optional=["health_factor", "low", "high", "reason", "looks_ahead"],
     late_after=2 * DAY,
 ):
     """`mart_health_factor_bands`: a row for each pair and chance; pairs are the main collateral and debt of accounts.
@@ -44,4 +44,5 @@ class HealthFactorBands(
     law: Series[str] = name("law of the price moves")
     calibration_id: Series[str] = sha256("volatility and correlation used (fact_calibration)")
     code_version: Series[str] = name("version and source digest of the engine")
+    looks_ahead: Series[pd.Int64Dtype] = flag("1 where the calibration saw prices later than the block", nullable=True)
     is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")

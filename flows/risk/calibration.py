@@ -308,8 +308,8 @@ def _window(
 ) -> tuple[pd.DataFrame, bool]:
     """The window of prices to use, and whether it reaches beyond the block.
 
-    Up to the block where enough is stored; else, with `look_ahead`, the first window after it; else the last one long
-    before it. None of them changes when newer prices arrive, so a re-run on the same snapshot gives the same
+    Up to the block where enough is stored; else the last one long before it; else, with `look_ahead`, the first one
+    after it. None of them changes when newer prices arrive, so a re-run on the same snapshot gives the same
     calibration.
     """
     block_time = market.snapshot.block_time
@@ -321,13 +321,13 @@ def _window(
     onwards = load(series, block_time - WINDOW_DAYS * DAY, None)
     if len(onwards):
         onwards = onwards.loc[onwards.index < onwards.index.min() + WINDOW_DAYS * DAY]
-    if look_ahead and _long_enough(onwards):
-        return onwards, True
     earlier = load(series, None, block_time)
     if len(earlier):
         earlier = earlier.loc[earlier.index > earlier.index.max() - WINDOW_DAYS * DAY]
     if _long_enough(earlier):
         return earlier, False
+    if look_ahead and _long_enough(onwards):
+        return onwards, True
     shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
     if _long_enough(onwards):
         known = max(len(_log_returns(frame)) for frame in (before, earlier))

@@ -39,6 +39,9 @@ class Asked(Options):
     days: Annotated[float, Number(0, 365, "days", open=True)] = Field(7.0, description="days within which it happens")
     steps: Annotated[int, Whole(1, 100_000)] = Field(168, description="times that prices are looked at, equally spaced")
     law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` says how each held")
+    allow_look_ahead: bool = Field(
+        False, description="use prices later than the block where too few are before it; the bands are marked"
+    )
     force: bool = Field(False, description="compute even if the same bands are stored")
 
 
@@ -62,7 +65,7 @@ def run(arguments: Asked) -> str:
 
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
-        calibration = calibrated(store, market, arguments.law, look_ahead=True)
+        calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
         passport = {
             "horizon_seconds": round(arguments.days * 86_400),
             "n_steps": arguments.steps,
@@ -72,6 +75,7 @@ def run(arguments: Asked) -> str:
             "calibration_id": calibration.inputs.id,
             "code_version": code_version(),
         }
+        looks_ahead = int(calibration.inputs.looks_ahead)
         at = f"{market.snapshot.market} at block {market.snapshot.block}"
         if not arguments.force and _is_stored(store, market, passport):
             return f"{at}: these bands are stored already; --force computes them again"
@@ -86,7 +90,7 @@ def run(arguments: Asked) -> str:
     with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
         save_calibration(run, calibration, market)
         bands = health_bands(market, scenario, pairs.collateral, pairs.debt, CHANCES, arguments.paths, arguments.seed)
-        frame = frame_of(market, pairs, bands, passport)
+        frame = frame_of(market, pairs, bands, passport | {"looks_ahead": looks_ahead})
         place = {"market": market.snapshot.market, "block": market.snapshot.block}
         run.write(SOURCE, f"{place['market']}:{place['block']}", {"mart_health_factor_bands": frame}, scope=place)
     with_band = [band for band in bands if band.at]
@@ -96,6 +100,7 @@ def run(arguments: Asked) -> str:
     return (
         f"{at}: {len(bands)} pairs of main collateral and debt, {len(with_band)} with a band{said}; the health factor "
         f"with a 1 % chance of liquidation within {arguments.days:g} days goes from 1 to {widest:.2f}"
+        + "".join(f"; {note}" for note in calibration.inputs.notes)
     )
 
 

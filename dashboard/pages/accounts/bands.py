@@ -16,6 +16,7 @@ from dashboard.look.components import card, empty, graph, legend, pill, table, t
 from dashboard.look.escaping import charted, named
 from dashboard.market.bands import HEADLINE, Bands, Level, PairBand
 from dashboard.market.loaded import LoadedMarket
+from risk_core.accounts import main_reserve
 
 FILL = "python -m flows health-factor-bands"
 SHOWN_PAIRS = 12
@@ -34,13 +35,8 @@ def own_pair(loaded: LoadedMarket, bands: Bands | None, address: str) -> tuple[P
         if not worth.sum() > 0:
             return None, 0.0, 0.0
         shares.append(float(worth.max() / worth.sum()))
-        assets.append(market.reserves.asset[int(side.reserve[entries][_last_greatest(worth)])])
+        assets.append(market.reserves.asset[int(main_reserve(market, side)[row])])
     return (bands.pair(*assets) if bands else None), shares[0], shares[1]
-
-
-def _last_greatest(worth: np.ndarray) -> int:
-    """Place of the largest value; of equal values the last, as `risk_core.accounts.main_reserve`."""
-    return len(worth) - 1 - int(worth[::-1].argmax())
 
 
 def chance_words(band: PairBand, health_factor: float) -> tuple[str, str]:
@@ -82,9 +78,13 @@ def _days(bands: Bands) -> str:
     return f"{days:g} days" if days != 1 else "1 day"
 
 
+NO_BAND = "One price, capped, or barred from liquidations: the JSON has the reason of each."
+
+
 def passport(bands: Bands) -> str:
     """How the bands were made."""
     kind = " · synthetic" if bands.synthetic else ""
+    kind += " · its calibration saw prices later than the block: no forecast" if bands.looks_ahead else ""
     return (
         f"engine · {named(bands.law)} · {fmt.count(bands.n_paths)} paths · prices looked at {fmt.count(bands.n_steps)} "
         f"times in {_days(bands)} · seed {bands.seed} · block {bands.block} of {fmt.utc(bands.block_time)}{kind} · ±: "
@@ -114,7 +114,7 @@ def pairs_card(bands: Bands | None) -> Any:
         )
         for one in with_band[:SHOWN_PAIRS]
     ]
-    none = f"without a band: {fmt.count(without)} whose prices move as one or are capped" if without else ""
+    none = f"without a band: {fmt.count(without)} (one price, capped, or barred from liquidations)" if without else ""
     foot = " · ".join(
         part
         for part in (
@@ -125,7 +125,7 @@ def pairs_card(bands: Bands | None) -> Any:
         )
         if part
     )
-    body = table(head, rows) if rows else empty("No pair has a band", "Prices of every pair move as one.")
+    body = table(head, rows) if rows else empty("No pair has a band", NO_BAND)
     return card(title, body, foot, f"health factor with that chance of liquidation within {_days(bands)}", flush=True,
                 source=source)  # fmt: skip
 
@@ -140,6 +140,8 @@ def account_card(bands: Bands | None, loaded: LoadedMarket, address: str, health
         return card(title, empty("Not computed yet", text, FILL))
     if not np.isfinite(health_factor):
         return card(title, empty("No pair", "The account has no debt."))
+    if of_collateral == 0.0:
+        return card(title, empty("No pair", "It has debt and no collateral: that is bad debt at any price."))
     if pair is None or not pair.levels:
         why = pair.reason if pair else "The bands were computed without the pair of its main collateral and debt."
         return card(title, empty("No band", why[:1].upper() + why[1:] + ".", "" if pair else FILL))

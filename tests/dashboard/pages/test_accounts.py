@@ -244,7 +244,7 @@ class Banded(MemorySource):
         )
         return Bands(
             market="m", block=5, block_time=1_787_356_800, horizon_seconds=604_800, n_steps=168, n_paths=20_000, seed=7,
-            law="two-speed-t5", code_version="x", synthetic=True, pairs=pairs,
+            law="two-speed-t5", code_version="x", looks_ahead=False, synthetic=True, pairs=pairs,
         )  # fmt: skip
 
 
