@@ -26,7 +26,7 @@ SOURCE = "wallets"
 TABLES = ("stg_wallet_now", "stg_wallet_daily", "stg_lending_events")
 PARTS = "0123456789abcdef"
 """Wallets are read by the first digit of their address, so that only a sixteenth of the history is in memory."""
-METHOD = 2
+METHOD = 3
 """Raised when the same rows would give other figures."""
 
 

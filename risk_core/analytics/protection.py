@@ -108,7 +108,8 @@ def inputs(risk: ArrayLike, events: Events, as_of: int, rule: Rule | None = None
     lately = (kind != LIQUIDATION) & (time > as_of - rule.recent_days * DAY)
     lost = (kind == LIQUIDATION) & (time > begin)
     acts = _acts(wallet, kind, time, rule.quiet_hours * 3_600)
-    acts = acts[time[acts] > begin]
+    # One whose quiet time has not passed yet may still be followed by a loan.
+    acts = acts[(time[acts] > begin) & (time[acts] + rule.quiet_hours * 3_600 <= as_of)]
     return Inputs(
         room=np.clip(1.0 - factor, 0.0, 1.0),
         acts=np.bincount(wallet[acts], minlength=n),
