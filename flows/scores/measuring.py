@@ -15,6 +15,7 @@ from risk_core import accounts
 from risk_core.analytics import scores
 from risk_core.analytics.concentration import gini, hhi, top_share
 from risk_core.interest import normalized_income, supply_balance
+from risk_core.units import RAY
 
 if TYPE_CHECKING:
     from data.results import RiskRun
@@ -29,7 +30,6 @@ DAY = 86_400
 SLUGS = {SAMPLE_MARKET: ("sample-aave-v3",)}
 """DefiLlama's names of a market's protocol, of which the first stored one is used; the sample has its own name."""
 AAVE_SLUGS = ("aave-v3", "aave")
-RAY = 10**27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,12 +211,26 @@ def oracle_model(stored: Stored) -> Measured:
     return Measured(value=value, tables=tables, figures=figures)
 
 
+MOST_READING_AGE = DAY
+"""Seconds before the snapshot within which a feed must have been read."""
+
+
+def inputs_seen(store: Reader) -> dict[str, list[int]]:
+    """Rows and newest batch of each table that a score reads beside the snapshot and its risk run."""
+    names = ("mart_feed_staleness", "fact_protocol_snapshot", "fact_lending_deficit_events")
+    return {name: list(store.rows(f"SELECT count(*), coalesce(max(batch), 0) FROM {name}")[0]) for name in names}
+
+
 def staleness(store: Reader, stored: Stored) -> Measured:
-    """Share on late feeds, among debt and collateral whose feed's age and heartbeat are known."""
+    """Share on late feeds, among debt and collateral whose feed's age and heartbeat are known.
+
+    A feed that was read last more than `MOST_READING_AGE` seconds before the snapshot is not known.
+    """
     snapshot, tables = stored.market.snapshot, "mart_feed_staleness, raw_aave_reserves"
     rows = store.rows(
-        "SELECT feed, staleness, max(block) FROM mart_feed_staleness WHERE chain_id = ? AND block <= ? GROUP BY feed",
-        (snapshot.chain_id, snapshot.block),
+        "SELECT feed, staleness, max(block) FROM mart_feed_staleness WHERE chain_id = ? AND block <= ? "
+        "AND block_time >= ? GROUP BY feed",
+        (snapshot.chain_id, snapshot.block, snapshot.block_time - MOST_READING_AGE),
     )
     state = {feed: word for feed, word, _ in rows if word != "unknown"}
     known = np.array([source in state for source in stored.price_source])
@@ -263,6 +277,8 @@ def deficits(store: Reader, stored: Stored, cover: Mapping[str, float]) -> Measu
     )
     figures: dict[str, Any] = {
         "booked_usd": float(stored.deficit_usd.sum()), "uncovered_usd": open_usd, "cover_usd": float(cover_usd.sum()),
+        # What past losses have not used up is there for the next one.
+        "cover_left_usd": float(np.maximum(cover_usd - stored.deficit_usd, 0.0).sum()),
         "cover_known": bool(cover), "n_events": n, "events_usd": float(usd), "first_event": first,
     }  # fmt: skip
     return Measured(value=open_usd / stored.supplied_usd, tables=tables, figures=figures)

@@ -29,7 +29,7 @@ TABLES = ("mart_protocol_score", "mart_protocol_score_part", "mart_principal_los
 
 
 def pair(value: Any) -> str:
-    """(name, number) of a text NAME=NUMBER, the number at least 0. Raises `Unreadable`."""
+    """The text NAME=NUMBER with its number checked, at least 0. Raises `Unreadable`."""
     name, found, number = value.partition("=") if isinstance(value, str) else ("", "", "")
     if not name.strip() or not found or real(number) < 0:
         raise Unreadable(f"expected NAME=NUMBER such as WETH=25000000, found {value!r:.60}")
@@ -85,6 +85,8 @@ def run(arguments: Asked) -> str:
     """
     stated = weights(arguments.weights)
     depth, cover = numbers("depth", arguments.depth), numbers("cover", arguments.cover)
+    if empty := [name for name, usd in depth.items() if not usd > 0]:
+        raise WrongOption(f"--depth {empty[0]}: expected USD above 0, found 0; leave out what cannot be sold at all")
     with Store.open() as store:
         market = load_market(market=arguments.market)
         for option, symbols in (("depth", depth), ("cover", cover)):
@@ -94,6 +96,7 @@ def run(arguments: Asked) -> str:
             {
                 "paths": arguments.paths, "seed": arguments.seed, "weights": stated, "depth": depth, "cover": cover,
                 "slug": arguments.slug, "risk_run": newest.run_id if newest else None, "code": code_version(),
+                "inputs": measuring.inputs_seen(store),
             },
             sort_keys=True,
         )  # fmt: skip
@@ -135,7 +138,7 @@ def _chances(
     """Rows of `mart_principal_loss`; none, and so no letter, without a risk run, debt or principal."""
     if stored.run is None or not stored.supplied_usd > 0 or not stored.debt_usd > 0:
         return []
-    cover_usd = float(measured["deficits"].figures.get("cover_usd", 0.0))
+    cover_usd = float(measured["deficits"].figures.get("cover_left_usd", 0.0))
     return principal.chances(
         stored.market, stored.run, stored.supplied_usd, cover_usd, paths=asked.paths, seed=asked.seed
     )

@@ -21,6 +21,7 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from risk_core.checks import (
+    BELOW_ONE,
     SMALLEST,
     FloatArray,
     IntArray,
@@ -179,7 +180,7 @@ def value_at_risk(
     Raises `InputError`.
     """
     r = _returns(returns)
-    level = checked_number("level", level, SMALLEST, 1 - 1e-9, "a number in (0, 1)")
+    level = checked_number("level", level, SMALLEST, BELOW_ONE, "a number in (0, 1)")
     window, size = checked_int("window", window, 2), checked_number("position", position, SMALLEST, rule="an amount")
     if filtered and window * (1 - level) < 1 - 1e-9:
         raise InputError(f"window: {window} returns have none beyond level {level:g}")

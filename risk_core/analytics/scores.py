@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import SMALLEST, FloatArray, checked_array, checked_int, checked_number, require
+from risk_core.checks import BELOW_ONE, SMALLEST, FloatArray, checked_array, checked_int, checked_number, require
 from risk_core.errors import InputError
 
 LETTERS = (
@@ -175,7 +175,7 @@ def paths_without(probability: float, horizon_seconds: int) -> int:
 
     The interval is Clopper and Pearson's. Raises `InputError`.
     """
-    p = checked_number("probability", probability, SMALLEST, 1 - 2.0**-53, "a probability between 0 and 1")
+    p = checked_number("probability", probability, SMALLEST, BELOW_ONE, "a probability between 0 and 1")
     periods = YEAR_SECONDS / checked_int("horizon_seconds", horizon_seconds, 1, YEAR_SECONDS)
     return int(np.ceil(np.log(0.025) / (np.log1p(-p) / periods)))
 

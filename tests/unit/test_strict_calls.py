@@ -86,11 +86,12 @@ MEANT: set[tuple[str, str, str]] = {
     ("one_step", "name", "text"),
     ("simulate", "brute_force", "truth"),
 }
-OPTIONAL = {("reverse_stress", "deficit_usd"), 
+OPTIONAL = {
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
     ("tail_mean", "cluster"), ("average", "cluster"), ("share", "cluster"),
-    ("accrual_time", "since_update"), ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
+    ("accrual_time", "since_update"), ("reverse_stress", "deficit_usd"),
+    ("sample", "paths"), ("exponential", "half_life"), ("exponential", "market"),
 }  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def chance_words(one: LossChance | None) -> Any:
     """The yearly chance with its interval and its number of paths."""
     if one is None:
         return fmt.MISSING
-    rests = f"{fmt.count(one.n_hits)} of {fmt.count(one.n_paths)} paths of {fmt.hours(one.horizon_seconds / 3600)}"
+    rests = f"{score_charts.paths_words(one)} of {fmt.hours(one.horizon_seconds / 3600)}"
     if one.few_draws:
         value = f"at most {fmt.share(one.high_year, 2)}"
         return html.Div([html.B(value), html.Div(f"few draws: {rests}", className="t2 micro")])

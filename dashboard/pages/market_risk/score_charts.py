@@ -13,6 +13,14 @@ from dashboard.look.escaping import charted
 from dashboard.market.scores import Locked, LossChance
 from risk_core.analytics.scores import LETTERS
 
+
+def paths_words(one: LossChance) -> str:
+    """How many paths a chance rests on; under importance sampling the paths that lose are not a share of them."""
+    if one.method == "importance":
+        return f"importance sampling, {fmt.count(one.n_paths)} paths"
+    return f"{fmt.count(one.n_hits)} of {fmt.count(one.n_paths)} paths"
+
+
 LEAST = 1e-4
 """Left end of the axis: smaller chances are drawn there."""
 ROW = 34
@@ -45,7 +53,7 @@ def letter_moves(chances: Sequence[LossChance], theme: str | None) -> Figure:
     for place, one in enumerate(chances):
         colour = c["scenario"] if place == 0 else c["text-2"]
         low, high = max(one.low_year, LEAST), max(one.high_year, LEAST)
-        hover = f"{charted(one.says)}: <b>{_per_cent(one)}</b> a year, {one.n_hits} of {fmt.count(one.n_paths)} paths"
+        hover = f"{charted(one.says)}: <b>{_per_cent(one)}</b> a year, {paths_words(one)}"
         data.append({
             "type": "scatter", "mode": "lines", "x": [low, high], "y": [place, place],
             "line": {"color": colour, "width": 3 if place == 0 else 2}, "hoverinfo": "skip",

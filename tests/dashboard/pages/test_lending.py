@@ -14,6 +14,7 @@ from dashboard.market.checks import Damaged
 from dashboard.market.scores import LossChance, ScorePart, ShownScore, check_score
 from dashboard.market.warehouse import Unavailable, Warehouse
 from dashboard.pages.market_risk import lending, page, score_charts
+from dashboard.pages.market_risk.score_charts import paths_words
 from flows import registry
 from flows.scores.protocol_scores import FLOW
 from tests.dashboard.conftest import MemorySource, words
@@ -40,6 +41,11 @@ SCORE = ShownScore(
     market="Sample", block=1, block_time=1_751_328_000, score=30.0, weight_known=0.5, supplied_usd=1e8,
     borrowed_usd=5e7, n_accounts=1200, synthetic=True, options={}, parts=(PART, UNKNOWN), chances=(CHANCE, FEW),
 )  # fmt: skip
+
+
+def test_paths_drawn_where_losses_lie_are_not_told_as_a_share():
+    assert paths_words(CHANCE) == "40 of 100,000 paths"
+    assert paths_words(replace(CHANCE, method="importance")) == "importance sampling, 100,000 paths"
 
 
 def test_what_is_not_known_is_said_and_its_weight_is_shared_out_in_sight(source: MemorySource):

@@ -115,6 +115,18 @@ def test_again_changes_nothing_and_the_question_is_known(computed):
     assert "nothing to do" not in run("--skip-if-stored", "--seed", "8")
 
 
+def test_a_score_is_computed_again_when_more_of_its_inputs_are_stored(computed):
+    change("DELETE FROM fact_protocol_snapshot")
+    run()
+    assert rows("SELECT value FROM mart_protocol_score_part WHERE part = 'tvl_trend'") == [(None,)]
+    with Store.open() as store:
+        marts.refresh(store, ["fact_protocol_snapshot"], full=True)
+
+    assert "nothing to do" not in run("--skip-if-stored")
+
+    assert rows("SELECT value IS NULL FROM mart_protocol_score_part WHERE part = 'tvl_trend'") == [(0,)]
+
+
 def test_depth_cover_and_weights_are_what_is_stated(computed):
     change("UPDATE raw_aave_reserves SET deficit = '50000000000000' WHERE symbol = 'USDC'")  # 50 million
     market = load_market(verify=False)
@@ -127,6 +139,8 @@ def test_depth_cover_and_weights_are_what_is_stated(computed):
     [(figures,)] = rows("SELECT figures FROM mart_protocol_score_part WHERE part = 'deficits'")
     # Cover in WETH does not serve a deficit of USDC.
     assert json.loads(figures)["uncovered_usd"] == pytest.approx(30e6 * usdc, rel=1e-6)
+    # The past deficit has used up the cover of USDC: only that of WETH is left for the next one.
+    assert json.loads(figures)["cover_left_usd"] == pytest.approx(1e6 * weth, rel=1e-9)
     [(share, supplied)] = rows(
         "SELECT value, supplied_usd FROM mart_protocol_score_part JOIN mart_protocol_score USING (market, block) "
         "WHERE part = 'deficits'"
@@ -159,12 +173,12 @@ def test_only_accounts_with_debt_say_nothing_of_suppliers(sample):
 
 def test_late_feeds_are_counted_among_those_that_are_known(live):
     """WETH's feed is stale, USDC's is fresh, the others are not known: a share of the two."""
-    [(chain, block)] = rows("SELECT chain_id, block FROM fact_snapshot")
+    [(chain, block, time)] = rows("SELECT chain_id, block, block_time FROM fact_snapshot")
     for symbol, word in (("WETH", "stale"), ("USDC", "fresh")):
         change(
             "INSERT INTO mart_feed_staleness SELECT "
-            f"{chain}, price_source, {block}, 1, symbol, 1.0, 1, 1, 1, 'reported', '{word}', 1, 0, NULL, NULL, NULL, "
-            f"0, 0, 0, 0, 0, 0 FROM raw_aave_reserves WHERE symbol = '{symbol}'"
+            f"{chain}, price_source, {block}, {time}, symbol, 1.0, 1, 1, 1, 'reported', '{word}', 1, 0, NULL, NULL, "
+            f"NULL, 0, 0, 0, 0, 0, 0 FROM raw_aave_reserves WHERE symbol = '{symbol}'"
         )
     found = stored()
     size = measuring._size_usd(found)
@@ -179,6 +193,10 @@ def test_late_feeds_are_counted_among_those_that_are_known(live):
         assert measured.value == pytest.approx(weth / (weth + usdc))
     assert "WETH" in measured.figures["late"]
     assert found.market.snapshot.market == LIVE
+
+    change(f"UPDATE mart_feed_staleness SET block_time = {time - 30 * 86_400}")  # read long before the snapshot
+    with Store.open() as store:
+        assert measuring.staleness(store, found).missing
 
 
 def test_the_order_of_accounts_does_not_matter(sample):

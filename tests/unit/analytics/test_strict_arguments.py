@@ -12,6 +12,7 @@ from risk_core.analytics import (
     backtests,
     concentration,
     dependence,
+    garch,
     hawkes,
     impermanent_loss,
     rolling,
@@ -141,6 +142,7 @@ def test_a_refusal_names_the_entry_and_the_rule(kind):
 def test_every_level_between_0_and_1_is_one(level):
     assert np.isfinite(rolling.value_at_risk([0.01, -0.02], window=2, level=level, method="ewma")[0][1])
     assert backtests.kupiec(1, 10, level).statistic >= 0
+    assert np.isnan(garch.value_at_risk([0.01, -0.02], [], level=level)[0]).all()  # no fit is in force
 
 
 @pytest.mark.parametrize("kind", CASES)
