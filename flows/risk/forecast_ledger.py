@@ -43,7 +43,7 @@ def run(arguments: Asked) -> str:
         marts.refresh(store, [OUTCOMES])
         scores = scored(stored(store, market))
         if not scores and arguments.or_nothing:
-            return f"{market}: no forecast is stored that was made without later prices: nothing to do"
+            return f"{market}: no forecast is stored (a run that saw later prices is none): nothing to do"
         if not scores:
             raise NoResult(f"{store.path}: holds no forecast of {market}; run `python -m flows risk-scenarios`")
         found = records(scores)

@@ -94,3 +94,12 @@ def test_the_two_commands_come_on_the_first_screen():
     assert "make run" in first_screen
     assert "make test" in first_screen
     assert "127.0.0.1:8050" in first_screen
+
+
+def test_without_make_the_steps_are_those_of_make_run():
+    makefile = text_of("Makefile")
+    recipe = makefile[makefile.index("\nrun: ") :].split("\n\n")[0]
+    made = re.findall(r"\$\(PY\) -m (\S.*)", recipe)
+    by_hand = re.findall(r"^\.venv/bin/python -m ((?:data|flows|dashboard).*)$", text_of("README.md"), re.MULTILINE)
+    assert len(made) > 5
+    assert made == by_hand
