@@ -13,6 +13,7 @@ import numpy as np
 import data
 from dashboard.market.checks import Damaged
 from data.prices.pegs import every_source
+from data.prices.served import newest_stretch, served_closes, served_series, source
 
 DAY, HOUR = 86_400, 3_600
 YEAR_10000 = 253_402_300_800
@@ -36,8 +37,7 @@ class Closes:
 
     def whole(self) -> Closes:
         """The newest stretch without a gap."""
-        breaks = np.flatnonzero(np.diff(self.ts) != self.step)
-        first = int(breaks[-1]) + 1 if len(breaks) else 0
+        first = newest_stretch(self.ts, self.step)
         return Closes(
             symbol=self.symbol,
             step=self.step,
@@ -57,14 +57,9 @@ def load_closes(symbol: str, step: int, *, synthetic: bool, path: Path | str | N
 
     Raises `Damaged` for a price or a time that cannot be right.
     """
-    source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
-    sql = (
-        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
-        "AND ts % ? = 0 ORDER BY ts"
-    )
     with data.store.Reader.open(path) as store:
-        rows = store.rows(sql, (symbol, int(synthetic), source, step))
-    return closes_of(symbol, step, np.array(rows, dtype=np.float64), source, synthetic)
+        times, prices = served_closes(store, symbol, step, synthetic=synthetic)
+    return closes_of(symbol, step, np.column_stack([times, prices]), source(synthetic), synthetic)
 
 
 def closes_of(symbol: str, step: int, table: np.ndarray, source: str, synthetic: bool) -> Closes:
@@ -83,16 +78,10 @@ def closes_of(symbol: str, step: int, table: np.ndarray, source: str, synthetic:
 
 def known_series(*, synthetic: bool, path: Path | str | None) -> tuple[str, ...]:
     """Names of the served series, in alphabetical order, ETH and BTC first."""
-    source = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     with data.store.Reader.open(path) as store:
-        rows = store.rows(
-            "SELECT DISTINCT symbol FROM dim_prices WHERE interval = '1h' AND is_synthetic = ? AND source = ?",
-            (int(synthetic), source),
-        )
+        names = served_series(store, synthetic=synthetic)
     first = ("ETHUSDT", "BTCUSDT")
-    return tuple(
-        sorted((str(row[0]) for row in rows), key=lambda s: (s not in first, first.index(s) if s in first else 0, s))
-    )
+    return tuple(sorted(names, key=lambda s: (s not in first, first.index(s) if s in first else 0, s)))
 
 
 def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[Closes, ...]:
@@ -101,9 +90,8 @@ def load_peg(token: str, *, synthetic: bool, path: Path | str | None) -> tuple[C
     `step` is how long an update holds: an hour for candles, two days for Chainlink's rounds, whose times are those of
     the updates.
     """
-    served = data.prices.SYNTHETIC if synthetic else data.prices.SERVED
     with data.store.Reader.open(path) as store:
-        sources = every_source(store, token, synthetic=synthetic, served=served)
+        sources = every_source(store, token, synthetic=synthetic, served=source(synthetic))
     return tuple(
         closes_of(found.symbol, found.holds, np.array(found.rows, dtype=np.float64), found.source, synthetic)
         for found in sources

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from data.prices.series import SERVED, SYNTHETIC
-from data.store.reader import Reader
+from data.prices.served import newest_stretch
 from risk_core import InputError
 
 DAY = 86_400
@@ -67,21 +66,9 @@ def combined(
     common = closes[0][0]
     for ts, _ in closes[1:]:
         common = np.intersect1d(common, ts)
-    breaks = np.flatnonzero(np.diff(common) != step)
-    common = common[int(breaks[-1]) + 1 if len(breaks) else 0 :]
+    common = common[newest_stretch(common, step) :]
     prices = [price[np.searchsorted(ts, common)] for ts, price in closes]
     if len(prices) == 1 or not len(common):
         return common, prices[0]
     moves = sum(weight * (price[1:] / price[:-1] - 1.0) for weight, price in zip(weights, prices, strict=True))
     return common, np.concatenate([[1.0], np.cumprod(1.0 + moves)])
-
-
-def daily_closes(store: Reader, series: str, *, synthetic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(times, prices) of a series at midnight UTC; arrays of length 0 where none are stored."""
-    sql = (
-        "SELECT ts, price_usd FROM dim_prices WHERE symbol = ? AND interval = '1h' AND is_synthetic = ? AND source = ? "
-        "AND ts % ? = 0 ORDER BY ts"
-    )
-    rows = store.rows(sql, (series, int(synthetic), SYNTHETIC if synthetic else SERVED, DAY))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return table[:, 0].astype(np.int64), table[:, 1]

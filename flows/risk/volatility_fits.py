@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from data.errors import DataError
-from data.prices.portfolio import combined, daily_closes, name_of, parse
-from data.prices.series import SERVED, SYNTHETIC
+from data.prices.portfolio import DAY, combined, name_of, parse
+from data.prices.served import served_closes, served_series
 from data.snapshot.loading import newest
 from flows.options import Options, Whole
 from flows.pipeline import FlowSpec, recorded
@@ -56,7 +56,7 @@ def run(arguments: Asked) -> str:
     made = refused = kept = 0
     with Store.open() as store:
         synthetic = newest().synthetic
-        known = known_series(store, synthetic)
+        known = served_series(store, synthetic=synthetic)
         missing = sorted({series for weights in asked for series in weights} - set(known))
         if missing and arguments.portfolios != [MIX]:
             raise InputError(f"portfolios: no prices of {', '.join(missing)}; known: {', '.join(known) or 'none'}")
@@ -86,15 +86,9 @@ def run(arguments: Asked) -> str:
     )
 
 
-def known_series(store: Reader, synthetic: bool) -> list[str]:
-    """Names of the served series."""
-    sql = "SELECT DISTINCT symbol FROM dim_prices WHERE interval = '1h' AND is_synthetic = ? AND source = ? ORDER BY 1"
-    return [str(row[0]) for row in store.rows(sql, (int(synthetic), SYNTHETIC if synthetic else SERVED))]
-
-
 def returns_of(store: Reader, weights: dict[str, float], synthetic: bool) -> Returns:
     """Returns over the newest stretch of days without a gap."""
-    closes = [daily_closes(store, series, synthetic=synthetic) for series in weights]
+    closes = [served_closes(store, series, DAY, synthetic=synthetic) for series in weights]
     for series, (_, price) in zip(weights, closes, strict=True):
         if not (np.isfinite(price) & (price > 0)).all():
             raise DataError(

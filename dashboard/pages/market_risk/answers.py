@@ -12,6 +12,7 @@ import risk_core as rc
 from dashboard.market.fits import StoredFit
 from dashboard.market.series import Closes
 from data.prices.portfolio import combined, name_of, parse
+from data.prices.served import newest_stretch
 from risk_core.analytics import backtests, garch, impermanent_loss
 from risk_core.analytics.rolling import METHODS, correlation_term_structure, term_structure, value_at_risk
 from risk_core.analytics.shares import Z95
@@ -319,8 +320,7 @@ def correlations(own: Closes, others: Sequence[Closes]) -> Correlation:
     days = np.zeros(len(others), np.int64)
     for i, other in enumerate(others):
         common = np.intersect1d(own.ts, other.ts)
-        breaks = np.flatnonzero(np.diff(common) != own.step)
-        common = common[int(breaks[-1]) + 1 if len(breaks) else 0 :]
+        common = common[newest_stretch(common, own.step) :]
         a, b = (np.diff(np.log(one.price[np.searchsorted(one.ts, common)])) for one in (own, other))
         days[i] = len(a) * own.step // 86_400
         windows = len(a) * own.step / (86_400 * horizons)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.prices.portfolio import combined, daily_closes
+from data.prices.portfolio import DAY, combined
+from data.prices.served import served_closes
 from data.store.store import Store
 from flows import registry
 from flows.risk import volatility_fits
@@ -28,13 +29,13 @@ def rows(sql: str, parameters: tuple = ()) -> list[tuple]:
 @pytest.fixture(autouse=True)
 def _two_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of the sample's series are enough."""
-    monkeypatch.setattr(volatility_fits, "known_series", lambda *_: ["BTCUSDT", "ETHUSDT"])
+    monkeypatch.setattr(volatility_fits, "served_series", lambda *_, **__: ["BTCUSDT", "ETHUSDT"])
 
 
 def test_fits_are_those_of_the_days_before_each(sample):
     assert "fits made" in run("--portfolios", "ETHUSDT=75 BTCUSDT=25")
     with Store.open() as store:
-        closes = [daily_closes(store, series, synthetic=True) for series in ("ETHUSDT", "BTCUSDT")]
+        closes = [served_closes(store, series, DAY, synthetic=True) for series in ("ETHUSDT", "BTCUSDT")]
     ts, value = combined(closes, [0.75, 0.25])
     returns = value[1:] / value[:-1] - 1
     stored = rows(
