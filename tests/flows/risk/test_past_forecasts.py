@@ -97,8 +97,9 @@ def test_a_look_ahead_is_refused_stores_nothing_and_where_it_is_asked_for_is_no_
     assert rows("SELECT looks_ahead FROM fact_calibration") == [(1,)]
     with Store.open() as store:
         marts.refresh(store, ["mart_forecast_outcome"])
-        assert rows(f"SELECT count(*) > 0 FROM mart_forecast_outcome WHERE market = '{MARKET}'") == [(1,)]
+        assert rows(f"SELECT count(*) FROM mart_forecast_outcome WHERE market = '{MARKET}'") == [(0,)]
         assert forecast_ledger.stored(store, MARKET) == []
+    assert rows(f"SELECT count(*) FROM fact_forecast WHERE market = '{MARKET}'") == [(0,)]
 
 
 def test_the_option_changes_nothing_where_earlier_prices_suffice(past):
