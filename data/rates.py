@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import NoSnapshot
+from data.snapshot.loading import OF_THE_ENGINE
 from data.store.reader import Reader
 from risk_core import InputError, Market
 from risk_core.units import RAY
-
-AAVE_V3 = "aave_v3"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +39,7 @@ def load_rates(market: Market, db: Path | str | None = None) -> Rates | None:
         "WHERE r.market = ? AND r.block = ? AND coalesce(s.protocol, ?) = ?"
     )
     with Reader.open(db) as store:
-        rows = {row[0]: row[1:] for row in store.rows(sql, (at.market, at.block, AAVE_V3, AAVE_V3))}
+        rows = {row[0]: row[1:] for row in store.rows(sql, (at.market, at.block, OF_THE_ENGINE, OF_THE_ENGINE))}
     if not rows:
         return None
     missing = [s for s, asset in zip(market.reserves.symbol, market.reserves.asset, strict=True) if asset not in rows]

@@ -91,7 +91,7 @@ def stored(store: Reader, market: str) -> list[Forecast]:
 
 
 def _head(levels: Mapping[float, Mapping[str, Any]]) -> dict[str, Any]:
-    from flows.risk.ledger import LEVELS
+    from data.results.figures import LEVELS
 
     told = levels.get(LEVELS[-1]) or next(iter(levels.values()))
     names = ("run_id", "measure", "horizon_seconds", "made_at", "valid_until", "sealed_at", "sha256", "window_read")

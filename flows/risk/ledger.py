@@ -16,11 +16,11 @@ from itertools import groupby
 
 import numpy as np
 
+from data.results.figures import LEVELS
 from risk_core.analytics import backtests
 from risk_core.checks import FloatArray
 from risk_core.errors import InputError
 
-LEVELS = (0.9, 0.95, 0.99)
 ES_LEVEL = 0.95
 """Level at which the expected shortfall is tested: at 0.99 a year has three days that say anything of it."""
 SLACK = 0.05

@@ -18,6 +18,7 @@ from risk_core import GBM, Impact, Scenario, StudentT, simulate, tails
 from risk_core.analytics import scores
 from risk_core.analytics.shares import clopper_pearson
 from risk_core.measures import FEW_DRAWS
+from risk_core.units import SECONDS_PER_YEAR
 
 if TYPE_CHECKING:
     from data.results import RiskRun
@@ -95,7 +96,7 @@ def chance(
     seconds = round(asked.scenario.horizon.total_seconds())
     ends = {"probability": p, "low": low, "high": high}
     year = {name: scores.over_year(value, seconds) for name, value in ends.items()}
-    periods = scores.YEAR_SECONDS / seconds
+    periods = SECONDS_PER_YEAR / seconds
     return {
         "assumption": asked.key, "says": asked.says, "method": method, "horizon_seconds": seconds,
         "threshold_usd": threshold_usd, "n_paths": n, "n_hits": hits, "few_draws": int(few),

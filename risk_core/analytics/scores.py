@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.checks import BELOW_ONE, SMALLEST, FloatArray, checked_array, checked_int, checked_number, require
 from risk_core.errors import InputError
+from risk_core.units import SECONDS_PER_YEAR
 
 LETTERS = (
     ("A+", 0.001), ("A", 0.004), ("A-", 0.008), ("B+", 0.015), ("B", 0.03), ("B-", 0.06), ("C+", 0.12), ("C", 0.32),
@@ -25,7 +26,6 @@ LETTERS = (
 """Letter and the highest chance of losing more than `PRINCIPAL` within a year that still has it."""
 PRINCIPAL = 0.01
 """Share of the principal whose loss the letters are about."""
-YEAR_SECONDS = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def over_year(probability: float, horizon_seconds: int) -> float:
     only add up to the threshold over several periods are not in it. Raises `InputError`.
     """
     p = checked_number("probability", probability, 0, 1, "a probability in [0, 1]")
-    periods = YEAR_SECONDS / checked_int("horizon_seconds", horizon_seconds, 1, YEAR_SECONDS)
+    periods = SECONDS_PER_YEAR / checked_int("horizon_seconds", horizon_seconds, 1, SECONDS_PER_YEAR)
     # log1p keeps the digits of a chance of one in a million.
     return 1.0 if p == 1 else float(-np.expm1(periods * np.log1p(-p)))
 
@@ -176,7 +176,7 @@ def paths_without(probability: float, horizon_seconds: int) -> int:
     The interval is Clopper and Pearson's. Raises `InputError`.
     """
     p = checked_number("probability", probability, SMALLEST, BELOW_ONE, "a probability between 0 and 1")
-    periods = YEAR_SECONDS / checked_int("horizon_seconds", horizon_seconds, 1, YEAR_SECONDS)
+    periods = SECONDS_PER_YEAR / checked_int("horizon_seconds", horizon_seconds, 1, SECONDS_PER_YEAR)
     return int(np.ceil(np.log(0.025) / (np.log1p(-p) / periods)))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.stats import binom
 
 from dashboard.market.forecasts import LawRecord, Ledger, Told
+from data.results.figures import LEVELS
 from risk_core.analytics import backtests
 
-LEVELS = (0.9, 0.95, 0.99)
 HOUR = 3_600
 ALARM = 20.0
 """Evidence that rejects an expected shortfall at 5 %, at any time."""

@@ -17,7 +17,8 @@ from dashboard.look.shell import Page
 from dashboard.market.forecasts import FAILS, LawRecord, Ledger, Told
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.forecasts import answers, charts
-from dashboard.pages.forecasts.answers import HOUR, LEVELS, Shown
+from dashboard.pages.forecasts.answers import HOUR, Shown
+from data.results.figures import LEVELS
 
 FILL = "python -m flows forecast-ledger"
 ROWS = 8

@@ -12,12 +12,12 @@ from dashboard.look import formatting as fmt
 from dashboard.look.escaping import named
 from dashboard.market.holdings import TABLE_ROWS, AccountRow, fall_to_liquidation, largest_reserve, same_asset_loops
 from dashboard.market.loaded import LoadedMarket, ShownRun
+from data.brief.reading import WATCHED
 
 Array = NDArray[np.float64]
 
 HF_EDGES = (0.0, 1.0, 1.02, 1.04, 1.06, 1.08, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, np.inf)
 """Edges of the health-factor buckets; the first bucket is what can be liquidated now."""
-WATCH_HF = 1.1
 SEVERITY = ((0.01, "ok", "Calm"), (0.03, "watch", "Watch"), (0.10, "warn", "Tense"), (np.inf, "crit", "Critical"))
 """Upper limit of LaR 99 % over debt, colour, word: a stated rule of thumb, shown on the About page."""
 
@@ -65,7 +65,7 @@ def position(loaded: LoadedMarket) -> Position:
     near = np.flatnonzero(fall <= within)
     top = near[np.argsort(-debt[near], kind="stable")][:TABLE_ROWS]
     names = largest_reserve(loaded.market, loaded.market.collateral, top, loaded.market.price)
-    watch = has_debt & (hf < WATCH_HF)
+    watch = has_debt & (hf < WATCHED)
     return Position(
         collateral_usd=float(loaded.collateral_usd.sum()),
         borrowed_usd=float(debt.sum()),

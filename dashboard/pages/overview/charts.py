@@ -12,7 +12,8 @@ from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis, spread
 from dashboard.look.escaping import charted
 from dashboard.market.loaded import ShownRun
-from dashboard.pages.overview.answers import WATCH_HF, Buckets
+from dashboard.pages.overview.answers import Buckets
+from data.brief.reading import WATCHED
 
 
 def _level_name(level: float) -> str:
@@ -155,7 +156,7 @@ def debt_by_health_factor(buckets: Buckets, theme: str | None) -> Figure:
         }
         for name, values, colour in (("exposed", buckets.exposed, "scenario"), ("loops", buckets.loops, "cat-other"))
     ]
-    edge = buckets.labels.index(f"{WATCH_HF:g}") - 0.5
+    edge = buckets.labels.index(f"{WATCHED:g}") - 0.5
     # A bar's label is its lower edge: "1.04" holds health factors from 1.04 up to the next label.
     return {
         "data": bars,

@@ -32,12 +32,13 @@ from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.overview import charts, past_parts
-from dashboard.pages.overview.answers import WATCH_HF, Buckets, Position, Verdict, position, verdict
+from dashboard.pages.overview.answers import Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution
 from dashboard.pages.overview.past import LIST, Chosen, changes_json, chosen, hash_of, query_of, timeline_json
 from dashboard.pages.overview.past_parts import AHEAD, changed, command, control, timeline_card, told_as_past
 from dashboard.pages.overview.told import brief_json, told
 from dashboard.pages.overview.watched import watched
+from data.brief.reading import WATCHED
 
 QUESTION = "How risky is it now?"
 NO_RUN = "python -m flows risk-scenarios"
@@ -181,7 +182,7 @@ def _watch_card(today: Position) -> dbc.Card:
     below = pill("crit", f"{fmt.count(today.n_below_one)} below HF 1") if today.n_below_one else None
     return kpi(
         "kpi-watch",
-        f"Debt below HF {WATCH_HF:g}",
+        f"Debt below HF {WATCHED:g}",
         [fmt.money(today.watch_debt_usd), html.Span(f"{fmt.share(part)} of debt", className="err")],
         f"{fmt.money(today.watch_exposed_usd)} can fall against its debt",
         f"{fmt.count(today.n_watch)} accounts · exact",
@@ -258,7 +259,7 @@ def _exact_cards(today: Position, loaded: LoadedMarket, figures: str) -> dbc.Row
     snapshot = loaded.market.snapshot
     stamp = f"block {fmt.count(snapshot.block)} · {fmt.utc(snapshot.block_time)}"
     note = (
-        f"Below HF {WATCH_HF:g}: {fmt.money(today.watch_debt_usd)}, "
+        f"Below HF {WATCHED:g}: {fmt.money(today.watch_debt_usd)}, "
         f"of which {fmt.money(today.watch_exposed_usd)} can fall against its debt"
     )
     histogram = card(
