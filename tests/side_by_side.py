@@ -3,9 +3,13 @@
 The tests of one file run in one process, so that what its fixtures build is built once. Suites that start a chain, a
 browser or a server stay together by folder: they share it, and two of them would take each other's processor time.
 Not xdist's own groups: pytest-xdist 3.8 writes a group into the test's name, and pytest 9.2 does not read it back.
+
+Groups that take long begin first, so that no process ends with one of them while the others have nothing left.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 
@@ -22,11 +26,25 @@ def group_of(nodeid: str) -> str:
     return next((start for start in ONE_PROCESS if nodeid.startswith(start)), nodeid.split("::", 1)[0])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The suites of `ONE_PROCESS` first, then files with a test marked `slow`, then those with the most tests."""
+    groups = [group_of(item.nodeid) for item in items]
+    many = Counter(groups)
+    slow = {group for group, item in zip(groups, items, strict=True) if item.get_closest_marker("slow")}
+    order = {
+        id(item): (g not in ONE_PROCESS, g not in slow, -many[g], g) for g, item in zip(groups, items, strict=True)
+    }
+    items.sort(key=lambda item: order[id(item)])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
+
+    # It would begin with the files of most tests.
+    config.option.loadscopereorder = False
 
     class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:

@@ -22,7 +22,7 @@ def run(request, tmp_path):
     """Run files, by name, as a suite of their own; returns exit code and output."""
 
     def run(files: dict[str, str], required: str = "node") -> tuple[int, str]:
-        (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    node\n    browser\n")
+        (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    node\n    browser\n    slow\n")
         (tmp_path / "conftest.py").write_text(CONFTEST)
         for name, text in files.items():
             path = tmp_path / name
@@ -92,6 +92,20 @@ def test_tests_of_one_suite_run_in_one_process(run, tmp_path):
     assert code == 0, said
     assert len(pids := (tmp_path / "pids").read_text().split()) == 8
     assert len(set(pids)) == 1
+
+
+def test_what_takes_long_begins_first(run, tmp_path):
+    body = f"def test_it(n):\n    open({str(tmp_path / 'order')!r}, 'a').write(__name__[-1])\n"
+    body += "    __import__('time').sleep(0.5)\n"
+    files = {
+        "test_a.py": f"@pytest.mark.parametrize('n', range(2))\n{body}",
+        "test_b.py": f"@pytest.mark.slow\n@pytest.mark.parametrize('n', range(1))\n{body}",
+        "tests/node/test_c.py": f"@pytest.mark.node\n@pytest.mark.parametrize('n', range(1))\n{body}",
+    }
+    code, said = run(files)
+
+    assert code == 0, said
+    assert sorted((tmp_path / "order").read_text()[:2]) == ["b", "c"]
 
 
 @pytest.mark.parametrize("beginning", ONE_PROCESS)
