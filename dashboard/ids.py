@@ -126,6 +126,13 @@ POSTMORTEM_PATH = "postmortem-path"
 POSTMORTEM_FALL = "postmortem-fall"
 POSTMORTEM_LOSS = "postmortem-loss"
 
+LIQUIDITY_FALLING = "liquidity-falling"
+LIQUIDITY_FALL = "liquidity-fall"
+LIQUIDITY_VERDICT = "liquidity-verdict"
+LIQUIDITY_LIMITS = "liquidity-limits"
+LIQUIDITY_CAPITAL = "liquidity-capital"
+LIQUIDITY_CURVES = tuple(f"liquidity-curve-{n}" for n in range(6))
+
 
 def of(kind: str, key: object) -> dict[str, object]:
     """A pattern-matching id: one component of a kind for each driver or preset."""

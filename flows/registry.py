@@ -106,6 +106,11 @@ NAMES = {
         "What changed since the day before and why, in plain text, each number with its row",
         reads_network=False,
     ),
+    "sale-quotes": Registered(
+        "flows.quotes.sale_quotes",
+        "Quotes of what selling a reserve's asset brings in, from a file",
+        reads_network=False,
+    ),
     "publish-metric": Registered(
         "flows.publication.publish_metric",
         "A figure of the newest risk run into a feed on a chain; says what it would do, --send does it",

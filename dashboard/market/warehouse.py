@@ -28,6 +28,7 @@ from dashboard.market.clusters import ClusterFit, load_clusters
 from dashboard.market.drivers import AssetMap
 from dashboard.market.fits import StoredFit, load_fits
 from dashboard.market.forecasts import Ledger, load_forecasts
+from dashboard.market.liquidators import Repaid, load_repaid
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.looking_back import StoredBlock, load_blocks
 from dashboard.market.publications import Publication, load_publications
@@ -38,6 +39,7 @@ from data.brief import Brief
 from data.brief.writing import stored as stored_brief
 from data.postmortem import PostMortem, key_of, post_mortem
 from data.prices.rules import COLUMNS, mapped_reserves
+from data.quotes import Ladder, load_quotes
 from data.rates import Rates, load_rates
 from data.snapshot.changes import Changes, between
 
@@ -175,6 +177,12 @@ class PageData(Protocol):
 
     def post_mortem(self, transaction: str, log_index: str | None = None) -> PostMortem:
         """One liquidation in full. Raises `InputError` for a key that no stored one has, `Unavailable`."""
+
+    def quotes(self, market: rc.Market) -> tuple[Ladder, ...]:
+        """The newest quotes of each pair of a market's reserves, none without any. Raises `Unavailable`."""
+
+    def repaid(self) -> Repaid:
+        """Every stored liquidation of the market with the debt repaid, none without any. Raises `Unavailable`."""
 
     def publications(self) -> tuple[Publication, ...]:
         """The newest publications of the market's figures on a chain, the newest first. Raises `Unavailable`."""
@@ -359,6 +367,19 @@ class Warehouse:
         with translated("The liquidations cannot be shown"):
             try:
                 return load_liquidations(self.status().market, self._path, wallet=wallet, largest=largest)
+            except NOTHING_YET as error:
+                raise Unavailable("No liquidations yet", str(error), FILL) from error
+
+    def quotes(self, market: rc.Market) -> tuple[Ladder, ...]:
+        """As `PageData.quotes`."""
+        with translated("The quotes cannot be shown"):
+            return load_quotes(market, self._path)
+
+    def repaid(self) -> Repaid:
+        """As `PageData.repaid`."""
+        with translated("The liquidations cannot be shown"):
+            try:
+                return load_repaid(self.status().market, self._path)
             except NOTHING_YET as error:
                 raise Unavailable("No liquidations yet", str(error), FILL) from error
 

@@ -7,6 +7,7 @@ from dashboard.pages.accounts import page as accounts
 from dashboard.pages.chain import page as chain
 from dashboard.pages.clusters import page as clusters
 from dashboard.pages.forecasts import page as forecasts
+from dashboard.pages.liquidity import page as liquidity
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
 from dashboard.pages.pegs import page as pegs
@@ -16,6 +17,7 @@ PAGES = (
     overview.PAGE,
     what_if.PAGE,
     accounts.PAGE,
+    liquidity.PAGE,
     forecasts.PAGE,
     clusters.PAGE,
     pegs.PAGE,

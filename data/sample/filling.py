@@ -15,7 +15,17 @@ from data.environment import read_env_file
 from data.errors import DataError, NoSnapshot, SnapshotIncomplete, WarehouseError, WarehouseMissing
 from data.foreign_text import safe_print
 from data.prices import assets
-from data.sample import activity, forecasts, frames, liquidations, prices, protocols, publications, wallet_events
+from data.sample import (
+    activity,
+    forecasts,
+    frames,
+    liquidations,
+    prices,
+    protocols,
+    publications,
+    quotes,
+    wallet_events,
+)
 from data.sample.book import Holdings, book, holdings
 from data.sample.planted import planted
 from data.sample.statistics import statistics
@@ -54,11 +64,13 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             n_forecasts = _write_forecasts(store, seed, run)
             n_blocks = _write_activity(store, seed, run)
             _write_protocol(store, held, seed, run)
+            n_quotes = _write_quotes(store, held, seed, run)
             store.write_batch(SOURCE, f"publications:{seed}", publications.frames(seed), run, scope=publications.SCOPE)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "
             f"synthetic prices, {n_liquidations:,} synthetic liquidations, {n_others:,} other events, "
-            f"{n_forecasts:,} synthetic forecasts of past days and {n_blocks:,} synthetic blocks in {store.path}"
+            f"{n_forecasts:,} synthetic forecasts of past days, {n_quotes:,} assumed quotes and {n_blocks:,} synthetic "
+            f"blocks in {store.path}"
         )
         store.finish_run(run, "completed", done)
     return done
@@ -147,6 +159,13 @@ def _write_protocol(store: Store, held: Holdings, seed: int, run: str) -> None:
     # Another sample has another history, and a point that changed would be a further row of it.
     store.write_batch(SOURCE, f"protocol:{seed}", tables, run, scope={"slug": protocols.SLUG})
     marts.refresh(store, ["fact_protocol_snapshot"], run_id=run)
+
+
+def _write_quotes(store: Store, held: Holdings, seed: int, run: str) -> int:
+    """Write what sales are assumed to bring in; returns the number of quotes."""
+    tables = quotes.frames(held, seed)
+    store.write_batch(SOURCE, f"quotes:{seed}", tables, run, scope=quotes.SCOPE)
+    return len(tables["dim_quote_ladder"])
 
 
 def lacks_series(db: Path | str | None = None) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from flows.errors import ConfigurationError, FlowError
+from flows.errors import FlowError
+from flows.table_file import read_table
 
 COLUMNS = ("symbol", "ts", "close")
 HOUR = 3600
@@ -31,7 +32,7 @@ def read(path: Path, symbols: Sequence[str], longest_gap: int = LONGEST_GAP) -> 
     found by its own name, or as a pair against a dollar (ETHUSDT, ETH/USD) where the file has one such. Raises
     `BadPrices`, `ConfigurationError`.
     """
-    table = _table(path)
+    table = read_table(path, "--prices", BadPrices)
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         raise BadPrices(
@@ -74,22 +75,6 @@ def on_the_hour(
         bridged[symbol] = len(grid) - len(inside)
     frame = pd.DataFrame({symbol: part.reindex(grid) for symbol, part in parts.items()}).ffill()
     return frame, bridged
-
-
-def _table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise ConfigurationError(f"--prices: there is no file {path}")
-    kind = path.suffix.lower()
-    if kind not in (".parquet", ".csv"):
-        raise ConfigurationError(f"--prices: expected a .parquet or .csv file, found {path.name}")
-    try:
-        return pd.read_parquet(path) if kind == ".parquet" else pd.read_csv(path)
-    except ImportError:
-        raise ConfigurationError(
-            f"--prices: {path.name} needs pyarrow: `pip install -r requirements-export.txt`, or give a .csv file"
-        ) from None
-    except Exception as exc:  # each library has errors of its own for a file of another kind
-        raise BadPrices(f"{path}: cannot be read as {kind[1:]}: {exc}") from None
 
 
 def _name_of(symbol: str, found: pd.Series, path: Path) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import risk_core as rc
 from dashboard.market.drivers import AssetMap
+from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.looking_back import StoredBlock
 from dashboard.market.scores import Locked, ShownScore
@@ -20,6 +21,7 @@ from dashboard.market.series import Closes
 from dashboard.market.warehouse import Status, Unavailable
 from data.brief import Brief
 from data.postmortem import PostMortem
+from data.quotes import Ladder
 from data.rates import Rates
 from data.sample.filling import fill
 from data.snapshot.changes import Changes
@@ -133,6 +135,7 @@ class MemorySource:
         self._loaded, self._run = loaded, run
         self.score: tuple[ShownScore, ...] = ()
         self.told: Brief | None = None
+        self.ladders: tuple[Ladder, ...] = ()
 
     def status(self) -> Status:
         if self._loaded is None:
@@ -200,6 +203,12 @@ class MemorySource:
     def protection(self, address: str) -> None:
         """No score is stored."""
         return
+
+    def quotes(self, market: rc.Market) -> tuple[Ladder, ...]:
+        return self.ladders
+
+    def repaid(self) -> Repaid:
+        return Repaid(np.array([], np.int64), np.array([]), ())
 
     def rates(self, market: rc.Market) -> Rates:
         """5 % a year on every debt, nothing on supplies."""

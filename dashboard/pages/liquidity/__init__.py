@@ -1,0 +1,1 @@
+"""Liquidity: can what is liquidated be sold?"""

@@ -1,0 +1,73 @@
+"""Stored quotes of a market: the newest ladder of each pair and source, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.store.reader import Reader
+from risk_core import Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ladder:
+    """N quotes for selling one reserve's asset for another's, by size: of each source the newest ladder.
+
+    `sold`, `bought`: places of the reserves in the market. `size_usd`, `received_usd`: (N,) USD at oracle prices.
+    `source`: who said so, `quoted_at`: UTC seconds, `assumed`: nobody quoted it; each (N,).
+    """
+
+    sold: int
+    bought: int
+    size_usd: np.ndarray
+    received_usd: np.ndarray
+    source: tuple[str, ...]
+    quoted_at: np.ndarray
+    assumed: np.ndarray
+
+
+_NEWEST = """
+SELECT q.sold, q.bought, q.size_usd, q.received_usd, q.source, q.quoted_at, q.kind
+FROM dim_quote_ladder AS q
+JOIN (SELECT sold, bought, source, max(quoted_at) AS quoted_at FROM dim_quote_ladder
+      WHERE market = :market AND is_synthetic = :synthetic GROUP BY sold, bought, source) AS n
+  ON n.sold = q.sold AND n.bought = q.bought AND n.source = q.source AND n.quoted_at = q.quoted_at
+-- What nobody quoted is not set against what somebody did.
+LEFT JOIN (SELECT DISTINCT sold, bought FROM dim_quote_ladder
+           WHERE market = :market AND is_synthetic = :synthetic AND kind = 'quote') AS k
+  ON k.sold = q.sold AND k.bought = q.bought AND q.kind = 'assumed'
+WHERE k.sold IS NULL AND q.market = :market AND q.is_synthetic = :synthetic
+ORDER BY q.sold, q.bought, q.size_usd, q.source
+"""
+
+
+def load_quotes(market: Market, db: Path | str | None = None) -> tuple[Ladder, ...]:
+    """The newest quotes of each pair of the market's reserves, in the order of what is sold; none without any.
+
+    `db`: file, None is `RISK_DB`. Left out are the assumptions about a pair that somebody quoted, and pairs with an
+    asset that is no reserve of the market. Values are as stored: `risk_core.analytics.slippage.fit` says which of them
+    can be used.
+    """
+    place = {asset: r for r, asset in enumerate(market.reserves.asset)}
+    with Reader.open(db) as store:
+        rows = store.rows(_NEWEST, {"market": market.snapshot.market, "synthetic": int(market.snapshot.synthetic)})
+    pairs: dict[tuple[int, int], list[tuple]] = {}
+    for sold, bought, *quote in rows:
+        if sold in place and bought in place:
+            pairs.setdefault((place[sold], place[bought]), []).append(tuple(quote))
+    return tuple(_ladder(sold, bought, quotes) for (sold, bought), quotes in sorted(pairs.items()))
+
+
+def _ladder(sold: int, bought: int, quotes: list[tuple]) -> Ladder:
+    size, received, source, quoted_at, kind = zip(*quotes, strict=True)
+    return Ladder(
+        sold=sold,
+        bought=bought,
+        size_usd=np.array(size, dtype=np.float64),
+        received_usd=np.array(received, dtype=np.float64),
+        source=tuple(source),
+        quoted_at=np.array(quoted_at, dtype=np.int64),
+        assumed=np.array([one == "assumed" for one in kind], dtype=np.bool_),
+    )

@@ -1,0 +1,1 @@
+"""What a sale of collateral brings in, by quotes from outside."""

@@ -1,0 +1,165 @@
+"""The Liquidity page: what is sold against depth, by hand and by the engine; words, JSON, damaged rows."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import risk_core as rc
+from dashboard import app
+from dashboard.market.liquidators import Repaid
+from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.pages.liquidity import charts, page
+from dashboard.pages.liquidity.answers import DAY, best, carriers, limits, rolling_day, sales, ways
+from data.quotes import Ladder
+from tests.dashboard.conftest import MemorySource, words
+
+WETH, WSTETH, USDC, GHO = range(4)
+
+
+def ladder(sold: int, bought: int, size, received, *, assumed: bool = False) -> Ladder:
+    n = len(size)
+    return Ladder(
+        sold=sold, bought=bought, size_usd=np.array(size, float), received_usd=np.array(received, float),
+        source=("desk",) * n, quoted_at=np.full(n, 1_787_356_800), assumed=np.full(n, assumed),
+    )  # fmt: skip
+
+
+THIN = ladder(WETH, USDC, [1_000.0, 4_000.0], [990.0, 3_800.0])
+"""Loses 1 % of 1,000 USD and 5 % of 4,000."""
+DEEP = ladder(WETH, WSTETH, [1e6, 4e6], [0.99e6, 3.8e6])
+
+
+def test_sales_are_those_of_a_what_if_without_the_treasurys_fee(loaded):
+    swept = sales(loaded, "eth")
+    assert swept.fall[30] == pytest.approx(0.30)
+    # ETH -30 %: weak has 7,000 of collateral against 7,000 of debt; the loop falls with both sides and stays.
+    then = rc.what_if(loaded.market, {"WETH": -0.3})
+    assert swept.repaid[30] == pytest.approx(then.repaid_usd)
+    assert swept.sold[30] == pytest.approx(then.seized_by_reserve * (1 + 0.05 * 0.9) / 1.05)
+    assert swept.sold[30, GHO] == swept.sold[30, WSTETH] == 0
+    assert swept.sold[0].sum() == 0
+    assert (sales(loaded, "both").sold == swept.sold).all()  # nothing here follows BTC
+
+
+def test_a_limit_by_hand(loaded):
+    [way] = ways(loaded.market, [THIN])
+    limit = 1 - 1.0005 / 1.045
+    assert way.limit == pytest.approx(limit)
+    # Between 1 % and 5 % the logarithm of what is kept is linear in the logarithm of the size.
+    slope = np.log(0.99 / 0.95) / np.log(4)
+    assert way.depth_usd == pytest.approx(1_000 * np.exp(np.log(0.99 / (1 - limit)) / slope))
+    swept = sales(loaded, "eth")
+    [weth, *_] = limits(loaded, [way], swept, 0.30)
+    assert weth.symbol == "WETH"
+    assert weth.used == pytest.approx(swept.sold[30, WETH] / way.depth_usd)
+    first = int(np.flatnonzero(swept.sold[:, WETH] >= way.depth_usd)[0])
+    assert weth.reached == pytest.approx(first / 100)
+    assert weth.kept_usd < 0 < weth.sold_usd
+
+
+def test_the_deepest_pair_is_taken_and_reserves_without_quotes_come_first(loaded):
+    found = ways(loaded.market, [THIN, DEEP])
+    assert best(found)[WETH].bought == WSTETH
+    swept = sales(loaded, "eth")
+    [weth] = [row for row in limits(loaded, found, swept, 0.3) if row.symbol == "WETH"]
+    assert (weth.bought, weth.used < 0.01) == ("wstETH", True)
+    [none] = [row for row in limits(loaded, (), swept, 0.3) if row.sold_usd]
+    assert (none.symbol, none.used, none.problem) == ("WETH", None, "no quotes")
+
+
+def test_a_ladder_that_has_no_curve_is_named(loaded):
+    [way] = ways(loaded.market, [ladder(WETH, USDC, [1e6], [0.2e6])])
+    assert "already loses" in way.problem
+    assert charts.curve(way, 1e6, "dark")["data"] == []
+    [row] = [one for one in limits(loaded, [way], sales(loaded, "eth"), 0.3) if one.sold_usd]
+    assert (row.used, row.depth_usd) == (None, None)
+
+
+def test_what_is_no_collateral_has_no_bonus_to_sell_in(loaded):
+    [way] = ways(loaded.market, [ladder(GHO, USDC, [1e6], [0.999e6])])
+    assert (way.limit, way.depth_usd) == (0, 0)
+
+
+def repaid(*rows: tuple[float, float, str]) -> Repaid:
+    hours, usd, who = zip(*rows, strict=True)
+    return Repaid((np.array(hours) * 3600).astype(np.int64), np.array(usd, float), who)
+
+
+def test_a_rolling_day_and_who_repaid_by_hand():
+    found = repaid((0, 10, "a"), (10, 20, "b"), (24, 5, "a"), (24, np.nan, "b"), (40, 1, "c"))
+    # At 24 h the liquidation of hour 0 is exactly a day old and has left.
+    np.testing.assert_array_equal(rolling_day(found), [10, 30, 25, 25, 6])
+    assert [(c.address, c.usd, c.n) for c in carriers(found, 30)] == [("b", 20, 2), ("a", 15, 2), ("c", 1, 1)]
+    assert [(c.address, c.share * 6) for c in carriers(found, 1)] == [("a", 5), ("c", 1), ("b", 0)]
+    drawn = charts.capital(found, None, None, "dark")["data"][0]
+    assert max(drawn["y"]) == 30
+    assert drawn["y"][-1] == 0
+
+
+def test_the_page_in_words(sample_warehouse: Path):
+    source = Warehouse(sample_warehouse)
+    said = words(page.build(source, ""))
+    for part in (" pairs, assumed, nobody quoted them", "not used: less for more", "What does a sale cost?"):
+        assert part in said
+    loaded, found = page.state(source)
+    rows = limits(loaded, found, sales(loaded, "both"), 0.2)
+    told = words(page.verdict(rows, "both", 0.2, ""))
+    assert "If ETH and BTC fell by 20%, liquidators would sell $" in told
+    assert words(page.verdict(limits(loaded, found, sales(loaded, "eth"), 0.0), "eth", 0.0, "")).startswith(
+        "Nothing sold"
+    )
+    for theme in ("dark", "light"):
+        for way in page.curves_shown(loaded, found):
+            assert charts.curve(way, 1e7, theme)["data"]
+
+
+def test_a_market_without_quotes_names_the_command(source: MemorySource, empty_source: MemorySource):
+    with pytest.raises(Unavailable, match="No quotes yet") as raised:
+        page.build(source, "")
+    assert "sale-quotes --file" in raised.value.command
+    with pytest.raises(Unavailable, match="No snapshot yet"):
+        page.build(empty_source, "")
+
+
+def test_a_market_with_one_pair_has_one_curve_and_five_hidden_places(source: MemorySource):
+    source.ladders = (THIN,)
+    built = page.build(source, "")
+    assert words(built).count("Slippage of") <= 1
+    client = app.create_app(source).server.test_client()
+    said = client.get("/api/v1/liquidity?falling=eth&fall=30").get_json()
+    assert [row["symbol"] for row in said["limits"]] == ["WETH"]
+    assert said["curves"][0]["quotes"][0] == {
+        "size_usd": 1_000.0, "received_usd": 990.0, "source": "desk", "quoted_at": 1_787_356_800, "assumed": False,
+        "state": "used",
+    }  # fmt: skip
+    for query, word in (("fall=90", "fall"), ("fall=x", "fall"), ("falling=nix", "falling")):
+        answer = client.get(f"/api/v1/liquidity?{query}")
+        assert answer.status_code == 400
+        assert word in answer.get_json()["detail"]
+
+
+@pytest.mark.parametrize("change", ["size_usd = -1", "received_usd = 9e999", "source = CAST(x'ff' AS TEXT)"])
+def test_a_damaged_quote_is_words(sample_warehouse: Path, tmp_path: Path, change: str):
+    own = tmp_path / "own.sqlite"
+    shutil.copy(sample_warehouse, own)
+    connection = sqlite3.connect(own)
+    connection.execute("PRAGMA ignore_check_constraints = 1")
+    connection.execute(f"UPDATE dim_quote_ladder SET {change} WHERE size_usd = 1e6")
+    connection.commit()
+    connection.close()
+    content = words(app.open_page(Warehouse(own), "/liquidity", "")[0])
+    assert "Distance to capacity" in content or "The quotes cannot be shown" in content
+
+
+def test_the_99_per_cent_day_stands_beside_the_largest_stored_one(sample_warehouse: Path):
+    source = Warehouse(sample_warehouse)
+    stored = source.repaid()
+    assert len(stored.ts) > 500
+    figure = charts.capital(stored, None, int(stored.ts[-1]), "dark")
+    assert f"{rolling_day(stored).max() / 1e6:.2f}M" in figure["layout"]["annotations"][0]["text"]
+    assert DAY == 86_400
