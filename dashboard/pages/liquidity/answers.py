@@ -71,7 +71,7 @@ class Limit:
 class Sales:
     """What liquidators sell, exactly, at each of `fall` (S,), positive fractions. USD.
 
-    `sold`: (S, R) collateral without the treasury's fee. `repaid`: (S,) debt.
+    `sold`: (S, R) collateral that liquidators receive, so without the treasury's fee. `repaid`: (S,) debt.
     """
 
     fall: np.ndarray
@@ -125,10 +125,7 @@ def sales(loaded: LoadedMarket, falling: str) -> Sales:
     market = loaded.market
     direction = loaded.assets.moves(dict.fromkeys(FALLERS[falling], -1e-6)) * 1e6
     swept = rc.sweep(market, np.clip(direction, -1.0, 0.0), STEPS)
-    bonus, fee = market.reserves.liquidation_bonus, market.reserves.protocol_fee
-    # A reserve that is no collateral has a bonus of -1: nothing of it is ever seized.
-    ours = (1 + bonus * (1 - fee)) / np.where(bonus > -1, 1 + bonus, 1.0)
-    return Sales(swept.shock, swept.seized_by_reserve * ours, swept.repaid_usd)
+    return Sales(swept.shock, swept.seized_by_reserve, swept.repaid_usd)
 
 
 def limits(loaded: LoadedMarket, found: Sequence[Way], sold: Sales, fall: float) -> list[Limit]:

@@ -34,13 +34,15 @@ THIN = ladder(WETH, USDC, [1_000.0, 4_000.0], [990.0, 3_800.0])
 DEEP = ladder(WETH, WSTETH, [1e6, 4e6], [0.99e6, 3.8e6])
 
 
-def test_sales_are_those_of_a_what_if_without_the_treasurys_fee(loaded):
+def test_sales_are_what_liquidators_receive_without_the_treasurys_fee(loaded):
     swept = sales(loaded, "eth")
     assert swept.fall[30] == pytest.approx(0.30)
     # ETH -30 %: weak has 7,000 of collateral against 7,000 of debt; the loop falls with both sides and stays.
     then = rc.what_if(loaded.market, {"WETH": -0.3})
     assert swept.repaid[30] == pytest.approx(then.repaid_usd)
-    assert swept.sold[30] == pytest.approx(then.seized_by_reserve * (1 + 0.05 * 0.9) / 1.05)
+    assert swept.sold[30] == pytest.approx(then.seized_by_reserve)
+    # All of weak's collateral goes, and of the bonus of 5 % a tenth is the treasury's.
+    assert swept.sold[30, WETH] == pytest.approx(7_000 * (1 - 0.005 / 1.05))
     assert swept.sold[30, GHO] == swept.sold[30, WSTETH] == 0
     assert swept.sold[0].sum() == 0
     assert (sales(loaded, "both").sold == swept.sold).all()  # nothing here follows BTC
