@@ -71,6 +71,11 @@ NAMES = {
         "The health factor at which each pair of collateral and debt has a 1, 5 and 20 % chance within 7 days",
         reads_network=False,
     ),
+    "parameter-change": Registered(
+        "flows.risk.parameter_change",
+        "What a proposed change of risk parameters does: who falls, whom to warn, and the difference of the figures",
+        reads_network=False,
+    ),
     "volatility-fits": Registered(
         "flows.risk.volatility_fits",
         "GARCH of every stored price series and of portfolios, fitted anew every 20 days",

@@ -76,9 +76,10 @@
       return Math.round(click.points[0].x);
     },
 
-    // The address bar holds the whole state, without a new page.
+    // The address bar holds the whole state, without a new page. Without any state the page opens with a case of its own.
     address: function (query) {
-      history.replaceState(history.state, "", location.pathname + (query ? "?" + query : ""));
+      if (query === null || query === undefined) return no(); // the page has not answered yet
+      history.replaceState(history.state, "", location.pathname + "?" + (query || "eth=0"));
       return query ? "?" + query : "no driver changed";
     },
 

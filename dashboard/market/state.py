@@ -82,6 +82,16 @@ PRESETS: tuple[Preset, ...] = (
 )
 
 
+OPENING = WhatIf(eth=-0.20)
+"""What the page opens with where the link names no driver: a case that tells more than no change does."""
+
+
+def opened(search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
+    """`WhatIf.from_query` of a link that names a driver, else `OPENING`."""
+    named = {key for key, _ in parse_qsl((search or "").lstrip("?"), keep_blank_values=True)}
+    return WhatIf.from_query(search) if named & set(BY_KEY) else (OPENING, ())
+
+
 def preset_of(state: WhatIf) -> str:
     """Key of the preset that this state equals, or an empty string."""
     return next((p.key for p in PRESETS if p.state.to_store() == state.to_store()), "")

@@ -59,7 +59,7 @@ def test_the_overview_shows_the_figures_of_fact_risk_scenarios(visit: Visit, war
 
 
 def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> None:
-    visit.go("/what-if")
+    visit.go("/what-if?eth=0")
     visit.settled()
     visit.until("document.querySelector('#cmp-repaid')?.innerText === '$0'")
     curve = visit.page.locator("#sweep .shapelayer path").first.get_attribute("d")
@@ -78,8 +78,16 @@ def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> 
     assert visit.page.locator("#accounts tbody tr").count() > 0
 
 
-def test_dragging_the_handle_answers(visit: Visit) -> None:
+def test_it_opens_on_a_case_that_tells_something(visit: Visit) -> None:
     visit.go("/what-if")
+    visit.settled()
+    visit.until("location.search === '?eth=-20'")
+    visit.until("!['$0', '< $1'].includes(document.querySelector('#cmp-repaid')?.innerText)")
+    assert visit.text(".chip.on").startswith("ETH −20")
+
+
+def test_dragging_the_handle_answers(visit: Visit) -> None:
+    visit.go("/what-if?eth=0")
     visit.settled()
     box = visit.page.locator(".panel [role=slider]").first.bounding_box()
     assert box is not None
@@ -105,7 +113,7 @@ def test_a_link_opens_its_scenario_and_reset_clears_it(visit: Visit) -> None:
     visit.page.click("#reset-all")
 
     visit.until("document.querySelector('#cmp-repaid').innerText === '$0'")
-    visit.until("!location.search.includes('eth')")
+    visit.until("location.search === '?eth=0'")  # a link without drivers would open with those of the page
     assert visit.text(".chip.on") == "Baseline"
 
 
@@ -127,6 +135,18 @@ def test_the_nearest_move_sets_the_sliders(visit: Visit) -> None:
 
     visit.until("/eth=-\\d+/.test(location.search)")
     visit.until("document.querySelector('#cmp-repaid').innerText !== '$0'")
+
+
+def test_a_parameter_is_changed_and_who_falls_is_said(visit: Visit) -> None:
+    visit.go("/what-if?eth=0")
+    visit.settled()
+    visit.until("document.querySelector('#terms-says')?.innerText.includes('liquidatable')")
+    before = visit.text("#terms-says")
+    field = visit.page.locator("#terms-value")
+    field.fill("70")
+    field.press("Enter")
+    visit.until(f"document.querySelector('#terms-says').innerText !== {json.dumps(before)}")
+    assert "to 70.00" in visit.text("#terms-says")
 
 
 def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> None:

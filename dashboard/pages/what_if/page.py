@@ -17,10 +17,10 @@ from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.lane import Lane
-from dashboard.market.state import PRESETS, WhatIf
+from dashboard.market.state import PRESETS, WhatIf, opened
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts, outlook, parts, reverse
+from dashboard.pages.what_if import charts, outlook, parameters, parts, reverse
 
 ASK_AGAIN = 400
 """Milliseconds between two questions while a simulation is not done."""
@@ -33,28 +33,37 @@ def build(source: PageData, search: str) -> html.Div:
         loaded = source.loaded()
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
-    state, problems = WhatIf.from_query(search)
+    state, problems = opened(search)
     at = loaded.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
     asked = reverse.start_target(loaded, "liquidated")
-    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems, asked)
+    terms = parameters.parameters_card(loaded, stamp)
+    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems, asked, terms)
 
 
 def outline() -> html.Div:
     """The page before any data: every component that a callback names."""
-    return _frame(WhatIf(), {driver.key: driver.note for driver in DRIVERS}, (), "", (), 0.0)
+    notes = {driver.key: driver.note for driver in DRIVERS}
+    return _frame(WhatIf(), notes, (), "", (), 0.0, parameters.parameters_card(None, ""))
 
 
 def _frame(
-    state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], stamp: str, problems: Sequence[str], asked: float
+    state: WhatIf,
+    notes: Mapping[str, str],
+    fixed: Sequence[str],
+    stamp: str,
+    problems: Sequence[str],
+    asked: float,
+    terms: dbc.Card,
 ) -> html.Div:
-    """asked: USD that the reverse stress opens with."""
+    """asked: USD that the reverse stress opens with. terms: the card of the parameters."""
     answers = html.Div(
         [
             dbc.Row(id=ids.COMPARE, className="g"),
             row([(_sweep_card(stamp), {"xl": 7}), (_sold_card(stamp), {"xl": 5})]),
             row([(_outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
             reverse.reverse_card(asked, stamp),
+            terms,
         ],
         className="grid",
     )
@@ -260,6 +269,16 @@ def register(app: Dash, source: PageData) -> None:
         return reversed_to(source, measure, millions, theme, snapshot)
 
     @app.callback(
+        Output(ids.TERMS_SAYS, "children"),
+        Input(ids.TERMS_NAME, "value"),
+        Input(ids.TERMS_FIELD, "value"),
+        Input(ids.TERMS_VALUE, "value"),
+        State(ids.SNAPSHOT, "data"),
+    )
+    def show_terms(name: object, field: object, percent: object, snapshot: str | None) -> list[Any]:
+        return parameters.answer(source, name, field, percent, snapshot)
+
+    @app.callback(
         Output(ids.SIMULATION, "children"),
         Output(ids.SIMULATION_FOR, "data"),
         Output(ids.SIMULATION_QUEUE, "children"),
@@ -327,5 +346,5 @@ def _register_browser_side(app: Dash) -> None:
 
 PAGE = Page(
     "/what-if", "What-if", "What if prices move?", "whatif", "Now", build, outline, register,
-    {"what-if/reverse": reverse.reverse_json},
+    {"what-if/reverse": reverse.reverse_json, "what-if/parameters": parameters.parameters_json},
 )  # fmt: skip

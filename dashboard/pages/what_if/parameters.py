@@ -1,0 +1,193 @@
+"""What if a parameter changes? Who falls at today's prices when a threshold, a loan to value or a bonus is another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import dash_bootstrap_components as dbc
+import numpy as np
+from dash import dcc, html
+
+import risk_core as rc
+from dashboard import ids
+from dashboard.look import formatting as fmt
+from dashboard.look.components import address, card, empty, pill, segmented, skeleton, table
+from dashboard.look.escaping import marked
+from dashboard.market.loaded import LoadedMarket
+from dashboard.market.warehouse import PageData
+from risk_core.governance import EMODE
+from risk_core.proposals import Proposal, compare
+
+FIELDS = {"liquidation_threshold": "threshold", "liquidation_bonus": "bonus", "ltv": "LTV"}
+ACCOUNTS = 6
+START_CUT = 0.03
+"""Points by which the page opens below today's threshold."""
+EXAMPLE = "WETH.liquidation_threshold:0.80"
+
+
+def names_of(loaded: LoadedMarket) -> dict[str, str]:
+    """Every reserve and e-mode whose parameters count, by the name that `parameter_change` knows: words."""
+    market = loaded.market
+    reserves, usd = market.reserves, np.zeros(market.n_reserves)
+    np.add.at(usd, market.collateral.reserve, market.collateral.amount * market.price[market.collateral.reserve])
+    order = [r for r in np.argsort(-usd, kind="stable") if reserves.liquidation_threshold[r] > 0]
+    twice = {s for s in reserves.symbol if reserves.symbol.count(s) > 1}
+    found = {}
+    for r in order:
+        symbol, asset = reserves.symbol[r], reserves.asset[r]
+        found[asset if symbol in twice else symbol] = marked(symbol) + (f" {asset[:8]}" if symbol in twice else "")
+    for number, label in zip(market.emodes.id.tolist(), market.emodes.label, strict=True):
+        found[f"{EMODE}{number}"] = f"E-mode {number}" + (f", {marked(label)}" if label else "")
+    return found
+
+
+def value_of(market: rc.Market, name: str, field: str) -> float:
+    """The parameter as it is, a fraction. Raises `InputError` for an unknown name or field."""
+    if field not in FIELDS:
+        raise rc.InputError(f"the parameter: expected one of {', '.join(FIELDS)}, found {field!r:.40}")
+    if name.startswith(EMODE):
+        known = market.emodes.id.tolist()
+        text = name.removeprefix(EMODE)
+        if not (text.isascii() and text.isdigit()) or int(text) not in known:
+            raise rc.InputError(f"no e-mode {name!r:.40} in this market")
+        return float(getattr(market.emodes, field)[known.index(int(text))])
+    return float(getattr(market.reserves, field)[market.reserves.index(name)])
+
+
+def parameters_card(loaded: LoadedMarket | None, stamp: str) -> dbc.Card:
+    """The card with its question; a callback fills the answer. None: before any data."""
+    names = names_of(loaded) if loaded else {}
+    first = next(iter(names), "")
+    today = value_of(loaded.market, first, "liquidation_threshold") if loaded and first else 0.0
+    select = dbc.Select([{"label": text, "value": key} for key, text in names.items()], first, id=ids.TERMS_NAME,
+                        className="pick")  # fmt: skip
+    typed = dcc.Input(
+        id=ids.TERMS_VALUE, type="number", min=0, max=100, step="any", value=round(100 * max(today - START_CUT, 0), 2),
+        debounce=True, className="find", style={"width": "84px"},
+    )  # fmt: skip
+    bar = html.Div(
+        [
+            html.Label("Of", htmlFor=ids.TERMS_NAME, className="t2 micro"),
+            select,
+            segmented(ids.TERMS_FIELD, [(text, key) for key, text in FIELDS.items()], "liquidation_threshold",
+                      "Which parameter"),
+            html.Label("new value, %", htmlFor=ids.TERMS_VALUE, className="t2 micro"),
+            typed,
+        ],
+        className="bar",
+    )  # fmt: skip
+    says = html.Div(skeleton(5), id=ids.TERMS_SAYS, **{"aria-live": "polite"})
+    footer = f"exact, every account · at today's prices, whatever the sliders say · {stamp}"
+    return card(
+        "What if a parameter changes?", [bar, says], footer, "who falls, and whom to warn",
+        source="/api/v1/what-if/parameters",
+    )  # fmt: skip
+
+
+def asked(market: rc.Market, name: object, field: object, percent: object) -> dict[str, float]:
+    """The change that the fields state; a threshold below the loan to value takes that along, as the pool demands.
+
+    Raises `InputError` for what is no number of per cent.
+    """
+    good = isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
+    if not good or not 0 <= percent <= 100:  # type: ignore[operator]
+        raise rc.InputError("the new value: expected a number of per cent from 0 to 100")
+    value = round(float(percent) / 100, 8)  # type: ignore[arg-type]
+    along = field == "liquidation_threshold" and value < value_of(market, str(name), "ltv")
+    return {f"{name}.{field}": value} | ({f"{name}.ltv": value} if along else {})
+
+
+def answer(source: PageData, name: object, field: object, percent: object, snapshot: str | None) -> list[Any]:
+    """The answer in words and a table, or why there is none."""
+    loaded = source.loaded(snapshot)
+    try:
+        changes = asked(loaded.market, name, field, percent)
+        found = compare(loaded.market, changes)
+        today = value_of(loaded.market, str(name), str(field))
+    except rc.InputError as refused:
+        return [empty("No such change", marked(str(refused), 400))]
+    return says(found, today)
+
+
+def says(found: Proposal, today: float) -> list[Any]:
+    """What changes at once, whom to warn, and the command that simulates both."""
+    value, *along = found.changes.values()
+    falls, warn = found.falls, found.warn
+    owed = float(found.debt_usd[falls].sum())
+    n = len(falls)
+    severity = ("crit", "Falls") if n else ("watch", "To warn") if len(warn) else ("ok", "Nobody falls")
+    with_ltv = ", the loan to value with it" if along else ""
+    head: list[Any] = [pill(*severity), f" From {fmt.share(today, 2)} to {fmt.share(value, 2)}{with_ltv}: "]
+    if n:
+        head += [
+            html.B(f"{fmt.count(n)} account{'s' if n != 1 else ''}"),
+            f" with {fmt.money(owed)} of debt become{'s' if n == 1 else ''} liquidatable at once; liquidators would "
+            f"repay {fmt.money(found.then.repaid_usd - found.now.repaid_usd)} more",
+            f", and {fmt.money(found.then.deficit_usd)} would be a deficit. " if found.then.deficit_usd > 0 else ". ",
+        ]
+    elif found.then.seized_usd != found.now.seized_usd:
+        head.append(f"nobody falls; collateral seized now changes to {fmt.money(found.then.seized_usd)}. ")
+    else:
+        head.append("nobody becomes liquidatable. ")
+    head.append(
+        f"The health factor of {fmt.count(found.n_lower)} accounts with debt falls, of {fmt.count(len(warn))} to below "
+        f"{found.warn_below:g} ({fmt.money(float(found.debt_usd[warn].sum()))} of debt)."
+    )
+    parts: list[Any] = [html.P(head)]
+    rows = [(row, "liquidatable") for row in falls[:ACCOUNTS]]
+    rows += [(row, "to warn") for row in warn[: max(ACCOUNTS - len(rows), 0)]]
+    if rows:
+        cells = [
+            (
+                address(str(found.before.accounts[row])),
+                f"{fmt.health_factor(float(found.health_before[row]))} → "
+                f"{fmt.health_factor(float(found.health_after[row]))}",
+                fmt.money(float(found.debt_usd[row])),
+                pill("crit" if effect == "liquidatable" else "watch", effect),
+            )
+            for row, effect in rows
+        ]
+        parts.append(table((("Account", False), ("HF", True), ("Debt", True), ("", False)), cells, tight=True))
+    words = " ".join(f"{key}={value:g}" for key, value in found.changes.items())
+    command = html.Code(f"python -m flows parameter-change --set {marked(words, 200)}")
+    parts.append(html.P(["The difference of the day's figures, with its error: ", command], className="t2 micro"))
+    return parts
+
+
+def parameters_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/what-if/parameters?set=WETH.liquidation_threshold:0.80`; several are parted by commas."""
+    loaded = source.loaded()
+    text = query.get("set", "")
+    changes: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.rpartition(":")
+        try:
+            changes[key] = float(value)
+        except ValueError:
+            raise rc.InputError(f"set: expected NAME.FIELD:VALUE, such as {EXAMPLE}, found {part[:60]!r}") from None
+    if not changes:
+        raise rc.InputError(f"set: expected NAME.FIELD:VALUE, such as {EXAMPLE}, found nothing")
+    found = compare(loaded.market, changes)
+    return {
+        "changes": changes,
+        "liquidatable_accounts": {"before": found.now.n_accounts, "after": found.then.n_accounts},
+        "repaid_usd": {"before": found.now.repaid_usd, "after": found.then.repaid_usd},
+        "seized_usd": {"before": found.now.seized_usd, "after": found.then.seized_usd},
+        "deficit_usd": {"before": found.now.deficit_usd, "after": found.then.deficit_usd},
+        "n_lower": found.n_lower,
+        "falls": _accounts(found, found.falls),
+        "warn": _accounts(found, found.warn),
+        "warn_below": found.warn_below,
+        "block": loaded.market.snapshot.block,
+        "is_synthetic": loaded.market.snapshot.synthetic,
+    }
+
+
+def _accounts(found: Proposal, rows: np.ndarray) -> list[dict[str, Any]]:
+    return [
+        {"address": str(found.before.accounts[row]), "health_before": float(found.health_before[row]),
+         "health_after": float(found.health_after[row]), "debt_usd": float(found.debt_usd[row])}
+        for row in rows
+    ]  # fmt: skip
