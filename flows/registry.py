@@ -73,7 +73,7 @@ NAMES = {
     ),
     "parameter-change": Registered(
         "flows.risk.parameter_change",
-        "What a proposed change of risk parameters does: who falls, whom to warn, and the difference of the figures",
+        "What a proposed change of risk parameters does: who falls, whom to warn, which figures change",
         reads_network=False,
     ),
     "volatility-fits": Registered(

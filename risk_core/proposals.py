@@ -146,7 +146,7 @@ def paired(measure: str, before: FloatArray, after: FloatArray, level: float, *,
     order = [np.argsort(sample, kind="stable") for sample in (before, after)]
     ones = np.ones(n)
     values = [_weighted(measure, sample[o], ones[o], level) for sample, o in zip((before, after), order, strict=True)]
-    rng = np.random.Generator(np.random.PCG64([checked_seed(seed), n]))
+    rng = np.random.default_rng([checked_seed(seed), n])
     differences = np.empty(RESAMPLES)
     for k in range(RESAMPLES):
         weight = np.bincount(rng.integers(0, n, n), minlength=n).astype(np.float64)
