@@ -38,7 +38,7 @@ NAMES = {
         "flows.aave.aave_market", "Reserves, e-modes and every account of an Aave market at one block, from a node"
     ),
     "aave-history": Registered(
-        "flows.aave.aave_history", "An Aave v3 market at a past block from its logs alone, checked against a node"
+        "flows.aave.aave_history", "An Aave v3 market at past blocks from its logs alone, checked against a node"
     ),
     "compound-market": Registered(
         "flows.compound.compound_market",

@@ -67,10 +67,11 @@ class Snapshots(
     )
     read_mode: Series[pd.StringDtype] = pa.Field(
         description="full: every account was read; incremental: those untouched since base_block were carried forward; "
-        "borrowers: accounts with debt alone, their debts and their collateral",
+        "borrowers: accounts with debt alone, their debts and their collateral; replayed: all of it comes from the "
+        "market's logs, which gave what a node said at a later block",
         metadata={"unit": "text", "provenance": True},
         nullable=True,
-        isin=["full", "incremental", "borrowers"],
+        isin=["full", "incremental", "borrowers", "replayed"],
     )
     base_block: Series[pd.Int64Dtype] = pa.Field(
         description="block of the snapshot that was carried forward; empty where all was read",

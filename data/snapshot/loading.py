@@ -26,6 +26,9 @@ from risk_core.interest import normalized_income, supply_balance
 MAX_SHARE_BELOW_ONE = 0.005
 """Largest share of the debt below health factor 1 that needs no confirmation by the pool; liquidators leave less."""
 
+REPLAYED = "replayed"
+"""`fact_snapshot.read_mode` of a snapshot that was made from logs."""
+
 PARTS = {
     "raw_aave_reserves": "n_reserves",
     "raw_aave_emodes": "n_emodes",
@@ -75,8 +78,8 @@ def load_market(
     their addresses, reserves in the order of their ids. Warnings that a screen must show are in `notes`.
 
     Raises `NoSnapshot`; `SnapshotIncomplete` when rows are missing; `SnapshotRefused` for damaged or changed rows, for
-    Aave v2, when more than 0.5 % of the debt is below health factor 1 and the chain did not confirm it, and when the
-    age is above `max_age`; `WarehouseError`.
+    Aave v2, when more than 0.5 % of the debt is below health factor 1 and the chain did not confirm it (a note, where
+    the snapshot was made from logs), and when the age is above `max_age`; `WarehouseError`.
     """
     with Reader.open(db) as store, store.one_state():
         stored, notes = _choose(store, market, block)
@@ -91,6 +94,7 @@ def load_market(
         )
         note = [
             *_only_debtors(store, stored, found),
+            *_replayed(store, stored),
             *_unpriced(store, stored),
             *_require_believable(store, stored, found),
         ]
@@ -263,8 +267,7 @@ def _require_young(stored: Stored, max_age: timedelta) -> None:
 def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
     """A note on a snapshot with debtors only: supplies by the reserves' totals, and the part of these accounts."""
     at = (stored.snapshot.market, stored.snapshot.block)
-    mode = store.rows("SELECT read_mode FROM fact_snapshot WHERE market = ? AND block = ?", at)[0][0]
-    if mode != "borrowers":
+    if _mode(store, stored) != "borrowers":
         return []
     rows = store.rows(
         "SELECT scaled_atoken_supply, liquidity_index, liquidity_rate, last_update_timestamp, price_raw, decimals "
@@ -288,8 +291,30 @@ def _only_debtors(store: Reader, stored: Stored, market: Market) -> list[str]:
     ]
 
 
+def _mode(store: Reader, stored: Stored) -> str | None:
+    at = (stored.snapshot.market, stored.snapshot.block)
+    return store.rows("SELECT read_mode FROM fact_snapshot WHERE market = ? AND block = ?", at)[0][0]
+
+
+def _replayed(store: Reader, stored: Stored) -> list[str]:
+    """A note on a snapshot that was made from logs."""
+    if _mode(store, stored) != REPLAYED:
+        return []
+    source = store.rows(
+        "SELECT b.source FROM fact_snapshot AS s JOIN fact_batch AS b ON b.batch = s.batch "
+        "WHERE s.market = ? AND s.block = ?",
+        (stored.snapshot.market, stored.snapshot.block),
+    )
+    asked = source and source[0][0].endswith("_oracle")
+    return [
+        "Accounts and reserves were rebuilt from the market's logs, and equalled the node's at the newest block then; "
+        "prices are "
+        + ("what the oracle said at the block" if asked else "the answers that the feeds had logged by then")
+    ]
+
+
 def _unpriced(store: Reader, stored: Stored) -> list[str]:
-    """A note for each reserve that is left out because the oracle has no price for it."""
+    """A note for each reserve that is left out because the oracle has no price for it, or no log tells one."""
     rows = store.rows(
         "SELECT r.symbol, r.price_source, count(p.account) FROM raw_aave_reserves AS r "
         "LEFT JOIN raw_aave_balances AS p ON p.market = r.market AND p.asset = r.asset AND p.valid_from <= r.block "
@@ -297,8 +322,9 @@ def _unpriced(store: Reader, stored: Stored) -> list[str]:
         "WHERE r.market = ? AND r.block = ? AND r.price_raw IS NULL GROUP BY r.asset ORDER BY r.reserve_id",
         (stored.snapshot.market, stored.snapshot.block),
     )
+    nobody = "No log tells the oracle's price of" if _mode(store, stored) == REPLAYED else "The oracle has no price of"
     return [
-        f"The oracle has no price of {symbol} (feed {source}): it is in no total. No account owes it or has "
+        f"{nobody} {symbol} (feed {source}): it is in no total. No account owes it or has "
         f"it as collateral; {holders} accounts have supplied it" + (" without enabling it" if holders else "")
         for symbol, source, holders in rows
     ]
@@ -323,6 +349,12 @@ def _require_believable(store: Reader, stored: Stored, market: Market) -> list[s
     }
     doubtful = [str(market.accounts[row]) for row in below if str(market.accounts[row]) not in confirmed]
     if doubtful and stored.below_one_confirmed < len(below):
+        if _mode(store, stored) == REPLAYED:
+            # No balance and no term was read here, so none was misread; a node without old state cannot confirm it.
+            return [
+                f"{share:.2%} of the debt ({len(below)} accounts) is below health factor 1, by the logs; the pool "
+                f"itself was not asked about {len(doubtful)} of them"
+            ]
         raise SnapshotRefused(
             f"{stored.label}: {share:.2%} of the debt ({len(below)} accounts) is below health factor 1, at most "
             f"{MAX_SHARE_BELOW_ONE:.1%} is believable; getUserAccountData confirmed none of {len(doubtful)} of them, "

@@ -1,9 +1,13 @@
-"""Flow `aave-history`: an Aave v3 market at a past block, from a node that keeps no old state: its logs are replayed.
+"""Flow `aave-history`: an Aave v3 market at past blocks, from a node that keeps no old state: its logs are replayed.
 
 Everything from the market's first block to the tip is read and replayed, because only at the newest block
 can the result be compared with the node: every balance, flag, e-mode and reserve total must equal a fresh read there.
-Then the books at `--at` are written to a file. Nothing is written before that comparison, and nothing goes into the
-warehouse.
+Then the books at `--at` are written to a file, and with `--store` past blocks into the warehouse, each as a snapshot.
+Nothing is written before that comparison but the replay itself, in a file beside the warehouse, from which the next run
+goes on (`flows.aave.past.checkpoint`).
+
+Prices of a stored block are what the feeds logged, or with `--prices oracle` what the oracle says at that block. A
+block is not stored while an account needs a price that is not told there: none is taken from a market or another block.
 """
 
 from __future__ import annotations
@@ -11,35 +15,62 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from data.foreign_text import safe_print
-from data.settings import aave_market
+from data.settings import aave_market, risk_db
 from data.store.store import Store
 from flows import settings
-from flows.aave.history import Replay
-from flows.aave.history.logs import FIRST_RANGE, fetch_listing, happenings, implementations
-from flows.aave.history.tip import compare_with_node
+from flows.aave.history.keeping import rules_digest
 from flows.aave.holder_scan import first_block_of
-from flows.aave.place import locate, node_url
-from flows.aave.reading import progress_bar
+from flows.aave.past import choosing
+from flows.aave.past.checkpoint import Whose, place_of
+from flows.aave.past.market import Constants, NotStorable, Past, Prices, virtual_at_first
+from flows.aave.past.replaying import Market, finished, proven, requests, usable
+from flows.aave.past.saving import Gate, Saved, save, stored_blocks
+from flows.aave.place import Place, locate, node_url, require_one_chain
+from flows.aave.storing import map_assets
+from flows.arguments import Unreadable, number
 from flows.clients import abis
 from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, get_block
 from flows.clients.json_rpc import JsonRpc
-from flows.errors import ConfigurationError, CrossCheckFailed
+from flows.errors import ConfigurationError, SourceRefused
 from flows.options import AnyBlock, Attempts, Flag, Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import FlowSpec, Run, recorded
 
 if TYPE_CHECKING:
     from flows.aave.history import MarketBook
+    from flows.aave.past.checkpoint import Checkpoint
+
+SHOWN = 3
+
+
+def read_every(value: Any) -> str | int | None:
+    """day, hour, or a number of blocks. Raises `Unreadable`."""
+    if value is None or value in choosing.SECONDS:
+        return value
+    try:
+        found = number(value)
+    except Unreadable:
+        found = 0
+    if not found:
+        raise Unreadable(f"expected day, hour or a number of blocks from 1 on, found {value!r:.60}")
+    return found
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, int | str) and not isinstance(value, bool) else value
 
 
 class Asked(Options):
     """Options of `aave-history`."""
+
+    excluding = (("at", "every"), ("every", "out"))
 
     market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
     block: AnyBlock = Field(
@@ -47,86 +78,213 @@ class Asked(Options):
         description="last block of the replay, where the result is compared with the node: "
         "latest, safe, finalized, or a number whose state the node still has (default: latest)",
     )
-    at: Annotated[int, Whole()] | None = Field(None, description="block whose books are written (default: the last)")
+    at: Annotated[list[Annotated[int, Whole()]] | None, BeforeValidator(_listed), Flag(metavar="BLOCK")] = Field(
+        None, description="block whose books are written; several with --store (default: the last)"
+    )
     from_block: Annotated[int, Whole()] | None = Field(
         None, description="where the logs begin (default: the market's first block)"
     )
     out: Annotated[str | None, Flag(metavar="FILE")] = Field(None, description="JSON file for the books at that block")
+    store: bool = Field(
+        False, description="store the blocks of --at or --every in the warehouse, once the comparison has passed"
+    )
+    every: Annotated[
+        str | int | None,
+        BeforeValidator(read_every),
+        WithJsonSchema({"anyOf": [{"type": "integer"}, {"enum": ["day", "hour"]}]}),
+        Flag(metavar="day|hour|BLOCKS"),
+    ] = Field(None, description="the first block of each UTC day or hour, or every multiple of so many blocks")
+    prices: Prices = Field(
+        "logs",
+        description="prices of stored blocks: what the feeds logged (plain feeds only), or what the oracle says at "
+        "each block, for which the node needs the state of that block",
+    )
+    anew: bool = Field(False, description="read all logs again, whatever an earlier run has kept")
     estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"))] = Field(
         False, description="print how many requests this needs and how long they take, then stop"
     )
     attempts: Attempts = 5
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.store and self.at is None and self.every is None:
+            raise ValueError("--store: expected blocks in --at or --every, found neither")
+        for name, given in (("--every", self.every is not None), ("--prices", self.prices != "logs")):
+            if given and not self.store:
+                raise ValueError(f"{name} is for --store, which is not given")
+        if self.at is not None and len(self.at) != 1 and not (self.store and self.at and self.out is None):
+            raise ValueError(f"--at: expected one block, or several with --store alone, found {len(self.at)}")
+        return self
+
 
 def run(arguments: Asked) -> str:
     """Replay the market's logs, compare with the node, write the books; returns one line that says what was done."""
-    market = arguments.market or aave_market()
-    rpc = JsonRpc(node_url(market), attempts=arguments.attempts)
-    place = locate(rpc, market)
+    name = arguments.market or aave_market()
+    rpc = JsonRpc(node_url(name), attempts=arguments.attempts)
+    place = locate(rpc, name)
     began = time.monotonic()
     block = get_block(rpc, arguments.block)
     seconds = time.monotonic() - began
     first = arguments.from_block if arguments.from_block is not None else place.first_block
     if first is None:
         first = first_block_of(rpc, place.provider, block.number)
-    at = block.number if arguments.at is None else arguments.at
-    if not first <= at <= block.number:
-        raise ConfigurationError(f"--at: expected a block from {first} to {block.number}, found {at}")
-    requests = 3 * -(-(block.number - first + 1) // FIRST_RANGE)
-    estimate = (
-        f"{market}: blocks {first:,} to {block.number:,} take about {requests:,} queries of {FIRST_RANGE:,} blocks, at "
-        f"least {requests * seconds / 60:,.1f} minutes at {seconds * 1000:,.0f} ms each; then a header for each block "
-        "with a log, unless the node puts times into logs, and three reads for each account"
+    for at in arguments.at or ():
+        if not first <= at <= block.number:
+            raise ConfigurationError(f"--at: expected a block from {first} to {block.number}, found {at}")
+    concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
+    reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
+    pool, configurator = (
+        reader.one(Call(place.provider, getter, about="the provider"))
+        for getter in (abis.GET_POOL, abis.GET_POOL_CONFIGURATOR)
     )
+    whose = Whose(place.market, place.chain_id, place.provider, rules_digest())
+    market = Market(reader, place.provider, pool, configurator, first, place_of(risk_db(), whose), whose)
+    begun = None if arguments.anew else usable(market, chosen_first=arguments.from_block is not None)
+    estimate = _estimate(market, begun, arguments, seconds)
     if arguments.estimate:
         return estimate
     safe_print(estimate, file=sys.stderr)
     parameters = {
-        "market": market,
+        "market": name,
         "block": block.number,
-        "at": at,
+        "at": arguments.at,
+        "every": arguments.every,
+        "store": arguments.store,
+        "prices": arguments.prices,
         "from_block": first,
         "provider": place.provider,
         "chain_id": place.chain_id,
     }
-    with Store.open() as store, recorded(store, FLOW.name, parameters):
-        return _replayed(rpc, place, block, first, at, arguments.out)
+    with Store.open() as store, recorded(store, FLOW.name, parameters) as recording:
+        if arguments.store:
+            require_one_chain(store, place)
+        return _run(recording, market, place, begun, arguments)
 
 
-def _replayed(rpc: Any, place: Any, block: Any, first: int, at: int, out: str | None) -> str:
-    concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
-    reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
-    pool = reader.one(Call(place.provider, abis.GET_POOL, about="the provider"))
-    configurator = reader.one(Call(place.provider, abis.GET_POOL_CONFIGURATOR, about="the provider"))
-    with progress_bar("listings", "block", block.number - first + 1) as bar:
-        listing = fetch_listing(
-            rpc, place.provider, configurator, first, block.number, concurrency=concurrency, progress=bar
-        )
-    codes = implementations(reader, listing, pool, first, block.number)
-    replay = Replay(pool, configurator, codes, provider=place.provider)
-    book: MarketBook | None = None
-    with progress_bar("log", "block", block.number - first + 1) as bar:
-        for start, until, found in happenings(rpc, pool, listing, first, block.number, concurrency=concurrency):
-            if book is None and until >= at:
-                split = next((n for n, happening in enumerate(found) if happening.block > at), len(found))
-                replay.feed(found[:split])
-                book = replay.book(at, get_block(rpc, at).time)
-                found = found[split:]
-            replay.feed(found)
-            bar.update(until - start + 1)
-    with progress_bar("comparison", "read") as bar:
-        compared = compare_with_node(reader, replay, bar.update)
-    if get_block(rpc, block.number).hash != block.hash:
-        raise CrossCheckFailed(f"block {block.number} was replaced while it was read; run again, or --block finalized")
-    assert book is not None
-    if out is not None:
-        _write(Path(out), book)
-    return (
-        f"{place.market} from block {first:,} to {block.number:,}: {replay.handled:,} logs replayed, {replay.checks:,} "
-        f"checks; all {compared.values:,} values of {compared.accounts:,} accounts and {len(replay.reserves)} reserves "
-        f"equal the node's at block {block.number:,}; at block {at:,} {len(book.holdings):,} accounts held something"
-        + (f"; books in {out}" if out else "")
+def _estimate(market: Market, begun: Checkpoint | None, arguments: Asked, seconds: float) -> str:
+    start, tip = begun.block + 1 if begun else market.first, market.tip
+    n = requests(start, tip.number)
+    told = (
+        f"{market.whose.market}: blocks {start:,} to {tip.number:,} take about {n:,} queries of logs, at "
+        f"least {n * seconds / 60:,.1f} minutes at {seconds * 1000:,.0f} ms each; then a header for each block "
+        "with a log, unless the node puts times into logs, and three reads for each account"
     )
+    if begun:
+        told += f"; the replay up to block {begun.block:,} is kept from an earlier run"
+    if arguments.store:
+        to_store = len(set(arguments.at or ()))
+        if arguments.every is not None:
+            to_store = choosing.roughly(arguments.every, get_block(market.rpc, start), tip)
+        told += (
+            f"; at most {to_store:,} blocks to store, a header"
+            + (", prices and health factors" if arguments.prices == "oracle" else "")
+            + " for each"
+        )
+    return told
+
+
+def _run(recording: Run, market: Market, place: Place, begun: Checkpoint | None, arguments: Asked) -> str:
+    """Replay, compare, write."""
+    named = tuple(sorted(set(arguments.at or ()))) if arguments.store else ()
+    blocks = _Blocks(recording.store, market, begun, arguments)
+    gate = Gate(recording.store, place.market, arguments.prices, named)
+    done = proven(market, begun, blocks, gate)
+    told = (
+        f"{place.market} from block {market.first:,} to {market.tip.number:,}: {done.replay.handled:,} logs replayed, "
+        f"{done.replay.checks:,} checks; all {done.compared.values:,} values of {done.compared.accounts:,} accounts "
+        f"and {len(done.replay.reserves)} reserves equal the node's at block {market.tip.number:,}"
+    )
+    if not arguments.store:
+        ((book, _),) = done.books()
+        if arguments.out is not None:
+            _write(Path(arguments.out), book)
+        finished(market, done, {})
+        return f"{told}; at block {book.block:,} {len(book.holdings):,} accounts held something" + (
+            f"; books in {arguments.out}" if arguments.out else ""
+        )
+    past = Past(
+        place=place,
+        pool=market.pool,
+        constants=Constants(market.reader, market.provider),
+        virtual=virtual_at_first(market.reader, done.tip, market.pool),
+        concurrency=market.reader.concurrency,
+    )
+    saved = save(recording, market.rpc, done, past, arguments.prices, named)
+    if arguments.out is not None:
+        _write(Path(arguments.out), next(book for book, _ in done.books()))
+    finished(market, done, saved.settled(arguments.prices))
+    unmapped = map_assets(recording, place.market) if saved.written else ""
+    if saved.refused and not (saved.written or saved.equal or blocks.settled):
+        reason = next(iter(saved.refused.values()))
+        raise NotStorable(f"none of {len(saved.refused):,} blocks could be stored; {reason}")
+    return f"{told}; {_told(saved, blocks)}" + (f"; before risk-scenarios: {unmapped}" if unmapped else "")
+
+
+def _told(saved: Saved, blocks: _Blocks) -> str:
+    parts = [f"{len(saved.written):,} blocks stored"]
+    if saved.equal:
+        parts.append(f"{len(saved.equal):,} were stored and are equal")
+    if blocks.settled:
+        parts.append(f"{len(blocks.settled):,} were dealt with by an earlier run")
+    if saved.refused:
+        first = next(iter(saved.refused.values()))
+        parts.append(f"{len(saved.refused):,} left out for want of a price, the first: {first}")
+    if blocks.unsupported:
+        parts.append(f"blocks before {blocks.unsupported:,} have rules that the engine does not know")
+    return ", ".join(parts)
+
+
+class _Blocks:
+    """The blocks whose books a run needs. `settled`: what earlier runs have dealt with; `unsupported`: rules begin."""
+
+    def __init__(self, store: Store, market: Market, begun: Checkpoint | None, arguments: Asked) -> None:
+        self.settled: set[int] = set()
+        self.unsupported = 0
+        self._store, self._market, self._begun, self._asked = store, market, begun, arguments
+        self._known: set[int] | None = None
+
+    def __call__(self, upgrades: Sequence[tuple[int, int]]) -> set[int]:
+        if self._known is None:
+            self._known = self._choose(upgrades)
+        return self._known
+
+    def _choose(self, upgrades: Sequence[tuple[int, int]]) -> set[int]:
+        asked, market = self._asked, self._market
+        if not asked.store:
+            return set(asked.at or (market.tip.number,))
+        span = choosing.supported(upgrades, market.first, market.tip.number)
+        if span is None:
+            raise SourceRefused(
+                f"the pool {market.pool} has never run a POOL_REVISION that the engine knows: its blocks cannot be "
+                "stored; --out writes their books"
+            )
+        if asked.at is not None:
+            outside = sorted(at for at in asked.at if not span[0] <= at <= span[1])
+            if outside:
+                raise ConfigurationError(
+                    f"--at: expected blocks from {span[0]} to {span[1]}, whose POOL_REVISION the engine knows, found "
+                    f"{outside[0]}; --out writes the books of other blocks, without --store"
+                )
+            blocks = set(asked.at)
+        else:
+            assert asked.every is not None
+            self.unsupported = span[0] if span[0] > market.first else 0
+            blocks = set(choosing.chosen(market.rpc, asked.every, *span))
+        if asked.prices == "oracle" and blocks:
+            self._require_state(min(blocks))
+        if self._begun:
+            present = stored_blocks(self._store, market.whose.market)
+            self.settled = {
+                block
+                for block, (prices, reason) in self._begun.settled.items()
+                if block in blocks and (prices == asked.prices if reason else block in present)
+            }
+        return blocks - self.settled
+
+    def _require_state(self, block: int) -> None:
+        """Find out before hours of reading whether the node has the state of the oldest block."""
+        reader = BlockReader(self._market.rpc, get_block(self._market.rpc, block))
+        reader.one(Call(self._market.provider, abis.GET_PRICE_ORACLE, about="the provider"))
 
 
 def _write(path: Path, book: MarketBook) -> None:

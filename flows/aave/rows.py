@@ -20,6 +20,7 @@ class MarketState:
 
     `accounts`: those that were read. `untouched`: the others, from an earlier snapshot; None where all were read.
     `debtors_only`: accounts without debt were not read; their supplies are only in the reserves' totals.
+    `replayed`: nothing was read at the block, all accounts and reserves come from the market's logs.
     """
 
     market: str
@@ -32,10 +33,13 @@ class MarketState:
     checked: Checked
     untouched: Untouched | None = None
     debtors_only: bool = False
+    replayed: bool = False
 
     @property
     def read_mode(self) -> str:
         """How the accounts were read: a value of `fact_snapshot.read_mode`."""
+        if self.replayed:
+            return "replayed"
         if self.debtors_only:
             return "borrowers"
         return "full" if self.untouched is None else "incremental"

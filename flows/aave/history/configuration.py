@@ -65,7 +65,7 @@ class ConfigurationRules(PoolRules):
         if self.revision and self.revision < V3_1 <= revision:
             # The upgrade sets virtual balances from the tokens' real ones, and their flag, without an event.
             for reserve in self.reserves.values():
-                reserve.virtual = None
+                reserve.virtual, reserve.virtual_known = 0, False
                 reserve.set("virtual", not reserve.debt_token.discounts)
         if self.revision and self.revision < V3_4 <= revision:
             for reserve in self.reserves.values():
@@ -73,6 +73,7 @@ class ConfigurationRules(PoolRules):
                     reserve.set("virtual", 1)
                     reserve.accrued_known = False
         self.revision, self._premium_on_accrued = revision, None
+        self.upgrades.append((self._here.block, revision))
 
     # Listing and terms
 

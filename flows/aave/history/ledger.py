@@ -36,6 +36,7 @@ class Ledger:
         self.provider = provider.lower() if provider else None
         self.revision_of = {address.lower(): revision for address, revision in revision_of.items()}
         self.revision = 0
+        self.upgrades: list[tuple[int, int]] = []
         self.reserves: dict[str, ReserveState] = {}
         self.tokens: dict[str, Token] = {}
         self.emodes: dict[int, Category] = {}
@@ -82,6 +83,13 @@ class Ledger:
             "token after it; a log is missing"
         )
 
+    def require_whole(self) -> None:
+        """Raise `HistoryError` where the last log needs another one after it in the same transaction."""
+        if self._lifted is not None:
+            self._refuse_lift(self._lifted)
+        if self._transfer is not None:
+            self._refuse_transfer(self._transfer)
+
     def _settle_transaction(self, upcoming: Happening) -> None:
         here = self._here
         if (upcoming.block, upcoming.log_index) <= (here.block, here.log_index):
@@ -92,10 +100,7 @@ class Ledger:
             self._stop(f"its block's time {upcoming.time} is before {here.time} of block {here.block}")
         if (upcoming.block, upcoming.transaction) == (here.block, here.transaction):
             return
-        if self._lifted is not None:
-            self._refuse_lift(self._lifted)
-        if self._transfer is not None:
-            self._refuse_transfer(self._transfer)
+        self.require_whole()
         self._updated_in_call.clear()
 
     def _reserve(self, asset: str) -> ReserveState:

@@ -113,7 +113,7 @@ class PoolRules(TokenRules):
             self._stop(f"no ReserveDataUpdated of {r.asset} in this call; a log is missing")
 
     def _add_virtual(self, r: ReserveState, amount: int) -> None:
-        if r.virtual is not None and self.revision >= V3_1:
+        if self.revision >= V3_1:
             r.virtual += amount
 
     def _on_Borrow(self, emitter: str, values: tuple[Any, ...]) -> None:

@@ -29,6 +29,7 @@ OF_ANYONE = frozenset(
      "AssetSourceUpdated", "AnswerUpdated", "RateDataUpdate"}
 )  # fmt: skip
 """Events that other contracts emit as well: the emitter decides what they mean; foreign ones are skipped."""
+OF_ORACLES = frozenset({"AssetSourceUpdated", "AnswerUpdated"})
 OF_CONFIGURATOR = frozenset(
     {*TOGGLES, *CHANGES, *EMODE_BITS, "ReserveInitialized", "ReserveDropped", "PendingLtvChanged",
      "CollateralConfigurationChanged", "ReserveFactorChanged", "LiquidationGracePeriodChanged",
@@ -94,12 +95,28 @@ class Replay(ConfigurationRules):
                 handlers[kind](emitter, here.values)
             self.handled += 1
 
+    def remember(self, happenings: Iterable[Happening]) -> None:
+        """Take over what oracles and feeds logged before the replay's last log, where nothing had named them then.
+
+        Only prices depend on it, so these logs need no place in the order; logs of other kinds are left out.
+        """
+        for here in happenings:
+            if here.kind in OF_ORACLES:
+                self._handlers[here.kind](here.emitter, here.values)
+
+    @property
+    def oracles(self) -> frozenset[str]:
+        """Oracles whose sources are known."""
+        return frozenset(oracle for oracle, _ in self._sources)
+
+    @property
+    def feeds(self) -> frozenset[str]:
+        """Contracts that one of these oracles takes a price from."""
+        return frozenset(self._sources.values())
+
     def book(self, block: int | None = None, time: int | None = None) -> MarketBook:
         """The books after the last log. `block` and `time` are put into the result; None: those of the last log."""
-        if self._lifted is not None:
-            self._refuse_lift(self._lifted)
-        if self._transfer is not None:
-            self._refuse_transfer(self._transfer)
+        self.require_whole()
         here = self._here
         rows: dict[str, dict[int, tuple[int, int]]] = {}
         for reserve in self.reserves.values():
@@ -113,6 +130,7 @@ class Replay(ConfigurationRules):
             block=here.block if block is None else block,
             time=here.time if time is None else time,
             revision=self.revision,
+            oracle=self._oracle,
             flash_premium=self.flash_premium,
             flash_premium_to_protocol=WHOLE if self.revision >= V3_4 else self.flash_to_protocol,
             reserves=tuple(self._reserve_book(r) for r in sorted(self.reserves.values(), key=lambda r: r.id)),
@@ -126,6 +144,7 @@ class Replay(ConfigurationRules):
         )
 
     def _reserve_book(self, r: ReserveState) -> ReserveBook:
+        source = self._sources.get((self._oracle, r.asset))
         return ReserveBook(
             id=r.id,
             asset=r.asset,
@@ -142,11 +161,13 @@ class Replay(ConfigurationRules):
             isolation_debt=0 if self.revision >= V3_7 else r.isolation_debt,
             deficit=r.deficit,
             unbacked=r.unbacked,
-            virtual_balance=r.virtual if self.revision >= V3_1 else None,
+            virtual_balance=r.virtual if self.revision >= V3_1 and r.virtual_known else None,
+            virtual_change=r.virtual,
             grace_until=r.grace_until,
             pending_ltv=r.pending_ltv,
             scaled_supply=r.atoken.total,
             scaled_debt=r.debt_token.total,
             rates=self._rates.get((self._strategies[r.asset], r.asset)),
-            price=self._answers.get(self._sources.get((self._oracle, r.asset), NOBODY)),
+            source=source,
+            price=self._answers.get(source or NOBODY),
         )

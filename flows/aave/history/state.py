@@ -72,7 +72,8 @@ class ReserveState:
     last_update: int = 0
     accrued: int = 0
     accrued_known: bool = True
-    virtual: int | None = 0
+    virtual: int = 0
+    virtual_known: bool = True
     deficit: int = 0
     isolation_debt: int = 0
     unbacked: int = 0
@@ -119,9 +120,11 @@ class ReserveBook:
     """A reserve at a block, as `getReserveData` and its tokens would have answered: stored values, exact integers.
 
     `virtual_balance` is None where it is not in the logs: before v3.1, and for a reserve that was upgraded to v3.1.
-    `accrued_to_treasury` is None for GHO from the upgrade to v3.4 until its treasury is minted again.
-    `rates` are optimal usage, base, first and second slope in basis points, None before v3.1. `price` is the last
-    answer of the feed that the oracle names, None where no log told it.
+    `virtual_change` is what the logs have added to it since the listing or that upgrade, in token units: it gives
+    the balance at every block from that at one. `accrued_to_treasury` is None for GHO from the upgrade to v3.4 until
+    its treasury is minted again. `rates` are optimal usage, base, first and second slope in basis points, None before
+    v3.1. `source` is the contract that the oracle takes the price from, None where no log told it; `price` is the last
+    answer that this contract itself logged (a plain feed does, an adapter and a proxy do not), None without one.
     """
 
     id: int
@@ -139,11 +142,13 @@ class ReserveBook:
     deficit: int
     unbacked: int
     virtual_balance: int | None
+    virtual_change: int
     grace_until: int
     pending_ltv: int
     scaled_supply: int
     scaled_debt: int
     rates: tuple[int, ...] | None
+    source: str | None
     price: int | None
 
 
@@ -173,6 +178,7 @@ class MarketBook:
     block: int
     time: int
     revision: int
+    oracle: str
     flash_premium: int
     flash_premium_to_protocol: int
     reserves: tuple[ReserveBook, ...]

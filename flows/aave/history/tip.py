@@ -58,12 +58,15 @@ def _reserves(
     assets, revision = reader.read(
         [Call(pool, abis.GET_RESERVES_LIST, about="the pool"), Call(pool, abis.POOL_REVISION, about="the pool")]
     )
-    wrong, checked = [], 2
+    wrong, checked = [], 3
     in_books = sorted(r.asset for r in book.reserves)
     if in_books != sorted(asset.lower() for asset in assets):
         wrong.append(f"reserves: the node lists {sorted(assets)}, the books {in_books}")
     if revision != book.revision:
         wrong.append(f"POOL_REVISION: the node says {revision}, the books {book.revision}")
+    oracle = reader.one(Call(replay.provider, abis.GET_PRICE_ORACLE, about="the provider")) if replay.provider else None
+    if oracle is not None and oracle != book.oracle:
+        wrong.append(f"oracle: the provider names {oracle}, the books {book.oracle}")
     rows: list[tuple[str, str, int | None, Call]] = []
     for r in book.reserves:
         rows.append((r.asset, "scaled_supply", r.scaled_supply, Call(r.atoken, abis.SCALED_TOTAL_SUPPLY)))
@@ -73,6 +76,8 @@ def _reserves(
                 (r.asset, "virtual_balance", r.virtual_balance, Call(pool, abis.GET_VIRTUAL_BALANCE, (r.asset,)))
             )
             rows.append((r.asset, "grace_until", r.grace_until, Call(pool, abis.GET_GRACE_PERIOD, (r.asset,))))
+        if r.price is not None and r.price > 0 and oracle == book.oracle:
+            rows.append((r.asset, "price", r.price, Call(oracle, abis.GET_ASSET_PRICE, (r.asset,))))
         if book.revision >= V3_3:
             rows.append((r.asset, "deficit", r.deficit, Call(pool, abis.GET_DEFICIT, (r.asset,))))
     data = reader.read([Call(pool, abis.GET_RESERVE_DATA, (r.asset,)) for r in book.reserves], progress=progress)

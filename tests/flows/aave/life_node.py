@@ -8,21 +8,31 @@ from typing import Any
 
 from eth_abi import encode
 
+from flows.aave.history.decoding import TOPICS
 from tests.flows.aave.fake_node import CHAIN_ID, FIXTURES, NOBODY, RESERVE_DATA, FakeNode, word
 
 
 class LifeNode(FakeNode):
-    """Logs with numbers in hexadecimal; getters answer what the contracts answered at the last block of the life."""
+    """Logs with numbers in hexadecimal; getters answer what the contracts answered at the last block of the life.
+
+    `lives_until` makes an earlier block of the truth the newest one.
+    """
 
     def __init__(self, name: str = "history_small") -> None:
         self.life = json.loads(lzma.decompress((FIXTURES / f"{name}.json.xz").read_bytes()))
         meta = self.life["meta"]
         self.provider, self.pool, self.configurator = meta["provider"], meta["pool"], meta["configurator"]
         self.times = dict(self.life["blocks"])
+        self.now = self.life["truth"][-1]
         super().__init__()
         self.tip, self.chain_id, self.max_log_range = meta["tip"], CHAIN_ID, 50
         for number in self.life["blocks"]:
             self.times[number[0]] = number[1]
+
+    def lives_until(self, block: int) -> None:
+        self.now = next(truth for truth in self.life["truth"] if truth["block"] == block)
+        self.tip = block
+        self._answers()
 
     def _logs(self) -> list[dict[str, Any]]:
         self.provider, self.pool = self.life["meta"]["provider"], self.life["meta"]["pool"]
@@ -31,11 +41,14 @@ class LifeNode(FakeNode):
 
     def _answers(self) -> dict[tuple[str, str], bytes]:
         self.answers = {}
-        truth = self.life["truth"][-1]
-        assert truth["block"] == self.life["meta"]["tip"]
+        truth = self.now
         address = lambda value: encode(["address"], [value])  # noqa: E731
         self.say(self.provider, "getPool()", answer=address(self.pool))
         self.say(self.provider, "getPoolConfigurator()", answer=address(self.configurator))
+        oracle = self.life["meta"]["oracle"]
+        self.say(self.provider, "getPriceOracle()", answer=address(oracle))
+        self.say(self.provider, "getPoolDataProvider()", answer=address(NOBODY))
+        self.say(oracle, "BASE_CURRENCY_UNIT()", answer=word(10**8))
         self.say(self.pool, "POOL_REVISION()", answer=word(truth["poolRevision"]))
         for code, revision in self.life["meta"]["pool_revision_of_implementation"].items():
             self.say(code, "POOL_REVISION()", answer=word(revision))
@@ -45,7 +58,8 @@ class LifeNode(FakeNode):
             values = (
                 int(r["configuration"]), *(int(r[k]) for k in ("liquidityIndex", "currentLiquidityRate",
                 "variableBorrowIndex", "currentVariableBorrowRate")), 0, r["lastUpdateTimestamp"], r["id"],
-                r["atoken"], NOBODY, r["vtoken"], NOBODY, int(r["accruedToTreasury"]), 0,
+                r["atoken"], NOBODY, r["vtoken"], NOBODY, int(r["accruedToTreasury"]),
+                self._unbacked(r["asset"]),
                 int(r["isolationModeTotalDebt"]),
             )  # fmt: skip
             self.say(self.pool, "getReserveData(address)", r["asset"], answer=encode([RESERVE_DATA], [values]))
@@ -55,9 +69,23 @@ class LifeNode(FakeNode):
                 ("getVirtualUnderlyingBalance", "virtualUnderlyingBalance"),
             ):
                 self.say(self.pool, f"{getter}(address)", r["asset"], answer=word(int(r[name])))
+            self.say(oracle, "getAssetPrice(address)", r["asset"], answer=word(int(r["price"])))
+            self.say(r["asset"], "symbol()", answer=encode(["string"], [f"T{r['id']}"]))
             self.say(r["atoken"], "scaledTotalSupply()", answer=word(int(r["aTokenScaledTotalSupply"])))
             self.say(r["vtoken"], "scaledTotalSupply()", answer=word(int(r["vTokenScaledTotalSupply"])))
         return self.answers
+
+    def _unbacked(self, asset: str) -> int:
+        """Bridged supply of an asset without backing, from its events: the truth does not have it."""
+        total = 0
+        for log in self.life["logs"]:
+            if log["blockNumber"] <= self.now["block"] and log["topics"][1:2] == ["0x" + asset[2:].zfill(64)]:
+                words = [int(log["data"][at : at + 64] or "0", 16) for at in range(2, len(log["data"]), 64)]
+                if log["topics"][0] == TOPICS["MintUnbacked"]:
+                    total += words[1]
+                elif log["topics"][0] == TOPICS["BackUnbacked"]:
+                    total -= words[0]
+        return total
 
     def _block(self, which: str) -> dict[str, Any] | None:
         block = super()._block(which)
@@ -72,7 +100,7 @@ class LifeNode(FakeNode):
         """Answers about accounts, made when they are asked for: who is not in the truth has nothing."""
         if (to, data) in self.answers or len(data) != 74:
             return
-        truth, account = self.life["truth"][-1], "0x" + data[-40:]
+        truth, account = self.now, "0x" + data[-40:]
         bits, category, held = truth["users"].get(account, ("0x0", 0, {}))
         sides = {
             r[name]: held.get(str(r["id"]), ("0", "0"))[n]
