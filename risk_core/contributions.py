@@ -158,8 +158,10 @@ class _Ratios:
             group = None if cluster is None else cluster[counted]
             return quantile_shares(part[keep][counted], whole[keep][counted], group)
         near = (self.window > 0) & keep
-        edge = part[near].mean(axis=0) if near.any() else np.zeros(part.shape[1])
-        own = self.quantile if total is None else float(whole[near].mean()) if near.any() else 0.0
+        around = float(whole[near].sum())
+        own = self.quantile if total is None else around / max(int(near.sum()), 1)
+        # The shares about the quantile, of the quantile: what is all of every total is then surely all of the tail.
+        edge = part[near].sum(axis=0) * (own / around) if around > 0 else np.zeros(part.shape[1])
         return shortfall_shares(part[keep], whole[keep], self.weight[keep], own, edge, self.n, cluster)
 
 

@@ -5,6 +5,8 @@ How each is estimated, and what its interval holds: `risk_core.estimates`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from risk_core.analytics.shares import Z95
@@ -85,7 +87,8 @@ def severity(result: Result, of: str = "deficit") -> Estimate:
     hit = loss > 0
     if not hit.any():
         return Estimate(value=0.0, **unknown(few_positive(0, "")), level=0.0, n_paths=result.n_paths, n_positive=0)
-    return average(loss[hit], None if result.cluster is None else result.cluster[hit])
+    found = average(loss[hit], None if result.cluster is None else result.cluster[hit])
+    return replace(found, n_paths=result.n_paths)
 
 
 def convergence(result: Result, level: float = 0.99, of: str = "repaid", points: int = 24) -> tuple[Estimate, ...]:
