@@ -19,6 +19,8 @@ FAN_LEVELS = (0.5, 0.95, 0.99)
 DISTRIBUTION = 200
 """Quantiles by which the whole distribution of an amount is stored, at `backtests.middle_levels`."""
 HISTOGRAM_BINS = 60
+TAIL_BINS = 80
+"""Bins of the histogram that ends a little beyond the quantile of `RARE`: one path far out would hide all others."""
 ACCOUNTS_KEPT = 200
 """Accounts stored with their probability of liquidation, the most likely first."""
 
@@ -105,6 +107,7 @@ def curves(result: Result, market: Market) -> dict[str, Any]:
         "deficit_by_reserve": _by_reserve(result.deficit_by_step, market),
         "quantiles": {of: _distribution(measures.losses(result, of)) for of in ("repaid", "seized", "deficit")},
         "histogram": {"edges": edges.tolist(), "count": count.tolist()},
+        "histogram_of_most": _histogram_of_most(result.repaid_usd),
         "convergence": [
             {"n_paths": e.n_paths, "value": e.value, "low": e.low, "high": e.high}
             for e in measures.convergence(result, 0.99)
@@ -114,6 +117,16 @@ def curves(result: Result, market: Market) -> dict[str, Any]:
             "probability": (hits[likely] / result.n_paths).tolist(),
         },
     }
+
+
+def _histogram_of_most(usd: np.ndarray) -> dict[str, Any]:
+    """Edges, counts, and how many paths are beyond the last edge; empty where no path has an amount."""
+    rare = float(np.sort(usd)[max(int(np.ceil(RARE * len(usd))), 1) - 1])
+    top = min(1.1 * rare, float(usd.max()))
+    if not top > 0:
+        return {}
+    count, edges = np.histogram(usd, bins=TAIL_BINS, range=(0.0, top))
+    return {"edges": edges.tolist(), "count": count.tolist(), "beyond": int((usd > top).sum())}
 
 
 def _distribution(usd: np.ndarray) -> list[float]:

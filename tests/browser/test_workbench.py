@@ -13,7 +13,7 @@ from data.store.store import Store
 from tests.browser.conftest import Visit
 
 WIDE, PHONE = (1440, 900), (390, 844)
-PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "about": "/about"}
+PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "risk": "/risk", "about": "/about"}
 
 
 def stored(warehouse: Path, measure: str, level: float = 0.99) -> tuple[float, float, float]:
