@@ -50,7 +50,7 @@ def models(
     for policy, words in POLICIES.items():
         if policy != arguments.policy:
             said = f"liquidators choose the {words}"
-            yield f"{policy.replace('_', ' ')}", RULES, said, False, result(calibration, arguments.steps, policy)
+            yield policy.replace("_", " "), RULES, said, False, result(calibration, arguments.steps, policy)
     if arguments.steps * FINER <= MOST_STEPS:
         said = f"{arguments.steps * FINER} steps instead of {arguments.steps}"
         finer = result(calibration, arguments.steps * FINER, arguments.policy)

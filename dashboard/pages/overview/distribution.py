@@ -68,7 +68,7 @@ def repaid_distribution(
     shapes, notes = _quantiles(known, top, c)
     if cut:
         said = f"{fmt.share(cut / (count.sum() + cut), 2)} beyond →"
-        notes.append(label(said, 1.0, 0.02, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="bottom"))
+        notes.append(label(said, 1.0, 0.86, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="bottom"))
     values, text = money_ticks(top, 3)
     return {
         "data": data,

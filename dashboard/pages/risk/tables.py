@@ -39,7 +39,7 @@ def tail_card(found: Answer) -> dbc.Card:
     return card(
         "The tail in figures",
         html.Div(table(head, rows, tight=True), className="tall"),
-        f"USD · {fmt.hours(found.run.horizon_hours)} · 95\u202f% intervals · fewer than {FEW} paths with a loss: no "
+        f"95\u202f% intervals · fewer than {FEW} paths with a loss: no "
         f"figure · {passport(found.run)}",
         flush=True,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 import data
 import risk_core as rc
 from data import results
+from data.results.figures import curves
 from data.results.tail import SHARED, SHARED_LEVELS, SHOWN_IN_STEPS, _steps, envelope_series, tail_series
 from tests.data.conftest import ACCOUNTS, SEED
 
@@ -81,6 +82,15 @@ def test_more_reserves_than_are_shown_are_one_row():
     assert rows[-1]["name"] == ""
     assert np.sum([row["usd"] for row in rows], axis=0).tolist() == usd.sum(axis=1).tolist()
     assert rows[0]["name"] == market.reserves.symbol[-1]
+
+
+def test_a_finer_histogram_leaves_the_farthest_paths_out_and_counts_them(simulated):
+    market, result = simulated
+    most = curves(result, market)["histogram_of_most"]
+    beyond = int((result.repaid_usd > most["edges"][-1]).sum())
+    assert 0 < most["beyond"] == beyond <= 4
+    assert sum(most["count"]) + beyond == 4_000
+    assert most["edges"][0] == 0.0
 
 
 def test_the_curves_are_stored_and_sealed_with_the_run(store, simulated, stored):
