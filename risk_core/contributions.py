@@ -38,8 +38,8 @@ STAYED = "no move"
 """What follows from the start's prices alone: accounts that are below 1 before anything moves."""
 PROBED = 24
 """Paths of the tail on which the importance of every factor is looked at."""
-DRIVEN = 2_000
-"""Most paths of the tail of which drivers are told apart, evenly spaced by their loss."""
+FOLLOWED = 2_000
+"""Most paths of the tail that are followed again, evenly spaced by loss; a run of 40,000 has as many beyond 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +54,8 @@ class Contributions:
     share each in by_driver; the last is `STAYED`. by_step: (T, R, 4) USD by step and reserve, in the columns
     of `Result.by_step`: mean of those paths; of a shortfall the mean beyond the level, to which paths without a loss
     add nothing, so that the column of `of` adds up to the figure. first_liquidation, first_deficit: (T + 1,) share of
-    those paths by the step of the first; the last entry is those without.
+    those paths by the step of the first; the last entry is those without. Of more than 2,000 paths 2,000 are followed,
+    evenly spaced by their loss; sums then differ from the figure by what that leaves out.
     """
 
     measure: str
@@ -106,10 +107,11 @@ def contributions(
     reason = _too_few(drawn, measure)
     if reason:
         return Contributions(**shape, no_shares=reason)
-    at = np.flatnonzero((window > 0) | (weight > 0))
+    at, part = _followed(loss, (window > 0) | (weight > 0))
     parts = replay.parts(at, weight[at])
+    shape["n_draws"] = min(drawn, int(np.count_nonzero(weight[at])))
     shares = _Ratios(
-        weight=weight[at], window=window[at], total=loss[at], quantile=quantile.value, n=result.n_paths,
+        weight=weight[at], window=window[at], total=loss[at], quantile=quantile.value, n=part * result.n_paths,
         cluster=None if result.cluster is None else result.cluster[at], measure=measure,
     )  # fmt: skip
     # Paths of the tail without a loss are not followed; they count in the mean of a shortfall.
@@ -124,6 +126,16 @@ def contributions(
         first_liquidation=_by_step(parts.first_liquidation, weight[at], result.n_steps),
         first_deficit=_by_step(parts.first_deficit, weight[at], result.n_steps),
     )  # fmt: skip
+
+
+def _followed(loss: FloatArray, wanted: np.ndarray) -> tuple[IntArray, float]:
+    """(places of the wanted draws that are followed, which part of them that is)."""
+    at = np.flatnonzero(wanted)
+    if len(at) <= FOLLOWED:
+        return at, 1.0
+    ranked = at[np.argsort(loss[at], kind="stable")]
+    kept = ranked[np.linspace(0, len(at) - 1, FOLLOWED).round().astype(int)]
+    return np.sort(kept), FOLLOWED / len(at)
 
 
 def _too_few(drawn: int, measure: str) -> str:
@@ -144,25 +156,22 @@ class _Ratios:
     window: FloatArray
     total: FloatArray
     quantile: float
-    n: int
+    n: float
     cluster: IntArray | None
     measure: str
 
-    def of(self, part: FloatArray, total: FloatArray | None = None, only: np.ndarray | None = None) -> Shares:
-        """Shares of `part` (K, I), USD, in `total` (K,), by default the figure's own; of the draws `only`."""
+    def of(self, part: FloatArray, total: FloatArray | None = None) -> Shares:
+        """Shares of `part` (K, I), USD, in `total` (K,), by default the figure's own."""
         whole = self.total if total is None else total
-        keep = np.ones(len(whole), dtype=bool) if only is None else only
-        cluster = None if self.cluster is None else self.cluster[keep]
-        counted = self.weight[keep] > 0
         if self.measure == "quantile":
-            group = None if cluster is None else cluster[counted]
-            return quantile_shares(part[keep][counted], whole[keep][counted], group)
-        near = (self.window > 0) & keep
+            near = self.weight > 0
+            return quantile_shares(part[near], whole[near], None if self.cluster is None else self.cluster[near])
+        near = self.window > 0
         around = float(whole[near].sum())
         own = self.quantile if total is None else around / max(int(near.sum()), 1)
         # The shares about the quantile, of the quantile: what is all of every total is then surely all of the tail.
         edge = part[near].sum(axis=0) * (own / around) if around > 0 else np.zeros(part.shape[1])
-        return shortfall_shares(part[keep], whole[keep], self.weight[keep], own, edge, self.n, cluster)
+        return shortfall_shares(part, whole, self.weight, own, edge, self.n, self.cluster)
 
 
 def _accounts(parts: Parts, column: int, shares: _Ratios, top: int) -> tuple[IntArray, Shares]:
@@ -182,10 +191,7 @@ def _accounts(parts: Parts, column: int, shares: _Ratios, top: int) -> tuple[Int
 
 def _drivers(replay: Replay, parts: Parts, column: int, shares: _Ratios, most: int) -> tuple[tuple[str, ...], Shares]:
     """Names of the drivers and their shares, the largest first; last `OTHERS`, where there are any, and `STAYED`."""
-    keep = np.zeros(len(parts.path), dtype=bool)
-    order = np.argsort(shares.total, kind="stable")
-    keep[order[np.unique(np.linspace(0, len(order) - 1, min(DRIVEN, len(order))).astype(int))]] = True
-    moved = replay.prices(parts.path[keep])
+    moved = replay.prices(parts.path)
     still = np.broadcast_to(replay.start[:, None], moved.shape[1:])
     groups = _groups(replay, moved, still, column, most)
     worth = np.empty((1 << len(groups), len(moved)))
@@ -194,10 +200,7 @@ def _drivers(replay: Replay, parts: Parts, column: int, shares: _Ratios, most: i
         for g, group in enumerate(groups):
             moves[group] = (chosen >> g) & 1
         worth[chosen] = replay.totals(np.where(moves[None, :, None], moved, still))[:, column] * MICRO_USD
-    table = np.zeros((len(parts.path), len(groups) + 1))
-    table[keep, :-1] = shapley(worth).T
-    table[keep, -1] = worth[0]
-    found = shares.of(table, only=keep)
+    found = shares.of(np.column_stack([*shapley(worth), worth[0]]))
     names = [replay.names[group[0]] if len(group) == 1 else OTHERS for group in groups]
     alone = np.array([name != OTHERS for name in names])
     at = np.lexsort((-found.share[:-1], ~alone))

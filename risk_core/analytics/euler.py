@@ -101,13 +101,14 @@ def shortfall_shares(
     weight: ArrayLike,
     quantile: float,
     at_quantile: ArrayLike,
-    n: int,
+    n: float,
     cluster: ArrayLike | None = None,
 ) -> Shares:
     """Shares of an expected shortfall from the draws beyond its level.
 
     part: (K, I) amounts; total: (K,) their sums; weight: (K,) as `tail_weights` gives them. quantile: the boundary, and
-    at_quantile: (I,) mean parts of draws about there. n: draws in all. cluster: (K,). Raises `InputError`.
+    at_quantile: (I,) mean parts of draws about there. n: draws in all, of which these are the tail; the same part of
+    them where only a part of the tail is given. cluster: (K,). Raises `InputError`.
     """
     parts, whole, group = _checked(part, total, cluster)
     counted = checked_array("weight", weight, np.float64, (len(whole),))
