@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import risk_core as rc
+from dashboard import ids
 from dashboard.app import create_app
 from dashboard.look import formatting as fmt
 from dashboard.market.checks import Damaged
@@ -24,6 +25,7 @@ from data import results
 from flows import registry
 from flows.risk.risk_scenarios import FLOW
 from tests.dashboard.conftest import MemorySource, words
+from tests.dashboard.test_server import ids_of
 
 PATHS = 4_000
 
@@ -63,6 +65,11 @@ def test_the_page_in_words(simulated: Path, source_of_run: Warehouse, found: ans
         fmt.money(end) for end in (page.models(source_of_run, found).low, page.models(source_of_run, found).high)
     )
     assert f"between {low} and {high}" in said
+
+
+def test_the_outline_holds_every_part_that_a_callback_fills(source_of_run: Warehouse):
+    built = set(ids_of(page.build(source_of_run, ""))) & {name for name in vars(ids).values() if isinstance(name, str)}
+    assert built == set(ids_of(page.outline()))
 
 
 @pytest.mark.parametrize("measure", ["lar_repaid", "es_repaid"])
