@@ -53,7 +53,7 @@ def repaid_distribution(
             "hovertemplate": "%{customdata[0]} to %{customdata[1]} <b>%{customdata[2]} paths</b><extra></extra>",
         }
     ]
-    if beyond is not None and beyond.value > 0:
+    if beyond is not None and beyond.value > 0 and not beyond.few_draws:
         data.append(
             {
                 "type": "scatter",

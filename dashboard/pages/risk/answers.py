@@ -88,10 +88,11 @@ class Envelope:
 
 
 def envelope(found: Answer, ledger: Ledger | None) -> Envelope | None:
-    """Every model with the record of its law's forecasts; None where none is stored."""
+    """Every model with the record of its law's forecasts; None where none is stored with enough paths."""
     models = tuple(
         Judged(model=model, standing=_standing(model, ledger, found.run.horizon_hours) if model.group == LAWS else "")
         for model in found.tail.envelope
+        if not model.figure.few_draws
     )
     values = [one.model.figure.value for one in models if not one.fails or one.model.in_use]
     if not values:
@@ -192,7 +193,10 @@ def targets(found: Answer) -> list[tuple[str, str, float]]:
     """(words, measure, USD) of the nearest moves that are looked for: the tail itself, and a deficit."""
     beyond = found.run.get("es_repaid", 0.99)
     asked = [("as much as LaR 99\u202f%", "liquidated", found.lar.value)]
-    if beyond is not None:
+    if found.lar.few_draws:
+        start = reverse.start_target(found.loaded, "liquidated")
+        asked = [("a hundredth of all debt liquidated", "liquidated", start)]
+    if beyond is not None and not beyond.few_draws:
         asked.append(("as much as the mean beyond it", "liquidated", beyond.value))
         asked.append(("twice the mean beyond it", "liquidated", 2 * beyond.value))
     asked.append(("a deficit of a thousandth of all debt", "deficit", reverse.start_target(found.loaded, "deficit")))

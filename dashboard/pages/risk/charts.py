@@ -10,10 +10,10 @@ from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis, money_ticks
 from dashboard.look.escaping import charted
-from dashboard.pages.risk.answers import Answer, Envelope, Heat, Judged, begun
+from dashboard.pages.risk.answers import FEW, Answer, Envelope, Heat, Judged, begun
 
-ROW = 22
-"""Pixels of a model in the chart of models."""
+LEVEL = 0.99
+"""Of the estimate whose convergence is shown."""
 
 
 def envelope(found: Envelope, theme: str | None, height: int = 262) -> Figure:
@@ -123,11 +123,18 @@ def convergence(found: Answer, theme: str | None, height: int = 250) -> Figure:
     data = [
         {"type": "scatter", "mode": "lines", "x": [*x, *x[::-1]], "y": [*low, *high[::-1]], "fill": "toself",
          "fillcolor": c["band-base"], "line": {"width": 0}, "hoverinfo": "skip"},
-        {"type": "scatter", "mode": "lines", "x": x, "y": [one.value for one in sizes],
-         "line": {"color": c["scenario"], "width": 2},
-         "customdata": [[fmt.money(o.value), fmt.money_range(o.low, o.high), fmt.count(o.n_paths)] for o in sizes],
-         "hovertemplate": "<b>%{customdata[0]}</b> (%{customdata[1]})<br>%{customdata[2]} paths<extra></extra>"},
     ]  # fmt: skip
+    firm = [one for one in sizes if one.n_paths * (1 - LEVEL) >= FEW - 1e-9]
+    weak = sizes[: len(sizes) - len(firm) + bool(firm)]  # up to where the other line begins
+    lines = ((weak, {"color": c["baseline"], "width": 1.5, "dash": "4px,3px"}),
+             (firm, {"color": c["scenario"], "width": 2}))  # fmt: skip
+    for part, line in lines:
+        data.append(
+            {"type": "scatter", "mode": "lines", "x": [o.n_paths for o in part], "y": [o.value for o in part],
+             "line": line,
+             "customdata": [[fmt.money(o.value), fmt.money_range(o.low, o.high), fmt.count(o.n_paths)] for o in part],
+             "hovertemplate": "<b>%{customdata[0]}</b> (%{customdata[1]})<br>%{customdata[2]} paths<extra></extra>"}
+        )  # fmt: skip
 
     def short(n: int) -> str:
         return f"{n / 1e6:g}M" if n >= 1e6 else f"{n / 1e3:g}k" if n >= 1e3 else str(n)

@@ -44,7 +44,7 @@ def page(found: Answer, models: Envelope | None) -> list[Any]:
     return [
         *ahead,
         verdict(found, models),
-        row([(distribution_card(found), {"xl": 8}), (models_card(models), {"xl": 4})]),
+        row([(distribution_card(found), {"xl": 8}), (models_card(found, models), {"xl": 4})]),
         row([(shares_card(found), {})]),
         row([(heat_card(found), {"xl": 7}), (tables.tail_card(found), {"xl": 5})]),
         row([(tables.nearest_card(found), {"xl": 4}), (tables.loss_card(found), {"md": 6, "xl": 4}),
@@ -56,6 +56,11 @@ def page(found: Answer, models: Envelope | None) -> list[Any]:
 def verdict(found: Answer, models: Envelope | None) -> html.Section:
     """The figure with its error, what other models make of it, and who makes it."""
     lar, hours = found.lar, fmt.hours(found.run.horizon_hours)
+    if lar.few_draws:
+        n = lar.n_positive or 0
+        text = (f"{fmt.count(n)} of {fmt.count(found.run.n_paths)} paths lie beyond 99\u202f% with a loss, {FEW} are "
+                "needed for a figure of that tail. A longer run has them.")  # fmt: skip
+        return html.Section([pill("flat", "Too few paths"), html.P(text)], className="verdict")
     severity, word = severity_of(lar.value, float(found.loaded.debt_usd.sum()))
     error = error_text(lar)
     words: list[Any] = [
@@ -92,16 +97,20 @@ def distribution_card(found: Answer) -> dbc.Card:
     if not found.run.histogram:
         return card(title, [hidden(ids.RISK_DISTRIBUTION), empty("Not stored yet", OLDER, f"{AGAIN} --force")], sub=sub)
     beyond = found.run.get("es_repaid", 0.99)
-    mean = f" · ▲ {fmt.money(beyond.value)} on average beyond 99\u202f%" if beyond else ""
-    says = f"Share of paths by debt repaid, log scale. LaR 99 % is {fmt.money(found.lar.value)}{mean}"
+    sure = beyond is not None and not beyond.few_draws
+    mean = f" · ▲ {fmt.money(beyond.value)} on average beyond 99\u202f%" if beyond and sure else ""
+    says = f"Share of paths by debt repaid, log scale{mean}"
     return card(title, graph(ids.RISK_DISTRIBUTION, TOP, says), f"{passport(found.run)}{mean}", sub, source=TAIL_SOURCE)
 
 
-def models_card(models: Envelope | None) -> dbc.Card:
+def models_card(found: Answer, models: Envelope | None) -> dbc.Card:
     """The card of the figure by every model."""
     title, sub = "Does the model matter?", "LaR 99\u202f%, one thing changed at a time"
     if models is None:
-        return card(title, [hidden(ids.RISK_ENVELOPE), empty("No other models yet", OLDER, AGAIN)], sub=sub)
+        none = empty("No other models yet", OLDER, AGAIN)
+        if found.tail.envelope:
+            none = empty("Too few paths", f"Fewer than {FEW} paths of each model lie beyond 99\u202f%.")
+        return card(title, [hidden(ids.RISK_ENVELOPE), none], sub=sub)
     used = next((one for one in models.models if one.model.in_use), None)
     default = ""
     if used is not None:
@@ -218,11 +227,12 @@ def convergence_card(found: Answer) -> dbc.Card:
     if not found.tail.convergence:
         return card(title, [hidden(ids.RISK_CONVERGENCE), empty("Not stored", OLDER, AGAIN)], sub=sub)
     lar = found.lar
-    error = f" · this run {fmt.money(lar.value)} {error_text(lar)}"
+    error = f" · this run {fmt.money(lar.value)} {error_text(lar)}" if not lar.few_draws else ""
     says = f"LaR 99 % from the first paths alone, ending at {fmt.money(lar.value)}"
     return card(
         title, graph(ids.RISK_CONVERGENCE, 250, says),
-        f"USD · first paths of the same run, log · grey: 95\u202f% interval{error}", sub, source=TAIL_SOURCE,
+        f"USD · first paths of the same run, log · grey: 95\u202f% interval · dashed: fewer than {FEW} beyond{error}",
+        sub, source=TAIL_SOURCE,
     )  # fmt: skip
 
 

@@ -120,6 +120,25 @@ def test_fewer_than_thirty_draws_are_said_and_nothing_is_drawn(found: answers.An
     assert fmt.money(rare.value) not in words(tables.tail_card(found))
 
 
+def test_a_run_of_few_paths_has_no_headline_and_no_models(found: answers.Answer):
+    """Two paths beyond 99 %: said, and no figure of that tail anywhere; the nearest moves are for other targets."""
+    few = replace(found.lar, few_draws=True, n_positive=2)
+    estimates = dict(found.run.estimates)
+    estimates |= {("lar_repaid", 0.99): few, ("es_repaid", 0.99): few}
+    models = tuple(replace(one, figure=replace(one.figure, few_draws=True)) for one in found.tail.envelope)
+    rare = replace(found, run=replace(found.run, estimates=estimates), tail=replace(found.tail, envelope=models))
+    assert answers.envelope(rare, None) is None
+    verdict = words(parts.verdict(rare, None))
+    assert "2 of 4,000 paths lie beyond 99" in verdict
+    assert "$" not in verdict
+    assert "Fewer than 30 paths of each model" in words(parts.models_card(rare, None))
+    assert fmt.money(found.lar.value) not in words(parts.distribution_card(rare)) + words(parts.convergence_card(rare))
+    drawn = page.distribution(rare, "dark")
+    assert not any("LaR 99\u202f%" in note["text"] for note in drawn["layout"]["annotations"])
+    assert [trace["type"] for trace in drawn["data"]] == ["bar"]
+    assert answers.targets(rare)[0][0] == "a hundredth of all debt liquidated"
+
+
 def test_a_figure_of_a_tail_in_words():
     assert words(tables.figure(ShownFigure(5e6, 4e6, 6e6, 5e5, 100), 10_000)) == "$5.00M±\u00a01.0M"
     assert words(tables.figure(ShownFigure(89e6, 79.5e6, 142.1e6, 9e6, 100), 10_000)) == "$89.0M79.5 to 142"
@@ -169,8 +188,9 @@ def test_charts_show_what_is_stored(source_of_run: Warehouse, found: answers.Ans
     assert (len(grid["z"]), len(grid["z"][0])) == (len(shown.rows), 24)
     assert np.nansum(np.array(grid["z"], float)) == pytest.approx(shown.by_step.sum())
     assert heat["data"][0]["y"] == pytest.approx(shown.by_step.tolist())
-    assert convergence["data"][1]["x"][-1] == PATHS
-    assert convergence["data"][1]["y"][-1] == found.lar.value
+    weak, firm = convergence["data"][1:]
+    assert (firm["x"][-1], firm["y"][-1]) == (PATHS, found.lar.value)
+    assert weak["x"][-1] == firm["x"][0] >= 3_000 > weak["x"][-2]  # 1 % of 3,000 are 30 paths
     assert begun["data"][0]["y"][0] == 0
     assert begun["data"][0]["y"][-1] == pytest.approx(100 * (1 - found.tail.steps.first[-1]))
     part = np.array(distribution["data"][0]["y"])
