@@ -108,8 +108,9 @@ def loss_card(found: Answer) -> dbc.Card:
         shown = fmt.share(p.value, 2)
         ends = f"{fmt.share(p.low, 2)} to {fmt.share(p.high, 2)}" if p.low is not None and p.high is not None else ""
         rows.append(_loss("P(any deficit)", shown if hits else f"< {fmt.share(p.high, 2).removeprefix('< ')}", ends))
-    for words, one in (("Mean when it happens", severe), ("Expected loss", mean)):
-        rows.append(_loss(words, *_told(one)))
+    # Without a loss nothing is known of its size, so it is not 0.
+    severity = _told(severe) if hits or severe is None else (fmt.MISSING, _on(0))
+    rows += [_loss("Mean when it happens", *severity), _loss("Expected loss", *_told(mean))]
     for words, measure in (("VaR 99\u202f%", "var_deficit"), ("Mean of the worst 1\u202f%", "es_deficit")):
         one = run.get(measure, 0.99)
         rows.append(_loss(words, *_told(one)))

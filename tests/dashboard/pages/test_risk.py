@@ -120,6 +120,20 @@ def test_fewer_than_thirty_draws_are_said_and_nothing_is_drawn(found: answers.An
     assert fmt.money(rare.value) not in words(tables.tail_card(found))
 
 
+def test_a_loss_that_never_came_has_no_size(found: answers.Answer):
+    """Its chance is bounded; the mean when it happens is not 0 but not known."""
+    none = {("p_deficit", 0.0): ShownFigure(0.0, 0.0, 0.00096, 0.0, 0, True)}
+    none |= {
+        (name, 0.0): ShownFigure(0.0, n_positive=0, few_draws=True) for name in ("severity_deficit", "mean_deficit")
+    }
+    rare = replace(found, run=replace(found.run, estimates=dict(found.run.estimates) | none))
+    said = words(tables.loss_card(rare))
+    assert "P(any deficit)< 0.10" in said
+    assert f"Mean when it happens{fmt.MISSING} no path has a loss" in said
+    assert "Expected loss$0 no path has a loss" in said
+    assert "no severity is stated" in said
+
+
 def test_a_run_of_few_paths_has_no_headline_and_no_models(found: answers.Answer):
     """Two paths beyond 99 %: said, and no figure of that tail anywhere; the nearest moves are for other targets."""
     few = replace(found.lar, few_draws=True, n_positive=2)
