@@ -97,7 +97,7 @@ def simulate(
     checked_int("threads", workers, 1)
 
     plan = plan_of(market)
-    draw = _Draw(market, scenario)
+    draw = Draws(market, scenario)
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step)
@@ -113,12 +113,12 @@ def simulate(
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.path_state_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
-    parts = [_Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
+    parts = [Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     block = len(parts[0].scratch.x)
     chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
     ranges = iter([(a, min(a + chunk, stop)) for a in range(first, stop, chunk)])
 
-    def run_range(worker: _Worker, a: int, b: int) -> int:
+    def run_range(worker: Worker, a: int, b: int) -> int:
         totals = worker.totals(path_totals[a - first : b - first])
         how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code)
         if cascade is None:
@@ -163,7 +163,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Draw:
+class Draws:
     """Where relative prices come from (given paths, or the parameters of one random step), and how oracles change them.
 
     factor: (R,) row of each reserve's oracle price among `n_rows` rows and the constant.
@@ -216,11 +216,11 @@ def _require_whole(path: IntArray, by_step: IntArray) -> None:
             )
 
 
-class _Worker:
+class Worker:
     """One thread's scratch and its own integer totals; added up at the end, in any order."""
 
     def __init__(
-        self, book: Book, draw: _Draw, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
+        self, book: Book, draw: Draws, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
     ) -> None:
         padded, rows, drawn = padded_steps(n_steps), draw.n_rows + 1, draw.n_factors + 1
         block = block_paths(padded)
@@ -287,8 +287,8 @@ def _two_integers(paths: object) -> tuple[int, int]:
 
 
 def _run(
-    run_range: Callable[[_Worker, int, int], int],
-    workers: list[_Worker],
+    run_range: Callable[[Worker, int, int], int],
+    workers: list[Worker],
     ranges: Iterator[tuple[int, int]],
     total: int,
     progress: Progress | None,
@@ -297,13 +297,13 @@ def _run(
     done = 0
     stop = threading.Event()
 
-    def guarded(worker: _Worker, a: int, b: int) -> int:
+    def guarded(worker: Worker, a: int, b: int) -> int:
         if stop.is_set():
             raise Cancelled("the run was stopped")
         return run_range(worker, a, b)
 
     with ThreadPoolExecutor(len(workers)) as pool:
-        busy: dict[Future[int], _Worker] = {}
+        busy: dict[Future[int], Worker] = {}
         try:
             idle = list(workers)
             for a, b in ranges:

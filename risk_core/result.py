@@ -140,6 +140,15 @@ class Result:
         """(N,) paths on which each account was liquidated at least once."""
         return self.hits.sum(axis=1, dtype=np.int64)
 
+    @property
+    def first_liquidation(self) -> FloatArray:
+        """(T + 1,) share of paths by the step of their first liquidation; the last entry is those without any.
+
+        A path whose calls repaid less than half a micro-USD counts as without.
+        """
+        none_yet = np.concatenate([[self.n_paths], self.fan[:, 0]])
+        return np.append(-np.diff(none_yet), none_yet[-1]) / self.n_paths
+
     def fan_usd(self, levels: tuple[float, ...] = (0.5, 0.95, 0.99)) -> FloatArray:
         """(T, len(levels)) quantiles of the cumulative repaid USD at the end of each step.
 

@@ -108,11 +108,18 @@ def tails() -> None:
     rc.tails.probability_of_deficit(market(), scenario(), n_paths=16, threads=1)
 
 
+def contributions() -> None:
+    """Compile the shares of a tail: its paths followed again, account by account."""
+    book, path = market(), scenario()
+    rc.contributions(book, rc.simulate(book, path, 4_000, threads=1))
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "health": health,
     "what-if": what_if,
     "sweep": sweep,
     "simulate": simulate,
+    "contributions": contributions,
     "quasi": quasi,
     "tails": tails,
     "cascade": cascade,

@@ -92,6 +92,17 @@ def money_range(low: float, high: float) -> str:
     return f"{money(low)} to {money(high)}"
 
 
+def money_between(value: float, low: float, high: float) -> str:
+    """A skewed interval in the unit of its figure, three digits at most: `79.5 to 142` of `$89.0M`.
+
+    >>> money_between(89.0e6, 79.5e6, 142.1e6)
+    '79.5 to 142'
+    """
+    scale, _ = _scaled(value if value else high)
+    texts = [f"{end / scale:,.0f}" if abs(end) >= 99.95 * scale else f"{end / scale:.3g}" for end in (low, high)]
+    return f"{texts[0]} to {texts[1]}"
+
+
 def share(value: float | None, digits: int = 1) -> str:
     """A share of one as per cent: `84.5 %`; something smaller than can be shown is `< 0.1 %`, not `0.0 %`."""
     if value is None or not math.isfinite(value):

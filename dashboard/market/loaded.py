@@ -105,6 +105,8 @@ class ShownRun:
     """`edges` (B + 1,) USD of debt repaid and `count` (B,) of paths; empty when not stored."""
     seized_by_reserve: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """Mean USD seized per path."""
+    curves: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """What is stored of the tail, as it is stored: `dashboard.market.tail` reads it."""
 
     def estimate(self, measure: str, level: float = 0.0) -> ShownFigure:
         """A stored figure. Raises `KeyError` that names what is stored."""

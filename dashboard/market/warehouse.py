@@ -52,6 +52,8 @@ TOLD = 8
 FILL = "python -m data.sample"
 AGAIN = "python -m flows risk-scenarios --force"
 BANDS_AGAIN = "python -m flows health-factor-bands --force"
+TAIL = ("shares", "steps", "convergence", "envelope", "accounts", "histogram_of_most")
+"""Curves of a run that only the Risk page shows."""
 DAY = 86_400
 AGE_LIMIT = 3_600
 """Seconds after which a live snapshot is called stale, on every page."""
@@ -451,6 +453,7 @@ def _run(stored: data.results.RiskRun) -> ShownRun:
         fan=MappingProxyType(stored.series.get("fan", {})),
         histogram=MappingProxyType(stored.series.get("histogram", {})),
         seized_by_reserve=MappingProxyType(stored.series.get("seized_by_reserve", {})),
+        curves=MappingProxyType({name: stored.series[name] for name in TAIL if name in stored.series}),
     )
 
 

@@ -11,11 +11,13 @@ from dashboard.pages.liquidity import page as liquidity
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.overview import page as overview
 from dashboard.pages.pegs import page as pegs
+from dashboard.pages.risk import page as risk
 from dashboard.pages.what_if import page as what_if
 
 PAGES = (
     overview.PAGE,
     what_if.PAGE,
+    risk.PAGE,
     accounts.PAGE,
     liquidity.PAGE,
     forecasts.PAGE,

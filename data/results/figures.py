@@ -12,11 +12,15 @@ import numpy as np
 from risk_core import Market, Result, measures
 
 LEVELS = (0.9, 0.95, 0.99)
-"""Levels of every stored quantile and shortfall."""
+"""Levels of every stored quantile and shortfall that is a forecast, too."""
+RARE = 0.999
+"""Stored as a figure and not as a forecast: no ledger is ever long enough to test it."""
 FAN_LEVELS = (0.5, 0.95, 0.99)
 DISTRIBUTION = 200
 """Quantiles by which the whole distribution of an amount is stored, at `backtests.middle_levels`."""
 HISTOGRAM_BINS = 60
+TAIL_BINS = 80
+"""Bins of the histogram that ends a little beyond the quantile of `RARE`: one path far out would hide all others."""
 ACCOUNTS_KEPT = 200
 """Accounts stored with their probability of liquidation, the most likely first."""
 
@@ -43,23 +47,25 @@ class Figure:
 
 def figures(result: Result) -> Iterator[Figure]:
     """Every stored measure. Losses are positive."""
-    for level in LEVELS:
-        yield _figure("lar_repaid", "USD", measures.lar(result, level))
-        yield _figure("lar_seized", "USD", measures.lar(result, level, of="seized"))
-        yield _figure("var_deficit", "USD", measures.var(result, level))
-        yield _figure("es_deficit", "USD", measures.expected_shortfall(result, level))
-        yield _figure("es_repaid", "USD", measures.expected_shortfall(result, level, of="repaid"))
+    for level in (*LEVELS, RARE):
+        yield stored_figure("lar_repaid", "USD", measures.lar(result, level))
+        yield stored_figure("lar_seized", "USD", measures.lar(result, level, of="seized"))
+        yield stored_figure("var_deficit", "USD", measures.var(result, level))
+        yield stored_figure("es_deficit", "USD", measures.expected_shortfall(result, level))
+        yield stored_figure("es_repaid", "USD", measures.expected_shortfall(result, level, of="repaid"))
     for of in ("repaid", "seized", "fee", "deficit"):
-        yield _figure(f"mean_{of}", "USD", measures.mean(result, of))
-    yield _figure("p_deficit", "fraction", measures.probability_of_loss(result))
-    yield _figure("p_repaid", "fraction", measures.probability_of_loss(result, of="repaid"))
+        yield stored_figure(f"mean_{of}", "USD", measures.mean(result, of))
+    for of in ("repaid", "deficit"):
+        yield stored_figure(f"severity_{of}", "USD", measures.severity(result, of))
+    yield stored_figure("p_deficit", "fraction", measures.probability_of_loss(result))
+    yield stored_figure("p_repaid", "fraction", measures.probability_of_loss(result, of="repaid"))
     for name, count in (("liquidations", result.n_liquidations), ("accounts", result.n_accounts_liquidated)):
-        yield _figure(f"mean_{name}", "count", measures.average(count, result.cluster))
+        yield stored_figure(f"mean_{name}", "count", measures.average(count, result.cluster))
 
 
 def stressed_series(result: Result, words: str) -> dict[str, Any]:
     """The curve `stressed`: liquidations at risk at every level under a volatility that `words` states, JSON-ready."""
-    found = [_figure("lar_repaid", "USD", measures.lar(result, level)) for level in LEVELS]
+    found = [stored_figure("lar_repaid", "USD", measures.lar(result, level)) for level in LEVELS]
     scenario = result.scenario
     return {
         "words": words,
@@ -69,7 +75,8 @@ def stressed_series(result: Result, words: str) -> dict[str, Any]:
     }
 
 
-def _figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
+def stored_figure(measure: str, unit: str, estimate: measures.Estimate) -> Figure:
+    """An estimate of the engine as it is stored."""
     return Figure(
         measure=measure, level=estimate.level, value=estimate.value,
         low=None if estimate.no_interval else _known(estimate.low), high=_known(estimate.high),
@@ -100,11 +107,26 @@ def curves(result: Result, market: Market) -> dict[str, Any]:
         "deficit_by_reserve": _by_reserve(result.deficit_by_step, market),
         "quantiles": {of: _distribution(measures.losses(result, of)) for of in ("repaid", "seized", "deficit")},
         "histogram": {"edges": edges.tolist(), "count": count.tolist()},
+        "histogram_of_most": _histogram_of_most(result.repaid_usd),
+        "convergence": [
+            {"n_paths": e.n_paths, "value": e.value, "low": e.low, "high": e.high}
+            for e in measures.convergence(result, 0.99)
+        ],
         "accounts": {
             "address": [str(market.accounts[row]) for row in likely],
             "probability": (hits[likely] / result.n_paths).tolist(),
         },
     }
+
+
+def _histogram_of_most(usd: np.ndarray) -> dict[str, Any]:
+    """Edges, counts, and how many paths are beyond the last edge; empty where no path has an amount."""
+    rare = float(np.sort(usd)[max(int(np.ceil(RARE * len(usd))), 1) - 1])
+    top = min(1.1 * rare, float(usd.max()))
+    if not top > 0:
+        return {}
+    count, edges = np.histogram(usd, bins=TAIL_BINS, range=(0.0, top))
+    return {"edges": edges.tolist(), "count": count.tolist(), "beyond": int((usd > top).sum())}
 
 
 def _distribution(usd: np.ndarray) -> list[float]:
@@ -118,7 +140,11 @@ def _distribution(usd: np.ndarray) -> list[float]:
 
 def _by_reserve(by_step: np.ndarray, market: Market) -> dict[str, float]:
     """Mean USD a path over the whole horizon, by symbol, where above 0; the address follows a symbol used twice."""
-    symbols = market.reserves.symbol
     total = by_step.sum(axis=0)
-    names = [s if symbols.count(s) == 1 else f"{s} {a}" for s, a in zip(symbols, market.reserves.asset, strict=True)]
-    return {name: float(usd) for name, usd in zip(names, total, strict=True) if usd > 0}
+    return {name: float(usd) for name, usd in zip(symbols_of(market), total, strict=True) if usd > 0}
+
+
+def symbols_of(market: Market) -> list[str]:
+    """The symbol of each reserve; the address follows a symbol used twice."""
+    symbols = market.reserves.symbol
+    return [s if symbols.count(s) == 1 else f"{s} {a}" for s, a in zip(symbols, market.reserves.asset, strict=True)]

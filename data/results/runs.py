@@ -47,7 +47,11 @@ class RiskRun:
     `seized_by_reserve`, `deficit_by_reserve` {symbol: mean USD a path}; `histogram` {edges, count} of debt repaid
     over paths; `quantiles` {repaid, seized, deficit}, each USD at `backtests.middle_levels`; `accounts` {address,
     probability} of being liquidated; `calibration`, as the flow recorded it; `stressed` {words, volatility, figures},
-    under a volatility of bad days.
+    under a volatility of bad days; `histogram_of_most` {edges, count, beyond}, which leaves the last few paths out;
+    `convergence` [{n_paths, value, low, high}] of liquidations at risk 99 %. Runs of the flow also have `shares`
+    [{measure, level, value, n_draws, no_shares, reserves, sold, accounts, drivers}], each list {name, share, se};
+    `steps` {hours (T,), first_liquidation (T + 1,), all, tail}, the last two {repaid, seized} as rows {name, usd (T,)};
+    `envelope` [{name, group, words, in_use, figure}].
     """
 
     run_id: str

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from data.quarantine.aside import put_aside
-from data.results.figures import Figure, curves, figures, stressed_series
+from data.results.figures import LEVELS, Figure, curves, figures, stressed_series
 from data.results.forecasts import LEDGER, forecast, stored
 from data.results.runs import SEALED, RiskRun, read, run_id_of, sealed
 from data.results.scenario import scenario_hash, scenario_record
@@ -26,13 +26,15 @@ def save_result(
     *,
     calibration: Mapping[str, Any] | None = None,
     stressed: tuple[Result, str] | None = None,
+    more: Mapping[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RiskRun:
     """Store a simulation in one transaction and return it as stored; storing it again changes nothing.
 
     `market`: the one simulated (names of reserves, accounts). `calibration`: JSON-ready, where the scenario comes from.
     `stressed`: a result of the same market under a volatility of bad days, and the description of that volatility.
-    `run_id`: of the flow's run (`fact_run`). Raises `BatchRefused` when a figure breaks its schema.
+    `more`: curves by name, JSON-ready, such as those of `data.results.tail`. `run_id`: of the flow's run (`fact_run`).
+    Raises `BatchRefused` when a figure breaks its schema.
     """
     if market.snapshot != result.snapshot:
         raise ValueError(
@@ -53,13 +55,18 @@ def save_result(
     series = curves(result, market) | ({"calibration": dict(calibration)} if calibration is not None else {})
     if stressed is not None:
         series["stressed"] = stressed_series(*stressed)
+    series |= dict(more or {})
     drawn = [
         {"run_id": head["run_id"], "series": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in series.items()
     ]
     # What saw later prices is no forecast.
     is_forecast = not (calibration or {}).get("looks_ahead")
-    forecasts = [forecast(head, row) for row in rows if is_forecast and row["measure"] in LEDGER]
+    forecasts = [
+        forecast(head, row)
+        for row in rows
+        if is_forecast and row["measure"] in LEDGER and row["level"] in (0.0, *LEVELS)
+    ]
     require_sound(head["run_id"], (Figure(**{name: row[name] for name in Figure.__slots__}) for row in rows))
     # The ledger keeps a forecast as it was made, so the run is sealed with the rows that will stand there.
     kept = {(row["measure"], row["level"]): row["sha256"] for row in forecasts} | put_changed_aside(

@@ -88,7 +88,7 @@ class RiskScenarios(
 
 
 class RiskSeries(TableModel, key=["run_id", "series"]):
-    """`fact_risk_series`: curves of a run as JSON: fan over steps, amounts by reserve, histogram."""
+    """`fact_risk_series`: curves of a run as JSON: fan by step, amounts by reserve, histogram, shares of the tail."""
 
     run_id: Series[str] = sha256("risk run (fact_risk_run)")
     series: Series[str] = name("which curve")

@@ -144,10 +144,13 @@ def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
             policy=arguments.policy,
             code_version=code_version(),
         )
-        if stored is not None:
+        # A run of an older version has its figures, and not who makes its tail.
+        if stored is not None and "shares" in stored.series:
             return stored, notes, False
-    # Opened only when there is something to write: the writer loads the validation library, which a skip does not need.
+    # Only when there is something to write: the writer loads the validation library, which a skip does not need.
+    from data.results.tail import envelope_series, tail_series
     from data.store import Store
+    from flows.risk.envelope import models
 
     parameters = dict(arguments) | {"scenario": name}
     with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
@@ -163,7 +166,11 @@ def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
             f"stressed-{arguments.horizon_hours:g}h{ahead}", horizon, arguments.steps, market.snapshot.block_time
         )
         worse = simulated(market, bad_days, arguments), STRESS_IN_WORDS
-        stored = results.save_result(store, result, market, calibration=record, stressed=worse, run_id=run.id)
+        more = tail_series(result, market)
+        more["envelope"] = envelope_series(models(market, calibration, arguments, result))
+        stored = results.save_result(
+            store, result, market, calibration=record, stressed=worse, more=more, run_id=run.id
+        )
     return stored, notes, True
 
 

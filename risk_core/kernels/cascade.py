@@ -34,7 +34,7 @@ from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.book import LANES, SLACK
 from risk_core.kernels.paths import price_block
 from risk_core.kernels.sales import begin_step, quote, sell
-from risk_core.kernels.settle import ACCOUNTS, THRESHOLD, settle
+from risk_core.kernels.settle import ACCOUNTS, MILLI, THRESHOLD, settle
 from risk_core.kernels.shard import add_to_fan
 
 MAX_ROUNDS = 12
@@ -119,7 +119,7 @@ def visit(book, sleepers, state, work, slot, q, t, n_steps, policy, row, totals,
         work.now[k] = state.price[np.uint64(book.factor[np.uint64(leg + k)])]
     repaid = settle(
         n_collateral, n_legs, work.value, work.now, leg, book.reserve, book.terms, book.open_from, t, policy,
-        totals.path, row, totals.by_step,
+        totals.path, row, totals.by_step, MILLI,
     )  # fmt: skip
     if repaid >= 0:
         for k in range(n_legs):

@@ -133,14 +133,15 @@ def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_
 
 
 @merged
-def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, policy, out, row, by_step):
+def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, policy, out, row, by_step, unit):
     """Liquidate one account at step t until its health factor is at least 1 or no call is admissible.
 
     value: (>= n_legs,) snapshot dollars of its legs, changed in place; now: (>= n_legs,) their relative prices.
     leg: where its legs begin in `reserve` (int64) and `terms` ((legs, N_TERMS) float64).
     open_from: (R,) first step at which a reserve may take part.
     out: (rows, N_TOTALS) int64, micro-USD and counts, row `row` is added to.
-    by_step: (steps, R, 4) int64 milli-USD: repaid and deficit by debt reserve, seized and fee by collateral reserve.
+    by_step: (steps, R, 4) int64, parts of a dollar of which `unit` make one (float64, `MILLI` or `MICRO`): repaid and
+    deficit by debt reserve, seized and fee by collateral reserve.
     Returns the repaid micro-USD, -1 when no call was made. Money is counted in integers, so that totals do not depend
     on the order of accounts or paths.
     """
@@ -165,7 +166,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
                 micro = np.int64(np.rint(owed * MICRO))
                 step_repaid += micro
                 out[at_row, REPAID] += micro
-                by_step[at_t, np.uint64(reserve[np.uint64(leg + k)]), REPAID] += np.int64(np.rint(owed * MILLI))
+                by_step[at_t, np.uint64(reserve[np.uint64(leg + k)]), REPAID] += np.int64(np.rint(owed * unit))
                 value[k] = 0.0
             calls = 1
             break
@@ -202,9 +203,9 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
         out[at_row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
         r_c = np.uint64(reserve[at_c])
         r_d = np.uint64(reserve[np.uint64(leg + best_d)])
-        by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * MILLI))
-        by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * MILLI))
-        by_step[at_t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * MILLI))
+        by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * unit))
+        by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * unit))
+        by_step[at_t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * unit))
 
         if collateral_cleared:
             left = False
@@ -216,7 +217,7 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
                     owed = value[k] * now[k]
                     out[at_row, DEFICIT] += np.int64(np.rint(owed * MICRO))
                     burnt = np.uint64(reserve[np.uint64(leg + k)])
-                    by_step[at_t, burnt, DEFICIT] += np.int64(np.rint(owed * MILLI))
+                    by_step[at_t, burnt, DEFICIT] += np.int64(np.rint(owed * unit))
                     value[k] = 0.0
                 for k in range(n_collateral):
                     value[k] = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from risk_core.kernels._jit import kernel
 from risk_core.kernels.book import SLACK
-from risk_core.kernels.settle import DEFICIT, N_TERMS, PROTOCOL_FEE, REPAID, SEIZED, THRESHOLD, settle
+from risk_core.kernels.settle import DEFICIT, MILLI, N_TERMS, PROTOCOL_FEE, REPAID, SEIZED, THRESHOLD, settle
 
 MICRO_USD = 1e-6
 
@@ -94,11 +94,12 @@ def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, ac
             found[0, count] = margin / owed
             found[1, count] = owed
             if n_legs == 2:  # two of three accounts: constants, so that the loops over legs fall away
-                settle(one, two, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step)
+                settle(one, two, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step, MILLI)
             else:
                 settle(
-                    n_collateral, n_legs, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step
-                )
+                    n_collateral, n_legs, value, now, none, reserve, terms, open_from, none, policy, row, none, by_step,
+                    MILLI,
+                )  # fmt: skip
             found[2, count] = row[0, REPAID] * MICRO_USD
             found[3, count] = row[0, SEIZED] * MICRO_USD
             found[4, count] = row[0, PROTOCOL_FEE] * MICRO_USD

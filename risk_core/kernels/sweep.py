@@ -28,6 +28,7 @@ from risk_core.kernels.settle import (
     HELPER_MARGIN_USD,
     INVERSE,
     MAX_CALLS,
+    MILLI,
     MIN_LEFTOVER_USD,
     MOST_PROFITABLE,
     PROTOCOL_HELPER,
@@ -95,7 +96,9 @@ def settle_block(book, g, at, now, value, x, b, n_steps, policy, stripping, tota
                 seized[b, reserve[leg + k], q] += taken - taken * terms[leg + k, FEE_RATE]
         elif b * LANES + q < n_steps:
             s = b * LANES + q
-            settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, s, policy, exact, s, by_step)
+            settle(
+                n_collateral, n_legs, value, now, leg, reserve, terms, open_from, s, policy, exact, s, by_step, MILLI
+            )
     return count
 
 

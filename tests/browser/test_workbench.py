@@ -13,7 +13,7 @@ from data.store.store import Store
 from tests.browser.conftest import Visit
 
 WIDE, PHONE = (1440, 900), (390, 844)
-PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "about": "/about"}
+PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "risk": "/risk", "about": "/about"}
 
 
 def stored(warehouse: Path, measure: str, level: float = 0.99) -> tuple[float, float, float]:
@@ -56,6 +56,20 @@ def test_the_overview_shows_the_figures_of_fact_risk_scenarios(visit: Visit, war
     with urllib.request.urlopen(f"{visit.url}/api/v1/summary") as answer:
         figures = {(m["measure"], m["level"]): m["value"] for m in json.load(answer)["run"]["measures"]}
     assert figures["lar_repaid", 0.99] == lar[0]
+
+
+def test_another_level_shows_its_own_shares_or_says_that_there_are_too_few(visit: Visit, warehouse: Path) -> None:
+    visit.go("/risk")
+    visit.settled()
+    group = visit.page.get_by_role("group", name="Level")
+    group.get_by_text("95", exact=False).first.click()
+    lar = stored(warehouse, "lar_repaid", 0.95)
+    visit.until(f"document.querySelector('#risk-shares').innerText.includes('{fmt.money(lar[0])}')")
+    assert visit.page.locator("#risk-shares .cut").count() >= 4
+    group.get_by_text("99.9").click()
+    visit.until("document.querySelector('#risk-shares').innerText.includes('30 are needed')")
+    assert visit.page.locator("#risk-shares .cut").count() == 0
+    visit.page.wait_for_selector("#risk-nearest a", timeout=60_000)
 
 
 def test_a_key_on_a_slider_changes_figure_chart_field_and_link(visit: Visit) -> None:

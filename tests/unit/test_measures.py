@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -217,3 +218,48 @@ def test_losses_in_few_groups_must_be_more():
     assert tail_mean(sample, 0.99, copies).no_interval.startswith(
         "99 paths with a loss lie in the tail, 100 are needed"
     )
+
+
+def test_expected_loss_is_chance_times_severity():
+    """And while a loss is rarer than the tail, the expected shortfall is the expected loss over the tail's share."""
+    market = one_account(debt=15_500.0, bonus=0.15)
+    plan = rc.Scenario(
+        name="one step", horizon=timedelta(days=1), n_steps=1, factors=("ETH",), volatility=[0.6], correlation=[[1.0]],
+        factor=[0, -1],
+    )  # fmt: skip
+    result = rc.simulate(market, plan, 20_000, seed=4)
+    chance, severe, mean = rc.measures.probability_of_loss(result), rc.measures.severity(result), rc.measures.mean
+    assert 0 < chance.value < 0.05
+    assert severe.n_positive == chance.n_positive >= 30
+    assert chance.value * severe.value == pytest.approx(mean(result, "deficit").value)
+    assert severe.low < severe.value < severe.high
+    tail = rc.measures.expected_shortfall(result, 0.95)
+    assert tail.value == pytest.approx(mean(result, "deficit").value / 0.05)
+
+
+def test_severity_without_a_loss_says_so():
+    result = rc.simulate(one_account(debt=1_000.0), scenario(2, 1, volatility=0.01), 100)
+    found = rc.measures.severity(result)
+    assert (found.value, found.n_positive, found.few_draws) == (0.0, 0, True)
+    assert found.no_interval.startswith("no path has a loss")
+
+
+def test_convergence_is_the_figure_of_shorter_runs():
+    market = one_account(debt=15_500.0)
+    plan = scenario(2, 6, volatility=0.9)
+    result = rc.simulate(market, plan, 2_000, seed=3)
+    found = rc.measures.convergence(result, 0.9, points=5)
+    assert [e.n_paths for e in found] == [100, 211, 447, 946, 2_000]
+    assert found[-1] == rc.measures.lar(result, 0.9)
+    assert found[1] == rc.measures.lar(rc.simulate(market, plan, 211, seed=3), 0.9)
+    assert [e.n_paths for e in rc.measures.convergence(rc.simulate(market, plan, 40), 0.9)] == [40]
+
+
+def test_first_liquidation_by_hand():
+    """ETH falls below the threshold at the end of step 2 on one path of four, at step 1 on another."""
+    market = one_account(debt=15_500.0, price=1_900.0)
+    price = np.ones((4, 2, 4)) * np.array([1_900.0, 1.0])[:, None]
+    price[0, 0, 2:] = 1_700.0
+    price[1, 0, 1:] = 1_700.0
+    result = rc.simulate(market, rc.PricePaths(name="given", price=price, step=scenario(2).horizon))
+    assert result.first_liquidation.tolist() == [0.25, 0.25, 0.0, 0.5]

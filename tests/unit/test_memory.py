@@ -45,9 +45,9 @@ def test_a_run_allocates_what_it_says(market, n_paths, n_steps, threads):
 
 def test_a_worker_has_the_size_of_its_formula(market):
     plan, path = plan_of(market), scenario(5, 30)
-    draw = engine._Draw(market, path)
+    draw = engine.Draws(market, path)
     book, _ = plan.bind(draw.factor, draw.n_factors, engine.opening_steps(market, path))
-    worker = engine._Worker(book, draw, 30, 5, plan.n_accounts, None)
+    worker = engine.Worker(book, draw, 30, 5, plan.n_accounts, None)
     sizes = memory.Sizes(
         paths=1, steps=30, workers=1, accounts=market.n_accounts, engaged=plan.n_accounts, reserves=5, factors=5,
         rows=6, pairs=len(book.pair_collateral), legs=plan.most_legs, book=0,

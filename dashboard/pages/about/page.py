@@ -32,6 +32,12 @@ _TERMS = (
     ("Deficit", "Debt that the pool burns because an account has no collateral left: the protocol's loss."),
     ("VaR 99\u202f%", "The deficit that is exceeded on one path in a hundred."),
     ("Expected shortfall (ES 99\u202f%)", "The mean deficit over the worst one per cent of paths."),
+    (
+        "Share of the tail",
+        "The mean part of a reserve or an account on the worst paths, over the mean of the whole; for LaR on the paths "
+        "within its 95\u202f% interval (Euler's allocation). Of a price: what its moves add to the loss of those "
+        "paths, averaged over all orders in which prices may move (Shapley value). Each set adds up to 100\u202f%.",
+    ),
     ("Health factor (HF)", "Collateral times its liquidation threshold, over debt. Below 1 it can be liquidated."),
     (
         "Same-asset loop",

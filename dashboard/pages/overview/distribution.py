@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,25 @@ LEVELS = (0.95, 0.99)
 _DECADES = {1.0: "100\u202f%", 0.1: "10\u202f%", 0.01: "1\u202f%", 0.001: "0.1\u202f%", 0.0001: "0.01\u202f%"}
 
 
-def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> Figure:
+def repaid_distribution(
+    run: ShownRun,
+    theme: str | None,
+    height: int = 234,
+    histogram: Mapping[str, Any] | None = None,
+    levels: tuple[float, ...] = LEVELS,
+) -> Figure:
     """Share of paths by debt repaid, on a log scale.
 
-    Grey below LaR 95 %, lines at the quantiles with their 95 % intervals, a triangle at the mean beyond the last.
+    histogram: edges, count and how many paths are `beyond` the last edge; by default that of the run. levels: of the
+    quantiles that are marked. Grey below the first of them, lines at the quantiles with their 95 % intervals, a
+    triangle at the mean beyond 99 %.
     """
     c = themes.colours(theme)
-    edges = np.maximum(np.asarray(run.histogram["edges"], float), 0.0)
-    count = np.asarray(run.histogram["count"], float)
-    part, middle, seen = count / count.sum(), (edges[:-1] + edges[1:]) / 2, count > 0
-    known = [(level, e) for level in LEVELS if (e := run.get("lar_repaid", level)) is not None]
+    shown = run.histogram if histogram is None else histogram
+    edges = np.maximum(np.asarray(shown["edges"], float), 0.0)
+    count, cut = np.asarray(shown["count"], float), int(shown.get("beyond", 0))
+    part, middle, seen = count / (count.sum() + cut), (edges[:-1] + edges[1:]) / 2, count > 0
+    known = [(level, e) for level in levels if (e := run.get("lar_repaid", level)) is not None]
     tail = known[0][1].value if known else np.inf
     beyond = run.get("es_repaid", LEVELS[-1])
     top = max(float(edges[-1]), beyond.value if beyond else 0.0, 1.0)
@@ -43,7 +53,7 @@ def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> 
             "hovertemplate": "%{customdata[0]} to %{customdata[1]} <b>%{customdata[2]} paths</b><extra></extra>",
         }
     ]
-    if beyond is not None and beyond.value > 0:
+    if beyond is not None and beyond.value > 0 and not beyond.few_draws:
         data.append(
             {
                 "type": "scatter",
@@ -56,6 +66,9 @@ def repaid_distribution(run: ShownRun, theme: str | None, height: int = 234) -> 
             }
         )
     shapes, notes = _quantiles(known, top, c)
+    if cut:
+        said = f"{fmt.share(cut / (count.sum() + cut), 2)} beyond →"
+        notes.append(label(said, 1.0, 0.86, c["text-3"], xref="paper", yref="paper", xanchor="right", yanchor="bottom"))
     values, text = money_ticks(top, 3)
     return {
         "data": data,

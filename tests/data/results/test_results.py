@@ -116,6 +116,25 @@ def test_curves_agree_with_the_result(saved, simulated):
     assert saved.series["calibration"] == {"interval": "1h"}
 
 
+def test_convergence_is_stored_and_ends_at_the_figure(saved):
+    sizes = saved.series["convergence"]
+    lar = saved.figure("lar_repaid", 0.99)
+    assert sizes[0]["n_paths"] == 100
+    assert sizes[-1] == {"n_paths": N_PATHS, "value": lar.value, "low": lar.low, "high": lar.high}
+
+
+def test_the_rare_level_is_a_figure_and_no_forecast(store, saved):
+    """0.999 of 300 paths rests on one: marked, and never held against an outcome."""
+    assert saved.figure("lar_repaid", 0.999).few_draws
+    levels = store.rows("SELECT DISTINCT level FROM fact_forecast WHERE run_id = ?", (saved.run_id,))
+    assert {level for (level,) in levels} == {0.0, 0.9, 0.95, 0.99}
+
+
+def test_severity_times_chance_is_the_mean(saved):
+    severe, chance = saved.figure("severity_repaid"), saved.figure("p_repaid")
+    assert severe.value * chance.value == pytest.approx(saved.figure("mean_repaid").value)
+
+
 def test_a_scenario_survives_the_record(saved, simulated):
     market, _ = simulated
     stored = saved.scenario()

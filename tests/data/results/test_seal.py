@@ -54,7 +54,7 @@ def saved(store: Store, simulated: tuple[rc.Market, rc.Result]) -> results.RiskR
         "UPDATE fact_risk_scenarios SET no_interval = 'why not' WHERE measure = 'es_deficit' AND level = 0.99",
         "UPDATE fact_risk_scenarios SET unit = 'ETH' WHERE measure = 'mean_repaid'",
         "UPDATE fact_risk_scenarios SET block = block + 1",
-        "UPDATE fact_risk_scenarios SET level = 0.999 WHERE level = 0.99",
+        "UPDATE fact_risk_scenarios SET level = 0.98 WHERE level = 0.99",
         "DELETE FROM fact_risk_scenarios WHERE measure = 'p_deficit'",
         "DELETE FROM fact_risk_scenarios",
         "INSERT INTO fact_risk_scenarios SELECT run_id, scenario_id, 'lar_moon', level, value, low, high, se, unit, "

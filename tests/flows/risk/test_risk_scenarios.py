@@ -17,6 +17,7 @@ from flows import registry
 from flows.risk.calibration import InsufficientHistory
 from flows.risk.report import amount
 from flows.risk.risk_scenarios import FLOW
+from risk_core.laws.calibrated import CALIBRATED
 
 
 def run(*words: str) -> str:
@@ -110,6 +111,31 @@ def test_beside_the_figure_stands_the_same_under_stress(sample):
     again = replace(stored.scenario(), volatility=[volatility[f] for f in stored.scenario().factors])
     result = risk_core.simulate(load_market(), again, n_paths=256, seed=7)
     assert worse.value == risk_core.measures.lar(result, 0.99).value > stored.figure("lar_repaid", 0.99).value
+
+
+def test_the_envelope_has_every_law_on_the_same_paths_and_the_runs_own_figure(sample):
+    run()
+    stored = results.latest()
+    models = {one["name"]: one for one in stored.series["envelope"]}
+    assert set(CALIBRATED) < set(models)
+    assert [name for name, one in models.items() if one["in_use"]] == ["two-speed-t5"]
+    assert models["two-speed-t5"]["figure"]["value"] == stored.figure("lar_repaid", 0.99).value
+    run("--law", "normal")
+    normal = results.latest().figure("lar_repaid", 0.99)
+    assert models["normal"]["figure"]["value"] == normal.value  # as if the run had been made with that law
+    assert {one["group"] for one in models.values()} == {"Price law", "Simulation"}
+    assert models["4 times the steps"]["words"] == "96 steps instead of 24"
+    finer = risk_core.simulate(load_market(), replace(stored.scenario(), n_steps=96), n_paths=256, seed=7)
+    assert models["4 times the steps"]["figure"]["value"] == risk_core.measures.lar(finer, 0.99).value
+
+
+def test_a_run_of_a_version_that_stored_no_shares_is_computed_again(sample, monkeypatch):
+    run()
+    stored = results.latest()
+    older = replace(stored, series={name: curve for name, curve in stored.series.items() if name != "shares"})
+    monkeypatch.setattr(results, "find", lambda *_, **__: older)
+    assert "Stored in fact_risk_scenarios." in run()
+    assert results.latest() == stored
 
 
 def test_force_computes_again_and_changes_nothing(sample):

@@ -1,0 +1,1 @@
+"""What makes the tail, when it comes, and how sure it is."""

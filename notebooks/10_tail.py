@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Who makes the tail?
+#
+# A figure such as "one day in a hundred, more debt than this is liquidated" says how much, and not whose, in which
+# collateral, or because of which price. This notebook cuts the figure into shares that add up to it, and shows how sure
+# each share is. The book is the built-in sample: **synthetic accounts**.
+
+# %%
+from datetime import timedelta
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io as pio
+
+import risk_core as rc
+from data.sample import book
+from risk_core.parts import Replay
+
+pio.templates.default = "plotly_white"
+pio.renderers.default = "plotly_mimetype"
+BLUE, ORANGE, GREY = "#0b5fd0", "#d8651c", "#66738a"
+
+market = book(n_accounts=5_000, seed=7)
+symbols = market.reserves.symbol
+FOLLOWS_ETH = ["WETH", "wstETH", "weETH", "cbETH", "rETH", "osETH", "ETHx", "rsETH"]
+FOLLOWS_BTC = ["WBTC", "cbBTC", "tBTC", "LBTC", "eBTC", "FBTC"]
+factor = [0 if s in FOLLOWS_ETH else 1 if s in FOLLOWS_BTC else -1 for s in symbols]
+scenario = rc.Scenario(
+    name="a wild day", horizon=timedelta(hours=24), n_steps=24, factors=("ETH", "BTC"), volatility=[1.0, 0.7],
+    correlation=[[1.0, 0.8], [0.8, 1.0]], factor=factor, law=rc.StudentT(5.0),
+)  # fmt: skip
+result = rc.simulate(market, scenario, n_paths=10_000, seed=7)
+lar, tail = rc.measures.lar(result, 0.99), rc.measures.expected_shortfall(result, 0.99, of="repaid")
+print(f"LaR 99 %: {lar.value / 1e6:.1f} M USD; mean of the worst 1 %: {tail.value / 1e6:.1f} M USD")
+
+# %% [markdown]
+# ## 1. A path of the tail, once more, with an account of every dollar
+#
+# A path depends on its number and the seed alone, so the hundred worst of ten thousand can be followed again by
+# themselves. Amounts are integers, in millionths of a dollar, and their parts add up exactly.
+
+# %%
+worst = np.argsort(-result.repaid_usd)[:100]
+parts = Replay(market, result).parts(worst)
+print(f"{len(parts.account):,} liquidated accounts on these {len(worst)} paths")
+assert (parts.by_reserve.sum(axis=1) == result.path[worst, :4]).all()
+
+# %% [markdown]
+# ## 2. Shares of the mean of the worst 1 %
+#
+# The share of an account is its mean part on those paths over the mean of the whole (Euler's allocation; Tasche 1999).
+# The same for the debt repaid and the collateral sold of each reserve.
+
+# %%
+shares = rc.contributions(market, result, 0.99, "repaid", "shortfall")
+for label, names, found in (
+    ("sold", symbols, shares.sold),
+    ("repaid", symbols, shares.by_reserve),
+    (
+        "account",
+        [*(f"{market.accounts[row][:4]}..{market.accounts[row][-4:]}" for row in shares.accounts), "others"],
+        shares.by_account,
+    ),
+):
+    order = np.argsort(-found.share)[:3]
+    print(f"{label:>8}: " + ", ".join(f"{names[k]} {found.share[k]:.1%} +- {1.96 * found.se[k]:.1%}" for k in order))
+    assert abs(found.share.sum() - 1) < 1e-9
+
+# %% [markdown]
+# ## 3. Which price makes it?
+#
+# Prices have no sizes that could be scaled, and losses are not linear in them. So a driver's share is its Shapley
+# value: what its moves add to the loss of a path, averaged over all orders in which the drivers may move. ETH and BTC
+# often fall together, and an account may fall by either.
+
+# %%
+for name, share, se in zip(shares.drivers, shares.by_driver.share, shares.by_driver.se, strict=True):
+    print(f"{name:>8}: {share:6.1%} +- {1.96 * se:.1%}")
+
+# %% [markdown]
+# ## 4. The quantile itself
+#
+# No path has exactly the loss of the quantile. Its shares come from the paths within its own 95 % interval. They are
+# few, so an error stands beside each share. Deeper in the tail other accounts take over.
+
+# %%
+figure = go.Figure()
+for level, colour in ((0.95, GREY), (0.99, BLUE)):
+    found = rc.contributions(market, result, level, "repaid", "quantile")
+    order = np.argsort(-found.sold.share)[:6]
+    figure.add_bar(
+        x=[symbols[k] for k in order], y=found.sold.share[order].round(6), name=f"LaR {level:.0%}",
+        marker_color=colour, error_y={"type": "data", "array": (1.96 * found.sold.se[order]).round(6)},
+    )  # fmt: skip
+figure.update_layout(title="Collateral sold at the quantile", yaxis={"tickformat": ".0%"}, height=380)
+figure.show()
+
+# %% [markdown]
+# ## 5. What too few paths say
+#
+# Ten paths lie beyond 99.9 %. They are counted, and nothing is made of them.
+
+# %%
+print(rc.contributions(market, result, 0.999, "repaid", "shortfall").no_shares)
+print(rc.contributions(market, result, 0.99, "deficit", "shortfall").no_shares)
