@@ -48,6 +48,7 @@ class Asked(Options):
 
 def run(arguments: Asked) -> str:
     """Store the quotes of a file; returns one line. Raises `BadQuotes`, `ConfigurationError`, `BatchRefused`."""
+    # Here, not at the top: it brings the validation library, which --help does not need.
     from data.store.store import Store
 
     path = arguments.file

@@ -67,6 +67,7 @@ class Asked(Options):
 def run(arguments: Asked) -> str:
     """Compare, store and report. Raises `WrongOption`, and what `risk-scenarios` raises of snapshot and prices."""
     changes = parsed(arguments.change)
+    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
     from tqdm import tqdm
 
     from data import load_market
@@ -140,6 +141,7 @@ def parsed(given: list[str]) -> dict[str, float]:
 
 def frames(found: Proposal, passport: Mapping[str, Any], n_paths: int, horizon_seconds: int) -> dict[str, pd.DataFrame]:
     """Rows of the two tables."""
+    # Here, for the same reason as in `run`.
     import numpy as np
     import pandas as pd
 
