@@ -39,6 +39,8 @@ MOST = 0.995
 """Slippage is counted up to here; a sale that loses more is not told apart."""
 FIRST = 0.5
 """Slippage of the smallest quote up to which what is below it can be drawn as a line whose receipts do not fall."""
+SAME = 1e-9
+"""Sizes that differ by less than this share are one size: between them no slope can be told."""
 GAIN = 0.01
 """Share above its size that a quote may bring in, since the oracle and the market differ; more is an error of units."""
 
@@ -69,6 +71,8 @@ class SlippageCurve:
             raise InputError("SlippageCurve.size_usd: expected at least one size, found none")
         require("SlippageCurve.size_usd", size, np.isfinite(size) & (size > 0), "must be positive USD")
         require_rising("SlippageCurve.size_usd", size, strictly=True)
+        apart = np.diff(size, prepend=0.0) > SAME * size
+        require("SlippageCurve.size_usd", size, apart, "must be at least a billionth above the one before")
         lost = frozen(self, "slippage", self.slippage, np.float64, size.shape)
         require("SlippageCurve.slippage", lost, (lost >= 0) & (lost <= MOST), f"must be in [0, {MOST}]")
         require_rising("SlippageCurve.slippage", lost, strictly=False)
@@ -172,10 +176,13 @@ def fit(size_usd: ArrayLike, received_usd: ArrayLike) -> Fit:
     state = [GAINS if got > amount * (1 + GAIN) else USED for amount, got in zip(size, received, strict=True)]
     best, last = 0.0, None
     used: list[int] = []
-    for i in np.lexsort((-received, size)):
+    rising = np.argsort(size, kind="stable")
+    group = np.empty(len(size), dtype=np.int64)
+    group[rising] = np.cumsum(np.diff(size[rising], prepend=0.0) > SAME * size[rising])
+    for i in np.lexsort((-received, group)):
         if state[i] == GAINS:
             continue
-        if last is not None and size[i] == size[last]:
+        if last is not None and group[i] == group[last]:
             state[i] = BEATEN
             continue
         last = i
@@ -187,8 +194,8 @@ def fit(size_usd: ArrayLike, received_usd: ArrayLike) -> Fit:
     if not used:
         raise InputError(f"received_usd: every quote brings in over {GAIN:.0%} more than its size; is a unit wrong?")
     lost = np.clip(1 - received[used] / size[used], 0.0, MOST)
-    rising = np.maximum.accumulate(np.clip(isotonic_regression(lost).x, 0.0, MOST))  # its sums round
-    return Fit(SlippageCurve(size[used], rising), tuple(state))
+    fitted = np.maximum.accumulate(np.clip(isotonic_regression(lost).x, 0.0, MOST))  # its sums round
+    return Fit(SlippageCurve(size[used], fitted), tuple(state))
 
 
 def slippage_limit(*, bonus: float, protocol_fee: float, flash_fee: float = 0.0005) -> float:

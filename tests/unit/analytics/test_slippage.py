@@ -113,6 +113,15 @@ def test_each_quote_is_told_why_it_is_not_used():
     np.testing.assert_allclose(found.curve.slippage, [0.01, 0.075])
 
 
+def test_sizes_that_round_to_one_are_one_size():
+    near = np.nextafter(1_000.0, 2_000.0)
+    found = fit([1_000.0, near, 5_000.0], [990.0, 995.0, 4_900.0])
+    assert found.state == ("beaten", "used", "used")
+    assert np.isfinite(found.curve.slippage_at([500.0, 1_000.0, near, 3_000.0])).all()
+    with pytest.raises(InputError, match="at least a billionth above"):
+        SlippageCurve([1_000.0, near], [0.01, 0.01])
+
+
 def test_a_quote_a_little_above_its_size_costs_nothing():
     found = fit([1e5, 1e6], [1.005e5, 0.99e6])
     assert found.state == ("used", "used")
