@@ -283,7 +283,7 @@ FILLED_IN = 19
 """The first transaction that a whole fill does not reach."""
 
 
-@pytest.mark.parametrize("statement", range(1, FILLED_IN + 1))
+@pytest.mark.parametrize("statement", [*range(1, FILLED_IN, 2), FILLED_IN])
 def test_a_sample_that_was_cut_off_is_filled_again(own_warehouse, monkeypatch, statement):
     """Death at the n-th transaction of the fill: `--if-empty` then does the whole of it."""
     begun, original = [], Store.transaction

@@ -58,7 +58,7 @@ class Deaths:
         return step
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(life, undisturbed, monkeypatch, seed):
     monkeypatch.setattr(replaying, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(replaying, "SHARE", 0)
