@@ -53,6 +53,7 @@ class Limit:
 
     `used`: share of the depth, None without quotes. `reached`: the fall, as a positive fraction, at which it is used
     up; None where the falls that were computed do not reach it. `kept_usd`: what liquidators earn or lose by the sale.
+    `guessed`: the depth, `unquoted`: the sale itself is larger than any quote, so that the curve is a bound there.
     """
 
     symbol: str
@@ -63,6 +64,7 @@ class Limit:
     reached: float | None
     kept_usd: float | None
     guessed: bool
+    unquoted: bool
     assumed: bool
     problem: str
 
@@ -151,6 +153,7 @@ def _limit(market: rc.Market, r: int, way: Way | None, sold: Sales, at: int) -> 
         reached=None,
         kept_usd=None,
         guessed=False,
+        unquoted=False,
         assumed=bool(way.ladder.assumed.all()) if way else False,
         problem=way.problem if way else "no quotes",
     )
@@ -165,6 +168,7 @@ def _limit(market: rc.Market, r: int, way: Way | None, sold: Sales, at: int) -> 
         reached=float(sold.fall[over[0]]) if len(over) else None,
         kept_usd=_kept(market, r, way.curve, usd),
         guessed=way.guessed,
+        unquoted=usd > way.curve.last_usd,
     )
 
 

@@ -40,14 +40,21 @@ def verdict(rows: list[Limit], falling: str, fall: float, rare: str) -> list[Any
         )
         words += [html.B(names), " would not fit inside the bonus: the sale would cost more than it pays."]
     elif nearest is not None:
-        words += ["It all fits inside the bonus; ", html.B(marked(nearest.symbol)), " comes closest, at ",
-                  html.B(fmt.share(nearest.used, 0)), " of its depth"]  # fmt: skip
+        words += ["What is quoted fits inside the bonus; " if unknown else "It all fits inside the bonus; ",
+                  html.B(marked(nearest.symbol)), " comes closest, at ", html.B(fmt.share(nearest.used, 0)),
+                  " of its depth"]  # fmt: skip
         words.append(f", and would reach it at {fmt.move(-nearest.reached)}." if nearest.reached else ".")
     if unknown:
         words.append(f" {fmt.money(sum(one.sold_usd for one in unknown))} of it has no quotes.")
+    larger = [marked(one.symbol) for one in sold if one.unquoted and not (one.used is not None and one.used >= 1)]
+    if larger:
+        words.append(f" Of {', '.join(larger[:4])} more would be sold than anybody quoted, so it may cost more.")
     kind = ("crit", "Past depth") if over else ("watch", "No quotes") if nearest is None else ("ok", "Room left")
-    if not over and nearest is not None and (nearest.used or 0) > 0.7:
-        kind = ("watch", "Close")
+    if not over and nearest is not None:
+        if unknown or larger:
+            kind = ("watch", "Partly unknown")
+        elif (nearest.used or 0) > 0.7:
+            kind = ("watch", "Close")
     return [pill(*kind, "Every sale at once, without time for depth to come back"), html.P(words)]
 
 

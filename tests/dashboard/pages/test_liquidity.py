@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from dashboard.market.liquidators import Repaid
 from dashboard.market.warehouse import Unavailable, Warehouse
 from dashboard.pages.liquidity import charts, page
 from dashboard.pages.liquidity.answers import DAY, best, carriers, limits, rolling_day, sales, ways
+from dashboard.pages.liquidity.parts import verdict
 from data.quotes import Ladder
 from tests.dashboard.conftest import MemorySource, words
 
@@ -72,6 +74,26 @@ def test_the_deepest_pair_is_taken_and_reserves_without_quotes_come_first(loaded
     assert (weth.bought, weth.used < 0.01) == ("wstETH", True)
     [none] = [row for row in limits(loaded, (), swept, 0.3) if row.sold_usd]
     assert (none.symbol, none.used, none.problem) == ("WETH", None, "no quotes")
+
+
+def test_the_verdict_claims_nothing_of_what_nobody_quoted(loaded):
+    """A sale within its quotes, one without any, and one beyond the largest quote, where the curve is a bound."""
+    swept = sales(loaded, "eth")
+    [weth] = [row for row in limits(loaded, ways(loaded.market, [DEEP]), swept, 0.3) if row.sold_usd]
+    other = replace(weth, symbol="wstETH", used=None, depth_usd=None)
+    alone, both = words(verdict([weth], "eth", 0.3, "")), words(verdict([other, weth], "eth", 0.3, ""))
+    assert alone.startswith("Room left")
+    assert "It all fits" in alone
+    assert both.startswith("Partly unknown")
+    assert "What is quoted fits" in both
+    assert "has no quotes" in both
+    short = ladder(WETH, USDC, [1_000.0], [999.99])
+    [weth] = [row for row in limits(loaded, ways(loaded.market, [short]), swept, 0.3) if row.sold_usd]
+    assert weth.unquoted
+    assert weth.used < 1
+    said = words(verdict([weth], "eth", 0.3, ""))
+    assert said.startswith("Partly unknown")
+    assert "Of WETH more would be sold than anybody quoted" in said
 
 
 def test_a_ladder_that_has_no_curve_is_named(loaded):
