@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from risk_core.accounts import health_factor, totals
-from risk_core.checks import FloatArray, IntArray, checked_kind, checked_number
+from risk_core.checks import (
+    BELOW_ONE,
+    FloatArray,
+    IntArray,
+    checked_array,
+    checked_choice,
+    checked_kind,
+    checked_number,
+    require,
+)
 from risk_core.engine import checked_seed, simulate
 from risk_core.errors import InputError
 from risk_core.estimates import FEW_DRAWS
@@ -25,6 +34,8 @@ from risk_core.price_models import Scenario
 from risk_core.shocks import WhatIf, what_if
 from risk_core.types import Market
 
+FIGURES = ("lar", "var", "es", "mean")
+"""Measures of a `Paired`."""
 LEVELS = (0.95, 0.99)
 RESAMPLES = 1_000
 WARN = 1.05
@@ -95,9 +106,9 @@ def compare(
 ) -> Proposal:
     """Compare `market` with the same one under `changes`, see `parameter_change`.
 
-    scenario: also simulate both, on the same plain paths whatever its own sampling is; a day's law, say. None: only
-    what is exact. progress: called with (paths done, paths in all) over both runs. Raises `InputError`, and what
-    `simulate` raises.
+    scenario: also simulate both over its horizon, on the same plain paths whatever its own sampling is; None: only what
+    is exact. n_paths, seed, policy: as `simulate` takes them. warn_below: health factor, at least 1. progress: called
+    with (paths done, paths in all) over both runs. Raises `InputError`, and what `simulate` raises.
     """
     warn = checked_number("warn_below", warn_below, 1.0, 100.0, "a health factor from 1 to 100")
     after = parameter_change(market, changes)
@@ -139,10 +150,20 @@ def compare(
 
 
 def paired(measure: str, before: FloatArray, after: FloatArray, level: float, *, seed: int = 7) -> Paired:
-    """A figure of two samples (n,) of the same paths, and the interval of its difference."""
-    if measure not in FIGURES:
-        raise InputError(f"measure: expected one of {', '.join(FIGURES)}, found {measure!r:.40}")
+    """A figure of two samples of the same paths, and the interval of its difference.
+
+    before, after: (n,) USD a path, finite, the same path at the same place. level: in [0, 1); a mean takes 0. seed: of
+    the resampling. Raises `InputError`.
+    """
+    checked_choice("measure", measure, FIGURES)
+    level = checked_number("level", level, 0.0, BELOW_ONE, "a number in [0, 1)")
+    before = checked_array("before", before, np.float64, (None,))
+    after = checked_array("after", after, np.float64, before.shape)
     n = len(before)
+    if not n:
+        raise InputError("before: expected at least one path, found none")
+    for label, sample in (("before", before), ("after", after)):
+        require(label, sample, np.isfinite(sample), "must be finite USD")
     order = [np.argsort(sample, kind="stable") for sample in (before, after)]
     ones = np.ones(n)
     values = [_weighted(measure, sample[o], ones[o], level) for sample, o in zip((before, after), order, strict=True)]
@@ -161,9 +182,6 @@ def paired(measure: str, before: FloatArray, after: FloatArray, level: float, *,
         measure=measure, level=level, before=values[0], after=values[1], low=float(low), high=float(high), n_paths=n,
         few_draws=positive < FEW_DRAWS,
     )  # fmt: skip
-
-
-FIGURES = ("lar", "var", "es", "mean")
 
 
 def _weighted(measure: str, ordered: FloatArray, weight: FloatArray, level: float) -> float:

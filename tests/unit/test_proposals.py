@@ -99,6 +99,21 @@ def test_few_draws_are_said():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nix", [1.0], [1.0], 0.5), "measure: expected one of lar, var, es, mean"),
+        (("lar", [1.0], [1.0, 2.0], 0.5), r"after: expected shape \(1\), found \(2,\)"),
+        (("lar", [1.0, np.nan], [1.0, 2.0], 0.5), "before: entry 1 is nan; must be finite USD"),
+        (("lar", [1.0], [1.0], 1.0), r"level: expected a number in \[0, 1\)"),
+        (("lar", [], [], 0.5), "at least one path"),
+    ],
+)
+def test_samples_that_are_not_of_the_same_paths_are_refused(arguments, words):
+    with pytest.raises(rc.InputError, match=words):
+        paired(*arguments)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"warn_below": 0.5}, "warn_below: expected a health factor from 1 to 100"),
