@@ -16,6 +16,7 @@ from dashboard.look.components import card, graph, row, segmented, token
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
+from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.liquidity import charts
@@ -79,7 +80,8 @@ def build(source: PageData, _search: str) -> html.Div:
     capital = card(
         "Liquidator capital in use",
         graph(ids.LIQUIDITY_CAPITAL, 240, "Debt repaid in a rolling 24 hours, and the 99 % day ahead"),
-        "USD of debt repaid in a rolling 24 h · stored liquidations of this market · point: LaR 99 % of the newest run",
+        "USD of debt repaid in a rolling 24 h · stored liquidations of this market"
+        f"{without_price(repaid)} · point: LaR 99 % of the newest run",
         "24 h, last 90 days",
         source="/api/v1/liquidity",
     )
@@ -118,9 +120,15 @@ def state(source: PageData) -> tuple[LoadedMarket, tuple[Way, ...]]:
         raise Unavailable(
             "No quotes yet",
             "The page needs what sales of the market's reserves bring in: a file of quotes with source and time.",
-            FILL,
+            "python -m data.sample" if loaded.market.snapshot.synthetic else FILL,
         )
     return loaded, found
+
+
+def without_price(repaid: Repaid) -> str:
+    """How many liquidations count nothing, as their price was not known; empty for none."""
+    n = int(np.isnan(repaid.usd).sum())
+    return f", {fmt.count(n)} without a known price count 0" if n else ""
 
 
 def small_curve(n: int, names: tuple[str, ...], way: Way | None) -> html.Div:

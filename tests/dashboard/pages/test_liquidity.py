@@ -120,6 +120,8 @@ def test_a_rolling_day_and_who_repaid_by_hand():
     np.testing.assert_array_equal(rolling_day(found), [10, 30, 25, 25, 6])
     assert [(c.address, c.usd, c.n) for c in carriers(found, 30)] == [("b", 20, 2), ("a", 15, 2), ("c", 1, 1)]
     assert [(c.address, c.share * 6) for c in carriers(found, 1)] == [("a", 5), ("c", 1), ("b", 0)]
+    assert page.without_price(found) == ", 1 without a known price count 0"
+    assert page.without_price(repaid((0, 1, "a"))) == ""
     drawn = charts.capital(found, None, None, "dark")["data"][0]
     assert max(drawn["y"]) == 30
     assert drawn["y"][-1] == 0
@@ -145,6 +147,11 @@ def test_the_page_in_words(sample_warehouse: Path):
 def test_a_market_without_quotes_names_the_command(source: MemorySource, empty_source: MemorySource):
     with pytest.raises(Unavailable, match="No quotes yet") as raised:
         page.build(source, "")
+    assert raised.value.command == "python -m data.sample"  # the sample brings assumed ones
+    at = source.loaded().market.snapshot
+    live = replace(source.loaded(), market=replace(source.loaded().market, snapshot=replace(at, synthetic=False)))
+    with pytest.raises(Unavailable, match="No quotes yet") as raised:
+        page.build(MemorySource(live), "")
     assert "sale-quotes --file" in raised.value.command
     with pytest.raises(Unavailable, match="No snapshot yet"):
         page.build(empty_source, "")
