@@ -28,6 +28,9 @@ class Ladder:
     assumed: np.ndarray
 
 
+TOGETHER = 86_400
+"""Seconds by which a source's ladder may be older than the newest of its pair."""
+
 _NEWEST = """
 SELECT q.sold, q.bought, q.size_usd, q.received_usd, q.source, q.quoted_at, q.kind
 FROM dim_quote_ladder AS q
@@ -46,9 +49,9 @@ ORDER BY q.sold, q.bought, q.size_usd, q.source
 def load_quotes(market: Market, db: Path | str | None = None) -> tuple[Ladder, ...]:
     """The newest quotes of each pair of the market's reserves, in the order of what is sold; none without any.
 
-    `db`: file, None is `RISK_DB`. Left out are the assumptions about a pair that somebody quoted, and pairs with an
-    asset that is no reserve of the market. Values are as stored: `risk_core.analytics.slippage.fit` says which of them
-    can be used.
+    `db`: file, None is `RISK_DB`. Left out are the assumptions about a pair that somebody quoted, ladders over a day
+    older than the pair's newest (the market may have been deeper then), and pairs with an asset that is no reserve of
+    the market. Values are as stored: `risk_core.analytics.slippage.fit` says which of them can be used.
     """
     place = {asset: r for r, asset in enumerate(market.reserves.asset)}
     with Reader.open(db) as store:
@@ -57,7 +60,12 @@ def load_quotes(market: Market, db: Path | str | None = None) -> tuple[Ladder, .
     for sold, bought, *quote in rows:
         if sold in place and bought in place:
             pairs.setdefault((place[sold], place[bought]), []).append(tuple(quote))
-    return tuple(_ladder(sold, bought, quotes) for (sold, bought), quotes in sorted(pairs.items()))
+    return tuple(_ladder(sold, bought, _recent(quotes)) for (sold, bought), quotes in sorted(pairs.items()))
+
+
+def _recent(quotes: list[tuple]) -> list[tuple]:
+    newest = max(quoted_at for _, _, _, quoted_at, _ in quotes)
+    return [quote for quote in quotes if quote[3] >= newest - TOGETHER]
 
 
 def _ladder(sold: int, bought: int, quotes: list[tuple]) -> Ladder:

@@ -84,6 +84,15 @@ def test_of_each_source_the_newest_ladder_counts(sample, tmp_path):
     ]
 
 
+def test_a_ladder_of_long_ago_is_not_set_beside_a_new_one(sample, tmp_path):
+    """A better price of the week before would make the market look deeper than anybody says it is."""
+    run(stored(tmp_path, table(quoted_at=[NOW - 7 * 86_400] * 3, received_usd=[1e6, 1e7, 2e7], source=["old"] * 3)))
+    run(stored(tmp_path, table()))
+    market = load_market()
+    [ladder] = [one for one in load_quotes(market) if one.sold == market.reserves.symbol.index("WETH")]
+    assert set(ladder.source) == {"desk"}
+
+
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
