@@ -105,6 +105,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "mart_peg_health": pegs.PegHealth,
     "fact_cluster_calibration": clusters.ClusterCalibrations,
     "mart_cluster_probability": clusters.ClusterProbabilities,
+    "mart_cluster_comparison": clusters.ClusterComparisons,
     "mart_wallet_features": wallets.WalletFeatures,
     "mart_daily_brief": brief.DailyBriefs,
     "mart_protocol_score": scores.ProtocolScores,
