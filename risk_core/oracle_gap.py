@@ -104,7 +104,7 @@ def oracle_gap(
     at_oracle = market.shocked(_seen(market, move, stuck)) * _error(market, errors or {})
     true = market.price * (1.0 + move)
     # Plain feeds from here on: the prices are what the oracle says, whatever its model would say.
-    plain = _plain(market)
+    plain = plain_feeds(market)
     first, left = aftermath(plain, at_oracle / market.price - 1.0, policy)
     honest = what_if(market, move, policy)
     then = what_if(left, honest.price / left.price - 1.0, policy)
@@ -241,8 +241,8 @@ def _with_account(market: Market, c: int, collateral: float, d: int, debt: float
     )
 
 
-def _plain(market: Market) -> Market:
-    """The market with plain feeds: every price stands as it is given."""
+def plain_feeds(market: Market) -> Market:
+    """The market whose oracles have no model: every price stands as it is given."""
     fields = dict.fromkeys(("price_cap", "ratio_cap", "ratio_of", "linked_to", "fixed_price"))
     return replace(market, reserves=replace(market.reserves, **fields))
 
@@ -272,6 +272,12 @@ def _seen(market: Market, move: FloatArray, stuck: Iterable[str]) -> FloatArray:
             raise InputError(f"stuck: {symbol} has no feed of its own, its oracle follows {follows}")
         own[r] = 1.0
     return _along(own, base) - 1.0
+
+
+def mispriced(market: Market, errors: Mapping[str, float]) -> FloatArray:
+    """(R,) USD per token that the oracle says today where it is wrong by `errors`, as `oracle_gap` takes them."""
+    checked_kind("market", market, Market)
+    return market.price * _error(market, errors)
 
 
 def _error(market: Market, errors: Mapping[str, float]) -> FloatArray:
