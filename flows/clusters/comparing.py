@@ -7,7 +7,6 @@ counts by step, the only clock that the engine has.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ def comparison_rows(
     window, step = (run.horizon_seconds, run.horizon_seconds // run.n_steps) if run else (WINDOW, STEP)
     n_steps, hours = window // step, step / HOUR
     asked = {"at_least": at_least, "levels": LEVELS, "seed": seed}
-    common = {
+    common: dict[str, Any] = {
         "market": at.market, "ts": last, "calibration_id": done.id, "at_least": at_least, "step_seconds": step,
         "window_seconds": window,
     }  # fmt: skip
@@ -121,7 +120,7 @@ def _calls(at: Snapshot, run: RiskRun | None, paths: int) -> tuple[np.ndarray | 
     return calls_by_step(market, plain, n_paths=paths, seed=run.seed, policy=run.policy), ""
 
 
-def _row(found: hawkes.Clustering | None, gain: tuple[float, ...]) -> Mapping[str, Any]:
+def _row(found: hawkes.Clustering | None, gain: tuple[float, ...]) -> dict[str, Any]:
     figures = {name: UNKNOWN if found is None else getattr(found, name) for name in FIGURES} | {"gain": gain}
     curve = {"levels": [], "greatest": [], "low": [], "high": []} if found is None else {
         "levels": found.levels.tolist(), "greatest": found.greatest.tolist(), "low": found.greatest_low.tolist(),
