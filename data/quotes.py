@@ -29,6 +29,8 @@ class Ladder:
     assumed: np.ndarray
 
 
+AGE = 7 * 86_400
+"""Seconds before a time of the past within which a quote still tells of it."""
 ALWAYS = 2**62
 """A time after every quote."""
 TOGETHER = 86_400

@@ -9,7 +9,7 @@ from data.foreign_text import marked
 from data.postmortem.bars import FARTHEST
 from data.postmortem.case import DAY, SYMBOL_LENGTH, Case
 from data.postmortem.record import First, PriceThen, Sale, between
-from data.quotes import Ladder, quotes_of
+from data.quotes import AGE, Ladder, quotes_of
 from risk_core import InputError
 from risk_core.analytics import postmortem as pm
 from risk_core.analytics.slippage import SlippageCurve, fit
@@ -21,8 +21,6 @@ WEI = 10**18
 ETHER_SERIES = "ETHUSDT"
 AUCTIONED = "0x8d530b9ddc4b318d28fdd4c3a21fcfecece54c1a72a824f262985b99afef009b"
 """Topic of `SecondaryRoundIdUpdated(uint32)`: an aggregator of Chainlink SVR has an auctioned answer."""
-QUOTES_AGE = 7 * DAY
-"""Quotes older than this at the liquidation are not used, seconds."""
 READ_BLOCK = "python -m flows chain-activity --start-block {block} --end-block {block}"
 READ_QUOTES = "python -m flows sale-quotes --file FILE"
 
@@ -133,13 +131,13 @@ def sale(case: Case, collateral: PriceThen, debt: PriceThen | None) -> Sale | st
         "SELECT DISTINCT sold, bought FROM dim_quote_ladder WHERE market = ? AND is_synthetic = ?",
         (e.market, int(case.synthetic))) for a in row} | {collateral.asset, debt.asset})  # fmt: skip
     ladders = quotes_of(
-        case.store, e.market, assets, synthetic=case.synthetic, first=e.ts - QUOTES_AGE, last=e.ts
+        case.store, e.market, assets, synthetic=case.synthetic, first=e.ts - AGE, last=e.ts
     )  # fmt: skip
     ways = _ways(ladders, assets.index(collateral.asset), assets.index(debt.asset))
     names = f"{case.called(collateral.asset)} for {case.called(debt.asset)}"
     if not ways:
         return (
-            f"no quote for selling {names} from the {QUOTES_AGE // DAY} days before the liquidation is stored "
+            f"no quote for selling {names} from the {AGE // DAY} days before the liquidation is stored "
             f"(`{READ_QUOTES}`)"
         )
     found = [(way, pm.sold_through(way.curves, size)) for way in ways]
