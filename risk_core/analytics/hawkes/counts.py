@@ -205,7 +205,7 @@ def resampled(
     if windows < LEAST_WINDOWS:
         nothing = np.full(figures(sums.sum(axis=0)).shape, np.nan)
         return nothing, nothing
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = np.random.default_rng(seed)
     drawn = rng.multinomial(windows, np.full(windows, 1 / windows), size=RESAMPLES)
     every = figures(drawn @ sums)
     # A resample without an event has no share: the other resamples make the interval.

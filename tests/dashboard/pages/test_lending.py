@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.app import create_app
+from dashboard.look import formatting as fmt
 from dashboard.market.checks import Damaged
 from dashboard.market.scores import LossChance, ScorePart, ShownScore, check_score
 from dashboard.market.warehouse import Unavailable, Warehouse
@@ -121,7 +122,7 @@ def test_a_changed_row_changes_the_figure_and_a_damaged_one_is_words(scored: Pat
     source = Warehouse(scored)
     before = lending.scores_json(source, {})["scores"][0]
     assert before["score"] > 0
-    assert [part["value"] for part in before["parts"] if part["part"] == "depth"] == [None]
+    assert [part["value"] for part in before["parts"] if part["part"] == "oracle_staleness"] == [None]
     assert len(lending.locked_json(source, {})["protocols"][0]["ts"]) == 91
     change(scored, "UPDATE mart_protocol_score SET score = 77.0")
     change(scored, "UPDATE fact_protocol_snapshot SET tvl_usd = 5e9 WHERE snapshot_ts = 1751328000")
@@ -131,3 +132,20 @@ def test_a_changed_row_changes_the_figure_and_a_damaged_one_is_words(scored: Pat
     with pytest.raises(Unavailable, match="do not sum to 1"):
         source.scores()
     assert "do not sum to 1" in words(page.build(source, ""))
+
+
+def test_depth_and_cover_show_their_inputs(scored: Path):
+    parts = {part.part: part for part in lending.chosen(Warehouse(scored)).parts}
+    told = lending.details(parts["depth"])
+    assert "assumed at 1 Jul 2025" in told
+    assert f"over {fmt.money(parts['depth'].figures['depth_usd'])}" in told
+    assert "depth known for" in told
+    figures = {
+        "booked_usd": 2e6, "next_usd": 3e6, "cover_usd": 1e6, "offset_usd": 2e5, "uncovered_usd": 4e6,
+        "origin": "Umbrella at block 24,000,000", "worst_reserve": "<b>WETH", "reserves": ["WETH", "USDC"],
+    }  # fmt: skip
+    told = lending.details(replace(parts["cover"], figures=figures))
+    for words_of_it in ("$2.00M booked", "$3.00M of the worst", "$1.00M of cover for WETH, USDC", "$200k of it offsets",
+                        "Umbrella at block 24,000,000", "$4.00M without cover"):  # fmt: skip
+        assert words_of_it in told, told
+    assert lending.details(replace(parts["cover"], figures={"booked_usd": 1.0})) == ""

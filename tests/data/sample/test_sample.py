@@ -279,7 +279,7 @@ class Killed(BaseException):
     """What no `except Exception` sees, as a kill that nothing survives."""
 
 
-FILLED_IN = 19
+FILLED_IN = 20
 """The first transaction that a whole fill does not reach."""
 
 
