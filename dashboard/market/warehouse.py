@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
 from data.brief import Brief
 from data.brief.writing import stored as stored_brief
+from data.headroom import Headroom, load_headroom
+from data.oracle_adapters import Adapter, load_adapters
 from data.postmortem import PostMortem, key_of, post_mortem
 from data.prices.rules import COLUMNS, mapped_reserves
 from data.quotes import Ladder, load_quotes
@@ -182,6 +184,12 @@ class PageData(Protocol):
 
     def quotes(self, market: rc.Market) -> tuple[Ladder, ...]:
         """The newest quotes of each pair of a market's reserves, none without any. Raises `Unavailable`."""
+
+    def headroom(self, market: rc.Market) -> Headroom:
+        """What the reserves of a market still lend and let in, as stored with its block. Raises `Unavailable`."""
+
+    def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
+        """The adapters behind its prices, by the place of the reserve, none without any. Raises `Unavailable`."""
 
     def repaid(self) -> Repaid:
         """Every stored liquidation of the market with the debt repaid, none without any. Raises `Unavailable`."""
@@ -376,6 +384,16 @@ class Warehouse:
         """As `PageData.quotes`."""
         with translated("The quotes cannot be shown"):
             return load_quotes(market, self._path)
+
+    def headroom(self, market: rc.Market) -> Headroom:
+        """As `PageData.headroom`."""
+        with translated("The room of the reserves cannot be shown"):
+            return load_headroom(market, self._path)
+
+    def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
+        """As `PageData.adapters`."""
+        with translated("The oracles' adapters cannot be shown"):
+            return load_adapters(market, self._path)
 
     def repaid(self) -> Repaid:
         """As `PageData.repaid`."""
