@@ -32,6 +32,7 @@ from dashboard.market.liquidators import Repaid, load_repaid
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.looking_back import StoredBlock, load_blocks
 from dashboard.market.publications import Publication, load_publications
+from dashboard.market.queues import ShownQueue, load_queue
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
@@ -190,6 +191,9 @@ class PageData(Protocol):
 
     def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
         """The adapters behind its prices, by the place of the reserve, none without any. Raises `Unavailable`."""
+
+    def queue(self, snapshot: rc.Snapshot) -> ShownQueue | None:
+        """The newest simulation of limited liquidators of a snapshot, None without one. Raises `Unavailable`."""
 
     def repaid(self) -> Repaid:
         """Every stored liquidation of the market with the debt repaid, none without any. Raises `Unavailable`."""
@@ -394,6 +398,11 @@ class Warehouse:
         """As `PageData.adapters`."""
         with translated("The oracles' adapters cannot be shown"):
             return load_adapters(market, self._path)
+
+    def queue(self, snapshot: rc.Snapshot) -> ShownQueue | None:
+        """As `PageData.queue`."""
+        with translated("The queue cannot be shown"):
+            return load_queue(snapshot, self._path)
 
     def repaid(self) -> Repaid:
         """As `PageData.repaid`."""
