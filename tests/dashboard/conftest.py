@@ -16,9 +16,9 @@ from dashboard.market.drivers import AssetMap
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.looking_back import StoredBlock
+from dashboard.market.page_data import Status, Unavailable
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
-from dashboard.market.warehouse import Status, Unavailable
 from data.brief import Brief
 from data.postmortem import PostMortem
 from data.quotes import Ladder

@@ -18,7 +18,8 @@ from dashboard import app
 from dashboard.__main__ import warm_up
 from dashboard.market.checks import Damaged, check_run
 from dashboard.market.loaded import ShownRun
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from data.sample import fill
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW

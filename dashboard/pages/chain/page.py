@@ -18,7 +18,7 @@ from dashboard.look.components import address, card, empty, graph, legend, pill,
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.chain import DAYS, LARGEST_DAYS, Activity, Liquidation
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.chain import charts, postmortem
 from dashboard.pages.chain.answers import (
     PARTS,

@@ -16,7 +16,7 @@ from dashboard.look.components import card, graph, legend, pill, row, segmented,
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.clusters import ClusterFit
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.clusters import charts
 from data.liquidations import HOUR
 

@@ -15,7 +15,7 @@ from dashboard.look.components import address, card, empty, graph, legend, pill,
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.forecasts import FAILS, LawRecord, Ledger, Told
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.forecasts import answers, charts
 from dashboard.pages.forecasts.answers import HOUR, Shown
 from data.results.figures import LEVELS

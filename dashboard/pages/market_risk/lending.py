@@ -11,8 +11,8 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, graph, row, table
 from dashboard.look.escaping import named
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.scores import LossChance, ScorePart, ShownScore
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.market_risk import charts, score_charts
 from risk_core.analytics.scores import LETTERS, paths_without
 

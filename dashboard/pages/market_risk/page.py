@@ -16,8 +16,8 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, empty, graph, legend, pill, row, segmented, table
 from dashboard.look.shell import Page
 from dashboard.market.fits import StoredFit
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.series import DAY, HOUR, Closes
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.market_risk import charts, lending
 from dashboard.pages.market_risk.answers import (
     FILL_FITS,

@@ -30,7 +30,7 @@ from dashboard.look.components import (
 )
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.overview import charts, past_parts
 from dashboard.pages.overview.answers import Buckets, Position, Verdict, position, verdict
 from dashboard.pages.overview.distribution import repaid_distribution

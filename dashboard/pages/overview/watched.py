@@ -12,8 +12,8 @@ from dash import dcc
 import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.components import kpi, pill, row
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.series import DAY
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.clusters import page as clusters
 from dashboard.pages.market_risk import page as market_risk
 from dashboard.pages.market_risk.answers import rolling

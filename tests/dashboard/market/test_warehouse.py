@@ -14,7 +14,8 @@ import pytest
 
 import data
 import risk_core as rc
-from dashboard.market.warehouse import KEPT, Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import KEPT, Warehouse
 from data.sample import fill
 
 REPOSITORY = Path(__file__).resolve().parents[3]

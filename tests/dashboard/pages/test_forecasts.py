@@ -12,7 +12,8 @@ import pytest
 from dashboard.app import create_app
 from dashboard.market.checks import Damaged
 from dashboard.market.forecasts import Ledger, check_ledger
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.forecasts import answers, charts, page
 from flows import registry
 from flows.risk.forecast_ledger import FLOW
