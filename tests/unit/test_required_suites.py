@@ -35,7 +35,8 @@ def run(request, tmp_path):
             capture_output=True,
             text=True,
             timeout=120,
-            env=left | {
+            env=left
+            | {
                 "RISK_REQUIRE": required,
                 "PYTHONPATH": str(REPOSITORY),
                 # Other plugins take three quarters of the time, and none of them is asked about here.
