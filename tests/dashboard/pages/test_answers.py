@@ -15,7 +15,7 @@ from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.loading import daily_moves
 from dashboard.market.state import WhatIf
 from dashboard.pages.overview import answers as today
-from dashboard.pages.overview.page import passport
+from dashboard.pages.overview.cards import passport
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import outlook
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK
