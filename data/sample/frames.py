@@ -21,20 +21,21 @@ _HELD = {"market": SAMPLE_MARKET, "valid_from": configuration.BLOCK}
 def frames(held: Holdings) -> dict[str, pd.DataFrame]:
     """Rows of the four snapshot tables and of `fact_snapshot`, for `data.snapshot.save_snapshot`."""
     return {
-        "raw_aave_reserves": _whole(pd.DataFrame(_reserves(held)), "raw_aave_reserves"),
-        "raw_aave_emodes": _whole(
-            pd.DataFrame([row | _PLACE for row in configuration.emode_rows()]), "raw_aave_emodes"
-        ),
+        "raw_aave_reserves": pd.DataFrame(_reserves(held)),
+        "raw_aave_emodes": pd.DataFrame([row | _PLACE for row in configuration.emode_rows()]),
         "raw_aave_account_states": _accounts(held),
         "raw_aave_balances": _balances(held),
         "fact_snapshot": pd.DataFrame([_head()]),
     }
 
 
-def _whole(rows: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Rows from text with their whole numbers as numbers: the quick validation takes no others."""
-    whole = [column.name for column in tables()[table].columns if column.type == "INTEGER" and column.name in rows]
-    return rows.astype(dict.fromkeys(whole, "Int64"))
+def in_numbers(rows: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows with whole numbers that are text as numbers: the quick validation takes no others."""
+    numbers = {name: [c.name for c in tables()[name].columns if c.type == "INTEGER"] for name in rows}
+    return {
+        name: frame.astype({column: "Int64" for column in numbers[name] if column in frame})
+        for name, frame in rows.items()
+    }
 
 
 def synthetic_address(name: str) -> str:
