@@ -76,6 +76,11 @@ NAMES = {
         "What a proposed change of risk parameters does: who falls, whom to warn, which figures change",
         reads_network=False,
     ),
+    "cap-update": Registered(
+        "flows.risk.cap_update",
+        "An update of a ratio's cap before it is made: does it bind, who falls, would the contracts accept it",
+        reads_network=False,
+    ),
     "volatility-fits": Registered(
         "flows.risk.volatility_fits",
         "GARCH of every stored price series and of portfolios, fitted anew every 20 days",

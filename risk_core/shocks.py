@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,14 +12,14 @@ from risk_core.accounts import health_factor, weights_of
 from risk_core.checks import FloatArray, IntArray, checked_int, checked_kind
 from risk_core.kernels import shock as kernels
 from risk_core.kernels.book import Book, Walk
-from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, REPAID, SEIZED
+from risk_core.kernels.settle import DEFICIT, N_TERMS, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.sweep import sweep as kernel_sweep
 from risk_core.kernels.sweep_lanes import LANES, N_STATE, N_TOTAL
 from risk_core.liquidation import policy_code
 from risk_core.oracles import no_cap_acts
 from risk_core.plan import NEVER_OPEN, plan_of
 from risk_core.result import MICRO_USD, MILLI_USD, require_countable
-from risk_core.types import Market
+from risk_core.types import Market, Positions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,6 +45,7 @@ class WhatIf:
     account_deficit_usd: FloatArray
     repaid_by_reserve: FloatArray
     seized_by_reserve: FloatArray
+    fee_by_reserve: FloatArray
     deficit_by_reserve: FloatArray
 
     @property
@@ -109,6 +110,43 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     `Reserves.price_cap` of 1.04, {"USDC": 0.12} is computed at 1.04. Linked reserves follow by themselves. Raises
     `InputError` for an unknown symbol or a move of -100 % or worse.
     """
+    return _settled(market, shock, policy, balances=False)[0]
+
+
+def aftermath(
+    market: Market, shock: Mapping[str, float] | ArrayLike, policy: str = "largest_legs"
+) -> tuple[WhatIf, Market]:
+    """`what_if`, and the market as the liquidations leave it: at the shocked oracle prices, with what remains.
+
+    A second shock may follow on it: a feed that was stuck and moves again. The accounts that were not liquidatable keep
+    their balances to the bit; the snapshot's `hash` is empty, since no stored rows hold this market. Raises as
+    `what_if`.
+    """
+    answer, left = _settled(market, shock, policy, balances=True)
+    amount = {"collateral": np.array(market.collateral.amount), "debt": np.array(market.debt.amount)}
+    at = 0
+    for row in answer.liquidatable.tolist():
+        for name in amount:
+            side: Positions = getattr(market, name)
+            begin, end = side.indptr[row], side.indptr[row + 1]
+            amount[name][begin:end] *= left[at : at + end - begin]
+            at += int(end - begin)
+    sides = {}
+    for name, tokens in amount.items():
+        side = getattr(market, name)
+        owner = np.repeat(np.arange(market.n_accounts), np.diff(side.indptr))
+        sides[name] = Positions.from_entries(owner, side.reserve, tokens, market.n_accounts)
+    words = f"{answer.n_accounts} accounts liquidated at shocked prices"
+    after = replace(
+        market, price=answer.price, snapshot=replace(market.snapshot, hash=""), notes=(*market.notes, words), **sides
+    )
+    return answer, after
+
+
+def _settled(
+    market: Market, shock: Mapping[str, float] | ArrayLike, policy: str, *, balances: bool
+) -> tuple[WhatIf, FloatArray]:
+    """The answer, and what remains of each leg of each liquidated account over what was there (empty if not asked)."""
     checked_kind("market", market, Market)
     price = market.shocked(shock)
     code = policy_code(policy)
@@ -121,19 +159,21 @@ def what_if(market: Market, shock: Mapping[str, float] | ArrayLike, policy: str 
     found = np.empty((6, most))
     by_step = np.zeros((1, market.n_reserves, 4), dtype=np.int64)
     legs = plan.most_legs
+    left = np.zeros(most * legs if balances else 0)
     work = kernels.Work(np.empty(legs), np.empty(legs), np.empty(legs, dtype=np.int64), np.empty((legs, N_TERMS)))
     k = kernels.settle_below(
         walk, book.open_from, x, first[:groups], stop[:groups], code, work, np.zeros((1, N_TOTALS), dtype=np.int64),
-        by_step, account, found,
+        by_step, account, found, left,
     )  # fmt: skip
     health, debt, repaid, seized, fee, deficit = found[:, :k]
-    return WhatIf(
+    answer = WhatIf(
         market=market, price=price, policy=policy, liquidatable=plan.account[account[:k]], liquidatable_health=health,
         account_debt_usd=debt, account_repaid_usd=repaid, account_seized_usd=seized, account_fee_usd=fee,
         account_deficit_usd=deficit,
         repaid_by_reserve=by_step[0, :, REPAID] * MILLI_USD, seized_by_reserve=by_step[0, :, SEIZED] * MILLI_USD,
-        deficit_by_reserve=by_step[0, :, DEFICIT] * MILLI_USD,
+        fee_by_reserve=by_step[0, :, PROTOCOL_FEE] * MILLI_USD, deficit_by_reserve=by_step[0, :, DEFICIT] * MILLI_USD,
     )  # fmt: skip
+    return answer, left
 
 
 def sweep(

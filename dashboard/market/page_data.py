@@ -6,7 +6,7 @@ Pages know `PageData` alone: `dashboard.market.warehouse` answers from the datab
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +26,8 @@ from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.wallets import Protection, WalletFeatures
 from data.brief import Brief
+from data.headroom import Headroom
+from data.oracle_adapters import Adapter
 from data.postmortem import PostMortem
 from data.quotes import Ladder
 from data.rates import Rates
@@ -159,6 +161,12 @@ class PageData(Protocol):
 
     def quotes(self, market: rc.Market) -> tuple[Ladder, ...]:
         """The newest quotes of each pair of a market's reserves, none without any. Raises `Unavailable`."""
+
+    def headroom(self, market: rc.Market) -> Headroom:
+        """What the reserves of a market still lend and let in, as stored with its block. Raises `Unavailable`."""
+
+    def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
+        """The adapters behind its prices, by the place of the reserve, none without any. Raises `Unavailable`."""
 
     def repaid(self) -> Repaid:
         """Every stored liquidation of the market with the debt repaid, none without any. Raises `Unavailable`."""

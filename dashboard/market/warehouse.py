@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import data
@@ -30,6 +31,8 @@ from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
 from data.brief import Brief
 from data.brief.writing import stored as stored_brief
+from data.headroom import Headroom, load_headroom
+from data.oracle_adapters import Adapter, load_adapters
 from data.postmortem import PostMortem, key_of, post_mortem
 from data.quotes import Ladder, load_quotes
 from data.rates import Rates, load_rates
@@ -230,6 +233,16 @@ class Warehouse(PageData):
         """As `PageData.quotes`."""
         with translated("The quotes cannot be shown"):
             return load_quotes(market, self._path)
+
+    def headroom(self, market: rc.Market) -> Headroom:
+        """As `PageData.headroom`."""
+        with translated("The room of the reserves cannot be shown"):
+            return load_headroom(market, self._path)
+
+    def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
+        """As `PageData.adapters`."""
+        with translated("The oracles' adapters cannot be shown"):
+            return load_adapters(market, self._path)
 
     def repaid(self) -> Repaid:
         """As `PageData.repaid`."""

@@ -9,6 +9,7 @@ from dashboard.pages.clusters import page as clusters
 from dashboard.pages.forecasts import page as forecasts
 from dashboard.pages.liquidity import page as liquidity
 from dashboard.pages.market_risk import page as market_risk
+from dashboard.pages.oracles import page as oracles
 from dashboard.pages.overview import page as overview
 from dashboard.pages.pegs import page as pegs
 from dashboard.pages.risk import page as risk
@@ -20,6 +21,7 @@ PAGES = (
     risk.PAGE,
     accounts.PAGE,
     liquidity.PAGE,
+    oracles.PAGE,
     forecasts.PAGE,
     clusters.PAGE,
     pegs.PAGE,

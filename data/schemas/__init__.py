@@ -118,6 +118,7 @@ SCHEMAS: dict[str, type[TableModel]] = {
     "fact_forecast": results.Forecasts,
     "fact_metric_publication": publications.MetricPublications,
     "dim_quote_ladder": quotes.QuoteLadder,
+    "mart_cap_update": proposals.CapUpdates,
     "mart_parameter_change": proposals.ParameterChanges,
     "mart_parameter_change_account": proposals.ParameterChangeAccounts,
     **lending.TABLES,

@@ -1,8 +1,10 @@
-"""Proposed changes of risk parameters beside the market as it is."""
+"""Proposed changes of risk parameters and of oracle caps beside the market as it is."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pandera.pandas as pa
 from pandera.typing import Series
 
 from data.schemas.fields import address, document, flag, integer, name, real, seconds, sha256, text
@@ -54,3 +56,44 @@ class ParameterChangeAccounts(Numbered, key=["proposal", "account"]):
     health_after: Series[np.float64] = real("health factor with the change", "ratio", ge=0)
     debt_usd: Series[np.float64] = real("its debt", "USD", ge=0)
     repaid_usd: Series[np.float64] = real("what liquidators would repay at once", "USD", ge=0)
+
+
+class CapUpdates(
+    Numbered,
+    key=["proposal"],
+    optional=["largest_before", "binds_from"],
+    indexes=[["market", "block"]],
+):
+    """`mart_cap_update`: an update of a ratio's cap before it is made: whether it binds, who falls, what refuses it."""
+
+    proposal: Series[str] = sha256("digest of snapshot, update and engine")
+    market: Series[str] = name("market name")
+    block: Series[np.int64] = integer("block of the snapshot", "block")
+    block_time: Series[np.int64] = seconds("time of that block; the update is judged as if made then")
+    asset: Series[str] = address("token whose ratio is capped")
+    base: Series[str] = address("reserve that the ratio multiplies")
+    snapshot_ratio: Series[np.float64] = real("snapshot ratio of the update", "base per token", gt=0)
+    snapshot_time: Series[np.int64] = seconds("snapshot time of the update")
+    max_yearly_growth: Series[np.float64] = real("growth of the cap in a year", "1", ge=0)
+    ratio: Series[np.float64] = real("ratio at the block, before any cap", "base per token", gt=0)
+    ratio_growth: Series[np.float64] = real("growth of the ratio in a year that was assumed", "1", gt=-1)
+    largest_before: Series[np.float64] = real(
+        "largest ratio that the cap in force lets through; empty where its terms are not known", "base per token",
+        nullable=True,
+    )  # fmt: skip
+    largest_after: Series[np.float64] = real("largest ratio that the new cap lets through", "base per token", ge=0)
+    price_move: Series[np.float64] = real("change of the oracle's price at once", "1", gt=-1)
+    binds: Series[np.int64] = flag("1 where the new cap holds the price down at once")
+    binds_from: Series[pd.Int64Dtype] = pa.Field(
+        description="when it begins to hold the price down at this growth; empty, not within 100 years",
+        metadata={"unit": "UTC seconds"},
+        ge=0,
+        nullable=True,
+    )
+    liquidated_accounts: Series[np.int64] = integer("accounts that are liquidated at once", "accounts")
+    repaid_usd: Series[np.float64] = real("debt repaid, at market prices", "USD", ge=0)
+    borrower_loss_usd: Series[np.float64] = real("what those borrowers lose, at market prices", "USD")
+    deficit_usd: Series[np.float64] = real("deficit of those liquidations", "USD", ge=0)
+    refused_because: Series[str] = document("rules of the contracts that refuse the update: [text]")
+    code_version: Series[str] = name("version and source digest of the engine")
+    is_synthetic: Series[np.int64] = flag("1 when the snapshot is a sample")

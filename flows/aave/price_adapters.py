@@ -17,14 +17,11 @@ from flows.aave.contracts import NO_CONTRACT, OracleModel, Reserve
 from flows.clients.abis import Function
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.errors import ConfigurationError
+from risk_core.price_caps import SCALE, largest_ratio
 from risk_core.units import RAY, USD
 
-YEAR = 365 * 86_400
 MOST = 2**200
 """A larger value means that there is no cap."""
-SCALE = 10**6
-"""An adapter stores the growth in one second with six more decimals than the ratio."""
-
 GETTERS: Mapping[str, Function] = {
     "ratio": Function("getRatio()", ("int256",)),
     "snapshot_ratio": Function("getSnapshotRatio()", ("uint256",)),
@@ -76,18 +73,6 @@ def getters(setting: str | None) -> dict[str, Function]:
                 f"found {name!r:.40} with {signature!r:.60}"
             )
     return GETTERS | {name: Function(signature, GETTERS[name].outputs) for name, signature in setting_names.items()}
-
-
-def largest_ratio(snapshot_ratio: int, snapshot_timestamp: int, max_yearly_growth_bps: int, at: int) -> int:
-    """Largest ratio that a ratio cap allows at time `at`, in the ratio's units, with the contract's rounding.
-
-    snapshot + floor(g x seconds / 1e6), g = floor(floor(snapshot x bps x 1e6 / 1e4) / (365 days)): PriceCapAdapterBase.
-
-    >>> largest_ratio(1_191_900_000_000_000_000, 0, 968, 7 * 86_400)
-    1194112688876712328
-    """
-    growth = snapshot_ratio * max_yearly_growth_bps * SCALE // 10_000 // YEAR
-    return snapshot_ratio + growth * (at - snapshot_timestamp) // SCALE
 
 
 def read_answers(reader: BlockReader, sources: Sequence[str], named: Mapping[str, Function]) -> dict[str, Answers]:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flows.aave.price_adapters import largest_ratio
 from flows.oracles.adapters import OracleSource
 from flows.oracles.known_feeds import KnownAdapter, same_words
+from risk_core.price_caps import largest_ratio
 from risk_core.units import USD
 
 KINDS = ("direct_feed", "stable_cap", "ratio_cap", "pendle_linear_discount", "fixed", "composite", "unknown")

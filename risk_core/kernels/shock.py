@@ -58,15 +58,17 @@ def groups_at_risk(book, walk, x, low, first, stop):
 
 
 @kernel
-def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, account, found):
+def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, account, found, left):
     """Settle every account of the groups' prefixes whose health factor is below 1, from its balances at the snapshot.
 
     Filled for each, in the order of the book: account, its place in the book; found (6, n), health factor and USD of
-    debt, repaid, seized, fee and deficit. row (1, N_TOTALS) int64 zeros. Returns how many.
+    debt, repaid, seized, fee and deficit; left (legs of all of them), what remains of each leg over what was there, in
+    the order of the legs, or an empty array where nobody asks. row (1, N_TOTALS) int64 zeros. Returns how many.
     """
     shape, record, kind, kind_factor = walk.shape, walk.record, walk.kind, walk.factor
     value, now, reserve, terms = work.value, work.now, work.reserve, work.terms
     count = 0
+    filled = 0
     # Typed: numba gives a literal a type of its own, for which it would compile `settle` once more.
     none, one, two = np.int64(0), np.int64(1), np.int64(2)
     for i in range(first.shape[0]):
@@ -105,5 +107,10 @@ def settle_below(walk, open_from, x, first, stop, policy, work, row, by_step, ac
             found[4, count] = row[0, PROTOCOL_FEE] * MICRO_USD
             found[5, count] = row[0, DEFICIT] * MICRO_USD
             row[0, REPAID] = row[0, SEIZED] = row[0, PROTOCOL_FEE] = row[0, DEFICIT] = 0
+            if left.shape[0] > 0:
+                before = at - n_legs
+                for k in range(n_legs):
+                    left[filled + k] = value[k] / record[before + k] if record[before + k] > 0.0 else 0.0
+                filled += n_legs
             count += 1
     return count

@@ -20,6 +20,8 @@ from dashboard.market.page_data import Status, Unavailable
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from data.brief import Brief
+from data.headroom import Headroom
+from data.oracle_adapters import Adapter
 from data.postmortem import PostMortem
 from data.quotes import Ladder
 from data.rates import Rates
@@ -136,6 +138,7 @@ class MemorySource:
         self.score: tuple[ShownScore, ...] = ()
         self.told: Brief | None = None
         self.ladders: tuple[Ladder, ...] = ()
+        self.adapter: dict[int, Adapter] = {}
 
     def status(self) -> Status:
         if self._loaded is None:
@@ -176,6 +179,14 @@ class MemorySource:
     def locked(self) -> tuple[Locked, ...]:
         """None."""
         return ()
+
+    def headroom(self, market: rc.Market) -> Headroom:
+        """No caps, and a million tokens of each reserve to lend."""
+        return Headroom(np.full(market.n_reserves, 1e6), np.full(market.n_reserves, np.inf))
+
+    def adapters(self, market: rc.Market) -> dict[int, Adapter]:
+        """None; tests that need one say so."""
+        return self.adapter
 
     def peg(self, token: str) -> tuple[Closes, ...]:
         """Ten days around 1 USD by one source; only for USDC."""

@@ -10,7 +10,8 @@ from eth_abi import encode
 import data
 import risk_core as rc
 from flows.aave.contracts import OracleModel, Reserve
-from flows.aave.price_adapters import GETTERS, getters, largest_ratio, models
+from flows.aave.price_adapters import GETTERS, getters, models
+from risk_core.price_caps import largest_ratio
 from tests.flows.aave.conftest import run
 from tests.flows.aave.fake_node import FakeNode, word
 

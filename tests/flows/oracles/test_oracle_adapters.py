@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.aave.price_adapters import YEAR, getters, largest_ratio
+from flows.aave.price_adapters import getters
 from flows.clients.block_reader import Block
 from flows.errors import ConfigurationError
 from flows.oracles import caps as oracle_adapters
@@ -19,6 +19,7 @@ from flows.oracles import rows as oracle_rows
 from flows.oracles.adapters import OracleSource
 from flows.oracles.caps import cap_of, kind_of
 from flows.oracles.known_feeds import KnownAdapter
+from risk_core.price_caps import YEAR, largest_ratio
 
 MID_2025 = Block(22_600_000, "0x" + "ab" * 32, 1_749_000_000)
 RESERVES = Path(__file__).resolve().parents[3] / "data" / "sample" / "reserves.csv"

@@ -1,0 +1,1 @@
+"""How each price is made, and what happens when one is wrong."""

@@ -1,0 +1,178 @@
+"""Flow `cap-update`: an update of the cap on a token's ratio, before it is made.
+
+Does it bind, by how much and from when, who falls at once, and which rule of the contracts would refuse it. Exact,
+every account; the incident of 10 March 2026 was an update that nobody had asked this of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from flows.errors import WrongOption
+from flows.options import Number, Options, Whole
+from flows.pipeline import FlowSpec, recorded
+from flows.risk.report import amount
+
+if TYPE_CHECKING:
+    from risk_core import Market
+    from risk_core.cap_updates import CapProposal
+
+SOURCE = "cap-update"
+ETH = ("WETH", "ETH")
+"""Symbols of the base of liquid staking tokens, tried where neither the market nor an option names a base."""
+
+
+class Asked(Options):
+    """Options of `cap-update`."""
+
+    asset: str | None = Field(None, description="token whose ratio is capped, by symbol or address, such as wstETH")
+    ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
+        None, description="snapshot ratio of the update, in units of the base, such as 1.1919"
+    )
+    days_old: Annotated[float, Number(0, 3_650, "days")] = Field(
+        7.0, description="how old its snapshot is at the block; the adapters want 7 days or more"
+    )
+    growth: Annotated[float, Number(0, 655, "per cent a year")] | None = Field(
+        None, description="yearly growth of the cap in per cent, such as 9.68 (default: as the cap in force)"
+    )
+    ratio_growth: Annotated[float, Number(-99, 1_000, "per cent a year")] = Field(
+        3.0, description="yearly growth of the ratio in per cent, to say when the cap will bind"
+    )
+    base: str | None = Field(None, description="reserve that the ratio multiplies (default: by the oracle's model)")
+    ratio_now: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
+        None, description="ratio that the provider says now (default: as read with the adapter, else by the prices)"
+    )
+    minimum_delay_days: Annotated[float, Number(0, 180, "days")] = Field(
+        7.0, description="MINIMUM_SNAPSHOT_DELAY of the adapter"
+    )
+    most_rise: Annotated[float, Number(0, 1_000, "per cent")] = Field(
+        3.0, description="largest rise of the snapshot ratio that the steward may make in three days, in per cent"
+    )
+    market: str | None = Field(None, description="market (default: the newest snapshot's)")
+    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
+
+
+def run(arguments: Asked) -> str:
+    """Check, store and report. Raises `WrongOption`, and what `load_market` raises."""
+    if arguments.asset is None or arguments.ratio is None:
+        missing = "--asset" if arguments.asset is None else "--ratio"
+        raise WrongOption(f"{missing}: expected, such as `cap-update --asset wstETH --ratio 1.1919 --growth 9.68`")
+    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
+    import pandas as pd
+
+    from data import load_market
+    from data.oracle_adapters import load_adapters
+    from data.store import Store
+    from risk_core import InputError, code_version
+    from risk_core.cap_updates import DECIMALS, cap_update
+    from risk_core.price_caps import UpdateLimits
+
+    market = load_market(arguments.block, arguments.market)
+    try:
+        place = market.reserves.index(arguments.asset)
+    except InputError as error:
+        raise WrongOption(f"--asset: {error}") from None
+    adapter = load_adapters(market).get(place)
+    terms = adapter.terms if adapter else None
+    if arguments.growth is None and terms is None:
+        raise WrongOption("--growth: expected a number of per cent a year: the terms in force are not stored")
+    growth = terms.max_yearly_growth_bps / 100 if arguments.growth is None and terms else arguments.growth or 0.0
+    limits = UpdateLimits(
+        minimum_delay=round(arguments.minimum_delay_days * 86_400), most_rise=round(arguments.most_rise / 100, 8)
+    )
+    try:
+        found = cap_update(
+            market, market.reserves.asset[place], arguments.ratio, arguments.days_old, growth / 100,
+            base=arguments.base or _usual_base(market, place),
+            ratio=arguments.ratio_now if arguments.ratio_now is not None else adapter.ratio if adapter else None,
+            ratio_growth=arguments.ratio_growth / 100, present=terms, limits=limits,
+            decimals=adapter.decimals if adapter else DECIMALS,
+        )  # fmt: skip
+    except InputError as error:
+        raise WrongOption(str(error)) from None
+    update, gap = found.update, found.gap
+    row = {
+        "market": market.snapshot.market,
+        "block": market.snapshot.block,
+        "block_time": market.snapshot.block_time,
+        "asset": market.reserves.asset[place],
+        "base": market.reserves.asset[market.reserves.index(found.base)],
+        "snapshot_ratio": update.proposed.snapshot_ratio / found.unit,
+        "snapshot_time": update.proposed.snapshot_timestamp,
+        "max_yearly_growth": update.proposed.max_yearly_growth_bps / 10_000,
+        "ratio": found.ratio,
+        "ratio_growth": arguments.ratio_growth / 100,
+        "largest_before": found.largest_before,
+        "largest_after": found.largest_after,
+        "price_move": update.move,
+        "binds": int(update.binds),
+        "binds_from": update.binds_from,
+        "liquidated_accounts": found.n_falls,
+        "repaid_usd": gap.repaid_usd if gap else 0.0,
+        "borrower_loss_usd": gap.borrower_loss_usd if gap else 0.0,
+        "deficit_usd": gap.first.deficit_usd if gap else 0.0,
+        "refused_because": json.dumps(list(update.broken)),
+        "code_version": code_version(),
+        "is_synthetic": int(market.snapshot.synthetic),
+    }
+    digest = hashlib.sha256(json.dumps([row, market.snapshot.hash], sort_keys=True).encode()).hexdigest()
+    frame = pd.DataFrame([{"proposal": digest} | row])
+    frame = frame.astype({"largest_before": "float64", "binds_from": "Int64"})
+    with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
+        run.write(SOURCE, digest, {"mart_cap_update": frame}, scope={"proposal": digest})
+    return "\n".join(report(found, market))
+
+
+def _usual_base(market: Market, place: int) -> str | None:
+    """None where the oracle's model names the base, else the market's ETH for a liquid staking token."""
+    if market.reserves.ratio_of[place] >= 0 or not market.reserves.symbol[place].upper().endswith("ETH"):
+        return None
+    return next((s for s in ETH if s in market.reserves.symbol and s != market.reserves.symbol[place]), None)
+
+
+def report(found: CapProposal, market: Market) -> list[str]:
+    """The check in lines of text."""
+    at, update = market.snapshot, found.update
+    lines = ["SAMPLE: synthetic accounts and prices"] if at.synthetic else []
+    lines += [
+        f"{at.market}, block {at.block:,} of {_utc(at.block_time)}",
+        f"cap of {found.symbol}: snapshot ratio {update.proposed.snapshot_ratio / found.unit:g} of "
+        f"{_utc(update.proposed.snapshot_timestamp)}, growing {update.proposed.max_yearly_growth_bps / 100:g} % a year",
+        "",
+        f"  the ratio is {found.ratio:.6f} {found.base}; the new cap lets {found.largest_after:.6f} through"
+        + ("" if found.largest_before is None else f", the one in force {found.largest_before:.6f}"),
+    ]
+    if update.binds:
+        lines.append(f"  IT BINDS: the oracle's price of {found.symbol} moves by {update.move:.2%} at once")
+    elif update.binds_from is None:
+        lines.append(f"  it does not bind: {update.headroom:.2%} of room, and the ratio does not outgrow it")
+    else:
+        lines.append(
+            f"  it does not bind: {update.headroom:.2%} of room, until {_utc(update.binds_from)} at this growth"
+        )
+    if found.gap is not None and found.n_falls:
+        gap = found.gap
+        lines.append(
+            f"  {found.n_falls:,} accounts are liquidated at once: {amount(gap.repaid_usd, 'USD')} repaid, "
+            f"{amount(gap.seized_usd, 'USD')} of collateral taken; borrowers lose "
+            f"{amount(gap.borrower_loss_usd, 'USD')} ({amount(gap.bonus_usd, 'USD')} of it the bonus), deficit "
+            f"{amount(gap.first.deficit_usd, 'USD')}"
+        )
+    else:
+        lines.append("  nobody is liquidated by it at today's prices")
+    lines += [f"  refused: {rule}" for rule in update.broken] or ["  none of the contracts' rules refuses it"]
+    if update.present is None:
+        lines.append("  note: the terms in force are not stored, so its time and its rise were not compared with them")
+    return [*lines, "Stored in mart_cap_update."]
+
+
+def _utc(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+FLOW = FlowSpec(name="cap-update", options=Asked, run=run)
