@@ -156,21 +156,13 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     copy: Kept | None = None
     try:
         version = identify(connection, path)  # checked again: another process may have upgraded it
-        if 0 < version < SCHEMA_VERSION:
-            copy = keep_copy(path, version)
-        # Views first: a table that a view reads could not be renamed.
-        db = shape.database(connection)
-        shape.drop_views(db)
-        for step in range(version + 1, SCHEMA_VERSION + 1):
-            if version and step in STEPS:
-                STEPS[step](connection)
-        for table in tables().values():
-            shape.create_table(db, table)
-            _add_columns(db, table, path)
-            shape.create_indexes(db, table)
-            shape.create_triggers(db, table)
-        for view in views().values():
-            shape.create_view(db, view)
+        if version:
+            if version < SCHEMA_VERSION:
+                copy = keep_copy(path, version)
+            _upgrade(connection, version, path)
+        else:
+            for statement in shape.new_file(tuple(tables().values()), tuple(views().values())):
+                connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _note_layout(connection)
@@ -194,6 +186,23 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
             file=sys.stderr,
         )
     return True
+
+
+def _upgrade(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Bring the tables, indexes, triggers and views of an older file to the layout of this version."""
+    # Views first: a table that a view reads could not be renamed.
+    db = shape.database(connection)
+    shape.drop_views(db)
+    for step in range(version + 1, SCHEMA_VERSION + 1):
+        if step in STEPS:
+            STEPS[step](connection)
+    for table in tables().values():
+        shape.create_table(db, table)
+        _add_columns(db, table, path)
+        shape.create_indexes(db, table)
+        shape.create_triggers(db, table)
+    for view in views().values():
+        shape.create_view(db, view)
 
 
 def _first_batch(connection: sqlite3.Connection) -> int:

@@ -171,7 +171,7 @@ def test_liquidators_without_limits_are_the_plain_engine_bit_for_bit(seed, kind,
 
 
 @pytest.mark.property
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10**6),
     kind=st.sampled_from(KINDS),
@@ -179,7 +179,7 @@ def test_liquidators_without_limits_are_the_plain_engine_bit_for_bit(seed, kind,
     policy=st.sampled_from(["largest_legs", "most_profitable"]),
 )
 def test_the_queue_agrees_with_the_plain_python_twin(seed, kind, depth, policy):
-    book = random_market(seed, kind, 15)
+    book = random_market(seed, kind, 10)
     rng = np.random.default_rng(seed)
     relative = np.exp(rng.normal(0, 0.08, (2, book.n_reserves, 4)).cumsum(axis=2))
     price = np.concatenate([np.ones((2, book.n_reserves, 1)), relative], axis=2) * book.price[:, None]

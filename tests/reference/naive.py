@@ -175,7 +175,9 @@ def _affordable(market, account, held, owed, price, free, call, impact, markets,
         if affordable < 0.01:
             return None
         repaid, taken = affordable, affordable * bonus
-    grid = np.linspace(0.0, taken * kept / price[c] * free[c], 2_001)
+    if limits.fixed_usd == 0:  # where the last dollar pays, the whole call does
+        return None if affordable <= 0 else (c, d, repaid, taken)
+    grid = np.linspace(0.0, taken * kept / price[c] * free[c], 401)
     received = np.trapezoid([worth(sale) for sale in grid], grid)
     return None if received - repaid * paid < limits.fixed_usd else (c, d, repaid, taken)
 

@@ -19,8 +19,8 @@ from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.queues import ShownQueue
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.liquidity import charts
 from dashboard.pages.liquidity.answers import (
     CARRIED_DAYS,

@@ -14,7 +14,8 @@ import pytest
 import risk_core as rc
 from dashboard import app
 from dashboard.market.liquidators import Repaid
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.liquidity import charts, page
 from dashboard.pages.liquidity.answers import DAY, best, carriers, limits, rolling_day, sales, ways
 from dashboard.pages.liquidity.parts import verdict
