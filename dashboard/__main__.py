@@ -13,7 +13,7 @@ from data.environment import read_env_file
 from data.foreign_text import PlainFormatter, safe_print
 
 if TYPE_CHECKING:
-    from dashboard.market.warehouse import PageData
+    from dashboard.market.page_data import PageData
 
 
 def main() -> int:
@@ -64,8 +64,8 @@ def warm_up(source: PageData) -> None:
     The engine's kernels are serial and release the interpreter, so pages are answered meanwhile.
     """
     # Imported here for the same reason as in `main`.
+    from dashboard.market.page_data import Unavailable
     from dashboard.market.state import WhatIf
-    from dashboard.market.warehouse import Unavailable
     from dashboard.pages.overview import answers as today
     from dashboard.pages.what_if import answers as shocks
     from dashboard.pages.what_if import outlook

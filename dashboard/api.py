@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 
 import risk_core as rc
 from dashboard.market.loaded import ShownFigure
-from dashboard.market.warehouse import PageData, Status, Unavailable
+from dashboard.market.page_data import PageData, Status, Unavailable
 from dashboard.pages import PAGES
 from dashboard.pages.overview.answers import position
 from dashboard.pages.overview.past import hash_of

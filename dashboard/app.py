@@ -18,7 +18,8 @@ from dashboard.look import shell as layout
 from dashboard.look.components import banner, empty, missing
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
-from dashboard.market.warehouse import AGE_LIMIT, PageData, Unavailable, Warehouse
+from dashboard.market.page_data import AGE_LIMIT, PageData, Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages import PAGES
 
 log = logging.getLogger(__name__)

@@ -147,6 +147,7 @@ LIQUIDITY_FALL = "liquidity-fall"
 LIQUIDITY_VERDICT = "liquidity-verdict"
 LIQUIDITY_LIMITS = "liquidity-limits"
 LIQUIDITY_CAPITAL = "liquidity-capital"
+LIQUIDITY_QUEUE = "liquidity-queue"
 LIQUIDITY_CURVES = tuple(f"liquidity-curve-{n}" for n in range(6))
 
 ORACLE_CAP = "oracle-cap"

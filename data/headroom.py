@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.snapshot.loading import OF_THE_ENGINE
+from data.snapshot.choosing import OF_THE_ENGINE
 from data.store.reader import Reader
 from risk_core import Market
 from risk_core.interest import debt_balance, normalized_debt, normalized_income, supply_balance

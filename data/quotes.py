@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from data.store.reader import Reader
-from risk_core import Market
+from risk_core import InputError, Market
+from risk_core.analytics.slippage import SlippageCurve, fit, slippage_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,6 +82,25 @@ def quotes_of(
         if sold in place and bought in place:
             pairs.setdefault((place[sold], place[bought]), []).append(tuple(quote))
     return tuple(_ladder(sold, bought, _recent(quotes)) for (sold, bought), quotes in sorted(pairs.items()))
+
+
+def depth_curves(market: Market, ladders: Sequence[Ladder]) -> tuple[SlippageCurve | None, ...]:
+    """(R,) of each reserve the curve of the pair into which most can be sold inside its bonus; None without one.
+
+    The bonus is the reserve's own; a ladder through which no curve can be drawn is left out.
+    """
+    found: list[tuple[float, SlippageCurve] | None] = [None] * market.n_reserves
+    for ladder in ladders:
+        bonus = max(float(market.reserves.liquidation_bonus[ladder.sold]), 0.0)
+        limit = slippage_limit(bonus=bonus, protocol_fee=float(market.reserves.protocol_fee[ladder.sold]))
+        try:
+            curve = fit(ladder.size_usd, ladder.received_usd).curve
+        except InputError:
+            continue
+        depth, best = curve.size_within(limit), found[ladder.sold]
+        if best is None or depth > best[0]:
+            found[ladder.sold] = (depth, curve)
+    return tuple(None if best is None else best[1] for best in found)
 
 
 def _recent(quotes: list[tuple]) -> list[tuple]:

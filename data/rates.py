@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import NoSnapshot
-from data.snapshot.loading import OF_THE_ENGINE
+from data.snapshot.choosing import OF_THE_ENGINE
 from data.store.reader import Reader
 from risk_core import InputError, Market
 from risk_core.units import RAY

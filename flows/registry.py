@@ -79,6 +79,11 @@ NAMES = {
         "What a proposed change of risk parameters does: who falls, whom to warn, which figures change",
         reads_network=False,
     ),
+    "liquidation-queue": Registered(
+        "flows.risk.liquidation_queue",
+        "How long debt waits where liquidators must earn, sell into finite depth and have finite capital",
+        reads_network=False,
+    ),
     "cap-update": Registered(
         "flows.risk.cap_update",
         "An update of a ratio's cap before it is made: does it bind, who falls, would the contracts accept it",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,10 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+SampleOf = Callable[[int, int, Path], Path]
+"""The type of the fixture `sample_of`."""
+
+
 @pytest.fixture(autouse=True)
 def own_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A warehouse file of the test's own, in RISK_DB; it does not exist yet."""
@@ -83,6 +89,31 @@ def prefect_backend() -> Iterator[None]:
     # prefect.toml names the address of `make server`, which is no part of a test.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_API_URL: None}):
         yield
+
+
+@pytest.fixture(scope="session")
+def sample_of(tmp_path_factory: pytest.TempPathFactory) -> SampleOf:
+    """Put a copy of the sample of so many accounts and a seed at a path; each sample is filled once for all tests.
+
+    Under pytest-xdist the workers share the files: who finds none fills one, and puts it there whole.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def copied(accounts: int, seed: int, path: Path) -> Path:
+        from data.sample import fill  # here: most tests of the engine need no warehouse
+
+        known = shared / f"sample-{accounts}-{seed}.sqlite"
+        if not known.exists():
+            made = tmp_path_factory.mktemp("sample") / "risk.sqlite"
+            fill(accounts, seed, made)
+            connection = sqlite3.connect(made)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # copying the file copies everything
+            connection.close()
+            made.replace(known)
+        return Path(shutil.copy(known, path))
+
+    return copied
 
 
 @pytest.fixture(scope="session")

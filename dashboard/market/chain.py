@@ -1,6 +1,6 @@
 """What happened on a chain, as the Chain page shows it: transfers by the hour, and the newest blocks with their trades.
 
-No pandas here; `_daily_moves` in `dashboard.market.warehouse` says why.
+No pandas here; `_daily_moves` in `dashboard.market.loading` says why.
 """
 
 from __future__ import annotations

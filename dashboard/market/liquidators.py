@@ -1,6 +1,6 @@
 """Who has liquidated in a market, and how much debt they repaid when.
 
-No pandas here; `_daily_moves` in `dashboard.market.warehouse` says why.
+No pandas here; `_daily_moves` in `dashboard.market.loading` says why.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dashboard.market.checks import Damaged, is_number
 from data import amounts
-from data.snapshot.loading import ENGINE
+from data.snapshot.choosing import ENGINE
 from data.store import Reader
 from risk_core.units import USD
 

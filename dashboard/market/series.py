@@ -1,6 +1,6 @@
 """Price series as pages use them: plain arrays at even steps, with their source.
 
-No pandas here; `_daily_moves` in `dashboard.market.warehouse` says why.
+No pandas here; `_daily_moves` in `dashboard.market.loading` says why.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ def _fractions(rows: list[dict[str, str]], name: str) -> list[float]:
     return [units.fraction(row[name]) for row in rows]
 
 
+@cache
 def reserves() -> Reserves:
     """The reserves as the engine takes them."""
     rows = reserve_rows()

@@ -59,7 +59,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
     with Store.open(db) as store:
         run = store.start_run(FLOW, {"accounts": n_accounts, "seed": seed})
         with _failure_noted(store, run):
-            report = save_snapshot(store, SOURCE, frames.frames(held), run)
+            report = save_snapshot(store, SOURCE, frames.in_numbers(frames.frames(held)), run)
             n_prices = _write_prices(store, seed, run)
             n_liquidations, n_others = _write_events(store, held, seed, run)
             n_forecasts = _write_forecasts(store, seed, run)

@@ -146,7 +146,8 @@ def blocks_and_assets(
             said[block, configuration.reserve_rows()[reserve]["asset"]] = price
         asset = configuration.reserve_rows()[one.collateral]["asset"]
         later.append((block + CORRECTED // SLOT, one.time + CORRECTED, asset))
-    prices = pd.concat([prices, pd.DataFrame(later, columns=columns)]).drop_duplicates(ignore_index=True)
+    if later:
+        prices = pd.concat([prices, pd.DataFrame(later, columns=columns)]).drop_duplicates(ignore_index=True)
     known_at = [
         configuration.BLOCK_TIME if (block, asset) in at_snapshot else time
         for block, time, asset in prices[columns].itertuples(index=False)

@@ -121,13 +121,12 @@ class Oracle:
         table = series.pivot_table(index="ts", columns="symbol", values="price_usd")
         self._first = int(table.index[0])
         self._levels = {symbol: table[symbol].to_numpy() for symbol in table.columns}
-        self._rows = configuration.reserve_rows()
+        rows = configuration.reserve_rows()
+        self._rules = [(int(row["price_raw"]), rule_for(row["symbol"], row["price_description"])) for row in rows]
 
     def price_raw(self, reserve: int, time: int) -> int:
         """1e-8 USD per token; the snapshot's where the series ends or nothing is followed."""
-        row = self._rows[reserve]
-        rule = rule_for(row["symbol"], row["price_description"])
-        price = int(row["price_raw"])
+        price, rule = self._rules[reserve]
         if rule is None or rule.kind == "fixed":
             return price
         level = self._levels[rule.series]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from pandera.engines import numpy_engine, pandas_engine
 
 from data.schemas import SCHEMAS
 from data.schemas.model import TableModel
-from data.schemas.views import views
+from data.schemas.views import View, views
 
 BATCH = "batch"
 """Column with the number of the write a row came with (`fact_batch`)."""
@@ -188,6 +188,11 @@ def tables() -> dict[str, Table]:
 
 def fingerprint() -> str:
     """SHA-256 of all definitions: two files with the same fingerprint have the same tables, indexes and views."""
-    definitions = [sql for table in tables().values() for sql in (table.ddl, *table.index_ddl, *table.trigger_ddl)]
-    definitions += [view.ddl for view in views().values()]
+    return _fingerprint(tuple(tables().values()), tuple(views().values()))
+
+
+@lru_cache(maxsize=1)
+def _fingerprint(tables: tuple[Table, ...], views: tuple[View, ...]) -> str:
+    definitions = [sql for table in tables for sql in (table.ddl, *table.index_ddl, *table.trigger_ddl)]
+    definitions += [view.ddl for view in views]
     return hashlib.sha256("\n".join(definitions).encode()).hexdigest()

@@ -7,18 +7,18 @@ of that block, and become floats once, correctly rounded (`data.amounts`).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
-from data import amounts, settings
+from data import amounts
 from data.amounts import Columns
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
-from data.snapshot.building import BALANCE, EMODE, HEAD, INDICES, RESERVE, STATE, build
+from data.snapshot.building import BALANCE, EMODE, INDICES, RESERVE, STATE, build
+from data.snapshot.choosing import AGAIN, Stored, choose, columns_of, missing_of, stored_snapshots
 from data.snapshot.identity import snapshot_hash
-from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core import InputError, Market, Snapshot, UnknownRevision, health_factor, units
 from risk_core.interest import normalized_income, supply_balance
@@ -28,38 +28,6 @@ MAX_SHARE_BELOW_ONE = 0.005
 
 REPLAYED = "replayed"
 """`fact_snapshot.read_mode` of a snapshot that was made from logs."""
-
-PARTS = {
-    "raw_aave_reserves": "n_reserves",
-    "raw_aave_emodes": "n_emodes",
-    "raw_aave_account_states": "n_accounts",
-    "raw_aave_balances": "n_positions",
-}
-"""Tables of a snapshot, and the column of `fact_snapshot` that states how many rows each must have."""
-
-WHERE = {
-    "raw_aave_reserves": "market = ?1 AND block = ?2",
-    "raw_aave_emodes": "market = ?1 AND block = ?2",
-    "raw_aave_account_states": HOLDS,
-    "raw_aave_balances": HOLDS,
-}
-"""Table -> condition for the rows of the snapshot of market ?1 at block ?2."""
-
-_AGAIN = "run `python -m flows aave-market --block {block}` again (or `python -m data.sample` for the sample)"
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One row of `fact_snapshot`: identity, expected counts, and what the chain confirmed."""
-
-    snapshot: Snapshot
-    expected: dict[str, int]
-    below_one_confirmed: int
-
-    @property
-    def label(self) -> str:
-        """Market and block, as messages name them."""
-        return f"{self.snapshot.market} at block {self.snapshot.block}"
 
 
 def load_market(
@@ -82,15 +50,15 @@ def load_market(
     the snapshot was made from logs), and when the age is above `max_age`; `WarehouseError`.
     """
     with Reader.open(db) as store, store.one_state():
-        stored, notes = _choose(store, market, block)
+        stored, notes = choose(store, market, block)
         if max_age is not None:
             _require_young(stored, max_age)
         found = _built(
             stored,
-            _columns(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored, "reserve_id"),
-            _columns(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
-            _columns(store, "raw_aave_account_states", STATE, stored, "account"),
-            _columns(store, "raw_aave_balances", BALANCE, stored, "account, asset"),
+            columns_of(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored, "reserve_id"),
+            columns_of(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
+            columns_of(store, "raw_aave_account_states", STATE, stored, "account"),
+            columns_of(store, "raw_aave_balances", BALANCE, stored, "account, asset"),
         )
         note = [
             *_only_debtors(store, stored, found),
@@ -104,7 +72,7 @@ def load_market(
             raise SnapshotRefused(
                 f"{stored.label}: the stored rows have digest {digest[:16]}, fact_snapshot says "
                 f"{stored.snapshot.hash[:16]}: rows were changed after they were written; "
-                + _AGAIN.format(block=stored.snapshot.block)
+                + AGAIN.format(block=stored.snapshot.block)
             )
     return replace(found, notes=(*notes, *note))
 
@@ -120,7 +88,7 @@ def _built(stored: Stored, reserve: Columns, emode: Columns, state: Columns, bal
     except (InputError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise SnapshotRefused(
             f"{stored.label}: the stored rows are damaged ({type(error).__name__}: {error}); "
-            + _AGAIN.format(block=stored.snapshot.block)
+            + AGAIN.format(block=stored.snapshot.block)
         ) from error
 
 
@@ -134,13 +102,13 @@ def _require_reserves(stored: Stored, reserve: Columns, balance: Columns) -> Non
 def newest(market: str | None = None, db: Path | str | None = None) -> Snapshot:
     """Identity of the snapshot that `load_market` would load. Raises `NoSnapshot`, `SnapshotIncomplete`."""
     with Reader.open(db) as store, store.one_state():
-        return _choose(store, market, None)[0].snapshot
+        return choose(store, market, None)[0].snapshot
 
 
 def available(db: Path | str | None = None) -> list[Snapshot]:
     """Every stored snapshot that the engine can load, complete or not, newest first; the sample last."""
     with Reader.open(db) as store:
-        return [stored.snapshot for stored in _stored(store, None, None)]
+        return [stored.snapshot for stored in stored_snapshots(store, None, None)]
 
 
 def positions_at(store: Reader, market: str, block: int) -> Columns:
@@ -148,13 +116,13 @@ def positions_at(store: Reader, market: str, block: int) -> Columns:
 
     Supplies that are not enabled as collateral are among them, which `load_market` leaves out. Raises `NoSnapshot`.
     """
-    stored = _stored(store, market, block)
+    stored = stored_snapshots(store, market, block)
     if not stored:
         raise NoSnapshot(f"{store.path}: holds no snapshot of {market} at block {block} that the engine can load")
-    reserve = _columns(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored[0], "reserve_id")
+    reserve = columns_of(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored[0], "reserve_id")
     return amounts.positions(
-        _columns(store, "raw_aave_account_states", STATE, stored[0], "account"),
-        _columns(store, "raw_aave_balances", BALANCE, stored[0], "account, asset"),
+        columns_of(store, "raw_aave_account_states", STATE, stored[0], "account"),
+        columns_of(store, "raw_aave_balances", BALANCE, stored[0], "account, asset"),
         amounts.terms(reserve, stored[0].snapshot.block_time),
     )
 
@@ -164,95 +132,10 @@ def missing_rows(store: Reader, market: str, block: int) -> str:
 
     Raises `NoSnapshot` where none is stored for that market and block.
     """
-    stored = _stored(store, market, block, "1")
+    stored = stored_snapshots(store, market, block, "1")
     if not stored:
         raise NoSnapshot(f"{store.path}: holds no snapshot of {market} at block {block}")
-    return _missing(store, stored[0])
-
-
-# Choosing
-
-
-OF_THE_ENGINE = "aave_v3"
-ENGINE = f"(protocol IS NULL OR protocol = '{OF_THE_ENGINE}')"
-"""Snapshots whose rules the engine knows."""
-
-
-def _stored(store: Reader, market: str | None, block: int | None, kinds: str = ENGINE) -> list[Stored]:
-    where = kinds
-    params: list[str | int] = []
-    if market is not None:
-        where, params = where + " AND market = ?", [*params, market]
-    if block is not None:
-        where, params = where + " AND block = ?", [*params, block]
-    rows = store.rows(
-        f"SELECT {', '.join(HEAD)}, {', '.join(PARTS.values())}, below_one_confirmed FROM fact_snapshot "
-        f"WHERE {where} ORDER BY market = ? DESC, is_synthetic, block_time DESC, block DESC",
-        [*params, settings.aave_market()],
-    )
-    return [
-        Stored(
-            Snapshot(
-                market=row[0],
-                block=row[1],
-                chain_id=row[2],
-                block_time=row[3],
-                revision=row[4],
-                synthetic=_flag(row[5], f"fact_snapshot.is_synthetic of {row[0]} at block {row[1]}"),
-                hash=row[6],
-            ),
-            dict(zip(PARTS, row[7:11], strict=True)),
-            row[11],
-        )
-        for row in rows
-    ]
-
-
-def _flag(value: object, what: str) -> bool:
-    if value not in (0, 1):
-        raise SnapshotRefused(f"{what} is {value!r}; a flag is 0 or 1: the row was changed after it was written")
-    return bool(value)
-
-
-def _choose(store: Reader, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
-    """The snapshot to load, and a note for each newer one that is incomplete."""
-    candidates = _stored(store, market, block)
-    if not candidates and market is not None and (others := _stored(store, market, block, f"NOT {ENGINE}")):
-        raise SnapshotRefused(
-            f"{others[0].label} is of a protocol that is for reading only (fact_snapshot.protocol): its liquidation "
-            "rules are not implemented, and its prices may be in another currency. Its rows can be queried; for risk "
-            "figures choose a market of Aave v3"
-        )
-    if not candidates:
-        have = ", ".join(stored.label for stored in _stored(store, None, None)[:5]) or "none"
-        wanted = f"{market or 'any market'}" + (f" at block {block}" if block is not None else "")
-        raise NoSnapshot(
-            f"{store.path}: holds no snapshot of {wanted}; stored: {have}. Run `python -m flows aave-market`, or "
-            "`python -m data.sample` for the built-in sample"
-        )
-    # Never load another market instead: an incomplete live snapshot must not become the sample.
-    candidates = [stored for stored in candidates if stored.snapshot.market == candidates[0].snapshot.market]
-    notes: list[str] = []
-    for stored in candidates:
-        missing = _missing(store, stored)
-        if not missing:
-            return stored, notes
-        notes.append(f"The newer snapshot {stored.label} is incomplete and not used: {missing}")
-    first = candidates[0]
-    raise SnapshotIncomplete(
-        f"{first.label} is incomplete: {_missing(store, first)}; {_AGAIN.format(block=first.snapshot.block)}"
-    )
-
-
-def _missing(store: Reader, stored: Stored) -> str:
-    """As `missing_rows`, for a snapshot that is stored."""
-    at = (stored.snapshot.market, stored.snapshot.block)
-    faults = []
-    for table, expected in stored.expected.items():
-        count = store.rows(f"SELECT count(*) FROM {table} WHERE {WHERE[table]}", at)[0][0]
-        if count != expected:
-            faults.append(f"{table} has {count} rows, expected {expected}")
-    return "; ".join(faults)
+    return missing_of(store, stored[0])
 
 
 def _require_young(stored: Stored, max_age: timedelta) -> None:
@@ -359,18 +242,9 @@ def _require_believable(store: Reader, stored: Stored, market: Market) -> list[s
             f"{stored.label}: {share:.2%} of the debt ({len(below)} accounts) is below health factor 1, at most "
             f"{MAX_SHARE_BELOW_ONE:.1%} is believable; getUserAccountData confirmed none of {len(doubtful)} of them, "
             f"the first is {doubtful[0]}. A price, an e-mode or a threshold is likely wrong; "
-            + _AGAIN.format(block=stored.snapshot.block)
+            + AGAIN.format(block=stored.snapshot.block)
         )
     return [
         f"{share:.2%} of the debt ({len(below)} accounts) is below health factor 1; the pool's getUserAccountData "
         "confirmed each of them"
     ]
-
-
-def _columns(store: Reader, table: str, names: tuple[str, ...], stored: Stored, order: str) -> Columns:
-    rows = store.rows(
-        f"SELECT {', '.join(names)} FROM {table} WHERE {WHERE[table]} ORDER BY {order}",
-        (stored.snapshot.market, stored.snapshot.block),
-    )
-    # One list for each column: four times faster than zip(*rows), which makes an iterator for every row.
-    return {name: [row[place] for row in rows] for place, name in enumerate(names)}

@@ -8,9 +8,9 @@ import pandas as pd
 
 from data.errors import SnapshotIncomplete
 from data.snapshot.building import from_frames, plain
+from data.snapshot.choosing import OF_THE_ENGINE, PARTS
 from data.snapshot.former import as_today
 from data.snapshot.identity import rows_hash, snapshot_hash
-from data.snapshot.loading import OF_THE_ENGINE, PARTS
 from data.snapshot.untouched import ACCOUNT_TABLES, Untouched, moment_of
 from data.store.refused import Settling
 from data.store.store import Store, WriteReport

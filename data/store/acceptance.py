@@ -145,13 +145,23 @@ def _integer(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> A
         values = series.to_numpy(dtype=np.int64)
     elif column.nullable and series.isna().all():
         return pd.array([pd.NA] * len(series), dtype="Int64")
+    elif series.dtype == np.float64:  # what pandas makes of whole numbers with gaps
+        gaps = series.isna().to_numpy()
+        numbers = series[~gaps].to_numpy()
+        if not (np.abs(numbers) < 2.0**63).all() or (numbers != np.floor(numbers)).any():
+            return None
+        values = numbers.astype(np.int64)
     else:
         return None
     if (gaps is not None and gaps.any() and not column.nullable) or not _numbers_pass(values, checks):
         return None
     if not column.nullable:
         return values
-    return series.array if gaps is not None else pd.array(values, dtype="Int64")
+    if isinstance(series.dtype, pd.Int64Dtype):
+        return series.array
+    filled = np.ones(len(series), dtype=np.int64)
+    filled[~gaps if gaps is not None else slice(None)] = values
+    return pd.arrays.IntegerArray(filled, np.zeros(len(series), dtype=bool) if gaps is None else gaps)
 
 
 def _real(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> Any | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from data.errors import DataError
 from data.results import forecasts, runs
-from data.snapshot.loading import OF_THE_ENGINE, PARTS, WHERE, load_market, missing_rows
+from data.snapshot.choosing import OF_THE_ENGINE, PARTS, WHERE
+from data.snapshot.loading import load_market, missing_rows
 from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core.errors import InputError

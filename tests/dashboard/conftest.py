@@ -16,19 +16,19 @@ from dashboard.market.drivers import AssetMap
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.looking_back import StoredBlock
+from dashboard.market.page_data import Status, Unavailable
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
-from dashboard.market.warehouse import Status, Unavailable
 from data.brief import Brief
 from data.headroom import Headroom
 from data.oracle_adapters import Adapter
 from data.postmortem import PostMortem
 from data.quotes import Ladder
 from data.rates import Rates
-from data.sample.filling import fill
 from data.snapshot.changes import Changes
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
+from tests.conftest import SampleOf
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
@@ -184,6 +184,10 @@ class MemorySource:
         """No caps, and a million tokens of each reserve to lend."""
         return Headroom(np.full(market.n_reserves, 1e6), np.full(market.n_reserves, np.inf))
 
+    def queue(self, snapshot: rc.Snapshot) -> None:
+        """None is stored."""
+        return
+
     def adapters(self, market: rc.Market) -> dict[int, Adapter]:
         """None; tests that need one say so."""
         return self.adapter
@@ -257,11 +261,9 @@ class MemorySource:
 
 
 @pytest.fixture(scope="session")
-def sample_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample_warehouse(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with a sample of 300 accounts; tests that change it copy it first."""
-    path = tmp_path_factory.mktemp("sample") / "risk.sqlite"
-    fill(300, 7, db=path)
-    return path
+    return sample_of(300, 7, tmp_path_factory.mktemp("sample") / "risk.sqlite")
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ from dashboard import app
 from dashboard.__main__ import warm_up
 from dashboard.market.checks import Damaged, check_run
 from dashboard.market.loaded import ShownRun
-from dashboard.market.warehouse import Unavailable, Warehouse
-from data.sample import fill
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW
+from tests.conftest import SampleOf
 from tests.dashboard.conftest import MemorySource, words
 
 BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"
@@ -104,10 +105,9 @@ def fitted(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse with a sample of 200 accounts and one stored run."""
-    path = tmp_path_factory.mktemp("damage") / "risk.sqlite"
-    fill(200, 7, db=path)
+def whole(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with a sample of 300 accounts and one stored run."""
+    path = sample_of(300, 7, tmp_path_factory.mktemp("damage") / "risk.sqlite")
     market = data.load_market(db=path)
     scenario = rc.Scenario(
         name="baseline-24h",

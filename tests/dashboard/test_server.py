@@ -22,7 +22,8 @@ import dashboard.__main__ as command
 from dashboard import ids
 from dashboard.app import create_app
 from dashboard.look.shell import Page
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages import PAGES
 from dashboard.pages.what_if import outlook
 from dashboard.pages.what_if import page as what_if

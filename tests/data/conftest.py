@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from data.sample import fill
 from data.sample.book import holdings
 from data.sample.frames import frames
 from data.schemas.tables import tables
 from data.store.store import Store
+from tests.conftest import SampleOf
 
 ACCOUNTS = 400
 SEED = 11
@@ -28,10 +28,8 @@ def store(own_warehouse: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("filled") / "risk.sqlite"
-    fill(ACCOUNTS, SEED, path)
-    return path
+def filled_once(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sample_of(ACCOUNTS, SEED, tmp_path_factory.mktemp("filled") / "risk.sqlite")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from data.sample.liquidations import PLANTED_LOG
 from data.snapshot import save_snapshot
 from data.store.store import Store
 from risk_core.analytics import postmortem as pm
+from tests.conftest import SampleOf
 from tests.data.conftest import as_live, execute
 
 WETH, USDC = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
@@ -323,10 +324,8 @@ def test_a_hostile_symbol_steers_no_terminal(account: str, capsys):
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("postmortem") / "risk.sqlite"
-    fill(1_000, 7, path)
-    return path
+def sample(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sample_of(1_000, 7, tmp_path_factory.mktemp("postmortem") / "risk.sqlite")
 
 
 def planted(path: Path) -> list[str]:

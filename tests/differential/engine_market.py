@@ -13,15 +13,16 @@ from tests.reference.aave_records import Account
 from tests.reference.truth import Truth
 
 
-def market_of(truth: Truth, pool: Pool, accounts: Sequence[Account]) -> rc.Market:
+def market_of(truth: Truth, pool: Pool, accounts: Sequence[Account], like: rc.Market | None = None) -> rc.Market:
     """Balances at the pool's time as tokens; collateral is what the flags enable; rules by the file's revision.
 
     Reserve indices are the file's order of reserves (`Pool.reserves` keeps it); integers become floats once, here.
+    like: a market of the same pool, whose reserves and categories are taken as they are.
     """
     reserves = list(pool.reserves.values())
     return rc.Market(
-        reserves=_reserves(truth, pool),
-        emodes=_emodes(truth, pool),
+        reserves=_reserves(truth, pool) if like is None else like.reserves,
+        emodes=_emodes(truth, pool) if like is None else like.emodes,
         accounts=np.array([account.address.lower() for account in accounts], dtype=np.str_),
         emode=[_row_of(pool, account) for account in accounts],
         collateral=_side(pool, accounts, collateral=True),

@@ -81,10 +81,10 @@ def _recorded(truth: Truth) -> Mapping[tuple[str, int, int, int], list[Call]]:
     return calls
 
 
-def _market(truth: Truth, pool: Pool, accounts: list[Account]) -> rc.Market:
+def _market(truth: Truth, pool: Pool, accounts: list[Account], like: rc.Market | None = None) -> rc.Market:
     """The market a second before, at the prices of `base`: a step of one second ends at the time of the records."""
-    market = market_of(truth, pool, accounts)
-    base = [r.price / USD for r in truth.pool(BASE).reserves.values()]
+    market = market_of(truth, pool, accounts, like)
+    base = [r.price / USD for r in truth.pool(BASE).reserves.values()] if like is None else like.price
     return replace(market, price=base, snapshot=replace(market.snapshot, block_time=pool.time - 1))
 
 
@@ -96,7 +96,12 @@ def _vectors(truth: Truth, vectors: list[str], recorded: Mapping[Any, list[Call]
     paths = rc.PricePaths(name="vectors", price=np.stack([before, after], axis=2), step=STEP)
     open_from = opening_steps(whole, paths)
     at_vector = [market_of(truth, pool, truth.users) for pool in pools]
-    found = {policy: _alone(truth, pools[0], paths, policy) for policy in POLICIES}
+    alone = [_market(truth, pools[0], [user], whole) for user in truth.users]
+    # (users, vectors, totals) of each policy: `simulate` with a market of one account.
+    found = {
+        policy: np.array([rc.simulate(one, paths, policy=policy, threads=1).path for one in alone])
+        for policy in POLICIES
+    }
     for policy in POLICIES:
         together = rc.simulate(whole, paths, policy=policy)
         for v, vector in enumerate(vectors):
@@ -111,12 +116,6 @@ def _vectors(truth: Truth, vectors: list[str], recorded: Mapping[Any, list[Call]
             if case.touched(AccountData(*map(int, row)), {p: found[p][u, v] for p in POLICIES}):
                 for policy in POLICIES:
                     case.amounts(policy, found[policy][u, v], recorded)
-
-
-def _alone(truth: Truth, pool: Pool, paths: rc.PricePaths, policy: str) -> np.ndarray:
-    """(users, vectors, totals): `simulate` with a market of one account, for each."""
-    alone = [_market(truth, pool, [user]) for user in truth.users]
-    return np.array([rc.simulate(market, paths, policy=policy, threads=1).path for market in alone])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +235,7 @@ class _Walk:
                 return None
             if data.collateral == 0:
                 return None
-            market = market_of(case.truth, case.pool, [self.account])
+            market = market_of(case.truth, case.pool, [self.account], case.market)
             choice = case.choice(policy, market, 0)
             if choice is None:
                 return None

@@ -137,8 +137,9 @@ def replaced(path: Path, old: str, new: str) -> None:
 
 
 def python(house: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # Suites that this run must not skip are not all in the part that is run there.
+    # Suites that this run must not skip are not all in the part that is run there, which needs no plugin of others.
     inherited = {name: value for name, value in os.environ.items() if name != "RISK_REQUIRE"}
+    inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.run(
         [sys.executable, *words],
         cwd=house,
@@ -177,7 +178,7 @@ def test_its_options_are_checked_like_those_of_every_flow(house: Path):
 @pytest.mark.slow
 def test_the_rules_of_the_house_hold_with_it(house: Path):
     held = python(
-        house, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "tests/docs/test_house.py",
+        house, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/docs/test_house.py",
         "tests/unit/test_architecture.py::test_the_import_contracts_hold", "tests/flows/test_options.py",
         "-k", "house or contracts or deployment or typed_field or chosen",
     )  # fmt: skip
@@ -194,4 +195,4 @@ def test_what_was_forgotten_is_noticed(house: Path, forgotten: str, tmp_path: Pa
         "test_every_registered_flow_has_a_deployment_and_no_deployment_is_of_anything_else",
         "pyproject.toml": "tests/unit/test_architecture.py::test_the_import_contracts_hold",
     }[forgotten]
-    assert python(copy, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", test).returncode == 1
+    assert python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", test).returncode == 1

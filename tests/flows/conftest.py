@@ -10,21 +10,18 @@ from pathlib import Path
 import pytest
 
 from data import snapshot
-from data.sample import fill
 from data.sample.book import holdings
 from data.sample.frames import frames
 from data.store.store import Store
+from tests.conftest import SampleOf
 
 LIVE = "AaveV3Ethereum"
 HOUR = 3600
 
 
 @pytest.fixture(scope="session")
-def sample_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "risk.sqlite"
-    fill(300, db=path)
-    _settle(path)
-    return path
+def sample_file(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sample_of(300, 7, tmp_path_factory.mktemp("sample") / "risk.sqlite")
 
 
 @pytest.fixture(scope="session")

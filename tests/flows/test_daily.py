@@ -25,6 +25,7 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
     server = BinanceServer(httpserver, DEFAULT | others)
     monkeypatch.setenv("BINANCE_URL", server.url)
     monkeypatch.setattr("flows.clients.http_retry.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("flows.prices.market_prices.DAYS", 60)  # a year of twelve series takes most of a day's time
     return server
 
 

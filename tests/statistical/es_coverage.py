@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -117,11 +118,9 @@ def market_of(name: str) -> tuple[rc.Market, rc.Scenario]:
 class Population:
     """Independent parts of a simulation: (parts, k) amounts, each part drawn together."""
 
-    def __init__(self, name: str, sampling: str, n_paths: int, total: int) -> None:
+    def __init__(self, name: str, sampling: str, size: int, total: int) -> None:
         market, day = market_of(name)
         day = replace(day, sampling=sampling)
-        # Copies of quasi-random points belong to a run of a length; other paths depend on nothing but their number.
-        size = n_paths if sampling == "quasi" else total
         runs = [rc.simulate(market, day, size, seed=SEED + i) for i in range(-(-total // size))]
         of_run = runs[0].cluster
         order = np.argsort(of_run, kind="stable") if of_run is not None else slice(None)
@@ -144,6 +143,15 @@ class Population:
             yield whole[rng.integers(len(whole), size=count)].ravel(), cluster
 
 
+@lru_cache(maxsize=6)
+def population(name: str, sampling: str, size: int, total: int) -> Population:
+    """`total` paths in runs of `size`, simulated once for all that is measured of them.
+
+    Copies of quasi-random points belong to a run of a length; other paths depend on nothing but their number.
+    """
+    return Population(name, sampling, size, total)
+
+
 def threshold(amounts: np.ndarray) -> float:
     """The amount whose share is measured: 0 where losses are rare, else what two paths in a hundred exceed."""
     return 0.0 if (amounts > 0).mean() < 0.5 else float(np.quantile(amounts, 0.98))
@@ -163,16 +171,13 @@ def figure(case: Case, above: float) -> Callable[[np.ndarray, np.ndarray | None]
 def study(cases: Sequence[Case], times: int, total: int, samplings: Sequence[str] = tuple(SAMPLINGS)) -> Iterator[Row]:
     """A row for each case and sampling, from populations of `total` paths and `times` samples."""
     for sampling in samplings:
-        known: dict[tuple[str, int], Population] = {}
         for case in cases:
-            key = (case.book, case.n_paths if sampling == "quasi" else 0)
-            if key not in known:
-                known = {key: Population(case.book, sampling, case.n_paths, total)}
-            everything = known[key].amounts[case.of].ravel()
+            whole = population(case.book, sampling, case.n_paths if sampling == "quasi" else total, total)
+            everything = whole.amounts[case.of].ravel()
             above = threshold(everything)
             measured = figure(case, above)
             truth = measured(everything, None).value
-            drawn = known[key].samples(case.of, case.n_paths, times)
+            drawn = whole.samples(case.of, case.n_paths, times)
             yield counted(case, sampling, truth, (measured(*sample) for sample in drawn))
 
 

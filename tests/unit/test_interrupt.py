@@ -11,9 +11,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN = """
-import sys
+import signal, sys
 import risk_core as rc
 from tests.markets import random_market, scenario
+
+# A shell starts what runs in its background with Ctrl-C switched off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def told(done, total):
     print("running", flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import ONE_PROCESS
+from tests.side_by_side import LONG, ONE_PROCESS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ CONFTEST = 'pytest_plugins = ["tests.required_suites", "tests.side_by_side"]\n'
 HEAD = "import os\nimport pytest\n"
 
 
-@pytest.fixture(params=[(), ("-n", "2", "--dist", "loadfile")], ids=["one process", "two workers"])
+@pytest.fixture(params=[(), ("-p", "xdist", "-n", "2", "--dist", "loadfile")], ids=["one process", "two workers"])
 def run(request, tmp_path):
     """Run files, by name, as a suite of their own; returns exit code and output."""
 
@@ -30,12 +30,18 @@ def run(request, tmp_path):
             path.write_text(HEAD + text)
         left = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:dash", "-p", "no:cacheprovider", *request.param],
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *request.param],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=120,
-            env=left | {"RISK_REQUIRE": required, "PYTHONPATH": str(REPOSITORY)},
+            env=left
+            | {
+                "RISK_REQUIRE": required,
+                "PYTHONPATH": str(REPOSITORY),
+                # Other plugins take three quarters of the time, and none of them is asked about here.
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            },
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -108,6 +114,6 @@ def test_what_takes_long_begins_first(run, tmp_path):
     assert sorted((tmp_path / "order").read_text()[:2]) == ["b", "c"]
 
 
-@pytest.mark.parametrize("beginning", ONE_PROCESS)
+@pytest.mark.parametrize("beginning", [*ONE_PROCESS, *LONG])
 def test_every_group_names_tests_that_exist(beginning):
     assert list(REPOSITORY.glob(f"{beginning}*"))

@@ -9,7 +9,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import card, row
 from dashboard.look.shell import Page
 from dashboard.market.holdings import LOOP_SHARE
-from dashboard.market.warehouse import PageData
+from dashboard.market.page_data import PageData
 from dashboard.pages.about.published import publications_json, published_card
 from dashboard.pages.overview.answers import SEVERITY
 from dashboard.pages.what_if.outlook import PATHS

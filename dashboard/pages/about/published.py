@@ -12,8 +12,8 @@ from dash import html
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, pill, table
 from dashboard.look.escaping import marked, named
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.publications import Publication
-from dashboard.market.warehouse import PageData, Unavailable
 
 FILL = "python -m flows publish-metric"
 TITLE = "Published on a chain"

@@ -13,8 +13,8 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, missing, pill, row, strip, table, token
 from dashboard.look.escaping import marked, named
 from dashboard.market.chain import Liquidation
+from dashboard.market.page_data import PageData
 from dashboard.market.wallets import Protection, WalletFeatures
-from dashboard.market.warehouse import PageData
 from dashboard.pages.accounts import accrual, answers, bands
 from risk_core.analytics.wallets import FEATURES, Feature
 

@@ -16,7 +16,7 @@ from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, layout, money_axis
 from dashboard.look.components import card, empty, graph
 from dashboard.market.loaded import LoadedMarket
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from risk_core.accrual import MOST_DAYS
 
 FILL = "python -m flows aave-market"

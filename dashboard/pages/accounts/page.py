@@ -16,7 +16,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import card, graph, pill
 from dashboard.look.shell import Page
 from dashboard.market.loaded import LoadedMarket
-from dashboard.market.warehouse import PageData
+from dashboard.market.page_data import PageData
 from dashboard.pages.accounts import accrual, answers
 from dashboard.pages.accounts.account import account_page
 from dashboard.pages.accounts.bands import as_json, curve, own_pair, pairs_card

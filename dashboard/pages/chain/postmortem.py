@@ -13,7 +13,7 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, graph, legend, missing, pill, row, strip, table, token
 from dashboard.look.escaping import marked, named
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.chain import postmortem_answers as answers
 from dashboard.pages.chain import postmortem_charts as charts
 from dashboard.pages.chain.postmortem_answers import NOT_KNOWN, dollars, reason

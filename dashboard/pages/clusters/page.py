@@ -16,7 +16,7 @@ from dashboard.look.components import card, empty, graph, legend, pill, row, seg
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.clusters import ClusterFit
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.clusters import charts
 from dashboard.pages.clusters.compared import compared_card, compared_json
 from data.liquidations import HOUR

@@ -17,7 +17,7 @@ from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
 from dashboard.market.loaded import LoadedMarket
-from dashboard.market.warehouse import PageData
+from dashboard.market.page_data import PageData
 from dashboard.pages.oracles import charts
 from dashboard.pages.oracles.answers import (
     FEEDS,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.market.looking_back import StoredBlock, timeline
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from data.snapshot.changes import Changes, Moved
 
 LIST = "python -m data snapshots"

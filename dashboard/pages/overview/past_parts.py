@@ -14,7 +14,7 @@ from dashboard.look.components import banner, card, empty, graph, pill, row, tab
 from dashboard.look.escaping import marked
 from dashboard.market.loaded import ShownRun
 from dashboard.market.looking_back import StoredBlock
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.overview.past import Chosen, changes_of, chosen, query_of
 from dashboard.pages.overview.past_charts import TIMELINE_HEIGHT, WATERFALL_HEIGHT, timeline_chart, waterfall
 from data.snapshot.changes import Changes

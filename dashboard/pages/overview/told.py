@@ -10,7 +10,7 @@ from dash import html
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, pill
 from dashboard.look.escaping import marked
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from data.brief import Number, Sentence
 
 FILL = "python -m flows brief"

@@ -12,10 +12,10 @@ from dash import dcc
 import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.look.components import kpi, pill, row
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.series import DAY
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.clusters import page as clusters
-from dashboard.pages.market_risk import page as market_risk
+from dashboard.pages.market_risk import asked, parts
 from dashboard.pages.market_risk.answers import rolling
 from dashboard.pages.pegs import charts as peg_charts
 from dashboard.pages.pegs import page as pegs
@@ -63,14 +63,14 @@ def _clusters(source: PageData) -> tuple[Any, ...]:
 
 
 def _market(source: PageData) -> tuple[Any, ...]:
-    answer = rolling(source.closes(market_risk.DEFAULT, DAY))
+    answer = rolling(source.closes(asked.DEFAULT, DAY))
     method = answer.method("ewma")
     note = "or more is lost on 1,000,000 USD of ETH, one day in twenty"
     return (
         fmt.money(max(method.today, 0.0)),
         note,
         "VaR 95\u202f%, EWMA",
-        pill(market_risk.TONE[method.verdict], method.verdict, market_risk.SAYS[method.verdict]),
+        pill(parts.TONE[method.verdict], method.verdict, parts.SAYS[method.verdict]),
     )
 
 

@@ -13,7 +13,7 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import card, empty, graph, kpi, legend, pill, row, segmented, table, token
 from dashboard.look.shell import Page
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.pegs import charts
 from dashboard.pages.pegs.answers import (
     FACTORS,

@@ -11,8 +11,8 @@ import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.market.forecasts import Ledger
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.page_data import AGAIN, PageData, Unavailable, translated
 from dashboard.market.tail import Model, Part, ShownShares, ShownTail, StepRow, tail_of
-from dashboard.market.warehouse import AGAIN, PageData, Unavailable, translated
 from dashboard.pages.what_if import reverse
 from risk_core.analytics.shares import wilson
 from risk_core.laws.calibrated import DEFAULT

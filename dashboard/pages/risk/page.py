@@ -12,7 +12,7 @@ from dashboard import ids
 from dashboard.look.components import graph
 from dashboard.look.shell import Page
 from dashboard.market.forecasts import Ledger
-from dashboard.market.warehouse import PageData, Unavailable
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.overview.distribution import repaid_distribution
 from dashboard.pages.risk import answers, charts, parts, tables
 from dashboard.pages.risk.answers import Answer, Envelope

@@ -26,7 +26,7 @@ from dashboard.look.components import (
 from dashboard.look.escaping import marked, named
 from dashboard.look.theme import reserve_token
 from dashboard.pages.overview.answers import severity_of
-from dashboard.pages.overview.page import passport
+from dashboard.pages.overview.cards import passport
 from dashboard.pages.overview.past_parts import AHEAD
 from dashboard.pages.risk import answers, tables
 from dashboard.pages.risk.answers import FEW, LEVELS, MEASURES, Answer, Bar, Envelope, percents

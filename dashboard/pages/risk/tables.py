@@ -12,7 +12,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, error_text, skeleton, table, why_none
 from dashboard.look.escaping import marked, named
 from dashboard.market.loaded import ShownFigure
-from dashboard.pages.overview.page import passport
+from dashboard.pages.overview.cards import passport
 from dashboard.pages.risk import answers
 from dashboard.pages.risk.answers import FEW, LEVELS, Answer, percents
 from dashboard.pages.what_if.reverse import Answer as Nearest

@@ -17,8 +17,8 @@ from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.lane import Lane
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import PRESETS, WhatIf, opened
-from dashboard.market.warehouse import PageData, Unavailable
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import charts, outlook, parameters, parts, reverse
 

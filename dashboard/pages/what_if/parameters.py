@@ -16,7 +16,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, pill, segmented, skeleton, table
 from dashboard.look.escaping import marked
 from dashboard.market.loaded import LoadedMarket
-from dashboard.market.warehouse import PageData
+from dashboard.market.page_data import PageData
 from risk_core.governance import EMODE
 from risk_core.proposals import Proposal, compare
 

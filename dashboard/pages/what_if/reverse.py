@@ -19,8 +19,8 @@ from dashboard.look.components import address, card, empty, graph, pill, segment
 from dashboard.look.escaping import marked, named
 from dashboard.market.drivers import BY_KEY, FIXED
 from dashboard.market.loaded import LoadedMarket, ShownRun
+from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import WhatIf
-from dashboard.market.warehouse import PageData, Unavailable
 
 NO_RUN = "python -m flows risk-scenarios"
 MEASURES = {"liquidated": "debt repaid", "deficit": "deficit"}

@@ -14,18 +14,17 @@ import pytest
 
 import data
 import risk_core as rc
-from dashboard.market.warehouse import KEPT, Unavailable, Warehouse
-from data.sample import fill
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import KEPT, Warehouse
+from tests.conftest import SampleOf
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse with a sample of 300 accounts and no run."""
-    path = tmp_path_factory.mktemp("warehouse") / "risk.sqlite"
-    fill(300, 7, db=path)
-    return path
+    return sample_of(300, 7, tmp_path_factory.mktemp("warehouse") / "risk.sqlite")
 
 
 @pytest.fixture(scope="module")

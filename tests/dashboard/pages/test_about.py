@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dashboard.app import create_app
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.about import page
 from dashboard.pages.about.published import published_card
 from tests.dashboard.conftest import MemorySource, words

@@ -14,7 +14,8 @@ import risk_core as rc
 from dashboard.app import create_app
 from dashboard.market.bands import Bands, Level, PairBand
 from dashboard.market.loaded import LoadedMarket
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.accounts import answers, bands, page
 from dashboard.pages.accounts.account import account_page, label
 from flows import registry

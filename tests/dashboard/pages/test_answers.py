@@ -12,10 +12,10 @@ import risk_core as rc
 from dashboard.market import holdings
 from dashboard.market.drivers import BY_KEY
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.loading import daily_moves
 from dashboard.market.state import WhatIf
-from dashboard.market.warehouse import daily_moves
 from dashboard.pages.overview import answers as today
-from dashboard.pages.overview.page import passport
+from dashboard.pages.overview.cards import passport
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import outlook
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK

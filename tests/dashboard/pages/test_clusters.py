@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dashboard.app import create_app
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.clusters import charts, compared, page
 from flows import registry
 from flows.clusters.liquidation_clusters import FLOW

@@ -12,8 +12,9 @@ import pytest
 from dashboard.app import create_app
 from dashboard.market.checks import Damaged
 from dashboard.market.forecasts import Ledger, check_ledger
-from dashboard.market.warehouse import Unavailable, Warehouse
-from dashboard.pages.forecasts import answers, charts, page
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
+from dashboard.pages.forecasts import answers, cards, charts, page
 from flows import registry
 from flows.risk.forecast_ledger import FLOW
 from tests.dashboard.conftest import MemorySource, words
@@ -51,7 +52,7 @@ def test_the_page_in_words(tested: Path, ledger: Ledger):
 def test_the_law_that_is_too_thin_fails_and_is_not_hidden(ledger: Ledger):
     thin = answers.chosen(ledger, "86400:sample-one-by-one")
     assert thin.records[0.95].fails
-    assert "✕" in words(page.p_value(thin.records[0.95], "kupiec_p"))
+    assert "✕" in words(cards.p_value(thin.records[0.95], "kupiec_p"))
     assert not any(record.fails for record in answers.chosen(ledger, None).records.values())
     assert ("sample-one-by-one", 86_400) in ledger.series()
 
@@ -61,7 +62,7 @@ def test_windows_of_seven_days_overlap_and_are_too_few_to_say(ledger: Ledger):
     assert answers.states(week) == {"not over": 1, "overlaps": 51, "tested": 8}
     assert "8 forecasts are tested; 10 are needed" in words(page.verdict(week))
     assert "overlapping windows are left out" in words(page.ledger_card(week, None))
-    assert words(page.p_value(week.records[0.9], "kupiec_p")) == "too few"
+    assert words(cards.p_value(week.records[0.9], "kupiec_p")) == "too few"
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

@@ -12,8 +12,9 @@ import pytest
 from dashboard.app import create_app
 from dashboard.look import formatting as fmt
 from dashboard.market.checks import Damaged
+from dashboard.market.page_data import Unavailable
 from dashboard.market.scores import LossChance, ScorePart, ShownScore, check_score
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.market_risk import lending, page, score_charts
 from dashboard.pages.market_risk.score_charts import paths_words
 from flows import registry

@@ -13,8 +13,9 @@ import pytest
 import risk_core as rc
 from dashboard.app import create_app
 from dashboard.market.fits import StoredFit
+from dashboard.market.page_data import Unavailable
 from dashboard.market.series import DAY, HOUR, Closes, load_closes
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.market_risk import charts, page
 from dashboard.pages.market_risk.answers import correlations, loss_curve, portfolio, rolling, volatility
 from risk_core.analytics import garch

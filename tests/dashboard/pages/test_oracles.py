@@ -13,7 +13,8 @@ import pytest
 
 import risk_core as rc
 from dashboard import app
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.oracles import charts, page
 from dashboard.pages.oracles.answers import (
     ERRORS,

@@ -17,8 +17,8 @@ from dashboard.look import shell as layout
 from dashboard.look.components import error_text
 from dashboard.market.lane import Abandoned, Lane
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.page_data import Status
 from dashboard.market.state import WhatIf
-from dashboard.market.warehouse import Status
 from dashboard.pages.about import page as about
 from dashboard.pages.overview import page as overview
 from dashboard.pages.what_if import answers as shocks

@@ -15,7 +15,8 @@ from dashboard import api, app
 from dashboard.look import formatting as fmt
 from dashboard.market import looking_back
 from dashboard.market.looking_back import StoredBlock, timeline
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.page_data import Unavailable
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.overview import page as overview
 from dashboard.pages.overview.past import changes_json, chosen, timeline_json
 from dashboard.pages.overview.past_charts import timeline_chart, waterfall

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dashboard.app import create_app
+from dashboard.market.page_data import Unavailable
 from dashboard.market.series import HOUR, Closes
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.pegs import charts, page
 from dashboard.pages.pegs.answers import followers, peg
 from tests.dashboard.conftest import MemorySource, words

@@ -17,17 +17,15 @@ from dashboard.pages.accounts.account import account_page
 from dashboard.pages.chain import page, postmortem, postmortem_charts
 from dashboard.pages.chain import postmortem_answers as answers
 from data.postmortem import PostMortem
-from data.sample.filling import fill
 from data.sample.liquidations import PLANTED_LOG
+from tests.conftest import SampleOf
 from tests.dashboard.conftest import MemorySource, words
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sample(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample of 1,000 accounts, which holds both planted liquidations."""
-    path = tmp_path_factory.mktemp("postmortem") / "risk.sqlite"
-    fill(1_000, 7, path)
-    return path
+    return sample_of(1_000, 7, tmp_path_factory.mktemp("postmortem") / "risk.sqlite")
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from dashboard.look import formatting as fmt
 from dashboard.market.checks import Damaged
 from dashboard.market.forecasts import LawRecord, Ledger
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
+from dashboard.market.page_data import Unavailable
 from dashboard.market.tail import Part, tail_of
-from dashboard.market.warehouse import Unavailable, Warehouse
+from dashboard.market.warehouse import Warehouse
 from dashboard.pages.risk import answers, charts, page, parts, tables
 from data import results
 from flows import registry

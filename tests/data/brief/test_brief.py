@@ -15,7 +15,6 @@ from data.brief.rules import sentences
 from data.brief.writing import stored
 from data.errors import DamagedValue, NoSnapshot
 from data.results.runs import RiskRun
-from data.sample import fill
 from data.sample.book import holdings
 from data.sample.frames import frames
 from data.schemas.tables import tables
@@ -24,6 +23,7 @@ from data.store.store import Store
 from flows import registry
 from flows.brief import FLOW
 from flows.risk.risk_scenarios import FLOW as RISK
+from tests.conftest import SampleOf
 from tests.data.made_up_rows import made_up
 
 AT = 1_751_328_000
@@ -32,10 +32,9 @@ MARKET = "SampleAaveV3Ethereum"
 
 
 @pytest.fixture(scope="module")
-def two_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_days(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample, a snapshot of a day later with less debt, a risk run of each, pegs and clusters."""
-    path = tmp_path_factory.mktemp("brief") / "risk.sqlite"
-    fill(300, db=path)
+    path = sample_of(300, 7, tmp_path_factory.mktemp("brief") / "risk.sqlite")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(path))
         RISK.run(registry.parser(RISK).parse_args(["--paths", "300"]))

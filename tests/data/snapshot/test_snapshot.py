@@ -16,7 +16,7 @@ from data import marts, snapshot
 from data.errors import BatchRefused, DamagedValue, SnapshotIncomplete, SnapshotRefused
 from data.sample.book import holdings
 from data.snapshot import building as market_rows
-from data.snapshot import loading
+from data.snapshot import choosing
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
 from risk_core import units
@@ -178,7 +178,7 @@ def test_text_that_is_no_utf_8_is_refused_in_words(filled):
 
 
 def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):
-    original = loading._missing
+    original = choosing.missing_of
 
     def then_another_writer_comes(store, stored):
         missing = original(store, stored)
@@ -186,7 +186,7 @@ def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, mon
         return missing
 
     with monkeypatch.context() as patched:
-        patched.setattr(loading, "_missing", then_another_writer_comes)
+        patched.setattr(choosing, "missing_of", then_another_writer_comes)
         assert data.load_market().snapshot == data.sample.book(ACCOUNTS, SEED).snapshot
     with pytest.raises(SnapshotIncomplete):
         data.load_market()

@@ -172,6 +172,35 @@ def test_the_quick_way_accepts_nothing_that_pandera_refuses(data, snapshot_frame
         assert list(plain_rows(good)) == list(plain_rows(slow))
 
 
+@pytest.mark.parametrize(
+    ("whole", "taken"),
+    [
+        ([1.0, 0.0, None, 1.0], [1, 0, None, 1]),  # what pandas makes of whole numbers with gaps
+        ([1.0, 0.0, 1.0, 1.0], [1, 0, 1, 1]),
+        ([0.5, 1.0, None, 1.0], None),
+        ([2.0**63, 1.0, None, 1.0], None),
+        ([float("inf"), 1.0, None, 1.0], None),
+        ([2.0, 1.0, None, 1.0], None),  # no flag
+    ],
+)
+def test_whole_numbers_written_as_floats_are_taken_quickly_and_no_others(whole, taken, snapshot_frames_once):
+    frame = snapshot_frames_once["raw_aave_reserves"].head(4)
+    frame = frame.assign(price_is_fixed=np.array([np.nan if n is None else n for n in whole]))
+    layout = tables()["raw_aave_reserves"]
+    rows = validation._completed(layout, frame, validation.PLACES | {"ingested_at": 1, "run_id": "r"})
+    good = acceptance.accepted(layout, rows[list(layout.names)])
+
+    if taken is None:
+        assert good is None
+        return
+    from data.store.upserts import plain_rows
+
+    assert good["price_is_fixed"].dtype == "Int64"
+    assert [None if n is pd.NA else n for n in good["price_is_fixed"]] == taken
+    slow, _ = validation._checked("raw_aave_reserves", rows[list(layout.names)])
+    assert list(plain_rows(good)) == list(plain_rows(slow))
+
+
 @pytest.fixture(scope="module")
 def snapshot_frames_once():
     from data.sample.book import holdings
