@@ -124,6 +124,8 @@ CLUSTERS_DAYS = "clusters-days"
 CLUSTERS_CHANCE = "clusters-chance"
 CLUSTERS_INTENSITY = "clusters-intensity"
 CLUSTERS_RESIDUALS = "clusters-residuals"
+CLUSTERS_COMPARED = "clusters-compared"
+CLUSTERS_HOURS = "clusters-hours"
 
 FORECASTS_SERIES = "forecasts-series"
 FORECASTS_PARTS = "forecasts-parts"

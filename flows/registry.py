@@ -56,6 +56,9 @@ NAMES = {
         "flows.oracles.oracle_prices",
         "Chainlink rounds of every feed the market uses, how stale they are, and its price adapters",
     ),
+    "umbrella-cover": Registered(
+        "flows.cover.umbrella_cover", "What covers bad debt of an Aave market: Umbrella's offsets and stakes"
+    ),
     "risk-scenarios": Registered(
         "flows.risk.risk_scenarios",
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",

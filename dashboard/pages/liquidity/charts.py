@@ -136,10 +136,16 @@ QUEUE_LINES = {"quoted depth": ("scenario", "solid"), "half depth": ("warn", "4p
                "record capital": ("text-2", "2px,3px")}  # fmt: skip
 
 
+def queue_legend() -> list[tuple[str, str, str]]:
+    """Colour, words and line of each model of `queue`."""
+    kinds = {"solid": "solid", "4px,3px": "dashed", "2px,3px": "dotted"}
+    return [(colour, name, kinds[dash]) for name, (colour, dash) in QUEUE_LINES.items()]
+
+
 def queue(found: ShownQueue, theme: str | None) -> Figure:
     """Mean debt that waits at the end of each step, by model, on a log scale from 1,000 USD."""
     c = themes.colours(theme)
-    data, notes, top = [], [], 1e4
+    data, top = [], 1e4
     for model in found.models:
         if model.name not in QUEUE_LINES:
             continue
@@ -152,13 +158,11 @@ def queue(found: ShownQueue, theme: str | None) -> Figure:
              "customdata": [fmt.money(v) for v in model.waiting_usd],
              "hovertemplate": f"after %{{x:.0f}} h: <b>%{{customdata}}</b> waits, {model.name}<extra></extra>"}
         )  # fmt: skip
-        notes.append(label(model.name, 1.0, float(np.log10(max(usd[-1], 1e3))), c[colour], xref="paper",
-                           xanchor="right", yanchor="bottom"))  # fmt: skip
     ticks = [10.0**k for k in range(3, int(np.log10(top)) + 2)]
     return {
         "data": data,
         "layout": layout(
-            theme, 240, annotations=notes, showlegend=False, margin={"l": 56, "r": 16, "t": 14, "b": 34},
+            theme, 240, showlegend=False, margin={"l": 56, "r": 16, "t": 8, "b": 34},
             xaxis={"fixedrange": True, "showgrid": False, "ticksuffix": " h", "range": [0, found.horizon_hours],
                    **STANDOFF},
             yaxis={"type": "log", "range": [3, float(np.log10(top)) + 0.3], "tickvals": ticks,

@@ -13,7 +13,7 @@ from dash import Dash, Input, Output, html
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, graph, row, segmented, token
+from dashboard.look.components import card, graph, legend, row, segmented, token
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
@@ -110,13 +110,13 @@ def build(source: PageData, _search: str) -> html.Div:
         source="/api/v1/liquidity",
     )
     line = source.queue(loaded.market.snapshot)
+    drawn = graph(ids.LIQUIDITY_QUEUE, 240, "Mean debt that waits, by the hour")
     waits = card(
         "How long does it queue?",
         row(
             [
-                (queue_table(line), {"xl": 6}),
-                (html.Div(graph(ids.LIQUIDITY_QUEUE, 240, "Mean debt that waits, by the hour"), hidden=line is None),
-                 {"xl": 6}),
+                (html.Div(queue_table(line), className="scrollx"), {"xl": 6}),
+                (html.Div([legend(charts.queue_legend()), drawn], hidden=line is None), {"xl": 6}),
             ]
         ),
         queue_note(line),
