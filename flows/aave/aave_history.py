@@ -1,7 +1,8 @@
 """Flow `aave-history`: an Aave v3 market at past blocks, from a node that keeps no old state: its logs are replayed.
 
 Everything from the market's first block to the tip is read and replayed, because only at the newest block
-can the result be compared with the node: every balance, flag, e-mode and reserve total must equal a fresh read there.
+can the result be compared with the node: every balance, flag, e-mode and reserve total must equal a fresh read there,
+and so must e-mode categories (from v3.2 on) and rate curves.
 Then the books at `--at` are written to a file, and with `--store` past blocks into the warehouse, each as a snapshot.
 Nothing is written before that comparison but the replay itself, in a file beside the warehouse, from which the next run
 goes on (`flows.aave.past.checkpoint`).
