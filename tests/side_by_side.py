@@ -17,6 +17,20 @@ ONE_PROCESS = ("tests/node/", "tests/browser/", "tests/data/export/", "tests/flo
 """How the names of tests begin that run in one process: local chain, Chromium, PostgreSQL, Prefect server."""
 
 
+LONG = (
+    "tests/flows/aave/past/test_going_on.py", "tests/unit/test_warmup.py", "tests/docs/test_notebooks.py",
+    "tests/flows/aave/past/test_stored_books.py", "tests/data/store/test_kill_nine.py",
+    "tests/data/sample/test_sample.py", "tests/flows/aave/candidates/test_verified_path.py",
+    "tests/differential/test_truth.py", "tests/statistical/test_coverage.py",
+    "tests/flows/clusters/test_liquidation_clusters.py", "tests/docs/test_recipes.py",
+    "tests/flows/chain/test_rereading.py", "tests/dashboard/test_damage.py",
+    "tests/flows/test_daily.py", "tests/differential/test_altered.py", "tests/statistical/test_tails.py",
+    "tests/flows/risk/test_past_forecasts.py", "tests/differential/test_altered_engine.py",
+    "tests/statistical/test_es_evidence.py", "tests/data/store/test_two_writers.py",
+)  # fmt: skip
+"""Files that took longest when each was measured alone, the longest first: most have few tests, and would come last."""
+
+
 def group_of(nodeid: str) -> str:
     """The group of a test: the beginning listed in `ONE_PROCESS`, else its file.
 
@@ -27,12 +41,14 @@ def group_of(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The suites of `ONE_PROCESS` first, then files with a test marked `slow`, then those with the most tests."""
+    """The suites of `ONE_PROCESS` first, then `LONG`, then files with a test marked `slow`, then by number of tests."""
     groups = [group_of(item.nodeid) for item in items]
     many = Counter(groups)
     slow = {group for group, item in zip(groups, items, strict=True) if item.get_closest_marker("slow")}
+    long = {group: place for place, group in enumerate(LONG)}
     order = {
-        id(item): (g not in ONE_PROCESS, g not in slow, -many[g], g) for g, item in zip(groups, items, strict=True)
+        id(item): (g not in ONE_PROCESS, long.get(g, len(LONG)), g not in slow, -many[g], g)
+        for g, item in zip(groups, items, strict=True)
     }
     items.sort(key=lambda item: order[id(item)])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import ONE_PROCESS
+from tests.side_by_side import LONG, ONE_PROCESS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -114,6 +114,6 @@ def test_what_takes_long_begins_first(run, tmp_path):
     assert sorted((tmp_path / "order").read_text()[:2]) == ["b", "c"]
 
 
-@pytest.mark.parametrize("beginning", ONE_PROCESS)
+@pytest.mark.parametrize("beginning", [*ONE_PROCESS, *LONG])
 def test_every_group_names_tests_that_exist(beginning):
     assert list(REPOSITORY.glob(f"{beginning}*"))
