@@ -124,6 +124,8 @@ CLUSTERS_DAYS = "clusters-days"
 CLUSTERS_CHANCE = "clusters-chance"
 CLUSTERS_INTENSITY = "clusters-intensity"
 CLUSTERS_RESIDUALS = "clusters-residuals"
+CLUSTERS_COMPARED = "clusters-compared"
+CLUSTERS_HOURS = "clusters-hours"
 
 FORECASTS_SERIES = "forecasts-series"
 FORECASTS_PARTS = "forecasts-parts"
@@ -145,6 +147,7 @@ LIQUIDITY_FALL = "liquidity-fall"
 LIQUIDITY_VERDICT = "liquidity-verdict"
 LIQUIDITY_LIMITS = "liquidity-limits"
 LIQUIDITY_CAPITAL = "liquidity-capital"
+LIQUIDITY_QUEUE = "liquidity-queue"
 LIQUIDITY_CURVES = tuple(f"liquidity-curve-{n}" for n in range(6))
 
 ORACLE_CAP = "oracle-cap"

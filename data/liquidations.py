@@ -69,3 +69,21 @@ def events_of(found: StoredLiquidations, names: Sequence[str]) -> EventTimes:
         clock=BLOCK_SECONDS,
         unit=HOUR,
     )
+
+
+def largest_day(store: Reader, market: str, last: int) -> float | None:
+    """The most debt that was repaid in 24 hours by liquidations of a market up to `last` (UTC seconds), USD.
+
+    One without a known price counts nothing. None where no liquidation is stored.
+    """
+    rows = store.rows(
+        "SELECT block_timestamp, coalesce(debt_amount_usd, 0.0) FROM stg_lending_events WHERE market = ? "
+        "AND event_type = 'liquidation' AND part = 0 AND block_timestamp <= ? ORDER BY block_timestamp",
+        (market, last),
+    )
+    if not rows:
+        return None
+    seconds = np.array([row[0] for row in rows], dtype=np.int64)
+    usd = np.concatenate([[0.0], np.cumsum([row[1] for row in rows])])
+    first = np.searchsorted(seconds, seconds - 24 * HOUR, side="right")
+    return float((usd[np.searchsorted(seconds, seconds, side="right")] - usd[first]).max())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from data.store.reader import Reader
-from risk_core import Market
+from risk_core import InputError, Market
+from risk_core.analytics.slippage import SlippageCurve, fit, slippage_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,18 +30,25 @@ class Ladder:
     assumed: np.ndarray
 
 
+AGE = 7 * 86_400
+"""Seconds before a time of the past within which a quote still tells of it."""
+ALWAYS = 2**62
+"""A time after every quote."""
 TOGETHER = 86_400
 """Seconds by which a source's ladder may be older than the newest of its pair."""
 
+# Quotes of one market up to a time, of each pair and source the newest ladder.
 _NEWEST = """
 SELECT q.sold, q.bought, q.size_usd, q.received_usd, q.source, q.quoted_at, q.kind
 FROM dim_quote_ladder AS q
 JOIN (SELECT sold, bought, source, max(quoted_at) AS quoted_at FROM dim_quote_ladder
-      WHERE market = :market AND is_synthetic = :synthetic GROUP BY sold, bought, source) AS n
+      WHERE market = :market AND is_synthetic = :synthetic AND quoted_at BETWEEN :first AND :last
+      GROUP BY sold, bought, source) AS n
   ON n.sold = q.sold AND n.bought = q.bought AND n.source = q.source AND n.quoted_at = q.quoted_at
 -- What nobody quoted is not set against what somebody did.
 LEFT JOIN (SELECT DISTINCT sold, bought FROM dim_quote_ladder
-           WHERE market = :market AND is_synthetic = :synthetic AND kind = 'quote') AS k
+           WHERE market = :market AND is_synthetic = :synthetic AND kind = 'quote'
+           AND quoted_at BETWEEN :first AND :last) AS k
   ON k.sold = q.sold AND k.bought = q.bought AND q.kind = 'assumed'
 WHERE k.sold IS NULL AND q.market = :market AND q.is_synthetic = :synthetic
 ORDER BY q.sold, q.bought, q.size_usd, q.source
@@ -53,14 +62,45 @@ def load_quotes(market: Market, db: Path | str | None = None) -> tuple[Ladder, .
     older than the pair's newest (the market may have been deeper then), and pairs with an asset that is no reserve of
     the market. Values are as stored: `risk_core.analytics.slippage.fit` says which of them can be used.
     """
-    place = {asset: r for r, asset in enumerate(market.reserves.asset)}
     with Reader.open(db) as store:
-        rows = store.rows(_NEWEST, {"market": market.snapshot.market, "synthetic": int(market.snapshot.synthetic)})
+        return quotes_of(
+            store, market.snapshot.market, market.reserves.asset, synthetic=market.snapshot.synthetic, last=ALWAYS
+        )
+
+
+def quotes_of(
+    store: Reader, market: str, assets: Sequence[str], *, synthetic: bool, last: int, first: int = 0
+) -> tuple[Ladder, ...]:
+    """The quotes of a market that were the newest at `last`, those before `first` left out; UTC seconds.
+
+    As `load_quotes`, with `sold` and `bought` as places in `assets`. Nothing quoted later is looked at.
+    """
+    place = {asset: r for r, asset in enumerate(assets)}
+    rows = store.rows(_NEWEST, {"market": market, "synthetic": int(synthetic), "first": first, "last": last})
     pairs: dict[tuple[int, int], list[tuple]] = {}
     for sold, bought, *quote in rows:
         if sold in place and bought in place:
             pairs.setdefault((place[sold], place[bought]), []).append(tuple(quote))
     return tuple(_ladder(sold, bought, _recent(quotes)) for (sold, bought), quotes in sorted(pairs.items()))
+
+
+def depth_curves(market: Market, ladders: Sequence[Ladder]) -> tuple[SlippageCurve | None, ...]:
+    """(R,) of each reserve the curve of the pair into which most can be sold inside its bonus; None without one.
+
+    The bonus is the reserve's own; a ladder through which no curve can be drawn is left out.
+    """
+    found: list[tuple[float, SlippageCurve] | None] = [None] * market.n_reserves
+    for ladder in ladders:
+        bonus = max(float(market.reserves.liquidation_bonus[ladder.sold]), 0.0)
+        limit = slippage_limit(bonus=bonus, protocol_fee=float(market.reserves.protocol_fee[ladder.sold]))
+        try:
+            curve = fit(ladder.size_usd, ladder.received_usd).curve
+        except InputError:
+            continue
+        depth, best = curve.size_within(limit), found[ladder.sold]
+        if best is None or depth > best[0]:
+            found[ladder.sold] = (depth, curve)
+    return tuple(None if best is None else best[1] for best in found)
 
 
 def _recent(quotes: list[tuple]) -> list[tuple]:

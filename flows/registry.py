@@ -56,6 +56,9 @@ NAMES = {
         "flows.oracles.oracle_prices",
         "Chainlink rounds of every feed the market uses, how stale they are, and its price adapters",
     ),
+    "umbrella-cover": Registered(
+        "flows.cover.umbrella_cover", "What covers bad debt of an Aave market: Umbrella's offsets and stakes"
+    ),
     "risk-scenarios": Registered(
         "flows.risk.risk_scenarios",
         "Liquidations at risk and deficit tail of the newest snapshot over the next 24 hours",
@@ -74,6 +77,11 @@ NAMES = {
     "parameter-change": Registered(
         "flows.risk.parameter_change",
         "What a proposed change of risk parameters does: who falls, whom to warn, which figures change",
+        reads_network=False,
+    ),
+    "liquidation-queue": Registered(
+        "flows.risk.liquidation_queue",
+        "How long debt waits where liquidators must earn, sell into finite depth and have finite capital",
         reads_network=False,
     ),
     "cap-update": Registered(

@@ -87,7 +87,7 @@ figure.show()
 # ## 3. Which protocol would I lend to?
 #
 # No standard says how to make a score: parts, scales and weights are a choice, so they are shown. Here are three parts;
-# the flow `protocol-scores` has ten. An unknown part does not count as zero: its weight goes to the others.
+# the flow `protocol-scores` has eleven. An unknown part does not count as zero: its weight goes to the others.
 
 # %%
 from data.sample.book import book

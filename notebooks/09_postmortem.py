@@ -94,7 +94,22 @@ found = [postmortem.post_mortem(tx, db=path) for (tx,) in rows]
 print("\n".join(postmortem.lines(found[1])))
 
 # %% [markdown]
-# Figures that are not stored are unknown, not zero: the liquidator's payment to be first, and its cost of selling.
+# Figures that are not stored are unknown, not zero. What the liquidator paid to be first is told from the block, where
+# it is stored: the priority fee, and ETH sent to the producer. It is the least, since a bid paid inside a call leaves
+# no log. What selling cost it is told by the newest quotes **before** the liquidation; the sample's are assumed.
+
+# %%
+wei = pm.priority_fee(gas_used=400_000, price=32 * 10**9, base_fee=30 * 10**9)
+print(f"400,000 gas at 2 gwei above the base fee: {wei / 1e18} ETH to the block's producer")
+sale = found[1].sale
+print(
+    f"selling ${sale.size_usd:,.0f} of {' to '.join(sale.through)}: {sale.share:.2%} lost by quotes of "
+    f"{(found[1].event.ts - sale.quoted_at) / 86_400:.1f} days before, assumed: {sale.assumed}; "
+    f"lower bound: {sale.lower_bound or 'no'}"
+)
+got = found[1].receipts
+assert got.oev is None
+assert got.protocol_fee + got.slippage + got.rest == found[1].loss.total
 
 # %%
 figure = go.Figure()

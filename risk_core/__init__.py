@@ -11,6 +11,7 @@ from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevisi
 from risk_core.governance import parameter_change
 from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
+from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import Result
@@ -29,6 +30,7 @@ __all__ = [
     "InputError",
     "Jumps",
     "Liquidation",
+    "Liquidators",
     "Market",
     "OrnsteinUhlenbeck",
     "Positions",

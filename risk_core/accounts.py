@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from risk_core.checks import FloatArray, IntArray, checked_kind, require
+from risk_core.checks import FloatArray, IntArray, checked_array, checked_kind, require
 from risk_core.kernels import health as kernels
 from risk_core.oracles import kinks, leaders
 from risk_core.types import Market, Positions
@@ -202,3 +202,35 @@ def liquidation_prices(market: Market, account: int | str) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         move = -others / group
     return np.where((group != 0) & (move > 0) & (move <= most), move * market.price, np.nan)
+
+
+def liquidation_price_of(market: Market, accounts: ArrayLike, reserve: ArrayLike) -> FloatArray:
+    """Liquidation prices of one reserve for each of n accounts, (n,) USD: those of `liquidation_prices`, all at once.
+
+    accounts: (n,) rows of the market. reserve: (n,) the reserve of each, -1 for none, whose price is NaN. What is equal
+    for all accounts is computed once, so a price costs a fraction of a microsecond. Raises `InputError`.
+    """
+    checked_kind("market", market, Market)
+    rows = checked_array("accounts", accounts, np.int64, (None,))
+    require("accounts", rows, (rows >= 0) & (rows < market.n_accounts), f"must be in [0, {market.n_accounts})")
+    of = checked_array("reserve", reserve, np.int64, rows.shape)
+    require("reserve", of, (of >= -1) & (of < market.n_reserves), f"must be in [-1, {market.n_reserves})")
+    threshold, _ = account_terms(market)
+    leader, most = leaders(market.reserves.oracle, market.price)
+    n = len(rows)
+    # Apart, not the whole minus the group, as in `liquidation_prices`.
+    group, others = np.zeros(n), np.zeros(n)
+    for side, sign in ((market.collateral, 1.0), (market.debt, -1.0)):
+        many = side.indptr[rows + 1] - side.indptr[rows]
+        owner = np.repeat(np.arange(n), many)
+        at = np.arange(len(owner)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(side.indptr[rows], many)
+        held = side.reserve[at]
+        terms = threshold[market.emode[rows][owner], held] if sign > 0 else 1.0
+        worth = sign * side.amount[at] * terms * market.price[held]
+        own = leader[held] == leader[of[owner]]
+        group += np.bincount(owner[own], worth[own], n)
+        others += np.bincount(owner[~own], worth[~own], n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        move = -others / group
+    told = (of >= 0) & (group != 0) & (move > 0) & (move <= most[of])
+    return np.where(told, move * market.price[of], np.nan)

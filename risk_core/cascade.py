@@ -12,7 +12,9 @@ import numpy as np
 from risk_core.checks import IntArray
 from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
+from risk_core.kernels.queue import Limits, Queue
 from risk_core.kernels.sales import PathState, Sales, Sleepers
+from risk_core.liquidators import Liquidators
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.oracles import OracleRows
 from risk_core.plan import Plan
@@ -33,8 +35,17 @@ class Cascade:
     book: Book
     sleepers: Sleepers
     sales: Sales
+    limits: Limits | None = None
 
-    def __init__(self, plan: Plan, oracle: OracleRows, open_from: IntArray, impact: Impact, step: timedelta) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        oracle: OracleRows,
+        open_from: IntArray,
+        impact: Impact,
+        step: timedelta,
+        liquidators: Liquidators | None = None,
+    ) -> None:
         n_reserves = len(oracle.row)
         if impact.n_reserves != n_reserves:
             raise InputError(
@@ -71,12 +82,31 @@ class Cascade:
             floor=np.where(moves, FIRST_FLOOR, 1.0),
             kept=impact.kept(step),
         )
+        if liquidators is not None:
+            feed_row = np.where(oracle.feed_row < 0, oracle.n_rows, oracle.feed_row)
+            self.limits = Limits(
+                row=feed_row[reserve],
+                cost=liquidators.cost,
+                fixed=liquidators.fixed_usd,
+                capital=liquidators.capital_usd,
+                window=liquidators.steps(step),
+                feedback=liquidators.feedback,
+            )
 
     @property
     def path_state_bytes(self) -> int:
         """Bytes of one worker's path state and of this book, which the plan does not keep."""
         return sum(
             array.nbytes for array in (*self.book, *self.sleepers, *self.path_state(0)) if isinstance(array, np.ndarray)
+        )
+
+    def queue(self) -> Queue:
+        """One worker's queue, sized by accounts."""
+        n_accounts = len(self.sleepers.group)
+        return Queue(
+            market=np.empty(self.n_markets + 1),
+            gain=np.empty(n_accounts + 1),
+            slot=np.empty(n_accounts + 1, dtype=np.int64),
         )
 
     def path_state(self, padded_steps: int) -> PathState:

@@ -30,9 +30,11 @@ from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, To
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.draw import QUASI_PATHS
 from risk_core.kernels.paths import padded_steps
+from risk_core.kernels.queue import N_WAITING, run_queue
 from risk_core.kernels.settle import CALLS, DEFICIT, N_TERMS, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code
+from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
 from risk_core.oracles import oracle_rows
 from risk_core.plan import NEVER_OPEN, plan_of
@@ -62,6 +64,7 @@ def simulate(
     progress: Progress | None = None,
     brute_force: bool | Literal["simd"] = False,
     impact: Impact | None = None,
+    liquidators: Liquidators | None = None,
     memory_mb: float | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
@@ -75,8 +78,9 @@ def simulate(
     this thread; an exception in it, or KeyboardInterrupt, stops the run within a chunk of paths. brute_force: look at
     every account on every path, for the same bits, slowly. True is the audit: another kernel, plainly written. "simd"
     is the engine's own inner loop without its bounds, the baseline of its speed. impact: what liquidators sell lowers
-    prices within the step, which may bring down others; None, it does not. memory_mb: refuse a run that would allocate
-    more (see `risk_core.memory` for what counts); None, never. Raises `InputError` before anything runs.
+    prices within the step, which may bring down others; None, it does not. liquidators: they act only where they earn
+    and can pay; without an impact they sell into endless depth; None, they always act. memory_mb: refuse a run that
+    would allocate more (see `risk_core.memory` for what counts); None, never. Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
     checked_kind("market", market, Market)
@@ -86,6 +90,12 @@ def simulate(
         )
     if impact is not None:
         checked_kind("impact", impact, Impact)
+    if liquidators is not None:
+        checked_kind("liquidators", liquidators, Liquidators)
+        if policy == "first_passage":
+            raise InputError("liquidators: under the policy first_passage nobody liquidates, so nobody is limited")
+        if brute_force == "simd":
+            raise InputError("brute_force: 'simd' is the baseline of the plain engine; with liquidators take True")
     if progress is not None and not callable(progress):
         raise InputError(f"progress: expected a function of (done, total) or None, found {progress!r:.60}")
     if not isinstance(brute_force, bool | str) or brute_force not in METHODS:
@@ -100,7 +110,9 @@ def simulate(
     draw = Draws(market, scenario)
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
-    cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step)
+    if impact is None and liquidators is not None:
+        impact = Impact.exponential(np.full(market.n_reserves, np.inf))
+    cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step, liquidators)
     # Without caps fewer rows hold the same prices.
     capped, capped_walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
     fewer = cascade is None and draw.n_rows > draw.n_factors
@@ -113,6 +125,7 @@ def simulate(
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.path_state_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
+    waiting = None if liquidators is None else np.zeros((stop - first, N_WAITING), dtype=np.int64)
     parts = [Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     block = len(parts[0].scratch.x)
     chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
@@ -123,6 +136,12 @@ def simulate(
         how = (draw.kernel, np.uint64(seed), a, b - a, n_steps, code)
         if cascade is None:
             run_shard(book, walk, capped, capped_walk, *how, method, worker.scratch, totals)
+        elif cascade.limits is not None and waiting is not None:
+            run_queue(
+                book, cascade.sleepers, cascade.sales, cascade.limits, *how, method == PRUNED, worker.path_state,
+                worker.queue, worker.scratch, totals, worker.multiplier, worker.unsettled,
+                waiting[a - first : b - first], worker.waiting_by_step,
+            )  # fmt: skip
         else:
             run_cascade(
                 book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.path_state, worker.scratch,
@@ -142,6 +161,8 @@ def simulate(
         oracle=market.reserves.oracle if market.reserves.oracle.any else None,
         multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
         unsettled=None if cascade is None else sum(part.unsettled for part in parts),
+        liquidators=liquidators, waiting=waiting,
+        waiting_by_step=None if waiting is None else sum(part.waiting_by_step for part in parts),
     )  # fmt: skip
 
 
@@ -242,6 +263,9 @@ class Worker:
             self.path_state = cascade.path_state(padded)
             self.multiplier = np.zeros((n_steps, cascade.n_markets + 1), dtype=np.int64)
             self.unsettled = np.zeros(n_steps, dtype=np.int64)
+            if cascade.limits is not None:
+                self.queue = cascade.queue()
+                self.waiting_by_step = np.zeros(n_steps, dtype=np.int64)
 
     def totals(self, path: IntArray) -> Totals:
         """The totals that a shard over the paths of `path` (n, N_TOTALS) adds to."""

@@ -12,7 +12,9 @@ from risk_core.checks import FloatArray, IntArray, checked_array, require
 from risk_core.errors import InputError
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
+from risk_core.kernels.queue import MOST_WAITING, UNCOVERED_AT_END
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
+from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
 from risk_core.oracles import OracleModels
 from risk_core.types import Snapshot
@@ -34,7 +36,10 @@ class Result:
     part of the horizon in which the account was first liquidated.
     With an impact (else None): multiplier (T, R) int64, sums over paths of each reserve's effective over path price at
     the end of a step, in 1e-9; unsettled (T,) int64, paths on which the rounds of a step ended before prices stopped
-    falling. `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
+    falling. With liquidators (else None): waiting (P, 3) int64, micro-USD of debt below health factor 1 that waits: the
+    most at the end of a step, at the end of the path, and what of the latter is above its collateral; waiting_by_step
+    (T,) int64, sums over paths in milli-USD; the multiplier is then that of the market.
+    `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
     """
 
     path: IntArray
@@ -51,9 +56,12 @@ class Result:
     oracle: OracleModels | None = None
     multiplier: IntArray | None = None
     unsettled: IntArray | None = None
+    liquidators: Liquidators | None = None
+    waiting: IntArray | None = None
+    waiting_by_step: IntArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("path", "by_step", "fan", "hits", "multiplier", "unsettled"):
+        for name in ("path", "by_step", "fan", "hits", "multiplier", "unsettled", "waiting", "waiting_by_step"):
             array = getattr(self, name)
             if array is not None:
                 array.setflags(write=False)
@@ -136,6 +144,24 @@ class Result:
         return self.multiplier * (NANO / self.n_paths)
 
     @property
+    def waiting_usd(self) -> FloatArray:
+        """(P,) USD of debt that waits for a liquidator at the worst end of a step; zeros without liquidators."""
+        return np.zeros(self.n_paths) if self.waiting is None else self.waiting[:, MOST_WAITING] * MICRO_USD
+
+    @property
+    def shortfall_usd(self) -> FloatArray:
+        """(P,) USD that lenders lose: the deficit, and what waits above its collateral at the end of the path."""
+        left = 0 if self.waiting is None else self.waiting[:, UNCOVERED_AT_END] * MICRO_USD
+        return self.deficit_usd + left
+
+    @property
+    def waiting_steps(self) -> FloatArray:
+        """(T,) mean USD of debt per path that waits at the end of each step."""
+        if self.waiting_by_step is None:
+            return np.zeros(self.n_steps)
+        return self.waiting_by_step * (MILLI_USD / self.n_paths)
+
+    @property
     def account_hits(self) -> IntArray:
         """(N,) paths on which each account was liquidated at least once."""
         return self.hits.sum(axis=1, dtype=np.int64)
@@ -169,7 +195,7 @@ class Result:
         """Two runs over adjacent path ranges as one, bit for bit the run over both."""
         if not isinstance(other, Result):
             return NotImplemented
-        for name in ("snapshot", "seed", "policy", "code_version", "impact", "oracle", "scenario"):
+        for name in ("snapshot", "seed", "policy", "code_version", "impact", "liquidators", "oracle", "scenario"):
             difference = _difference(name, getattr(self, name), getattr(other, name))
             if difference:
                 raise InputError(f"results of different {name}s cannot be added: {difference}")
@@ -191,6 +217,9 @@ class Result:
             impact=self.impact, oracle=self.oracle,
             multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
             unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
+            liquidators=self.liquidators,
+            waiting=None if self.waiting is None else np.concatenate([self.waiting, other.waiting]),
+            waiting_by_step=None if self.waiting_by_step is None else self.waiting_by_step + other.waiting_by_step,
         )  # fmt: skip
 
 

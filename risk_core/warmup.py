@@ -97,6 +97,11 @@ def cascade() -> None:
     rc.simulate(market(), scenario(), 16, threads=1, impact=rc.Impact.exponential(np.full(5, 1e5)))
 
 
+def queue() -> None:
+    """Compile a simulation whose liquidators are limited."""
+    rc.simulate(market(), scenario(), 16, threads=1, liquidators=rc.Liquidators())
+
+
 def audit() -> None:
     """Compile the two engines that check the fast one."""
     rc.simulate(market(), scenario(), 16, threads=1, brute_force=True)
@@ -123,6 +128,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "quasi": quasi,
     "tails": tails,
     "cascade": cascade,
+    "queue": queue,
     "audit": audit,
 }
 

@@ -12,6 +12,16 @@ import numpy as np
 
 import data
 from dashboard.market.checks import Damaged
+from dashboard.market.cluster_models import (
+    Compared,
+    DayRates,
+    FittedModel,
+    check_rivals,
+    day_rates,
+    half_lives,
+    load_compared,
+    rivals,
+)
 from dashboard.market.series import YEAR_10000
 from data.liquidations import events_of, stored_liquidations
 from risk_core.analytics.hawkes import EventTimes, Hawkes
@@ -58,55 +68,28 @@ class ClusterFit:
     log_likelihood: float
     poisson_log_likelihood: float
     chances: Chances
+    compared: tuple[Compared, ...] = ()
 
     @property
     def models(self) -> tuple[FittedModel, ...]:
-        """What was fitted to the same events: one exponential, two where they were fitted as well, and Poisson."""
+        """What was fitted to the same events: one exponential, its rivals that were fitted as well, and Poisson."""
         n, kinds = len(self.events), len(self.kinds)
         one = FittedModel(
             name="Hawkes, one exponential", log_likelihood=self.log_likelihood,
             n_parameters=int(self.parameters.get("n_parameters", kinds + kinds**2 + 1)),
             gain_in_sample=self.gain_in_sample, gain_out_of_sample=self.gain_out_of_sample,
-            half_lives=_half_lives(self.model.beta), converged=bool(self.parameters.get("converged", True)),
+            half_lives=half_lives(self.model.beta), converged=bool(self.parameters.get("converged", True)),
         )  # fmt: skip
         flat = FittedModel(
             name="Poisson, constant rates", log_likelihood=self.poisson_log_likelihood, n_parameters=kinds,
-            gain_in_sample=0.0, gain_out_of_sample=0.0, half_lives=(), converged=True,
+            gain_in_sample=0.0, gain_out_of_sample=0.0,
         )  # fmt: skip
-        found = self.parameters.get("two_speed")
-        if not found:
-            return (one, flat)
-        two = FittedModel(
-            name="Hawkes, two exponentials", log_likelihood=float(found["log_likelihood"]),
-            n_parameters=int(found["n_parameters"]),
-            gain_in_sample=(float(found["log_likelihood"]) - self.poisson_log_likelihood) / max(n, 1),
-            gain_out_of_sample=float(found["gain_out_of_sample"]), half_lives=_half_lives(np.array(found["beta"])),
-            converged=bool(found["converged"]),
-        )  # fmt: skip
-        return (one, two, flat)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FittedModel:
-    """One model of the same liquidations. Gains: log-likelihood per event above Poisson; half-lives in hours."""
-
-    name: str
-    log_likelihood: float
-    n_parameters: int
-    gain_in_sample: float
-    gain_out_of_sample: float
-    half_lives: tuple[float, ...]
-    converged: bool
+        return (one, *rivals(self.parameters, self.poisson_log_likelihood, n), flat)
 
     @property
-    def aic(self) -> float:
-        """Akaike's criterion, 2 parameters - 2 log-likelihood: smaller is better."""
-        return 2.0 * self.n_parameters - 2.0 * self.log_likelihood
-
-
-def _half_lives(beta: np.ndarray) -> tuple[float, ...]:
-    """Hours in which each exponential halves, the fast one first; decays are shared by all pairs."""
-    return tuple(sorted(float(np.log(2) / value) for value in beta[0, 0]))
+    def day_rates(self) -> DayRates | None:
+        """Rates by hour of the day; None in a fit of an older version."""
+        return day_rates(self.parameters)
 
 
 def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
@@ -133,6 +116,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
             (row["calibration_id"],),
         )
         found = stored_liquidations(store, market, row["first_ts"], row["last_ts"])
+        compared = load_compared(store, row["calibration_id"])
     if not chances:
         return None
     kinds = tuple(json.loads(row.pop("kinds")))
@@ -143,7 +127,7 @@ def load_clusters(market: str, path: Path | str | None) -> ClusterFit | None:
     return check_fit(ClusterFit(
         market=market, kinds=kinds, parameters=parameters,
         model=Hawkes(**{name: np.array(parameters[name]) for name in ("mu", "alpha", "beta")}),
-        events=events_of(found, kinds), usd=found.usd,
+        events=events_of(found, kinds), usd=found.usd, compared=compared,
         chances=Chances(
             ts=held[:, 0].astype(np.int64), probability=held[:, 1], low=held[:, 2], high=held[:, 3], poisson=held[:, 4],
             seen=held[:, 5].astype(np.int64), horizon_seconds=int(asked[0]), within_seconds=int(asked[1]),
@@ -168,7 +152,7 @@ def check_fit(fit: ClusterFit) -> ClusterFit:
         found = getattr(fit, name)
         if not isinstance(found, int | float) or not np.isfinite(found):
             raise Damaged(f"{name}: expected a number, found {found!r:.60}")
-    _rival(fit)
+    check_rivals(fit.parameters, n)
     for name in ("first_ts", "last_ts", "fitted_at"):
         _time(name, getattr(fit, name))
     chances = fit.chances
@@ -207,20 +191,6 @@ def _interval(fit: ClusterFit, name: str) -> None:
         raise Damaged(f"parameters: expected numbers as {name}, found {type(error).__name__}: {error}") from error
     if found.shape[:2] != (n, n) or found.ndim not in (2, 3) or found.size != n * n:
         raise Damaged(f"parameters: expected {n} x {n} numbers as {name}, found the shape {found.shape}")
-
-
-def _rival(fit: ClusterFit) -> None:
-    """The two-speed fit beside it, where there is one: a process of as many kinds, and finite figures."""
-    found = fit.parameters.get("two_speed")
-    if found is None:
-        return
-    try:
-        model = Hawkes(**{name: np.array(found[name]) for name in ("mu", "alpha", "beta")})
-        figures = [float(found[name]) for name in ("log_likelihood", "n_parameters", "gain_out_of_sample")]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"parameters: expected a fit as two_speed, found {type(error).__name__}: {error}") from error
-    if len(model.mu) != len(fit.kinds) or not np.isfinite(figures).all():
-        raise Damaged("parameters: expected finite figures of two_speed, and as many kinds as were fitted")
 
 
 def _time(name: str, found: object) -> None:

@@ -22,6 +22,7 @@ from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket, ShownRun
 from dashboard.market.looking_back import StoredBlock
 from dashboard.market.publications import Publication
+from dashboard.market.queues import ShownQueue
 from dashboard.market.scores import Locked, ShownScore
 from dashboard.market.series import Closes
 from dashboard.market.wallets import Protection, WalletFeatures
@@ -167,6 +168,9 @@ class PageData(Protocol):
 
     def adapters(self, market: rc.Market) -> Mapping[int, Adapter]:
         """The adapters behind its prices, by the place of the reserve, none without any. Raises `Unavailable`."""
+
+    def queue(self, snapshot: rc.Snapshot) -> ShownQueue | None:
+        """The newest simulation of limited liquidators of a snapshot, None without one. Raises `Unavailable`."""
 
     def repaid(self) -> Repaid:
         """Every stored liquidation of the market with the debt repaid, none without any. Raises `Unavailable`."""

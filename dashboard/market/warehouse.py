@@ -26,6 +26,7 @@ from dashboard.market.loading import load_snapshot, shown_run
 from dashboard.market.looking_back import StoredBlock, load_blocks
 from dashboard.market.page_data import AGAIN, PageData, Status, Unavailable, translated
 from dashboard.market.publications import Publication, load_publications
+from dashboard.market.queues import ShownQueue, load_queue
 from dashboard.market.scores import Locked, ShownScore, load_locked, load_scores
 from dashboard.market.series import Closes, known_series, load_closes, load_peg
 from dashboard.market.wallets import Protection, WalletFeatures, load_protection, load_wallet
@@ -243,6 +244,11 @@ class Warehouse(PageData):
         """As `PageData.adapters`."""
         with translated("The oracles' adapters cannot be shown"):
             return load_adapters(market, self._path)
+
+    def queue(self, snapshot: rc.Snapshot) -> ShownQueue | None:
+        """As `PageData.queue`."""
+        with translated("The queue cannot be shown"):
+            return load_queue(snapshot, self._path)
 
     def repaid(self) -> Repaid:
         """As `PageData.repaid`."""

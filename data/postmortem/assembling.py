@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 
 from data.postmortem.account import Carried, step_of
 from data.postmortem.case import SLACK, WINDOW, Case
+from data.postmortem.costs import paid_for_being_first, sale
 from data.postmortem.keys import READ_EVENTS, find, key_of
 from data.postmortem.record import Around, PostMortem, PriceThen, Step
 from data.store.reader import Reader
@@ -61,11 +62,20 @@ class _Assembly(Case):
                 )
         collateral = self._price(e.collateral, "collateral", price_c, from_c)
         debt = self._price(e.debt, "debt", price_d, from_d) if e.debt else None
-        loss, receipts, spread = self._loss(collateral, debt, fee)
+        loss, spread = self._loss(collateral, debt, fee)
+        first, sold = paid_for_being_first(self), sale(self, collateral, debt)
+        for name, told in (("oev", first), ("slippage", sold)):
+            if isinstance(told, str):
+                self.why[name] = told
+        paid = None if isinstance(first, str) else first
+        lost = None if isinstance(sold, str) else sold
+        receipts = None
+        if loss is not None:
+            receipts = pm.receipts(loss, oev=paid and paid.usd, slippage=lost and lost.usd)
         implied = None
         if loss is not None and loss.at_oracle is not None and debt and debt.oracle is not None and e.repaid_raw:
-            paid = Fraction(e.repaid_raw, 10 ** (debt.decimals or 0)) * debt.oracle
-            implied = float(loss.at_oracle / paid) if paid else None
+            owed = Fraction(e.repaid_raw, 10 ** (debt.decimals or 0)) * debt.oracle
+            implied = float(loss.at_oracle / owed) if owed else None
         state = path = found = began = None
         waited: tuple[pm.Waited, ...] = ()
         recorded: tuple[pm.Waited, ...] = ()
@@ -86,7 +96,7 @@ class _Assembly(Case):
             confirmed=confirmed, implied_bonus=implied, loss=loss, receipts=receipts, loss_range=spread, state=state,
             path=path, fall=found, fall_from=began, waited=waited, waited_recorded=recorded, safe_at=safe,
             oracle_later=later, steps=steps,
-            around=self._around(), why=self.why,
+            around=self._around(), why=self.why, first=paid, sale=lost,
         )  # fmt: skip
 
     def _terms(self, price_c: int | None, price_d: int | None) -> tuple[int | None, int | None, bool]:
@@ -152,11 +162,11 @@ class _Assembly(Case):
 
     def _loss(
         self, collateral: PriceThen, debt: PriceThen | None, fee: int | None
-    ) -> tuple[pm.Loss | None, pm.Receipts | None, tuple[Fraction, Fraction] | None]:
+    ) -> tuple[pm.Loss | None, tuple[Fraction, Fraction] | None]:
         e = self.event
         if debt is None or e.repaid_raw is None or collateral.decimals is None or debt.decimals is None:
             self.why["loss"] = "what was repaid, or the decimals of a token, are not stored"
-            return None, None, None
+            return None, None
         net, repaid, decimals = e.seized_raw, e.repaid_raw, (collateral.decimals, debt.decimals)
 
         def split(worth: float | None, cost: float | None) -> pm.Loss:
@@ -174,7 +184,7 @@ class _Assembly(Case):
         ]
         known = [one for one in (*totals, found.total) if one is not None]
         spread = (min(known), max(known)) if len(totals) == 2 and len(known) == 3 else None
-        return found, pm.receipts(found), spread
+        return found, spread
 
     def _around(self) -> Around:
         e = self.event

@@ -56,10 +56,7 @@ class Case:
 
     def __init__(self, store: Reader, event: Event) -> None:
         self.store, self.event = store, event
-        self.why: dict[str, str] = {
-            "oev": "payments for being first (OEV auctions such as SVR, builders) are not read",
-            "slippage": "no quotes for selling the collateral are stored",
-        }
+        self.why: dict[str, str] = {}
         self.snapshots = self._snapshots()
         self.synthetic = event.market == SAMPLE_MARKET or any(one.synthetic for one in self.snapshots)
         self.book = self.account_then()

@@ -124,6 +124,44 @@ class Around:
     seized_usd: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """What the liquidator is seen to have paid for being first: the least, as payments inside calls leave no log.
+
+    usd: USD, exact. priority_fee_wei: gas above the base fee. sent_wei: ETH that the sender sent to the block's
+    producer in transactions of the same block. eth_usd: price used, and where it is from. auction: contract of a price
+    update that was auctioned (Chainlink SVR) in the same block before the liquidation, empty where there was none, None
+    where the block's logs are not stored.
+    """
+
+    usd: Fraction
+    priority_fee_wei: int
+    sent_wei: int
+    eth_usd: Fraction
+    eth_from: str
+    auction: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """What selling the collateral that the liquidator took would have lost, by quotes from before the liquidation.
+
+    usd: USD at the market's price, share: of what is sold. size_usd: sold, at the oracle's price, as quotes are.
+    through: symbols from the collateral to the debt's asset; only the first where nothing needs to be sold. quoted_at:
+    time of the oldest quote used, sources: who quoted. assumed: whether a quote is an assumption. lower_bound: why the
+    true loss may be larger, empty where quotes are as large as the sale.
+    """
+
+    usd: Fraction
+    share: float
+    size_usd: float
+    through: tuple[str, ...]
+    quoted_at: int | None
+    sources: tuple[str, ...]
+    assumed: bool
+    lower_bound: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PostMortem:
     """All figures of one liquidation.
@@ -133,7 +171,7 @@ class PostMortem:
     the amounts. loss_range: lowest and highest total with the prices of the bars on either side. fall_from: time at
     which `fall` begins. waited, waited_recorded: from `Path.without` and `Path.recorded`. safe_at: first stored time
     at which `Path.recorded` was 1 or more. oracle_later: number of stored oracle prices of the collateral in the hour
-    after.
+    after. first: what is seen to have been paid for being first, a lower bound. sale: what selling the collateral lost.
     """
 
     event: Event
@@ -158,6 +196,8 @@ class PostMortem:
     steps: tuple[Step, ...]
     around: Around
     why: Mapping[str, str]
+    first: First | None = None
+    sale: Sale | None = None
 
     @property
     def saved_in_an_hour(self) -> bool | None:

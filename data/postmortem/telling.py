@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.postmortem.record import Bar, PostMortem, PriceThen
+from data.postmortem.record import Bar, First, PostMortem, PriceThen
 from risk_core.analytics.postmortem import Waited
 
 NOT_KNOWN = "not known"
@@ -37,6 +37,8 @@ def as_json(found: PostMortem) -> dict[str, Any]:
         "loss_usd": None if found.loss is None else _floats(found.loss),
         "loss_range_usd": None if found.loss_range is None else [float(one) for one in found.loss_range],
         "received_usd": None if found.receipts is None else _floats(found.receipts),
+        "paid_for_being_first": None if found.first is None else _first(found.first),
+        "sale": None if found.sale is None else asdict(found.sale) | {"usd": float(found.sale.usd)},
         "state": None if found.state is None else asdict(found.state),
         "fall": None
         if found.fall is None
@@ -76,6 +78,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _first(first: First) -> dict[str, Any]:
+    """What was paid for being first: a lower bound; wei as text."""
+    return {
+        "at_least_usd": float(first.usd), "priority_fee_wei": str(first.priority_fee_wei),
+        "sent_to_producer_wei": str(first.sent_wei), "eth_usd": float(first.eth_usd), "eth_usd_from": first.eth_from,
+        "auctioned_update": first.auction,
+    }  # fmt: skip
 
 
 def _floats(record: Any) -> dict[str, float | None]:
@@ -118,7 +129,14 @@ def lines(found: PostMortem) -> list[str]:
             ("paid for being first (OEV)", received.oev if received else None, ("oev",)),
             ("slippage", received.slippage if received else None, ("slippage",)),
         )
-        out += [f"  {name:27} {_usd(value, found, names)}" for name, value, names in rows]
+        least = {
+            "paid for being first (OEV)": found.first is not None,
+            "slippage": found.sale is not None and bool(found.sale.lower_bound),
+        }
+        out += [
+            f"  {name:27} {'at least ' if least.get(name) else ''}{_usd(value, found, names)}"
+            for name, value, names in rows
+        ]
         if found.loss_range is not None:
             low, high = (float(one) for one in found.loss_range)
             out.append(f"  {'total, by the bars around':27} {low:,.2f} to {high:,.2f}")

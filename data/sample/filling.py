@@ -17,6 +17,7 @@ from data.foreign_text import safe_print
 from data.prices import assets
 from data.sample import (
     activity,
+    cover,
     forecasts,
     frames,
     liquidations,
@@ -65,6 +66,7 @@ def fill(n_accounts: int = 20_000, seed: int = 7, db: Path | str | None = None) 
             n_blocks = _write_activity(store, seed, run)
             _write_protocol(store, held, seed, run)
             n_quotes = _write_quotes(store, held, seed, run)
+            store.write_batch(SOURCE, f"cover:{seed}", cover.frames(held), run, scope=cover.SCOPE)
             store.write_batch(SOURCE, f"publications:{seed}", publications.frames(seed), run, scope=publications.SCOPE)
         done = (
             f"sample of {n_accounts:,} accounts, {report.rows['raw_aave_balances']:,} positions, {n_prices:,} "

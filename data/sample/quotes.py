@@ -1,7 +1,8 @@
 """Assumed quotes for the sample: what selling each collateral would bring in if its market were as deep as stated here.
 
 Nobody quoted them. Each reserve is sold into one constant-product pool whose side is `DEPTH_SHARE` of what the sample's
-accounts have supplied. One quote is planted that brings in less than a smaller one, so that a refusal can be seen.
+accounts have supplied; the same ladders stand some days earlier as well, for the liquidations in between. One quote is
+planted that brings in less than a smaller one, so that a refusal can be seen.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ LEAST_DEPTH = 2e6
 SIZES = (1e5, 3e5, 1e6, 3e6, 1e7, 2.5e7, 5e7, 1e8)
 LARGEST = 0.3
 """Quotes end where this share of the sale would be lost."""
+EARLIER = 5 * 86_400
+"""Seconds before the snapshot at which the same ladders stand as well."""
 PLANTED = ("cbBTC", 1.3, 0.6)
 """Reserve, size over its largest quote, and what comes in over what that quote brings in."""
 
@@ -43,9 +46,8 @@ def frames(held: Holdings, seed: int = 7) -> dict[str, pd.DataFrame]:
             ladder.append((ladder[-1][0] * PLANTED[1], ladder[-1][1] * PLANTED[2]))
         rows += [(reserves.asset[r], reserves.asset[_bought(int(r))], size, received) for size, received in ladder]
     table = pd.DataFrame(rows, columns=["sold", "bought", "size_usd", "received_usd"])
-    table = table.assign(
-        market=SAMPLE_MARKET, source=SYNTHETIC, quoted_at=configuration.BLOCK_TIME, kind="assumed", is_synthetic=1
-    )
+    table = table.assign(market=SAMPLE_MARKET, source=SYNTHETIC, kind="assumed", is_synthetic=1)
+    table = pd.concat([table.assign(quoted_at=configuration.BLOCK_TIME - ago) for ago in (0, EARLIER)])
     digest = hashlib.sha256(f"sample:quotes:{seed}".encode()).hexdigest()
     return {"dim_quote_ladder": table.assign(payload_sha256=digest)}
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from data.schemas.fields import document, integer, name, real, seconds, sha256
+from data.schemas.fields import document, integer, name, real, seconds, sha256, text
 from data.schemas.model import Numbered
+from risk_core.analytics import hawkes
 
 
 class ClusterCalibrations(Numbered, key=["calibration_id"]):
@@ -22,7 +23,9 @@ class ClusterCalibrations(Numbered, key=["calibration_id"]):
     n_events: Series[np.int64] = integer("liquidations in the window", "events")
     fitted_at: Series[np.int64] = seconds("when it was fitted")
     method: Series[str] = document("model, tie rule, split and version")
-    parameters: Series[str] = document("mu, alpha and beta per hour, with their 95 % intervals")
+    parameters: Series[str] = document(
+        "mu, alpha and beta per hour, with their 95 % intervals; the rival models; base rates by hour of day"
+    )
     spectral_radius: Series[np.float64] = real(
         "followers brought by one event in the long run; below 1 is stationary", "events", ge=0
     )
@@ -56,3 +59,53 @@ class ClusterProbabilities(
         nullable=True,
     )
     n_paths: Series[np.int64] = integer("simulated paths", "paths")
+
+
+class ClusterComparisons(
+    Numbered,
+    key=["calibration_id", "at_least", "of"],
+    optional=[
+        *(f"{name}{end}" for name in ("mean", "dispersion_step", "dispersion_window", "in_bursts", "gain")
+          for end in ("", "_low", "_high")),
+        "run_id",
+    ],
+):  # fmt: skip
+    """`mart_cluster_comparison`: how far liquidations cluster, by what was seen and by what would be expected.
+
+    A row for each of: `seen`, the liquidations that were fitted; `prices`, calls of the engine on the paths of a risk
+    run, in which no liquidation causes another; `process`, the fitted Hawkes process; `independent`, a Poisson process
+    of the rate seen. All are counted in windows of equal steps. A row that is not known says why. `_low` and `_high`
+    are the ends of 95 % intervals, from resampled windows.
+    """
+
+    market: Series[str] = name("market")
+    ts: Series[np.int64] = seconds("end of the liquidations that were fitted")
+    calibration_id: Series[str] = sha256("the fit (fact_cluster_calibration)")
+    of: Series[str] = text("what is counted", isin=list(hawkes.OF))
+    place: Series[np.int64] = integer("its place in the list", "rank")
+    at_least: Series[np.int64] = integer("events in one step that make a burst", "events")
+    step_seconds: Series[np.int64] = integer("length of a step", "s")
+    window_seconds: Series[np.int64] = integer("length of a window", "s")
+    n_windows: Series[np.int64] = integer("windows counted; 0 for closed forms and where nothing is known", "windows")
+    n_events: Series[np.int64] = integer("events in them", "events")
+    mean: Series[np.float64] = real("events in a window", "events", ge=0, nullable=True)
+    mean_low: Series[np.float64] = real("lower end", "events", ge=0, nullable=True)
+    mean_high: Series[np.float64] = real("upper end", "events", ge=0, nullable=True)
+    dispersion_step: Series[np.float64] = real("variance over mean of counts by step", "1", ge=0, nullable=True)
+    dispersion_step_low: Series[np.float64] = real("lower end", "1", ge=0, nullable=True)
+    dispersion_step_high: Series[np.float64] = real("upper end", "1", ge=0, nullable=True)
+    dispersion_window: Series[np.float64] = real("variance over mean of counts by window", "1", ge=0, nullable=True)
+    dispersion_window_low: Series[np.float64] = real("lower end", "1", ge=0, nullable=True)
+    dispersion_window_high: Series[np.float64] = real("upper end", "1", ge=0, nullable=True)
+    in_bursts: Series[np.float64] = real("share of the events in bursts", "fraction", ge=0, le=1, nullable=True)
+    in_bursts_low: Series[np.float64] = real("lower end", "fraction", ge=0, le=1, nullable=True)
+    in_bursts_high: Series[np.float64] = real("upper end", "fraction", ge=0, le=1, nullable=True)
+    gain: Series[np.float64] = real(
+        "log-likelihood under the fitted excitement above independent events, both at the row's own mean rate",
+        "nats per event", nullable=True,
+    )  # fmt: skip
+    gain_low: Series[np.float64] = real("lower end", "nats per event", nullable=True)
+    gain_high: Series[np.float64] = real("upper end", "nats per event", nullable=True)
+    curve: Series[str] = document("chance that the fullest step of a window has as many events, by level")
+    run_id: Series[pd.StringDtype] = sha256("risk run whose paths were counted (fact_risk_run)", nullable=True)
+    missing: Series[str] = text("why it is not known; empty where it is", "text")

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from data import amounts, settings
-from data.foreign_text import safe_print
+from data import amounts
 from data.schemas.tables import tables
 from data.store import shape, validity
 from data.store.validity import Kept, Moment
 
-BEFORE_VALIDITY = 6
-"""Files of a lower layout hold every account at every block."""
 _RESERVE = (
     "reserve_id", "asset", "decimals", "liquidity_index", "liquidity_rate", "variable_borrow_index",
     "variable_borrow_rate", "last_update_timestamp",
@@ -27,44 +21,9 @@ class Unexplained(Exception):
     """The amounts of a stored snapshot do not follow from its balances; nothing was changed."""
 
 
-def holds_snapshots(connection: sqlite3.Connection) -> bool:
-    """Whether a file of an older layout has a snapshot that the upgrade would convert."""
-    return _has_former_tables(connection) and bool(
-        connection.execute("SELECT EXISTS (SELECT 1 FROM fact_snapshot)").fetchone()[0]
-    )
-
-
 def _has_former_tables(connection: sqlite3.Connection) -> bool:
     tables_of_file = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     return {"fact_snapshot", "raw_aave_reserves", "raw_aave_user_accounts", "stg_positions"} <= tables_of_file
-
-
-def keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Copy the file beside itself before it is changed, unless `RISK_UPGRADE_COPY` is "no"; prints a line on stderr.
-
-    Raises the errors of SQLite; no copy is left then.
-    """
-    if not settings.upgrade_copy():
-        return
-    names = (path.with_name(f"{path.name}.layout-{version}{n}") for n in ("", *(f".{n}" for n in range(2, 1_000))))
-    to = next(name for name in names if not name.exists())
-    part = to.with_name(f".{to.name}.{os.getpid()}.part")  # another process may upgrade the file as well
-    try:
-        copy = sqlite3.connect(part)
-        try:
-            connection.backup(copy, pages=4_096)
-            copy.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            copy.close()
-        part.replace(to)
-    finally:
-        for left in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm", "-journal"))):
-            left.unlink(missing_ok=True)
-    safe_print(
-        f"{path.name} is upgraded to layout {BEFORE_VALIDITY}; the old file is copied to {to.name}; it can be deleted "
-        "once the upgrade is checked (RISK_UPGRADE_COPY=no: no copy)",
-        file=sys.stderr,
-    )
 
 
 def balances_with_validity(connection: sqlite3.Connection) -> None:

@@ -84,10 +84,15 @@ def connect_for_writing(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Co
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
         try:
             version = identify(connection, path)  # before the first write: the file of another program must not change
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            older = 0 < version < SCHEMA_VERSION
+            if not older:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
             if not is_current(connection, version):
                 _migrations().migrate(connection, path)
+            if older:  # only now: this writes to a file that had no log, and there is a copy of the old one
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()
             raise

@@ -2,13 +2,15 @@
 
 A new table, a new nullable column, a column that becomes nullable, or a changed view needs no step: it is made when the
 file is next opened, also for reading. Any other change of layout is a step in `STEPS`, and increases `SCHEMA_VERSION`.
-An upgrade is one transaction: a file is either unchanged or current.
+An upgrade is one transaction: a file is either unchanged or current, at whatever moment the process is killed; the next
+one that opens the file begins the upgrade anew. Before a step the file is copied beside itself (`upgrade_copy`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +19,15 @@ from typing import Any
 from sqlite_utils import Database
 
 from data.errors import MigrationFailed
+from data.foreign_text import safe_print
 from data.schemas.tables import BATCH, CONTENT_SHA256, Table, fingerprint, tables
 from data.schemas.views import views
 from data.store import shape
-from data.store.balances import BEFORE_VALIDITY, Unexplained, balances_with_validity, holds_snapshots, keep_copy
+from data.store.balances import Unexplained, balances_with_validity
 from data.store.batches import Effect, next_batch, note_batch
 from data.store.content import digests
 from data.store.layout import APPLICATION_ID, SCHEMA_VERSION, applied, definitions_digest, identify, is_current
+from data.store.upgrade_copy import Kept, keep_copy
 
 BEFORE_BATCHES = "before writes were numbered"
 """`source` in `fact_batch` for all rows without a number at an upgrade."""
@@ -136,7 +140,10 @@ def _note_layout(connection: sqlite3.Connection) -> None:
 def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     """Create or upgrade the layout in one transaction; true when something changed.
 
-    Raises `MigrationFailed` when a step fails or a table cannot be brought to its layout without one.
+    A file of an older layout is changed only after its copy is on the disk, unless `RISK_UPGRADE_COPY` is "no". Where
+    the upgrade fails the file is unchanged and that copy is removed. Raises `MigrationFailed` when a step fails or a
+    table cannot be brought to its layout without one, and the errors of SQLite and `OSError` where the copy cannot be
+    written.
     """
     version = identify(connection, path)
     if is_current(connection, version):
@@ -145,12 +152,13 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         with contextlib.suppress(sqlite3.OperationalError):  # another process is writing: noted another time
             _note_layout(connection)
         return False
-    if 0 < version < BEFORE_VALIDITY and holds_snapshots(connection):
-        keep_copy(connection, path, version)
     connection.execute("BEGIN IMMEDIATE")
+    copy: Kept | None = None
     try:
         version = identify(connection, path)  # checked again: another process may have upgraded it
         if version:
+            if version < SCHEMA_VERSION:
+                copy = keep_copy(path, version)
             _upgrade(connection, version, path)
         else:
             for statement in shape.new_file(tuple(tables().values()), tuple(views().values())):
@@ -162,6 +170,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+            if copy is not None and copy.is_new:  # nothing was changed
+                copy.path.unlink(missing_ok=True)
         if isinstance(error, Unexplained):
             raise MigrationFailed(f"{path}: {error}") from error
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
@@ -169,6 +179,12 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
                 error
             )
         raise
+    if copy is not None:
+        safe_print(
+            f"{path.name} is upgraded to layout {SCHEMA_VERSION}; the old file is copied to {copy.path.name}; it can "
+            "be deleted once the upgrade is checked (RISK_UPGRADE_COPY=no: no copy)",
+            file=sys.stderr,
+        )
     return True
 
 

@@ -125,9 +125,10 @@ class EventAbi:
         """Whether a log has this event's number of topics and at least its length of data."""
         return len(topics) == len(self.indexed) + 1 and len(data) >= 2 + HEX_WORD * len(self.plain)
 
-    def decode(self, logs: LogColumns, positions: Sequence[int] | None = None) -> Decoded:
+    def decode(self, logs: LogColumns, positions: Sequence[int] | None = None, *, as_int: bool = False) -> Decoded:
         """Values of the logs at `positions` (None: all), whose first topic is taken to be this event's.
 
+        `as_int`: integers of any size become `int`, none of them text; only for an event without arrays.
         Logs with another number of topics, too little data, text that is not hexadecimal, or a value that does not
         fit its type are rejected with the reason; further data behind the last value is allowed, as in `eth_abi`.
         """
@@ -137,9 +138,9 @@ class EventAbi:
             topics, data = list(map(topics.__getitem__, rows)), list(map(data.__getitem__, rows))
         # In pieces that stay in the processor's cache: 1.5 times as fast as all at once.
         pieces = [
-            self._piece(topics[at : at + PIECE], data[at : at + PIECE], rows[at : at + PIECE])
+            self._piece(topics[at : at + PIECE], data[at : at + PIECE], rows[at : at + PIECE], as_int)
             for at in range(0, len(rows), PIECE)
-        ] or [self._piece([], [], [])]
+        ] or [self._piece([], [], [], as_int)]
         if len(pieces) == 1:
             return pieces[0]
         return Decoded(
@@ -148,7 +149,7 @@ class EventAbi:
             [item for piece in pieces for item in piece.rejected],
         )
 
-    def _piece(self, topics: list[list[str]], data: list[str], rows: list[int]) -> Decoded:
+    def _piece(self, topics: list[list[str]], data: list[str], rows: list[int], as_int: bool) -> Decoded:
         rejected: list[Rejected] = []
         try:
             words = self._blocks(topics, data)
@@ -158,7 +159,7 @@ class EventAbi:
             words = self._blocks(topics, data)
         if any(i.array for i in self.plain):
             return self._with_arrays(words, data, rows, rejected)
-        return self._values(words, [*self.indexed, *self.plain], rows, rejected)
+        return self._values(words, [*self.indexed, *self.plain], rows, rejected, as_int)
 
     def _blocks(self, topics: list[list[str]], data: list[str]) -> list[np.ndarray]:
         """A column of words for each indexed input, then for each word of the data's head. Raises `ValueError`."""
@@ -193,11 +194,16 @@ class EventAbi:
         return good
 
     def _values(
-        self, words: list[np.ndarray], inputs: list[Input], rows: list[int], rejected: list[Rejected]
+        self,
+        words: list[np.ndarray],
+        inputs: list[Input],
+        rows: list[int],
+        rejected: list[Rejected],
+        as_int: bool = False,
     ) -> Decoded:
         columns, unfit = {}, np.zeros(len(rows), dtype=bool)
         for column, item in zip(words, inputs, strict=True):
-            columns[item.name], bad = values_of(item.kind, column)
+            columns[item.name], bad = values_of(item.kind, column, as_int=as_int)
             if bad.any():
                 rejected += [
                     Rejected(

@@ -59,15 +59,19 @@ def hex_of(word: np.ndarray) -> str:
     return word.tobytes().hex()
 
 
-def values_of(kind: Kind, words: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """(values of a column of words (n, 32), mask of those that do not fit the type, whose value is meaningless)."""
+def values_of(kind: Kind, words: np.ndarray, *, as_int: bool = False) -> tuple[list[Any], np.ndarray]:
+    """(values of a column of words (n, 32), mask of those that do not fit the type, whose value is meaningless).
+
+    `as_int`: integers of any size become `int`, none of them text.
+    """
     words = np.ascontiguousarray(words)
     if kind.base == "bytes":
         size = kind.bits // 8
         return _hex_texts(words[:, :size], size), words[:, size:].any(axis=1)
     limbs = words.view(">u8").astype(np.uint64)
     if kind.base == "int":
-        return _signed(kind.bits, words, limbs)
+        signed, bad = _signed(kind.bits, words, limbs)
+        return (list(map(int, signed)) if as_int else signed), bad
     bad = np.zeros(len(words), dtype=bool)
     for n in range(4):
         below = 64 * (3 - n)  # bits below this limb
@@ -81,19 +85,23 @@ def values_of(kind: Kind, words: np.ndarray) -> tuple[list[Any], np.ndarray]:
         return (limbs[:, 3] == 1).tolist(), bad
     if kind.bits <= SMALL:
         return limbs[:, 3].tolist(), bad
-    return decimal_texts(limbs), bad
+    return (_integers(limbs) if as_int else decimal_texts(limbs)), bad
 
 
 def decimal_texts(limbs: np.ndarray) -> list[str]:
     """Decimal text of unsigned 256-bit integers given as four 64-bit limbs each, highest first: (n, 4) uint64."""
-    texts = list(map(str, limbs[:, 3].tolist()))
+    return list(map(str, _integers(limbs)))
+
+
+def _integers(limbs: np.ndarray) -> list[int]:
+    values: list[int] = limbs[:, 3].tolist()
     middle = np.flatnonzero(limbs[:, 2])
-    for j, high, low in zip(middle.tolist(), limbs[middle, 2].tolist(), limbs[middle, 3].tolist(), strict=True):
-        texts[j] = str(high << 64 | low)
+    for j, high in zip(middle.tolist(), limbs[middle, 2].tolist(), strict=True):
+        values[j] |= high << 64
     wide = np.flatnonzero(limbs[:, 0] | limbs[:, 1])
-    for j, (a, b, c, d) in zip(wide.tolist(), limbs[wide].tolist(), strict=True):
-        texts[j] = str(a << 192 | b << 128 | c << 64 | d)
-    return texts
+    for j, (a, b) in zip(wide.tolist(), limbs[wide, :2].tolist(), strict=True):
+        values[j] |= a << 192 | b << 128
+    return values
 
 
 def _signed(bits: int, words: np.ndarray, limbs: np.ndarray) -> tuple[list[Any], np.ndarray]:

@@ -24,10 +24,13 @@ LEAST_OF_A_KIND = 60
 """A kind with fewer is counted among "other"."""
 RIVAL_STARTS = 2
 """Points at which the search for two exponentials begins: a third found nothing likelier, and costs a third more."""
+HOURS_OF_DAY = 24
+"""Base rates in a day where they follow the hour."""
 METHOD = {
-    "version": 3,
+    "version": 4,
     "model": "multivariate Hawkes, one exponential, shared decay",
-    "beside it": "the same with two exponentials, and Poisson processes of constant rates",
+    "beside it": "the same with two exponentials; with base rates that follow the hour of the day, in the shape of all "
+    "kinds together; Weibull renewal processes, one a kind; Poisson processes of constant rates",
     "unit": "hours",
     "ties": f"spread evenly over at most {BLOCK_SECONDS} s",
     "split": SPLIT,
@@ -45,6 +48,33 @@ class TwoSpeed(NamedTuple):
     gain_out_of_sample: float
 
 
+class ByHour(NamedTuple):
+    """The same process with base rates that follow the hour of the day, UTC.
+
+    pooled: the fit to all kinds together, one base rate an hour, from the hour `first` on; the shape of `fit` is its.
+    """
+
+    first: int
+    pooled: hawkes.Fit
+    fit: hawkes.Fit
+    gain_out_of_sample: float
+
+    def rates(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(24,) base rates of all kinds together from 0 h UTC on, with the ends of their intervals."""
+        found = (self.pooled.model.mu[0], self.pooled.mu_low[0], self.pooled.mu_high[0])
+        low, mid, high = (np.roll(values, self.first) for values in (found[1], found[0], found[2]))
+        return mid, low, high
+
+
+class Renewal(NamedTuple):
+    """Renewal processes with Weibull gaps, one for each kind: (D,) shape and scale in hours."""
+
+    shape: np.ndarray
+    scale: np.ndarray
+    log_likelihood: float
+    gain_out_of_sample: float
+
+
 class Fitted(NamedTuple):
     """A fit and how good it is; gains are log-likelihood per event above Poisson processes of constant rates."""
 
@@ -58,6 +88,8 @@ class Fitted(NamedTuple):
     ks_statistic: float
     ks_p: float
     two_speed: TwoSpeed
+    by_hour: ByHour
+    renewal: Renewal
 
 
 def enough(found: StoredLiquidations) -> None:
@@ -123,7 +155,54 @@ def fitted(found: StoredLiquidations) -> Fitted:
         ks_statistic=statistic,
         ks_p=p,
         two_speed=two_speed,
+        by_hour=_by_hour(events, before, simple, later, found.first),
+        renewal=_renewal(events, before, simple, later),
     )
+
+
+def _by_hour(events: hawkes.EventTimes, before: hawkes.EventTimes, simple: float, later: int, first: int) -> ByHour:
+    """`before`: the events that judge the rest, `simple`: Poisson's log-likelihood of the `later` ones."""
+    pooled, fit = _with_hours(events)
+    early = _with_hours(before)[1]
+    gain = hawkes.out_of_sample(early.model, events, before.end) - simple
+    return ByHour(first // HOUR % HOURS_OF_DAY, pooled, fit, gain / later)
+
+
+def _with_hours(events: hawkes.EventTimes) -> tuple[hawkes.Fit, hawkes.Fit]:
+    """Fits with a base rate an hour: of all kinds together, and of each kind in the shape of that one."""
+    together = hawkes.EventTimes(times=events.times, kinds=np.zeros(len(events), int), end=events.end, n_kinds=1)
+    hours = {"bins": HOURS_OF_DAY, "period": float(HOURS_OF_DAY)}
+    pooled = hawkes.fit(together, starts=1, **hours)
+    return pooled, hawkes.fit(events, starts=1, shape=pooled.model.mu[0], **hours)
+
+
+def _renewal(events: hawkes.EventTimes, before: hawkes.EventTimes, simple: float, later: int) -> Renewal:
+    def fits(of: hawkes.EventTimes) -> list[tuple[float, float]]:
+        """(shape, scale) of each kind; a kind with too few events comes as a Poisson process."""
+        rates = hawkes.poisson_process(of).mu[:, 0]
+        own = [_own_times(of, kind) for kind in range(of.n_kinds)]
+        return [
+            hawkes.weibull_renewal(times, of.end)[:2] if len(times) >= hawkes.LEAST_EVENTS else (1.0, 1 / rate)
+            for times, rate in zip(own, rates.tolist(), strict=True)
+        ]
+
+    def value(of: hawkes.EventTimes, under: list[tuple[float, float]]) -> float:
+        return sum(
+            hawkes.weibull_log_likelihood(_own_times(of, kind), of.end, shape=shape, scale=scale)
+            for kind, (shape, scale) in enumerate(under)
+        )
+
+    found, early = fits(events), fits(before)
+    gain = value(events, early) - value(before, early) - simple
+    shape, scale = np.array(found).T
+    return Renewal(shape, scale, value(events, found), gain / later)
+
+
+def _own_times(events: hawkes.EventTimes, kind: int) -> np.ndarray:
+    """The times of one kind, strictly rising from above 0: a tie spread to before the begin lies just after it."""
+    times = np.maximum(events.times[events.kinds == kind], 1e-9)
+    # Ties are spread, so two events of a kind are at one time only where both were moved to the begin.
+    return np.maximum.accumulate(times + 1e-12 * np.arange(len(times)))
 
 
 def calibration_row(market: str, found: StoredLiquidations, done: Fitted, now: int) -> dict[str, Any]:
@@ -143,6 +222,14 @@ def calibration_row(market: str, found: StoredLiquidations, done: Fitted, now: i
         "converged": fit.converged,
         "n_parameters": fit.n_parameters,
         "two_speed": _two_speed(done),
+        "by_hour": _hours(done),
+        "renewal": {
+            "shape": done.renewal.shape.tolist(),
+            "scale": done.renewal.scale.tolist(),
+            "log_likelihood": done.renewal.log_likelihood,
+            "n_parameters": 2 * len(done.names),
+            "gain_out_of_sample": done.renewal.gain_out_of_sample,
+        },
     }
     return {
         "calibration_id": done.id, "market": market, "kinds": json.dumps(done.names), "first_ts": found.first,
@@ -170,6 +257,24 @@ def _two_speed(done: Fitted) -> dict[str, Any]:
         "gain_out_of_sample": done.two_speed.gain_out_of_sample,
         "ks_statistic": statistic,
         "ks_p": p,
+    }
+
+
+def _hours(done: Fitted) -> dict[str, Any]:
+    """The process with base rates by hour, as plain values; `rates` from 0 h UTC on, of all kinds together."""
+    found = done.by_hour
+    rates, low, high = found.rates()
+    fit = found.fit
+    return {
+        "rates": _plain(rates)[0],
+        "low": _plain(low)[0],
+        "high": _plain(high)[0],
+        "beta": fit.model.beta.tolist(),
+        "log_likelihood": fit.log_likelihood,
+        # Levels are counted already: of the shape, one number an hour but one.
+        "n_parameters": fit.n_parameters + HOURS_OF_DAY - 1,
+        "converged": fit.converged and found.pooled.converged,
+        "gain_out_of_sample": found.gain_out_of_sample,
     }
 
 

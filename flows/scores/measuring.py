@@ -10,6 +10,7 @@ import numpy as np
 
 from data.settings import SAMPLE_MARKET
 from data.snapshot.loading import positions_at
+from flows.scores.inputs import ORIGINS, Covering, Depth
 from flows.scores.parts import Measured, not_known
 from risk_core import accounts
 from risk_core.analytics import scores
@@ -116,14 +117,14 @@ def measure(
     store: Reader,
     stored: Stored,
     *,
-    depth_usd: Mapping[str, float],
-    cover: Mapping[str, float],
+    depths: Mapping[str, Depth],
+    cover: Covering | None,
     slugs: Sequence[str] | None = None,
 ) -> dict[str, Measured]:
     """Part key -> its value.
 
-    depth_usd: symbol to USD that can be sold at a price fall of at most the liquidation bonus. cover: symbol to
-    tokens that cover bad debt of that reserve. slugs: names of the protocol in fact_protocol_snapshot. Raises
+    depths: by symbol, what can be sold within the liquidation bonus. cover: what covers bad debt, None where nothing is
+    known of it. slugs: names of the protocol in fact_protocol_snapshot. Raises
     `InputError` for a symbol that the market does not have.
     """
     return {
@@ -132,9 +133,10 @@ def measure(
         "oracle_model": oracle_model(stored),
         "oracle_staleness": staleness(store, stored),
         "tvl_trend": trend(store, stored, slugs or SLUGS.get(stored.market.snapshot.market, AAVE_SLUGS)),
-        "deficits": deficits(store, stored, cover),
+        "deficits": deficits(store, stored),
+        "cover": covered(stored, cover),
         "parameters": parameters(stored),
-        "depth": depth(stored, depth_usd),
+        "depth": depth(stored, depths),
     }
 
 
@@ -217,7 +219,10 @@ MOST_READING_AGE = DAY
 
 def inputs_seen(store: Reader) -> dict[str, list[int]]:
     """Rows and newest batch of each table that a score reads beside the snapshot and its risk run."""
-    names = ("mart_feed_staleness", "fact_protocol_snapshot", "fact_lending_deficit_events")
+    names = (
+        "mart_feed_staleness", "fact_protocol_snapshot", "fact_lending_deficit_events", "dim_quote_ladder",
+        "dim_deficit_cover",
+    )  # fmt: skip
     return {name: list(store.rows(f"SELECT count(*), coalesce(max(batch), 0) FROM {name}")[0]) for name in names}
 
 
@@ -263,25 +268,63 @@ def trend(store: Reader, stored: Stored, slugs: Sequence[str]) -> Measured:
     return not_known(words, tables, "python -m data.sample" if stored.market.snapshot.synthetic else fetch)
 
 
-def deficits(store: Reader, stored: Stored, cover: Mapping[str, float]) -> Measured:
-    """Booked bad debt that is not covered, as a share of all supplies; with the number of events."""
+def deficits(store: Reader, stored: Stored) -> Measured:
+    """Booked bad debt as a share of all supplies, whoever will make it good; with the number of events."""
     market, tables = stored.market, "raw_aave_reserves, fact_lending_deficit_events"
     if not stored.supplied_usd > 0:
         return not_known("nobody has supplied anything", tables, AGAIN)
-    cover_usd = market.reserves.spread("cover", cover) * market.price
-    open_usd = scores.uncovered(stored.deficit_usd, cover_usd)
     [(n, usd, first)] = store.rows(
         "SELECT count(*), coalesce(sum(amount_usd), 0.0), min(block_timestamp) FROM fact_lending_deficit_events "
         "WHERE market = ? AND block_timestamp <= ?",
         (market.snapshot.market, market.snapshot.block_time),
     )
+    booked = float(stored.deficit_usd.sum())
     figures: dict[str, Any] = {
-        "booked_usd": float(stored.deficit_usd.sum()), "uncovered_usd": open_usd, "cover_usd": float(cover_usd.sum()),
-        # What past losses have not used up is there for the next one.
-        "cover_left_usd": float(np.maximum(cover_usd - stored.deficit_usd, 0.0).sum()),
-        "cover_known": bool(cover), "n_events": n, "events_usd": float(usd), "first_event": first,
+        "booked_usd": booked, "n_reserves": int((stored.deficit_usd > 0).sum()), "n_events": n,
+        "events_usd": float(usd), "first_event": first,
     }  # fmt: skip
-    return Measured(value=open_usd / stored.supplied_usd, tables=tables, figures=figures)
+    return Measured(value=booked / stored.supplied_usd, tables=tables, figures=figures)
+
+
+LOSS_LEVEL = 0.99
+"""Level of the expected shortfall of deficits that cover is held against."""
+
+
+def covered(stored: Stored, found: Covering | None) -> Measured:
+    """Share of booked bad debt and of the next loss that nothing pays for.
+
+    The next loss is the expected shortfall of deficits of the newest risk run, spread over the reserves as its mean
+    deficits are: cover of one reserve does not serve another.
+    """
+    market, run = stored.market, stored.run
+    tables = "raw_aave_reserves, dim_deficit_cover, fact_risk_scenarios"
+    if found is None:
+        command = "" if market.snapshot.synthetic else COVER
+        return not_known("no cover is stored: none is assumed", tables, command)
+    cover_usd = market.reserves.spread("cover", found.tokens) * market.price
+    # What past losses have not used up is there for the next one, whether or not that is known.
+    left = {"cover_left_usd": float(np.maximum(cover_usd - stored.deficit_usd, 0.0).sum())}
+    if run is None:
+        return not_known("no risk run of the snapshot, whose losses are to be covered", tables, RISK)
+    if ("es_deficit", LOSS_LEVEL) not in run.figures:
+        return not_known("the newest risk run has no expected shortfall of deficits", tables, RISK)
+    next_usd = float(run.figures["es_deficit", LOSS_LEVEL].value)
+    by_symbol = run.series.get("deficit_by_reserve", {})
+    mean = np.array([float(by_symbol.get(symbol, 0.0)) for symbol in market.reserves.symbol])
+    if next_usd > 0 and not mean.sum() > 0:
+        return not_known("the newest risk run does not say which reserves its deficits are in", tables, RISK)
+    coming = next_usd * mean / mean.sum() if mean.sum() > 0 else np.zeros(market.n_reserves)
+    need = stored.deficit_usd + coming
+    open_usd = np.maximum(need - cover_usd, 0.0)
+    worst = int(np.argmax(open_usd))
+    figures: dict[str, Any] = left | {
+        "booked_usd": float(stored.deficit_usd.sum()), "next_usd": next_usd, "cover_usd": float(cover_usd.sum()),
+        "offset_usd": float((market.reserves.spread("offset", found.offsets) * market.price).sum()),
+        "uncovered_usd": float(open_usd.sum()), "origin": found.origin,
+        "worst_reserve": market.reserves.symbol[worst] if open_usd[worst] > 0 else "",
+        "reserves": [market.reserves.symbol[r] for r in np.flatnonzero(cover_usd > 0)],
+    }  # fmt: skip
+    return Measured(value=scores.share_without(need, cover_usd), tables=tables, figures=figures)
 
 
 def parameters(stored: Stored) -> Measured:
@@ -314,26 +357,35 @@ def parameters(stored: Stored) -> Measured:
     return Measured(value=value, tables=tables, figures=figures)
 
 
-def depth(stored: Stored, depth_usd: Mapping[str, float]) -> Measured:
+LEAST_DEPTH = 1.0
+"""USD: where no sale is small enough to pay, the depth counts as this, so that the ratio is a number."""
+
+
+def depth(stored: Stored, depths: Mapping[str, Depth]) -> Measured:
     """Largest collateral of one account over the depth of its market within the bonus; the worst reserve."""
-    market, tables = stored.market, "raw_aave_balances"
-    takes = market.reserves.spread("depth", depth_usd)
+    market, tables = stored.market, "raw_aave_balances, dim_quote_ladder"
+    takes = market.reserves.spread("depth", {symbol: max(one.usd, LEAST_DEPTH) for symbol, one in depths.items()})
     size = market.collateral.amount * market.price[market.collateral.reserve]
     largest = np.zeros(market.n_reserves)
     np.maximum.at(largest, market.collateral.reserve, size)
     known = takes > 0
     if not (known & (largest > 0)).any():
-        return not_known("no depth of a collateral's market is stored; --depth states it", tables, DEPTH)
+        words = "no quote of selling a collateral is stored of the week before the snapshot, and --depth states none"
+        return not_known(words, tables, DEPTH)
     ratio = np.where(known, largest / np.where(known, takes, 1.0), -1.0)
     worst = int(np.argmax(ratio))
     total = np.bincount(market.collateral.reserve, size, market.n_reserves)
+    of = {market.reserves.index(name): one for name, one in depths.items()}
     figures = {
         "worst_reserve": market.reserves.symbol[worst], "largest_usd": float(largest[worst]),
-        "depth_usd": float(takes[worst]), "share_known": scores.share_of(total, known),
+        "depth_usd": float(takes[worst]), "share_known": scores.share_of(total, known), "origin": of[worst].origin,
+        "quoted_at": of[worst].quoted_at, "cut": of[worst].cut,
+        "n_origins": {word: sum(one.origin == word for one in of.values()) for word in ORIGINS},
     }  # fmt: skip
     return Measured(value=float(ratio[worst]), tables=tables, figures=figures)
 
 
 AGAIN = "python -m flows aave-market"
 RISK = "python -m flows risk-scenarios"
-DEPTH = "python -m flows protocol-scores --depth WETH=USD"
+DEPTH = "python -m flows sale-quotes --file FILE"
+COVER = "python -m flows umbrella-cover"

@@ -59,8 +59,12 @@ PARTS = (
         says="change of the value locked over 30 days",
     ),
     Part(
-        key="deficits", title="Past losses", unit="share", none_at=0, full_at=scores.PRINCIPAL, weight=0.10,
-        says="booked bad debt above what covers it, of all that is supplied",
+        key="deficits", title="Past losses", unit="share", none_at=0, full_at=scores.PRINCIPAL, weight=0.05,
+        says="bad debt that is booked and not made good yet, of all that is supplied",
+    ),
+    Part(
+        key="cover", title="Losses without cover", unit="share", none_at=0, full_at=1, weight=0.05,
+        says="of booked bad debt and the mean loss of the worst 1 % of paths, what no offset or stake pays for",
     ),
     Part(
         key="parameters", title="Tight settings", unit="daily sigmas", none_at=6, full_at=1, weight=0.10,

@@ -16,7 +16,7 @@ from flows.arguments import Unreadable, real
 from flows.errors import WrongOption
 from flows.options import Flag, Options, Whole
 from flows.pipeline import FlowSpec, recorded
-from flows.scores import measuring, parts, principal
+from flows.scores import inputs, measuring, parts, principal
 from risk_core import InputError, code_version
 from risk_core.accounts import totals
 
@@ -46,9 +46,12 @@ class Asked(Options):
     paths: Annotated[int, Whole(1_000, 100_000_000)] = Field(100_000, description="simulated paths of each assumption")
     seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
     weights: Pairs = Field([], description="weights of parts, the others keep theirs; all of them sum to 1")
-    depth: Pairs = Field([], description="USD of a collateral that can be sold within the liquidation bonus, by symbol")
+    depth: Pairs = Field(
+        [],
+        description="USD of a collateral that can be sold within its bonus, by symbol (default: by stored quotes)",
+    )
     cover: Pairs = Field(
-        [], description="tokens that cover bad debt of a reserve, by symbol: Umbrella's stake and offset"
+        [], description="tokens that cover bad debt of a reserve, by symbol (default: what umbrella-cover stored)"
     )
     slug: str | None = Field(None, description="the protocol as DefiLlama calls it (default: aave-v3, else aave)")
     skip_if_stored: bool = Field(False, description="do nothing where the same question was answered already")
@@ -105,7 +108,10 @@ def run(arguments: Asked) -> str:
         with recorded(store, FLOW.name, arguments.model_dump()) as run:
             stored = measuring.read(store, market, newest)
             slugs = (arguments.slug,) if arguments.slug else None
-            measured = measuring.measure(store, stored, depth_usd=depth, cover=cover, slugs=slugs)
+            measured = measuring.measure(
+                store, stored, depths=inputs.depths(store, market, depth), cover=inputs.covering(store, market, cover),
+                slugs=slugs,
+            )  # fmt: skip
             lost = _chances(stored, measured, arguments)
             frames = rows(stored, measured, stated, lost, options)
             at = market.snapshot
@@ -138,7 +144,7 @@ def _chances(
     """Rows of `mart_principal_loss`; none, and so no letter, without a risk run, debt or principal."""
     if stored.run is None or not stored.supplied_usd > 0 or not stored.debt_usd > 0:
         return []
-    cover_usd = float(measured["deficits"].figures.get("cover_left_usd", 0.0))
+    cover_usd = float(measured["cover"].figures.get("cover_left_usd", 0.0))
     return principal.chances(
         stored.market, stored.run, stored.supplied_usd, cover_usd, paths=asked.paths, seed=asked.seed
     )

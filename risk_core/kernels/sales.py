@@ -73,20 +73,25 @@ def quote(sales, state, x, q, t):
 
 
 @merged
+def fall_of(sales, r, quantity):
+    """Minus the logarithm of a reserve's multiplier after selling `quantity` > 0 path dollars of it."""
+    last = sales.sold.shape[1] - 2
+    k = 0
+    while k < last and quantity >= sales.sold[r, k + 1]:
+        k += 1
+    slope = (sales.fall[r, k + 1] - sales.fall[r, k]) / (sales.sold[r, k + 1] - sales.sold[r, k])
+    return sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
+
+
+@merged
 def weigh(sales, state):
     """Multipliers from what has been sold; returns (whether one of them changed, the least of new over old)."""
     n_markets = state.multiplier.shape[0]
     for m in range(n_markets):
         state.fall[m] = 0.0
-    last = sales.sold.shape[1] - 2
     for r in range(state.sold.shape[0]):
-        quantity = state.sold[r]
-        if quantity > 0.0:
-            k = 0
-            while k < last and quantity >= sales.sold[r, k + 1]:
-                k += 1
-            slope = (sales.fall[r, k + 1] - sales.fall[r, k]) / (sales.sold[r, k + 1] - sales.sold[r, k])
-            state.fall[sales.market_of[r]] += sales.fall[r, k] + (quantity - sales.sold[r, k]) * slope
+        if state.sold[r] > 0.0:
+            state.fall[sales.market_of[r]] += fall_of(sales, r, state.sold[r])
     changed = False
     least = 1.0
     for m in range(n_markets - 1):
@@ -117,7 +122,8 @@ def begin_step(sales, state, by_step, t):
     any_left = False
     for r in range(state.sold.shape[0]):
         state.counted[r] = by_step[t, r, SEIZED]
-        state.sold[r] *= sales.kept
+        # before it is absorbed: where nothing is left of it, the price has come back
         any_left = any_left or state.sold[r] > 0.0
+        state.sold[r] *= sales.kept
     if any_left:
         weigh(sales, state)

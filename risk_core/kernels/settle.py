@@ -133,6 +133,52 @@ def most_profitable(n_collateral, n_legs, value, now, leg, reserve, terms, open_
 
 
 @merged
+def make_call(
+    n_collateral, n_legs, value, now, leg, reserve, terms, t, out, row, by_step, unit, best_c, best_d, repaid, taken,
+    debt_cleared, collateral_cleared,
+):  # fmt: skip
+    """Make one call that the pool accepts, and what follows from it; returns the repaid micro-USD.
+
+    Arguments as in `settle`. best_c, best_d: the legs; repaid, taken (USD) and what is cleared: as from
+    `largest_admissible`, or a smaller call that clears neither leg and leaves enough on both.
+    """
+    c = np.uint64(best_c)
+    d = np.uint64(best_d)
+    at_c = np.uint64(leg + best_c)
+    at_row = np.uint64(row)
+    at_t = np.uint64(t)
+    fee = taken * terms[at_c, FEE_RATE]
+    value[d] = 0.0 if debt_cleared else max(value[d] - repaid / now[d], 0.0)
+    value[c] = 0.0 if collateral_cleared else max(value[c] - taken / now[c], 0.0)
+
+    micro = np.int64(np.rint(repaid * MICRO))
+    out[at_row, REPAID] += micro
+    out[at_row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
+    out[at_row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
+    r_c = np.uint64(reserve[at_c])
+    r_d = np.uint64(reserve[np.uint64(leg + best_d)])
+    by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * unit))
+    by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * unit))
+    by_step[at_t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * unit))
+
+    if collateral_cleared:
+        left = False
+        for k in range(n_collateral):
+            left = left or value[k] * now[k] >= BASE_UNIT_USD
+        if not left:
+            # The last collateral is gone: the pool burns every remaining debt and books it as deficit.
+            for k in range(n_collateral, n_legs):
+                owed = value[k] * now[k]
+                out[at_row, DEFICIT] += np.int64(np.rint(owed * MICRO))
+                burnt = np.uint64(reserve[np.uint64(leg + k)])
+                by_step[at_t, burnt, DEFICIT] += np.int64(np.rint(owed * unit))
+                value[k] = 0.0
+            for k in range(n_collateral):
+                value[k] = 0.0
+    return micro
+
+
+@merged
 def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, policy, out, row, by_step, unit):
     """Liquidate one account at step t until its health factor is at least 1 or no call is admissible.
 
@@ -191,36 +237,11 @@ def settle(n_collateral, n_legs, value, now, leg, reserve, terms, open_from, t, 
             terms[at_c, INVERSE],
             leftover,
         )
-        fee = taken * terms[at_c, FEE_RATE]
-        value[d] = 0.0 if debt_cleared else max(value[d] - repaid / now[d], 0.0)
-        value[c] = 0.0 if collateral_cleared else max(value[c] - taken / now[c], 0.0)
-
-        micro = np.int64(np.rint(repaid * MICRO))
-        step_repaid += micro
+        step_repaid += make_call(
+            n_collateral, n_legs, value, now, leg, reserve, terms, t, out, row, by_step, unit, best_c, best_d, repaid,
+            taken, debt_cleared, collateral_cleared,
+        )  # fmt: skip
         calls += 1
-        out[at_row, REPAID] += micro
-        out[at_row, SEIZED] += np.int64(np.rint((taken - fee) * MICRO))
-        out[at_row, PROTOCOL_FEE] += np.int64(np.rint(fee * MICRO))
-        r_c = np.uint64(reserve[at_c])
-        r_d = np.uint64(reserve[np.uint64(leg + best_d)])
-        by_step[at_t, r_d, REPAID] += np.int64(np.rint(repaid * unit))
-        by_step[at_t, r_c, SEIZED] += np.int64(np.rint((taken - fee) * unit))
-        by_step[at_t, r_c, PROTOCOL_FEE] += np.int64(np.rint(fee * unit))
-
-        if collateral_cleared:
-            left = False
-            for k in range(n_collateral):
-                left = left or value[k] * now[k] >= BASE_UNIT_USD
-            if not left:
-                # The last collateral is gone: the pool burns every remaining debt and books it as deficit.
-                for k in range(n_collateral, n_legs):
-                    owed = value[k] * now[k]
-                    out[at_row, DEFICIT] += np.int64(np.rint(owed * MICRO))
-                    burnt = np.uint64(reserve[np.uint64(leg + k)])
-                    by_step[at_t, burnt, DEFICIT] += np.int64(np.rint(owed * unit))
-                    value[k] = 0.0
-                for k in range(n_collateral):
-                    value[k] = 0.0
     if calls == 0:
         return np.int64(-1)
     out[at_row, CALLS] += calls

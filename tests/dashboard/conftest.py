@@ -184,6 +184,10 @@ class MemorySource:
         """No caps, and a million tokens of each reserve to lend."""
         return Headroom(np.full(market.n_reserves, 1e6), np.full(market.n_reserves, np.inf))
 
+    def queue(self, snapshot: rc.Snapshot) -> None:
+        """None is stored."""
+        return
+
     def adapters(self, market: rc.Market) -> dict[int, Adapter]:
         """None; tests that need one say so."""
         return self.adapter

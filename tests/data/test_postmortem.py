@@ -344,7 +344,11 @@ def test_the_samples_two_are_told_in_full(sample: Path):
         assert found.state is not None
         assert found.state.before == pytest.approx(0.988, abs=0.03)
         assert found.state.after > found.state.before
-        assert set(found.why) == {"oev", "slippage", pm.PARAMETERS}
+        assert set(found.why) == {"oev", pm.PARAMETERS}
+        # By the ladders that stood before it, not by those of the snapshot.
+        assert found.sale.assumed
+        assert found.event.ts - 7 * 86_400 < found.sale.quoted_at < found.event.ts
+        assert 0 < found.sale.share < 0.2
         assert found.loss is not None
         assert found.loss.total == found.loss.oracle_error + found.loss.bonus + found.loss.protocol_fee
         assert found.loss_range is not None
@@ -405,3 +409,183 @@ def test_records_are_frozen(account: str):
     assert replace(found, fee_raw=1).fee_raw == 1
     assert isinstance(found.loss.total, Fraction)
     assert isinstance(found.path.times, np.ndarray)
+
+
+WSTETH = "0x7f39c581f595b53c5cb19bd0b3f8da6c935e2ca0"
+GWEI = 10**9
+SENDER, PRODUCER, AGGREGATOR = "0x" + "31" * 20, "0x" + "32" * 20, "0x7c7fdfca295a787ded12bb5c1a49a8d2cc20e3f8"
+AUCTION_TOPIC = "0x8d530b9ddc4b318d28fdd4c3a21fcfecece54c1a72a824f262985b99afef009b"
+
+
+def quotes(*rows: tuple[str, str, float, float, int], kind: str = "quote", source: str = "desk") -> None:
+    """(sold, bought, USD sold, share that comes in, seconds after the liquidation)."""
+    table = pd.DataFrame(rows, columns=["sold", "bought", "size_usd", "kept", "after"])
+    table = table.assign(
+        received_usd=table["size_usd"] * table["kept"], quoted_at=T + table["after"], market=MARKET, source=source,
+        kind=kind, is_synthetic=0,
+    ).drop(columns=["kept", "after"])  # fmt: skip
+    with Store.open() as store:
+        store.write_batch("quotes", f"{source}{rows}", {"dim_quote_ladder": table}, payload_sha256="0" * 64)
+
+
+def block(*, price: int = 32, base: int = 30, sent: int = 0, auction: int | None = None, orphaned: int = 0) -> None:
+    """The liquidation's block: its transaction is the second one; gwei per gas; `sent`: wei to the producer.
+
+    auction: the transaction that brought an auctioned price update; without one the block has another log.
+    """
+    at = {"chain_id": 1, "block_number": 1_100, "block_hash": "0x" + f"{1_100:064x}"}
+    tx = ["0x" + "cd" * 32, TX, "0x" + "ef" * 32]
+    to = {2: PRODUCER}
+    transactions = [
+        at | {"transaction_index": i, "transaction_hash": tx[i], "nonce": i, "value": str(sent if i == 2 else 0),
+              "from_address": SENDER if i else "0x" + "33" * 20, "to_address": to.get(i, "0x" + "34" * 20),
+              "gas": 500_000, "gas_price": str(price * GWEI), "input": "0x", "source": "node"}
+        for i in range(3)
+    ]  # fmt: skip
+    receipts = [
+        at | {"transaction_index": i, "transaction_hash": tx[i], "cumulative_gas_used": 400_000 * (i + 1),
+              "gas_used": 400_000, "status": 1, "effective_gas_price": str(price * GWEI), "log_count": 0,
+              "source": "node"}
+        for i in range(3)
+    ]  # fmt: skip
+    head = at | {
+        "parent_hash": "0x" + "0" * 64, "timestamp": T, "miner": PRODUCER, "gas_limit": 30_000_000,
+        "gas_used": 1_200_000, "base_fee_per_gas": str(base * GWEI), "transaction_count": 3, "source": "node",
+    }  # fmt: skip
+    staged = at | {
+        "parent_hash": "0x" + "0" * 64, "timestamp": T, "transaction_count": 3, "log_count": 1, "gas_used": 1_200_000,
+        "base_fee_per_gas": str(base * GWEI), "orphaned": orphaned,
+    }  # fmt: skip
+    log = at | {
+        "log_index": 0, "transaction_hash": tx[auction or 0], "transaction_index": auction or 0, "data": "0x",
+        "address": AGGREGATOR, "topic0": "0x" + "12" * 32 if auction is None else AUCTION_TOPIC, "source": "node",
+    }  # fmt: skip
+    frames = {
+        "raw_chain_transactions": transactions, "raw_chain_receipts": receipts, "raw_chain_blocks": [head],
+        "stg_chain_blocks": [staged], "raw_chain_logs": [log],
+    }  # fmt: skip
+    with Store.open() as store:
+        store.write_batch("chain", "blocks", {name: pd.DataFrame(rows) for name, rows in frames.items()})
+
+
+def test_what_was_paid_for_being_first_by_hand(account: str):
+    """400,000 gas at 2 gwei above the base fee and 0.01 ETH to the producer, at 2,100 USD: 1.68 + 21."""
+    write_events(liquidated(account), ORACLE)
+    before = post_mortem(TX)
+    assert before.first is None
+    assert "chain-activity --start-block 1100 --end-block 1100" in before.why["oev"]
+    assert before.receipts is not None
+    assert before.receipts.oev is None
+    block(sent=10**16, auction=0)
+    found = post_mortem(TX)
+    assert found.first is not None
+    assert (found.first.priority_fee_wei, found.first.sent_wei) == (8 * 10**14, 10**16)
+    assert found.first.eth_from == "ETHUSDT"
+    assert float(found.first.usd) == pytest.approx(1.68 + 21)
+    assert found.first.auction == AGGREGATOR
+    assert "oev" not in found.why
+    got = found.receipts
+    assert got is not None
+    assert float(got.oev) == pytest.approx(22.68)
+    # What is left to the liquidator is less by so much; everything still adds up to the loss.
+    assert before.receipts.rest - got.rest == got.oev
+    assert got.protocol_fee + got.oev + got.rest == found.loss.total
+    told = as_json(found)["paid_for_being_first"]
+    assert told["at_least_usd"] == pytest.approx(22.68)
+    assert told["auctioned_update"] == AGGREGATOR
+    assert any("at least 22.68" in line for line in lines(found))
+
+
+def test_an_update_after_the_liquidation_is_no_auction_for_it(account: str):
+    write_events(liquidated(account), ORACLE)
+    block(auction=2)
+    assert post_mortem(TX).first.auction == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE stg_chain_blocks SET orphaned = 1", "receipt is not stored"),
+        ("UPDATE stg_chain_blocks SET base_fee_per_gas = NULL", "no base fee"),
+        ("UPDATE raw_chain_receipts SET effective_gas_price = '1'", "damaged"),
+        ("DELETE FROM dim_prices WHERE symbol = 'ETHUSDT'", "no price of ETH"),
+    ],
+)
+def test_what_was_paid_is_not_told_with_a_reason(account: str, statement: str, words: str):
+    write_events(liquidated(account), ORACLE)
+    block()
+    assert post_mortem(TX).first.sent_wei == 0
+    execute(data.settings.risk_db(), statement)
+    found = post_mortem(TX)
+    assert found.first is None
+    assert words in found.why["oev"]
+
+
+def test_without_the_logs_of_the_block_an_auction_is_not_denied(account: str):
+    write_events(liquidated(account), ORACLE)
+    block()
+    assert post_mortem(TX).first.auction == ""
+    execute(data.settings.risk_db(), "DELETE FROM raw_chain_logs")
+    assert post_mortem(TX).first.auction is None
+
+
+def test_slippage_by_the_newest_quotes_before_it(account: str):
+    """0.5225 WETH at the oracle's 2,000 is 1,045 USD of quotes; 2 % of what it is worth at 2,100 is 21.945 USD."""
+    write_events(liquidated(account), ORACLE)
+    assert "no quote for selling WETH for USDC" in post_mortem(TX).why["slippage"]
+    quotes((WETH, USDC, 1_045.0, 0.98, -60), (WETH, USDC, 5_000.0, 0.90, -60))
+    quotes((WETH, USDC, 1_045.0, 0.50, -2 * 86_400))  # older, of the same source
+    quotes((WETH, USDC, 1_045.0, 0.70, 1))  # a second later: nobody knew it
+    found = post_mortem(TX)
+    assert found.sale is not None
+    assert found.sale.size_usd == pytest.approx(1_045)
+    assert found.sale.share == pytest.approx(0.02)
+    assert float(found.sale.usd) == pytest.approx(0.02 * 0.5225 * 2_100)
+    assert (found.sale.quoted_at, found.sale.sources) == (T - 60, ("desk",))
+    assert (found.sale.assumed, found.sale.lower_bound, found.sale.through) == (False, "", ("WETH", "USDC"))
+    got = found.receipts
+    assert got.protocol_fee + got.slippage + got.rest == found.loss.total
+    assert as_json(found)["sale"]["usd"] == pytest.approx(21.945)
+
+
+def test_a_sale_beyond_the_quotes_is_a_lower_bound(account: str):
+    write_events(liquidated(account), ORACLE)
+    quotes((WETH, USDC, 500.0, 0.98, -60), kind="assumed")
+    found = post_mortem(TX)
+    assert found.sale.share >= 0.02
+    assert found.sale.lower_bound == "no quote is as large as the sale"
+    assert found.sale.assumed
+    assert any("at least" in line for line in lines(found) if "slippage" in line)
+
+
+def test_a_sale_in_two_steps_and_one_whose_last_step_nobody_quoted(account: str):
+    write_events(liquidated(account), ORACLE)
+    quotes((WETH, WSTETH, 2_000.0, 0.99, -60))
+    found = post_mortem(TX).sale
+    assert "nobody quoted the step from wstETH" in found.lower_bound
+    assert found.through == ("WETH", "wstETH")
+    quotes((WSTETH, USDC, 2_000.0, 0.98, -50))
+    found = post_mortem(TX).sale
+    # Below the first quote slippage is linear in the size.
+    first = 0.01 * 1_045 / 2_000
+    second = 0.02 * 1_045 * (1 - first) / 2_000
+    assert found.share == pytest.approx(1 - (1 - first) * (1 - second))
+    assert (found.lower_bound, found.through) == ("", ("WETH", "wstETH", "USDC"))
+    # A pair that leads there directly is taken, though it costs more.
+    quotes((WETH, USDC, 2_000.0, 0.90, -40))
+    assert post_mortem(TX).sale.through == ("WETH", "USDC")
+
+
+def test_old_quotes_are_not_used_and_what_cannot_be_fitted_is_no_quote(account: str):
+    write_events(liquidated(account), ORACLE)
+    quotes((WETH, USDC, 1_045.0, 0.98, -7 * 86_400 - 1))
+    quotes((WETH, USDC, 1_045.0, 1.50, -60), source="wrong unit")
+    assert "7 days before the liquidation" in post_mortem(TX).why["slippage"]
+
+
+def test_the_same_asset_needs_no_sale(account: str):
+    row = liquidated(account, debt_asset=WETH, debt_amount_raw=str(10**17))
+    write_events(row, ORACLE)
+    found = post_mortem(TX)
+    assert (found.sale.usd, found.sale.share, found.sale.quoted_at) == (0, 0.0, None)
+    assert "slippage" not in found.why

@@ -50,6 +50,18 @@ def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
     return said
 
 
+def run_history(url: str, provider: str, db: Path, *arguments: str) -> str:
+    """`python -m flows aave-history …` against a node, in this process; returns its line."""
+    from flows import registry
+
+    spec = registry.load("aave-history")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ETH_RPC_URL", url)
+        environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", provider)
+        environment.setenv("RISK_DB", str(db))
+        return spec.run(registry.parser(spec).parse_args(arguments))
+
+
 @pytest.fixture(scope="session", params=[("standard", False), ("varied", True)], ids=lambda p: p[0])
 def node(request: pytest.FixtureRequest) -> Iterator[NodeMarket]:
     """A populated market: one with the standard parameters, one with parameters and prices drawn from a seed."""

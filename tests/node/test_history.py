@@ -11,8 +11,7 @@ import pytest
 import data
 from data.schemas.tables import tables
 from data.store.store import Store
-from flows import registry
-from tests.node.conftest import run_flow
+from tests.node.conftest import run_flow, run_history
 from tests.node.harness import NodeMarket, running_market
 from tests.node.test_incremental import life_goes_on
 from tests.node.toolchain import ToolchainMissing
@@ -42,16 +41,6 @@ def lived() -> Iterator[tuple[NodeMarket, list[int]]]:
         pytest.skip(str(reason))
 
 
-def run_history(node: NodeMarket, db: Path, *arguments: str) -> str:
-    """`python -m flows aave-history …` against a node, in this process; returns its line."""
-    spec = registry.load("aave-history")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("ETH_RPC_URL", node.url)
-        environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
-        environment.setenv("RISK_DB", str(db))
-        return spec.run(registry.parser(spec).parse_args(arguments))
-
-
 def rows(db: Path, table: str) -> list[tuple]:
     names = ", ".join(tables()[table].content)
     with Store.open(db, readonly=True) as store:
@@ -72,7 +61,7 @@ def read(lived: tuple[NodeMarket, list[int]], tmp_path_factory: pytest.TempPathF
 def test_past_blocks_from_logs_are_what_the_node_says_of_them(lived, read: Path, tmp_path: Path, prices: str):
     node, at = lived
     db = tmp_path / "risk.sqlite"
-    said = run_history(node, db, "--store", "--prices", prices, "--at", *map(str, at))
+    said = run_history(node.url, node.provider, db, "--store", "--prices", prices, "--at", *map(str, at))
     assert f"{len(at)} blocks stored" in said
     for table in TABLES:
         assert rows(db, table) == rows(read, table), table
@@ -81,12 +70,14 @@ def test_past_blocks_from_logs_are_what_the_node_says_of_them(lived, read: Path,
     for block in at:
         stored, as_read = (data.load_market(block=block, db=file).snapshot for file in (db, read))
         assert stored == as_read  # the digest is of all content
-    assert "0 blocks stored" in run_history(node, db, "--store", "--prices", prices, "--at", *map(str, at))
+    assert "0 blocks stored" in run_history(
+        node.url, node.provider, db, "--store", "--prices", prices, "--at", *map(str, at)
+    )
 
 
 def test_blocks_that_were_read_from_the_node_are_compared_and_left_as_they_are(lived, read: Path):
     node, at = lived
     before = [rows(read, table) for table in ("fact_snapshot", *TABLES)]
-    said = run_history(node, read, "--store", "--at", *map(str, at))
+    said = run_history(node.url, node.provider, read, "--store", "--at", *map(str, at))
     assert f"0 blocks stored, {len(at)} were stored and are equal" in said
     assert [rows(read, table) for table in ("fact_snapshot", *TABLES)] == before

@@ -77,6 +77,111 @@ def cascade(market, relative_prices, open_from, policy, impact, step):
     return np.array(paths), np.mean(multipliers, axis=0)
 
 
+def queue(market, relative_prices, open_from, policy, impact, step, limits):
+    """As `cascade`, by liquidators who must earn, with finite depth and capital: (P, 6) totals, (P, T) waiting debt."""
+    n_reserves = market.n_reserves
+    markets = impact.market if impact.market is not None else np.arange(n_reserves)
+    window = limits.steps(step)
+    paths, waits = [], []
+    for path in relative_prices:
+        totals, waiting, spent = np.zeros(6), [], []
+        books = [(_tokens(market.collateral, a), _tokens(market.debt, a)) for a in range(market.n_accounts)]
+        books = [(a, held, owed) for a, (held, owed) in enumerate(books) if held and owed]
+        touched, weighing = set(), np.zeros(n_reserves)
+        for t in range(path.shape[1]):
+            free = market.price * path[:, t]
+            weighing *= impact.kept(step)
+            seen = _multiplier(impact, markets, weighing) ** limits.feedback
+            spent.append(0.0)
+            for _ in range(12):
+                price = free * seen
+                line = []
+                for account, held, owed in books:
+                    if owed and _below(market, account, held, owed, price):
+                        call = _choose(market, account, held, owed, price, t, open_from, policy)
+                        line.append((0.0 if call is None else -_gain(market, account, call), account, held, owed))
+                left = 0.0
+                for _, account, held, owed in sorted(line, key=lambda entry: entry[0]):
+                    for _ in range(64):
+                        call = _choose(market, account, held, owed, price, t, open_from, policy) if owed else None
+                        capital = limits.capital_usd - sum(spent[-window:])
+                        call = _affordable(market, account, held, owed, price, free, call, impact, markets, weighing,
+                                           limits, capital)  # fmt: skip
+                        if call is None:
+                            break
+                        c, d = call[:2]
+                        money = _execute(market, account, held, owed, price, *call)
+                        spent[-1] += money[0]
+                        touched.add(account)
+                        totals[:4] += money
+                        totals[4] += 1
+                        if markets[c] != markets[d] or markets[c] < 0:
+                            weighing[c] += money[1] / price[c] * free[c]
+                    if owed and _below(market, account, held, owed, price):
+                        left += sum(amount * price[r] for r, amount in owed.items())
+                before, seen = seen, _multiplier(impact, markets, weighing) ** limits.feedback
+                if (before == seen).all():
+                    break
+            waiting.append(left)
+        totals[5] = len(touched)
+        paths.append(totals)
+        waits.append(waiting)
+    return np.array(paths), np.array(waits)
+
+
+def _below(market, account, held, owed, price):
+    margin = sum(amount * price[r] * _terms(market, account, r)[0] for r, amount in held.items())
+    return margin < sum(amount * price[r] for r, amount in owed.items())
+
+
+def _gain(market, account, call):
+    c, _, repaid, taken = call
+    bonus = _terms(market, account, c)[1]
+    return taken - (taken - taken / bonus) * market.reserves.protocol_fee[c] - repaid
+
+
+def _affordable(market, account, held, owed, price, free, call, impact, markets, weighing, limits, capital):
+    """The call made smaller until its last dollar pays and the capital is enough; None where nothing is left."""
+    if call is None:
+        return None
+    c, d, repaid, taken = call
+    bonus = _terms(market, account, c)[1]
+    kept = 1 - (1 - 1 / bonus) * market.reserves.protocol_fee[c]
+    together = markets[c] == markets[d] and markets[c] >= 0
+    quoted = _multiplier(impact, markets, weighing)
+    paid = (1 + limits.cost) * free[d] * (1.0 if together else quoted[d]) / price[d]
+
+    def worth(sale):
+        """The multiplier of the collateral's market after a sale."""
+        more = weighing.copy()
+        more[c] += sale
+        return 1.0 if together else _multiplier(impact, markets, more)[c]
+
+    def pays(amount):
+        sale = amount * bonus * kept / price[c] * free[c]
+        return bonus * kept * free[c] / price[c] * worth(sale) >= paid
+
+    most = repaid if taken == repaid * bonus else taken / bonus
+    affordable = most
+    if not pays(most):
+        low, high = 0.0, most
+        for _ in range(80):
+            middle = (low + high) / 2
+            low, high = (middle, high) if pays(middle) else (low, middle)
+        affordable = low
+    affordable = min(affordable, capital)
+    if affordable < repaid * (1 - 1e-12):
+        affordable = min(affordable, owed[d] * price[d] - 1000, (held[c] * price[c] - 1000) / bonus)
+        if affordable < 0.01:
+            return None
+        repaid, taken = affordable, affordable * bonus
+    if limits.fixed_usd == 0:  # where the last dollar pays, the whole call does
+        return None if affordable <= 0 else (c, d, repaid, taken)
+    grid = np.linspace(0.0, taken * kept / price[c] * free[c], 401)
+    received = np.trapezoid([worth(sale) for sale in grid], grid)
+    return None if received - repaid * paid < limits.fixed_usd else (c, d, repaid, taken)
+
+
 def _multiplier(impact, markets, sold):
     fall = {int(m): 0.0 for m in markets}
     for r, quantity in enumerate(sold):

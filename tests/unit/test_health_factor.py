@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.accounts import totals
-from tests.markets import KINDS, market, one_account, random_market, reserves
+from risk_core.accounts import liquidation_price_of, totals
+from tests.markets import KINDS, market, one_account, random_market, reserves, with_oracles
 
 
 def test_ten_ether_at_1900_against_16000():
@@ -113,3 +113,26 @@ def test_health_factors_equal_the_sum_written_out(seed, kind):
         assert found[account] == (pytest.approx(margin / owed) if owed else np.inf)
         assert debt[account] == pytest.approx(owed)
         assert collateral[account] >= margin * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("models", [False, True])
+def test_prices_of_many_accounts_at_once_are_those_of_each(kind, models):
+    book = random_market(3, kind)
+    book = with_oracles(book, 3) if models else book
+    rows = np.repeat(np.arange(book.n_accounts), book.n_reserves)
+    which = np.tile(np.arange(book.n_reserves), book.n_accounts)
+    found = liquidation_price_of(book, rows, which).reshape(book.n_accounts, book.n_reserves)
+    for account, each in enumerate(found):
+        # Where the others only just add up to nothing, which side of 0 they fall on is a matter of rounding.
+        one = rc.liquidation_prices(book, account)
+        same = np.isclose(each, one, rtol=1e-9, equal_nan=True)
+        assert (same | (np.nan_to_num(np.fmax(each, one)) < 1e-9 * book.price)).all(), (account, each, one)
+
+
+def test_an_account_without_a_main_reserve_has_no_price():
+    assert np.isnan(liquidation_price_of(one_account(), [0], [-1])).all()
+    assert len(liquidation_price_of(one_account(), np.zeros(0, np.int64), np.zeros(0, np.int64))) == 0
+    for rows, which, words in (([1], [0], "accounts"), ([0], [9], "reserve"), ([0], [0, 1], "reserve")):
+        with pytest.raises(rc.InputError, match=words):
+            liquidation_price_of(one_account(), rows, which)

@@ -16,7 +16,7 @@ from dashboard.look import formatting as fmt
 from dashboard.look.escaping import named
 from dashboard.market.holdings import fall_to_liquidation
 from dashboard.market.loaded import LoadedMarket
-from risk_core.accounts import account_terms, main_reserve
+from risk_core.accounts import account_terms, liquidation_price_of, main_reserve
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -31,11 +31,18 @@ WORDS = ("address", "emode", "main")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Columns to sort and filter, one value for each account: numbers (n,), NaN for none, and words (n,)."""
+    """Columns to sort and filter, one value for each account: numbers (n,), NaN for none, and words (n,).
+
+    labels: the different words of each column of words, ascending, in lower case; codes: (n,) the place of each
+    account's word in them. price: (n,) liquidation price of the main collateral, USD, NaN for none.
+    """
 
     loaded: LoadedMarket
     numbers: Mapping[str, Array]
     words: Mapping[str, NDArray[np.str_]]
+    labels: Mapping[str, NDArray[np.str_]]
+    codes: Mapping[str, Rows]
+    price: Array
 
 
 @lru_cache(maxsize=3)
@@ -43,8 +50,13 @@ def table(loaded: LoadedMarket) -> Table:
     """The table of a market, cached."""
     market = loaded.market
     fall = fall_to_liquidation(loaded)
-    labels = np.array([*market.emodes.label, "none"])
-    symbols = np.array([*market.reserves.symbol, ""])
+    main = main_reserve(market, market.collateral)
+    words = {
+        "address": np.asarray(market.accounts),
+        "emode": np.array([*market.emodes.label, "none"])[market.emode],
+        "main": np.array([*market.reserves.symbol, ""])[main],
+    }
+    told = {name: np.unique(values, return_inverse=True) for name, values in words.items()}
     return Table(
         loaded,
         {
@@ -53,12 +65,21 @@ def table(loaded: LoadedMarket) -> Table:
             "collateral": loaded.collateral_usd,
             "fall": np.where(np.isfinite(fall), -fall, np.nan),
         },
-        {
-            "address": np.asarray(market.accounts),
-            "emode": labels[market.emode],
-            "main": symbols[main_reserve(market, market.collateral)],
-        },
+        words,
+        {name: np.char.lower(labels) for name, (labels, _) in told.items()},
+        {name: codes for name, (_, codes) in told.items()},
+        liquidation_price_of(market, np.arange(market.n_accounts), main),
     )
+
+
+@lru_cache(maxsize=3 * 2 * len((*NUMBERS, *WORDS)))
+def order(of: Table, column: str, down: bool) -> Rows:
+    """All accounts in the order of one column, equal ones by address, those without a value last; cached."""
+    if column in of.numbers:
+        values = of.numbers[column]
+        return np.lexsort((of.codes["address"], -values if down else values))  # NaN comes last
+    codes = of.codes[column]
+    return np.lexsort((of.codes["address"], -codes if down else codes))
 
 
 def chosen(of: Table, sort: Sequence[Mapping[str, str]], where: Mapping[str, Any], search: str = "") -> Rows:
@@ -72,20 +93,20 @@ def chosen(of: Table, sort: Sequence[Mapping[str, str]], where: Mapping[str, Any
         keep &= np.char.find(of.words["address"], search.strip().lower()) >= 0
     for column, rule in where.items():
         keep &= _passes(of, column, rule)
-    rows = np.flatnonzero(keep)
-    keys: list[Any] = [of.words["address"][rows]]
-    for rule in reversed(sort):
-        column, down = str(rule.get("colId")), rule.get("sort") == "desc"
-        if column in of.numbers:
-            values = of.numbers[column][rows]
-            keys.append(np.where(np.isnan(values), np.inf, -values if down else values))
-            keys.append(np.isnan(values))
-        elif column in of.words:
-            _, rank = np.unique(of.words[column][rows], return_inverse=True)
-            keys.append(-rank if down else rank)
-        else:
+    keys = [(str(rule.get("colId")), rule.get("sort") == "desc") for rule in sort]
+    for column, _ in keys:
+        if column not in of.numbers and column not in of.words:
             raise rc.InputError(f"sort: expected one of {', '.join((*NUMBERS, *WORDS))}, found {column[:40]!r}")
-    return rows[np.lexsort(keys)]
+    if len(keys) <= 1:
+        # The order of a column is known: only what does not pass is left out.
+        rows = order(of, *keys[0]) if keys else order(of, "address", False)
+        return rows[keep[rows]]
+    rows = np.flatnonzero(keep)
+    ranked = [of.codes["address"][rows]]
+    for column, down in reversed(keys):
+        values = (of.numbers[column] if column in of.numbers else of.codes[column])[rows]
+        ranked.append(-values if down else values)
+    return rows[np.lexsort(ranked)]
 
 
 def _passes(of: Table, column: str, rule: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -96,22 +117,24 @@ def _passes(of: Table, column: str, rule: Mapping[str, Any]) -> NDArray[np.bool_
         return np.logical_or.reduce(parts) if rule.get("operator") == "OR" else np.logical_and.reduce(parts)
     kind = str(rule.get("type"))
     if column in of.words:
-        return _text(of.words[column], kind, str(rule.get("filter") or ""))
+        # Of a few labels each is looked at once, however many accounts have it; an address is one of a kind.
+        return _text(of.labels[column], kind, str(rule.get("filter") or ""))[of.codes[column]]
     scale = 0.01 if column in SHARE else 1.0
     return _number(of.numbers[column], kind, rule.get("filter"), rule.get("filterTo"), scale)
 
 
 def _text(values: NDArray[np.str_], kind: str, asked: str) -> NDArray[np.bool_]:
-    lower, asked = np.char.lower(values), asked.strip().lower()
+    """values: in lower case."""
+    asked = asked.strip().lower()
     tests: dict[str, Callable[[], Any]] = {
-        "contains": lambda: np.char.find(lower, asked) >= 0,
-        "notContains": lambda: np.char.find(lower, asked) < 0,
-        "equals": lambda: lower == asked,
-        "notEqual": lambda: lower != asked,
-        "startsWith": lambda: np.char.startswith(lower, asked),
-        "endsWith": lambda: np.char.endswith(lower, asked),
-        "blank": lambda: lower == "",
-        "notBlank": lambda: lower != "",
+        "contains": lambda: np.char.find(values, asked) >= 0,
+        "notContains": lambda: np.char.find(values, asked) < 0,
+        "equals": lambda: values == asked,
+        "notEqual": lambda: values != asked,
+        "startsWith": lambda: np.char.startswith(values, asked),
+        "endsWith": lambda: np.char.endswith(values, asked),
+        "blank": lambda: values == "",
+        "notBlank": lambda: values != "",
     }
     if kind not in tests:
         raise rc.InputError(f"filter: expected one of {', '.join(tests)}, found {kind[:40]!r}")
@@ -179,17 +202,10 @@ def fall_text(fall: float) -> str:
 
 def _price(of: Table, row: int) -> str:
     """The liquidation price of the main collateral, as text."""
-    market, symbol = of.loaded.market, str(of.words["main"][row])
-    if not symbol or not of.numbers["debt"][row] > 0:
+    symbol, at = str(of.words["main"][row]), float(of.price[row])
+    if not symbol or not of.numbers["debt"][row] > 0 or np.isnan(at):
         return fmt.MISSING
-    at = rc.liquidation_prices(market, row)[_main_of(market, row)]
-    return fmt.MISSING if np.isnan(at) else f"{named(symbol)} {price_text(at)}"
-
-
-def _main_of(market: rc.Market, row: int) -> int:
-    side = market.collateral
-    entries = slice(side.indptr[row], side.indptr[row + 1])
-    return int(side.reserve[entries][(side.amount[entries] * market.price[side.reserve[entries]]).argmax()])
+    return f"{named(symbol)} {price_text(at)}"
 
 
 def price_text(value: float) -> str:

@@ -185,15 +185,40 @@ def loss_card(found: PostMortem, json_at: str) -> Any:
     title = "Where the loss came from, and where it went"
     if found.loss is None:
         return card(title, empty("Not known", answers.sentence(reason(found, "loss"))), source="")
-    notes = [f"{part.name.lower()}: {part.note}" for part in answers.parts(found) if part.note and part.value]
+    rows = answers.parts(found)
+    notes = [
+        f"{part.name.lower()}: {part.note}" for part in rows if part.note and part.value and part.name not in COSTS
+    ]
     foot = " · ".join(["USD at market prices of the time, the range by the bars around, losses positive", *notes])
     return card(
         title,
-        graph(ids.POSTMORTEM_LOSS, 300, "The borrower's loss by cause, and by who got it"),
+        [
+            graph(ids.POSTMORTEM_LOSS, 300, "The borrower's loss by cause, and by who got it"),
+            html.Dl([html.Div([html.Dt(name), html.Dd(words)]) for name, words in costs(found)], className="prose"),
+        ],
         foot,
         "split by cause and by receiver; both add up to it",
         source=json_at,
     )
+
+
+COSTS = ("Paid for being first", "Slippage")
+"""Parts of the loss whose source is said in full below the chart."""
+
+
+def costs(found: PostMortem) -> list[tuple[str, str]]:
+    """(part, what it rests on, or why it is not told) of what the liquidator paid."""
+    told = {part.name: part for part in answers.parts(found)}
+    reasons = {"Paid for being first": "oev", "Slippage": "slippage"}
+    out = []
+    for name in COSTS:
+        part = told.get(name)
+        if part is not None and part.value is not None:
+            least = "at least " if part.at_least else ""
+            out.append((name, f"{least}{dollars(part.value)}: {part.note}."))
+        else:
+            out.append((name, f"Not told: {marked(reason(found, reasons[name])) or 'the loss is not known'}."))
+    return out
 
 
 def waiting_card(found: PostMortem, json_at: str) -> Any:

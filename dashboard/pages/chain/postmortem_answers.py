@@ -52,7 +52,7 @@ REASONS = {
 class Part:
     """One bar of the loss.
 
-    value: USD, None where not known. start: where it begins. kind: cause, total or receiver.
+    value: USD, None where not known. start: where it begins. kind: cause, total or receiver. at_least: it may be more.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Part:
     start: float
     kind: str
     note: str
+    at_least: bool = False
 
 
 def reason(found: PostMortem, *names: str) -> str:
@@ -152,15 +153,48 @@ def parts(found: PostMortem) -> list[Part]:
     kept = ""
     if found.loss is not None and fee is not None and bonus and loss.protocol_fee is not None:
         kept = f"{fmt.share(float(loss.protocol_fee) / bonus)} of the bonus"
-    for name, value, note in (
-        ("Aave, protocol fee", fee, kept),
-        ("Paid for being first", usd(got.oev), "OEV: SVR, block builders"),
-        ("Slippage", usd(got.slippage), ""),
-        ("Liquidator", usd(got.rest), "before what of its costs is not known"),
+    sold = found.sale
+    for name, value, note, more in (
+        ("Aave, protocol fee", fee, kept, False),
+        ("Paid for being first", usd(got.oev), first_words(found), found.first is not None),
+        ("Slippage", usd(got.slippage), sale_words(found), sold is not None and bool(sold.lower_bound)),
+        ("Liquidator", usd(got.rest), "at most: before what of its costs is not known", False),
     ):
-        out.append(Part(name, value, at, "receiver", note))
+        out.append(Part(name, value, at, "receiver", note, more))
         at += value or 0.0
     return out
+
+
+def first_words(found: PostMortem) -> str:
+    """What is seen to have been paid for being first, and what is not."""
+    first = found.first
+    if first is None:
+        return ""
+    paid = f"priority fee {first.priority_fee_wei / 1e18:.4g} ETH"
+    if first.sent_wei:
+        paid += f" and {first.sent_wei / 1e18:.4g} ETH sent to the block's producer"
+    auction = {
+        None: "whether the price update was auctioned is not known: the block's logs are not stored",
+        "": "no auctioned price update (SVR) came before it in the block",
+    }.get(first.auction, "an auctioned price update (SVR) came before it in the block")
+    return f"{paid}; a bid paid inside a call leaves no log, so this is the least; {auction}"
+
+
+def sale_words(found: PostMortem) -> str:
+    """By which quotes, how old, and what makes the slippage a lower bound."""
+    sold = found.sale
+    if sold is None:
+        return ""
+    if sold.quoted_at is None:
+        return "nothing needs to be sold: debt and collateral are the same asset"
+    age = ago(found.event.ts - sold.quoted_at)
+    way = " to ".join(named(symbol) for symbol in sold.through)
+    words = [f"{fmt.share(sold.share, 2)} of {fmt.money(sold.size_usd)}, {way}, quotes of {age}"]
+    if sold.assumed:
+        words.append("assumed, nobody quoted it")
+    if sold.lower_bound:
+        words.append(sold.lower_bound)
+    return "; ".join(words)
 
 
 def oracle_words(found: PostMortem) -> str:

@@ -175,7 +175,7 @@ def loss(found: PostMortem, theme: str | None) -> Figure:
             "marker": {"color": [
                 c["better-mark"] if row.kind == "cause" and (row.value or 0) < 0 else colour[row.kind] for row in known
             ]},
-            "customdata": [dollars(row.value) for row in known],
+            "customdata": [f"{'at least ' if row.at_least else ''}{dollars(row.value)}" for row in known],
             "hovertemplate": "%{y} <b>%{customdata}</b><extra></extra>",
         }
     ]  # fmt: skip
@@ -184,7 +184,8 @@ def loss(found: PostMortem, theme: str | None) -> Figure:
         share = ""
         if total and row.value is not None and row.kind != "total":
             share = f" · {fmt.share(row.value / total, 0)}"
-        words = f"<b>{dollars(row.value)}</b>{share}" if row.value is not None else NOT_KNOWN
+        least = "≥\u202f" if row.at_least else ""
+        words = f"<b>{least}{dollars(row.value)}</b>{share}" if row.value is not None else NOT_KNOWN
         notes.append(
             label(words, 1.0, row.name, c["text"] if row.value is not None else c["text-3"], xref="paper",
                   xanchor="left", xshift=8)

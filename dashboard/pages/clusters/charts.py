@@ -11,6 +11,7 @@ from dashboard.look.escaping import charted
 from dashboard.market.clusters import ClusterFit
 from data.liquidations import HOUR
 from risk_core.analytics import hawkes
+from risk_core.analytics.hawkes import INDEPENDENT, PRICES, PROCESS, SEEN
 
 STEPS = 900
 """Points of the intensity line."""
@@ -133,6 +134,107 @@ def residuals(fit: ClusterFit, theme: str | None) -> Figure:
             xaxis={"range": [0, top], "nticks": 5, "fixedrange": True, "title": {"text": "expected if the model holds"},
                    **STANDOFF},
             yaxis={"range": [0, top * 1.25], "nticks": 5, "fixedrange": True, **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+COLOURS = {SEEN: ("text", "solid"), PRICES: ("worse-mark", "solid"), PROCESS: ("scenario", "solid"),
+           INDEPENDENT: ("text-3", "dash")}  # fmt: skip
+"""What is counted -> colour and line."""
+WORDS = {SEEN: "seen", PRICES: "prices alone", PROCESS: "fitted process", INDEPENDENT: "independent"}
+
+
+def compared(fit: ClusterFit, theme: str | None) -> Figure:
+    """Chance that the fullest step of a window has at least k liquidations, both axes in logarithms."""
+    c = themes.colours(theme)
+    data: list[dict] = []
+    step = fmt.hours(fit.compared[0].step_seconds / HOUR) if fit.compared else ""
+    least, most = 1.0, 1.0
+    for one in fit.compared:
+        told = one.greatest > 0
+        if one.of == INDEPENDENT:
+            told &= one.greatest > LOWEST
+        if not told.any():
+            continue
+        x, y = one.levels[told], one.greatest[told]
+        colour, dash = COLOURS[one.of]
+        least, most = min(least, float(y.min())), max(most, float(x.max()))
+        if one.of == SEEN:
+            ends = [np.maximum(values[told], LOWEST) for values in (one.high, one.low)]
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "x": [*x, *x[::-1]],
+                    "y": [*ends[0], *ends[1][::-1]],
+                    "fill": "toself",
+                    "fillcolor": c["band-base"],
+                    "line": {"width": 0},
+                    "hoverinfo": "skip",
+                }
+            )
+        words = [
+            f"{fmt.share(v, 1)} [{fmt.share(a, 1)}, {fmt.share(b, 1)}]" if one.n_windows else fmt.share(v, 2)
+            for v, a, b in zip(y, one.low[told], one.high[told], strict=True)
+        ]
+        data.append({
+            "type": "scatter", "mode": "lines+markers", "x": x.tolist(), "y": y.tolist(), "name": WORDS[one.of],
+            "line": {"color": c[colour], "width": 2, "dash": dash}, "marker": {"size": 4}, "customdata": words,
+            "hovertemplate": f"{WORDS[one.of]} <b>%{{customdata}}</b><extra></extra>",
+        })  # fmt: skip
+    bottom = np.log10(max(least, LOWEST)) - 0.1
+    decades = [v for v in (1e-4, 1e-3, 1e-2, 1e-1, 1.0) if np.log10(v) >= bottom]
+    counts = [v for v in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000) if v <= most * 1.01]
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 300, margin={"l": 58, "r": 14, "t": 8, "b": 40},
+            xaxis={"type": "log", "tickvals": counts, "ticktext": [fmt.count(v) for v in counts], "fixedrange": True,
+                   "range": [-0.04, np.log10(most) + 0.06], "title": {"text": f"at least so many in {step}"},
+                   **STANDOFF},
+            yaxis={"type": "log", "tickvals": decades, "fixedrange": True,
+                   "range": [bottom, 0.06],
+                   "ticktext": [fmt.share(v, 2 if v < 1e-2 else 0) for v in decades], **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+LOWEST = 1e-4
+"""Chances below this are not drawn."""
+
+
+def hours(fit: ClusterFit, theme: str | None) -> Figure:
+    """Rates without earlier liquidations by hour of the day, with their intervals, and the constant rate."""
+    c = themes.colours(theme)
+    found = fit.day_rates
+    if found is None:
+        return {"data": [], "layout": layout(theme, 240)}
+    x = list(range(24))
+    known = np.isfinite(found.low) & np.isfinite(found.high)
+    up = np.where(known, found.high - found.rate, 0.0)
+    down = np.where(known, found.rate - found.low, 0.0)
+    words = [
+        f"{rate:.3f} [{low:.3f}, {high:.3f}]" if ok else f"{rate:.3f}, interval not known"
+        for rate, low, high, ok in zip(found.rate, found.low, found.high, known, strict=True)
+    ]
+    flat = float(fit.model.mu.mean(axis=1).sum())
+    top = float(max((found.rate + up).max(), flat)) * 1.08 or 1.0
+    data = [
+        {"type": "scatter", "mode": "markers", "x": x, "y": found.rate.tolist(), "customdata": words,
+         "marker": {"color": c["scenario"], "size": 7},
+         "error_y": {"type": "data", "symmetric": False, "array": up.tolist(), "arrayminus": down.tolist(),
+                     "color": c["scenario"], "thickness": 1.25, "width": 0},
+         "hovertemplate": "%{x} h: <b>%{customdata}</b> per hour<extra></extra>"},
+    ]  # fmt: skip
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 240, margin={"l": 52, "r": 14, "t": 8, "b": 26}, hovermode="closest",
+            shapes=[{"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": flat, "y1": flat,
+                     "line": {"color": c["text-3"], "width": 1.5, "dash": "4px,3px"}}],
+            xaxis={"range": [-0.6, 23.6], "tickvals": [0, 6, 12, 18, 23], "ticksuffix": "\u202fh", "fixedrange": True,
+                   "showgrid": False, "zeroline": False, **STANDOFF},
+            yaxis={"range": [0, top], "nticks": 5, "fixedrange": True, **STANDOFF},
         ),
     }  # fmt: skip
 

@@ -12,15 +12,18 @@ from dash import Dash, Input, Output, html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, graph, legend, pill, row, segmented, strip, table
+from dashboard.look.components import card, empty, graph, legend, pill, row, segmented, strip, table
 from dashboard.look.escaping import named
 from dashboard.look.shell import Page
 from dashboard.market.clusters import ClusterFit
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.pages.clusters import charts
+from dashboard.pages.clusters.compared import compared_card, compared_json
 from data.liquidations import HOUR
 
 FILL = "python -m flows liquidation-clusters"
+MODELS = 5
+"""Models that a run of this version fits."""
 DAYS = {"7": "7 d", "30": "30 d", "90": "90 d"}
 
 
@@ -80,10 +83,34 @@ def build(source: PageData, _search: str) -> html.Div:
             strip(facts(fit)),
             row([(chance, {"xl": 6}), (models, {"xl": 6})]),
             row([(seen, {})]),
+            row([(compared_card(fit), {})]),
             row([(matrix, {"xl": 6}), (check, {"xl": 6})]),
+            row([(hours_card(fit), {})]),
         ],
         className="page",
     )
+
+
+def hours_card(fit: ClusterFit) -> Any:
+    """The base rate by hour of the day."""
+    title = "Does the hour of the day matter?"
+    if fit.day_rates is None:
+        return card(title, empty("Not fitted yet", "The next run fits a rate for each hour:", FILL), source="")
+    model = next((one for one in fit.models if "hour" in one.name), None)
+    gain = "" if model is None else f" · {_gain(model.gain_out_of_sample - fit.gain_out_of_sample)} on days not seen"
+    return card(
+        title,
+        graph(ids.CLUSTERS_HOURS, 240, "Liquidations per hour without earlier ones, by hour of the day"),
+        "liquidations an hour that no earlier one brought, all kinds together, UTC · whisker: 95\u202f% interval · "
+        f"dashed: constant rate{gain}",
+        "rate without earlier liquidations, by hour",
+        source="/api/v1/clusters/hours",
+    )
+
+
+def _gain(value: float) -> str:
+    """What the hours add per event over constant rates."""
+    return f"{value:+.2f} nats an event over constant rates".replace("-", fmt.MINUS)
 
 
 def stored(source: PageData) -> ClusterFit:
@@ -162,8 +189,9 @@ def models_table(fit: ClusterFit) -> Any:
             marks.append(pill("ok", "lowest AIC", "The likeliest after a penalty for each fitted number"))
         if model.converged and model.gain_out_of_sample == best_unseen:
             marks.append(pill("ok", "best unseen", "The likeliest on the last quarter, fitted to the rest"))
+        note = f", {model.note}" if model.note else ""
         halves = " and ".join(half_life(hours) for hours in model.half_lives)
-        said = f"{model.n_parameters} numbers" + (f", half-life {halves}" if halves else "")
+        said = f"{model.n_parameters} numbers" + (f", half-life {halves}" if halves else "") + note
         rows.append(
             (
                 html.Div([model.name, html.Div(said, className="t2 micro"), *marks]),
@@ -174,12 +202,12 @@ def models_table(fit: ClusterFit) -> Any:
                     ]
                 ),
                 f"{model.aic:,.1f}",
-                f"{model.gain_out_of_sample:+.2f}",
+                f"{model.gain_out_of_sample:+.2f}".replace("-", fmt.MINUS),
             )
         )
     body = [table(head, rows, tight=True)]
-    if len(models) == 2:
-        note = "Two exponentials are fitted beside it by the next run of liquidation-clusters."
+    if len(models) < MODELS:
+        note = "The next run of liquidation-clusters fits the other models beside it."
         body.append(html.P(note, className="t2 micro", style={"padding": "8px 14px"}))
     return html.Div(body)
 
@@ -222,6 +250,14 @@ def register(app: Dash, source: PageData) -> None:
         fit = stored(source)
         return charts.chance(fit, theme), charts.residuals(fit, theme)
 
+    @app.callback(Output(ids.CLUSTERS_COMPARED, "figure"), Input(ids.THEME, "data"))
+    def show_compared(theme: str | None) -> dict:
+        return charts.compared(stored(source), theme)
+
+    @app.callback(Output(ids.CLUSTERS_HOURS, "figure"), Input(ids.THEME, "data"))
+    def show_hours(theme: str | None) -> dict:
+        return charts.hours(stored(source), theme)
+
     @app.callback(Output(ids.CLUSTERS_INTENSITY, "figure"), Input(ids.CLUSTERS_DAYS, "value"), Input(ids.THEME, "data"))
     def show_intensity(days: str, theme: str | None) -> dict:
         return charts.intensity(stored(source), theme, int(days))
@@ -248,17 +284,35 @@ def fit_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def compared(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/clusters/compared`."""
+    return compared_json(stored(source))
+
+
+def hours_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/clusters/hours`: rates per hour from 0 h UTC on, with their intervals, and the constant rate."""
+    fit = stored(source)
+    found = fit.day_rates
+    told = {} if found is None else {"rate": found.rate, "low": found.low, "high": found.high}
+    return {"calibration_id": fit.calibration_id, "constant": float(fit.model.mu.mean(axis=1).sum()), **told}
+
+
 def _rates(fit: ClusterFit) -> list[float]:
     return (np.bincount(fit.events.kinds, minlength=len(fit.kinds)) / fit.events.end).tolist()
 
 
 def outline() -> html.Div:
     """The parts that the callbacks fill."""
-    charted = (ids.CLUSTERS_CHANCE, ids.CLUSTERS_INTENSITY, ids.CLUSTERS_RESIDUALS)
+    charted = (
+        ids.CLUSTERS_CHANCE, ids.CLUSTERS_INTENSITY, ids.CLUSTERS_RESIDUALS, ids.CLUSTERS_COMPARED, ids.CLUSTERS_HOURS,
+    )  # fmt: skip
     return html.Div([*[graph(chart, 240, "") for chart in charted], dbc.RadioItems(id=ids.CLUSTERS_DAYS)])
 
 
 PAGE = Page(
     "/clusters", "Clusters", "Do liquidations come in bursts?", "clusters", "Markets", build, outline, register,
-    {"clusters/chances": chances_json, "clusters/fit": fit_json},
+    {
+        "clusters/chances": chances_json, "clusters/fit": fit_json, "clusters/compared": compared,
+        "clusters/hours": hours_json,
+    },
 )  # fmt: skip

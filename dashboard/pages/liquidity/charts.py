@@ -10,6 +10,7 @@ from dashboard.look.axes import STANDOFF, Figure, label, layout, moments, money_
 from dashboard.look.escaping import charted
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import ShownFigure
+from dashboard.market.queues import ShownQueue
 from dashboard.pages.liquidity.answers import DAY, Way, rolling_day
 from risk_core.analytics.slippage import USED
 
@@ -127,6 +128,45 @@ def capital(repaid: Repaid, ahead: ShownFigure | None, made: int | None, theme: 
             theme, 240, shapes=shapes, annotations=notes, margin={"l": 56, "r": 16, "t": 14, "b": 26},
             xaxis={"type": "date", "fixedrange": True, "nticks": 6, "showgrid": False, **STANDOFF},
             yaxis=money_axis(top, 1.15),
+        ),
+    }  # fmt: skip
+
+
+QUEUE_LINES = {"quoted depth": ("scenario", "solid"), "half depth": ("warn", "4px,3px"),
+               "record capital": ("text-2", "2px,3px")}  # fmt: skip
+
+
+def queue_legend() -> list[tuple[str, str, str]]:
+    """Colour, words and line of each model of `queue`."""
+    kinds = {"solid": "solid", "4px,3px": "dashed", "2px,3px": "dotted"}
+    return [(colour, name, kinds[dash]) for name, (colour, dash) in QUEUE_LINES.items()]
+
+
+def queue(found: ShownQueue, theme: str | None) -> Figure:
+    """Mean debt that waits at the end of each step, by model, on a log scale from 1,000 USD."""
+    c = themes.colours(theme)
+    data, top = [], 1e4
+    for model in found.models:
+        if model.name not in QUEUE_LINES:
+            continue
+        colour, dash = QUEUE_LINES[model.name]
+        usd = np.maximum(np.array(model.waiting_usd), 1.0)
+        top = max(top, float(usd.max()))
+        data.append(
+            {"type": "scatter", "mode": "lines", "x": list(model.hours), "y": usd.tolist(), "name": model.name,
+             "line": {"color": c[colour], "width": 1.75, "dash": dash},
+             "customdata": [fmt.money(v) for v in model.waiting_usd],
+             "hovertemplate": f"after %{{x:.0f}} h: <b>%{{customdata}}</b> waits, {model.name}<extra></extra>"}
+        )  # fmt: skip
+    ticks = [10.0**k for k in range(3, int(np.log10(top)) + 2)]
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 240, showlegend=False, margin={"l": 56, "r": 16, "t": 8, "b": 34},
+            xaxis={"fixedrange": True, "showgrid": False, "ticksuffix": " h", "range": [0, found.horizon_hours],
+                   **STANDOFF},
+            yaxis={"type": "log", "range": [3, float(np.log10(top)) + 0.3], "tickvals": ticks,
+                   "ticktext": [fmt.money(v) for v in ticks], "fixedrange": True, **STANDOFF},
         ),
     }  # fmt: skip
 

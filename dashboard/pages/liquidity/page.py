@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -12,13 +13,14 @@ from dash import Dash, Input, Output, html
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, graph, row, segmented, token
+from dashboard.look.components import card, graph, legend, row, segmented, token
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData, Unavailable
+from dashboard.market.queues import ShownQueue
 from dashboard.pages.liquidity import charts
 from dashboard.pages.liquidity.answers import (
     CARRIED_DAYS,
@@ -33,7 +35,14 @@ from dashboard.pages.liquidity.answers import (
     sales,
     ways,
 )
-from dashboard.pages.liquidity.parts import carriers_table, limit_rows, quotes_table, verdict
+from dashboard.pages.liquidity.parts import (
+    QUEUE_FILL,
+    carriers_table,
+    limit_rows,
+    queue_table,
+    quotes_table,
+    verdict,
+)
 from dashboard.pages.what_if.answers import rarity
 
 FILL = "python -m flows sale-quotes --file FILE"
@@ -100,16 +109,50 @@ def build(source: PageData, _search: str) -> html.Div:
         flush=True,
         source="/api/v1/liquidity",
     )
+    line = source.queue(loaded.market.snapshot)
+    drawn = graph(ids.LIQUIDITY_QUEUE, 240, "Mean debt that waits, by the hour")
+    waits = card(
+        "How long does it queue?",
+        row(
+            [
+                (html.Div(queue_table(line), className="scrollx"), {"xl": 6}),
+                (html.Div([legend(charts.queue_legend()), drawn], hidden=line is None), {"xl": 6}),
+            ]
+        ),
+        queue_note(line),
+        "debt below 1 that nobody repays yet",
+        source="/api/v1/liquidity/queue",
+    )  # fmt: skip
     return html.Div(
         [
             html.Section(id=ids.LIQUIDITY_VERDICT, className="verdict"),
             row([(distance, {})]),
             row([(cost, {})]),
+            row([(waits, {})]),
             row([(capital, {"xl": 8}), (who, {"xl": 4})]),
             row([(quotes, {})]),
         ],
         className="page",
     )
+
+
+def queue_note(line: ShownQueue | None) -> str:
+    """What the queue rests on."""
+    if line is None:
+        return "not stored"
+    words = [
+        f"99 % over {line.horizon_hours:g} h, shortfall: mean of the worst 1 % · {line.n_paths:,} paths, the same",
+        f"half of a sale absorbed in {line.half_life_hours:g} h",
+        "the oracle does not see sales" if not line.feedback else f"the oracle sees {line.feedback:.0%} of an impact",
+        "* few paths stand behind it",
+    ]
+    if line.assumed:
+        words.append("depth assumed")
+    if line.looks_ahead:
+        words.append("prices later than the block were used")
+    if line.unquoted:
+        words.append(f"no quotes: {len(line.unquoted)} reserves, taken as endlessly deep")
+    return " · ".join(words)
 
 
 def state(source: PageData) -> tuple[LoadedMarket, tuple[Way, ...]]:
@@ -192,6 +235,20 @@ def register(app: Dash, source: PageData) -> None:
         ahead = run.get("lar_repaid", 0.99) if run and run.horizon_hours == DAY / 3600 else None
         return charts.capital(repaid, ahead, market.snapshot.block_time, theme)
 
+    @app.callback(Output(ids.LIQUIDITY_QUEUE, "figure"), Input(ids.THEME, "data"))
+    def show_queue(theme: str | None) -> dict:
+        line = source.queue(source.loaded().market.snapshot)
+        return charts.nothing("", theme, 240) if line is None else charts.queue(line, theme)
+
+
+def queue_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/liquidity/queue`: the stored simulation of limited liquidators."""
+    loaded = source.loaded()
+    line = source.queue(loaded.market.snapshot)
+    if line is None:
+        raise Unavailable("No queue yet", "How long debt waits is simulated by its own command.", QUEUE_FILL)
+    return asdict(line) | {"block": loaded.market.snapshot.block, "is_synthetic": loaded.market.snapshot.synthetic}
+
 
 def asked(query: Mapping[str, str]) -> tuple[str, float]:
     """(what falls, by which share). Raises `InputError` for a choice that does not exist."""
@@ -224,6 +281,7 @@ def outline() -> html.Div:
             *[dbc.RadioItems(id=choice) for choice in (ids.LIQUIDITY_FALLING, ids.LIQUIDITY_FALL)],
             *[graph(one, charts.HEIGHT, "") for one in ids.LIQUIDITY_CURVES],
             graph(ids.LIQUIDITY_CAPITAL, 240, ""),
+            graph(ids.LIQUIDITY_QUEUE, 240, ""),
         ]
     )
 
@@ -237,6 +295,6 @@ PAGE = Page(
     build,
     outline,
     register,
-    {"liquidity": liquidity_json},
+    {"liquidity": liquidity_json, "liquidity/queue": queue_json},
 )
 """Depth, what is sold, and who carries it."""

@@ -10,10 +10,12 @@ from dashboard.look import formatting as fmt
 from dashboard.look.components import address, empty, pill, table, token
 from dashboard.look.escaping import marked
 from dashboard.market.liquidators import Repaid
-from dashboard.market.loaded import LoadedMarket
+from dashboard.market.loaded import LoadedMarket, ShownFigure
+from dashboard.market.queues import ShownQueue
 from dashboard.pages.liquidity.answers import FALLERS_SAY, Limit, Way, carriers
 from risk_core.analytics.slippage import STATES, USED
 
+QUEUE_FILL = "python -m flows liquidation-queue"
 ROWS = 9
 """Reserves with a bar; the rest is one line."""
 QUOTES_SHOWN = 14
@@ -134,6 +136,41 @@ def carriers_table(repaid: Repaid) -> Any:
         total = (fmt.share(sum(one.share for one in rest), 0), fmt.money(sum(one.usd for one in rest)))
         cells.append((f"{len(rest)} others", *total, fmt.count(sum(one.n for one in rest))))
     return table((("Liquidator", False), ("Share", True), ("Repaid", True), ("Times", True)), cells, tight=True)
+
+
+QUEUE_WORDS = {
+    "unlimited": "every call at once",
+    "quoted depth": "calls stop where a sale no longer pays",
+    "half depth": "the same, half as deep",
+    "record capital": "and capital of the largest day",
+}
+
+
+def queue_table(found: ShownQueue | None) -> Any:
+    """What is repaid and what waits by each model."""
+    if found is None:
+        return empty("Not simulated", "How long debt waits is simulated by its own command.", QUEUE_FILL)
+    cells = [
+        (
+            html.Span([html.B(one.name), html.Span(
+                QUEUE_WORDS[one.name] + (f", {fmt.money(one.capital_usd)} in 24 h" if one.capital_usd else ""),
+                className="n2 t3 micro", style={"display": "block"})]),
+            _figure(one.repaid),
+            _figure(one.waiting),
+            _figure(one.waiting_at_end),
+            _figure(one.shortfall),
+        )
+        for one in found.models
+    ]  # fmt: skip
+    head = (("Liquidators", False), ("Repaid", True), ("Waits", True), ("At the end", True), ("Shortfall", True))
+    return table(head, cells, tight=True)
+
+
+def _figure(one: ShownFigure) -> html.Span:
+    """A figure of money with its interval, and a mark where few paths stand behind it."""
+    near = f"{fmt.money(one.low)} to {fmt.money(one.high)}" if one.low is not None and one.high is not None else ""
+    text = fmt.money(one.value) + (" *" if one.few_draws and one.value else "")
+    return html.Span(text, title=near or one.no_interval or None)
 
 
 def quotes_table(loaded: LoadedMarket, found: tuple[Way, ...]) -> Any:

@@ -147,9 +147,29 @@ def _spread(found: Mapping[str, Any]) -> str:
 
 
 def _past(found: Mapping[str, Any]) -> str:
-    cover = f"cover {fmt.money(found['cover_usd'])}" if found["cover_known"] else "cover not stated, counted as none"
-    seen = f"{fmt.count(found['n_events'])} events of {fmt.money(found['events_usd'])} stored"
-    return f"{fmt.money(found['booked_usd'])} booked · {cover} · {seen}"
+    since = f" since {fmt.utc(found['first_event'])}" if found["first_event"] else ""
+    seen = f"{fmt.count(found['n_events'])} events of {fmt.money(found['events_usd'])} stored{since}"
+    return f"{fmt.money(found['booked_usd'])} booked in {fmt.count(found['n_reserves'])} reserves · {seen}"
+
+
+def _cover(found: Mapping[str, Any]) -> str:
+    where = f", most of it in {named(found['worst_reserve'])}" if found["worst_reserve"] else ""
+    covered = ", ".join(map(named, found["reserves"])) or "no reserve"
+    return (
+        f"{fmt.money(found['booked_usd'])} booked and {fmt.money(found['next_usd'])} of the worst 1{fmt.NARROW_SPACE}% "
+        f"against {fmt.money(found['cover_usd'])} of cover for {covered}, {fmt.money(found['offset_usd'])} of it "
+        f"offsets, {found['origin']} · {fmt.money(found['uncovered_usd'])} without cover{where}"
+    )
+
+
+def _depth(found: Mapping[str, Any]) -> str:
+    sources = ", ".join(f"{fmt.count(n)} {word}" for word, n in found["n_origins"].items() if n)
+    at = f" at {fmt.utc(found['quoted_at'])}" if found["quoted_at"] else ""
+    cut = ", ends at the largest quote" if found["cut"] else ""
+    return (
+        f"{named(found['worst_reserve'])}: {fmt.money(found['largest_usd'])} over {fmt.money(found['depth_usd'])}, "
+        f"{found['origin']}{at}{cut} · depth known for {fmt.share(found['share_known'])} of collateral: {sources}"
+    )
 
 
 DETAILS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -169,12 +189,10 @@ DETAILS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "tvl_trend": lambda f: f"{fmt.money(f['tvl_before_usd'])} to {fmt.money(f['tvl_usd'])} · {named(f['slug'])}",
     "deficits": _past,
+    "cover": _cover,
     "parameters": lambda f: (
         f"narrowest {named(f['narrowest_reserve'])} {f['narrowest']:.1f} · more than "
         f"{f['widest_counted']:g} counts as {f['widest_counted']:g} · {fmt.money(f['collateral_usd'])} of collateral"
     ),
-    "depth": lambda f: (
-        f"{named(f['worst_reserve'])}: {fmt.money(f['largest_usd'])} over {fmt.money(f['depth_usd'])} · depth "
-        f"known for {fmt.share(f['share_known'])} of collateral"
-    ),
+    "depth": _depth,
 }

@@ -15,7 +15,7 @@ from risk_core.units import RAY, SECONDS_PER_YEAR
 HALF_RAY = RAY // 2
 RATIO = 10**9
 """A wad times this is a ray."""
-V3_1, V3_3, V3_4, V3_5, V3_6, V3_7 = 4, 7, 8, 9, 10, 11
+V3_1, V3_2, V3_3, V3_4, V3_5, V3_6, V3_7 = 4, 5, 7, 8, 9, 10, 11
 """`POOL_REVISION` from which a version's rules hold. 1 to 3 are v3.0.x, 5 and 6 are v3.2."""
 REVISIONS = range(1, V3_7 + 1)
 

@@ -9,6 +9,7 @@ replay counts a Mint only if a listing named its token.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise, repeat
 from operator import itemgetter, lt
 from typing import Any, NamedTuple
@@ -117,6 +118,10 @@ class Happening(NamedTuple):
     values: tuple[Any, ...]
 
 
+# As `Happening._make` does, without a Python call for each log: a quarter of the time went there.
+_happening = partial(tuple.__new__, Happening)
+
+
 def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[Happening]:
     """The logs decoded, in their order.
 
@@ -153,7 +158,7 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
         if known is None:
             continue
         name, event, tail = known
-        decoded = event.decode(columns, positions)
+        decoded = event.decode(columns, positions, as_int=True)
         if decoded.rejected:
             at = decoded.rejected[0].position
             raise HistoryError(
@@ -169,7 +174,7 @@ def decode(logs: Sequence[Mapping[str, Any]], times: Mapping[int, int]) -> list[
         fields = (list(map(column.__getitem__, positions)) for column in (blocks, seconds, transactions, indices))
         named = map(emitters.__getitem__, positions)
         for at, happening in zip(
-            positions, map(Happening._make, zip(*fields, repeat(name), named, values, strict=False)), strict=True
+            positions, map(_happening, zip(*fields, repeat(name), named, values, strict=False)), strict=True
         ):
             found[at] = happening
     happenings = [happening for happening in found if happening is not None]
@@ -200,11 +205,7 @@ def _numbers(logs: Sequence[Mapping[str, Any]], name: str) -> list[int]:
 
 
 def _rows(event: EventAbi, decoded: Decoded) -> list[tuple[Any, ...]]:
-    columns = [
-        list(map(int, decoded.columns[item.name])) if item.kind.base in ("uint", "int") else decoded.columns[item.name]
-        for item in event.inputs
-    ]
-    return list(zip(*columns, strict=True))
+    return list(zip(*(decoded.columns[item.name] for item in event.inputs), strict=True))
 
 
 def _tail(data: str, offset: int) -> bytes:

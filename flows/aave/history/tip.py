@@ -1,19 +1,21 @@
-"""Compare the books at the newest block with a fresh read: every reserve, balance, flag and e-mode. It always runs.
+"""Compare the books at the newest block with a fresh read: reserves, categories, balances, flags. It always runs.
 
-The logs cannot confirm flags, e-modes and transfers; errors of the replay, and logs that the node left out, are found
-here. Only the latest block is read: no archive node is needed.
+The logs cannot confirm flags, e-modes, transfers and parameters; errors of the replay, and logs that the node left out,
+are found here. Only the latest block is read: no archive node is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from flows.aave.history.arithmetic import V3_1, V3_3, V3_4
+from flows.aave.history.arithmetic import V3_1, V3_2, V3_3, V3_4, V3_6, V3_7
 from flows.aave.history.replay import Replay
 from flows.aave.history.state import HistoryError, MarketBook
 from flows.clients import abis
-from flows.clients.block_reader import BlockReader, Call
+from flows.clients.abis import Function
+from flows.clients.block_reader import BlockReader, Call, Failure
 
 SHOWN = 5
 DATA = {
@@ -21,6 +23,18 @@ DATA = {
     "id": 7, "atoken": 8, "debt_token": 10, "accrued_to_treasury": 12, "unbacked": 13, "isolation_debt": 14,
 }  # fmt: skip
 """Field of `ReserveBook` -> its place in the answer of `getReserveData`."""
+STRATEGY = 11
+"""Place of the rate strategy in that answer."""
+BPS_IN_RAY = 10**23
+EMODES = range(1, 256)
+"""Every category that is possible; 0 is none."""
+BITMAPS: tuple[tuple[str, Function, int], ...] = (
+    ("collateral", abis.GET_EMODE_COLLATERAL, V3_2),
+    ("borrowable", abis.GET_EMODE_BORROWABLE, V3_2),
+    ("ltvzero", abis.GET_EMODE_LTVZERO, V3_6),
+    ("isolated", abis.GET_EMODE_ISOLATED, V3_7),
+)
+"""Field of `EModeBook`, its getter, and the revision from which the pool has that getter."""
 NOT_IN_LOGS = frozenset({"accrued_to_treasury", "virtual_balance"})
 """Fields that the logs do not give for a while after some upgrades: they are None then, and not compared."""
 
@@ -37,7 +51,11 @@ def compare_with_node(reader: BlockReader, replay: Replay, progress: Callable[[i
     """Compare every value. Raises `HistoryError`, which counts the differences and lists the first with both values."""
     book = replay.book()
     checked, wrong = _reserves(reader, replay, book, progress)
-    for more, different in (_balances(reader, replay, progress), _flags(reader, replay, book, progress)):
+    for more, different in (
+        _emodes(reader, replay.pool, book, progress),
+        _balances(reader, replay, progress),
+        _flags(reader, replay, book, progress),
+    ):
         checked += more
         wrong += different
     if wrong:
@@ -94,6 +112,7 @@ def _reserves(
             for name, place in DATA.items()
             if name != "unbacked" or book.revision < V3_4
         ]
+    values += _rates(reader, book, [answer[STRATEGY] for answer in data], progress)
     for asset, name, replayed, read in values:
         if replayed is None and name in NOT_IN_LOGS:
             continue
@@ -101,6 +120,45 @@ def _reserves(
         if replayed != read:
             wrong.append(f"{name} of reserve {asset}: the node says {read}, the books {replayed}")
     return checked, wrong
+
+
+def _rates(
+    reader: BlockReader, book: MarketBook, strategies: list[str], progress: Callable[[int], None]
+) -> list[tuple[str, str, Any, Any]]:
+    """Rate curves by the logs and by the strategies that tell them (from v3.1 on; others cannot be compared)."""
+    known = [(r, strategy) for r, strategy in zip(book.reserves, strategies, strict=True) if r.rates is not None]
+    answers = reader.read(
+        [Call(strategy, abis.GET_RATE_DATA, (r.asset,)) for r, strategy in known], may_fail=True, progress=progress
+    )
+    return [
+        (r.asset, "rate parameters (ray)", tuple(share * BPS_IN_RAY for share in r.rates or ()), tuple(answer))
+        for (r, _), answer in zip(known, answers, strict=True)
+        if not isinstance(answer, Failure)
+    ]
+
+
+def _emodes(reader: BlockReader, pool: str, book: MarketBook, progress: Callable[[int], None]) -> tuple[int, list[str]]:
+    """Compare every category that is possible: one that the logs do not have must be empty. From v3.2 on.
+
+    Labels are for people and may be anything, so they are left out.
+    """
+    if book.revision < V3_2:
+        return 0, []
+    ours = {e.id: e for e in book.emodes}
+    terms = reader.read([Call(pool, abis.GET_EMODE_CONFIG, (n,), f"e-mode {n}") for n in EMODES], progress=progress)
+    values: list[tuple[int, str, Any, Any]] = []
+    for number, answer in zip(EMODES, terms, strict=True):
+        e = ours.get(number)
+        values.append((number, "terms", (e.ltv, e.threshold, e.bonus) if e else (0, 0, 0), tuple(answer)))
+    fields = [(name, getter) for name, getter, since in BITMAPS if book.revision >= since]
+    asked = [(e, name, Call(pool, getter, (e.id,), f"e-mode {e.id}")) for e in book.emodes for name, getter in fields]
+    answers = reader.read([call for *_, call in asked], progress=progress)
+    values += [(e.id, name, getattr(e, name), answer) for (e, name, _), answer in zip(asked, answers, strict=True)]
+    return len(values), [
+        f"{name} of e-mode {number}: the node says {read}, the books {replayed}"
+        for number, name, replayed, read in values
+        if replayed != read
+    ]
 
 
 def _balances(reader: BlockReader, replay: Replay, progress: Callable[[int], None]) -> tuple[int, list[str]]:

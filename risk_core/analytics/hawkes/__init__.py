@@ -20,7 +20,20 @@ from risk_core.analytics.hawkes.chances import (
     has_cluster,
     simulate,
 )
-from risk_core.analytics.hawkes.fitting import LEAST_EVENTS, Fit, fit, poisson_process, weibull_renewal
+from risk_core.analytics.hawkes.counts import (
+    INDEPENDENT,
+    OF,
+    PRICES,
+    PROCESS,
+    SEEN,
+    Clustering,
+    branching_of,
+    clustering,
+    clustering_of_poisson,
+    counts_in_steps,
+    gain_of_counts,
+)
+from risk_core.analytics.hawkes.fitting import LEAST_EVENTS, Fit, fit, poisson_process
 from risk_core.analytics.hawkes.process import (
     EventTimes,
     Gradient,
@@ -36,18 +49,30 @@ from risk_core.analytics.hawkes.process import (
     spread_ties,
     state,
 )
+from risk_core.analytics.hawkes.renewal import weibull_log_likelihood, weibull_renewal
 
 __all__ = [
+    "INDEPENDENT",
     "LEAST_EVENTS",
+    "OF",
+    "PRICES",
+    "PROCESS",
+    "SEEN",
     "Chance",
+    "Clustering",
     "EventTimes",
     "Fit",
     "Gradient",
     "Hawkes",
+    "branching_of",
     "chance_of",
     "chance_of_cluster",
+    "clustering",
+    "clustering_of_poisson",
+    "counts_in_steps",
     "expected_counts",
     "fit",
+    "gain_of_counts",
     "has_cluster",
     "intensity",
     "log_likelihood",
@@ -61,5 +86,6 @@ __all__ = [
     "simulate",
     "spread_ties",
     "state",
+    "weibull_log_likelihood",
     "weibull_renewal",
 ]

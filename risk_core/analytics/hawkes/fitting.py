@@ -19,7 +19,6 @@ from risk_core.checks import (
     checked_kind,
     checked_number,
     require,
-    require_rising,
 )
 from risk_core.errors import InputError
 
@@ -36,8 +35,9 @@ class Fit:
     `*_low`, `*_high`: the ends of each parameter's 95 % interval, from the observed information on the log scale; NaN
     where a parameter lies at a bound or the data do not determine it.
 
-    Branching is by exponential, (D, D, U); beta is (U,) where the decays are shared. `n_parameters` counts those that
-    were fitted. `converged`: whether the search ended at an optimum; a fit that did not converge must not be used.
+    `mu_*` is (D, B), or (D, 1) of the levels where the base rates had a stated shape. Branching is by exponential,
+    (D, D, U); beta is (U,) where the decays are shared. `n_parameters` counts those that were fitted. `converged`:
+    whether the search ended at an optimum; a fit that did not converge must not be used.
     """
 
     model: Hawkes
@@ -72,19 +72,23 @@ def fit(
     period: float = 1.0,
     starts: int = 3,
     shared_decay: bool = True,
+    shape: ArrayLike | None = None,
 ) -> Fit:
     """The most likely model. `exponentials`: U of each kernel. `bins`: parts of `period` with base rates of their own.
 
-    `shared_decay`: one decay per exponential for all pairs, else one for each pair. The search (L-BFGS-B on logarithms,
-    bounded) begins at `starts` points; the best is taken. Raises `InputError` for fewer than 10 events of all kinds
-    together, or where all have the same time. A fit whose branching is 1 or more is returned as it is;
-    `model.is_stationary` is then false.
+    `shape`: (bins,) positive, how the base rates of every kind stand to each other over the period; of each kind only a
+    level is then fitted, its mean base rate. `shared_decay`: one decay per exponential for all pairs, else one for each
+    pair. The search (L-BFGS-B on logarithms, bounded) begins at `starts` points; the best is taken. Raises `InputError`
+    for fewer than 10 events of all kinds together, or where all have the same time. A fit whose branching is 1 or more
+    is returned as it is; `model.is_stationary` is then false.
     """
     checked_kind("events", events, EventTimes)
     shared_decay = bool(checked_array("shared_decay", shared_decay, np.bool_, ()))
     d, u = events.n_kinds, checked_int("exponentials", exponentials, 1, 5)
     bins, starts = checked_int("bins", bins, 1, 1000), checked_int("starts", starts, 1, 100)
     period = checked_number("period", period, SMALLEST, rule="a positive time")
+    profile = None if shape is None else _profile(shape, bins)
+    levels = bins if profile is None else 1
     n = len(events)
     gaps = np.diff(events.times)
     gaps = gaps[gaps > 0]
@@ -96,15 +100,15 @@ def fit(
     n_beta = u if shared_decay else d * d * u
     slow, fast = np.log(0.5 / events.end), np.log(20.0 / max(float(np.quantile(gaps, 0.02)), 1e-12 * events.end))
     bounds = (
-        [(np.log(rate * 1e-6), np.log(rate * 100 * bins)) for rate in np.repeat(rates, bins)]
+        [(np.log(rate * 1e-6), np.log(rate * 100 * bins)) for rate in np.repeat(rates, levels)]
         + [(np.log(1e-7), np.log(LARGEST_BRANCHING))] * (d * d * u)
         + [(slow, max(fast, slow + 1))] * n_beta
     )
 
     def unpack(x: FloatArray) -> Hawkes:
-        mu = np.exp(x[: d * bins]).reshape(d, bins)
-        share = np.exp(x[d * bins : d * bins + d * d * u]).reshape(d, d, u)
-        beta = np.exp(x[d * bins + d * d * u :])
+        mu = np.exp(x[: d * levels]).reshape(d, levels) * (1.0 if profile is None else profile)
+        share = np.exp(x[d * levels : d * levels + d * d * u]).reshape(d, d, u)
+        beta = np.exp(x[d * levels + d * d * u :])
         beta = np.broadcast_to(beta, (d, d, u)) if shared_decay else beta.reshape(d, d, u)
         return Hawkes(mu=mu, alpha=share * beta, beta=beta, period=period)
 
@@ -115,7 +119,8 @@ def fit(
             return 1e300, np.zeros_like(x)
         of_beta = grad.beta * model.beta + grad.alpha * model.alpha  # alpha = share x beta moves with beta
         of_beta = of_beta.sum(axis=(0, 1)) if shared_decay else of_beta.ravel()
-        parts = ((grad.mu * model.mu).ravel(), (grad.alpha * model.alpha).ravel(), of_beta)
+        of_mu = grad.mu * model.mu if profile is None else (grad.mu * model.mu).sum(axis=1)
+        parts = (of_mu.ravel(), (grad.alpha * model.alpha).ravel(), of_beta)
         return -value, -np.concatenate(parts)
 
     best = None
@@ -125,7 +130,7 @@ def fit(
         speed = np.log(1.0 / typical) - 1.5 * (start // 4) - 2.5 * np.arange(u)[::-1] + (0.0, -2.0, 1.0)[start % 3]
         x0 = np.concatenate(
             [
-                np.log(np.repeat(rates * (1 - min(share, 0.9)), bins)),
+                np.log(np.repeat(rates * (1 - min(share, 0.9)), levels)),
                 np.full(d * d * u, np.log(share / (d * u))),
                 speed if shared_decay else np.tile(speed, d * d),
             ]
@@ -146,45 +151,23 @@ def fit(
     error = _errors(negative, best.x, bounds)
     # e^700, near the largest float, stands for "no upper end".
     low, high = np.exp(np.maximum(best.x - Z95 * error, -700)), np.exp(np.minimum(best.x + Z95 * error, 700))
-    end_mu, end_branching = d * bins, d * bins + d * d * u
-    shape = (u,) if shared_decay else (d, d, u)
+    end_mu, end_branching = d * levels, d * levels + d * d * u
+    of_beta = (u,) if shared_decay else (d, d, u)
     # With more than one exponential each share has its own interval; there is none of their sum.
     return Fit(
         model=unpack(best.x), log_likelihood=-float(best.fun), n_events=n, n_parameters=len(best.x),
-        converged=bool(best.success), message=str(best.message), mu_low=low[:end_mu].reshape(d, bins),
-        mu_high=high[:end_mu].reshape(d, bins), branching_low=low[end_mu:end_branching].reshape(d, d, u),
-        branching_high=high[end_mu:end_branching].reshape(d, d, u), beta_low=low[end_branching:].reshape(shape),
-        beta_high=high[end_branching:].reshape(shape),
+        converged=bool(best.success), message=str(best.message), mu_low=low[:end_mu].reshape(d, levels),
+        mu_high=high[:end_mu].reshape(d, levels), branching_low=low[end_mu:end_branching].reshape(d, d, u),
+        branching_high=high[end_mu:end_branching].reshape(d, d, u), beta_low=low[end_branching:].reshape(of_beta),
+        beta_high=high[end_branching:].reshape(of_beta),
     )  # fmt: skip
 
 
-def weibull_renewal(times: ArrayLike, end: float) -> tuple[float, float, float]:
-    """Shape, scale and log-likelihood of a renewal process with Weibull gaps, the unfinished last gap included.
-
-    times: (n,) strictly rising in (0, end]. A shape below 1 means that events come in bursts.
-    """
-    times = checked_array("times", times, np.float64, (None,))
-    t = EventTimes(times=times, kinds=np.zeros(len(times), np.int64), end=end, n_kinds=1).times
-    if len(t) < LEAST_EVENTS:
-        raise InputError(f"times: expected at least {LEAST_EVENTS} of them, found {len(t)}")
-    require("times", t[:1], t[:1] > 0, "the first must be after 0")
-    require_rising("times", t, strictly=True)
-    gaps = np.diff(t, prepend=0.0)
-    logs, last = np.log(gaps), end - t[-1]
-
-    def negative(x: FloatArray) -> float:
-        shape, scale = np.exp(x)
-        body = len(gaps) * (np.log(shape) - shape * np.log(scale)) + (shape - 1) * logs.sum()
-        return -(body - ((gaps / scale) ** shape).sum() - (last / scale) ** shape)
-
-    found = minimize(
-        negative,
-        np.array([0.0, np.log(gaps.mean())]),
-        method="Nelder-Mead",
-        options={"xatol": 1e-9, "fatol": 1e-9, "maxiter": 4000},
-    )
-    shape, scale = np.exp(found.x)
-    return float(shape), float(scale), float(-found.fun)
+def _profile(shape: ArrayLike, bins: int) -> FloatArray:
+    """`shape` (bins,) with a mean of 1. Raises `InputError`."""
+    found = checked_array("shape", shape, np.float64, (bins,))
+    require("shape", found, np.isfinite(found) & (found > 0), "must be positive and finite")
+    return found / found.mean()
 
 
 def _errors(

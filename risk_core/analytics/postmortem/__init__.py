@@ -22,6 +22,11 @@ from risk_core.analytics.postmortem.causes import (
     fall,
     health_path,
 )
+from risk_core.analytics.postmortem.costs import (
+    Sold,
+    priority_fee,
+    sold_through,
+)
 from risk_core.analytics.postmortem.losses import (
     Loss,
     Receipts,
@@ -60,6 +65,7 @@ __all__ = [
     "Loss",
     "Receipts",
     "Seizure",
+    "Sold",
     "Waited",
     "fall",
     "first_safe",
@@ -67,8 +73,10 @@ __all__ = [
     "loss",
     "needed_debt",
     "owed_collateral",
+    "priority_fee",
     "receipts",
     "seizure",
     "seizure_of",
+    "sold_through",
     "waited",
 ]

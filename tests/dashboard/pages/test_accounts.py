@@ -82,6 +82,41 @@ def test_filtered(source: MemorySource, where: dict, expected: str) -> None:
     assert ask(source, filterModel=where)["rowCount"] == len(expected)
 
 
+@pytest.mark.parametrize("way", ["asc", "desc"])
+@pytest.mark.parametrize("column", [*answers.NUMBERS, *answers.WORDS])
+def test_a_known_order_is_that_of_a_sort(sample_warehouse: Path, column: str, way: str) -> None:
+    """300 accounts sorted by Python: values, then addresses; those without a value last, both ways."""
+    of = answers.table(Warehouse(sample_warehouse).loaded())
+    values = (of.numbers if column in of.numbers else of.words)[column].tolist()
+    named = of.words["address"].tolist()
+    rows = sorted(range(len(named)), key=lambda row: named[row])
+    told = [row for row in rows if values[row] == values[row]]
+    told.sort(key=lambda row: values[row], reverse=way == "desc")
+    if way == "desc":  # equal ones by address all the same
+        told = [row for value in dict.fromkeys(values[row] for row in told) for row in rows if values[row] == value]
+    expected = told + [row for row in rows if values[row] != values[row]]
+    asked = [{"colId": column, "sort": way}]
+    assert answers.chosen(of, asked, {}).tolist() == expected
+    # Filtered, and with a second column that decides nothing, it is the same order.
+    where = {"debt": {"type": "greaterThan", "filter": 5_000}}
+    kept = [row for row in expected if of.numbers["debt"][row] > 5_000]
+    assert 0 < len(kept) < len(expected)
+    assert answers.chosen(of, asked, where).tolist() == kept
+    assert answers.chosen(of, [*asked, {"colId": "address", "sort": "asc"}], where).tolist() == kept
+
+
+def test_prices_of_the_grid_are_those_of_the_account(sample_warehouse: Path) -> None:
+    of = answers.table(Warehouse(sample_warehouse).loaded())
+    shown = answers.shown(of, np.arange(of.loaded.market.n_accounts))
+    priced = [row for row in shown if row["price"] != "–" and " " in row["price"]]
+    assert len(priced) > 50
+    for row in priced[:40]:
+        one = answers.account(of.loaded, row["address"])
+        symbol, price = row["price"].split(" ")
+        held = next(holding for holding in one.holdings if holding.symbol == symbol)
+        assert price == answers.price_text(held.liquidation_price)
+
+
 def test_a_block_of_rows_is_what_was_asked_for(source: MemorySource) -> None:
     everything = order(source)
     assert order(source, startRow=1, endRow=3) == everything[1:3]

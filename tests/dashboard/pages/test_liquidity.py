@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -195,3 +196,62 @@ def test_the_99_per_cent_day_stands_beside_the_largest_stored_one(sample_warehou
     figure = charts.capital(stored, None, int(stored.ts[-1]), "dark")
     assert f"{rolling_day(stored).max() / 1e6:.2f}M" in figure["layout"]["annotations"][0]["text"]
     assert DAY == 86_400
+
+
+def queue_row(path: Path, model: str = "quoted depth", **columns: object) -> None:
+    """A row of mart_liquidation_queue for the sample's snapshot."""
+    figure = json.dumps({"value": 2.5e6, "low": 2e6, "high": 3e6, "se": 1e5, "n_positive": 40, "few_draws": False})
+    connection = sqlite3.connect(path)
+    names = {row[1]: row[2] for row in connection.execute("PRAGMA table_info(mart_liquidation_queue)")}
+    [(market, block)] = connection.execute("SELECT market, block FROM fact_snapshot")
+    row = {name: 1 if kind == "INTEGER" else 1.0 if kind == "REAL" else "" for name, kind in names.items()}
+    row |= {"market": market, "block": block, "model": model, "queue": "a" * 64, "capital_usd": None, "n_paths": 500}
+    row |= dict.fromkeys(("lar_repaid", "waiting", "waiting_at_end", "shortfall"), figure)
+    row |= {"by_hour": json.dumps({"hours": [12, 24], "waiting_usd": [3e6, 1e6]}), "unquoted": '["GHO"]'}
+    row |= {"horizon_seconds": 86_400, "feedback": 0.0} | columns
+    connection.execute("PRAGMA ignore_check_constraints = 1")
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO mart_liquidation_queue ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    connection.commit()
+    connection.close()
+
+
+@pytest.fixture
+def own(sample_warehouse: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "own.sqlite"
+    shutil.copy(sample_warehouse, path)
+    return path
+
+
+def test_the_queue_is_shown_as_it_is_stored(own: Path):
+    client = app.create_app(Warehouse(own)).server.test_client()
+    assert "python -m flows liquidation-queue" in words(page.build(Warehouse(own), ""))
+    assert client.get("/api/v1/liquidity/queue").status_code == 503
+    queue_row(own)
+    queue_row(own, "record capital", capital_usd=7e6)
+    said = words(page.build(Warehouse(own), ""))
+    for part in ("How long does it queue?", "$2.50M", "$7.00M in 24 h", "depth assumed", "no quotes: 1 reserves"):
+        assert part in said
+    told = client.get("/api/v1/liquidity/queue").get_json()
+    assert [model["name"] for model in told["models"]] == ["quoted depth", "record capital"]
+    assert told["models"][0]["waiting_usd"] == [3e6, 1e6]
+    line = Warehouse(own).queue(Warehouse(own).loaded().market.snapshot)
+    drawn = charts.queue(line, "dark")["data"]
+    assert [one["y"] for one in drawn] == [[3e6, 1e6], [3e6, 1e6]]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"by_hour": "{"},
+        {"by_hour": '{"hours": [1], "waiting_usd": []}'},
+        {"waiting": '{"value": -1}'},
+        {"model": "nix"},
+        {"unquoted": "{}"},
+        {"n_paths": 0},
+        {"capital_usd": -1.0},
+    ],
+)
+def test_a_damaged_queue_is_words(own: Path, columns: dict):
+    queue_row(own, **columns)
+    assert "cannot be shown" in words(app.open_page(Warehouse(own), "/liquidity", "")[0])

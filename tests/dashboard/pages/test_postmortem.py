@@ -73,8 +73,14 @@ def test_an_oracle_is_blamed_with_its_figures(sample: Path):
         "snapshot at block 1", "confirmed: they give the amounts to the unit", "synthetic", "52\u00a0min after",
     ):  # fmt: skip
         assert part in text, part
-    for unknown in ("What was paid for being first", "Slippage", "A change of parameters"):
+    for unknown in ("What was paid for being first", "A change of parameters"):
         assert unknown in text
+    # Nothing is stored of what was paid to a builder: that is no payment of 0.
+    assert "Paid for being first" in text
+    assert "Not told: the sample holds no receipt" in text
+    assert found.sale is not None
+    assert answers.dollars(float(found.sale.usd)) in text
+    assert "assumed, nobody quoted it" in text
 
 
 def test_prices_are_blamed(sample: Path):
@@ -90,15 +96,45 @@ def test_both_halves_of_the_loss_end_at_the_total(sample: Path):
         for kind in ("cause", "receiver"):
             half = [part.value for part in parts if part.kind == kind and part.value is not None]
             assert sum(half) == pytest.approx(total, rel=1e-12)
-        assert [part.value for part in parts if part.name in ("Slippage", "Paid for being first")] == [None, None]
+        assert [part.value is None for part in parts if part.name in ("Paid for being first", "Slippage")] == [
+            True, False,
+        ]  # fmt: skip
+
+
+def test_quotes_that_lose_more_leave_less_to_the_liquidator(own: Path):
+    by_prices, by_oracle = told(own)
+    found = changed(own, "UPDATE dim_quote_ladder SET received_usd = received_usd * 0.9").post_mortem(
+        by_oracle.event.tx_hash, str(PLANTED_LOG)
+    )
+    assert found.sale is not None
+    assert found.sale.share == pytest.approx(1 - 0.9 * (1 - by_oracle.sale.share), abs=0.02)
+    assert found.receipts.rest < by_oracle.receipts.rest
+    text = said(own, by_oracle.event.tx_hash)
+    assert answers.dollars(float(found.sale.usd)) in text
+    changed(own, f"DELETE FROM dim_quote_ladder WHERE quoted_at < {by_prices.event.ts}")
+    # What was quoted after the liquidation says nothing of it.
+    text = said(own, by_oracle.event.tx_hash)
+    assert "Not told: no quote for selling" in text
+
+
+def test_a_lower_bound_is_marked_on_the_chart(own: Path):
+    by_oracle = told(own)[1]
+    found = changed(
+        own, "DELETE FROM dim_quote_ladder WHERE size_usd > 100000", "UPDATE dim_quote_ladder SET size_usd = 900, "
+        "received_usd = 890",
+    ).post_mortem(by_oracle.event.tx_hash, str(PLANTED_LOG))  # fmt: skip
+    assert found.sale.lower_bound
+    notes = [note["text"] for note in postmortem_charts.loss(found, "dark")["layout"]["annotations"]]
+    assert any("≥" in note for note in notes)
+    assert found.sale.lower_bound in answers.sale_words(found)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_charts(sample: Path, theme: str):
     for found in told(sample):
         drawn = postmortem_charts.loss(found, theme)
-        assert [note["text"] for note in drawn["layout"]["annotations"]].count("not known") == 2
-        assert "Slippage" not in drawn["data"][0]["y"]
+        assert [note["text"] for note in drawn["layout"]["annotations"]].count("not known") == 1
+        assert "Paid for being first" not in drawn["data"][0]["y"]
         drawn = postmortem_charts.fall(found, theme)
         assert drawn["data"][0]["customdata"][-1] == answers.fmt.health_factor(found.state.before, 4)
         drawn = postmortem_charts.path(found, theme)
@@ -112,8 +148,9 @@ def test_json_says_what_the_page_shows(sample: Path):
     got = client.get(f"/api/v1/chain/post-mortem?transaction={found.event.tx_hash}").get_json()
     assert got["loss_usd"]["total"] == float(found.loss.total)
     assert got["state"]["before"] == found.state.before
-    assert got["received_usd"]["slippage"] is None
-    assert got["not_known"]["slippage"] == found.why["slippage"]
+    assert got["received_usd"]["oev"] is None
+    assert got["received_usd"]["slippage"] == got["sale"]["usd"] == float(found.sale.usd)
+    assert got["not_known"]["oev"] == found.why["oev"]
     assert got["path"]["without"] == pytest.approx(found.path.without.tolist())
     newest = client.get("/api/v1/chain/liquidations").get_json()["liquidations"]
     largest = client.get("/api/v1/chain/liquidations?order=largest").get_json()["liquidations"]

@@ -6,8 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from data import amounts
+import pandas as pd
+
+from data import amounts, snapshot
 from data.store.holding import HOLDS
+from data.store.store import Store
+from tests.data.conftest import as_asked, as_live
+from tests.data.snapshot.test_untouched import moved
 
 _DDL = """
 DROP TABLE stg_positions;
@@ -28,6 +33,20 @@ _RESERVE = (
     "reserve_id", "decimals", "liquidity_index", "liquidity_rate", "variable_borrow_index", "variable_borrow_rate",
     "last_update_timestamp",
 )  # fmt: skip
+
+
+def three_blocks(path: Path, frames: dict[str, pd.DataFrame]) -> None:
+    """A market at blocks 10, 20 and 30, of which 20 has fewer accounts and other debts, and one of Aave v2."""
+    first = as_live(frames, block=10, block_time=1_760_000_010)
+    with Store.open(path) as store:
+        snapshot.save_snapshot(store, "s", first | {"raw_aave_account_data": as_asked(first, 2 * 10**18)}, "a")
+        snapshot.save_snapshot(store, "s", moved(frames, 20), "b")
+        snapshot.save_snapshot(store, "s", as_live(frames, block=30, block_time=1_760_000_030), "c")
+        other = as_live(frames, block=7, market="AaveV2Polygon", protocol="aave_v2")
+        balances = other["raw_aave_balances"]
+        stable = [str(7 + row) if row % 3 == 0 else None for row in range(len(balances))]
+        other["raw_aave_balances"] = balances.assign(stable_debt=stable)
+        snapshot.save_snapshot(store, "s", other, "d")
 
 
 def as_layout_5(path: Path) -> None:

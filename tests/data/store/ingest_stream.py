@@ -1,20 +1,12 @@
-"""A stream of batches through the real write path, run in a child process that may be killed at any moment.
+"""A stream of batches through the real write path, in a child process that may be killed at any moment.
 
-    python -m tests.data.store.ingest_stream
-
-reads one JSON line for each run, `{"path": file, "die_at": n or null}`, forks a child that ingests into the file, and
-answers with the child's id, then with how it ended. Forked after the imports, a child begins within milliseconds. With
-`die_at` the child ends itself by SIGKILL before its n-th SQL statement.
+`python -m tests.data.store.ingest_stream` forks the children (`tests.data.store.dying`); a step is a SQL statement.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
 import tempfile
-import traceback
 from functools import cache
 
 import numpy as np
@@ -26,6 +18,7 @@ from data.quarantine import replay
 from data.sample.book import holdings
 from data.sample.frames import frames
 from data.store.store import Store
+from tests.data.store.dying import Steps, serve
 
 SOURCE = "stream"
 BATCHES = 9
@@ -35,11 +28,11 @@ FIRST, REVISED, PART_BAD, REFUSED, MOVED = 0, 2, 4, 6, 7
 with fewer accounts."""
 
 
-def ingest(path: str, die_at: int | None = None) -> None:
+def ingest(path: str, steps: Steps | None = None) -> None:
     """Go on where the checkpoint says."""
     with Store.open(path) as store:
-        if die_at is not None:
-            _die_at(store, die_at)
+        if steps is not None:
+            store._connection.set_trace_callback(steps)
         run = store.start_run("stream")
         done = store.checkpoint(SOURCE, "next") or 0
         for number in range(done, BATCHES):
@@ -114,37 +107,7 @@ def market(number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return candles, prices
 
 
-def _die_at(store: Store, n: int) -> None:
-    left = [n]
-
-    def count(_statement: str) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    store._connection.set_trace_callback(count)
-
-
-def serve() -> None:
-    """Answer on standard output until standard input ends."""
+if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         ingest(f"{folder}/warm.sqlite")  # what is computed once is computed before the first child
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                ingest(asked["path"], asked["die_at"])
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-if __name__ == "__main__":
-    serve()
+    serve(ingest)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +15,8 @@ from data import marts
 from data.export import export as to_parquet
 from data.schemas.tables import tables
 from data.store.store import Store
-from tests.conftest import REPOSITORY
+from tests.data.store import dying
+from tests.data.store.dying import Children
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,37 +29,10 @@ BOOKS = {"fact_run", "schema_version"}
 ARRIVAL = {"run_id", "flow_run_id", "settled_by"}
 
 
-class Children:
-    """Ingests in child processes, one at a time."""
-
-    def __init__(self, server: subprocess.Popen[str]) -> None:
-        self._server = server
-
-    def ingest(self, path: Path, *, after: float | None = None, die_at: int | None = None) -> int:
-        """Exit code of one ingest; `after`: seconds until SIGKILL from outside, `die_at`: by itself, at a statement."""
-        self._server.stdin.write(json.dumps({"path": str(path), "die_at": die_at}) + "\n")
-        self._server.stdin.flush()
-        child = int(self._server.stdout.readline())
-        if after is not None:
-            time.sleep(after)
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        return int(self._server.stdout.readline())
-
-
 @pytest.fixture(scope="module")
 def children() -> Iterator[Children]:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.data.store.ingest_stream"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env=environment,
-    ) as server:
-        yield Children(server)
-        server.stdin.close()
+    with dying.children("tests.data.store.ingest_stream") as found:
+        yield found
 
 
 def export(path: Path) -> bytes:
@@ -99,16 +69,16 @@ def undisturbed(children: Children, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("undisturbed")
     for name in ("first", "second", "third"):
         start = time.perf_counter()
-        assert children.ingest(folder / f"{name}.sqlite") == 0
+        assert children.work(folder / f"{name}.sqlite") == 0
         seconds = time.perf_counter() - start
     return export(folder / "first.sqlite"), seconds
 
 
 def test_the_stream_is_what_it_should_be(children, undisturbed, tmp_path):
     path = tmp_path / "risk.sqlite"
-    assert children.ingest(path) == 0
+    assert children.work(path) == 0
     first = export(path)
-    assert children.ingest(path) == 0  # once more from its end: nothing changes
+    assert children.work(path) == 0  # once more from its end: nothing changes
 
     assert first == export(path) == undisturbed[0]
     with Store.open(path, readonly=True) as store:
@@ -124,12 +94,12 @@ def test_killed_sixty_times_it_ends_in_the_same_warehouse(children, undisturbed,
     while kills < KILLS:
         rounds += 1
         path = tmp_path / f"{rounds}.sqlite"
-        while (code := children.ingest(path, after=rng.uniform(0.0, 0.8) * undisturbed[1])) != 0:
+        while (code := children.work(path, after=rng.uniform(0.0, 0.8) * undisturbed[1])) != 0:
             assert code == -signal.SIGKILL
             kills += 1
         assert export(path) == undisturbed[0], f"differs in round {rounds}, after {kills} kills"
     whole = tmp_path / "whole.sqlite"
-    assert children.ingest(whole) == 0
+    assert children.work(whole) == 0
     assert files(path, tmp_path / "killed") == files(whole, tmp_path / "left alone"), "marts and all, byte for byte"
 
 
@@ -138,7 +108,7 @@ def test_killed_before_any_statement_it_ends_in_the_same_warehouse(children, und
     while kills < AT_STATEMENTS:
         rounds += 1
         path = tmp_path / f"{rounds}.sqlite"
-        while (code := children.ingest(path, die_at=int(10 ** rng.uniform(0.0, 3.3)))) != 0:
+        while (code := children.work(path, die_at=int(10 ** rng.uniform(0.0, 3.3)))) != 0:
             assert code == -signal.SIGKILL
             kills += 1
         assert export(path) == undisturbed[0], f"differs in round {rounds}, after {kills} kills"

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 import data
-from data import marts, snapshot
+from data import marts
 from data.errors import MigrationFailed
 from data.store.store import Store
-from tests.data.conftest import as_asked, as_live
-from tests.data.snapshot.test_untouched import moved
-from tests.data.store.former_layout import as_layout_5
+from tests.data.store.former_layout import as_layout_5, three_blocks
 
 TABLES = ("fact_snapshot", "raw_aave_account_states", "raw_aave_balances", "raw_aave_account_data", "stg_positions")
 
@@ -27,18 +25,8 @@ def content(path: Path) -> dict[str, list[tuple]]:
 
 @pytest.fixture
 def three(tmp_path: Path, snapshot_frames) -> Path:
-    """A market at three blocks, of which the second has fewer accounts and other debts, and one of Aave v2."""
     path = tmp_path / "risk.sqlite"
-    first = as_live(snapshot_frames, block=10, block_time=1_760_000_010)
-    with Store.open(path) as store:
-        snapshot.save_snapshot(store, "s", first | {"raw_aave_account_data": as_asked(first, 2 * 10**18)}, "a")
-        snapshot.save_snapshot(store, "s", moved(snapshot_frames, 20), "b")
-        snapshot.save_snapshot(store, "s", as_live(snapshot_frames, block=30, block_time=1_760_000_030), "c")
-        other = as_live(snapshot_frames, block=7, market="AaveV2Polygon", protocol="aave_v2")
-        balances = other["raw_aave_balances"]
-        stable = [str(7 + row) if row % 3 == 0 else None for row in range(len(balances))]
-        other["raw_aave_balances"] = balances.assign(stable_debt=stable)
-        snapshot.save_snapshot(store, "s", other, "d")
+    three_blocks(path, snapshot_frames)
     return path
 
 
@@ -54,6 +42,16 @@ def test_an_upgraded_file_says_at_every_block_what_it_said(three: Path, capsys: 
     assert {block: data.load_market(block, "AaveV3Ethereum", three).snapshot for block in markets} == markets
     assert three.with_name("risk.sqlite.layout-5").read_bytes()[100:] == former[100:]  # the header counts its writes
     assert "the old file is copied to risk.sqlite.layout-5" in capsys.readouterr().err
+
+
+def test_a_file_without_snapshots_is_copied_too(tmp_path: Path):
+    path = tmp_path / "risk.sqlite"
+    Store.open(path).close()
+    as_layout_5(path)
+
+    Store.open(path).close()
+
+    assert path.with_name("risk.sqlite.layout-5").stat().st_size > 10_000
 
 
 def test_the_copy_can_be_declined_and_never_replaces_another(three: Path, monkeypatch: pytest.MonkeyPatch):
@@ -99,3 +97,4 @@ def test_a_snapshot_that_does_not_explain_itself_stops_the_upgrade_and_is_named(
     with closing(sqlite3.connect(three)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (5,)
         assert connection.execute("SELECT count(*) FROM stg_positions").fetchone()[0] > 1_000
+    assert [file.name for file in three.parent.glob("*layout-5*")] == []  # nothing was changed, so nothing is kept

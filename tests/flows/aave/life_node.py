@@ -9,7 +9,9 @@ from typing import Any
 from eth_abi import encode
 
 from flows.aave.history.decoding import TOPICS
-from tests.flows.aave.fake_node import CHAIN_ID, FIXTURES, NOBODY, RESERVE_DATA, FakeNode, word
+from tests.flows.aave.fake_node import CHAIN_ID, FIXTURES, NOBODY, RESERVE_DATA, FakeNode, call_data, word
+
+EMODE = call_data("getEModeCategoryCollateralConfig(uint8)", 1)[:10]
 
 
 class LifeNode(FakeNode):
@@ -58,7 +60,7 @@ class LifeNode(FakeNode):
             values = (
                 int(r["configuration"]), *(int(r[k]) for k in ("liquidityIndex", "currentLiquidityRate",
                 "variableBorrowIndex", "currentVariableBorrowRate")), 0, r["lastUpdateTimestamp"], r["id"],
-                r["atoken"], NOBODY, r["vtoken"], NOBODY, int(r["accruedToTreasury"]),
+                r["atoken"], NOBODY, r["vtoken"], self.life["meta"]["rate_strategy"], int(r["accruedToTreasury"]),
                 self._unbacked(r["asset"]),
                 int(r["isolationModeTotalDebt"]),
             )  # fmt: skip
@@ -69,10 +71,19 @@ class LifeNode(FakeNode):
                 ("getVirtualUnderlyingBalance", "virtualUnderlyingBalance"),
             ):
                 self.say(self.pool, f"{getter}(address)", r["asset"], answer=word(int(r[name])))
+            if "rateData" in r:
+                curve = [int(share) * 10**23 for share in r["rateData"]]
+                strategy = self.life["meta"]["rate_strategy"]
+                self.say(strategy, "getInterestRateData(address)", r["asset"], answer=encode(["uint256"] * 4, curve))
             self.say(oracle, "getAssetPrice(address)", r["asset"], answer=word(int(r["price"])))
             self.say(r["asset"], "symbol()", answer=encode(["string"], [f"T{r['id']}"]))
             self.say(r["atoken"], "scaledTotalSupply()", answer=word(int(r["aTokenScaledTotalSupply"])))
             self.say(r["vtoken"], "scaledTotalSupply()", answer=word(int(r["vTokenScaledTotalSupply"])))
+        for e in truth["emodes"]:
+            if "collateralBitmap" in e:  # from v3.2 on
+                self.say_emode(e["id"], e)
+                isolated = word(int(e.get("isolated", False)))
+                self.say(self.pool, "getIsEModeCategoryIsolated(uint8)", e["id"], answer=isolated)
         return self.answers
 
     def _unbacked(self, asset: str) -> int:
@@ -97,8 +108,11 @@ class LifeNode(FakeNode):
         return super().answer(method, params)
 
     def _account(self, to: str, data: str) -> None:
-        """Answers about accounts, made when they are asked for: who is not in the truth has nothing."""
+        """Answers about accounts and categories, made when they are asked for: what is not in the truth is nothing."""
         if (to, data) in self.answers or len(data) != 74:
+            return
+        if data.startswith(EMODE):
+            self.answers[to, data] = encode(["uint16"] * 3, [0, 0, 0])
             return
         truth, account = self.now, "0x" + data[-40:]
         bits, category, held = truth["users"].get(account, ("0x0", 0, {}))

@@ -73,6 +73,26 @@ def test_every_kind_of_value_at_the_tip_is_compared(life, getter):
         run()
 
 
+@pytest.mark.parametrize(
+    ("getter", "to", "argument", "answer", "said"),
+    [
+        ("getEModeCategoryCollateralConfig(uint8)", "pool", 2, [9000, 9301, 10260], "terms of e-mode 2"),
+        ("getEModeCategoryCollateralConfig(uint8)", "pool", 77, [1, 2, 3], "terms of e-mode 77"),
+        ("getEModeCategoryCollateralBitmap(uint8)", "pool", 2, [1], "collateral of e-mode 2"),
+        ("getEModeCategoryBorrowableBitmap(uint8)", "pool", 2, [1], "borrowable of e-mode 2"),
+        ("getEModeCategoryLtvzeroBitmap(uint8)", "pool", 2, [1], "ltvzero of e-mode 2"),
+        ("getIsEModeCategoryIsolated(uint8)", "pool", 2, [1], "isolated of e-mode 2"),
+        ("getInterestRateData(address)", "rate_strategy", "asset", [1, 2, 3, 4], "rate parameters"),
+    ],
+)
+def test_parameters_that_no_other_log_confirms_are_compared_at_the_tip(life, getter, to, argument, answer, said):
+    asset = life.life["truth"][-1]["reserves"][0]["asset"]
+    argument = asset if argument == "asset" else argument
+    life.say(life.life["meta"][to], getter, argument, answer=b"".join(map(word, answer)))
+    with pytest.raises(HistoryError, match=f"differ from the node in 1 of .*{said}"):
+        run()
+
+
 def test_logs_that_do_not_begin_at_the_beginning_are_refused(life):
     with pytest.raises((HistoryError, SourceRefused)):
         run("--from-block", "100")

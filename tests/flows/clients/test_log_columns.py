@@ -150,6 +150,18 @@ def test_decimal_text_of_four_limbs_is_exact(values: list[int]):
     assert decimal_texts(limbs) == [str(v) for v in values]
 
 
+@given(st.lists(st.tuples(*[st.one_of(st.sampled_from(EXTREMES), st.integers(0, 2**256 - 1))] * 2), max_size=6))
+def test_integers_of_any_size_are_whole_where_they_are_asked_for(values: list[tuple[int, int]]):
+    event = EventAbi("Both(uint256 positive, int256 signed, bool flag)")
+    data = ["0x" + encode(["uint256", "int256", "bool"], [a, b - 2**255, a % 2 == 1]).hex() for a, b in values]
+    logs = LogColumns([TOKEN] * len(data), [[event.topic0]] * len(data), data)
+    assert event.decode(logs, as_int=True).columns == {
+        "positive": [a for a, _ in values],
+        "signed": [b - 2**255 for _, b in values],
+        "flag": [bool(a % 2) for a, _ in values],
+    }
+
+
 def test_reasons_name_what_was_expected_and_what_was_found():
     event = EVENTS[DECLARATIONS[0]]
     address = "0x" + "00" * 12 + "aa" * 20

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import risk_core as rc
+from data import load_market
 from data.liquidations import StoredLiquidations, events_of
+from data.results import latest
 from data.sample import liquidations
+from data.snapshot.loading import newest
 from data.store.store import Store
 from flows import registry
 from flows.clusters import fitting
 from flows.clusters.fitting import LEAST, TooFewEvents
-from flows.clusters.liquidation_clusters import FLOW
+from flows.clusters.liquidation_clusters import FLOW, read
+from risk_core.analytics import hawkes
 
 
 def run(*words: str) -> str:
@@ -74,12 +79,72 @@ def test_the_fit_of_the_sample_is_stored_with_its_judgement_and_changes_nothing_
     assert 2 * two["n_parameters"] - 2 * two["log_likelihood"] > 2 * one["n_parameters"] - 2 * likelihood
     assert two["converged"]
     assert np.array(two["beta"]).shape == (3, 3, 2)
+
+    # So are rates that follow the hour of the day, and gaps that know nothing of other kinds.
+    hours, renewal = one["by_hour"], one["renewal"]
+    assert hours["n_parameters"] == 3 + 9 + 1 + 23
+    assert hours["converged"]
+    assert hours["log_likelihood"] > likelihood
+    assert 2 * hours["n_parameters"] - 2 * hours["log_likelihood"] > 2 * one["n_parameters"] - 2 * likelihood
+    constant = np.array(one["mu"]).sum()
+    inside = [low <= constant <= high for low, high in zip(hours["low"], hours["high"], strict=True)]
+    assert sum(inside) >= 20  # of 24 intervals of 95 %
+    assert (np.array(renewal["shape"]) < 1).all()
+    assert renewal["n_parameters"] == 6
+    [(poisson,)] = rows("SELECT poisson_log_likelihood FROM fact_cluster_calibration")
+    assert poisson < renewal["log_likelihood"] < likelihood
+    assert 0 < renewal["gain_out_of_sample"] < unseen
     before = rows("SELECT max(batch) FROM fact_batch WHERE source = 'clusters'")
     assert "nothing to do" in run("--skip-if-stored")
     run()
     assert len(rows("SELECT 1 FROM fact_cluster_calibration")) == 1
     assert rows("SELECT count(*) FROM mart_cluster_probability") == [(4,)]
     assert rows("SELECT max(batch) FROM fact_batch WHERE source = 'clusters'")[0][0] >= before[0][0]
+
+
+def test_what_was_seen_stands_beside_what_would_be_expected(sample):
+    said = run("--engine-paths", "60")
+    assert "by prices alone not known" in said
+    told = {row[0]: row[1:] for row in rows("SELECT of, missing, n_windows, mean, dispersion_window, gain, run_id FROM "
+                                            "mart_cluster_comparison ORDER BY place")}  # fmt: skip
+    assert list(told) == ["seen", "prices", "process", "independent"]
+    missing, n_windows, mean, dispersion, gain, run_id = told["prices"]
+    assert "risk-scenarios" in missing
+    assert (n_windows, mean, dispersion, gain, run_id) == (0, None, None, None, None)
+    assert "nothing to do" in run("--skip-if-stored")
+
+    # With a risk run the same paths are counted that the run was made of.
+    risk = registry.load("risk-scenarios")
+    risk.run(registry.parser(risk).parse_args(["--paths", "200"]))
+    assert "by prices alone" in run("--skip-if-stored", "--engine-paths", "60")
+    [(missing, n_windows, n_events, mean, run_id, curve)] = rows(
+        "SELECT missing, n_windows, n_events, mean, run_id, curve FROM mart_cluster_comparison WHERE of = 'prices'"
+    )
+    at = newest()
+    engine = latest(market=at.market, snapshot_hash=at.hash)
+    whole = rc.simulate(load_market(), engine.scenario(), 60, seed=engine.seed, policy=engine.policy)
+    assert (missing, n_windows, run_id) == ("", 60, engine.run_id)
+    assert n_events == whole.n_liquidations.sum()
+    assert mean == pytest.approx(whole.n_liquidations.mean())
+    # A path without any call never reaches one.
+    assert json.loads(curve)["greatest"][0] == pytest.approx((whole.n_liquidations > 0).mean())
+
+    # What was seen, by hand from the stored times.
+    [(first, last)] = rows("SELECT first_ts, last_ts FROM fact_cluster_calibration")
+    seconds = np.array(rows("SELECT block_timestamp FROM stg_lending_events WHERE event_type = 'liquidation' AND "
+                            f"part = 0 AND block_timestamp > {first}"))[:, 0]  # fmt: skip
+    days = (last - first) // 86_400
+    counted = np.bincount((seconds[seconds > last - days * 86_400] - 1 - (last - days * 86_400)) // 86_400)
+    _, n_windows, mean, dispersion, gain, _ = told["seen"]
+    assert n_windows == days
+    assert mean == pytest.approx(counted.mean(), rel=0.01)  # blocks are spread over their seconds
+    assert dispersion == pytest.approx(counted.var() / counted.mean(), rel=0.05)
+    # The sample is made by the process that is fitted, so the process looks as what was seen does.
+    process = told["process"]
+    assert process[2] == pytest.approx(mean, rel=0.3)
+    assert gain > 0.2
+    assert process[4] > 0.2
+    assert told["independent"][1:5] == (0, pytest.approx(mean), 1.0, None)
 
 
 def test_too_few_liquidations_are_refused_or_said(sample):
@@ -156,3 +221,29 @@ def test_independent_liquidations_gain_nothing_from_the_fit():
 def test_a_burst_is_seen_where_enough_come_within_the_time(times, came):
     assert fitting._seen(np.array(times), 10.0, 20.0, 0.5, 3, 100.0) == came
     assert fitting._seen(np.array([1.0]), 90.0, 114.0, 0.5, 3, 100.0) is None
+
+
+def test_a_window_begins_at_a_full_hour_so_that_its_parts_are_hours_of_the_day(sample):
+    at = newest()
+    with Store.open() as store:
+        assert read(store, at.market, at.block_time + 1234, 30).first % 3600 == 0
+    # All events of one hour of the day: its rate stands at that hour, UTC, whatever hour the window begins at.
+    for begin in (0, 7):
+        seconds = np.sort(np.concatenate([86_400 * d + 3_600 * 15 + 60 * np.arange(1, 40, 9) for d in range(60)]))
+        kept = seconds[seconds > begin * 3600]
+        found = StoredLiquidations(kept, ("ETH",) * len(kept), np.zeros(len(kept)), begin * 3600, 60 * 86_400)
+        events = events_of(found, ("ETH",))
+        rates, _, _ = fitting._by_hour(events, events.until(0.75 * events.end), 0.0, 1, found.first).rates()
+        assert int(np.argmax(rates)) == 15
+
+
+def test_a_kind_with_few_early_events_is_judged_as_a_poisson_process():
+    rng = np.random.default_rng(4)
+    early, late = rng.integers(0, 60 * 86_400, 300), rng.integers(80 * 86_400, 90 * 86_400, 80)
+    order = np.argsort(np.concatenate([early, late]), kind="stable")
+    seconds = np.concatenate([early, late])[order]
+    kinds = tuple(np.array(["ETH"] * 300 + ["BTC"] * 80)[order].tolist())
+    events = events_of(StoredLiquidations(seconds, kinds, np.zeros(380), 0, 90 * 86_400), ("ETH", "BTC"))
+    done = fitting._renewal(events, events.until(0.75 * events.end), 0.0, 80)
+    assert np.isfinite(done.gain_out_of_sample)
+    assert done.log_likelihood > hawkes.poisson_log_likelihood(events)

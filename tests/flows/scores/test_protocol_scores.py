@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
 from flows.risk.risk_scenarios import FLOW as RISK
-from flows.scores import measuring, parts, principal
+from flows.scores import inputs, measuring, parts, principal
 from flows.scores.protocol_scores import FLOW, weights
 from risk_core import GBM, Positions, Scenario, simulate
 from risk_core.analytics import scores
+from risk_core.analytics.slippage import SlippageCurve, slippage_limit
 from tests.flows.conftest import LIVE
 
 
@@ -33,6 +35,11 @@ def rows(sql: str) -> list[tuple]:
 def change(sql: str) -> None:
     with Store.open() as store, store.transaction() as connection:
         connection.execute(sql)
+
+
+def stored_now(market) -> measuring.Stored:
+    with Store.open() as store:
+        return measuring.read(store, market, None)
 
 
 def stored() -> measuring.Stored:
@@ -64,18 +71,18 @@ def test_the_score_of_the_sample_by_hand(sample):
         "ORDER BY snapshot_ts DESC"
     )
     assert found["tvl_trend"][0] == pytest.approx(now / before - 1)
-    # Without a risk run, feeds and depth 0.35 of the weight is not known: the others carry 1 / 0.65 of theirs.
+    # Without a risk run and feeds 0.25 of the weight is not known: the others carry 1 / 0.75 of theirs.
     known = {"utilisation": 0.2, "concentration_debt": 0.1, "concentration_collateral": 0.05, "tvl_trend": 0.05,
-             "concentration_supply": 0.05, "oracle_model": 0.1, "deficits": 0.1}  # fmt: skip
+             "concentration_supply": 0.05, "oracle_model": 0.1, "deficits": 0.05, "depth": 0.15}  # fmt: skip
     for part, weight in known.items():
-        assert found[part][2] == pytest.approx(weight / 0.65)
-    for part in ("oracle_staleness", "parameters", "depth"):
+        assert found[part][2] == pytest.approx(weight / 0.75)
+    for part in ("oracle_staleness", "parameters", "cover"):
         assert found[part] == [None, None, 0.0]
     [(score, weight_known)] = rows("SELECT score, weight_known FROM mart_protocol_score")
-    assert weight_known == pytest.approx(0.65)
-    assert score == pytest.approx(sum(found[part][1] * weight / 0.65 for part, weight in known.items()))
+    assert weight_known == pytest.approx(0.75)
+    assert score == pytest.approx(sum(found[part][1] * weight / 0.75 for part, weight in known.items()))
     assert "no letter" in said
-    assert "Late prices, Tight settings, Largest position to sell" in said
+    assert "Late prices, Losses without cover, Tight settings" in said
     assert rows("SELECT count(*) FROM mart_principal_loss") == [(0,)]
 
 
@@ -83,9 +90,94 @@ def test_what_is_missing_names_its_command(sample):
     run()
     assert rows("SELECT part, command FROM mart_protocol_score_part WHERE missing <> '' ORDER BY place") == [
         ("oracle_staleness", "python -m flows oracle-prices"),
+        ("cover", "python -m flows risk-scenarios"),
         ("parameters", "python -m flows risk-scenarios"),
-        ("depth", "python -m flows protocol-scores --depth WETH=USD"),
     ]
+    change("DELETE FROM dim_quote_ladder")
+    change("DELETE FROM dim_deficit_cover")
+    run()
+    found = dict(rows("SELECT part, missing FROM mart_protocol_score_part WHERE part IN ('cover', 'depth')"))
+    assert "no cover is stored" in found["cover"]
+    assert "no quote of selling a collateral" in found["depth"]
+    # Not told is no 0: its weight went to the others.
+    assert rows("SELECT sum(used_weight) FROM mart_protocol_score_part WHERE part IN ('cover', 'depth')") == [(0.0,)]
+    [(total,)] = rows("SELECT sum(used_weight) FROM mart_protocol_score_part")
+    assert total == pytest.approx(1)
+
+
+def test_on_a_live_market_the_commands_that_fetch_are_named(live):
+    run()
+    found = dict(rows("SELECT part, command FROM mart_protocol_score_part WHERE missing <> ''"))
+    assert found["cover"] == "python -m flows umbrella-cover"
+    assert found["depth"] == "python -m flows sale-quotes --file FILE"
+
+
+def test_depth_is_that_of_the_quotes_before_the_snapshot(sample):
+    """WETH: 1 % is lost at 100,000 USD and 3 % at 1,000,000; the limit of its own bonus lies in between or beyond."""
+    market = load_market()
+    r = market.reserves.index("WETH")
+    change(f"DELETE FROM dim_quote_ladder WHERE sold <> '{market.reserves.asset[r]}'")
+    change(f"DELETE FROM dim_quote_ladder WHERE quoted_at < {market.snapshot.block_time}")
+    change("DELETE FROM dim_quote_ladder WHERE size_usd NOT IN (100000, 1000000)")
+    change("UPDATE dim_quote_ladder SET received_usd = size_usd * CASE size_usd WHEN 100000 THEN 0.99 ELSE 0.97 END")
+    curve = SlippageCurve([1e5, 1e6], [0.01, 0.03])
+    bonus, fee = market.reserves.liquidation_bonus[r], market.reserves.protocol_fee[r]
+    inside = curve.size_within(slippage_limit(bonus=bonus, protocol_fee=fee))
+    held = market.collateral.amount[market.collateral.reserve == r].max() * market.price[r]
+    with Store.open() as store:
+        found = inputs.depths(store, market, {})
+        assert found == {"WETH": inputs.Depth(min(inside, 1e6), "assumed", market.snapshot.block_time, inside > 1e6)}
+        # What is stated wins over quotes.
+        assert inputs.depths(store, market, {"WETH": 5.0})["WETH"] == inputs.Depth(5.0, "stated")
+    run()
+    sql = "SELECT value, figures FROM mart_protocol_score_part WHERE part = 'depth'"
+    [(value, figures)] = rows(sql)
+    assert value == pytest.approx(held / min(inside, 1e6))
+    assert json.loads(figures)["origin"] == "assumed"
+    # A quote of later, or of more than a week before, says nothing of this block.
+    for when in (market.snapshot.block_time + 1, market.snapshot.block_time - 7 * 86_400 - 1):
+        change(f"UPDATE dim_quote_ladder SET quoted_at = {when}")
+        run()
+        assert rows(sql)[0][0] is None
+
+
+def test_cover_is_what_umbrella_says_less_its_fee_reserve_by_reserve(computed):
+    """WETH: 10 of offset, 5 pending and 300 staked at half its price with a fee of 25 %: 15 + 300 / 2 / 1.25."""
+    market = load_market()
+    weth = market.price[market.reserves.index("WETH")]
+    change("DELETE FROM dim_deficit_cover WHERE symbol <> 'WETH'")
+    change(
+        f"UPDATE dim_deficit_cover SET offset_raw = '{10 * 10**18}', pending_raw = '{5 * 10**18}', stake_raw = "
+        f"'{300 * 10**18}', stake_price_raw = '{round(weth / 2 * 1e8)}', fee_bps = 2500"
+    )
+    change("UPDATE raw_aave_reserves SET deficit = '1000000000' WHERE symbol = 'USDC'")  # 1,000
+    with Store.open() as store:
+        found = inputs.covering(store, market, {})
+        assert found.tokens == {"WETH": pytest.approx(15 + 120)}
+        assert found.offsets == {"WETH": pytest.approx(15)}
+        assert found.origin == "assumed for the sample"
+    # A block after the market's is not looked at.
+    change(f"UPDATE dim_deficit_cover SET block = {market.snapshot.block + 1}")
+    with Store.open() as store:
+        assert inputs.covering(store, market, {}) is None
+        assert inputs.covering(store, market, {"WETH": 2.0}).tokens == {"WETH": 2.0}
+
+    run_of = SimpleNamespace(
+        figures={("es_deficit", 0.99): SimpleNamespace(value=1e6)},
+        series={"deficit_by_reserve": {"WETH": 3.0, "USDC": 1.0}},
+    )
+    of = replace(stored_now(market), run=run_of)
+    usdc = market.price[market.reserves.index("USDC")]
+    measured = measuring.covered(of, inputs.Covering({"WETH": 135.0}, {"WETH": 15.0}, "test"))
+    # Needed: 750,000 in WETH, 250,000 and the booked 1,000 in USDC. Cover of WETH does not serve USDC.
+    covered = min(135 * weth, 750_000)
+    assert measured.value == pytest.approx(1 - covered / (1e6 + 1_000 * usdc))
+    assert measured.figures["uncovered_usd"] == pytest.approx(1e6 + 1_000 * usdc - covered)
+    assert measured.figures["worst_reserve"] == ("WETH" if 750_000 - covered > 251_000 else "USDC")
+    assert measuring.covered(of, None).missing
+    assert "no risk run" in measuring.covered(replace(of, run=None), inputs.Covering({}, {}, "test")).missing
+    nothing = measuring.covered(of, inputs.Covering({}, {}, "test"))
+    assert nothing.value == 1.0
 
 
 def test_a_letter_comes_with_its_interval_and_its_assumptions(computed):
@@ -100,7 +192,7 @@ def test_a_letter_comes_with_its_interval_and_its_assumptions(computed):
     assert first[6:8] == ("A+", scores.letter(first[5]))
     [(supplied,)] = rows("SELECT supplied_usd FROM mart_protocol_score")
     assert first[9] == pytest.approx(0.01 * supplied)
-    assert [row[0] for row in others] == ["thin", "slower", "rougher", "bad_days", "tails"]
+    assert [row[0] for row in others] == ["cover", "thin", "slower", "rougher", "bad_days", "tails"]
     assert "0 of 1,000 paths: few draws" in said
     assert rows("SELECT value > 0 FROM mart_protocol_score_part WHERE part = 'parameters'") == [(1,)]
 
@@ -136,16 +228,17 @@ def test_depth_cover_and_weights_are_what_is_stated(computed):
     run("--depth", "WETH=1e6", "--cover", "USDC=20e6", "WETH=1e6", "--weights", "depth=0.25", "utilisation=0.1")
     [(worst,)] = rows("SELECT value FROM mart_protocol_score_part WHERE part = 'depth'")
     assert worst == pytest.approx(held * weth / 1e6)
-    [(figures,)] = rows("SELECT figures FROM mart_protocol_score_part WHERE part = 'deficits'")
+    [(figures,)] = rows("SELECT figures FROM mart_protocol_score_part WHERE part = 'cover'")
     # Cover in WETH does not serve a deficit of USDC.
-    assert json.loads(figures)["uncovered_usd"] == pytest.approx(30e6 * usdc, rel=1e-6)
+    assert json.loads(figures)["uncovered_usd"] >= 30e6 * usdc * (1 - 1e-6)
+    assert json.loads(figures)["origin"] == "stated (--cover)"
     # The past deficit has used up the cover of USDC: only that of WETH is left for the next one.
     assert json.loads(figures)["cover_left_usd"] == pytest.approx(1e6 * weth, rel=1e-9)
     [(share, supplied)] = rows(
         "SELECT value, supplied_usd FROM mart_protocol_score_part JOIN mart_protocol_score USING (market, block) "
         "WHERE part = 'deficits'"
     )
-    assert share * supplied == pytest.approx(30e6 * usdc, rel=1e-6)
+    assert share * supplied == pytest.approx(50e6 * usdc, rel=1e-6)
     assert rows("SELECT weight FROM mart_protocol_score_part WHERE part IN ('depth', 'utilisation') ORDER BY 1") == [
         (0.1,),
         (0.25,),
@@ -214,8 +307,8 @@ def test_the_order_of_accounts_does_not_matter(sample):
     )  # fmt: skip
     shuffled = replace(found, market=other, supply=np.random.default_rng(2).permutation(found.supply))
     with Store.open() as store:
-        one = measuring.measure(store, found, depth_usd={"WETH": 1e6}, cover={})
-        two = measuring.measure(store, shuffled, depth_usd={"WETH": 1e6}, cover={})
+        asked = {"depths": {"WETH": inputs.Depth(1e6, "stated")}, "cover": None}
+        one, two = (measuring.measure(store, of, **asked) for of in (found, shuffled))
     for part in parts.PARTS:
         assert two[part.key].value == pytest.approx(one[part.key].value, nan_ok=True)
     stated = {part.key: part.weight for part in parts.PARTS}

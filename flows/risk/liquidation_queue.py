@@ -1,0 +1,200 @@
+"""Flow `liquidation-queue`: how long debt waits where liquidators must earn, depth is finite and so is their capital.
+
+The scenario is that of `risk-scenarios`; the depth is that of the newest quotes, and the capital the most debt that
+stored liquidations repaid in a day. All models run on the same paths, so what differs comes from the limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from flows.errors import ConfigurationError
+from flows.options import Number, Options, Whole
+from flows.pipeline import FlowSpec, recorded
+from flows.risk.options import DEFAULT, LAST_SEED, LawName
+from flows.risk.report import amount
+from flows.risk.risk_scenarios import calibrated, save_calibration
+
+if TYPE_CHECKING:
+    from risk_core import Market, Result
+
+SOURCE = "liquidation-queue"
+LEVEL = 0.99
+NAMED = 12
+"""Reserves without quotes that the report names."""
+
+
+class Asked(Options):
+    """Options of `liquidation-queue`."""
+
+    market: str | None = Field(None, description="market (default: the newest snapshot's)")
+    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
+    paths: Annotated[int, Whole(100, 1_000_000)] = Field(5_000, description="simulated paths of each model")
+    seed: Annotated[int, Whole(0, LAST_SEED // 2)] = Field(7, description="seed of the random numbers")
+    steps: Annotated[int, Whole(1, 100_000)] = Field(24, description="steps of a path; they divide 24 hours")
+    horizon_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
+        24.0, description="length of a path"
+    )
+    law: LawName = Field(DEFAULT, description="law of the price moves")
+    half_life_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
+        2.0, description="time in which the market absorbs half of what was sold; assumed"
+    )
+    cost: Annotated[float, Number(0, 0.2, "a fraction")] = Field(
+        0.0005, description="cost of a call, of the debt repaid: flash loan, least profit, bids"
+    )
+    gas_usd: Annotated[float, Number(0, 1e6, "USD")] = Field(0.0, description="cost of a call in USD")
+    feedback: Annotated[float, Number(0, 1, "a share")] = Field(
+        0.0, description="share of a sale's impact that the oracle sees"
+    )
+    capital_usd: Annotated[float, Number(0, 1e12, "USD")] | None = Field(
+        None, description="most debt repaid in 24 h (default: the largest day stored)"
+    )
+    allow_look_ahead: bool = Field(False, description="use prices later than the block; the figures are marked")
+
+
+def run(arguments: Asked) -> str:
+    """Simulate, store and report. Raises `ConfigurationError` without quotes, and what `risk-scenarios` raises."""
+    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
+    from tqdm import tqdm
+
+    from data import load_market
+    from data.liquidations import largest_day
+    from data.quotes import depth_curves, load_quotes
+    from data.store import Store
+    from risk_core import Impact, Liquidators, code_version, simulate
+    from risk_core.analytics.slippage import impact_of
+
+    market = load_market(arguments.block, arguments.market)
+    ladders = load_quotes(market)
+    curves = depth_curves(market, ladders)
+    if all(curve is None for curve in curves):
+        raise ConfigurationError(
+            f"liquidation-queue: no usable quotes of {market.snapshot.market} are stored; bring some with "
+            "`python -m flows sale-quotes --file FILE`"
+        )
+    half_life = timedelta(hours=arguments.half_life_hours)
+    quoted = impact_of(curves, half_life=half_life)
+    thin = Impact(sold_usd=0.5 * quoted.sold_usd, price=quoted.price, half_life=half_life, market=quoted.market)
+    base = Liquidators(cost=arguments.cost, fixed_usd=arguments.gas_usd, feedback=arguments.feedback)
+    with Store.open() as store:
+        record = arguments.capital_usd
+        if record is None:
+            record = largest_day(store, market.snapshot.market, market.snapshot.block_time)
+        calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
+        horizon = timedelta(hours=arguments.horizon_hours)
+        scenario = calibration.scenario("queue", horizon, arguments.steps, market.snapshot.block_time)
+        models: list[tuple[str, float, Impact | None, Liquidators | None]] = [
+            ("unlimited", 0.0, None, None),
+            ("quoted depth", 1.0, quoted, base),
+            ("half depth", 0.5, thin, base),
+        ]
+        if record is not None:
+            models.append(("record capital", 1.0, quoted, replace(base, capital_usd=float(record))))
+        with recorded(store, FLOW.name, dict(arguments)) as handle:
+            results = []
+            with tqdm(total=len(models) * arguments.paths, desc="simulating the queue", unit="path") as bar:
+                for name, depth, impact, limits in models:
+                    before = bar.n
+
+                    def told(done: int, _all: int, before: int = before) -> None:
+                        bar.update(before + done - bar.n)
+
+                    result = simulate(
+                        market, scenario, arguments.paths, arguments.seed, impact=impact, liquidators=limits,
+                        progress=told,
+                    )  # fmt: skip
+                    results.append((name, depth, limits, result))
+            symbols = market.reserves.symbol
+            held = set(market.collateral.reserve.tolist())
+            passport: dict[str, Any] = {
+                "market": market.snapshot.market,
+                "block": market.snapshot.block,
+                "block_time": market.snapshot.block_time,
+                "cost": arguments.cost,
+                "half_life_hours": arguments.half_life_hours,
+                "feedback": arguments.feedback,
+                "horizon_seconds": round(horizon.total_seconds()),
+                "n_steps": arguments.steps,
+                "n_paths": arguments.paths,
+                "seed": arguments.seed,
+                "law": arguments.law,
+                "calibration_id": calibration.inputs.id,
+                "code_version": code_version(),
+                "unquoted": json.dumps(sorted(symbols[r] for r in held if curves[r] is None)),
+                "is_assumed": int(all(ladder.assumed.all() for ladder in ladders)),
+                "looks_ahead": int(calibration.inputs.looks_ahead),
+                "is_synthetic": int(market.snapshot.synthetic),
+            }
+            asked = [market.snapshot.hash, arguments.gas_usd, record, quoted.sold_usd.tolist(), quoted.price.tolist()]
+            digest = hashlib.sha256(json.dumps([passport, asked], sort_keys=True).encode()).hexdigest()
+            save_calibration(handle, calibration, market)
+            rows = [row_of(*one) | passport | {"queue": digest} for one in results]
+            handle.write(SOURCE, digest, {"mart_liquidation_queue": frame_of(rows)}, scope={"queue": digest})
+    return "\n".join(report(market, results, passport, arguments))
+
+
+def row_of(name: str, depth: float, limits: Any, result: Result) -> dict[str, Any]:
+    """The figures of one model."""
+    from data.results.figures import stored_figure
+    from risk_core import measures
+
+    def figure(label: str, estimate: Any) -> str:
+        found = stored_figure(label, "USD", estimate)
+        return json.dumps({field: getattr(found, field) for field in found.__slots__}, sort_keys=True)
+
+    hours = [result.horizon.total_seconds() / 3_600 * (t + 1) / result.n_steps for t in range(result.n_steps)]
+    at_end = result.waiting[:, 1] * 1e-6 if result.waiting is not None else 0.0 * result.repaid_usd
+    cluster = result.cluster
+    return {
+        "model": name,
+        "depth": depth,
+        "capital_usd": None if limits is None or limits.capital_usd == float("inf") else limits.capital_usd,
+        "lar_repaid": figure("lar_repaid", measures.lar(result, LEVEL)),
+        "waiting": figure("waiting", measures.quantile(result.waiting_usd, LEVEL, cluster)),
+        "waiting_at_end": figure("waiting_at_end", measures.quantile(at_end, LEVEL, cluster)),
+        "shortfall": figure("shortfall", measures.tail_mean(result.shortfall_usd, LEVEL, cluster)),
+        "by_hour": json.dumps({"hours": hours, "waiting_usd": result.waiting_steps.tolist()}),
+    }
+
+
+def frame_of(rows: list[dict[str, Any]]) -> Any:
+    """Rows of `mart_liquidation_queue`."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).astype({"capital_usd": "float64"})
+
+
+def report(market: Market, results: list, passport: dict[str, Any], arguments: Asked) -> list[str]:
+    """The models in lines of text."""
+    at = market.snapshot
+    lines = ["SAMPLE: synthetic accounts and prices"] if at.synthetic else []
+    lines.append(f"{at.market}, block {at.block:,} of {datetime.fromtimestamp(at.block_time, UTC):%Y-%m-%d %H:%M} UTC")
+    if passport["is_assumed"]:
+        lines.append("depth: ASSUMED, nobody quoted it")
+    lines += [
+        f"{arguments.paths:,} paths over {arguments.horizon_hours:g} h, the same for all; half of a sale is absorbed "
+        f"in {arguments.half_life_hours:g} h",
+        "",
+        f"  {'':<16} {'repaid, 99 %':>16} {'waits, 99 %':>16} {'at the end, 99 %':>18} {'shortfall, worst 1 %':>22}",
+    ]
+    for name, depth, limits, result in results:
+        row = row_of(name, depth, limits, result)
+        shown = ("lar_repaid", "waiting", "waiting_at_end", "shortfall")
+        repaid, waits, end, short = (amount(json.loads(row[key])["value"], "USD") for key in shown)
+        lines.append(f"  {name:<16} {repaid:>16} {waits:>16} {end:>18} {short:>22}")
+        if row["capital_usd"] is not None:
+            lines.append(f"  {'':<16} at most {amount(row['capital_usd'], 'USD')} of debt repaid in 24 h")
+    unquoted = json.loads(passport["unquoted"])
+    if unquoted:
+        more = " .." if len(unquoted) > NAMED else ""
+        lines.append(f"  no quotes, taken as endlessly deep: {', '.join(unquoted[:NAMED])}{more}")
+    return [*lines, "Stored in mart_liquidation_queue."]
+
+
+FLOW = FlowSpec(name="liquidation-queue", options=Asked, run=run)
