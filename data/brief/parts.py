@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data.brief.words import utc
 from data.errors import DamagedValue
 
 CHANGE, STATE, MISSING = "change", "state", "missing"
@@ -128,8 +129,6 @@ class Brief:
     @property
     def title(self) -> str:
         """What it is about."""
-        from data.brief.words import utc
-
         sample = " (SAMPLE: synthetic data)" if self.synthetic else ""
         return f"Daily brief of {self.market}{sample}, block {self.block:,} of {utc(self.block_time)}"
 

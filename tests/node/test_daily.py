@@ -17,6 +17,15 @@ from tests.node.harness import NodeMarket
 
 pytestmark = pytest.mark.node
 
+DAY = """
+import sys
+from flows.__main__ import main
+from flows.prices import market_prices
+
+market_prices.DAYS = 60  # a year of prices takes most of a day's time
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 def test_daily_writes_the_figures_of_the_nodes_market_and_again_the_same(
     node: NodeMarket, httpserver: HTTPServer, own_warehouse: Path
@@ -36,7 +45,7 @@ def test_daily_writes_the_figures_of_the_nodes_market_and_again_the_same(
 
     def run_day() -> list[tuple]:
         day = subprocess.run(
-            [sys.executable, "-m", "flows", "daily", "--paths", "500"],
+            [sys.executable, "-c", DAY, "daily", "--paths", "500"],
             env=environment,
             text=True,
             timeout=300,

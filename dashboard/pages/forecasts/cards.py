@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import dash_bootstrap_components as dbc
 from dash import html
@@ -272,6 +273,4 @@ def outcome_pill(one: Told) -> html.Span:
 
 
 def _address(name: str, shown: Shown) -> str:
-    from urllib.parse import urlencode
-
     return f"/api/v1/forecasts/{name}?{urlencode({'series': answers.key_of(shown.law, shown.horizon_seconds)})}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2
 
 import risk_core as rc
 from dashboard.market.fits import StoredFit
@@ -253,8 +254,6 @@ HORIZON_DAYS = (1, 7, 30, 90)
 
 def volatility(closes: Closes, fits: Sequence[StoredFit] = ()) -> Volatility:
     """From hourly closes without a gap, and the newest fit of daily ones. Raises `InputError` below 30 days."""
-    from scipy.stats import chi2
-
     whole = closes.whole()
     returns = np.diff(np.log(whole.price))
     days = len(returns) // 24

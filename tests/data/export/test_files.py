@@ -35,18 +35,24 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_every_row_of_every_table_is_in_each_file_as_it_was(hostile_warehouse, tmp_path):
+@pytest.fixture(scope="module")
+def written(hostile_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with every table of the hostile warehouse as Parquet, DuckDB and SQLite."""
+    folder = tmp_path_factory.mktemp("written")
     for to in ("parquet", "risk.duckdb", "risk.sqlite3"):
-        export(str(tmp_path / to), everything=True)
+        export(str(folder / to), everything=True, path=hostile_once)
+    return folder
 
+
+def test_every_row_of_every_table_is_in_each_file_as_it_was(hostile_warehouse, written):
     with (
-        duckdb.connect(str(tmp_path / "risk.duckdb"), read_only=True) as duck,
-        sqlite3.connect(tmp_path / "risk.sqlite3") as lite,
+        duckdb.connect(str(written / "risk.duckdb"), read_only=True) as duck,
+        sqlite3.connect(written / "risk.sqlite3") as lite,
     ):
         for table in tables().values():
             expected = rows_of(hostile_warehouse, table.name)
             names = ", ".join(f'"{name}"' for name in table.names)
-            files = sorted((tmp_path / "parquet" / table.name).rglob("*.parquet"))
+            files = sorted((written / "parquet" / table.name).rglob("*.parquet"))
             parquet = [
                 tuple(row[n] for n in table.names)
                 for f in files
@@ -58,15 +64,13 @@ def test_every_row_of_every_table_is_in_each_file_as_it_was(hostile_warehouse, t
             assert len(expected) > 4 or table.name in ("schema_version", "ingest_checkpoint")
 
 
-def test_types_are_those_of_the_warehouse(hostile_warehouse, tmp_path):
-    export(str(tmp_path / "out"), everything=True)
-    export(f"duckdb:///{tmp_path}/x.duckdb", everything=True)
+def test_types_are_those_of_the_warehouse(written):
     arrow = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     duck = {"TEXT": "VARCHAR", "INTEGER": "BIGINT", "REAL": "DOUBLE"}
 
-    with duckdb.connect(str(tmp_path / "x.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(written / "risk.duckdb"), read_only=True) as connection:
         for table in tables().values():
-            for file in (tmp_path / "out" / table.name).rglob("*.parquet"):
+            for file in (written / "parquet" / table.name).rglob("*.parquet"):
                 found = pa.parquet.read_schema(file)
                 assert [(f.name, f.type, f.nullable) for f in found] == [
                     (c.name, arrow[c.type], c.nullable) for c in table.columns

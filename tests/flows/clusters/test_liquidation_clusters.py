@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,9 +32,25 @@ def rows(sql: str) -> list[tuple]:
         return store.rows(sql)
 
 
-def test_the_fit_of_the_sample_is_stored_with_its_judgement_and_changes_nothing_twice(sample):
-    said = run()
-    assert "stationary" in said
+@pytest.fixture(scope="module")
+def fitted_once(sample_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The sample with its fit, and what the command said."""
+    path = Path(shutil.copy(sample_file, tmp_path_factory.mktemp("fitted") / "risk.sqlite"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RISK_DB", str(path))
+        return path, run()
+
+
+@pytest.fixture
+def fitted(fitted_once: tuple[Path, str], own_warehouse: Path) -> str:
+    """The same in a warehouse of the test's own; gives what was said."""
+    path, said = fitted_once
+    shutil.copy(path, own_warehouse)
+    return said
+
+
+def test_the_fit_of_the_sample_is_stored_with_its_judgement_and_changes_nothing_twice(fitted):
+    assert "stationary" in fitted
     [(kinds, parameters, radius, seen, unseen, ks)] = rows(
         "SELECT kinds, parameters, spectral_radius, gain_in_sample, gain_out_of_sample, ks_p "
         "FROM fact_cluster_calibration"
@@ -167,8 +185,7 @@ def test_liquidations_at_one_time_are_refused_or_said(sample, words):
     assert "nothing to do" in run("--or-nothing")
 
 
-def test_another_question_is_computed_though_the_fit_is_stored(sample):
-    run()
+def test_another_question_is_computed_though_the_fit_is_stored(fitted):
     assert "P(5 within 1 h" in run("--skip-if-stored", "--at-least", "5")
     assert "nothing to do" in run("--skip-if-stored", "--at-least", "5")
     assert rows("SELECT at_least, count(*) FROM mart_cluster_probability GROUP BY 1") == [(5, 4), (8, 4)]
