@@ -18,12 +18,14 @@
 # costs. Accounts are the sample's, **synthetic**; quotes are those of a made-up pool, **assumed**.
 
 # %%
+from datetime import timedelta
+
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
 from data.sample.book import book
-from risk_core import Impact, proposals, sweep
+from risk_core import Impact, Liquidators, PricePaths, proposals, simulate, sweep
 from risk_core.analytics.slippage import fit, impact_of, liquidator_profit, slippage_limit
 
 pio.templates.default = "plotly_white"
@@ -33,8 +35,8 @@ BLUE, ORANGE, GREY = "#0b5fd0", "#d8651c", "#66738a"
 # %% [markdown]
 # ## 1. From quotes to a curve
 #
-# A pool with 300 million USD a side, asked at seven sizes, and one quote that brings in less than a smaller one: nobody
-# would sell more for less, so it is refused, with its reason.
+# A pool with 300 million USD a side, asked at seven sizes, and one quote that brings in less than a smaller one:
+# nobody would sell more for less, so it is refused, with its reason.
 
 # %%
 size = np.array([1e5, 1e6, 5e6, 1e7, 2e7, 4e7, 8e7, 6e7])
@@ -45,8 +47,8 @@ for amount, got, state in zip(size, received, found.state, strict=True):
     print(f"{amount:>12,.0f} USD  loses {1 - got / amount:6.2%}  {state}")
 
 # %% [markdown]
-# Beyond the last quote nobody was asked. The curve goes on, as a **lower bound**: a curve that stayed flat there would
-# understate exactly the large sales that a crash brings.
+# Beyond the last quote nobody was asked. The curve goes on, as a **lower bound**: a curve that stayed flat there
+# would understate exactly the large sales that a crash brings.
 
 # %%
 curve = found.curve
@@ -71,8 +73,8 @@ for repaid in (1e6, 1e7, 2e7):
 # %% [markdown]
 # ## 2. When is the depth used up?
 #
-# `sweep` liquidates every account, exactly, at each fall of ETH. All at once is the hardest case: in a day depth comes
-# back between sales.
+# `sweep` liquidates every account, exactly, at each fall of ETH. All at once is the hardest case: in a day depth
+# comes back between sales.
 
 # %%
 market = book(5_000, 7)
@@ -96,10 +98,35 @@ assert isinstance(impact, Impact)
 print(f"the price of WETH after selling 20 million: {impact.multiplier(2e7)[weth]:.4f} of the price before")
 
 # %% [markdown]
-# ## 3. Another threshold
+# ## 3. Who waits
 #
-# Everybody's health factor on WETH falls at once when its threshold does. `proposals.compare` says who falls, exactly.
-# With a scenario it also simulates both markets on the same paths: `python -m flows parameter-change`.
+# Liquidators do not act at a loss. With `Liquidators` a call is made as large as still pays at the margin, the most
+# profitable first; the rest waits until depth has come back. Here ETH falls by 20 % in a day, hour by hour, and half
+# of what was sold is absorbed in two hours. The oracle does not see the sales (`feedback=0`): it follows other
+# markets.
+
+# %%
+hours = np.arange(25)
+prices = np.repeat(market.price[None, :, None], len(hours), axis=2)
+prices[0, eth] *= 1 - 0.20 * hours / 24
+path = PricePaths(name="ETH -20 % in a day", price=prices, step=timedelta(hours=1))
+figure = go.Figure()
+for share, colour in ((0.1, BLUE), (0.02, ORANGE)):
+    thinner = Impact(sold_usd=share * impact.sold_usd, price=impact.price, half_life=timedelta(hours=2))
+    run = simulate(market, path, impact=thinner, liquidators=Liquidators(feedback=0.0), threads=1)
+    figure.add_scatter(x=hours[1:], y=run.waiting_steps, line_color=colour, name=f"{share:.0%} of the depth")
+    repaid, waits, lost = (usd[0] / 1e6 for usd in (run.repaid_usd, run.waiting_usd, run.shortfall_usd))
+    print(
+        f"{share:>4.0%} of the depth: {repaid:6.1f} M USD repaid, at worst {waits:5.1f} M waits, {lost:.2f} M is lost"
+    )
+figure.update_layout(title="Debt below health factor 1 that waits (USD)", xaxis_title="hours", height=340)
+figure.show()
+
+# %% [markdown]
+# ## 4. Another threshold
+#
+# Everybody's health factor on WETH falls at once when its threshold does. `proposals.compare` says who falls,
+# exactly. With a scenario it also simulates both markets on the same paths: `python -m flows parameter-change`.
 
 # %%
 threshold = float(market.reserves.liquidation_threshold[weth])
