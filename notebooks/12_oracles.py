@@ -108,9 +108,7 @@ moves = {name: -0.4 for name in ("WETH", "wstETH", "weETH", "rsETH", "rETH", "cb
 stale = oracle_gap(market, moves, stuck=moves)
 honest = stale.honest
 print(f"an exact oracle: {honest.repaid_usd / 1e6:,.1f} M USD repaid, deficit {honest.deficit_usd / 1e6:,.1f} M USD")
-print(
-    f"stuck: {stale.first.n_accounts} liquidated, {stale.uncovered_usd / 1e6:,.1f} M USD of debt above its collateral"
-)
+print(f"stuck: {stale.first.n_accounts} liquidated, {stale.bad_debt_usd / 1e6:,.1f} M USD of bad debt")
 print(f"and {stale.could_leave_usd / 1e6:,.1f} M USD more if everybody borrowed what the stale price allows")
 
 # %% [markdown]
@@ -128,10 +126,10 @@ for markdown in (0.0, 0.15, 0.5):
         print(
             f"marked down {markdown:4.0%}, oracle {'sees it ' if sees else 'is blind'}: borrowed "
             f"{case.borrowed_usd / 1e6:6.1f} M, liquidated {first.n_accounts:>3}, own deficit "
-            f"{case.attacker_deficit_usd / 1e6:6.1f} M, others {case.others_deficit_usd / 1e6:5.1f} M, uncovered "
-            f"{case.gap.uncovered_usd / 1e6:6.1f} M"
+            f"{case.attacker_deficit_usd / 1e6:6.1f} M, others {case.others_deficit_usd / 1e6:5.1f} M, bad debt "
+            f"{case.gap.bad_debt_usd / 1e6:6.1f} M"
         )
 
 # %% [markdown]
 # A blind oracle does not make the loss smaller. It makes it invisible: what the seeing oracle books as a deficit
-# stands as uncovered debt under the blind one. The deficit is larger by the liquidators' bonus.
+# stands as bad debt under the blind one. The deficit is larger by the liquidators' bonus.

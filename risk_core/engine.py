@@ -70,7 +70,7 @@ def simulate(
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
 
     Balances evolve along a path: what was seized is gone. Calls happen at the end of each step at oracle prices;
-    interest does not accrue, nobody repays or tops up, and liquidators always act.
+    interest does not accrue, nobody repays or tops up, and liquidators always act where none are given.
 
     n_paths: number of paths, ignored for `PricePaths`. seed: 64-bit; a path depends on (seed, path number) alone.
     threads: workers, None is every core; any number gives the same bits. paths: simulate only [start, stop), for

@@ -31,7 +31,7 @@ class OracleGap:
     follow among what is left, once the oracle says the market's prices. left: the market between the two, its oracles
     plain feeds.
 
-    repaid_usd, seized_usd, fee_usd: of `first`, at market prices. uncovered_usd: debt above collateral, added up over
+    repaid_usd, seized_usd, fee_usd: of `first`, at market prices. bad_debt_usd: debt above collateral, added up over
     the accounts that have more debt than collateral, after `first`. could_borrow_usd: what borrowers may still take
     against the oracle's prices after `first`, before the limits of caps and of the reserves' liquidity;
     could_leave_usd: the debt above collateral that they would add by taking it.
@@ -47,7 +47,7 @@ class OracleGap:
     repaid_usd: float
     seized_usd: float
     fee_usd: float
-    uncovered_usd: float
+    bad_debt_usd: float
     could_borrow_usd: float
     could_leave_usd: float
 
@@ -111,13 +111,13 @@ def oracle_gap(
     worth = true / first.price
     (held, owed), (collateral, debt) = totals(left), totals(left, true)
     room = np.where(held > 0, np.maximum(borrowing_power(left) - owed, 0.0), 0.0)
-    uncovered = float(np.maximum(debt - collateral, 0.0).sum())
+    bad_debt = float(np.maximum(debt - collateral, 0.0).sum())
     lent = float(np.maximum(debt + room - collateral, 0.0).sum())
     return OracleGap(
         market=market, market_price=true, oracle_price=first.price, honest=honest, first=first, then=then, left=left,
         repaid_usd=float(first.repaid_by_reserve @ worth), seized_usd=float(first.seized_by_reserve @ worth),
-        fee_usd=float(first.fee_by_reserve @ worth), uncovered_usd=uncovered, could_borrow_usd=float(room.sum()),
-        could_leave_usd=lent - uncovered,
+        fee_usd=float(first.fee_by_reserve @ worth), bad_debt_usd=bad_debt, could_borrow_usd=float(room.sum()),
+        could_leave_usd=lent - bad_debt,
     )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def unbacked(
 
     The account borrows all that its loan to value allows, in the e-mode that allows most, or `available_usd` where that
     is less (None: no limit). Then the token is marked down by the share `markdown` for everybody who holds it, at the
-    oracle as in the market; with `oracle_sees` false only in the market, and what is lost shows as `uncovered_usd`.
+    oracle as in the market; with `oracle_sees` false only in the market, and what is lost shows as `bad_debt_usd`.
     Raises `InputError` for a token without a loan to value, and numbers out of range.
     """
     checked_kind("market", market, Market)

@@ -12,7 +12,7 @@ from risk_core.checks import FloatArray, IntArray, checked_array, require
 from risk_core.errors import InputError
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
-from risk_core.kernels.queue import MOST_WAITING, UNCOVERED_AT_END
+from risk_core.kernels.queue import BAD_DEBT_AT_END, MOST_WAITING
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
@@ -151,7 +151,7 @@ class Result:
     @property
     def shortfall_usd(self) -> FloatArray:
         """(P,) USD that lenders lose: the deficit, and what waits above its collateral at the end of the path."""
-        left = 0 if self.waiting is None else self.waiting[:, UNCOVERED_AT_END] * MICRO_USD
+        left = 0 if self.waiting is None else self.waiting[:, BAD_DEBT_AT_END] * MICRO_USD
         return self.deficit_usd + left
 
     @property

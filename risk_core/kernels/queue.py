@@ -58,7 +58,7 @@ MOST_WAITING = 0
 """column of the outputs by path: the most debt that waited at the end of a step, micro-USD"""
 WAITING_AT_END = 1
 """the debt that waited at the end of the path"""
-UNCOVERED_AT_END = 2
+BAD_DEBT_AT_END = 2
 """debt above collateral, of the accounts that waited at the end of the path"""
 N_WAITING = 3
 HALVINGS = 60
@@ -428,7 +428,7 @@ def queue_path(
         fallen = 1.0
         moved = True
         waits = np.int64(0)
-        uncovered = np.int64(0)
+        bad_debt = np.int64(0)
         for _ in range(MAX_ROUNDS):
             if pruned:
                 n_active, n_awake = wake(book, sleepers, state, n_active, n_awake)
@@ -438,7 +438,7 @@ def queue_path(
                 if not pruned or fallen < state.limit[slot]:
                     n = stand_in_line(book, sleepers, state, queue, work, slot, t, policy, fallen, n)
             waits = np.int64(0)
-            uncovered = np.int64(0)
+            bad_debt = np.int64(0)
             while n > 0:
                 slot = pop(queue, state, n)
                 n -= 1
@@ -447,7 +447,7 @@ def queue_path(
                 )
                 used += micro
                 waits += np.int64(np.rint(owed * MICRO))
-                uncovered += np.int64(np.rint(above * MICRO))
+                bad_debt += np.int64(np.rint(above * MICRO))
             moved, least = weigh_both(sales, limits, state, queue)
             if not moved:
                 break
@@ -461,7 +461,7 @@ def queue_path(
         waiting[row, MOST_WAITING] = max(waiting[row, MOST_WAITING], waits)
         if t == n_steps - 1:
             waiting[row, WAITING_AT_END] = waits
-            waiting[row, UNCOVERED_AT_END] = uncovered
+            waiting[row, BAD_DEBT_AT_END] = bad_debt
         if pruned:
             for i in range(n_active):
                 slot = state.active[i]

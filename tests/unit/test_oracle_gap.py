@@ -32,11 +32,11 @@ def test_a_price_that_is_too_low_costs_the_borrower_bonus_and_mispricing():
     assert gap.deficit_usd == 0
 
 
-def test_a_feed_that_is_stuck_lets_the_debt_grow_uncovered():
+def test_a_feed_that_is_stuck_leaves_bad_debt():
     """ETH falls from 2,000 to 1,500 and its feed stays: nobody is liquidated, 16,000 stand against 15,000."""
     gap = oracle_gap(one_account(price=2_000.0), {"ETH": -0.25}, stuck=["ETH"])
     assert gap.first.n_accounts == 0
-    assert gap.uncovered_usd == pytest.approx(1_000)
+    assert gap.bad_debt_usd == pytest.approx(1_000)
     # once the feed moves: 15,000 of collateral pay 15,000 / 1.05, the rest is a deficit, as with an exact oracle
     assert gap.then.deficit_usd == pytest.approx(16_000 - 15_000 / 1.05, abs=0.005)
     assert gap.extra_deficit_usd == pytest.approx(0, abs=1e-6)
@@ -45,10 +45,10 @@ def test_a_feed_that_is_stuck_lets_the_debt_grow_uncovered():
 
 
 def test_what_can_still_be_borrowed_at_a_stale_price_is_counted():
-    """14,000 against 10 ETH: 1,000 more at the stale 2,000; at the true 1,450 it leaves 500 uncovered instead of 0."""
+    """14,000 against 10 ETH: 1,000 more at the stale 2,000; at the true 1,450 it leaves 500 of bad debt."""
     gap = oracle_gap(one_account(debt=14_000.0, price=2_000.0), {"ETH": -0.275}, stuck=["ETH"])
     assert gap.could_borrow_usd == pytest.approx(1_000)
-    assert gap.uncovered_usd == 0
+    assert gap.bad_debt_usd == 0
     assert gap.could_leave_usd == pytest.approx(500)
 
 
@@ -143,7 +143,7 @@ def test_unbacked_collateral_takes_what_its_loan_to_value_allows():
     assert drained.borrowed_usd == 60_000
     blind = unbacked(one_account(price=2_000.0, debt=1.0), "ETH", 100.0, "USDC", 0.5, oracle_sees=False)
     assert blind.gap.first.n_accounts == 0
-    assert blind.gap.uncovered_usd == pytest.approx(50_000)
+    assert blind.gap.bad_debt_usd == pytest.approx(50_000)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ _LIMITS = (
     "On ETH and BTC of 2021 and 2022, where the law was chosen, losses exceeded its 95\u202f% and 99\u202f% levels "
     "about as often as expected; python -m flows backtest repeats that on other prices. A shock after a long calm is "
     "larger than this law expects. The footer of the first chart of the Overview names the law of its figures.",
-    "Liquidators always act, at oracle prices, at the end of each step. Market depth and gas do not limit them yet.",
+    "In the forecasts liquidators always act, at oracle prices, at the end of each step. How much waits where depth "
+    "and capital are finite is simulated beside them, on the Liquidity page.",
     "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
     "protocol.",

@@ -186,13 +186,13 @@ def stuck(loaded: LoadedMarket, what: str, fall: float) -> OracleGap:
 def stuck_curve(loaded: LoadedMarket, what: str) -> tuple[np.ndarray, np.ndarray]:
     """USD at each of `FALLS`: (debt above collateral at market prices, debt that an exact oracle would have repaid)."""
     market = loaded.market
-    uncovered, missed = np.zeros(len(FALLS)), np.zeros(len(FALLS))
+    bad_debt, missed = np.zeros(len(FALLS)), np.zeros(len(FALLS))
     for k, fall in enumerate(FALLS.tolist()):
         moves, _ = _feed(loaded, what, fall)
         held, owed = totals(market, market.price * (1.0 + moves))
-        uncovered[k] = np.maximum(owed - held, 0.0).sum()
+        bad_debt[k] = np.maximum(owed - held, 0.0).sum()
         missed[k] = rc.what_if(market, moves).repaid_usd
-    return uncovered, missed - missed[0]
+    return bad_debt, missed - missed[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,7 +264,7 @@ def gap_json(gap: OracleGap) -> dict[str, Any]:
         "borrower_loss_usd": gap.borrower_loss_usd,
         "bonus_usd": gap.bonus_usd,
         "mispricing_usd": gap.mispricing_usd,
-        "uncovered_usd": gap.uncovered_usd,
+        "bad_debt_usd": gap.bad_debt_usd,
         "could_borrow_usd": gap.could_borrow_usd,
         "could_leave_usd": gap.could_leave_usd,
         "deficit_usd": gap.deficit_usd,

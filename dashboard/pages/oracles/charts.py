@@ -33,7 +33,7 @@ def stuck(curve: tuple[np.ndarray, np.ndarray], fall: float, at: tuple[float, fl
     """Debt that nobody liquidates, and debt above its collateral, by how far the market falls under the feed."""
     return _curves(
         FALLS,
-        ((curve[1], "scenario", "not liquidated", "solid"), (curve[0], "warn", "above its collateral", "4px,3px")),
+        ((curve[1], "scenario", "not liquidated", "solid"), (curve[0], "warn", "bad debt", "4px,3px")),
         fall,
         at,
         "fall of the market",

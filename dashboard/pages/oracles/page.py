@@ -79,7 +79,7 @@ def build(source: PageData, _search: str) -> html.Div:
         ],
         ids.ORACLE_STUCK_SAYS,
         ids.ORACLE_STUCK,
-        "debt not liquidated, and dashed debt above its collateral",
+        "debt not liquidated, and dashed bad debt",
         "/api/v1/oracles/stuck",
     )
     fake = lab(
@@ -231,7 +231,7 @@ def register(app: Dash, source: PageData) -> None:
             gap = stuck(loaded, str(what), fall)
         except rc.InputError as wrong:
             return refused(wrong, 1, theme)
-        at = (gap.honest.repaid_usd - gap.first.repaid_usd, gap.uncovered_usd)
+        at = (gap.honest.repaid_usd - gap.first.repaid_usd, gap.bad_debt_usd)
         figure = charts.stuck(stuck_curve(loaded, str(what)), fall, at, theme)
         name = BY_KEY[str(what)].label if what in FEEDS else token_name(loaded.market, str(what))
         return says_stuck(gap, name, fall, lends(source, loaded)), figure
@@ -257,7 +257,7 @@ def register(app: Dash, source: PageData) -> None:
             answer = minted(loaded, room, str(asset), usd, str(borrowed), markdown, oracle_sees=seen != "no")
         except rc.InputError as wrong:
             return refused(wrong, 1, theme)
-        whole = answer.found.gap.deficit_usd if answer.oracle_sees else answer.found.gap.uncovered_usd
+        whole = answer.found.gap.deficit_usd if answer.oracle_sees else answer.found.gap.bad_debt_usd
         figure = charts.minted(minted_curve(loaded, str(asset)), markdown, (whole,), theme)
         return says_minted(answer, str(asset), str(borrowed), markdown, usd), figure
 
@@ -343,13 +343,13 @@ def stuck_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     if what not in known:
         what = _reserve({"feed": what}, {k: v for k, v in collaterals(loaded).items() if k in known}, "feed")
     fall = asked(query.get("by", START["fall"]), "by", 0, 95) / 100
-    uncovered, missed = stuck_curve(loaded, what)
+    bad_debt, missed = stuck_curve(loaded, what)
     return gap_json(stuck(loaded, what, fall)) | {
         "feed": what,
         "fall": fall,
         "can_lend_usd": lends(source, loaded),
         "curve": {
-            "fall": charts.FALLS.tolist(), "uncovered_usd": uncovered.tolist(), "not_liquidated_usd": missed.tolist()
+            "fall": charts.FALLS.tolist(), "bad_debt_usd": bad_debt.tolist(), "not_liquidated_usd": missed.tolist()
         },
     }  # fmt: skip
 

@@ -88,14 +88,14 @@ def says_stuck(gap: OracleGap, what: str, fall: float, lends_usd: float | None) 
     missed = gap.honest.repaid_usd - gap.first.repaid_usd
     figures = [
         ("Not liquidated", fmt.money(max(missed, 0.0)), f"{fmt.count(gap.honest.n_accounts)} accounts stay"),
-        ("Above collateral", fmt.money(gap.uncovered_usd), "debt, at market prices"),
+        ("Bad debt", fmt.money(gap.bad_debt_usd), "above its collateral"),
         ("Could borrow", fmt.money(could), "at the stale price"),
         ("Deficit after", fmt.money(gap.deficit_usd),
          f"{fmt.money(gap.honest.deficit_usd)} without the error"),
     ]  # fmt: skip
     note = (
         f"{marked(what)} falls by {fmt.share(fall, 0)} and its feed stays. If borrowers took all that the stale price "
-        f"allows, {fmt.money(gap.could_leave_usd)} more of debt would be above its collateral"
+        f"allows, {fmt.money(gap.could_leave_usd)} more would be bad debt"
     )
     note += "; the reserves can lend less." if lends_usd is not None and lends_usd < gap.could_borrow_usd else "."
     return [outcome(figures), html.P(note, className="t2 micro")]
@@ -107,7 +107,7 @@ def says_minted(answer: Minted, symbol: str, borrowed: str, markdown: float, ask
     gap = found.gap
     price = float(found.market.price[found.market.reserves.index(symbol)])
     supplied = answer.tokens * price
-    loss = gap.deficit_usd if answer.oracle_sees else gap.uncovered_usd
+    loss = gap.deficit_usd if answer.oracle_sees else gap.bad_debt_usd
     figures = [
         ("Supplied", fmt.money(supplied), "all the cap lets in" if supplied < 0.999999 * asked_usd else "all of it"),
         ("Borrowed", fmt.money(found.borrowed_usd),
@@ -121,7 +121,7 @@ def says_minted(answer: Minted, symbol: str, borrowed: str, markdown: float, ask
         f"{fmt.share(markdown, 0)} less for everybody. "
     )
     if not answer.oracle_sees:
-        note += f"The oracle does not see it: nobody liquidates, {fmt.money(loss)} of debt is above its collateral. "
+        note += f"The oracle does not see it: nobody liquidates, {fmt.money(loss)} is bad debt. "
     if found.limited:
         note += f"No {other} is left to lend: utilisation 100\u202f%, and suppliers cannot withdraw. "
     return [outcome(figures), html.P(note, className="t2 micro")]

@@ -68,10 +68,10 @@ def test_a_stuck_feed_by_hand(loaded):
     """ETH -40 %: weak's 6,000 stand against 7,000; loop falls with both sides; safe's 12,000 cover 8,000."""
     gap = stuck(loaded, "eth", 0.4)
     assert gap.first.n_accounts == 0
-    assert gap.uncovered_usd == pytest.approx(1_000)
-    uncovered, missed = stuck_curve(loaded, "eth")
+    assert gap.bad_debt_usd == pytest.approx(1_000)
+    bad_debt, missed = stuck_curve(loaded, "eth")
     at = int(np.flatnonzero(np.isclose(FALLS, 0.4))[0])
-    assert uncovered[at] == pytest.approx(1_000)
+    assert bad_debt[at] == pytest.approx(1_000)
     assert missed[at] == pytest.approx(gap.honest.repaid_usd)
     alone = stuck(loaded, WETH, 0.4)  # wstETH stays: the loop's debt falls, nobody is worse off but weak
     assert alone.market_price[:2].tolist() == pytest.approx([600, 1_200])
@@ -170,7 +170,7 @@ def test_what_is_shown_is_json_too(source: MemorySource, loaded):
     cap = client.get("/api/v1/oracles/cap?reserve=wstETH&by=10").get_json()
     assert cap["repaid_usd"] == pytest.approx(4_500)
     still = client.get("/api/v1/oracles/stuck?feed=eth&by=40").get_json()
-    assert still["uncovered_usd"] == pytest.approx(1_000)
+    assert still["bad_debt_usd"] == pytest.approx(1_000)
     assert client.get("/api/v1/oracles/stuck?feed=WETH&by=40").get_json()["feed"] == WETH
     fake = client.get("/api/v1/oracles/unbacked?reserve=wstETH&borrowed=GHO&usd=0.012&markdown=50").get_json()
     assert fake["borrowed_usd"] == pytest.approx(9_000)
