@@ -102,7 +102,8 @@ def grid() -> dag.AgGrid:
         rowModelType="infinite",
         dashGridOptions={
             "rowHeight": 32, "headerHeight": 34, "cacheBlockSize": 100, "maxBlocksInCache": 20,
-            "cacheOverflowSize": 2, "infiniteInitialRowCount": 100, "rowBuffer": 10, "suppressCellFocus": False,
+            "cacheOverflowSize": 2, "infiniteInitialRowCount": 100, "rowBuffer": 4,
+            "animateRows": False, "suppressCellFocus": False,
             "suppressMovableColumns": True, "enableCellTextSelection": True, "tooltipShowDelay": 400,
         },
         style={"height": "100%", "width": "100%"},
