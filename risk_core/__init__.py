@@ -8,6 +8,7 @@ from risk_core.bands import HealthBand, health_bands
 from risk_core.contributions import Contributions, contributions
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
+from risk_core.feeds import Feeds
 from risk_core.governance import parameter_change
 from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
@@ -25,6 +26,7 @@ __all__ = [
     "Cancelled",
     "Contributions",
     "EModes",
+    "Feeds",
     "HealthBand",
     "Impact",
     "InputError",

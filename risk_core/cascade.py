@@ -83,9 +83,9 @@ class Cascade:
             kept=impact.kept(step),
         )
         if liquidators is not None:
-            feed_row = np.where(oracle.feed_row < 0, oracle.n_rows, oracle.feed_row)
+            market_row = np.where(oracle.market_row < 0, oracle.n_rows, oracle.market_row)
             self.limits = Limits(
-                row=feed_row[reserve],
+                row=market_row[reserve],
                 cost=liquidators.cost,
                 fixed=liquidators.fixed_usd,
                 capital=liquidators.capital_usd,
@@ -96,9 +96,9 @@ class Cascade:
     @property
     def path_state_bytes(self) -> int:
         """Bytes of one worker's path state and of this book, which the plan does not keep."""
-        return sum(
-            array.nbytes for array in (*self.book, *self.sleepers, *self.path_state(0)) if isinstance(array, np.ndarray)
-        )
+        queue = () if self.limits is None else tuple(self.queue())
+        parts = (*self.book, *self.sleepers, *self.path_state(0), *queue)
+        return sum(array.nbytes for array in parts if isinstance(array, np.ndarray))
 
     def queue(self) -> Queue:
         """One worker's queue, sized by accounts."""

@@ -26,6 +26,7 @@ from risk_core import memory
 from risk_core.cascade import Cascade
 from risk_core.checks import IntArray, checked_int, checked_kind
 from risk_core.errors import Cancelled, InputError
+from risk_core.feeds import Feeds
 from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.draw import QUASI_PATHS
@@ -65,6 +66,7 @@ def simulate(
     brute_force: bool | Literal["simd"] = False,
     impact: Impact | None = None,
     liquidators: Liquidators | None = None,
+    feeds: Feeds | None = None,
     memory_mb: float | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
@@ -79,8 +81,9 @@ def simulate(
     every account on every path, for the same bits, slowly. True is the audit: another kernel, plainly written. "simd"
     is the engine's own inner loop without its bounds, the baseline of its speed. impact: what liquidators sell lowers
     prices within the step, which may bring down others; None, it does not. liquidators: they act only where they earn
-    and can pay; without an impact they sell into endless depth; None, they always act. memory_mb: refuse a run that
-    would allocate more (see `risk_core.memory` for what counts); None, never. Raises `InputError` before anything runs.
+    and can pay; without an impact they sell into endless depth; None, they always act. feeds: when the oracle's feeds
+    say a new price; None, at once. memory_mb: refuse a run that would allocate more (see `risk_core.memory` for what
+    counts); None, never. Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
     checked_kind("market", market, Market)
@@ -96,6 +99,8 @@ def simulate(
             raise InputError("liquidators: under the policy first_passage nobody liquidates, so nobody is limited")
         if brute_force == "simd":
             raise InputError("brute_force: 'simd' is the baseline of the plain engine; with liquidators take True")
+    if feeds is not None:
+        checked_kind("feeds", feeds, Feeds)
     if progress is not None and not callable(progress):
         raise InputError(f"progress: expected a function of (done, total) or None, found {progress!r:.60}")
     if not isinstance(brute_force, bool | str) or brute_force not in METHODS:
@@ -107,7 +112,7 @@ def simulate(
     checked_int("threads", workers, 1)
 
     plan = plan_of(market)
-    draw = Draws(market, scenario)
+    draw = Draws(market, scenario, feeds)
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
     if impact is None and liquidators is not None:
@@ -116,12 +121,14 @@ def simulate(
     # Without caps fewer rows hold the same prices.
     capped, capped_walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
     fewer = cascade is None and draw.n_rows > draw.n_factors
-    book, walk = plan.bind(draw.oracle.feed_row, draw.n_factors, opening) if fewer else (capped, capped_walk)
+    rows = draw.n_rows if len(draw.oracle.follows) else draw.n_factors
+    book, walk = plan.bind(draw.oracle.feed_row, rows, opening) if fewer else (capped, capped_walk)
     if memory_mb is not None:
         sizes = memory.Sizes(
             paths=stop - first, steps=n_steps, workers=workers, accounts=market.n_accounts, engaged=plan.n_accounts,
             reserves=market.n_reserves, factors=draw.n_factors, rows=draw.n_rows + 1,
             pairs=len(capped.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
+            columns=N_TOTALS + (N_WAITING if liquidators is not None else 0),
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.path_state_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
@@ -161,7 +168,7 @@ def simulate(
         oracle=market.reserves.oracle if market.reserves.oracle.any else None,
         multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
         unsettled=None if cascade is None else sum(part.unsettled for part in parts),
-        liquidators=liquidators, waiting=waiting,
+        liquidators=liquidators, feeds=feeds, waiting=waiting,
         waiting_by_step=None if waiting is None else sum(part.waiting_by_step for part in parts),
     )  # fmt: skip
 
@@ -190,7 +197,7 @@ class Draws:
     factor: (R,) row of each reserve's oracle price among `n_rows` rows and the constant.
     """
 
-    def __init__(self, market: Market, scenario: Scenario | PricePaths) -> None:
+    def __init__(self, market: Market, scenario: Scenario | PricePaths, feeds: Feeds | None = None) -> None:
         own = np.arange(market.n_reserves)
         factor, n_factors = (
             (own, market.n_reserves) if isinstance(scenario, PricePaths) else (scenario.factor, len(scenario.factors))
@@ -200,11 +207,20 @@ class Draws:
                 f"Scenario.factor: expected {market.n_reserves} entries, one for each reserve, found {len(factor)}"
             )
         self.n_factors: int = n_factors
-        self.oracle = oracle_rows(market.reserves.oracle, market.price, factor, self.n_factors)
+        if feeds is not None and len(feeds.deviation) != market.n_reserves:
+            raise InputError(
+                f"Feeds.deviation: expected {market.n_reserves} entries, one for each reserve, found "
+                f"{len(feeds.deviation)}"
+            )
+        times = None if feeds is None else feeds.times(scenario.step)
+        self.oracle = oracle_rows(market.reserves.oracle, market.price, factor, self.n_factors, times)
         self.factor, self.n_rows = self.oracle.row, self.oracle.n_rows
         draw = scenario.draw(market) if isinstance(scenario, PricePaths) else scenario.draw()
         rows = self.oracle
-        self.kernel = draw._replace(own=rows.own, base=rows.base, feed=rows.feed, plain=rows.plain, most=rows.most)
+        self.kernel = draw._replace(
+            own=rows.own, base=rows.base, feed=rows.feed, plain=rows.plain, most=rows.most, follows=rows.follows,
+            deviation=rows.deviation, heartbeat=rows.heartbeat, age=rows.age, lag=rows.lag,
+        )  # fmt: skip
 
     def highest(self) -> np.ndarray:
         """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones.
@@ -213,7 +229,7 @@ class Draws:
         """
         given = self.kernel.given
         reached = given.max(axis=2) if len(given) else self.kernel.start
-        return np.append(reached, np.ones((*reached.shape[:-1], 1)), axis=-1)[..., self.oracle.feed_row]
+        return np.append(reached, np.ones((*reached.shape[:-1], 1)), axis=-1)[..., self.oracle.market_row]
 
 
 def _require_whole(path: IntArray, by_step: IntArray) -> None:

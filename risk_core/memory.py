@@ -2,7 +2,8 @@
 
 It counts what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. It does
 not count the market that it is given, the interpreter and compiled code (about 250 MB together for a process that only
-simulates). Nothing grows with paths x accounts or paths x steps: 48 bytes a path, and 80 bytes an account and worker.
+simulates). Nothing grows with paths x accounts or paths x steps: 48 bytes a path (72 where liquidators are limited),
+and 80 bytes an account and worker.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Sizes(NamedTuple):
     """most legs of an account"""
     book: int
     """bytes of the prepared book, with its prices where they are given"""
+    columns: int = N_TOTALS
+    """integers that are kept of each path"""
 
 
 def worker_bytes(sizes: Sizes) -> int:
@@ -58,7 +61,7 @@ def run_bytes(sizes: Sizes, path_state: int = 0) -> int:
     # At the end the workers' totals are added up, two sums at a time, and first passages put in the market's order.
     sums = min(sizes.workers, 2)
     ending = HITS * (sizes.accounts + sums * sizes.engaged) + sums * 8 * sizes.steps * (sizes.reserves * 4 + N_BINS)
-    return sizes.book + 8 * N_TOTALS * sizes.paths + workers + ending
+    return sizes.book + 8 * sizes.columns * sizes.paths + workers + ending
 
 
 def check(memory_mb: float, sizes: Sizes, path_state: int = 0) -> None:
@@ -71,6 +74,6 @@ def check(memory_mb: float, sizes: Sizes, path_state: int = 0) -> None:
         one = worker_bytes(sizes) + path_state
         raise InputError(
             f"memory_mb: this run needs {needed / MB:,.1f} MB, given {memory_mb:,.1f}: the book {sizes.book / MB:,.1f},"
-            f" {sizes.paths:,} paths {8 * N_TOTALS * sizes.paths / MB:,.1f}, and {one / MB:,.1f} for each of "
+            f" {sizes.paths:,} paths {8 * sizes.columns * sizes.paths / MB:,.1f}, and {one / MB:,.1f} for each of "
             f"{sizes.workers} threads, the rest to add up; take fewer threads, or the paths in parts (paths=...)"
         )

@@ -53,9 +53,10 @@ class OracleModels(NamedTuple):
 
 
 class OracleRows(NamedTuple):
-    """A scenario's factors as rows of relative prices, and more rows where an oracle's cap makes another price.
+    """A scenario's factors as rows of relative prices, and more rows where a feed or a cap makes another price.
 
-    Rows 0 to F - 1 are the factors, row F is constant 1, row F + 1 + k is
+    Rows 0 to F - 1 are the factors, row F is constant 1, row F + 1 + d is what a feed says of the factor `follows[d]`
+    (`deviation`, `heartbeat`, `age`, `lag`, all (D,), in steps; see `kernels.paths.feed_rows`), row F + 1 + D + k is
 
         min(x[own] * (x[base] / x[feed]), most * x[base])        for entry k of the (K,) arrays.
 
@@ -65,9 +66,11 @@ class OracleRows(NamedTuple):
     row: IntArray
     """row of the oracle's price; -1 is the constant where no reserve has a model"""
     n_rows: int
-    """F + K: rows without the constant"""
+    """F + D + K: rows without the constant"""
+    market_row: IntArray
+    """row of the market's price, as a sale sees it"""
     feed_row: IntArray
-    """row of the price before any cap"""
+    """row of the price before any cap, as the feeds say it"""
     uncapped: IntArray
     """row of the price before the cap in USD"""
     cap: FloatArray
@@ -82,6 +85,11 @@ class OracleRows(NamedTuple):
     plain: IntArray
     """(K,) row that each of these is equal to while no cap acts"""
     most: FloatArray
+    follows: IntArray
+    deviation: FloatArray
+    heartbeat: FloatArray
+    age: FloatArray
+    lag: IntArray
 
 
 def checked_models(models: OracleModels, symbols: tuple[str, ...]) -> None:
@@ -226,44 +234,93 @@ def kinks(models: OracleModels, snapshot: FloatArray, weights: FloatArray, farth
     return sorted(found)
 
 
-def oracle_rows(models: OracleModels, snapshot: FloatArray, factor: IntArray, n_factors: int) -> OracleRows:
-    """`oracle_prices` as rows of relative prices, for feeds that follow factors: `factor` (R,), -1 fixed."""
+class FeedTimes(NamedTuple):
+    """When the feed of each of R reserves answers, in steps of a scenario; see `risk_core.feeds.Feeds`. All (R,)."""
+
+    deviation: FloatArray
+    heartbeat: FloatArray
+    age: FloatArray
+    lag: IntArray
+
+
+def oracle_rows(
+    models: OracleModels, snapshot: FloatArray, factor: IntArray, n_factors: int, times: FeedTimes | None = None
+) -> OracleRows:
+    """`oracle_prices` as rows of relative prices, for feeds that follow factors: `factor` (R,), -1 fixed.
+
+    times: when the feeds answer; None, they follow their factors at once.
+    """
     n, none = len(factor), np.zeros(0, dtype=np.int64)
     unlimited = np.full(n, np.inf)
-    if not models.any:
+    if not models.any and times is None:
         return OracleRows(
-            factor, n_factors, factor, factor, unlimited, np.arange(n), factor, none, none, none, none, np.zeros(0)
-        )
+            factor, n_factors, factor, factor, factor, unlimited, np.arange(n), factor, none, none, none, none,
+            np.zeros(0), none, np.zeros(0), np.zeros(0), np.zeros(0), none,
+        )  # fmt: skip
     source = np.where(models.fixed_price, -1, np.arange(n))
-    feed = np.where((factor < 0) | models.fixed_price, n_factors, factor)
+    market = np.where((factor < 0) | models.fixed_price, n_factors, factor)
+    feed, told = _feeds(models, market, n_factors, times)
+    n_feeds = len(told)
     row, uncapped, cap = feed.copy(), feed.copy(), unlimited
     made: dict[tuple[int, int, int, float], int] = {}
+    before: list[int] = []
 
-    def limited(own: int, base: int, of: int, most: float) -> int:
+    def limited(own: int, base: int, of: int, most: float, plain: int | None = None) -> int:
+        """The row of a price under a cap; `plain`: the row that it is while the cap does not act, itself where None."""
         if base == of and most == np.inf:
             return own
-        return made.setdefault((own, base, of, most), n_factors + 1 + len(made))
+        if n_feeds and own == of and most == np.inf:
+            return base
+        at = n_factors + 1 + n_feeds + len(made)
+        if (own, base, of, most) not in made:
+            before.append(at if plain is None else plain)
+        return made.setdefault((own, base, of, most), at)
 
     dependent = _order(models)
     for r in [*np.setdiff1d(np.arange(n), dependent).tolist(), *dependent]:
         link, base = models.linked_to[r], models.ratio_of[r]
         if link >= 0:
-            for array in (source, feed, row, uncapped, cap):
+            for array in (source, market, feed, row, uncapped, cap):
                 array[r] = array[link]
         elif base >= 0:
+            # The ratio is the market's, the base's price what its feed says.
+            own, of = int(market[r]), int(market[base])
+            if n_feeds:
+                feed[r] = limited(own, int(feed[base]), of, np.inf)
             most = float(max(models.ratio_cap[r] * snapshot[base] / snapshot[r], 1.0))
-            row[r] = uncapped[r] = limited(int(feed[r]), int(row[base]), int(feed[base]), most)
+            row[r] = uncapped[r] = limited(own, int(row[base]), of, most, int(feed[r]))
         if np.isfinite(models.price_cap[r]):
             most = float(max(models.price_cap[r] / snapshot[r], 1.0))
-            row[r], cap[r] = limited(int(row[r]), n_factors, n_factors, most), most
-    own, base, of = (np.array([key[i] for key in made], dtype=np.int64) for i in range(3))
-    most = np.array([key[3] for key in made], dtype=np.float64)
-    before: list[int] = []
-    for key in made:
-        before.append(key[0] if key[0] <= n_factors else before[key[0] - n_factors - 1])
-    plain = np.array(before, dtype=np.int64)
+            row[r], cap[r] = limited(int(row[r]), n_factors, n_factors, most, int(feed[r])), most
+    own_, base_, of_ = (np.array([key[i] for key in made], dtype=np.int64) for i in range(3))
+    highest = np.array([key[3] for key in made], dtype=np.float64)
     follows = np.where(source < 0, -1, factor[source])
-    return OracleRows(row, n_factors + len(made), feed, uncapped, cap, source, follows, own, base, of, plain, most)
+    follow, deviation, heartbeat, age, lag = zip(*told, strict=True) if told else ((), (), (), (), ())
+    return OracleRows(
+        row, n_factors + n_feeds + len(made), market, feed, uncapped, cap, source, follows, own_, base_, of_,
+        np.array(before, dtype=np.int64), highest, np.array(follow, dtype=np.int64), np.array(deviation, dtype=float),
+        np.array(heartbeat, dtype=float), np.array(age, dtype=float), np.array(lag, dtype=np.int64),
+    )  # fmt: skip
+
+
+def _feeds(
+    models: OracleModels, market: IntArray, n_factors: int, times: FeedTimes | None
+) -> tuple[IntArray, list[tuple[int, float, float, float, int]]]:
+    """(R,) rows of what feeds say, and the (factor, deviation, heartbeat, age, lag) of each row that is not a factor.
+
+    A ratio has no feed of its own here, a linked or constant price has none at all.
+    """
+    feed, told = market.copy(), {}
+    if times is not None:
+        own = (market < n_factors) & (models.ratio_of < 0) & (models.linked_to < 0)
+        for r in np.flatnonzero(own).tolist():
+            key = (
+                int(market[r]), float(times.deviation[r]), float(times.heartbeat[r]), float(times.age[r]),
+                int(times.lag[r]),
+            )  # fmt: skip
+            if key[1] > 0 or key[4] > 0:
+                feed[r] = told.setdefault(key, n_factors + 1 + len(told))
+    return feed, list(told)
 
 
 def _order(models: OracleModels, symbols: tuple[str, ...] | None = None) -> list[int]:

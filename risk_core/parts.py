@@ -62,7 +62,7 @@ class Replay:
             )
         scenario = result.scenario
         self.market, self.result = market, result
-        self.plan, self.draw = plan_of(market), Draws(market, scenario)
+        self.plan, self.draw = plan_of(market), Draws(market, scenario, result.feeds)
         self.book, self.walk = self.plan.bind(self.draw.factor, self.draw.n_rows, opening_steps(market, scenario))
         self.worker = Worker(
             self.book, self.draw, result.n_steps, market.n_reserves, max(self.plan.n_accounts, 1), None

@@ -42,13 +42,18 @@ SAMPLINGS = {"plain": kernels.PLAIN, "antithetic": kernels.ANTITHETIC, "quasi": 
 most important numbers of a path come from 16 independently shifted copies of a Sobol sequence."""
 
 NO_CAPS = {
+    "follows": np.zeros(0, dtype=np.int64),
+    "deviation": np.zeros(0),
+    "heartbeat": np.zeros(0),
+    "age": np.zeros(0),
+    "lag": np.zeros(0, dtype=np.int64),
     "own": np.zeros(0, dtype=np.int64),
     "base": np.zeros(0, dtype=np.int64),
     "feed": np.zeros(0, dtype=np.int64),
     "plain": np.zeros(0, dtype=np.int64),
     "most": np.zeros(0),
 }
-"""Rows of prices that a market's oracles cap, before a market is known."""
+"""Rows of prices that a market's feeds and caps make, before a market is known."""
 
 PLAIN_LAW = GBM()
 DEFAULTS = {"law": PLAIN_LAW, "sampling": "plain"}

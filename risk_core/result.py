@@ -10,6 +10,7 @@ import numpy as np
 
 from risk_core.checks import FloatArray, IntArray, checked_array, require
 from risk_core.errors import InputError
+from risk_core.feeds import Feeds
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
 from risk_core.kernels.queue import BAD_DEBT_AT_END, MOST_WAITING
@@ -57,6 +58,7 @@ class Result:
     multiplier: IntArray | None = None
     unsettled: IntArray | None = None
     liquidators: Liquidators | None = None
+    feeds: Feeds | None = None
     waiting: IntArray | None = None
     waiting_by_step: IntArray | None = None
 
@@ -195,7 +197,17 @@ class Result:
         """Two runs over adjacent path ranges as one, bit for bit the run over both."""
         if not isinstance(other, Result):
             return NotImplemented
-        for name in ("snapshot", "seed", "policy", "code_version", "impact", "liquidators", "oracle", "scenario"):
+        for name in (
+            "snapshot",
+            "seed",
+            "policy",
+            "code_version",
+            "impact",
+            "liquidators",
+            "feeds",
+            "oracle",
+            "scenario",
+        ):
             difference = _difference(name, getattr(self, name), getattr(other, name))
             if difference:
                 raise InputError(f"results of different {name}s cannot be added: {difference}")
@@ -217,7 +229,7 @@ class Result:
             impact=self.impact, oracle=self.oracle,
             multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
             unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
-            liquidators=self.liquidators,
+            liquidators=self.liquidators, feeds=self.feeds,
             waiting=None if self.waiting is None else np.concatenate([self.waiting, other.waiting]),
             waiting_by_step=None if self.waiting_by_step is None else self.waiting_by_step + other.waiting_by_step,
         )  # fmt: skip

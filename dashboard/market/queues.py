@@ -20,7 +20,7 @@ FROM mart_liquidation_queue
 WHERE queue = (SELECT queue FROM mart_liquidation_queue WHERE market = ? AND block = ? AND is_synthetic = ?
                ORDER BY batch DESC LIMIT 1)
 """
-ORDER = ("unlimited", "quoted depth", "half depth", "record capital")
+ORDER = ("unlimited", "quoted depth", "half depth", "late oracle", "record capital")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pandera.typing import Series
 from data.schemas.fields import document, flag, integer, name, real, seconds, sha256, text
 from data.schemas.model import Numbered
 
-MODELS = ["unlimited", "quoted depth", "half depth", "record capital"]
+MODELS = ["unlimited", "quoted depth", "half depth", "record capital", "late oracle"]
 
 
 class LiquidationQueues(Numbered, key=["queue", "model"], optional=["capital_usd"], indexes=[["market", "block"]]):
@@ -23,7 +23,8 @@ class LiquidationQueues(Numbered, key=["queue", "model"], optional=["capital_usd
     block_time: Series[np.int64] = seconds("time of that block")
     model: Series[str] = text(
         "unlimited: all calls at once; quoted depth: by the newest quotes; half depth; record capital: quoted depth, "
-        "and debt repaid in 24 h is at most the largest that is stored",
+        "and debt repaid in 24 h is at most the largest that is stored; late oracle: quoted depth, "
+        "and feeds that answer late",
         isin=MODELS,
     )
     depth: Series[np.float64] = real("depth over the quoted one; 0 for endless", "1", ge=0)
@@ -31,6 +32,8 @@ class LiquidationQueues(Numbered, key=["queue", "model"], optional=["capital_usd
     cost: Series[np.float64] = real("cost of a call, of the debt repaid", "1")
     half_life_hours: Series[np.float64] = real("time in which half of what was sold is absorbed", "hours", gt=0)
     feedback: Series[np.float64] = real("share of an impact that the oracle sees", "1", ge=0, le=1)
+    oracle_lag_seconds: Series[np.float64] = real("seconds until a feed's answer is read; 0, at once", "s", ge=0)
+    oracle_deviation: Series[np.float64] = real("move at which a feed answers; 0, at each step", "1", ge=0)
     lar_repaid: Series[str] = document("debt repaid, 99 % quantile")
     waiting: Series[str] = document("most debt that waits at the end of a step, 99 % quantile")
     waiting_at_end: Series[str] = document("debt that waits at the end of the horizon, 99 % quantile")

@@ -55,6 +55,13 @@ class Asked(Options):
     capital_usd: Annotated[float, Number(0, 1e12, "USD")] | None = Field(
         None, description="most debt repaid in 24 h (default: the largest day stored)"
     )
+    oracle_lag_minutes: Annotated[float, Number(0, 24 * 60, "minutes")] = Field(
+        0.0,
+        description="minutes until a feed's answer is read, in whole steps; adds the model `late oracle`",
+    )
+    oracle_deviation: Annotated[float, Number(0, 0.5, "a fraction")] = Field(
+        0.0, description="move at which a feed answers, 0.005 is 0.5 percent; adds the model `late oracle`"
+    )
     allow_look_ahead: bool = Field(False, description="use prices later than the block; the figures are marked")
 
 
@@ -67,7 +74,7 @@ def run(arguments: Asked) -> str:
     from data.liquidations import largest_day
     from data.quotes import depth_curves, load_quotes
     from data.store import Store
-    from risk_core import Impact, Liquidators, code_version, simulate
+    from risk_core import Feeds, Impact, Liquidators, code_version, simulate
     from risk_core.analytics.slippage import impact_of
 
     market = load_market(arguments.block, arguments.market)
@@ -89,17 +96,21 @@ def run(arguments: Asked) -> str:
         calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
         horizon = timedelta(hours=arguments.horizon_hours)
         scenario = calibration.scenario("queue", horizon, arguments.steps, market.snapshot.block_time)
-        models: list[tuple[str, float, Impact | None, Liquidators | None]] = [
-            ("unlimited", 0.0, None, None),
-            ("quoted depth", 1.0, quoted, base),
-            ("half depth", 0.5, thin, base),
+        models: list[tuple[str, float, Impact | None, Liquidators | None, Feeds | None]] = [
+            ("unlimited", 0.0, None, None, None),
+            ("quoted depth", 1.0, quoted, base, None),
+            ("half depth", 0.5, thin, base, None),
         ]
         if record is not None:
-            models.append(("record capital", 1.0, quoted, replace(base, capital_usd=float(record))))
+            models.append(("record capital", 1.0, quoted, replace(base, capital_usd=float(record)), None))
+        lag, deviation = 60.0 * arguments.oracle_lag_minutes, arguments.oracle_deviation
+        if lag or deviation:
+            late = Feeds.alike(market.n_reserves, deviation=deviation, lag=lag)
+            models.append(("late oracle", 1.0, quoted, base, late))
         with recorded(store, FLOW.name, dict(arguments)) as handle:
             results = []
             with tqdm(total=len(models) * arguments.paths, desc="simulating the queue", unit="path") as bar:
-                for name, depth, impact, limits in models:
+                for name, depth, impact, limits, feeds in models:
                     before = bar.n
 
                     def told(done: int, _all: int, before: int = before) -> None:
@@ -107,7 +118,7 @@ def run(arguments: Asked) -> str:
 
                     result = simulate(
                         market, scenario, arguments.paths, arguments.seed, impact=impact, liquidators=limits,
-                        progress=told,
+                        feeds=feeds, progress=told,
                     )  # fmt: skip
                     results.append((name, depth, limits, result))
             symbols = market.reserves.symbol
@@ -149,12 +160,15 @@ def row_of(name: str, depth: float, limits: Any, result: Result) -> dict[str, An
         return json.dumps({field: getattr(found, field) for field in found.__slots__}, sort_keys=True)
 
     hours = [result.horizon.total_seconds() / 3_600 * (t + 1) / result.n_steps for t in range(result.n_steps)]
+    late = result.feeds
     at_end = result.waiting[:, 1] * 1e-6 if result.waiting is not None else 0.0 * result.repaid_usd
     cluster = result.cluster
     return {
         "model": name,
         "depth": depth,
         "capital_usd": None if limits is None or limits.capital_usd == float("inf") else limits.capital_usd,
+        "oracle_lag_seconds": 0.0 if late is None else float(late.lag[0]),
+        "oracle_deviation": 0.0 if late is None else float(late.deviation[0]),
         "lar_repaid": figure("lar_repaid", measures.lar(result, LEVEL)),
         "waiting": figure("waiting", measures.quantile(result.waiting_usd, LEVEL, cluster)),
         "waiting_at_end": figure("waiting_at_end", measures.quantile(at_end, LEVEL, cluster)),

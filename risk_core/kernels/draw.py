@@ -43,7 +43,12 @@ class Draw(NamedTuple):
     thinning: np.ndarray  # (K,) multiplies the chi-square
     surge: np.ndarray  # (K,) multiplies the number of jumps expected
     jolt: np.ndarray  # (K,) deviations by which the mean jump moves
-    own: np.ndarray  # (C,) int64; rows F + 1 on are min(x[own] * (x[base] / x[feed]), most * x[base])
+    follows: np.ndarray  # (D,) int64; rows F + 1 on: what a feed says of this factor
+    deviation: np.ndarray  # (D,) float64, move from its last answer at which it gives a new one
+    heartbeat: np.ndarray  # (D,) float64, steps after which it does so in any case
+    age: np.ndarray  # (D,) float64, steps since its last answer at the start
+    lag: np.ndarray  # (D,) int64, steps from an answer until it can be read
+    own: np.ndarray  # (C,) int64; rows F + 1 + D on are min(x[own] * (x[base] / x[feed]), most * x[base])
     base: np.ndarray  # (C,) int64
     feed: np.ndarray  # (C,) int64
     plain: np.ndarray  # (C,) int64; the row that each is where no cap acts

@@ -140,15 +140,42 @@ def given_block(given, first_path, n_paths, n_steps, out):
 
 
 @kernel
-def capped_rows(own, base, feed, most, plain, n_factors, n_paths, out):
-    """Rows F + 1 on of `out`: prices under a cap, made of rows before them (see `risk_core.oracles.OracleRows`).
+def feed_rows(follows, deviation, heartbeat, age, lag, n_factors, n_paths, n_steps, out):
+    """Rows F + 1 on of `out`: what feeds say, which answer when their price has moved or their time is up.
+
+    The last answer before the path is the price of the snapshot, `age` steps old. At the end of each step a feed gives
+    the price of the market as its answer if that is `deviation` away from the answer before, or `heartbeat` steps have
+    passed; it can be read `lag` steps later.
+    """
+    for q in range(n_paths):
+        for k in range(follows.shape[0]):
+            f, row, late = follows[k], n_factors + 1 + k, lag[k]
+            answer = 1.0
+            since = age[k]
+            for t in range(min(late, n_steps)):
+                out[q, row, t] = 1.0
+            for t in range(n_steps):
+                price = out[q, f, t]
+                since += 1.0
+                if abs(price / answer - 1.0) >= deviation[k] or since >= heartbeat[k]:
+                    answer = price
+                    since = 0.0
+                if t + late < n_steps:
+                    out[q, row, t + late] = answer
+            for t in range(n_steps, out.shape[2]):
+                out[q, row, t] = out[q, row, n_steps - 1]
+
+
+@kernel
+def capped_rows(own, base, feed, most, plain, first, n_paths, out):
+    """Rows `first` on of `out`: prices under a cap, made of rows before them (see `risk_core.oracles.OracleRows`).
 
     Returns whether one of them differs anywhere from its row `plain`, the price without caps.
     """
     acts = False
     for q in range(n_paths):
         for k in range(most.shape[0]):
-            row = n_factors + 1 + k
+            row = first + k
             o, b, f, p, limit = own[k], base[k], feed[k], plain[k], most[k]
             differ = 0
             if b == f:
@@ -168,7 +195,7 @@ def capped_rows(own, base, feed, most, plain, n_factors, n_paths, out):
 
 @kernel
 def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
-    """Relative prices of consecutive paths, given or drawn, and rows of those that an oracle caps.
+    """Relative prices of consecutive paths, given or drawn, what feeds say of them, and rows that an oracle caps.
 
     Returns whether a cap acts on one of them.
     """
@@ -176,9 +203,14 @@ def price_block(draw, seed, first_path, n_paths, n_steps, z, out):
         given_block(draw.given, first_path, n_paths, n_steps, out)
     else:
         random_block(draw, seed, first_path, n_paths, n_steps, z, out)
+    n_factors = draw.drift.shape[0]
+    n_feeds = draw.follows.shape[0]
+    if n_feeds > 0:
+        feed_rows(draw.follows, draw.deviation, draw.heartbeat, draw.age, draw.lag, n_factors, n_paths, n_steps, out)
     if draw.most.shape[0] == 0:
         return False
-    return capped_rows(draw.own, draw.base, draw.feed, draw.most, draw.plain, draw.drift.shape[0], n_paths, out)
+    first = n_factors + 1 + n_feeds
+    return capped_rows(draw.own, draw.base, draw.feed, draw.most, draw.plain, first, n_paths, out)
 
 
 @inner

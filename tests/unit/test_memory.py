@@ -71,6 +71,15 @@ def test_an_impact_needs_its_pools(market):
     assert needed_mb(market, plan, 100, threads=1, impact=impact) > needed_mb(market, plan, 100, threads=1)
 
 
+def test_limited_liquidators_need_three_integers_more_a_path(market):
+    plan, limits = scenario(5), rc.Liquidators()
+    base, more = (needed_mb(market, plan, n, threads=1, liquidators=limits) for n in (1_000, 101_000))
+    assert more == pytest.approx(base + 7.2, abs=0.2)
+    impact = rc.Impact.exponential(np.full(5, 1e6))
+    plain = needed_mb(market, plan, 1_000, threads=1, impact=impact)
+    assert needed_mb(market, plan, 1_000, threads=1, impact=impact, liquidators=limits) > plain
+
+
 def test_a_sufficient_budget_changes_nothing(market):
     plan = scenario(5)
     free, bound = rc.simulate(market, plan, 64), rc.simulate(market, plan, 64, memory_mb=2_000)

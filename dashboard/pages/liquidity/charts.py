@@ -133,12 +133,12 @@ def capital(repaid: Repaid, ahead: ShownFigure | None, made: int | None, theme: 
 
 
 QUEUE_LINES = {"quoted depth": ("scenario", "solid"), "half depth": ("warn", "4px,3px"),
-               "record capital": ("text-2", "2px,3px")}  # fmt: skip
+               "late oracle": ("cat-2", "6px,2px"), "record capital": ("text-2", "2px,3px")}  # fmt: skip
 
 
 def queue_legend() -> list[tuple[str, str, str]]:
     """Colour, words and line of each model of `queue`."""
-    kinds = {"solid": "solid", "4px,3px": "dashed", "2px,3px": "dotted"}
+    kinds = {"solid": "solid", "4px,3px": "dashed", "6px,2px": "dashed", "2px,3px": "dotted"}
     return [(colour, name, kinds[dash]) for name, (colour, dash) in QUEUE_LINES.items()]
 
 

@@ -142,6 +142,7 @@ QUEUE_WORDS = {
     "unlimited": "every call at once",
     "quoted depth": "calls stop where a sale no longer pays",
     "half depth": "the same, half as deep",
+    "late oracle": "quoted depth, feeds that answer late",
     "record capital": "and capital of the largest day",
 }
 

@@ -20,7 +20,7 @@ from flows.errors import ConfigurationError
 from flows.risk.liquidation_queue import FLOW
 from flows.risk.options import DEFAULT
 from flows.risk.risk_scenarios import calibrated
-from risk_core import Impact, Liquidators, measures, simulate
+from risk_core import Feeds, Impact, Liquidators, measures, simulate
 from risk_core.analytics.slippage import impact_of, slippage_limit
 
 FEW = ("--paths", "200", "--steps", "8")
@@ -43,7 +43,7 @@ def change(path: Path, sql: str) -> None:
 
 
 def test_each_model_is_the_engine_on_the_stored_quotes_and_is_stored_once(sample):
-    said = run(*FEW, "--capital-usd", "50000")
+    said = run(*FEW, "--capital-usd", "50000", "--oracle-lag-minutes", "180")
     assert "ASSUMED, nobody quoted it" in said
     market = load_market()
     with Reader.open() as store:
@@ -57,14 +57,17 @@ def test_each_model_is_the_engine_on_the_stored_quotes_and_is_stored_once(sample
         "quoted depth": (quoted, base),
         "half depth": (thin, base),
         "record capital": (quoted, Liquidators(cost=0.0005, feedback=0.0, capital_usd=50_000.0)),
+        "late oracle": (quoted, base),
     }
+    late = Feeds.alike(market.n_reserves, lag=10_800.0)
     stored = {
         row[0]: [json.loads(text) for text in row[1:]]
         for row in rows("SELECT model, lar_repaid, waiting, shortfall, by_hour FROM mart_liquidation_queue")
     }
     assert set(stored) == set(models)
     for name, (impact, limits) in models.items():
-        result = simulate(market, scenario, 200, 7, impact=impact, liquidators=limits)
+        result = simulate(market, scenario, 200, 7, impact=impact, liquidators=limits,
+                          feeds=late if name == "late oracle" else None)  # fmt: skip
         repaid, waiting, shortfall, by_hour = stored[name]
         assert repaid["value"] == pytest.approx(measures.lar(result, 0.99).value)
         assert waiting["value"] == pytest.approx(measures.quantile(result.waiting_usd, 0.99).value)
@@ -72,7 +75,7 @@ def test_each_model_is_the_engine_on_the_stored_quotes_and_is_stored_once(sample
         assert by_hour["hours"] == pytest.approx(np.arange(1, 9) * 3.0)
         assert by_hour["waiting_usd"] == pytest.approx(result.waiting_steps.tolist())
     kept = rows("SELECT * FROM mart_liquidation_queue ORDER BY model")
-    run(*FEW, "--capital-usd", "50000")
+    run(*FEW, "--capital-usd", "50000", "--oracle-lag-minutes", "180")
     assert rows("SELECT * FROM mart_liquidation_queue ORDER BY model") == kept
 
 
