@@ -97,14 +97,14 @@ def simulate(
         checked_kind("liquidators", liquidators, Liquidators)
         if policy == "first_passage":
             raise InputError("liquidators: under the policy first_passage nobody liquidates, so nobody is limited")
-        if brute_force == "simd":
-            raise InputError("brute_force: 'simd' is the baseline of the plain engine; with liquidators take True")
     if feeds is not None:
         checked_kind("feeds", feeds, Feeds)
     if progress is not None and not callable(progress):
         raise InputError(f"progress: expected a function of (done, total) or None, found {progress!r:.60}")
     if not isinstance(brute_force, bool | str) or brute_force not in METHODS:
         raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r:.60}")
+    if liquidators is not None and brute_force == "simd":
+        raise InputError("brute_force: 'simd' is the baseline of the plain engine; with liquidators take True")
     method = METHODS[brute_force]
     first, stop = path_range(scenario, n_paths, paths)
     seed = checked_seed(seed)

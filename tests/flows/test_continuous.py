@@ -110,6 +110,9 @@ def test_a_signal_during_a_round_does_not_interrupt_it():
 
 
 def test_a_second_signal_ends_at_once():
+    # A shell starts background jobs with Ctrl-C switched off; what is restored is what stood before.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def twice() -> None:
         with stop_on_signals() as stop:
             os.kill(os.getpid(), signal.SIGINT)
@@ -117,8 +120,11 @@ def test_a_second_signal_ends_at_once():
             os.kill(os.getpid(), signal.SIGINT)
             stop.wait(5)
 
-    with pytest.raises(KeyboardInterrupt):
-        twice()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            twice()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_outside_the_main_thread_no_signal_is_touched():

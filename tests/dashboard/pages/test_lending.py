@@ -15,7 +15,7 @@ from dashboard.market.checks import Damaged
 from dashboard.market.page_data import Unavailable
 from dashboard.market.scores import LossChance, ScorePart, ShownScore, check_score
 from dashboard.market.warehouse import Warehouse
-from dashboard.pages.market_risk import lending, page, score_charts
+from dashboard.pages.market_risk import lending, page, score_charts, score_parts
 from dashboard.pages.market_risk.score_charts import paths_words
 from flows import registry
 from flows.scores.protocol_scores import FLOW
@@ -137,7 +137,7 @@ def test_a_changed_row_changes_the_figure_and_a_damaged_one_is_words(scored: Pat
 
 def test_depth_and_cover_show_their_inputs(scored: Path):
     parts = {part.part: part for part in lending.chosen(Warehouse(scored)).parts}
-    told = lending.details(parts["depth"])
+    told = score_parts.details(parts["depth"])
     assert "assumed at 1 Jul 2025" in told
     assert f"over {fmt.money(parts['depth'].figures['depth_usd'])}" in told
     assert "depth known for" in told
@@ -145,8 +145,8 @@ def test_depth_and_cover_show_their_inputs(scored: Path):
         "booked_usd": 2e6, "next_usd": 3e6, "cover_usd": 1e6, "offset_usd": 2e5, "uncovered_usd": 4e6,
         "origin": "Umbrella at block 24,000,000", "worst_reserve": "<b>WETH", "reserves": ["WETH", "USDC"],
     }  # fmt: skip
-    told = lending.details(replace(parts["cover"], figures=figures))
+    told = score_parts.details(replace(parts["cover"], figures=figures))
     for words_of_it in ("$2.00M booked", "$3.00M of the worst", "$1.00M of cover for WETH, USDC", "$200k of it offsets",
                         "Umbrella at block 24,000,000", "$4.00M without cover"):  # fmt: skip
         assert words_of_it in told, told
-    assert lending.details(replace(parts["cover"], figures={"booked_usd": 1.0})) == ""
+    assert score_parts.details(replace(parts["cover"], figures={"booked_usd": 1.0})) == ""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.sample.frames import in_numbers
 from data.schemas.tables import tables
 from data.store import acceptance, validation
 from data.store.store import Store
@@ -184,7 +185,7 @@ def test_the_quick_way_accepts_nothing_that_pandera_refuses(data, snapshot_frame
     ],
 )
 def test_whole_numbers_written_as_floats_are_taken_quickly_and_no_others(whole, taken, snapshot_frames_once):
-    frame = snapshot_frames_once["raw_aave_reserves"].head(4)
+    frame = in_numbers({"raw_aave_reserves": snapshot_frames_once["raw_aave_reserves"].head(4)})["raw_aave_reserves"]
     frame = frame.assign(price_is_fixed=np.array([np.nan if n is None else n for n in whole]))
     layout = tables()["raw_aave_reserves"]
     rows = validation._completed(layout, frame, validation.PLACES | {"ingested_at": 1, "run_id": "r"})

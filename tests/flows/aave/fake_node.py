@@ -158,7 +158,8 @@ class FakeNode:
 
     def say_emode(self, number: int, e: dict[str, Any] | None) -> None:
         terms = [e["ltv"], e["liquidationThreshold"], e["liquidationBonus"]] if e else [0, 0, 0]
-        bitmaps = [e[k] for k in ("collateralBitmap", "borrowableBitmap", "ltvzeroBitmap")] if e else [0, 0, 0]
+        # before v3.6 no category has an ltvzero bitmap
+        bitmaps = [e.get(k, 0) for k in ("collateralBitmap", "borrowableBitmap", "ltvzeroBitmap")] if e else [0, 0, 0]
         self.say(self.pool, "getEModeCategoryCollateralConfig(uint8)", number, answer=encode(["uint256"] * 3, terms))
         for name, bitmap in zip(("Collateral", "Borrowable", "Ltvzero"), bitmaps, strict=True):
             self.say(self.pool, f"getEModeCategory{name}Bitmap(uint8)", number, answer=word(int(bitmap)))
