@@ -12,8 +12,9 @@ import numpy as np
 from risk_core.checks import IntArray
 from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
-from risk_core.kernels.queue import Limits, Queue
+from risk_core.kernels.line import Queue
 from risk_core.kernels.sales import PathState, Sales, Sleepers
+from risk_core.kernels.tranche import Limits
 from risk_core.liquidators import Liquidators
 from risk_core.liquidity import IMMUNE, Impact
 from risk_core.oracles import OracleRows

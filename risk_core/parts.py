@@ -55,6 +55,11 @@ class Replay:
                 f"market: expected {result.snapshot.market} at block {result.snapshot.block}, of which the result is, "
                 f"found {market.snapshot.market} at block {market.snapshot.block}"
             )
+        if result.liquidators is not None:
+            raise InputError(
+                "result: expected one without limited liquidators, found one with: who waits depends on all accounts, "
+                "so an account's loss is not its own part of the total. Simulate without `liquidators`"
+            )
         if result.impact is not None:
             raise InputError(
                 "result: expected one without an impact, found one with: where sales move prices an account's loss is "

@@ -13,7 +13,7 @@ from risk_core.errors import InputError
 from risk_core.feeds import Feeds
 from risk_core.kernels.book import BINS_PER_OCTAVE, N_BINS
 from risk_core.kernels.draw import REPLICATES
-from risk_core.kernels.queue import BAD_DEBT_AT_END, MOST_WAITING
+from risk_core.kernels.queue import BAD_DEBT_AT_END, MOST_WAITING, WAITING_AT_END
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
@@ -151,6 +151,11 @@ class Result:
         return np.zeros(self.n_paths) if self.waiting is None else self.waiting[:, MOST_WAITING] * MICRO_USD
 
     @property
+    def waiting_at_end_usd(self) -> FloatArray:
+        """(P,) USD of debt that waits for a liquidator at the end of the path; zeros without liquidators."""
+        return np.zeros(self.n_paths) if self.waiting is None else self.waiting[:, WAITING_AT_END] * MICRO_USD
+
+    @property
     def shortfall_usd(self) -> FloatArray:
         """(P,) USD that lenders lose: the deficit, and what waits above its collateral at the end of the path."""
         left = 0 if self.waiting is None else self.waiting[:, BAD_DEBT_AT_END] * MICRO_USD
@@ -210,7 +215,8 @@ class Result:
         ):
             difference = _difference(name, getattr(self, name), getattr(other, name))
             if difference:
-                raise InputError(f"results of different {name}s cannot be added: {difference}")
+                many = name if name.endswith("s") else f"{name}s"
+                raise InputError(f"results of different {many} cannot be added: {difference}")
         for name in ("by_step", "fan", "hits"):
             if getattr(self, name).shape != getattr(other, name).shape:
                 raise InputError(

@@ -230,16 +230,39 @@ def begin_path(book, sleepers, sales, state):
     state.at[0] = 0
 
 
+@merged
+def rouse_all(book, sleepers, state):
+    """Wake every account, for the brute-force run; returns how many."""
+    for n in range(sleepers.group.shape[0]):
+        rouse(book, sleepers, state, n, n)
+        state.active[n] = n
+    return np.int64(sleepers.group.shape[0])
+
+
+@merged
+def look_again(state, t, n_active):
+    """Where a floor has been lowered, make active who waits for a step after t; returns how many are active."""
+    if lower_floors(state):
+        for s in range(t + 1, state.queue.shape[0]):
+            n_active = call_up(state, s, n_active)
+    return n_active
+
+
+@merged
+def put_off(book, sleepers, sales, state, x, q, t, n_active):
+    """Let the active accounts wait for the first step after t at which each could be below 1."""
+    for i in range(n_active):
+        slot = state.active[i]
+        due = next_step(book, sleepers, sales, state, slot, x, q, np.int64(t + 1))
+        state.next[slot] = state.queue[due]
+        state.queue[due] = slot
+
+
 @inner
 def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, work, row, totals, multiplier, unsettled):
     """One path. Without `pruned` every account is awake from the start and looked at in every round (brute force)."""
     begin_path(book, sleepers, sales, state)
-    n_awake = np.int64(0)
-    if not pruned:
-        for n in range(sleepers.group.shape[0]):
-            rouse(book, sleepers, state, n, n_awake)
-            state.active[n] = n
-            n_awake += 1
+    n_awake = np.int64(0) if pruned else rouse_all(book, sleepers, state)
     n_active = n_awake
     for t in range(n_steps):
         begin_step(sales, state, totals.by_step, t)
@@ -260,16 +283,11 @@ def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, wo
                 break
             fallen *= least
             quote(sales, state, x, q, t)
-            if pruned and lower_floors(state):
-                for s in range(t + 1, state.queue.shape[0]):
-                    n_active = call_up(state, s, n_active)
+            if pruned:
+                n_active = look_again(state, t, n_active)
         unsettled[t] += 1 if moved else 0
         if pruned:
-            for i in range(n_active):
-                slot = state.active[i]
-                due = next_step(book, sleepers, sales, state, slot, x, q, np.int64(t + 1))
-                state.next[slot] = state.queue[due]
-                state.queue[due] = slot
+            put_off(book, sleepers, sales, state, x, q, t, n_active)
         for m in range(state.multiplier.shape[0]):
             multiplier[t, m] += np.int64(np.rint(state.multiplier[m] * NANO))
 

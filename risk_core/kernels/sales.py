@@ -74,7 +74,7 @@ def quote(sales, state, x, q, t):
 
 @merged
 def fall_of(sales, r, quantity):
-    """Minus the logarithm of a reserve's multiplier after selling `quantity` > 0 path dollars of it."""
+    """Minus the logarithm of a reserve's multiplier after selling `quantity` >= 0 path dollars of it."""
     last = sales.sold.shape[1] - 2
     k = 0
     while k < last and quantity >= sales.sold[r, k + 1]:

@@ -184,7 +184,7 @@ def test_shares_of_a_tail_follow_the_same_feeds_and_runs_of_others_do_not_add_up
     run = rc.simulate(book, plan, 4_000, feeds=late)
     assert (run.path != rc.simulate(book, plan, 4_000).path).any()
     assert rc.contributions(book, run, level=0.95).by_reserve is not None  # adds up to the run, or raises
-    with pytest.raises(rc.InputError, match="different feedss"):
+    with pytest.raises(rc.InputError, match="different feeds"):
         rc.simulate(book, plan, paths=(0, 5), feeds=late) + rc.simulate(book, plan, paths=(5, 9))
 
 

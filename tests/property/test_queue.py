@@ -218,8 +218,15 @@ def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads):
     first = rc.simulate(book, plan, paths=(0, cut), threads=threads, **how)
     second = rc.simulate(book, plan, paths=(cut, 30), threads=threads, **how)
     same(whole, first + second)
-    with pytest.raises(rc.InputError, match="different liquidatorss"):
+    with pytest.raises(rc.InputError, match="different liquidators"):
         first + rc.simulate(book, plan, paths=(cut, 30), threads=threads, **(how | {"liquidators": Liquidators()}))
+
+
+def test_shares_of_a_tail_are_refused_where_who_waits_depends_on_all():
+    book, plan = random_market(3), scenario(5)
+    run = rc.simulate(book, plan, 64, liquidators=Liquidators())
+    with pytest.raises(rc.InputError, match="Simulate without `liquidators`"):
+        rc.contributions(book, run)
 
 
 def test_the_twin_comparisons_see_queues():
