@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,20 +84,30 @@ def quotes_of(
     return tuple(_ladder(sold, bought, _recent(quotes)) for (sold, bought), quotes in sorted(pairs.items()))
 
 
+def sale_limit(market: Market, sold: int) -> float:
+    """Slippage at which selling a reserve at its own bonus earns nothing, before gas; 0 for what is no collateral."""
+    bonus = max(float(market.reserves.liquidation_bonus[sold]), 0.0)
+    return slippage_limit(bonus=bonus, protocol_fee=float(market.reserves.protocol_fee[sold]))
+
+
+def with_curves(market: Market, ladders: Sequence[Ladder]) -> Iterator[tuple[Ladder, SlippageCurve, float]]:
+    """Each ladder through which a curve can be drawn: (ladder, curve, USD of the largest sale within `sale_limit`)."""
+    for ladder in ladders:
+        try:
+            curve = fit(ladder.size_usd, ladder.received_usd).curve
+        except InputError:
+            continue
+        yield ladder, curve, curve.size_within(sale_limit(market, ladder.sold))
+
+
 def depth_curves(market: Market, ladders: Sequence[Ladder]) -> tuple[SlippageCurve | None, ...]:
     """(R,) of each reserve the curve of the pair into which most can be sold inside its bonus; None without one.
 
     The bonus is the reserve's own; a ladder through which no curve can be drawn is left out.
     """
     found: list[tuple[float, SlippageCurve] | None] = [None] * market.n_reserves
-    for ladder in ladders:
-        bonus = max(float(market.reserves.liquidation_bonus[ladder.sold]), 0.0)
-        limit = slippage_limit(bonus=bonus, protocol_fee=float(market.reserves.protocol_fee[ladder.sold]))
-        try:
-            curve = fit(ladder.size_usd, ladder.received_usd).curve
-        except InputError:
-            continue
-        depth, best = curve.size_within(limit), found[ladder.sold]
+    for ladder, curve, depth in with_curves(market, ladders):
+        best = found[ladder.sold]
         if best is None or depth > best[0]:
             found[ladder.sold] = (depth, curve)
     return tuple(None if best is None else best[1] for best in found)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.cover import load_cover
-from data.quotes import AGE, quotes_of
-from risk_core import InputError
-from risk_core.analytics.slippage import fit, slippage_limit
+from data.quotes import AGE, quotes_of, with_curves
 
 if TYPE_CHECKING:
     from data.store.reader import Reader
@@ -46,25 +44,16 @@ def depths(store: Reader, market: Market, stated: Mapping[str, float]) -> dict[s
     """By symbol: what is stated, else the newest quotes of the week before the snapshot; the pair that takes most.
 
     The depth of a pair is the largest sale at which a liquidator still earns, before gas, by the reserve's own bonus
-    (`slippage_limit`), and no more than its largest quote. A pair whose quotes make no curve has none.
+    (`data.quotes.sale_limit`), and no more than its largest quote. A pair whose quotes make no curve has none.
     """
     at, reserves = market.snapshot, market.reserves
     found: dict[str, Depth] = {}
     quoted = quotes_of(
         store, at.market, reserves.asset, synthetic=at.synthetic, first=at.block_time - AGE, last=at.block_time
     )
-    for ladder in quoted:
-        try:
-            curve = fit(ladder.size_usd, ladder.received_usd).curve
-        except InputError:
-            continue
-        r = ladder.sold
-        limit = slippage_limit(
-            bonus=max(float(reserves.liquidation_bonus[r]), 0.0), protocol_fee=float(reserves.protocol_fee[r])
-        )
-        inside = curve.size_within(limit)
+    for ladder, curve, inside in with_curves(market, quoted):
         usd = min(inside, curve.last_usd)
-        symbol = reserves.symbol[r]
+        symbol = reserves.symbol[ladder.sold]
         if symbol not in found or usd > found[symbol].usd:
             origin = "assumed" if ladder.assumed.any() else "quoted"
             found[symbol] = Depth(usd, origin, int(ladder.quoted_at.min()), inside > curve.last_usd)

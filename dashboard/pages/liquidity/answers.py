@@ -12,8 +12,8 @@ import numpy as np
 import risk_core as rc
 from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket
-from data.quotes import Ladder
-from risk_core.analytics.slippage import Fit, SlippageCurve, fit, liquidator_profit, slippage_limit
+from data.quotes import Ladder, sale_limit
+from risk_core.analytics.slippage import Fit, SlippageCurve, fit, liquidator_profit
 
 FALLERS: Mapping[str, tuple[str, ...]] = {"eth": ("eth",), "both": ("eth", "btc"), "all": ("eth", "btc", "other")}
 """Which drivers fall together, by the key of the choice."""
@@ -87,10 +87,7 @@ def ways(market: rc.Market, ladders: Sequence[Ladder]) -> tuple[Way, ...]:
 
 
 def _way(market: rc.Market, ladder: Ladder) -> Way:
-    r = market.reserves
-    # -1 for a reserve that is no collateral.
-    bonus, fee = max(float(r.liquidation_bonus[ladder.sold]), 0.0), float(r.protocol_fee[ladder.sold])
-    limit = slippage_limit(bonus=bonus, protocol_fee=fee)
+    limit = sale_limit(market, ladder.sold)
     found: Fit | None = None
     problem = ""
     try:

@@ -141,7 +141,8 @@ def queue_note(line: ShownQueue | None) -> str:
     if line is None:
         return "not stored"
     words = [
-        f"99 % over {line.horizon_hours:g} h, shortfall: mean of the worst 1 % · {line.n_paths:,} paths, the same",
+        f"99 % over {line.horizon_hours:g} h, shortfall: mean of the worst 1 %",
+        f"95 % intervals from {line.n_paths:,} paths, the same for all",
         f"half of a sale absorbed in {line.half_life_hours:g} h",
         "the oracle does not see sales" if not line.feedback else f"the oracle sees {line.feedback:.0%} of an impact",
         "* few paths stand behind it",

@@ -168,10 +168,12 @@ def queue_table(found: ShownQueue | None) -> Any:
 
 
 def _figure(one: ShownFigure) -> html.Span:
-    """A figure of money with its interval, and a mark where few paths stand behind it."""
-    near = f"{fmt.money(one.low)} to {fmt.money(one.high)}" if one.low is not None and one.high is not None else ""
+    """A figure of money above its interval, and a mark where few paths stand behind it."""
     text = fmt.money(one.value) + (" *" if one.few_draws and one.value else "")
-    return html.Span(text, title=near or one.no_interval or None)
+    known = one.value and one.low is not None and one.high is not None
+    near = f"{fmt.money(one.low)} to {fmt.money(one.high)}" if known else ""
+    return html.Span([html.B(text), html.Span(near, className="n2 t3 micro", style={"display": "block"})],
+                     title=one.no_interval or None)  # fmt: skip
 
 
 def quotes_table(loaded: LoadedMarket, found: tuple[Way, ...]) -> Any:

@@ -16,7 +16,7 @@ from data.quotes import depth_curves, load_quotes
 from data.store.reader import Reader
 from data.store.store import Store
 from flows import registry
-from flows.errors import ConfigurationError
+from flows.errors import ConfigurationError, WrongOption
 from flows.risk.liquidation_queue import FLOW
 from flows.risk.options import DEFAULT
 from flows.risk.risk_scenarios import calibrated
@@ -122,3 +122,29 @@ def test_without_quotes_it_names_the_command_and_stores_nothing(sample):
     with pytest.raises(ConfigurationError, match="sale-quotes --file FILE"):
         run(*FEW)
     assert rows("SELECT count(*) FROM mart_liquidation_queue") == [(0,)]
+
+
+def test_quotes_after_the_block_are_used_only_where_that_is_allowed_and_then_marked(sample):
+    change(sample, "UPDATE dim_quote_ladder SET quoted_at = quoted_at + 864000")
+    with pytest.raises(ConfigurationError, match=r"from the week before block 1 .*--allow-look-ahead"):
+        run(*FEW)
+    run(*FEW, "--allow-look-ahead")
+    assert set(rows("SELECT looks_ahead FROM mart_liquidation_queue")) == {(1,)}
+
+
+def test_quotes_older_than_a_week_tell_nothing_of_the_block(sample):
+    change(sample, "UPDATE dim_quote_ladder SET quoted_at = quoted_at - 864000")
+    with pytest.raises(ConfigurationError, match="no usable quotes"):
+        run(*FEW)
+
+
+def test_steps_that_do_not_divide_a_day_are_one_line(sample):
+    with pytest.raises(WrongOption, match="--steps: expected steps that divide 24 h, found 3:45:00 a step"):
+        run("--paths", "200", "--steps", "8", "--horizon-hours", "30")
+    assert rows("SELECT count(*) FROM mart_liquidation_queue") == [(0,)]
+
+
+def test_runs_with_other_feeds_stand_beside_each_other(sample):
+    run(*FEW)
+    run(*FEW, "--oracle-deviation", "0.01")
+    assert rows("SELECT count(DISTINCT queue), count(*) FROM mart_liquidation_queue") == [(2, 9)]
