@@ -88,8 +88,8 @@ figure.show()
 # ## 3. Before the update is made
 #
 # `cap_update` asks the same of any update, on the stored market: does it bind, from when, who falls, which rule
-# refuses it. (`python -m flows cap-update --asset wstETH --ratio 1.1919 --growth 9.68` does it from the command
-# line.)
+# refuses it. (`python -m flows cap-update --asset wstETH --snapshot-ratio 1.1919 --growth 9.68` does it from the
+# command line.)
 
 # %%
 for ratio in (1.1, 1.19, 1.2, 1.22):

@@ -31,7 +31,7 @@ class Asked(Options):
     """Options of `cap-update`."""
 
     asset: str | None = Field(None, description="token whose ratio is capped, by symbol or address, such as wstETH")
-    ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
+    snapshot_ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
         None, description="snapshot ratio of the update, in units of the base, such as 1.1919"
     )
     days_old: Annotated[float, Number(0, 3_650, "days")] = Field(
@@ -44,7 +44,7 @@ class Asked(Options):
         3.0, description="yearly growth of the ratio in per cent, to say when the cap will bind"
     )
     base: str | None = Field(None, description="reserve that the ratio multiplies (default: by the oracle's model)")
-    ratio_now: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
+    ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
         None, description="ratio that the provider says now (default: as read with the adapter, else by the prices)"
     )
     minimum_delay_days: Annotated[float, Number(0, 180, "days")] = Field(
@@ -59,9 +59,11 @@ class Asked(Options):
 
 def run(arguments: Asked) -> str:
     """Check, store and report. Raises `WrongOption`, and what `load_market` raises."""
-    if arguments.asset is None or arguments.ratio is None:
-        missing = "--asset" if arguments.asset is None else "--ratio"
-        raise WrongOption(f"{missing}: expected, such as `cap-update --asset wstETH --ratio 1.1919 --growth 9.68`")
+    if arguments.asset is None or arguments.snapshot_ratio is None:
+        missing = "--asset" if arguments.asset is None else "--snapshot-ratio"
+        raise WrongOption(
+            f"{missing}: expected, such as `cap-update --asset wstETH --snapshot-ratio 1.1919 --growth 9.68`"
+        )
     # Here, not at the top: --help and a wrong option need neither the engine nor the store.
     import pandas as pd
 
@@ -85,12 +87,16 @@ def run(arguments: Asked) -> str:
     limits = UpdateLimits(
         minimum_delay=round(arguments.minimum_delay_days * 86_400), most_rise=round(arguments.most_rise / 100, 8)
     )
+    ratio, known_by = arguments.ratio, "as stated"
+    if ratio is None and adapter is not None and adapter.ratio is not None:
+        ratio, known_by = adapter.ratio, f"as its provider said at block {adapter.block:,}"
+    elif ratio is None:
+        known_by = "by the oracle's prices, which a cap in force may hold down"
     try:
         found = cap_update(
-            market, market.reserves.asset[place], arguments.ratio, arguments.days_old, growth / 100,
+            market, market.reserves.asset[place], arguments.snapshot_ratio, arguments.days_old, growth / 100,
             base=arguments.base or _usual_base(market, place),
-            ratio=arguments.ratio_now if arguments.ratio_now is not None else adapter.ratio if adapter else None,
-            ratio_growth=arguments.ratio_growth / 100, present=terms, limits=limits,
+            ratio=ratio, ratio_growth=arguments.ratio_growth / 100, present=terms, limits=limits,
             decimals=adapter.decimals if adapter else DECIMALS,
         )  # fmt: skip
     except InputError as error:
@@ -125,7 +131,7 @@ def run(arguments: Asked) -> str:
     frame = frame.astype({"largest_before": "float64", "binds_from": "Int64"})
     with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
         run.write(SOURCE, digest, {"mart_cap_update": frame}, scope={"proposal": digest})
-    return "\n".join(report(found, market))
+    return "\n".join(report(found, market, known_by))
 
 
 def _usual_base(market: Market, place: int) -> str | None:
@@ -135,8 +141,8 @@ def _usual_base(market: Market, place: int) -> str | None:
     return next((s for s in ETH if s in market.reserves.symbol and s != market.reserves.symbol[place]), None)
 
 
-def report(found: CapProposal, market: Market) -> list[str]:
-    """The check in lines of text."""
+def report(found: CapProposal, market: Market, known_by: str) -> list[str]:
+    """The check in lines of text; known_by: where the ratio is from."""
     at, update = market.snapshot, found.update
     lines = ["SAMPLE: synthetic accounts and prices"] if at.synthetic else []
     lines += [
@@ -144,7 +150,8 @@ def report(found: CapProposal, market: Market) -> list[str]:
         f"cap of {found.symbol}: snapshot ratio {update.proposed.snapshot_ratio / found.unit:g} of "
         f"{_utc(update.proposed.snapshot_timestamp)}, growing {update.proposed.max_yearly_growth_bps / 100:g} % a year",
         "",
-        f"  the ratio is {found.ratio:.6f} {found.base}; the new cap lets {found.largest_after:.6f} through"
+        f"  the ratio is {found.ratio:.6f} {found.base}, {known_by}",
+        f"  the new cap lets {found.largest_after:.6f} through"
         + ("" if found.largest_before is None else f", the one in force {found.largest_before:.6f}"),
     ]
     if update.binds:

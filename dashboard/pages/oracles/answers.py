@@ -59,10 +59,7 @@ def priced(loaded: LoadedMarket, adapters: Mapping[int, Adapter]) -> list[Priced
     """Every reserve with collateral or debt, those on which most rests first."""
     market = loaded.market
     reserves, price = market.reserves, market.price
-    usd = [
-        np.bincount(side.reserve, weights=side.amount * price[side.reserve], minlength=market.n_reserves)
-        for side in (market.collateral, market.debt)
-    ]
+    usd = [_usd(market, side) for side in (market.collateral, market.debt)]
     found = []
     for r in np.argsort(-(usd[0] + usd[1]), kind="stable").tolist():
         if usd[0][r] + usd[1][r] <= 0:
@@ -95,22 +92,26 @@ def priced(loaded: LoadedMarket, adapters: Mapping[int, Adapter]) -> list[Priced
     return found
 
 
-def collaterals(loaded: LoadedMarket) -> dict[str, str]:
-    """Address to symbol of every reserve that is collateral of somebody, the largest first."""
-    market = loaded.market
-    side = market.collateral
-    usd = np.bincount(side.reserve, weights=side.amount * market.price[side.reserve], minlength=market.n_reserves)
+def _usd(market: rc.Market, side: rc.Positions) -> np.ndarray:
+    """(R,) USD of one side of all accounts."""
+    return np.bincount(side.reserve, weights=side.amount * market.price[side.reserve], minlength=market.n_reserves)
+
+
+def _largest_first(market: rc.Market, side: rc.Positions) -> dict[str, str]:
+    """Address to symbol of every reserve of one side, the largest first."""
+    usd = _usd(market, side)
     order = [r for r in np.argsort(-usd, kind="stable").tolist() if usd[r] > 0]
     return {market.reserves.asset[r]: market.reserves.symbol[r] for r in order}
+
+
+def collaterals(loaded: LoadedMarket) -> dict[str, str]:
+    """Address to symbol of every reserve that is collateral of somebody, the largest first."""
+    return _largest_first(loaded.market, loaded.market.collateral)
 
 
 def borrowables(loaded: LoadedMarket) -> dict[str, str]:
     """Address to symbol of every reserve that somebody owes, the largest first."""
-    market = loaded.market
-    side = market.debt
-    usd = np.bincount(side.reserve, weights=side.amount * market.price[side.reserve], minlength=market.n_reserves)
-    order = [r for r in np.argsort(-usd, kind="stable").tolist() if usd[r] > 0]
-    return {market.reserves.asset[r]: market.reserves.symbol[r] for r in order}
+    return _largest_first(loaded.market, loaded.market.debt)
 
 
 def ratios(loaded: LoadedMarket) -> dict[str, str]:

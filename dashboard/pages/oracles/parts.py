@@ -52,11 +52,6 @@ def verdict(rows: list[Priced]) -> list[Any]:
     return [pill(*kind, "What the stored oracle models say"), html.P(words)]
 
 
-def outcome(rows: list[tuple[str, str, str]]) -> html.Section:
-    """Figures of one lab: label, value, note."""
-    return strip(rows)
-
-
 def says_cap(gap: OracleGap, symbol: str, error: float) -> list[Any]:
     """What a cap that is too low does."""
     n = gap.first.n_accounts
@@ -79,7 +74,7 @@ def says_cap(gap: OracleGap, symbol: str, error: float) -> list[Any]:
         )
     else:
         lead = f"{marked(symbol)} at {fmt.share(error, 2)}: nobody is liquidated. "
-    return [outcome(figures), html.P(lead + note, className="t2 micro")]
+    return [strip(figures), html.P(lead + note, className="t2 micro")]
 
 
 def says_stuck(gap: OracleGap, what: str, fall: float, lends_usd: float | None) -> list[Any]:
@@ -98,7 +93,7 @@ def says_stuck(gap: OracleGap, what: str, fall: float, lends_usd: float | None) 
         f"allows, {fmt.money(gap.could_leave_usd)} more would be bad debt"
     )
     note += "; the reserves can lend less." if lends_usd is not None and lends_usd < gap.could_borrow_usd else "."
-    return [outcome(figures), html.P(note, className="t2 micro")]
+    return [strip(figures), html.P(note, className="t2 micro")]
 
 
 def says_minted(answer: Minted, symbol: str, borrowed: str, markdown: float, asked_usd: float) -> list[Any]:
@@ -124,7 +119,7 @@ def says_minted(answer: Minted, symbol: str, borrowed: str, markdown: float, ask
         note += f"The oracle does not see it: nobody liquidates, {fmt.money(loss)} is bad debt. "
     if found.limited:
         note += f"No {other} is left to lend: utilisation 100\u202f%, and suppliers cannot withdraw. "
-    return [outcome(figures), html.P(note, className="t2 micro")]
+    return [strip(figures), html.P(note, className="t2 micro")]
 
 
 def token_name(market: Any, asset: str) -> str:

@@ -14,7 +14,7 @@ from flows.risk.cap_update import FLOW
 from risk_core.oracle_gap import oracle_gap
 from tests.data.test_oracle_facts import WSTETH, add_adapter
 
-MARCH = ("--asset", "wstETH", "--ratio", "0.9", "--growth", "9.68")
+MARCH = ("--asset", "wstETH", "--snapshot-ratio", "0.9", "--growth", "9.68")
 
 
 def run(*words: str) -> str:
@@ -36,6 +36,7 @@ def test_an_update_that_binds_names_who_falls_and_is_stored_once(sample):
     assert "SAMPLE" in said
     assert f"IT BINDS: the oracle's price of wstETH moves by {most / ratio - 1:.2%} at once" in said
     assert "terms in force are not stored" in said
+    assert "by the oracle's prices, which a cap in force may hold down" in said
     [(asset, binds, move, falls, repaid, loss, refused, synthetic)] = rows(
         "SELECT asset, binds, price_move, liquidated_accounts, repaid_usd, borrower_loss_usd, refused_because, "
         "is_synthetic FROM mart_cap_update"
@@ -56,8 +57,8 @@ def test_the_terms_in_force_give_growth_ratio_and_what_is_refused(sample):
         sample, parameters=json.dumps(terms), parameters_status="chain", ratio=1.21e18, implied_ratio=1.21,
         max_ratio=1.3e18, cap_binds=0,
     )  # fmt: skip
-    said = run("--asset", WSTETH, "--ratio", "1.25", "--days-old", "2")
-    assert "the ratio is 1.210000 WETH" in said
+    said = run("--asset", WSTETH, "--snapshot-ratio", "1.25", "--days-old", "2")
+    assert "the ratio is 1.210000 WETH, as its provider said at block 1" in said
     assert "it does not bind" in said
     assert "nobody is liquidated" in said
     assert "refused: it raises the snapshot ratio by 8.6957%" in said
@@ -71,11 +72,11 @@ def test_the_terms_in_force_give_growth_ratio_and_what_is_refused(sample):
     ("words", "why"),
     [
         ((), "--asset: expected"),
-        (("--asset", "wstETH"), "--ratio: expected"),
-        (("--asset", "wstETH", "--ratio", "1.2"), "--growth: expected"),
-        (("--asset", "NIX", "--ratio", "1.2", "--growth", "9"), "--asset: no reserve 'NIX'"),
-        (("--asset", "USDC", "--ratio", "1.2", "--growth", "9"), "to which reserve USDC is a ratio; name it"),
-        (("--asset", "wstETH", "--ratio", "1.2", "--growth", "9", "--base", "wstETH"), "ratio of itself"),
+        (("--asset", "wstETH"), "--snapshot-ratio: expected"),
+        (("--asset", "wstETH", "--snapshot-ratio", "1.2"), "--growth: expected"),
+        (("--asset", "NIX", "--snapshot-ratio", "1.2", "--growth", "9"), "--asset: no reserve 'NIX'"),
+        (("--asset", "USDC", "--snapshot-ratio", "1.2", "--growth", "9"), "to which reserve USDC is a ratio; name it"),
+        (("--asset", "wstETH", "--snapshot-ratio", "1.2", "--growth", "9", "--base", "wstETH"), "ratio of itself"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_stores_nothing(sample, words, why):
@@ -84,7 +85,9 @@ def test_a_wrong_option_is_one_line_and_stores_nothing(sample, words, why):
     assert rows("SELECT count(*) FROM mart_cap_update") == [(0,)]
 
 
-@pytest.mark.parametrize("words", [("--ratio", "0", "--growth", "9"), ("--ratio", "1.2", "--growth", "900")])
+@pytest.mark.parametrize(
+    "words", [("--snapshot-ratio", "0", "--growth", "9"), ("--snapshot-ratio", "1.2", "--growth", "900")]
+)
 def test_a_number_out_of_range_is_said_before_anything_runs(sample, words, capsys):
     with pytest.raises(SystemExit, match="2"):
         run("--asset", "wstETH", *words)
