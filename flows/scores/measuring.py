@@ -291,7 +291,7 @@ LOSS_LEVEL = 0.99
 
 
 def covered(stored: Stored, found: Covering | None) -> Measured:
-    """Share of booked bad debt and of the next loss that nothing pays for.
+    """Booked bad debt and the next loss that nothing pays for, as a share of all supplies: 3 USD are nothing.
 
     The next loss is the expected shortfall of deficits of the newest risk run, spread over the reserves as its mean
     deficits are: cover of one reserve does not serve another.
@@ -304,6 +304,8 @@ def covered(stored: Stored, found: Covering | None) -> Measured:
     cover_usd = market.reserves.spread("cover", found.tokens) * market.price
     # What past losses have not used up is there for the next one, whether or not that is known.
     left = {"cover_left_usd": float(np.maximum(cover_usd - stored.deficit_usd, 0.0).sum())}
+    if not stored.supplied_usd > 0:
+        return not_known("nobody has supplied anything", tables, AGAIN)
     if run is None:
         return not_known("no risk run of the snapshot, whose losses are to be covered", tables, RISK)
     if ("es_deficit", LOSS_LEVEL) not in run.figures:
@@ -315,16 +317,16 @@ def covered(stored: Stored, found: Covering | None) -> Measured:
         return not_known("the newest risk run does not say which reserves its deficits are in", tables, RISK)
     coming = next_usd * mean / mean.sum() if mean.sum() > 0 else np.zeros(market.n_reserves)
     need = stored.deficit_usd + coming
-    open_usd = np.maximum(need - cover_usd, 0.0)
-    worst = int(np.argmax(open_usd))
+    uncovered = scores.uncovered(need, cover_usd)
+    worst = int(np.argmax(need - cover_usd))
     figures: dict[str, Any] = left | {
         "booked_usd": float(stored.deficit_usd.sum()), "next_usd": next_usd, "cover_usd": float(cover_usd.sum()),
         "offset_usd": float((market.reserves.spread("offset", found.offsets) * market.price).sum()),
-        "uncovered_usd": float(open_usd.sum()), "origin": found.origin,
-        "worst_reserve": market.reserves.symbol[worst] if open_usd[worst] > 0 else "",
+        "uncovered_usd": uncovered, "origin": found.origin,
+        "worst_reserve": market.reserves.symbol[worst] if uncovered > 0 else "",
         "reserves": [market.reserves.symbol[r] for r in np.flatnonzero(cover_usd > 0)],
     }  # fmt: skip
-    return Measured(value=scores.share_without(need, cover_usd), tables=tables, figures=figures)
+    return Measured(value=uncovered / stored.supplied_usd, tables=tables, figures=figures)
 
 
 def parameters(stored: Stored) -> Measured:

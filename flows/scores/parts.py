@@ -63,8 +63,9 @@ PARTS = (
         says="bad debt that is booked and not made good yet, of all that is supplied",
     ),
     Part(
-        key="cover", title="Losses without cover", unit="share", none_at=0, full_at=1, weight=0.05,
-        says="of booked bad debt and the mean loss of the worst 1 % of paths, what no offset or stake pays for",
+        key="cover", title="Losses without cover", unit="share", none_at=0, full_at=scores.PRINCIPAL, weight=0.05,
+        says="booked bad debt and the mean loss of the worst 1 % of paths that no offset or stake pays for, "
+        "of all that is supplied",
     ),
     Part(
         key="parameters", title="Tight settings", unit="daily sigmas", none_at=6, full_at=1, weight=0.10,

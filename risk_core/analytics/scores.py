@@ -152,15 +152,6 @@ def uncovered(deficit_usd: ArrayLike, cover_usd: ArrayLike) -> float:
     return float(np.maximum(owed - _amounts("cover_usd", cover_usd, len(owed)), 0.0).sum())
 
 
-def share_without(need_usd: ArrayLike, cover_usd: ArrayLike) -> float:
-    """Share of what is needed (R,) that nothing covers (R,), USD; the cover of one reserve does not serve another.
-
-    0 where nothing is needed. Raises `InputError`.
-    """
-    total = float(_amounts("need_usd", need_usd).sum())
-    return uncovered(need_usd, cover_usd) / total if total > 0 else 0.0
-
-
 def letter(probability: float) -> str:
     """The letter of a yearly chance of losing more than `PRINCIPAL`. Raises `InputError`."""
     p = checked_number("probability", probability, 0, 1, "a probability in [0, 1]")

@@ -171,13 +171,19 @@ def test_cover_is_what_umbrella_says_less_its_fee_reserve_by_reserve(computed):
     measured = measuring.covered(of, inputs.Covering({"WETH": 135.0}, {"WETH": 15.0}, "test"))
     # Needed: 750,000 in WETH, 250,000 and the booked 1,000 in USDC. Cover of WETH does not serve USDC.
     covered = min(135 * weth, 750_000)
-    assert measured.value == pytest.approx(1 - covered / (1e6 + 1_000 * usdc))
+    assert measured.value == pytest.approx((1e6 + 1_000 * usdc - covered) / of.supplied_usd)
     assert measured.figures["uncovered_usd"] == pytest.approx(1e6 + 1_000 * usdc - covered)
     assert measured.figures["worst_reserve"] == ("WETH" if 750_000 - covered > 251_000 else "USDC")
     assert measuring.covered(of, None).missing
     assert "no risk run" in measuring.covered(replace(of, run=None), inputs.Covering({}, {}, "test")).missing
     nothing = measuring.covered(of, inputs.Covering({}, {}, "test"))
-    assert nothing.value == 1.0
+    assert nothing.value == pytest.approx((1e6 + 1_000 * usdc) / of.supplied_usd)
+    # Next to no loss without cover is next to no risk, though all of it is without.
+    small = SimpleNamespace(
+        figures={("es_deficit", 0.99): SimpleNamespace(value=3.0)}, series={"deficit_by_reserve": {"WETH": 1.0}}
+    )
+    unbooked = replace(of, run=small, deficit_usd=np.zeros(market.n_reserves))
+    assert measuring.covered(unbooked, inputs.Covering({}, {}, "test")).value == pytest.approx(3 / of.supplied_usd)
 
 
 def test_a_letter_comes_with_its_interval_and_its_assumptions(computed):

@@ -81,9 +81,8 @@ def test_the_cushion_by_hand():
 
 def test_cover_is_by_reserve():
     assert scores.uncovered([10.0, 5.0], [4.0, 100.0]) == 6
-    # 6 of 15 are without: cover of the second does not serve the first.
-    assert scores.share_without([10.0, 5.0], [4.0, 100.0]) == pytest.approx(6 / 15)
-    assert scores.share_without([0.0, 0.0], [0.0, 1.0]) == 0.0
+    # cover of the second does not serve the first
+    assert scores.uncovered([0.0, 0.0], [0.0, 1.0]) == 0
     assert scores.share_of([1.0, 3.0], [False, True]) == 0.75
 
 
