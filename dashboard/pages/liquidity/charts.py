@@ -136,10 +136,11 @@ QUEUE_LINES = {"quoted depth": ("scenario", "solid"), "half depth": ("warn", "4p
                "late oracle": ("cat-2", "6px,2px"), "record capital": ("text-2", "2px,3px")}  # fmt: skip
 
 
-def queue_legend() -> list[tuple[str, str, str]]:
-    """Colour, words and line of each model of `queue`."""
+def queue_legend(found: ShownQueue | None) -> list[tuple[str, str, str]]:
+    """Colour, words and line of each model that `queue` draws."""
     kinds = {"solid": "solid", "4px,3px": "dashed", "6px,2px": "dashed", "2px,3px": "dotted"}
-    return [(colour, name, kinds[dash]) for name, (colour, dash) in QUEUE_LINES.items()]
+    names = [] if found is None else [model.name for model in found.models if model.name in QUEUE_LINES]
+    return [(QUEUE_LINES[name][0], name, kinds[QUEUE_LINES[name][1]]) for name in names]
 
 
 def queue(found: ShownQueue, theme: str | None) -> Figure:

@@ -115,8 +115,8 @@ def build(source: PageData, _search: str) -> html.Div:
         "How long does it queue?",
         row(
             [
-                (html.Div(queue_table(line), className="scrollx"), {"xl": 6}),
-                (html.Div([legend(charts.queue_legend()), drawn], hidden=line is None), {"xl": 6}),
+                (html.Div(queue_table(line), className="scrollx"), {"xl": 7}),
+                (html.Div([legend(charts.queue_legend(line)), drawn], hidden=line is None), {"xl": 5}),
             ]
         ),
         queue_note(line),
