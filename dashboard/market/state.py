@@ -13,7 +13,12 @@ from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A scenario. Price drivers are relative moves (-0.18 is a fall by 18 %); `vol` multiplies volatility."""
+    """A scenario. Price drivers are relative moves (-0.18 is a fall by 18 %).
+
+    The others change the simulation alone. `vol` multiplies volatility; `corr` leads from each factor by itself (-1) by
+    the calibrated correlation (0) to one factor (1); `hours` is the horizon; `limits` is 1 where liquidators have
+    limits; `depth` and `capital` multiply those limits; `lag` is the oracle's, in minutes.
+    """
 
     eth: float = 0.0
     btc: float = 0.0
@@ -23,6 +28,12 @@ class WhatIf:
     stable: float = 0.0
     other: float = 0.0
     vol: float = 1.0
+    corr: float = 0.0
+    hours: float = 24.0
+    limits: float = 0.0
+    depth: float = 1.0
+    capital: float = 1.0
+    lag: float = 0.0
 
     @classmethod
     def from_store(cls, data: Mapping[str, Any] | None) -> WhatIf:
@@ -55,6 +66,16 @@ class WhatIf:
     def moves(self) -> dict[str, float]:
         """Relative moves by price driver."""
         return {k: getattr(self, k) for k in PRICE_KEYS}
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Price drivers that differ from today."""
+        return tuple(key for key in self.changed if key in PRICE_KEYS)
+
+    @property
+    def limited(self) -> bool:
+        """Whether liquidators have limits: where that is asked for, or where one of the limits is changed."""
+        return self.limits > 0 or not {"depth", "capital"}.isdisjoint(self.changed)
 
     def but(self, **changes: float) -> WhatIf:
         """The same what-if with these fields changed."""

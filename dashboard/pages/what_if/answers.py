@@ -83,7 +83,7 @@ def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
 
 def curve(loaded: LoadedMarket, state: WhatIf, at_handle: float) -> Curve:
     """Debt repaid for ETH at 0 to -60 %: with the scenario's other drivers, and with none (baseline)."""
-    if any(key != "eth" for key in state.changed if key != "vol"):
+    if any(key != "eth" for key in state.moved):
         scenario = repaid_as_eth_falls(loaded.market, loaded.assets, state)
     else:
         scenario = loaded.eth_curve
