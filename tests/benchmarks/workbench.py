@@ -87,12 +87,14 @@ def question(outputs: str, state: WhatIf, snapshot: str) -> dict:
     values = [
         [{"id": {"type": "values", "key": name}, "property": of} for name in groups] for of in ("children", "className")
     ]
+    legends = [{"id": {"type": "legend", "key": key}, "property": "children"} for key in ("curve", "then", "sold")]
     return {
         "output": outputs,
-        "outputs": [*wanted, captions, {"id": ids.QUERY, "property": "data"}, *verdict, *values],
+        "outputs": [*wanted, captions, {"id": ids.QUERY, "property": "data"}, *verdict, *values, legends],
         "inputs": [
             {"id": ids.WHAT_IF, "property": "data", "value": state.to_store()},
             {"id": ids.THEME, "property": "data", "value": "dark"},
+            {"id": ids.SAVED, "property": "data", "value": None},
         ],
         "changedPropIds": [f"{ids.WHAT_IF}.data"],
         "state": [{"id": ids.SNAPSHOT, "property": "data", "value": snapshot}],

@@ -198,6 +198,31 @@ def test_the_distribution_follows_the_handle_and_sharpens(visit: Visit) -> None:
     assert visit.page.locator("#then.slow").count() == 0
 
 
+def test_two_scenarios_are_compared_and_one_is_saved(visit: Visit) -> None:
+    visit.go("/what-if?eth=-10")
+    visit.settled()
+    visit.until("document.querySelector('#cmp-repaid') !== null")
+    visit.page.fill("#save-name", "Mild")
+    visit.page.click("#save")
+    visit.until("document.querySelector('.chip.own.on')?.innerText.startsWith('Mild')")
+
+    visit.page.click("#hold")
+    visit.page.locator(".chip", has_text="ETH −20").click()
+    visit.until("location.search === '?eth=-20&held=eth:-10'")
+    visit.until("document.querySelector('.cmp .bl').innerText.startsWith('A ')")
+    visit.page.click("#swap")
+    visit.until("location.search === '?eth=-10&held=eth:-20'")
+    visit.page.click("#stop-comparing")
+    visit.until("location.search === '?eth=-10'")
+
+    visit.page.locator(".chip", has_text="ETH −20").click()
+    visit.until("location.search === '?eth=-20'")
+    visit.page.get_by_role("button", name="Mild", exact=True).click()
+    visit.until("location.search === '?eth=-10'")
+    visit.page.get_by_role("button", name="Forget Mild").click()
+    visit.until("document.querySelector('.chip.own') === null")
+
+
 def test_the_theme_switch_recolours_the_charts_and_is_remembered(visit: Visit) -> None:
     visit.go("/")
     visit.settled()

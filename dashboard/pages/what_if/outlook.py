@@ -142,12 +142,13 @@ def simulate(
     def half(before: int) -> Progress | None:
         return None if progress is None else lambda done, _total: progress(before + done, both)
 
-    base = baseline(loaded, scenario, n_paths, seed, half(0))
-    then = changed(loaded, scenario, state, n_paths, seed, half(n_paths), depth) if state.changed else base
-    measures = MEASURES if then.waiting is None else MEASURES + WAITING
+    base = run_of(loaded, scenario, state.base, n_paths, seed, half(0), depth)
+    then = run_of(loaded, scenario, state.alone, n_paths, seed, half(n_paths), depth) if state.differs else base
+    waits = then.waiting is not None or base.waiting is not None
+    measures = MEASURES + WAITING if waits else MEASURES
     estimates = [(m, ShownFigure.of(m.estimate(base)), ShownFigure.of(m.estimate(then))) for m in measures]
-    errors = paired_errors(base, then, measures) if state.changed else [0.0] * len(measures)
-    served = () if then.waiting is None else ("repaid_usd", "seized_usd")
+    errors = paired_errors(base, then, measures) if state.differs else [0.0] * len(measures)
+    served = ("repaid_usd", "seized_usd") if waits else ()
     rows = tuple(
         Comparison(m.label, m.unit, one, two, two.value - one.value, error, m.column not in served)
         for (m, one, two), error in zip(estimates, errors, strict=True)
@@ -160,8 +161,8 @@ def first(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int 
 
     The full run begins with these paths and does not draw them again.
     """
-    base = baseline(loaded, scenario, FIRST, seed)
-    then = changed(loaded, scenario, state, FIRST, seed) if state.changed else base
+    base = run_of(loaded, scenario, state.base, FIRST, seed)
+    then = run_of(loaded, scenario, state.alone, FIRST, seed) if state.differs else base
     return _simulation(state, base, then, PATHS, NO_DEPTH)
 
 
@@ -180,8 +181,8 @@ def _simulation(
         horizon_hours=then.horizon.total_seconds() / 3600,
         code_version=rc.code_version(),
         rows=rows,
-        spread=spread(base, then, of_paths, changed=bool(state.changed)),
-        limits=limits_words(state, depth),
+        spread=spread(base, then, of_paths, changed=state.differs),
+        limits=both_limits(state, depth),
     )
 
 
@@ -227,6 +228,29 @@ def baseline(
     return _baselines.get(key) or _baselines.put(
         key, rc.simulate(loaded.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
     )
+
+
+def both_limits(state: WhatIf, depth: Depth) -> str:
+    """The limits of both scenarios in words; empty where neither has any."""
+    base, then = limits_words(state.base, depth), limits_words(state, depth)
+    if base == then or state.held is None:
+        return then
+    return f"A: {base or 'no limits'}; B: {then or 'no limits'}"
+
+
+def run_of(
+    loaded: LoadedMarket,
+    scenario: rc.Scenario,
+    state: WhatIf,
+    n_paths: int,
+    seed: int,
+    progress: Progress | None = None,
+    depth: Depth = NO_DEPTH,
+) -> rc.Result:
+    """The run of a scenario, or of none."""
+    if not state.changed:
+        return baseline(loaded, scenario, n_paths, seed, progress)
+    return changed(loaded, scenario, state, n_paths, seed, progress, depth)
 
 
 def changed(

@@ -12,14 +12,13 @@ from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import banner, card, graph, legend, missing, row, slider_row
-from dashboard.look.escaping import named
+from dashboard.look.components import banner, card, graph, missing, row
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.page_data import PageData, Unavailable
-from dashboard.market.state import PRESETS, WhatIf, opened
+from dashboard.market.state import HELD, PRESETS, WhatIf, opened
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts, parameters, parts, reverse, simulation
+from dashboard.pages.what_if import charts, panel, parameters, parts, reverse, simulation, wording
 
 
 def build(source: PageData, search: str) -> html.Div:
@@ -73,10 +72,12 @@ def _frame(
                 ],
                 className="verdict",
             ),
-            html.Div(id=ids.CHIPS, className="chips scroll"),
+            html.Div([html.Div(id=ids.CHIPS, className="chips scroll"), panel.actions(state)], className="cases"),
             html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
-            html.Div([_drivers(state, notes, fixed), answers], className="wi"),
-            dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
+            html.Div([panel.drivers(state, notes, fixed), answers], className="wi"),
+            dcc.Store(id=ids.WHAT_IF, data=state.to_store() | ({HELD: state.held.to_store()} if state.held else {})),
+            dcc.Store(id=ids.HELD, data=state.held.to_store() if state.held else {}),
+            dcc.Store(id=ids.SAVED, storage_type="local"),
             dcc.Store(id=ids.SETTLED),
             dcc.Store(id=ids.FIRST_ANSWER),
             dcc.Store(id=ids.FULL_ANSWER),
@@ -90,52 +91,15 @@ def _frame(
     )
 
 
-def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
-    store = state.to_store()
-    words = (
-        f"Fixed price at their oracle, moved by no driver: {', '.join(map(named, fixed))}."
-        if fixed
-        else "No reserve here has a fixed oracle."
-    )
-    reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
-    names = list(dict.fromkeys(d.group for d in DRIVERS))
-    groups = dbc.Accordion(
-        [
-            dbc.AccordionItem(
-                [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
-                title=[name, html.Span(parts.values_of(state, name), id=ids.of("values", name), className="sum")],
-                item_id=name,
-            )
-            for name in names
-        ],
-        always_open=True,
-        flush=True,
-        active_item=names[:1],
-    )
-    return html.Aside(
-        [
-            html.Div(
-                [html.B("Drivers"), html.Span("drag, or type", className="t3 micro"), html.Span(className="sp"), reset],
-                className="hd",
-            ),
-            groups,
-            html.Div(words, className="t3 micro", style={"padding": "0 14px 10px"}),
-            html.Div(html.Span(id=ids.LINK_TEXT, className="txt mono"), className="pass"),
-        ],
-        className="card panel",
-        **{"aria-label": "Drivers"},
-    )
-
-
 def _sweep_card(stamp: str) -> dbc.Card:
-    lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
+    lines = html.Div(id=ids.of("legend", "curve"), className="leg")
     chart = graph(ids.SWEEP, 246, "Debt that liquidators repay at once, against the move of ETH: baseline and scenario")
     footer = f"USD · exact, every account · e-modes on · oracle prices · {stamp}"
     return card("Debt repaid as ETH falls", [lines, chart], footer, "click the curve")
 
 
 def _sold_card(stamp: str) -> dbc.Card:
-    blocks = legend([("baseline", "baseline", "block"), ("scenario", "scenario", "block")])
+    blocks = html.Div(id=ids.of("legend", "sold"), className="leg")
     chart = graph(ids.SOLD, 246, "Collateral seized at once, by reserve: baseline and scenario")
     return card(
         "Collateral to be sold", [blocks, chart], f"USD seized at these prices · {stamp}", "at once, by reserve"
@@ -154,21 +118,24 @@ def _accounts_card(stamp: str) -> dbc.Card:
     )
 
 
-def answer_to(source: PageData, data: dict | None, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
+def answer_to(
+    source: PageData, data: dict | None, theme: str | None, snapshot: str | None, saved: object = None
+) -> tuple[Any, ...]:
     """Everything exact on the page, for one state of the drivers."""
     state = WhatIf.from_store(data)
     outcome = shocks.outcome(source.loaded(snapshot), state)
     return (
         parts.cards(outcome),
         parts.pinned(outcome),
-        parts.chips(state),
-        charts.sweep(outcome.curve, theme),
-        charts.sold(outcome.sold, theme),
+        parts.chips(state, saved),
+        charts.sweep(outcome.curve, theme, state.sides),
+        charts.sold(outcome.sold, theme, state.sides),
         *parts.accounts(outcome),
         [outcome.captions[d.key] for d in DRIVERS],
         state.to_query(),
-        *parts.verdict(outcome),
-        *parts.all_values(state),
+        *wording.verdict(outcome),
+        *wording.all_values(state),
+        wording.legends(state),
     )
 
 
@@ -207,12 +174,14 @@ def register(app: Dash, source: PageData) -> None:
         Output(ids.of("verdict", "now"), "children"),
         Output(ids.of("values", ALL), "children"),
         Output(ids.of("values", ALL), "className"),
+        Output(ids.of("legend", ALL), "children"),
         Input(ids.WHAT_IF, "data"),
         Input(ids.THEME, "data"),
+        Input(ids.SAVED, "data"),
         State(ids.SNAPSHOT, "data"),
     )
-    def show_answer(data: dict, theme: str | None, snapshot: str) -> tuple[Any, ...]:
-        return answer_to(source, data, theme, snapshot)
+    def show_answer(data: dict, theme: str | None, saved: object, snapshot: str) -> tuple[Any, ...]:
+        return answer_to(source, data, theme, snapshot, saved)
 
     @app.callback(
         Output(ids.REVERSE_MOVES, "figure"),
@@ -261,7 +230,31 @@ def _register_browser_side(app: Dash) -> None:
         State(part("driver"), "data"),
         initial=True,
     )
-    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"))
+    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"), Input(ids.HELD, "data"))
+    browser(
+        "hold",
+        Output(ids.HELD, "data"),
+        Output(ids.PAIR, "className"),
+        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        Input(ids.HOLD, "n_clicks"),
+        Input(ids.SWAP, "n_clicks"),
+        Input(ids.STOP_COMPARING, "n_clicks"),
+        State(ids.WHAT_IF, "data"),
+        State(ids.HELD, "data"),
+        State(ids.of("driver", ALL), "data"),
+    )
+    browser(
+        "save",
+        Output(ids.SAVED, "data"),
+        Output(ids.SAVE_NAME, "value"),
+        Input(ids.SAVE, "n_clicks"),
+        Input(ids.SAVE_NAME, "n_submit"),
+        Input(ids.of("forget", ALL), "n_clicks"),
+        State(ids.SAVE_NAME, "value"),
+        State(ids.WHAT_IF, "data"),
+        State(ids.SAVED, "data"),
+        State(ids.QUERY, "data"),
+    )
     browser("settle", Output(ids.SETTLED, "data"), Input(ids.WHAT_IF, "data"), initial=True)
     browser(
         "preset",
@@ -269,6 +262,7 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.of("chip", ALL), "n_clicks"),
         Input(ids.RESET_ALL, "n_clicks"),
         State(ids.PRESET_VALUES, "data"),
+        State(ids.SAVED, "data"),
         State(ids.of("driver", ALL), "data"),
     )
     browser(

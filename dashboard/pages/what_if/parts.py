@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -9,31 +10,47 @@ from dash import html
 
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import address, compare, empty, error_text, pill, table, token, why_none
-from dashboard.look.escaping import marked, named
-from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS
+from dashboard.look.components import address, compare, empty, error_text, table, token, why_none
+from dashboard.look.escaping import marked
 from dashboard.market.lane import State
 from dashboard.market.loaded import ShownFigure
 from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.pages.what_if.answers import Outcome, Pair
-from dashboard.pages.what_if.outlook import WAITING, Comparison, Simulation
-from dashboard.pages.what_if.spread_chart import figure_words
+from dashboard.pages.what_if.outlook import Comparison, Simulation
+
+MOST_SAVED = 20
+LONGEST_NAME = 40
 
 
-def _some(n: float, noun: str) -> str:
-    return f"{fmt.count(n)} {noun}{'s' if n != 1 else ''}"
+def chips(state: WhatIf, saved: object = None) -> list[Any]:
+    """Named scenarios and the reader's own; the one in use is on, else a chip says how many drivers differ.
 
-
-def chips(state: WhatIf) -> list[Any]:
-    """Named scenarios; the one in use is on, otherwise a chip says how many drivers differ."""
+    saved: name to drivers, as the browser kept it, which may be anything.
+    """
     on = preset_of(state)
     buttons: list[Any] = []
     for preset in PRESETS:
         style = "chip on" if preset.key == on else "chip"
         chip = ids.of("chip", preset.key)
         buttons.append(html.Button(preset.label, id=chip, className=style, n_clicks=0, title=preset.hint))
+    own = saved.items() if isinstance(saved, Mapping) else ()
+    for name, drivers in list(own)[:MOST_SAVED]:
+        if not isinstance(drivers, Mapping):
+            continue
+        same = WhatIf.from_store(drivers).to_store() == state.to_store()
+        on = on or (name if same else "")
+        text = marked(str(name), LONGEST_NAME)
+        buttons.append(
+            html.Span(
+                [
+                    html.Button(text, id=ids.of("chip", name), n_clicks=0, title="Saved in this browser"),
+                    html.Button("×", id=ids.of("forget", name), n_clicks=0, **{"aria-label": f"Forget {text}"}),
+                ],
+                className="chip own on" if same else "chip own",
+            )
+        )
     if not on:
-        buttons.append(html.Span(f"{_some(len(state.changed), 'driver')} changed", className="chip on plain"))
+        buttons.append(html.Span(f"{fmt.some(len(state.changed), 'driver')} changed", className="chip on plain"))
     return buttons
 
 
@@ -51,6 +68,7 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
         ("cmp-seized", "Collateral seized", outcome.seized),
         ("cmp-deficit", "Deficit", outcome.deficit),
     )
+    beside = outcome.state.sides[0]
     out = [
         compare(
             component_id,
@@ -59,107 +77,15 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
             fmt.money(pair.baseline),
             *_change(pair, fmt.money(abs(pair.change))),
             title=fmt.money_full(pair.scenario),
+            beside=beside,
         )
         for component_id, label, pair in money
     ]
     n = outcome.accounts
     words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(outcome.n_with_debt)}")
-    out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
+    then, now = fmt.count(n.scenario), fmt.count(n.baseline)
+    out.append(compare("cmp-accounts", "Accounts", then, now, words, tone, beside=beside))
     return [dbc.Col(one, width=6, xl=3) for one in out]
-
-
-def verdict(outcome: Outcome) -> tuple[Any, Any]:
-    """(severity, sentence) of what happens at once at these prices."""
-    state, repaid, deficit = outcome.state, outcome.repaid.scenario, outcome.deficit.scenario
-    case = moved_words(state)
-    if repaid <= 0 and deficit <= 0:
-        return pill("ok", "Nothing falls"), [html.B("Nothing is liquidated"), f" {case}."]
-    n = outcome.accounts.scenario
-    text = [html.B(f"{fmt.money(repaid)} of debt is repaid at once"), f" {case}, by {_some(n, 'account')}"]
-    if outcome.sold and repaid > 0:
-        text.append(f"; most of what is sold is {named(outcome.sold[0][0])}")
-    if deficit > 0:
-        text.append(f"; {fmt.money(deficit)} of debt is left without collateral")
-    bad = deficit > BAD_SHARE * repaid
-    words = ("crit", "Deficit") if bad else ("watch", "Liquidations")
-    rule = f"Deficit: above {BAD_SHARE * 100:g}\u202f% of the debt repaid at these prices"
-    return pill(*words, rule), [*text, "."]
-
-
-BAD_SHARE = 0.01
-"""Deficit over debt repaid from which the verdict is about the deficit. Our choice; it is said on screen."""
-NAMED_MOVES = 3
-
-
-def moved_words(state: WhatIf) -> str:
-    """The moved prices in words: `if ETH falls 20 % and USDC 10 %`.
-
-    >>> moved_words(WhatIf(eth=-0.2, btc=0.1))
-    'if ETH falls 20\u202f% and BTC rises 10\u202f%'
-    """
-    if not state.moved:
-        return "at today's prices"
-    size = {key: abs(getattr(state, key)) for key in state.moved}
-    order = sorted(state.moved, key=lambda key: -size[key])
-    words = [
-        f"{BY_KEY[key].label} {'falls' if getattr(state, key) < 0 else 'rises'} {fmt.move(size[key]).lstrip('+')}"
-        for key in order[:NAMED_MOVES]
-    ]
-    more = len(order) - len(words)
-    if more:
-        words.append(f"{more} more {'moves' if more == 1 else 'move'}")
-    return "if " + (" and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + f" and {words[-1]}")
-
-
-def values_of(state: WhatIf, group: str) -> str:
-    """The values of a group of drivers in one line, so that folding it hides nothing."""
-    drivers = [driver for driver in DRIVERS if driver.group == group]
-    if any(driver.key in PRICE_KEYS for driver in drivers):
-        moved = [d.key for d in drivers if d.key in state.moved]
-        return f"{len(moved)} changed" if moved else "as today"
-    shown = []
-    for driver in drivers:
-        value = getattr(state, driver.key) * driver.scale
-        if driver.key == "limits":
-            shown.append("with limits" if state.limited else "no limits")
-        elif value != driver.baseline or driver.key in ("vol", "hours"):
-            unit = "×" if driver.unit == "×" else f"\u202f{driver.unit}" if driver.unit else ""
-            text = f"×\u202f{value:g}" if unit == "×" else f"{value:g}{unit}".replace("-", fmt.MINUS)
-            shown.append(f"{driver.short} {text}")
-    return " · ".join(shown)
-
-
-def all_values(state: WhatIf) -> tuple[list[str], list[str]]:
-    """(values, class) of every group of drivers, in their order; blue where one of them is changed."""
-    groups = list(dict.fromkeys(driver.group for driver in DRIVERS))
-    changed = {BY_KEY[key].group for key in state.changed}
-    return [values_of(state, name) for name in groups], ["sum chg" if name in changed else "sum" for name in groups]
-
-
-def paths_note(result: Simulation) -> str:
-    """How many paths are in the distribution, and what lies beyond its axis."""
-    held = result.spread
-    if held.partial:
-        return f"{fmt.count(held.n_paths)} of {fmt.count(held.of_paths)} paths"
-    beyond = held.beyond[1] if held.changed else held.beyond[0]
-    more = f" · {fmt.share(beyond, 2)} beyond →" if beyond > 0 else ""
-    return f"{fmt.count(held.n_paths)} paths{more}"
-
-
-def then_says(result: Simulation) -> str:
-    """The second half of the verdict: what the horizon after the move may bring, beside a day without the move."""
-    waits = next((row.scenario for row in result.rows if row.label == WAITING[0].label), None)
-    if waits is not None:
-        words = figure_words(waits, partial=False)
-        return f" Within {fmt.hours(result.horizon_hours)}, one path in a hundred leaves {words} or more waiting."
-    base, then = result.spread.lar
-    if then.few_draws:
-        return ""
-    words = figure_words(then, partial=result.spread.partial)
-    text = f" Within {fmt.hours(result.horizon_hours)}, one path in a hundred brings {words} or more"
-    if not result.spread.changed or base.few_draws or base.value <= 0:
-        return f"{text}."
-    return f"{text}, {then.value / base.value:.1f} times the baseline's."
 
 
 def pinned(outcome: Outcome) -> list[html.Div]:
@@ -169,7 +95,7 @@ def pinned(outcome: Outcome) -> list[html.Div]:
             [
                 html.Div(label, className="l"),
                 html.Div(fmt.money(pair.scenario), className="v"),
-                html.Div(f"baseline {fmt.money(pair.baseline)}", className="micro t2"),
+                html.Div(f"{outcome.state.sides[0]} {fmt.money(pair.baseline)}", className="micro t2"),
             ]
         )
         for label, pair in (("Debt repaid now", outcome.repaid), ("Deficit", outcome.deficit))
@@ -190,7 +116,7 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
             )
             for r in outcome.first
         ]
-        return table(head, rows, tight=True), _some(outcome.accounts.scenario, "account")
+        return table(head, rows, tight=True), fmt.some(outcome.accounts.scenario, "account")
     if outcome.nearest is None:
         return empty("No account has debt", "Nothing can be liquidated."), ""
     near = outcome.nearest
@@ -199,9 +125,10 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
     return empty("Nothing to liquidate", text), ""
 
 
-def outlook_table(result: Simulation) -> html.Table:
-    """Baseline, scenario, difference and its error for each measure."""
-    head = (("", False), ("Baseline", True), ("Scenario", True), ("Difference", True), ("Error", True))
+def outlook_table(result: Simulation, sides: tuple[str, str] = ("baseline", "scenario")) -> html.Table:
+    """Both sides, difference and its error for each measure."""
+    base, then = (name[0].upper() + name[1:] for name in sides)
+    head = (("", False), (base, True), (then, True), ("Difference", True), ("Error", True))
     return table(head, [_comparison(row) for row in result.rows], tight=True)
 
 
@@ -209,7 +136,7 @@ def wait_words(state: State) -> str:
     """The state of a simulation in words: how many come before it, or how much of it is done."""
     if state.name == "running":
         return f"Simulating, {fmt.share(state.share, 0)} done"
-    return f"Waiting: {_some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
+    return f"Waiting: {fmt.some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
 
 
 def outlook_note(result: Simulation) -> str:

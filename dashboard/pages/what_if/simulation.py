@@ -9,12 +9,12 @@ from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 
 import risk_core as rc
 from dashboard import ids
-from dashboard.look.components import card, empty, graph, legend, skeleton
+from dashboard.look.components import card, empty, graph, skeleton
 from dashboard.market.lane import Lane
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import WhatIf
-from dashboard.pages.what_if import outlook, parts
+from dashboard.pages.what_if import outlook, parts, wording
 from dashboard.pages.what_if.spread_chart import nothing, spread_chart
 from dashboard.pages.what_if.world import NO_DEPTH, Depth, depth_of
 
@@ -25,7 +25,7 @@ NO_RUN = "python -m flows risk-scenarios"
 
 def then_card() -> dbc.Card:
     """The distribution beside the exact answer."""
-    lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
+    lines = html.Div(id=ids.of("legend", "then"), className="leg")
     chart = graph(ids.THEN, 246, "Share of simulated paths by debt repaid over the horizon: baseline and scenario")
     bar = html.Span(html.I(), id=ids.THEN_BAR, className="part", style={"display": "none"}, **{"aria-hidden": "true"})
     right = html.Span([bar, " ", html.Span(id=ids.THEN_NOTE, className="t2 micro")], className="nowrap")
@@ -53,7 +53,7 @@ def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tupl
         return _no_scenario(), None
     state = WhatIf.from_store(data)
     depth = _depth(source, loaded, state)
-    return _shown(outlook.simulate(loaded, run.scenario, state, _paths(state), depth=depth))
+    return _shown(outlook.simulate(loaded, run.scenario, state, _paths(state), depth=depth), state)
 
 
 def first_answer(source: PageData, data: dict | None, theme: str | None, snapshot: str | None) -> dict[str, Any]:
@@ -65,10 +65,10 @@ def first_answer(source: PageData, data: dict | None, theme: str | None, snapsho
     try:
         loaded = source.loaded(snapshot)
         run = source.run(loaded.market.snapshot)
-        if run is not None and state.limited:
+        if run is not None and limited(state):
             return _none("With limits every path takes longer. It begins once the handle rests.", state, theme)
         if run is not None:
-            return answered(outlook.first(loaded, run.scenario, state), theme)
+            return answered(outlook.first(loaded, run.scenario, state), state, theme)
         why = f"No calibrated scenario yet: {NO_RUN}"
     except Unavailable as none:
         why = none.title
@@ -81,24 +81,29 @@ def _none(why: str, state: WhatIf, theme: str | None) -> dict[str, Any]:
     return {"query": state.to_query(), "figure": nothing(why, theme), "note": "", "says": "", "paths": 1, "of": 1}
 
 
-def answered(result: outlook.Simulation, theme: str | None) -> dict[str, Any]:
+def answered(result: outlook.Simulation, state: WhatIf, theme: str | None) -> dict[str, Any]:
     """A distribution as the browser keeps it: drawn, and in words."""
     return {
         "query": result.query,
-        "figure": spread_chart(result.spread, theme),
-        "note": parts.paths_note(result),
-        "says": parts.then_says(result),
+        "figure": spread_chart(result.spread, theme, state.sides),
+        "note": wording.paths_note(result),
+        "says": wording.then_says(result, state),
         "paths": result.n_paths,
         "of": result.spread.of_paths,
     }
 
 
+def limited(state: WhatIf) -> bool:
+    """Whether liquidators have limits in the scenario or in what it is compared with."""
+    return state.limited or state.base.limited
+
+
 def _paths(state: WhatIf) -> int:
-    return outlook.LIMITED if state.limited else outlook.PATHS
+    return outlook.LIMITED if limited(state) else outlook.PATHS
 
 
 def _depth(source: PageData, loaded: LoadedMarket, state: WhatIf) -> Depth:
-    return depth_of(source, loaded.market) if state.limited else NO_DEPTH
+    return depth_of(source, loaded.market) if limited(state) else NO_DEPTH
 
 
 def waited_for(
@@ -124,7 +129,7 @@ def waited_for(
         lambda told: outlook.simulate(loaded, run.scenario, state, _paths(state), progress=told, depth=depth),
     )
     if found.name == "done":
-        return *_shown(found.value), "", "prog", True, answered(found.value, theme)
+        return *_shown(found.value, state), "", "prog", True, answered(found.value, state, theme)
     if found.name == "failed":
         words = f"The engine said: {type(found.error).__name__}: {found.error}. Other values of the drivers may work."
         return empty("This day could not be simulated", words), None, "", "prog", True, None
@@ -135,8 +140,8 @@ def _no_scenario() -> Any:
     return empty("No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN)
 
 
-def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
-    return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
+def _shown(result: outlook.Simulation, state: WhatIf) -> tuple[Any, dict[str, str]]:
+    return parts.outlook_table(result, state.sides), {"query": result.query, "note": parts.outlook_note(result)}
 
 
 def register(app: Dash, source: PageData) -> None:

@@ -18,27 +18,30 @@ UNSEEN = 1e-9
 """Share that stands for none on the log axis, far below its end."""
 
 
-def spread_chart(found: Spread, theme: str | None) -> Figure:
-    """Steps by amount with a line at each 99 % figure; a bin without a path is a gap. The scenario has its interval."""
+def spread_chart(found: Spread, theme: str | None, sides: tuple[str, str] = ("baseline", "scenario")) -> Figure:
+    """Steps by amount with a line at each 99 % figure; a bin without a path is a gap. The scenario has its interval.
+
+    sides: what the two are called.
+    """
     c = themes.colours(theme)
     end = float(found.edges[-1])
     floor = math.log10(0.5 / found.of_paths)
     base, then = found.lar
-    data = [_steps("baseline", found.edges, found.baseline, {"color": c["baseline"], "width": 1.5, "dash": "5px,4px"},
+    data = [_steps(sides[0], found.edges, found.baseline, {"color": c["baseline"], "width": 1.5, "dash": "5px,4px"},
                    c["band-base"])]  # fmt: skip
     shapes = [_line(base.value, {"color": c["baseline"], "width": 1.25, "dash": "5px,4px"})]
     notes = []
     if found.changed:
-        data.append(_steps("scenario", found.edges, found.scenario, {"color": c["scenario"], "width": 2}, c["band"]))
+        data.append(_steps(sides[1], found.edges, found.scenario, {"color": c["scenario"], "width": 2}, c["band"]))
         shapes.append(_line(then.value, {"color": c["scenario"], "width": 1.5}))
         if not then.few_draws and then.low is not None and then.high is not None:
             shapes.append(_interval(then.low, min(then.high, end), c["band"]))
         notes += [
-            _mark("baseline", fmt.money(base.value), base.value, end, c["text-2"], row=1),
-            _mark("scenario", figure_words(then, partial=found.partial), then.value, end, c["text"]),
+            _mark(sides[0], fmt.money(base.value), base.value, end, c["text-2"], row=1),
+            _mark(sides[1], figure_words(then, partial=found.partial), then.value, end, c["text"]),
         ]
     else:
-        notes.append(_mark("baseline", figure_words(base, partial=found.partial), base.value, end, c["text"]))
+        notes.append(_mark(sides[0], figure_words(base, partial=found.partial), base.value, end, c["text"]))
     values, texts = money_ticks(end, 4)
     powers = [p for p in (0, -1, -2, -3, -4, -5) if p >= floor]
     return {

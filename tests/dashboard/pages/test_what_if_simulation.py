@@ -16,7 +16,7 @@ from dashboard.market.drivers import DRIVERS
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import WhatIf
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import outlook, parts, simulation
+from dashboard.pages.what_if import outlook, parts, simulation, wording
 from dashboard.pages.what_if import world as worlds
 from dashboard.pages.what_if.spread import BINS, spread
 from dashboard.pages.what_if.spread_chart import figure_words, spread_chart
@@ -47,9 +47,9 @@ def test_the_first_answer_is_partial_and_shows_an_interval(loaded: LoadedMarket,
     assert (first.n_paths, first.rows) == (outlook.FIRST, ())
     low, high = first.spread.lar[1].low, first.spread.lar[1].high
     assert low <= full.spread.lar[1].value <= high
-    assert " to " in parts.then_says(first)
-    assert " to " not in parts.then_says(full)
-    assert parts.paths_note(first) == "4,096 of 10,000 paths"
+    assert " to " in wording.then_says(first, WhatIf())
+    assert " to " not in wording.then_says(full, WhatIf())
+    assert wording.paths_note(first) == "4,096 of 10,000 paths"
 
 
 def result(repaid: list[float]) -> SimpleNamespace:
@@ -179,7 +179,7 @@ def test_what_waits_stands_in_the_table_where_capital_is_short(loaded: LoadedMar
     assert rows["Waiting, 99 %"].baseline.value == 0
     assert not rows["Debt repaid, LaR 99 %"].is_loss  # less is repaid because more waits
     assert rows["Waiting, 99 %"].is_loss
-    assert "or more waiting" in parts.then_says(found)
+    assert "or more waiting" in wording.then_says(found, state)
     endless = outlook.simulate(loaded, scenario, replace(state, limits=0), n_paths=400)
     assert "Waiting, 99 %" not in {row.label for row in endless.rows}
 
@@ -198,34 +198,71 @@ def test_without_a_run_the_chart_names_the_command(loaded: LoadedMarket) -> None
 
 
 def test_the_verdict_says_what_moves_and_what_falls(loaded: LoadedMarket) -> None:
-    pill, sentence = parts.verdict(shocks.outcome(loaded, WhatIf()))
+    pill, sentence = wording.verdict(shocks.outcome(loaded, WhatIf()))
     assert words(pill) == "Nothing falls"
     assert words(sentence) == "Nothing is liquidated at today's prices."
 
     # At -20 %: weak has $8,000 of WETH at threshold 0.8 against $7,000, and loop falls with neither of its sides.
-    pill, sentence = parts.verdict(shocks.outcome(loaded, WhatIf(eth=-0.20)))
+    pill, sentence = wording.verdict(shocks.outcome(loaded, WhatIf(eth=-0.20)))
     assert words(pill) == "Liquidations"
     assert "if ETH falls 20\u202f%, by 1 account; most of what is sold is WETH" in words(sentence)
-    pill, sentence = parts.verdict(shocks.outcome(loaded, WhatIf(eth=-0.50)))
+    pill, sentence = wording.verdict(shocks.outcome(loaded, WhatIf(eth=-0.50)))
     assert words(pill) == "Deficit"
     assert "of debt is left without collateral." in words(sentence)
 
 
 def test_moves_are_told_largest_first_and_the_rest_is_counted() -> None:
     state = WhatIf(eth=-0.1, btc=-0.3, usdc=0.02, lst=-0.01)
-    assert parts.moved_words(state) == (
+    assert wording.moved_words(state) == (
         "if BTC falls 30\u202f%, ETH falls 10\u202f%, USDC rises 2\u202f% and 1 more moves"
     )
 
 
 def test_a_folded_group_states_its_values() -> None:
-    assert parts.values_of(WhatIf(), "Prices") == "as today"
-    assert parts.values_of(WhatIf(eth=-0.1), "Prices") == "1 changed"
-    assert parts.values_of(WhatIf(), "Market") == "vol ×\u202f1 · horizon 24\u202fh"
-    assert parts.values_of(WhatIf(corr=-0.5), "Market") == "vol ×\u202f1 · corr −0.5 · horizon 24\u202fh"
-    assert parts.values_of(WhatIf(), "Liquidity") == "no limits"
-    assert parts.values_of(WhatIf(depth=0.5), "Liquidity") == "with limits · depth ×\u202f0.5"
-    texts, classes = parts.all_values(WhatIf(lag=30))
+    assert wording.values_of(WhatIf(), "Prices") == "as today"
+    assert wording.values_of(WhatIf(eth=-0.1), "Prices") == "1 changed"
+    assert wording.values_of(WhatIf(), "Market") == "vol ×\u202f1 · horizon 24\u202fh"
+    assert wording.values_of(WhatIf(corr=-0.5), "Market") == "vol ×\u202f1 · corr −0.5 · horizon 24\u202fh"
+    assert wording.values_of(WhatIf(), "Liquidity") == "no limits"
+    assert wording.values_of(WhatIf(depth=0.5), "Liquidity") == "with limits · depth ×\u202f0.5"
+    texts, classes = wording.all_values(WhatIf(lag=30))
     groups = list(dict.fromkeys(driver.group for driver in DRIVERS))
     assert [name for name, look in zip(groups, classes, strict=True) if look == "sum chg"] == ["Liquidity"]
     assert texts[groups.index("Liquidity")] == "no limits · lag 30\u202fmin"
+
+
+# --- two scenarios ---------------------------------------------------------------------------------------------------
+
+
+def test_two_scenarios_are_compared_with_each_other(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
+    """Held as A, today's place is taken by the other scenario: on cards, curve and in the simulation."""
+    a, b = WhatIf(eth=-0.20), WhatIf(eth=-0.30, vol=1.5)
+    both, alone = shocks.outcome(loaded, b.beside(a)), shocks.outcome(loaded, b)
+
+    assert both.repaid.baseline == shocks.outcome(loaded, a).repaid.scenario
+    assert both.repaid.scenario == alone.repaid.scenario
+    run = outlook.simulate(loaded, scenario, b.beside(a), n_paths=1_000)
+    own = outlook.simulate(loaded, scenario, a, n_paths=1_000)
+    assert [row.baseline for row in run.rows] == [row.scenario for row in own.rows]
+    assert words(parts.outlook_table(run, ("A", "B"))).startswith("ABDifference")
+    assert [words(one) for one in wording.legends(b.beside(a))[0]] == [
+        "A · ETH −20\u202f%",
+        "B · ETH −30\u202f%, vol ×\u202f1.5",
+    ]
+    assert "B repays" in words(wording.verdict(both)[1])
+
+
+def test_a_scenario_beside_itself_is_no_difference(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
+    state = WhatIf(eth=-0.15).beside(WhatIf(eth=-0.15))
+    assert not state.differs
+    assert all(row.change == 0 == row.error for row in outlook.simulate(loaded, scenario, state, n_paths=200).rows)
+
+
+def test_chips_show_what_the_browser_kept_and_survive_what_it_should_not_have() -> None:
+    saved = {"Board stress": {"eth": -33}, "<b>x</b>": {"eth": "abc"}, "broken": 7}
+    shown = parts.chips(WhatIf(eth=-0.33), saved)
+    text = words(shown)
+    assert "Board stress" in text
+    assert "broken" not in text
+    assert "changed" not in text  # the saved one is in use
+    assert parts.chips(WhatIf(), "nonsense")
