@@ -16,8 +16,9 @@ from data.store.store import Store
 from flows import registry
 from flows.risk.calibration import InsufficientHistory
 from flows.risk.report import amount
-from flows.risk.risk_scenarios import FLOW
 from risk_core.laws.calibrated import CALIBRATED
+
+FLOW = registry.load("risk-scenarios")
 
 
 def run(*words: str) -> str:

@@ -14,13 +14,15 @@ from data import load_market, marts
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.risk.risk_scenarios import FLOW as RISK
 from flows.scores import inputs, measuring, parts, principal
-from flows.scores.protocol_scores import FLOW, weights
+from flows.scores.protocol_scores import weights
 from risk_core import GBM, Positions, Scenario, simulate
 from risk_core.analytics import scores
 from risk_core.analytics.slippage import SlippageCurve, slippage_limit
 from tests.flows.conftest import LIVE
+
+RISK = registry.load("risk-scenarios")
+FLOW = registry.load("protocol-scores")
 
 
 def run(*words: str) -> str:
