@@ -31,8 +31,8 @@ from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block
+    from flows.lending.events import LendingMarket
     from flows.lending.ingest import Ingested
-    from flows.lending.logs import LendingMarket
     from flows.lending.markets import MarketEntry
 
 TARGETS = (
