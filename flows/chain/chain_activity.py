@@ -17,7 +17,6 @@ from flows.chain import live_session
 from flows.chain.backfill import Written, fill
 from flows.chain.node import ChainNode
 from flows.chain.options import ChainActivityOptions
-from flows.chain.parquet import export
 from flows.clients import networks
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, WrongOption
@@ -72,7 +71,15 @@ def run(arguments: ChainActivityOptions) -> str:
 
 
 def to_parquet(node: ChainNode, chain_id: int, arguments: ChainActivityOptions) -> str:
-    """Write one dataset of the range into Parquet files; returns what was written, in one line."""
+    """Write one dataset of the range into Parquet files; returns what was written, in one line.
+
+    Raises `ConfigurationError` where pyarrow is not installed.
+    """
+    try:
+        # Imported here, not at the top: pyarrow is an optional package (requirements-export).
+        from flows.chain.parquet import export
+    except ImportError as exc:
+        raise ConfigurationError("--parquet needs pyarrow: pip install -r requirements-export.txt") from exc
     node.require_chain(chain_id)
     first, last = arguments.start_block, node.resolve(arguments.end_block)
     with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
