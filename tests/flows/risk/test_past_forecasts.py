@@ -13,7 +13,7 @@ from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
 from flows.risk import forecast_ledger
-from flows.risk.calibration import LooksAhead
+from flows.risk.calibration_inputs import LooksAhead
 from flows.risk.options import RiskScenariosOptions
 
 FLOW = registry.load("risk-scenarios")
