@@ -15,6 +15,7 @@ from flows.errors import WrongOption
 from flows.pipeline import recorded
 from flows.scores import inputs, measuring, parts, principal
 from flows.scores.options import ProtocolScoresOptions
+from flows.scores.stored import Stored, inputs_seen, read
 from risk_core import InputError, code_version
 from risk_core.accounts import totals
 
@@ -68,14 +69,14 @@ def run(arguments: ProtocolScoresOptions) -> str:
             {
                 "paths": arguments.paths, "seed": arguments.seed, "weights": stated, "depth": depth, "cover": cover,
                 "slug": arguments.slug, "risk_run": newest.run_id if newest else None, "code": code_version(),
-                "inputs": measuring.inputs_seen(store),
+                "inputs": inputs_seen(store),
             },
             sort_keys=True,
         )  # fmt: skip
         if arguments.skip_if_stored and _is_stored(store, market, options):
             return f"{market.snapshot.market}: the score of block {market.snapshot.block} is stored: nothing to do"
         with recorded(store, "protocol-scores", arguments.model_dump()) as run:
-            stored = measuring.read(store, market, newest)
+            stored = read(store, market, newest)
             slugs = (arguments.slug,) if arguments.slug else None
             measured = measuring.measure(
                 store, stored, depths=inputs.depths(store, market, depth), cover=inputs.covering(store, market, cover),
@@ -108,7 +109,7 @@ def _is_stored(store: Reader, market: Market, options: str) -> bool:
 
 
 def _chances(
-    stored: measuring.Stored, measured: Mapping[str, parts.Measured], asked: ProtocolScoresOptions
+    stored: Stored, measured: Mapping[str, parts.Measured], asked: ProtocolScoresOptions
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of `mart_principal_loss`; none, and so no letter, without a risk run, debt or principal."""
     if stored.run is None or not stored.supplied_usd > 0 or not stored.debt_usd > 0:
@@ -120,7 +121,7 @@ def _chances(
 
 
 def rows(
-    stored: measuring.Stored,
+    stored: Stored,
     measured: Mapping[str, parts.Measured],
     stated: Mapping[str, float],
     lost: Sequence[Mapping[str, Any]],
