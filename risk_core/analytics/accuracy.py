@@ -1,8 +1,8 @@
 """Whether one forecast is better than another, by the difference of their losses on the same days.
 
-Diebold and Mariano, "Comparing predictive accuracy", J. Business and Economic Statistics 13 (1995), with the correction
-for short samples of Harvey, Leybourne and Newbold, Int. J. Forecasting 13 (1997): for forecasts of one step the variance
-is that of the mean, n - 1 in the denominator, and the statistic is held against Student's t with n - 1 degrees.
+Diebold and Mariano, "Comparing predictive accuracy", J. Business and Economic Statistics 13 (1995), with the
+correction for short samples of Harvey, Leybourne and Newbold, Int. J. Forecasting 13 (1997): for forecasts of one step
+the variance of the mean has n - 1 in its denominator, and the statistic is held against Student's t with n - 1 degrees.
 """
 
 from __future__ import annotations

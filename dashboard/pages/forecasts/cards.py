@@ -218,10 +218,13 @@ def compared_card(ledger: Ledger, shown: Shown, theme: str | None) -> dbc.Card:
     body: list[Any] = [
         graph("forecasts-compared", 60 + 34 * len(judged), "Loss of each law beyond that of the shown one, with error",
               charts.compared(found, theme)),
-        table(
-            (("Law", False), ("Windows", True), ("Loss beyond", True), ("p", True), ("", False)),
-            [(named(one.law), fmt.count(one.windows), *_gap(one)) for one in found],
-            tight=True,
+        html.Div(
+            table(
+                (("Law", False), ("Windows", True), ("Loss beyond", True), ("p", True), ("", False)),
+                [(named(one.law), fmt.count(one.windows), *_gap(one)) for one in found],
+                tight=True,
+            ),
+            className="scrollx",
         ),
     ]  # fmt: skip
     return card(

@@ -181,7 +181,7 @@ def compared(found: Sequence[Beside], theme: str | None) -> Figure:
         "layout": layout(
             theme, 60 + 34 * max(len(known), 1), margin={"l": 132, "r": 16, "t": 4, "b": 28}, hovermode="closest",
             shapes=[zero],
-            xaxis={"range": [low - room, high + room], "nticks": 4, "tickformat": "$.3s", "fixedrange": True,
+            xaxis={"range": [low - room, high + room], "nticks": 4, "tickformat": "$.2s", "fixedrange": True,
                    "zeroline": False, **STANDOFF},
             yaxis={"range": [len(known) - 0.5, -0.5], "tickvals": list(range(len(known))),
                    "ticktext": [charted(one.law) for one, _ in known], "showgrid": False, "fixedrange": True,

@@ -1,4 +1,4 @@
-"""One forecast against another: the paired t test is its closed form, and a fair pair is rejected as often as stated."""
+"""One forecast against another: the paired t test is its closed form; a fair pair is rejected as often as stated."""
 
 from __future__ import annotations
 
