@@ -27,9 +27,9 @@ def bench_impact(market: rc.Market) -> rc.Impact:
 
 
 def full(table: Table, market: rc.Market, impact: rc.Impact) -> None:
-    """Everything at once over the plain run: Student-t, late oracles, finite depth, the queue with finite capital.
+    """Everything at once over the plain run: Student-t, late oracles, depth, capital, borrowers' response.
 
-    Brute force with the same settings gives the same bits. Borrowers do not respond: that is not built.
+    Brute force with the same settings gives the same bits.
     """
     scenario = bench_scenario(market, 24, timedelta(hours=1))
     debt = float((market.debt.amount * market.price[market.debt.reserve]).sum())
@@ -37,6 +37,7 @@ def full(table: Table, market: rc.Market, impact: rc.Impact) -> None:
         "impact": impact,
         "liquidators": rc.Liquidators(cost=0.0005, feedback=0.0, capital_usd=0.02 * debt),
         "feeds": rc.Feeds.alike(market.n_reserves, deviation=0.005, heartbeat=86_400.0, lag=3_600.0),
+        "borrowers": rc.Borrowers(),
     }
     late = replace(scenario, law=rc.StudentT(nu=5.0))
     few, many = 4, 1_000
@@ -55,7 +56,7 @@ def full(table: Table, market: rc.Market, impact: rc.Impact) -> None:
         f"full: {taken['full'] / many * 1e6:,.0f} us a path, plain {taken['plain'] / many * 1e6:,.0f}; mean repaid "
         f"{found.repaid_usd.mean() / 1e6:,.1f} m USD, the most that waits {found.waiting_usd.mean() / 1e6:,.1f} m USD"
     )
-    what = "Student-t, late oracles, depth, queue and capital over the plain run; the same bits as brute force"
+    what = "Student-t, late oracles, depth, queue, capital and response over the plain run; bits of brute force"
     table.add("full_scenario_cost", taken["full"] / taken["plain"], "x", what, 20, True)
 
 
