@@ -139,7 +139,8 @@ class Scenario:
             given=np.zeros((0, n, self.n_steps)), drift=drift, cholesky=lower, start=start, law=self.law.code,
             # Copies: another layout, or a read-only array, would be another type and compile everything again.
             parameters=np.array(self.law.parameters(n, years), dtype=np.float64, order="C"),
-            history=np.array(self.law.history(n), dtype=np.float64, order="C"), sampling=SAMPLINGS[self.sampling],
+            history=np.array(self.law.history(n, years), dtype=np.float64, order="C"),
+            sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
             thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
