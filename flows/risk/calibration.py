@@ -24,7 +24,7 @@ from data.prices import pegs
 from data.prices.dollar import PEG, PEG_TOLERANCE
 from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
-from risk_core import InputError, Market, Scenario
+from risk_core import GBM, InputError, Market, Scenario
 from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.volatility import (
     TWO_SPEED,
@@ -34,7 +34,9 @@ from risk_core.analytics.volatility import (
     standardised,
     variance_path,
 )
-from risk_core.laws.calibrated import DEFAULT, Calibrated, calibrated
+from risk_core.laws.calibrated import DEFAULT, Calibrated
+from risk_core.laws.from_returns import FromReturns, law_called
+from risk_core.laws.law import Law
 from risk_core.price_models import FIXED, MOST_VOLATILITY
 
 INTERVAL = "1h"
@@ -102,7 +104,7 @@ class Inputs:
     factor: np.ndarray
     prices: pd.DataFrame
     history: Mapping[str, pd.Series]
-    law: Calibrated
+    law: Calibrated | FromReturns
     looks_ahead: bool
     notes: tuple[str, ...]
 
@@ -136,8 +138,7 @@ class Calibration:
 
         begins_at: UTC epoch seconds; weekends in the horizon count with the law's weekday factors.
         """
-        ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
-        volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
+        volatility, law = self.moves(begins_at, horizon)
         return Scenario(
             name=name,
             horizon=horizon,
@@ -149,6 +150,18 @@ class Calibration:
             law=law,
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks that a reader must see."""
+        return self.inputs.notes
+
+    def moves(self, begins_at: int, horizon: timedelta) -> tuple[np.ndarray, Law]:
+        """(annual volatility over the horizon (F,), law)."""
+        if not isinstance(self.inputs.law, Calibrated):
+            return self.volatility, GBM()  # without a factor, no law has anything to move
+        ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
+        return self.inputs.law.shape(self.volatility * np.sqrt(ahead))
+
     def row(self, market: str) -> dict[str, Any]:
         """The row of `fact_calibration`."""
         times = self.inputs.prices.index
@@ -159,10 +172,11 @@ class Calibration:
             "factors": json.dumps(self.inputs.series),
             "first_ts": int(times.min()) if len(times) else 0,
             "last_ts": int(times.max()) if len(times) else 0,
-            "n_returns": len(_log_returns(self.inputs.prices)),
+            "n_returns": len(log_returns(self.inputs.prices)),
             "looks_ahead": int(self.inputs.looks_ahead),
             "volatility": json.dumps(self.volatility.tolist()),
             "correlation": json.dumps(self.correlation.tolist()),
+            "fitted": None,
         }
 
     @classmethod
@@ -235,7 +249,7 @@ def inputs_of(
     mapping, stood_in = _with_stand_ins(mapping, at.block_time, None if look_ahead else at.block_time, load)
     series, factor = factors_of(market, mapping)
     prices, looks_ahead = _window(list(series.values()), market, load, look_ahead=look_ahead)
-    chosen, history = calibrated(law), _history(series, prices, load)
+    chosen, history = law_called(law), _history(series, prices, load)
     short = _short_history(market, chosen, history)
     notes = (*_notes(market, prices, looks_ahead), *stood_in, *short) if series else ()
     return Inputs(
@@ -248,16 +262,18 @@ def fit(inputs: Inputs) -> Calibration:
     if not inputs.series:
         return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
     refuse_shared(inputs.series)
+    if not isinstance(inputs.law, Calibrated):
+        raise TypeError(f"law {inputs.law.name}: is fitted by flows.risk.resampled")
     memory = inputs.law.memory
     variance, moves = {}, {}
     for name in dict.fromkeys(inputs.series.values()):
-        returns = _log_returns(inputs.history[name].to_frame())[name]
+        returns = log_returns(inputs.history[name].to_frame())[name]
         ends = returns.index.to_numpy(dtype=np.int64)
         column = returns.to_numpy(dtype=np.float64)[:, None]
         variance[name] = variance_path(column, ends, memory)[-1, 0]
         moves[name] = pd.Series(standardised(column, ends, memory)[:, 0], index=ends[1:])
     volatility = annual_volatility([variance[name] for name in inputs.series.values()], floor=FLOOR)
-    shared = _log_returns(inputs.prices).index.intersection(pd.DataFrame(moves).dropna().index)
+    shared = log_returns(inputs.prices).index.intersection(pd.DataFrame(moves).dropna().index)
     together = np.column_stack([moves[name].loc[shared] for name in inputs.series.values()])
     return Calibration(inputs=inputs, volatility=volatility, correlation=shrunk_correlation(together))
 
@@ -271,7 +287,7 @@ def stressed(calibration: Calibration) -> Calibration:
     inputs = calibration.inputs
     highest = {}
     for name in dict.fromkeys(inputs.series.values()):
-        returns = _log_returns(inputs.history[name].to_frame())[name]
+        returns = log_returns(inputs.history[name].to_frame())[name]
         path = variance_path(returns.to_numpy()[:, None], returns.index.to_numpy(dtype=np.int64), STRESS)
         highest[name] = float(path[STRESS_FROM:].max())
     volatility = annual_volatility([highest[name] for name in inputs.series.values()], floor=FLOOR)
@@ -290,9 +306,9 @@ def _history(series: Mapping[str, str], prices: pd.DataFrame, load: LoadPrices) 
     return found
 
 
-def _short_history(market: Market, law: Calibrated, history: Mapping[str, pd.Series]) -> tuple[str, ...]:
+def _short_history(market: Market, law: Calibrated | FromReturns, history: Mapping[str, pd.Series]) -> tuple[str, ...]:
     days = {name: len(prices) / 24 for name, prices in history.items()}
-    if market.snapshot.synthetic or len(law.memory.half_lives) == 1 or not days:
+    if market.snapshot.synthetic or isinstance(law, FromReturns) or len(law.memory.half_lives) == 1 or not days:
         return ()
     name = min(days, key=lambda series: days[series])
     if days[name] >= LONG_MEMORY_DAYS:
@@ -330,16 +346,16 @@ def _window(
         return onwards, True
     shortest = min(dict.fromkeys(series), key=lambda name: len(load([name], None, None)))
     if _long_enough(onwards):
-        known = max(len(_log_returns(frame)) for frame in (before, earlier))
+        known = max(len(log_returns(frame)) for frame in (before, earlier))
         reach = -(-(int(onwards.index.max()) - block_time) // DAY) + HISTORY_DAYS
         raise LooksAhead(
-            f"{market.snapshot.market} at block {market.snapshot.block} ({_day(block_time)}): {known / 24:.1f} days of "
+            f"{market.snapshot.market} at block {market.snapshot.block} ({day(block_time)}): {known / 24:.1f} days of "
             f"hourly prices up to the block are stored for all series together, at least {LEAST_DAYS} are needed. "
             "Later prices are stored, which a forecast may not see. Run "
             f"`python -m flows market-prices --days {reach}` "
             "for earlier ones; `--allow-look-ahead` uses the later ones, and the run is marked as no forecast"
         )
-    longest = max(len(_log_returns(frame)) for frame in (before, onwards, earlier))
+    longest = max(len(log_returns(frame)) for frame in (before, onwards, earlier))
     raise InsufficientHistory(
         f"{longest / 24:.1f} days of hourly prices are stored for all series together (the shortest is {shortest}), "
         f"at least {LEAST_DAYS} are needed; run `python -m flows market-prices --days {HISTORY_DAYS}`"
@@ -383,10 +399,11 @@ def _counts(first: str, second: str, start: int | None, end: int | None, load: L
 
 
 def _long_enough(prices: pd.DataFrame) -> bool:
-    return len(_log_returns(prices)) >= LEAST_DAYS * 24
+    return len(log_returns(prices)) >= LEAST_DAYS * 24
 
 
-def _log_returns(prices: pd.DataFrame) -> pd.DataFrame:
+def log_returns(prices: pd.DataFrame) -> pd.DataFrame:
+    """Hourly log returns of hours that have a price at both ends, index UTC seconds of the end."""
     # On the full grid first: otherwise a return over a hole would count as the move of one hour.
     if len(prices) < 2:
         return prices.iloc[:0]
@@ -409,13 +426,14 @@ def _notes(market: Market, prices: pd.DataFrame, looks_ahead: bool) -> tuple[str
         notes.append(f"{pair} by {whose}" + (f"'s {PEG}{split}" if whose == source else ""))
     if looks_ahead:
         notes.append(
-            f"calibrated on prices from {_day(prices.index.min())} to {_day(last)}, which are later than the block "
-            f"({_day(block_time)}): too few were stored from before it"
+            f"calibrated on prices from {day(prices.index.min())} to {day(last)}, which are later than the block "
+            f"({day(block_time)}): too few were stored from before it"
         )
     elif last < block_time - STALE_DAYS * DAY:
-        notes.append(f"prices end on {_day(last)}, before the block ({_day(block_time)}); market-prices renews them")
+        notes.append(f"prices end on {day(last)}, before the block ({day(block_time)}); market-prices renews them")
     return tuple(notes)
 
 
-def _day(seconds: int) -> str:
+def day(seconds: int) -> str:
+    """UTC epoch seconds as an ISO date."""
     return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d}"

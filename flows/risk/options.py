@@ -11,8 +11,11 @@ from flows.options import Number, Options, Whole
 MOST_PATHS = 100_000_000
 """More would run for days; the error of a figure falls with the root of the paths."""
 LAST_SEED = 2**64 - 1
-# The same as in `risk_core.laws.calibrated` (a test checks): importing it would make --help wait for the compiler.
-LawName = Literal["normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps"]
+# The same as in `risk_core.laws.from_returns` (a test checks): importing it would make --help wait for the compiler.
+LawName = Literal[
+    "normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps", "bootstrap", "garch", "garch-t",
+    "filtered-history",
+]  # fmt: skip
 DEFAULT: LawName = "two-speed-t5"
 
 
