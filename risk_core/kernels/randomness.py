@@ -133,9 +133,9 @@ CHI_SQUARE_STREAM = np.uint64(1) << np.uint64(16)
 JUMP_STREAM = np.uint64(2) << np.uint64(16)
 SHIFT_STREAM = np.uint64(3) << np.uint64(16)
 COMPONENT_STREAM = np.uint64(4) << np.uint64(16)
-ROW_STREAM = np.uint64(5) << np.uint64(16)
-STEP_STREAM = np.uint64(6) << np.uint64(16)
-"""Second counter word of draws that are not the normals of a step: separate streams for up to 2^17 factors."""
+ROW_STREAM = 5
+"""Second counter word of draws that are not the normals of a step: separate streams for up to 2^17 factors.
+ROW_STREAM is the argument of `normals`."""
 
 
 @inlined
@@ -185,24 +185,6 @@ def inverse_normal(p):
     return -top / low if q < 0.0 else top / low
 
 
-@inner
-def gamma_twice(seed, path, attempt, stream, nu):
-    """The draw of `chi_square`, from the counter `attempt` on."""
-    d = nu / 2.0 - 1.0 / 3.0
-    width = 1.0 / np.sqrt(9.0 * d)
-    path_0 = np.uint64(path) & LOW
-    path_1 = np.uint64(path) >> SHIFT
-    while True:
-        a, b, c, e = philox(attempt, stream, path_0, path_1, np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT)
-        x = inverse_normal(open_unit(word(a, b)))
-        v = 1.0 + width * x
-        if v > 0.0:
-            v = v * v * v
-            if log(open_unit(word(c, e))) < 0.5 * x * x + d - d * v + d * log(v):
-                return 2.0 * d * v
-        attempt += np.uint64(1)
-
-
 @kernel
 def chi_square(seed, path, nu):
     """Chi-square of one path with `nu` > 2 degrees of freedom, any real: twice a gamma of shape nu / 2.
@@ -210,13 +192,20 @@ def chi_square(seed, path, nu):
     Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000). Attempt k has the
     counter (k, stream, path), so a rejection moves no other draw. Fewer than 5 % are rejected.
     """
-    return gamma_twice(seed, path, np.uint64(0), CHI_SQUARE_STREAM, nu)
-
-
-@inner
-def chi_square_of_step(seed, path, t, nu):
-    """As `chi_square`, one for each step t of a path: attempt k of step t has the counter (2^6 t + k, stream, path)."""
-    return gamma_twice(seed, path, np.uint64(t) << np.uint64(6), STEP_STREAM, nu)
+    d = nu / 2.0 - 1.0 / 3.0
+    width = 1.0 / np.sqrt(9.0 * d)
+    path_0 = np.uint64(path) & LOW
+    path_1 = np.uint64(path) >> SHIFT
+    attempt = np.uint64(0)
+    while True:
+        a, b, c, e = philox(attempt, CHI_SQUARE_STREAM, path_0, path_1, np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT)
+        x = inverse_normal(open_unit(word(a, b)))
+        v = 1.0 + width * x
+        if v > 0.0:
+            v = v * v * v
+            if log(open_unit(word(c, e))) < 0.5 * x * x + d - d * v + d * log(v):
+                return 2.0 * d * v
+        attempt += np.uint64(1)
 
 
 @kernel
@@ -266,16 +255,6 @@ def sobol_normal(directions, seed, copy, point, dimension):
         np.uint64(seed) >> SHIFT,
     )
     return inverse_normal(open_unit((bits << SHIFT) ^ word(a, b)))
-
-
-@inner
-def row_uniforms(seed, path, n_steps, out):
-    """out[t] <- a number in (0, 1) for each step t of a path: which rows of a history it takes."""
-    path_0 = np.uint64(path) & LOW
-    path_1 = np.uint64(path) >> SHIFT
-    for t in range(n_steps):
-        a, b, _, _ = philox(np.uint64(t), ROW_STREAM, path_0, path_1, np.uint64(seed) & LOW, np.uint64(seed) >> SHIFT)
-        out[t] = open_unit(word(a, b))
 
 
 @inner

@@ -6,7 +6,7 @@ import numpy as np
 
 from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import ANTITHETIC
-from risk_core.kernels.randomness import chi_square_of_step
+from risk_core.kernels.randomness import chi_square
 
 ALPHA = 2
 BETA = 3
@@ -22,7 +22,8 @@ def widen(draw, seed, path, nu, n_steps, z):
     n_factors = draw.drift.shape[0]
     twin = path // 2 if draw.sampling == ANTITHETIC else path
     for t in range(n_steps):
-        z[n_factors, t] = np.sqrt((nu - 2.0) / chi_square_of_step(seed, twin, t, nu))
+        # A number of its own for each step of a path: no run has 2^40 paths.
+        z[n_factors, t] = np.sqrt((nu - 2.0) / chi_square(seed, twin + ((t + 1) << 40), nu))
     for f in range(n_factors):
         for t in range(n_steps):
             z[f, t] *= z[n_factors, t]

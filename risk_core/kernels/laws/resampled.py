@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from risk_core.kernels._jit import inner
-from risk_core.kernels.randomness import row_uniforms
+from risk_core.kernels.randomness import ROW_STREAM, exp, normals
 
 FRESH = 0
 STRIDE = 1
@@ -20,11 +20,13 @@ def rows(draw, seed, path, n_steps, z):
     n_rows = draw.history.shape[0]
     fresh = draw.parameters[FRESH, 0]
     stride = int(draw.parameters[STRIDE, 0])
-    row_uniforms(seed, path, n_steps, z[n_factors])
+    # Two normals come from one uniform each for radius and angle; the radius gives its uniform back. A loop of its own
+    # for uniforms would be compiled into every kernel that draws paths.
+    normals(seed, path, ROW_STREAM, 2, n_steps, z)
     row = 0
     share = 1.0
     for t in range(n_steps):
-        u = z[n_factors, t]
+        u = exp(-0.5 * (z[0, t] * z[0, t] + z[1, t] * z[1, t]))
         if u < share:
             # Given that it is below `share`, u / share is uniform, too.
             row = min(int(u / share * n_rows), n_rows - 1)

@@ -51,9 +51,9 @@ GOLDEN = {
     ("garch", "plain"): "c9caf51b09fa43e4",
     ("garch", "antithetic"): "5873429499f161cf",
     ("garch", "quasi"): "db29df8c6b1a9e5a",
-    ("garch-t", "plain"): "e6be4d513c3c8851",
-    ("garch-t", "antithetic"): "c2ed31086497f5b5",
-    ("garch-t", "quasi"): "9bcb463b6363865b",
+    ("garch-t", "plain"): "72d5b532fd39b7fe",
+    ("garch-t", "antithetic"): "e806c5b9e7cb7a08",
+    ("garch-t", "quasi"): "41217601813a4043",
 }
 RARE = {
     "gbm": "2.98876923644e-13 30",
