@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def fit(inputs: Inputs) -> Calibration:
     plain.refuse_shared(inputs.series)
     names = list(dict.fromkeys(inputs.series.values()))
     moves = {name: log_returns(inputs.history[name].to_frame())[name] for name in names}
-    fits = {name: fit_garch(moves[name].to_numpy(dtype=np.float64)) for name in names} if inputs.law.variance else {}
+    fits = {name: garch_of(moves[name].to_numpy(dtype=np.float64).tobytes()) for name in names if inputs.law.variance}
     if fits and all(found.refused for found in fits.values()):
         reasons = "; ".join(f"{name}: {found.refused}" for name, found in fits.items())
         raise NoLaw(
@@ -100,6 +101,12 @@ def fit(inputs: Inputs) -> Calibration:
             f"{_window(next(iter(moves.values())))} ({reasons}); use another --law"
         )
     return _made(inputs, moves, fits)
+
+
+@lru_cache(maxsize=128)
+def garch_of(returns: bytes) -> Fit:
+    """The fit to float64 returns, kept: three laws need it of the same prices."""
+    return fit_garch(np.frombuffer(returns, dtype=np.float64))
 
 
 def from_row(inputs: Inputs, row: Mapping[str, Any]) -> Calibration:

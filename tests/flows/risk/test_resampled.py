@@ -138,7 +138,7 @@ def test_todays_volatility_is_that_of_a_plain_loop_and_the_residuals_are_the_ret
 def test_a_stored_calibration_comes_back_without_a_fit(law, monkeypatch):
     prices = history()
     found = fit(inputs(prices, law))
-    monkeypatch.setattr(resampled, "fit_garch", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr(resampled, "garch_of", lambda *_: pytest.fail("fitted again"))
     again = from_row(inputs(prices, law), found.row("Test"))
     assert again.volatility.tobytes() == found.volatility.tobytes()
     assert again.correlation.tobytes() == found.correlation.tobytes()
@@ -167,6 +167,7 @@ def test_a_series_without_a_variance_that_follows_keeps_its_volatility_and_says_
     pytest.importorskip("arch")
     none = garch.Fit(n=1, refused="no effect of past returns")
     monkeypatch.setattr(resampled, "fit_garch", lambda r: garch.fit(r) if np.abs(r).std() > 1e-9 else none)
+    resampled.garch_of.cache_clear()
     prices = history()
     flat = np.random.default_rng(8).choice([-0.004, 0.004], len(prices) - 1)
     prices["BTCUSDT"] = 1e5 * np.exp(np.concatenate([[0.0], np.cumsum(flat)]))
@@ -203,7 +204,7 @@ def test_prices_that_make_no_rows_are_refused_by_series_and_window(change, error
 
 
 def test_where_no_series_has_such_a_variance_the_law_is_refused_with_every_reason(monkeypatch):
-    monkeypatch.setattr(resampled, "fit_garch", lambda r: garch.Fit(n=len(r), refused="the optimiser did not converge"))
+    monkeypatch.setattr(resampled, "garch_of", lambda _: garch.Fit(n=1, refused="the optimiser did not converge"))
     message = r"law garch: no variance .* from 2025-05-04 to 2025-11-20 \(ETHUSDT: the optimiser did not converge; BTC"
     with pytest.raises(NoLaw, match=message):
         fit(inputs(history(), "garch"))
