@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 from tqdm import tqdm
 
 from data import load_market, snapshot
 from data.prices import assets
 from data.prices.series import load_prices
-from flows.options import Flag, Options, Whole
-from flows.pipeline import FlowSpec
 from flows.risk import price_file
+from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices, utc
 from risk_core import backtest as past
 from risk_core.analytics import backtests
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
     from risk_core import Market
 
-OUT = Path("build/backtest.json")
 LEAST_DAYS = 100
 """With fewer days, the tests cannot tell laws apart."""
 WARM_UP, LEAST_WARM_UP = 180, 10
@@ -41,26 +37,6 @@ STILL = ("USDC", "USDT", "USD", "EUR", "XAU")
 """Factors whose prices do not move where a book is held through past days of other assets."""
 STORED = {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
 """The warehouse's series of the default symbols."""
-
-
-class Asked(Options):
-    """Options of `backtest`."""
-
-    prices: Annotated[Path | None, Flag(metavar="FILE")] = Field(
-        None,
-        description="Parquet or CSV with symbol, ts (seconds UTC) and close (USD), hourly (default: those stored)",
-    )
-    symbols: Annotated[list[str], Flag(metavar="SYMBOL")] = Field(
-        ["ETH", "BTC"], description="series to forecast, each alone and all in equal parts"
-    )
-    warm_up: Annotated[int, Whole(10, 3650)] | None = Field(
-        None,
-        description="days of prices before the first forecast (default: 180, which the slow part of a volatility "
-        "needs, or fewer where that leaves under 100 days)",
-    )
-    book: bool = Field(False, description="also the liquidations at risk of the newest snapshot's book; takes minutes")
-    longest_gap: Annotated[int, Whole(0, 48)] = Field(6, description="hours without a price that are bridged")
-    out: Annotated[Path, Flag(metavar="FILE")] = Field(OUT, description="where the figures go, as JSON")
 
 
 class Prices(NamedTuple):
@@ -72,7 +48,7 @@ class Prices(NamedTuple):
     synthetic: bool
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: BacktestOptions) -> str:
     """Forecast, compare, write `out`; returns the table. Raises `flows.risk.price_file.BadPrices`, `NoPrices`."""
     symbols = list(dict.fromkeys(arguments.symbols))
     prices = _from_file(arguments, symbols) if arguments.prices else _from_warehouse(arguments, symbols)
@@ -83,13 +59,13 @@ def run(arguments: Asked) -> str:
     return f"{table(found)}\n{ending(found, DEFAULT)}\nwritten to {arguments.out}"
 
 
-def _from_file(arguments: Asked, symbols: Sequence[str]) -> Prices:
+def _from_file(arguments: BacktestOptions, symbols: Sequence[str]) -> Prices:
     assert arguments.prices is not None
     frame, bridged = price_file.read(arguments.prices, symbols, arguments.longest_gap)
     return Prices(frame, bridged, str(arguments.prices), False)
 
 
-def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
+def _from_warehouse(arguments: BacktestOptions, symbols: Sequence[str]) -> Prices:
     synthetic = snapshot.newest().synthetic
     parts = {}
     for symbol in symbols:
@@ -262,6 +238,3 @@ def ending(found: dict[str, Any], default: str) -> str:
     verb = "holds" if len(holding) == 1 else "hold"
     verdict = "does not" if default not in holding else "is it" if len(holding) == 1 else "is one of them"
     return f"{' and '.join(holding)} {verb} {every}; the default, {default}, {verdict}."
-
-
-FLOW = FlowSpec(name="backtest", options=Asked, run=run)

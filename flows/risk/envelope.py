@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from flows.errors import FlowError
 from flows.risk.resampled import fit, steps_of
-from risk_core import InputError, simulate
+from risk_core import InputError
 from risk_core.laws.from_returns import NAMES, law_called
 
 if TYPE_CHECKING:
     from flows.risk.calibration import Calibration
     from flows.risk.options import Asked
+    from flows.risk.workers import Simulate
     from risk_core import Market, Result
 
 MOST_PATHS = 20_000
@@ -31,7 +32,7 @@ LAWS, RULES = "Price law", "Simulation"
 
 
 def models(
-    market: Market, calibration: Calibration, arguments: Asked, in_use: Result, left_out: list[str]
+    market: Market, calibration: Calibration, arguments: Asked, in_use: Result, simulate: Simulate, left_out: list[str]
 ) -> Iterator[tuple[str, str, str, bool, Result]]:
     """(name, group, description, whether the run uses it, result) of each model; `in_use` is the run's own result.
 

@@ -10,21 +10,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
+import numpy as np
+import pandas as pd
 
+from data import load_market
+from data.errors import NoPrices
+from data.prices import assets
+from data.prices.series import load_prices
+from data.store import Store
 from flows.errors import FlowError, WrongOption
-from flows.options import Flag, Moment, Number, Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
 from flows.risk.episodes import EPISODES
+from flows.risk.factors import factors_of
+from flows.risk.options import EpisodeReplayOptions
+from flows.risk.price_file import LONGEST_GAP
 from flows.risk.report import amount
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from risk_core import Market, Result
+from risk_core import Market, PricePaths, Result, code_version, simulate
 
 SOURCE = "episode-replay"
 DAY = 86_400
@@ -39,33 +42,6 @@ class NoEpisode(FlowError):
     """The stored prices do not cover the episode; the message names factors, series and window."""
 
 
-class Asked(Options):
-    """Options of `episode-replay`. `since` is `--from` on the command line."""
-
-    excluding = (("name", "since"), ("name", "until"))
-
-    # The names of `flows.risk.episodes`; a test compares them.
-    name: Literal[
-        "black-thursday", "may-2021", "steth-2022", "ftx", "usdc-2023", "april-2024", "august-2024", "february-2025",
-        "october-2025", "january-2026",
-    ] | None = Field(None, description="a known episode; its prices must be stored")  # fmt: skip
-    since: Annotated[Moment | None, Flag(names=("--from",), metavar="DATE")] = Field(
-        None, description="start of another window, UTC, such as 2022-11-08"
-    )
-    until: Annotated[Moment | None, Flag(metavar="DATE")] = Field(None, description="end of that window, UTC")
-    scale: Annotated[float, Number(0, 10, "a factor of every log move", open=True)] = Field(
-        1.0, description="how large the moves are: 1 as they were, 2 as if every log move had been twice as large"
-    )
-    proxy: Annotated[list[str], Flag(metavar="FACTOR=FACTOR")] = Field(
-        [], description=f"what stands for a factor without prices then: another factor, or {STILL}, such as LDO=ETH"
-    )
-    policy: Literal["largest_legs", "most_profitable"] = Field(
-        "largest_legs", description="which legs liquidators choose"
-    )
-    market: str | None = Field(None, description="market (default: the newest snapshot's)")
-    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
-
-
 class Window(NamedTuple):
     """First and last price, UTC seconds, and what the episode is called."""
 
@@ -74,18 +50,9 @@ class Window(NamedTuple):
     name: str
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: EpisodeReplayOptions) -> str:
     """Replay, store and report. Raises `WrongOption`, `NoEpisode`, and what `load_market` raises."""
     window, proxies = window_of(arguments), proxies_of(arguments.proxy)
-    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
-    import pandas as pd
-
-    from data import load_market
-    from data.prices import assets
-    from data.store import Store
-    from flows.risk.calibration import factors_of
-    from risk_core import PricePaths, code_version, simulate
-
     market = load_market(arguments.block, arguments.market)
     series, factor = factors_of(market, assets.asset_map(market.snapshot.market, block=market.snapshot.block))
     moves, bridged, digest = moves_of(series, proxies, window, synthetic=market.snapshot.synthetic)
@@ -113,12 +80,12 @@ def run(arguments: Asked) -> str:
         "is_synthetic": int(at.synthetic),
     }
     key = hashlib.sha256(json.dumps([row, at.hash], sort_keys=True).encode()).hexdigest()
-    with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
+    with Store.open() as store, recorded(store, SOURCE, dict(arguments)) as run:
         run.write(SOURCE, key, {"fact_episode_replay": pd.DataFrame([{"replay": key} | row])}, scope={"replay": key})
     return "\n".join(report(market, result, window, arguments, ends, proxies, bridged))
 
 
-def window_of(arguments: Asked) -> Window:
+def window_of(arguments: EpisodeReplayOptions) -> Window:
     """The window that the options name. Raises `WrongOption`."""
     if arguments.name:
         known = EPISODES[arguments.name]
@@ -157,8 +124,6 @@ def moves_of(
 
     Raises `NoEpisode` that names every factor without prices, and `WrongOption` for a proxy that is none.
     """
-    import numpy as np
-
     unknown = sorted({*proxies, *proxies.values()} - {*series, STILL})
     chained = sorted(name for name, other in proxies.items() if other in proxies)
     if unknown or chained:
@@ -195,12 +160,6 @@ def moves_of(
 
 def _prices(name: str, window: Window, synthetic: bool) -> pd.Series | str:
     """The series' price at each hour of the window; or what is missing, in words."""
-    import pandas as pd
-
-    from data.errors import NoPrices
-    from data.prices.series import load_prices
-    from flows.risk.price_file import LONGEST_GAP
-
     try:
         own = load_prices([name], "1h", window.first, window.last, synthetic=synthetic)[name]
     except NoPrices:
@@ -219,12 +178,10 @@ def _prices(name: str, window: Window, synthetic: bool) -> pd.Series | str:
 
 
 def report(
-    market: Market, result: Result, window: Window, asked: Asked, ends: Mapping[str, float],
+    market: Market, result: Result, window: Window, asked: EpisodeReplayOptions, ends: Mapping[str, float],
     proxies: Mapping[str, str], bridged: Mapping[str, int],
 ) -> list[str]:  # fmt: skip
     """The replay in lines of text."""
-    import numpy as np
-
     at = market.snapshot
     lines = ["SAMPLE: synthetic accounts and prices"] if at.synthetic else []
     dates = f" ({_utc(window.first)} to {_utc(window.last)} UTC)" if asked.name else " UTC"
@@ -256,6 +213,3 @@ def report(
 
 def _utc(seconds: int) -> str:
     return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M}"
-
-
-FLOW = FlowSpec(name="episode-replay", options=Asked, run=run)

@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flows.errors import FlowError
 from flows.risk import calibration as plain
-from flows.risk.calibration import FLOOR, HOUR, Calibration, Inputs, InsufficientHistory, log_returns
+from flows.risk.calibration import Calibration
+from flows.risk.calibration_inputs import FLOOR, HISTORY_DAYS, HOUR, Inputs, InsufficientHistory, day, log_returns
+from flows.risk.factors import refuse_shared
+from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.garch import Fit
 from risk_core.analytics.garch import fit as fit_garch
 from risk_core.analytics.volatility import annual_volatility
@@ -40,7 +44,7 @@ MOST_MISSING = 0.1
 """Share of hours without a price of some series; with more, blocks of rows are not consecutive hours."""
 
 
-class NoLaw(plain.FlowError):
+class NoLaw(FlowError):
     """The prices do not make the law that was asked for: the message names series and window."""
 
 
@@ -62,7 +66,7 @@ class FromReturnsCalibration(Calibration):
         """And how many hours it rests on, and what could not be fitted."""
         law, notes = self.inputs.law, []
         if isinstance(law, FromReturns) and law.rows:
-            first, last = (plain.day(self.told[name]) for name in ("first_ts", "last_ts"))
+            first, last = (day(self.told[name]) for name in ("first_ts", "last_ts"))
             notes.append(
                 f"law {law.name}: drawn from {self.told['rows'] / 24:,.0f} days of hours ({first} to {last}), and no "
                 f"{'residual' if law.variance else 'hour'} is worse than the worst of these"
@@ -90,7 +94,7 @@ def fit(inputs: Inputs) -> Calibration:
     """
     if not isinstance(inputs.law, FromReturns) or not inputs.series:
         return plain.fit(inputs)
-    plain.refuse_shared(inputs.series)
+    refuse_shared(inputs.series)
     names = list(dict.fromkeys(inputs.series.values()))
     moves = {name: log_returns(inputs.history[name].to_frame())[name] for name in names}
     fits = {name: garch_of(moves[name].to_numpy(dtype=np.float64).tobytes()) for name in names if inputs.law.variance}
@@ -143,7 +147,7 @@ def _made(
             for number in ("alpha", "beta")
         )
         long_run = long_run_volatility([fits[name] for name in order], [ahead[name] for name in order], FLOOR)
-        correlation = rows_correlation(rows) if law.rows else plain.shrunk_correlation(rows)
+        correlation = rows_correlation(rows) if law.rows else shrunk_correlation(rows)
     else:
         volatility = annual_volatility((rows**2).mean(axis=0) - rows.mean(axis=0) ** 2, floor=FLOOR)
         alpha, beta, long_run, correlation = nothing, nothing, volatility, rows_correlation(rows)
@@ -174,7 +178,7 @@ def _require_rows(law: FromReturns, joint: pd.DataFrame, parts: Mapping[str, pd.
         raise InsufficientHistory(
             f"law {law.name}: {len(joint) / 24:.1f} days of hourly returns are stored for all series together (the "
             f"shortest is {shortest}), at least {LEAST_ROW_DAYS} are needed; run "
-            f"`python -m flows market-prices --days {plain.HISTORY_DAYS}`, or use another --law"
+            f"`python -m flows market-prices --days {HISTORY_DAYS}`, or use another --law"
         )
     hours = (int(joint.index[-1]) - int(joint.index[0])) // HOUR + 1
     missing = 1 - len(joint) / hours
@@ -182,14 +186,14 @@ def _require_rows(law: FromReturns, joint: pd.DataFrame, parts: Mapping[str, pd.
         first, last = joint.index[0], joint.index[-1]
         gappiest = min(parts, key=lambda name: len(parts[name].loc[first:last]))
         raise InsufficientHistory(
-            f"law {law.name}: {missing:.0%} of the hours from {plain.day(first)} to {plain.day(last)} lack a return of "
+            f"law {law.name}: {missing:.0%} of the hours from {day(first)} to {day(last)} lack a return of "
             f"some series (most: {gappiest}), at most {MOST_MISSING:.0%} may; read the missing prices, or use another "
             "--law"
         )
 
 
 def _window(found: pd.Series) -> str:
-    return f"from {plain.day(found.index[0])} to {plain.day(found.index[-1])}"
+    return f"from {day(found.index[0])} to {day(found.index[-1])}"
 
 
 def steps_of(calibration: Calibration, horizon: timedelta, n_steps: int) -> int | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from flows.risk.calibration import HOUR, Inputs
+from flows.risk.calibration_inputs import HOUR, Inputs
 from flows.risk.resampled import fit, garch_of
 from risk_core.analytics import mev, wallets
 from risk_core.laws.from_returns import NAMES, law_called

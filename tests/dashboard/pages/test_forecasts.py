@@ -16,8 +16,10 @@ from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.forecasts import answers, cards, charts, page
 from flows import registry
-from flows.risk.forecast_ledger import FLOW
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("forecast-ledger")
+
 
 WEEK = "604800:sample-bursts"
 

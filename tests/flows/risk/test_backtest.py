@@ -11,6 +11,7 @@ import pytest
 from flows.__main__ import main
 from flows.errors import ConfigurationError
 from flows.risk import backtest, price_file
+from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
@@ -129,11 +130,11 @@ def test_too_few_days_and_a_price_that_stands_still_are_refused(tmp_path, capsys
     assert not (tmp_path / "b.json").exists()
     still = prices(150).assign(close=lambda f: f["close"].where(f["symbol"] == "ETH", 1.0))
     with pytest.raises(BadPrices, match="BTC never moves"):
-        backtest.run(backtest.Asked(prices=stored(still, tmp_path, "s.csv"), warm_up=30, out=tmp_path / "b.json"))
+        backtest.run(BacktestOptions(prices=stored(still, tmp_path, "s.csv"), warm_up=30, out=tmp_path / "b.json"))
 
 
 def test_without_a_file_the_warehouse_is_tested_and_a_sample_says_so(sample, tmp_path):
-    said = backtest.run(backtest.Asked(out=tmp_path / "b.json"))
+    said = backtest.run(BacktestOptions(out=tmp_path / "b.json"))
     assert said.startswith("SAMPLE: generated prices")
     assert "of the warehouse" in said
     assert "warm-up of 19 days; 180 are better" in said

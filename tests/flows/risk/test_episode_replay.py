@@ -15,11 +15,13 @@ from data.prices.series import load_prices
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.risk.episode_replay import FLOW, Asked, NoEpisode, window_of
+from flows.risk.episode_replay import NoEpisode, window_of
 from flows.risk.episodes import EPISODES
+from flows.risk.options import EpisodeReplayOptions
 from tests.markets import one_account
 
 WINDOW = ("--from", "2025-06-20", "--until", "2025-06-24")
+FLOW = registry.load("episode-replay")
 FIRST, LAST = 1_750_377_600, 1_750_723_200
 
 
@@ -84,7 +86,7 @@ def test_the_stored_figures_are_those_of_the_engine_on_the_stored_prices(sample)
     eth = load_prices(["ETHUSDT"], "1h", FIRST, LAST, synthetic=True)["ETHUSDT"]
     assert json.loads(moves)["ETH"] == pytest.approx(2 * np.log(eth.iloc[-1] / eth.iloc[0]))
     from data.prices import assets
-    from flows.risk.calibration import factors_of
+    from flows.risk.factors import factors_of
 
     series, factor = factors_of(market, assets.asset_map(market.snapshot.market))
     logs = np.log(load_prices(list(series.values()), "1h", FIRST, LAST, synthetic=True).to_numpy())
@@ -153,10 +155,10 @@ def test_wrong_options_are_one_line(sample, words, message):
 
 
 def test_every_known_episode_is_an_option_with_days_that_are_days():
-    names = get_args(get_args(Asked.model_fields["name"].annotation)[0])
+    names = get_args(get_args(EpisodeReplayOptions.model_fields["name"].annotation)[0])
     assert names == tuple(EPISODES)
     for name in names:
-        window = window_of(Asked(name=name))
+        window = window_of(EpisodeReplayOptions(name=name))
         assert window.first % 86_400 == window.last % 86_400 == 0
         assert 1 <= (window.last - window.first) / 86_400 <= 31
 

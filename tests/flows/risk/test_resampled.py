@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from flows.risk import resampled
-from flows.risk.calibration import DAY, FLOOR, HOUR, Calibration, Inputs, InsufficientHistory, inputs_of, stressed
+from flows.risk.calibration import Calibration, stressed
+from flows.risk.calibration_inputs import DAY, FLOOR, HOUR, Inputs, InsufficientHistory, inputs_of
 from flows.risk.resampled import NoLaw, fit, from_row, steps_of
 from risk_core import Bootstrap, EModes, FilteredHistory, Garch, Market, Positions, Reserves, Snapshot
 from risk_core.analytics import garch
