@@ -22,18 +22,13 @@ from flows.risk import calibration as plain
 from flows.risk.calibration import Calibration
 from flows.risk.calibration_inputs import FLOOR, HISTORY_DAYS, HOUR, Inputs, InsufficientHistory, day, log_returns
 from flows.risk.factors import refuse_shared
-from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.garch import Fit
 from risk_core.analytics.garch import fit as fit_garch
-from risk_core.analytics.volatility import annual_volatility
-from risk_core.laws.bootstrap import rows_correlation
 from risk_core.laws.from_returns import (
-    RESIDUAL_DIGITS,
-    RETURN_DIGITS,
     Fitted,
     FromReturns,
     degrees_of_freedom,
-    long_run_volatility,
+    fitted,
     residuals,
 )
 from risk_core.laws.law import Law
@@ -130,38 +125,28 @@ def _made(
     assert isinstance(law, FromReturns)
     order = list(inputs.series.values())
     parts, ahead = {}, {}
-    for name, found in moves.items():
+    for name, returns in moves.items():
+        parts[name] = returns
         if name in fits:
-            rows, ahead[name] = residuals(found.to_numpy(dtype=np.float64), fits[name])
-            parts[name] = pd.Series(rows, index=found.index)
-        else:
-            parts[name] = found
+            over, ahead[name] = residuals(returns.to_numpy(dtype=np.float64), fits[name])
+            parts[name] = pd.Series(over, index=returns.index)
     joint = pd.DataFrame(parts).dropna()
     _require_rows(law, joint, parts, inputs.looks_ahead)
-    rows = np.round(joint[order].to_numpy(dtype=np.float64), RESIDUAL_DIGITS if law.variance else RETURN_DIGITS)
-    nothing = np.zeros(len(order))
-    if law.variance:
-        volatility = annual_volatility([ahead[name] for name in order], floor=FLOOR)
-        alpha, beta = (
-            np.array([0.0 if fits[name].refused else getattr(fits[name], number) for name in order])
-            for number in ("alpha", "beta")
-        )
-        long_run = long_run_volatility([fits[name] for name in order], [ahead[name] for name in order], FLOOR)
-        correlation = rows_correlation(rows) if law.rows else shrunk_correlation(rows)
-    else:
-        volatility = annual_volatility((rows**2).mean(axis=0) - rows.mean(axis=0) ** 2, floor=FLOOR)
-        alpha, beta, long_run, correlation = nothing, nothing, volatility, rows_correlation(rows)
+    rows = law.kept(joint[order].to_numpy(dtype=np.float64))
     if told is None:
         nu = degrees_of_freedom(rows) if law.tail else None
         kept = {
-            name: {key: value for key in found.__slots__ if (value := getattr(found, key)) == value}
-            for name, found in fits.items()
+            name: {key: value for key in one.__slots__ if (value := getattr(one, key)) == value}
+            for name, one in fits.items()
         }
         times = joint.index
         told = {"rows": len(rows), "first_ts": int(times[0]), "last_ts": int(times[-1]), "fits": kept, "nu": nu}
-    fitted = Fitted(rows=rows, alpha=alpha, beta=beta, long_run_volatility=long_run, nu=told["nu"])
+    follows = [name for name in order if fits]
+    volatility, correlation, found = fitted(
+        law, rows, [fits[name] for name in follows], [ahead[name] for name in follows], told["nu"], FLOOR
+    )
     return FromReturnsCalibration(
-        inputs=inputs, volatility=volatility, correlation=correlation, fitted=fitted, told=told
+        inputs=inputs, volatility=volatility, correlation=correlation, fitted=found, told=told
     )
 
 

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.analytics import garch
-from risk_core.analytics.volatility import HOURS_A_YEAR
+from risk_core.analytics.dependence import shrunk_correlation
+from risk_core.analytics.volatility import annual_volatility
 from risk_core.checks import FloatArray, checked_array, require
 from risk_core.errors import InputError
-from risk_core.laws.bootstrap import LEAST_ROWS, Bootstrap, standard
+from risk_core.laws.bootstrap import LEAST_ROWS, Bootstrap, rows_correlation, standard
 from risk_core.laws.calibrated import CALIBRATED, Calibrated
 from risk_core.laws.garch import FilteredHistory, Garch
 from risk_core.laws.law import Law
@@ -62,6 +63,11 @@ class FromReturns:
     def law_type(self) -> type[Law]:
         """The law of the engine."""
         return FilteredHistory if self.rows and self.variance else Bootstrap if self.rows else Garch
+
+    def kept(self, rows: ArrayLike) -> FloatArray:
+        """Joint rows (T, F), returns or residuals, with the decimals that are kept."""
+        checked = checked_array("rows", rows, np.float64, (None, None))
+        return np.round(checked, RESIDUAL_DIGITS if self.variance else RETURN_DIGITS)
 
     def law(self, found: Fitted, volatility: FloatArray) -> Law:
         """The law whose first step has the annual `volatility` (F,)."""
@@ -158,7 +164,25 @@ def degrees_of_freedom(rows: ArrayLike) -> float | None:
     return nu if nu < 0.95 * NU_RANGE[1] else None
 
 
-def long_run_volatility(fits: Sequence[garch.Fit], flat: Sequence[float], floor: float) -> FloatArray:
-    """(F,) annual volatility in the long run, at least `floor`; of a refused fit that of the variance `flat`."""
-    variance = [still if fit.refused else fit.long_run for fit, still in zip(fits, flat, strict=True)]
-    return np.maximum(np.sqrt(HOURS_A_YEAR * np.array(variance, dtype=np.float64)), floor)
+def fitted(
+    law: FromReturns, rows: FloatArray, fits: Sequence[garch.Fit], ahead: Sequence[float], nu: float | None,
+    floor: float = 0.0,
+) -> tuple[FloatArray, FloatArray, Fitted]:  # fmt: skip
+    """(annual volatility of the first step (F,), correlation (F, F), what the law is made of).
+
+    rows: (T, F) joint returns, or residuals where the law has a variance that follows. fits, ahead: of each column its
+    GARCH and the variance of the next return; a fit that was refused has a variance that stands still. Both empty for a
+    law without. floor: least annual volatility.
+    """
+    if not law.variance:
+        volatility = annual_volatility(rows.var(axis=0), floor=floor)
+        nothing = np.zeros(len(volatility))
+        found = Fitted(rows=rows, alpha=nothing, beta=nothing, long_run_volatility=volatility)
+        return volatility, rows_correlation(rows), found
+    alpha, beta = (np.array([0.0 if f.refused else getattr(f, name) for f in fits]) for name in ("alpha", "beta"))
+    variance = [still if f.refused else f.long_run for f, still in zip(fits, ahead, strict=True)]
+    found = Fitted(
+        rows=rows, alpha=alpha, beta=beta, long_run_volatility=annual_volatility(variance, floor=floor), nu=nu
+    )
+    correlation = rows_correlation(rows) if law.rows else shrunk_correlation(rows)
+    return annual_volatility(ahead, floor=floor), correlation, found
