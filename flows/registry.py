@@ -112,6 +112,12 @@ NAMES = {
         "An update of a ratio's cap before it is made: does it bind, who falls, would the contracts accept it",
         reads_network=False,
     ),
+    "episode-replay": Registered(
+        "flows.risk.episode_replay",
+        "flows.risk.options.EpisodeReplayOptions",
+        "A stored market along the prices of a past episode, as they were or scaled: one path, no probability",
+        reads_network=False,
+    ),
     "volatility-fits": Registered(
         "flows.risk.volatility_fits",
         "flows.risk.options.VolatilityFitsOptions",

@@ -11,7 +11,7 @@ from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
 from risk_core.feeds import Feeds
 from risk_core.governance import parameter_change
-from risk_core.laws import GBM, Jumps, OrnsteinUhlenbeck, StudentT
+from risk_core.laws import GBM, Bootstrap, FilteredHistory, Garch, Jumps, OrnsteinUhlenbeck, StudentT
 from risk_core.liquidation import Liquidation, liquidate
 from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
@@ -24,11 +24,14 @@ from risk_core.version import __version__, code_version
 
 __all__ = [
     "GBM",
+    "Bootstrap",
     "Borrowers",
     "Cancelled",
     "Contributions",
     "EModes",
     "Feeds",
+    "FilteredHistory",
+    "Garch",
     "HealthBand",
     "Impact",
     "InputError",

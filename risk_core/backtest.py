@@ -18,12 +18,17 @@ from math import ceil
 import numpy as np
 from numpy.typing import ArrayLike
 
+from risk_core.analytics import garch
 from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.volatility import DAY, annual_volatility, mean_weekday_factor, standardised, variance_path
 from risk_core.checks import FloatArray, IntArray, checked_array, checked_int, require
 from risk_core.engine import simulate
 from risk_core.errors import InputError
+from risk_core.kernels.paths import padded_steps, price_block
+from risk_core.laws.bootstrap import Bootstrap
 from risk_core.laws.calibrated import Calibrated
+from risk_core.laws.from_returns import FromReturns, degrees_of_freedom, fitted, residuals
+from risk_core.laws.garch import FilteredHistory, Garch
 from risk_core.laws.gbm import GBM
 from risk_core.laws.jumps import Jumps
 from risk_core.laws.law import Law
@@ -37,6 +42,10 @@ LEVELS = (0.95, 0.99)
 CORRELATION_HOURS = 90 * HOURS
 DRAWS_LOG2 = 15
 """Each day is 2^15 points of one scrambled Sobol sequence, the same for every day and law: common random numbers."""
+PATHS_LOG2 = 14
+"""Paths of 24 hours of each day, for laws that need every hour; the same random numbers for every day."""
+HISTORY_HOURS = 365 * HOURS
+REFIT_DAYS = 20
 SEED = 7
 
 
@@ -63,7 +72,7 @@ def value_at_risk(
     ends: ArrayLike,
     weights: ArrayLike,
     days: ArrayLike,
-    law: Calibrated,
+    law: Calibrated | FromReturns,
     levels: Sequence[float] = LEVELS,
     progress: Callable[[], object] = lambda: None,
 ) -> FloatArray:
@@ -73,11 +82,11 @@ def value_at_risk(
     The quantile of rank ceil((N + 1) level) of N draws. `progress` is called after each day. Raises `InputError`.
     """
     returns, shares, rows = _checked(log_returns, weights, days)
-    n = 1 << DRAWS_LOG2
-    ranks = [min(ceil((n + 1) * level) - 1, n - 1) for level in levels]
-    answer = np.empty((len(rows), len(shares), len(ranks)))
+    answer = np.empty((len(rows), len(shares), len(levels)))
     for d, (volatility, correlation, shape) in enumerate(calibrations(returns, ends, rows, law)):
         value = np.expm1(day_moves(volatility, correlation, shape)) @ shares.T
+        n = len(value)
+        ranks = [min(ceil((n + 1) * level) - 1, n - 1) for level in levels]
         worst = np.partition(-value, ranks, axis=0)
         answer[d] = worst[ranks].T
         progress()
@@ -85,9 +94,12 @@ def value_at_risk(
 
 
 def calibrations(
-    log_returns: FloatArray, ends: ArrayLike, days: IntArray, law: Calibrated
+    log_returns: FloatArray, ends: ArrayLike, days: IntArray, law: Calibrated | FromReturns
 ) -> Iterator[tuple[FloatArray, FloatArray, Law]]:
     """(annual volatility of normal moves (F,), correlation (F, F), law) of the 24 hours after each row of `days`."""
+    if isinstance(law, FromReturns):
+        yield from _from_past(log_returns, days, law)
+        return
     times = checked_array("ends", ends, np.int64, (len(log_returns),))
     variance = variance_path(log_returns, times, law.memory)
     standard = standardised(log_returns, times, law.memory)
@@ -96,6 +108,27 @@ def calibrations(
         volatility, shape = law.shape(annual_volatility(variance[row], factor))
         # Row k of `standard` is return k + 1, so this ends with return `row`.
         yield volatility, shrunk_correlation(standard[max(row - CORRELATION_HOURS, 0) : row]), shape
+
+
+def _from_past(
+    log_returns: FloatArray, days: IntArray, law: FromReturns
+) -> Iterator[tuple[FloatArray, FloatArray, Law]]:
+    """`calibrations` of a law that is made of past returns: those of the year before; GARCH anew every `REFIT_DAYS`."""
+    fits: list[garch.Fit] = []
+    ahead: tuple[float, ...] = ()
+    nu = None
+    for k, row in enumerate(days.tolist()):
+        rows = past = log_returns[max(row + 1 - HISTORY_HOURS, 0) : row + 1]
+        again = k % REFIT_DAYS == 0
+        if law.variance:
+            fits = [garch.fit(column) for column in past.T] if again else fits
+            over, ahead = zip(*(residuals(column, fit) for column, fit in zip(past.T, fits, strict=True)), strict=True)
+            rows = np.column_stack(over)
+        rows = law.kept(rows)
+        if law.tail and again:
+            nu = degrees_of_freedom(rows)
+        volatility, correlation, found = fitted(law, rows, fits, ahead, nu)
+        yield volatility, correlation, law.law(found, volatility)
 
 
 def liquidated(market: Market, factor: ArrayLike, log_returns: ArrayLike, days: ArrayLike) -> FloatArray:
@@ -120,7 +153,7 @@ def liquidations_at_risk(
     log_returns: ArrayLike,
     ends: ArrayLike,
     days: ArrayLike,
-    law: Calibrated,
+    law: Calibrated | FromReturns,
     levels: Sequence[float] = LEVELS,
     n_paths: int = 2_000,
     progress: Callable[[], object] = lambda: None,
@@ -145,12 +178,15 @@ def liquidations_at_risk(
 
 
 def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
-    """(2^DRAWS_LOG2, F) log moves over 24 hours, drawn as in the engine's one-step scenario of `law`.
+    """(N, F) log moves over 24 hours, drawn as in the engine.
 
     Normal, Student-t and jump moves over a horizon have the same law however many steps they are made of, so one step
-    is enough. Raises `InputError` for a law that is not one of those.
+    of 2^DRAWS_LOG2 quasi-random draws is enough. Bootstrap, GARCH and filtered history are 2^PATHS_LOG2 paths of 24
+    hourly steps. Raises `InputError` for a law that is none of those.
     """
     names = tuple(str(i) for i in range(len(volatility)))
+    if isinstance(law, Bootstrap | Garch | FilteredHistory):
+        return _hour_by_hour(volatility, correlation, law)
     day = Scenario(
         name="a day",
         horizon=timedelta(hours=HOURS),
@@ -171,6 +207,17 @@ def day_moves(volatility: FloatArray, correlation: FloatArray, law: Law) -> Floa
     elif not isinstance(law, GBM):
         raise InputError(f"law: no one-day moves are known of {type(law).__name__}")
     return moves + drift
+
+
+def _hour_by_hour(volatility: FloatArray, correlation: FloatArray, law: Law) -> FloatArray:
+    n, n_factors = 1 << PATHS_LOG2, len(volatility)
+    day = Scenario(
+        name="a day", horizon=timedelta(hours=HOURS), n_steps=HOURS, factors=tuple(map(str, range(n_factors))),
+        volatility=volatility, correlation=correlation, factor=np.arange(n_factors), law=law,
+    )  # fmt: skip
+    out, scratch = np.empty((n, n_factors + 1, padded_steps(HOURS))), np.empty((n_factors + 2, HOURS))
+    price_block(day.draw(), np.uint64(SEED), 0, n, HOURS, scratch, out)
+    return np.log(out[:, :n_factors, HOURS - 1])
 
 
 @cache

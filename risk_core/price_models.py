@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from risk_core.analytics import cholesky
 from risk_core.checks import (
+    SMALLEST,
     FloatArray,
     IntArray,
     checked_array,
@@ -18,6 +19,7 @@ from risk_core.checks import (
     checked_int,
     checked_kind,
     checked_names,
+    checked_number,
     checked_text,
     frozen,
     n_axes,
@@ -26,6 +28,7 @@ from risk_core.checks import (
 from risk_core.errors import InputError
 from risk_core.kernels import draw as kernels
 from risk_core.kernels.laws import dispatch
+from risk_core.kernels.paths import FARTHEST
 from risk_core.laws import GBM, LAWS, Law
 from risk_core.types import Market
 
@@ -139,7 +142,8 @@ class Scenario:
             given=np.zeros((0, n, self.n_steps)), drift=drift, cholesky=lower, start=start, law=self.law.code,
             # Copies: another layout, or a read-only array, would be another type and compile everything again.
             parameters=np.array(self.law.parameters(n, years), dtype=np.float64, order="C"),
-            history=np.array(self.law.history(n), dtype=np.float64, order="C"), sampling=SAMPLINGS[self.sampling],
+            history=np.array(self.law.history(n, years), dtype=np.float64, order="C"),
+            sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
             thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
@@ -208,6 +212,31 @@ class PricePaths:
             raise InputError(f"prices: expected {market.n_reserves} a row, one for each reserve, found {given.shape}")
         before = np.broadcast_to(market.price, after.shape)
         return cls(name=name, price=np.stack([before, after], axis=2), step=timedelta(hours=1))
+
+    @classmethod
+    def replay(
+        cls, market: Market, factor: ArrayLike, log_moves: ArrayLike, step: timedelta, scale: float = 1.0,
+        name: str = "replay",
+    ) -> PricePaths:  # fmt: skip
+        """One path from the market's own prices: moves that were seen, each log move times `scale`.
+
+        factor: (R,) row of `log_moves` that each reserve's feed follows, -1 for a price that stands still. log_moves:
+        (F, T) by step. Raises `InputError`, also where a price would move by more than exp(20) times.
+        """
+        checked_kind("market", market, Market)
+        moves = checked_array("log_moves", log_moves, np.float64, (None, None))
+        require("log_moves", moves, np.isfinite(moves), "must be finite (entry: factor, step)")
+        follows = checked_array("factor", factor, np.int64, (market.n_reserves,))
+        ok = (follows >= FIXED) & (follows < len(moves))
+        require("factor", follows, ok, f"must be -1 or a row of the {len(moves)} of log_moves")
+        times = checked_number("scale", scale, SMALLEST, rule="a factor above 0")
+        levels = times * np.cumsum(moves, axis=1)
+        rule = f"of all moves up to it, scaled, must be in [-{FARTHEST:g}, {FARTHEST:g}]: is a move in per cent?"
+        require("log_moves: the sum", levels, np.abs(levels) <= FARTHEST, rule)
+        price = np.repeat(market.price[:, None], moves.shape[1] + 1, axis=1)
+        moving = follows >= 0
+        price[moving, 1:] *= np.exp(levels[follows[moving]])
+        return cls(name=name, price=price[None], step=step)
 
 
 @cache

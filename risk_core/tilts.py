@@ -85,6 +85,14 @@ class Tilted:
     tilt: Tilt
     widening: float = 1.0
 
+    def __post_init__(self) -> None:
+        law = self.scenario.law
+        if not law.draws_normals:
+            raise InputError(
+                f"Scenario.law: {type(law).__name__} draws rows of a history, and importance sampling shifts normal "
+                "draws; use `simulate` with more paths"
+            )
+
     @property
     def name(self) -> str:
         """The scenario's name."""

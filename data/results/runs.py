@@ -51,7 +51,7 @@ class RiskRun:
     `convergence` [{n_paths, value, low, high}] of liquidations at risk 99 %. Runs of the flow also have `shares`
     [{measure, level, value, n_draws, no_shares, reserves, sold, accounts, drivers}], each list {name, share, se};
     `steps` {hours (T,), first_liquidation (T + 1,), all, tail}, the last two {repaid, seized} as rows {name, usd (T,)};
-    `envelope` [{name, group, words, in_use, figure}].
+    `envelope` [{name, group, words, in_use, figure}]; `left_out`, why a law is not in it, where one is not.
     """
 
     run_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from pandera.typing import Series
 
 from data.schemas.fields import document, flag, ingested_at, integer, name, seconds, sha256, written_by
@@ -22,5 +23,8 @@ class Calibrations(TableModel, key=["calibration_id"]):
     looks_ahead: Series[np.int64] = flag("1 when prices later than the snapshot's block were used")
     volatility: Series[str] = document("annual volatility of each factor on a day of weekday factor 1, a fraction")
     correlation: Series[str] = document("correlation matrix of the factors")
+    fitted: Series[pd.StringDtype] = document(
+        "of a law made of past returns: its rows, their window, GARCH of each series, degrees of freedom", nullable=True
+    )
     run_id: Series[str] = written_by()
     ingested_at: Series[np.int64] = ingested_at()

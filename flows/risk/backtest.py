@@ -23,7 +23,8 @@ from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices, utc
 from risk_core import backtest as past
 from risk_core.analytics import accuracy, backtests
-from risk_core.laws.calibrated import CALIBRATED, DEFAULT
+from risk_core.laws.calibrated import DEFAULT
+from risk_core.laws.from_returns import NAMES, law_called
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +146,10 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
     if book is not None:
         happened["book"] = past.liquidated(book.market, book.factor, returns, days) / book.debt_usd
     laws = {}
-    rounds = len(CALIBRATED) * (1 if book is None else 2)
+    rounds = len(NAMES) * (1 if book is None else 2)
     with tqdm(total=rounds * len(days), desc="forecasting", unit="day", mininterval=0.5) as bar:
-        for name, law in CALIBRATED.items():
+        for name in NAMES:
+            law = law_called(name)
             bar.set_postfix_str(name)
             forecast = past.value_at_risk(returns, ends, weights, days, law, progress=bar.update)
             forecasts = {portfolio: forecast[:, p] for p, portfolio in enumerate(portfolios)}

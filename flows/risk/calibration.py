@@ -20,7 +20,7 @@ import pandas as pd
 
 from flows.risk.calibration_inputs import FLOOR, INTERVAL, Inputs, inputs_of, log_returns
 from flows.risk.factors import refuse_shared
-from risk_core import Scenario
+from risk_core import GBM, Scenario
 from risk_core.analytics.dependence import shrunk_correlation
 from risk_core.analytics.volatility import (
     TWO_SPEED,
@@ -30,6 +30,8 @@ from risk_core.analytics.volatility import (
     standardised,
     variance_path,
 )
+from risk_core.laws.calibrated import Calibrated
+from risk_core.laws.law import Law
 from risk_core.price_models import MOST_VOLATILITY
 
 __all__ = ["INTERVAL", "STRESS_IN_WORDS", "Calibration", "Inputs", "fit", "inputs_of", "stressed"]
@@ -53,8 +55,7 @@ class Calibration:
 
         begins_at: UTC epoch seconds; weekends in the horizon count with the law's weekday factors.
         """
-        ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
-        volatility, law = self.inputs.law.shape(self.volatility * np.sqrt(ahead))
+        volatility, law = self.moves(begins_at, horizon)
         return Scenario(
             name=name,
             horizon=horizon,
@@ -65,6 +66,18 @@ class Calibration:
             factor=self.inputs.factor,
             law=law,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks that a reader must see."""
+        return self.inputs.notes
+
+    def moves(self, begins_at: int, horizon: timedelta) -> tuple[np.ndarray, Law]:
+        """(annual volatility over the horizon (F,), law)."""
+        if not isinstance(self.inputs.law, Calibrated):
+            return self.volatility, GBM()  # without a factor, no law has anything to move
+        ahead = mean_weekday_factor(begins_at, horizon.total_seconds(), self.inputs.law.memory.week)
+        return self.inputs.law.shape(self.volatility * np.sqrt(ahead))
 
     def row(self, market: str) -> dict[str, Any]:
         """The row of `fact_calibration`."""
@@ -80,6 +93,7 @@ class Calibration:
             "looks_ahead": int(self.inputs.looks_ahead),
             "volatility": json.dumps(self.volatility.tolist()),
             "correlation": json.dumps(self.correlation.tolist()),
+            "fitted": None,
         }
 
     @classmethod
@@ -98,6 +112,8 @@ def fit(inputs: Inputs) -> Calibration:
     if not inputs.series:
         return Calibration(inputs=inputs, volatility=np.zeros(0), correlation=np.zeros((0, 0)))
     refuse_shared(inputs.series)
+    if not isinstance(inputs.law, Calibrated):
+        raise TypeError(f"law {inputs.law.name}: is fitted by flows.risk.resampled")
     memory = inputs.law.memory
     variance, moves = {}, {}
     for name in dict.fromkeys(inputs.series.values()):

@@ -19,7 +19,8 @@ from data.prices.series import SYNTHETIC
 from flows.errors import FlowError
 from flows.risk.factors import factors_of
 from risk_core import Market
-from risk_core.laws.calibrated import DEFAULT, Calibrated, calibrated
+from risk_core.laws.calibrated import DEFAULT, Calibrated
+from risk_core.laws.from_returns import FromReturns, law_called
 
 INTERVAL = "1h"
 HOUR = 3600
@@ -73,7 +74,7 @@ class Inputs:
     factor: np.ndarray
     prices: pd.DataFrame
     history: Mapping[str, pd.Series]
-    law: Calibrated
+    law: Calibrated | FromReturns
     looks_ahead: bool
     notes: tuple[str, ...]
 
@@ -109,7 +110,7 @@ def inputs_of(
     mapping, stood_in = _with_stand_ins(mapping, at.block_time, None if look_ahead else at.block_time, load)
     series, factor = factors_of(market, mapping)
     prices, looks_ahead = _window(list(series.values()), market, load, look_ahead=look_ahead)
-    chosen, history = calibrated(law), _history(series, prices, load)
+    chosen, history = law_called(law), _history(series, prices, load)
     short = _short_history(market, chosen, history)
     notes = (*_notes(market, prices, looks_ahead), *stood_in, *short) if series else ()
     return Inputs(
@@ -127,9 +128,9 @@ def _history(series: Mapping[str, str], prices: pd.DataFrame, load: LoadPrices) 
     return found
 
 
-def _short_history(market: Market, law: Calibrated, history: Mapping[str, pd.Series]) -> tuple[str, ...]:
+def _short_history(market: Market, law: Calibrated | FromReturns, history: Mapping[str, pd.Series]) -> tuple[str, ...]:
     days = {name: len(prices) / 24 for name, prices in history.items()}
-    if market.snapshot.synthetic or len(law.memory.half_lives) == 1 or not days:
+    if market.snapshot.synthetic or isinstance(law, FromReturns) or len(law.memory.half_lives) == 1 or not days:
         return ()
     name = min(days, key=lambda series: days[series])
     if days[name] >= LONG_MEMORY_DAYS:
@@ -170,7 +171,7 @@ def _window(
         known = max(len(log_returns(frame)) for frame in (before, earlier))
         reach = -(-(int(onwards.index.max()) - block_time) // DAY) + HISTORY_DAYS
         raise LooksAhead(
-            f"{market.snapshot.market} at block {market.snapshot.block} ({_day(block_time)}): {known / 24:.1f} days of "
+            f"{market.snapshot.market} at block {market.snapshot.block} ({day(block_time)}): {known / 24:.1f} days of "
             f"hourly prices up to the block are stored for all series together, at least {LEAST_DAYS} are needed. "
             "Later prices are stored, which a forecast may not see. Run "
             f"`python -m flows market-prices --days {reach}` "
@@ -247,13 +248,14 @@ def _notes(market: Market, prices: pd.DataFrame, looks_ahead: bool) -> tuple[str
         notes.append(f"{pair} by {whose}" + (f"'s {PEG}{split}" if whose == source else ""))
     if looks_ahead:
         notes.append(
-            f"calibrated on prices from {_day(prices.index.min())} to {_day(last)}, which are later than the block "
-            f"({_day(block_time)}): too few were stored from before it"
+            f"calibrated on prices from {day(prices.index.min())} to {day(last)}, which are later than the block "
+            f"({day(block_time)}): too few were stored from before it"
         )
     elif last < block_time - STALE_DAYS * DAY:
-        notes.append(f"prices end on {_day(last)}, before the block ({_day(block_time)}); market-prices renews them")
+        notes.append(f"prices end on {day(last)}, before the block ({day(block_time)}); market-prices renews them")
     return tuple(notes)
 
 
-def _day(seconds: int) -> str:
+def day(seconds: int) -> str:
+    """UTC epoch seconds as an ISO date."""
     return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d}"

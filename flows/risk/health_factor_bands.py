@@ -76,7 +76,7 @@ def run(arguments: HealthFactorBandsOptions) -> str:
     return (
         f"{at}: {len(bands)} pairs of main collateral and debt, {len(with_band)} with a band{said}; the health factor "
         f"with a 1 % chance of liquidation within {arguments.days:g} days goes from 1 to {widest:.2f}"
-        + "".join(f"; {note}" for note in calibration.inputs.notes)
+        + "".join(f"; {note}" for note in calibration.notes)
     )
 
 

@@ -9,13 +9,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from flows.arguments import Unreadable
-from flows.options import Flag, Number, Options, Whole
+from flows.options import Flag, Moment, Number, Options, Whole
 
 MOST_PATHS = 100_000_000
 """More would run for days; the error of a figure falls with the root of the paths."""
 LAST_SEED = 2**64 - 1
-# The same as in `risk_core.laws.calibrated` (a test checks): importing it would make --help wait for the compiler.
-LawName = Literal["normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps"]
+# The same as in `risk_core.laws.from_returns` (a test checks): importing it would make --help wait for the compiler.
+LawName = Literal[
+    "normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps", "bootstrap", "garch", "garch-t",
+    "filtered-history",
+]  # fmt: skip
 DEFAULT: LawName = "two-speed-t5"
 MOST_WORKERS = 256
 ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/:@]+:\d{1,5}")
@@ -228,3 +231,30 @@ class BacktestOptions(Options):
     book: bool = Field(False, description="also the liquidations at risk of the newest snapshot's book; takes minutes")
     longest_gap: Annotated[int, Whole(0, 48)] = Field(6, description="hours without a price that are bridged")
     out: Annotated[Path, Flag(metavar="FILE")] = Field(OUT, description="where the figures go, as JSON")
+
+
+class EpisodeReplayOptions(Options):
+    """Options of `episode-replay`. `since` is `--from` on the command line."""
+
+    excluding = (("name", "since"), ("name", "until"))
+
+    # The names of `flows.risk.episodes`; a test compares them.
+    name: Literal[
+        "black-thursday", "may-2021", "steth-2022", "ftx", "usdc-2023", "april-2024", "august-2024", "february-2025",
+        "october-2025", "january-2026",
+    ] | None = Field(None, description="a known episode; its prices must be stored")  # fmt: skip
+    since: Annotated[Moment | None, Flag(names=("--from",), metavar="DATE")] = Field(
+        None, description="start of another window, UTC, such as 2022-11-08"
+    )
+    until: Annotated[Moment | None, Flag(metavar="DATE")] = Field(None, description="end of that window, UTC")
+    scale: Annotated[float, Number(0, 10, "a factor of every log move", open=True)] = Field(
+        1.0, description="how large the moves are: 1 as they were, 2 as if every log move had been twice as large"
+    )
+    proxy: Annotated[list[str], Flag(metavar="FACTOR=FACTOR")] = Field(
+        [], description="what stands for a factor without prices then: another factor, or still, such as LDO=ETH"
+    )
+    policy: Literal["largest_legs", "most_profitable"] = Field(
+        "largest_legs", description="which legs liquidators choose"
+    )
+    market: str | None = Field(None, description="market (default: the newest snapshot's)")
+    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")

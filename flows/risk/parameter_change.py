@@ -80,7 +80,7 @@ def run(arguments: ParameterChangeOptions) -> str:
             save_calibration(run, calibration, market)
             tables = frames(found, passport | {"proposal": digest}, arguments.paths, round(horizon.total_seconds()))
             run.write(SOURCE, digest, tables, scope={"proposal": digest})
-    return "\n".join(report(found, calibration.inputs.notes, arguments.horizon_hours))
+    return "\n".join(report(found, calibration.notes, arguments.horizon_hours))
 
 
 def parsed(given: list[str]) -> dict[str, float]:

@@ -142,7 +142,7 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
     name = scenario_name(arguments) + ahead
     horizon = timedelta(hours=arguments.horizon_hours)
     scenario = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
-    notes = (*market.notes, *calibration.inputs.notes)
+    notes = (*market.notes, *calibration.notes)
     if not arguments.force:
         stored = results.find(
             market.snapshot,
@@ -154,7 +154,7 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
         )
         # A run of an older version has its figures, and not who makes its tail.
         if stored is not None and "shares" in stored.series:
-            return stored, notes, False
+            return stored, (*notes, *stored.series.get("left_out", [])), False
     # Only when there is something to write: the writer loads the validation library, which a skip does not need.
     from data.results.tail import envelope_series, tail_series
     from data.store import Store
@@ -180,11 +180,14 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
         )
         worse = simulated(market, bad_days, arguments, simulate), STRESS_IN_WORDS
         more = tail_series(result, market)
-        more["envelope"] = envelope_series(models(market, calibration, arguments, result, simulate))
+        left_out: list[str] = []
+        more["envelope"] = envelope_series(models(market, calibration, arguments, result, simulate, left_out))
+        if left_out:
+            more["left_out"] = left_out
         stored = results.save_result(
             store, result, market, calibration=record, stressed=worse, more=more, run_id=run.id
         )
-    return stored, notes, True
+    return stored, (*notes, *stored.series.get("left_out", [])), True
 
 
 def calibrated(store: Reader, market: Market, law: str, *, look_ahead: bool = False) -> Calibration:
@@ -193,14 +196,14 @@ def calibrated(store: Reader, market: Market, law: str, *, look_ahead: bool = Fa
     `look_ahead`: whether prices later than the block may be used, see `flows.risk.calibration.inputs_of`.
     """
     from data.prices import assets
-    from flows.risk.calibration import Calibration, fit, inputs_of
+    from flows.risk.calibration import inputs_of
+    from flows.risk.resampled import fit, from_row
 
     mapping = assets.asset_map(market.snapshot.market, block=market.snapshot.block)
     inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic), law, look_ahead=look_ahead)
-    known = store.rows("SELECT volatility, correlation FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
-    if not known:
-        return fit(inputs)
-    return Calibration.from_row(inputs, dict(zip(("volatility", "correlation"), known[0], strict=True)))
+    columns = ("volatility", "correlation", "fitted")
+    known = store.rows(f"SELECT {', '.join(columns)} FROM fact_calibration WHERE calibration_id = ?", (inputs.id,))
+    return from_row(inputs, dict(zip(columns, known[0], strict=True))) if known else fit(inputs)
 
 
 def save_calibration(run: Run, calibration: Calibration, market: Market) -> None:

@@ -18,6 +18,7 @@ from risk_core import GBM, Impact, Scenario, StudentT, simulate, tails
 from risk_core.analytics import scores
 from risk_core.analytics.shares import clopper_pearson
 from risk_core.measures import FEW_DRAWS
+from risk_core.price_models import YEAR
 from risk_core.units import SECONDS_PER_YEAR
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def assumptions(market: Market, run: RiskRun, cover_usd: float) -> Iterator[Assu
             key="cover", says="cover pays first, whichever reserve", scenario=base, cover_usd=cover_usd
         )  # fmt: skip
     yield Assumption(key="thin", says="1 % sold moves a price 1 %", scenario=base, impact=thin(market))
-    if base.n_steps % SLOWER == 0:
+    if base.n_steps % SLOWER == 0 and base.law.takes(base.factors, SLOWER * base.step / YEAR):
         every = base.step.total_seconds() * SLOWER / 3_600
         slower = replace(base, n_steps=base.n_steps // SLOWER)
         yield Assumption(key="slower", says=f"liquidators act every {every:g} h", scenario=slower)
@@ -78,7 +79,7 @@ def chance(
     """P(loss above the threshold) over the horizon and within a year, with the interval of both and their letters.
 
     The interval is Clopper and Pearson's, which is exact for rare losses too. Where 1 to 29 paths have such a loss,
-    importance sampling is tried, and used where its draws weigh as much as 30.
+    importance sampling is tried if the law draws normals, and used where its draws weigh as much as 30.
     """
     n = min(paths, THIN_PATHS) if asked.impact is not None else paths
     how: dict[str, Any] = {"policy": policy, "impact": asked.impact}
@@ -87,7 +88,7 @@ def chance(
     hits, method = int(above.sum()), "plain"
     p, (low, high) = hits / n, clopper_pearson(hits, n)
     few = hits < FEW_DRAWS
-    if 0 < hits < FEW_DRAWS:
+    if 0 < hits < FEW_DRAWS and asked.scenario.law.draws_normals:
         rare = tails.probability_of_deficit(
             market, asked.scenario, threshold_usd + asked.cover_usd, n_paths=n, seed=seed, **how
         )

@@ -17,8 +17,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
-from scipy.stats import norm
 
 from risk_core.checks import (
     BELOW_ONE,
@@ -145,6 +143,9 @@ def variance_path(returns: ArrayLike, of: Fit, start: float) -> FloatArray:
     if of.refused:
         raise InputError(f"of: expected a fit, found one that was refused: {of.refused}")
     start = checked_number("start", start, 0.0, rule="a variance, 0 or more")
+    # Imported here, not at the top: the import takes longer than the filter.
+    from scipy.signal import lfilter
+
     return lfilter([1.0], [1.0, -of.beta], of.omega + of.alpha * r**2, zi=[of.beta * start])[0]
 
 
@@ -187,6 +188,8 @@ def value_at_risk(
     at = [_place(refit, len(r)) for refit in fits]
     if any(after <= before for before, after in pairwise(at)):
         raise InputError(f"fits: expected each later than the one before, found them at {at}")
+    from scipy.stats import norm
+
     var, shortfall = np.full(len(r), np.nan), np.full(len(r), np.nan)
     ends = [*at[1:], len(r)]
     for refit, begin, end in zip(fits, at, ends, strict=False):  # without fits there is an end, and no beginning

@@ -34,7 +34,7 @@ class Draw(NamedTuple):
     start: np.ndarray  # (F,) relative price at time 0
     law: int  # a code of kernels.laws.dispatch
     parameters: np.ndarray  # (P, F) the law's own numbers for one step; P is the law's
-    history: np.ndarray  # (T, F) what the law draws from; no row where it needs none
+    history: np.ndarray  # (T, F) rows drawn in place of normals; no row where normals are drawn
     sampling: int  # PLAIN, ANTITHETIC or QUASI
     directions: np.ndarray  # (dimensions, QUASI_BITS) uint64 Sobol direction numbers; none unless QUASI
     share: np.ndarray  # (K,) cumulative probability of each component; one component, untilted, for a plain sample

@@ -6,7 +6,7 @@ import numpy as np
 
 from risk_core.kernels._jit import inner, kernel
 from risk_core.kernels.draw import ANTITHETIC, QUASI, REPLICATES
-from risk_core.kernels.laws import dispatch
+from risk_core.kernels.laws import dispatch, resampled
 from risk_core.kernels.randomness import exp, log, normals, sobol_normal, uniform
 
 FARTHEST = 20.0
@@ -107,7 +107,10 @@ def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
     for q in range(n_paths):
         path = first_path + q
         k = component(draw.share, seed, path)
-        independent(draw, seed, path, k, n_steps, z)
+        if draw.history.shape[0] > 0:
+            resampled.rows(draw, seed, path, n_steps, z)
+        else:
+            independent(draw, seed, path, k, n_steps, z)
         correlate(draw.cholesky, z, n_factors, n_steps)
         dispatch.levels(draw, seed, path, k, n_steps, z)
         for f in range(n_factors):

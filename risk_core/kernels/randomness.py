@@ -133,7 +133,9 @@ CHI_SQUARE_STREAM = np.uint64(1) << np.uint64(16)
 JUMP_STREAM = np.uint64(2) << np.uint64(16)
 SHIFT_STREAM = np.uint64(3) << np.uint64(16)
 COMPONENT_STREAM = np.uint64(4) << np.uint64(16)
-"""Second counter word of draws that are not the normals of a step: separate streams for up to 2^17 factors."""
+ROW_STREAM = 5
+"""Second counter word of draws that are not the normals of a step: separate streams for up to 2^17 factors.
+ROW_STREAM is the argument of `normals`."""
 
 
 @inlined

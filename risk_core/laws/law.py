@@ -21,9 +21,19 @@ class Law:
 
     __slots__ = ()
     code: ClassVar[int]
+    draws_normals: ClassVar[bool] = True
+    """Whether prices are made of normal draws, which importance sampling and quasi-random numbers can steer."""
 
     def check(self, factors: Sequence[str], years: float) -> None:
         """Raise `InputError` where the law does not fit these factors or this step; by default it fits any."""
+
+    def takes(self, factors: Sequence[str], years: float) -> bool:
+        """Whether it fits these factors and this step."""
+        try:
+            self.check(factors, years)
+        except InputError:
+            return False
+        return True
 
     def covariance(self, volatility: FloatArray, correlation: FloatArray, years: float) -> FloatArray:
         """(F, F) of the normal log moves of one step."""
@@ -41,8 +51,8 @@ class Law:
         """(P, F) the numbers that the law's loop reads for one step; P and their order are the loop's."""
         return np.zeros((0, n_factors))
 
-    def history(self, n_factors: int) -> FloatArray:
-        """(T, F) what the law's loop draws from; no row where it needs none."""
+    def history(self, n_factors: int, years: float) -> FloatArray:
+        """(T, F) rows that are drawn in place of normals, uncorrelated and of variance 1; no row where none are."""
         return np.zeros((0, n_factors))
 
 

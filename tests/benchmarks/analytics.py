@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from datetime import timedelta
 
+import numpy as np
+import pandas as pd
+
+from flows.risk.calibration_inputs import HOUR, Inputs
+from flows.risk.resampled import fit, garch_of
 from risk_core.analytics import mev, wallets
+from risk_core.laws.from_returns import NAMES, law_called
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median
 
@@ -19,11 +26,40 @@ def run(table: Table) -> None:
         taken = median(lambda asked=asked: wallets.features(*asked), 3)  # type: ignore[misc]
         floor = 30 if key == "wallet_features_s" else None
         table.add(key, taken, "s", f"26 features of {n:,} wallets over {10 * n:,} events and days", floor, lower=True)
+    taken = median(calibrated_by_every_law(20, 2 * 365), 3)
+    table.add("calibrate_s", taken, "s", f"20 assets on two years of hours, {len(NAMES)} laws", 20, lower=True)
     for n, key in ((10_000, "mev_tx_1e4_s"), (100_000, "mev_tx_1e5_s"), (1_000_000, "mev_tx_s")):
         blocks, swaps, paid = trades(n)
         taken = median(lambda b=blocks, s=swaps, p=paid: mev.scores(b, s, **p), 3)  # type: ignore[misc]
         floor = 20_000 if key == "mev_tx_s" else None
         table.add(key, n / taken, "tx/s", f"MEV labels and scores of {n:,} transactions, one swap each", floor)
+
+
+def calibrated_by_every_law(n_assets: int, days: int) -> Callable[[], object]:
+    """A function that fits every law to hourly prices of so many assets, whose variances follow their moves."""
+    rng, n = np.random.default_rng(7), days * 24
+    common, own = rng.standard_t(5, (n, 1)), rng.standard_t(5, (n, n_assets))
+    moves, variance = np.empty((n, n_assets)), np.full(n_assets, 5e-5)
+    for t in range(n):
+        moves[t] = np.sqrt(0.6 * variance) * (0.7 * common[t] + 0.7 * own[t])
+        variance = 1e-6 + 0.05 * moves[t] ** 2 + 0.93 * variance
+    names = [f"A{i}USDT" for i in range(n_assets)]
+    levels = np.exp(np.vstack([np.zeros((1, n_assets)), np.cumsum(moves, axis=0)]))
+    prices = pd.DataFrame(levels, [1_700_000_000 // HOUR * HOUR + HOUR * t for t in range(n + 1)], names)
+    asked = [
+        Inputs(
+            series={name[:-4]: name for name in names}, factor=np.arange(n_assets), prices=prices.iloc[-90 * 24 :],
+            history={name: prices[name] for name in names}, law=law_called(law), looks_ahead=False, notes=(),
+        )
+        for law in NAMES
+    ]  # fmt: skip
+
+    def run() -> None:
+        garch_of.cache_clear()
+        for inputs in asked:
+            fit(inputs).scenario("bench", timedelta(days=1), 24, 1_800_000_000)
+
+    return run
 
 
 def trades(n: int) -> tuple[np.ndarray, mev.Swaps, dict[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from time import process_time
 
@@ -20,6 +21,7 @@ def run(table: Table) -> None:
     """Every engine row."""
     sample_rows(table)
     against_others(table)
+    law_costs(table)
     deterministic(table)
 
 
@@ -112,6 +114,40 @@ def against_others(table: Table) -> None:
         table.add(f"engine_vs_brute_{name}", ratio, "x", "against SIMD brute force, same bits", floors["brute"])
         ratio = each["profitable"] / each["engine"]
         table.add(f"most_profitable_cost_{name}", ratio, "x", "policy most_profitable over largest_legs")
+
+
+def law_costs(table: Table) -> None:
+    """Each law of price moves over geometric Brownian motion: one thread, 100,000 accounts, 24 hourly steps."""
+    market = bench_market()
+    base = bench_scenario(market, 24, timedelta(hours=1))
+    n = len(base.factors)
+    # A year of hours, heavy tails, with the scenario's correlation.
+    rng = np.random.default_rng(7)
+    root = np.linalg.cholesky(base.correlation)
+    past = 0.01 * rng.standard_t(5, (8_760, n)) @ root.T
+    numbers = dict(alpha=[0.05] * n, beta=[0.9] * n, long_run=[1.0] * n)
+    laws = {
+        "gbm": rc.GBM(),
+        "student_t": rc.StudentT(5.0),
+        "jumps": rc.Jumps(36.5, -0.03, 0.04),
+        "ou": rc.OrnsteinUhlenbeck([50.0] * n),
+        "bootstrap": rc.Bootstrap(past),
+        "garch": rc.Garch(**numbers),
+        "garch_t": rc.Garch(**numbers, nu=5.0),
+        "fhs": rc.FilteredHistory(past, **numbers),
+    }
+    table.title("laws of price moves, against geometric Brownian motion")
+    taken = seconds(
+        {
+            name: lambda law=law: rc.simulate(market, replace(base, law=law), 2_000, threads=1)
+            for name, law in laws.items()
+        },
+        clock=process_time,
+    )
+    for name in laws:
+        if name != "gbm":
+            what = f"{type(laws[name]).__name__} over GBM, same book, paths and steps"
+            table.add(f"law_cost_{name}", taken[name] / taken["gbm"], "x", what, 3 if name == "fhs" else 2, True)
 
 
 def check_first_passage(market: rc.Market, scenario: rc.Scenario, dense: Dense, paths: np.ndarray) -> None:

@@ -26,6 +26,40 @@ LAWS = st.one_of(
     st.builds(rc.StudentT, st.floats(2.01, 50)),
     st.builds(rc.Jumps, st.floats(0, 2_000), st.floats(-0.4, 0.2), st.floats(0, 0.3)),
 )
+
+
+def of_history(kind: str, seed: int, block: float, alpha: float, beta: float):
+    """A law of as many factors and of the step of the scenario that it will have."""
+
+    def law(plan: rc.Scenario) -> rc.laws.Law:
+        n, hours = len(plan.factors), plan.step / timedelta(hours=1)
+        rng = np.random.default_rng(seed)
+        rows = 0.01 * rng.standard_t(3, (100, n))
+        numbers = dict(alpha=[alpha] * n, beta=[beta] * n, long_run=rng.uniform(0, 3, n), hours=hours)
+        if kind == "bootstrap":
+            return rc.Bootstrap(rows, block, hours)
+        if kind == "filtered":
+            return rc.FilteredHistory(rows, **numbers, mean_block=block)
+        return rc.Garch(**numbers, nu=4.5 if kind == "garch-t" else None)
+
+    return law
+
+
+HISTORIES = st.builds(
+    of_history,
+    st.sampled_from(["bootstrap", "filtered", "garch", "garch-t"]),
+    st.integers(0, 99),
+    st.sampled_from([1.0, 3.5, 100.0]),
+    st.floats(0, 0.5),
+    st.floats(0, 0.49),
+)
+EVERY_LAW = st.one_of(LAWS, HISTORIES)
+
+
+def under(plan: rc.Scenario, law, sampling: str) -> rc.Scenario:
+    return replace(plan, law=law if isinstance(law, rc.laws.Law) else law(plan), sampling=sampling)
+
+
 SAMPLINGS = st.sampled_from(["plain", "antithetic", "quasi"])
 
 
@@ -40,7 +74,7 @@ SAMPLINGS = st.sampled_from(["plain", "antithetic", "quasi"])
     volatility=st.sampled_from([0.1, 0.9, 4.0]),
     policy=st.sampled_from(EVERY_POLICY),
     shocked=st.booleans(),
-    law=LAWS,
+    law=EVERY_LAW,
     sampling=SAMPLINGS,
 )
 def test_pruned_equals_brute_force_bit_for_bit(
@@ -51,7 +85,7 @@ def test_pruned_equals_brute_force_bit_for_bit(
     if shocked:
         shock = np.random.default_rng(seed).uniform(-0.5, 0.2, len(plan.factors))
         plan = replace(plan, shock=shock)
-    plan = replace(plan, law=law, sampling=sampling)
+    plan = under(plan, law, sampling)
     pruned = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1)
     for method in (True, "simd"):
         same(pruned, rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, brute_force=method))
@@ -87,12 +121,12 @@ def test_the_twin_comparison_sees_liquidations_and_deficits():
     seed=st.integers(0, 2**64 - 1),
     cut=st.integers(1, 59),
     threads=st.sampled_from([1, 2, 4]),
-    law=LAWS,
+    law=EVERY_LAW,
     sampling=SAMPLINGS,
 )
 def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads, law, sampling):
     market = random_market(3)
-    plan = replace(scenario(5), law=law, sampling=sampling)
+    plan = under(scenario(5), law, sampling)
     whole = rc.simulate(market, plan, 60, seed=seed, threads=1)
     first = rc.simulate(market, plan, seed=seed, paths=(0, cut), threads=threads)
     second = rc.simulate(market, plan, seed=seed, paths=(cut, 60), threads=threads)

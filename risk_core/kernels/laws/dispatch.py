@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import N_EXTRA
-from risk_core.kernels.laws import gbm, jumps, ornstein_uhlenbeck, student_t
+from risk_core.kernels.laws import garch, gbm, jumps, ornstein_uhlenbeck, student_t
 
 GBM = 0
 STUDENT_T = 1
 JUMPS = 2
 ORNSTEIN_UHLENBECK = 3
+GARCH = 4
 
 
 @inner
 def levels(draw, seed, path, k, n_steps, z):
-    """Correlated normals of one path in `z` (F rows, and one free) <- log prices relative to the start."""
+    """Correlated moves of one path in `z` (F rows, and one free) <- log prices relative to the start."""
     if draw.drift.shape[0] == 0:
         return
     if draw.law == STUDENT_T:
@@ -23,6 +24,8 @@ def levels(draw, seed, path, k, n_steps, z):
         jumps.levels(draw, seed, path, k, n_steps, z)
     elif draw.law == ORNSTEIN_UHLENBECK:
         ornstein_uhlenbeck.levels(draw, n_steps, z)
+    elif draw.law == GARCH:
+        garch.levels(draw, seed, path, n_steps, z)
     else:
         gbm.levels(draw, n_steps, z)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import risk_core as rc
 from data.results.scenario import scenario_from_record, scenario_hash, scenario_record
 from tests.markets import scenario
+
+ROWS = 0.01 * np.random.default_rng(3).standard_t(4, (80, 2))
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,9 @@ from tests.markets import scenario
         dict(law=rc.Jumps(12.0, -0.1, 0.05)),
         dict(law=rc.Jumps(12.0, -0.1, 0.05, beta=(1.0, 0.5)), sampling="quasi"),
         dict(law=rc.OrnsteinUhlenbeck([253.0, 0.0], mean=[0.01, 0.0])),
+        dict(law=rc.Bootstrap(ROWS, 12)),
+        dict(law=rc.Garch((0.1, 0.2), (0.8, 0.5), (1.0, 2.0), nu=5)),
+        dict(law=rc.FilteredHistory(ROWS, (0.1, 0.2), (0.8, 0.5), (1.0, 2.0))),
         dict(sampling="antithetic"),
     ],
 )

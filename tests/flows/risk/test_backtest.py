@@ -13,7 +13,8 @@ from flows.errors import ConfigurationError
 from flows.risk import backtest, price_file
 from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices
-from risk_core.laws.calibrated import CALIBRATED, DEFAULT
+from risk_core.laws.calibrated import DEFAULT
+from risk_core.laws.from_returns import NAMES
 
 FIRST = 1_609_459_200  # 2021-01-01 00:00 UTC
 HOUR = 3600
@@ -40,12 +41,12 @@ def stored(frame: pd.DataFrame, folder, name: str = "prices.csv"):
 
 
 def test_the_command_tells_every_law_and_writes_the_same_figures(tmp_path, capsys):
-    path, out = stored(prices(200), tmp_path), tmp_path / "deep" / "b.json"
+    path, out = stored(prices(132), tmp_path), tmp_path / "deep" / "b.json"
     assert main(["backtest", "--prices", str(path), "--warm-up", "30", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     found = json.loads(out.read_text())
-    assert list(found["laws"]) == list(CALIBRATED)
-    assert len(found["day_begins"]) == 170
+    assert list(found["laws"]) == list(NAMES)
+    assert len(found["day_begins"]) == 102
     assert found["day_begins"][0] == FIRST + 30 * 86_400
     for name, law in found["laws"].items():
         for series in ("ETH", "BTC", "mix"):
@@ -62,7 +63,8 @@ def test_the_command_tells_every_law_and_writes_the_same_figures(tmp_path, capsy
     assert f"the default, {DEFAULT}, " in said
 
 
-def test_the_mix_is_held_in_equal_parts(tmp_path):
+def test_the_mix_is_held_in_equal_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(backtest, "NAMES", ("normal",))
     frame = prices(140)
     found = backtest.backtest(
         backtest.Prices(*price_file.read(stored(frame, tmp_path), ["ETH", "BTC"]), "a file", False), 30
@@ -136,7 +138,8 @@ def test_too_few_days_and_a_price_that_stands_still_are_refused(tmp_path, capsys
         backtest.run(BacktestOptions(prices=stored(still, tmp_path, "s.csv"), warm_up=30, out=tmp_path / "b.json"))
 
 
-def test_without_a_file_the_warehouse_is_tested_and_a_sample_says_so(sample, tmp_path):
+def test_without_a_file_the_warehouse_is_tested_and_a_sample_says_so(sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(backtest, "NAMES", (DEFAULT, "bootstrap"))
     said = backtest.run(BacktestOptions(out=tmp_path / "b.json"))
     assert said.startswith("SAMPLE: generated prices")
     assert "of the warehouse" in said

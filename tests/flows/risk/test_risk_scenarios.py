@@ -16,7 +16,7 @@ from data.store.store import Store
 from flows import registry
 from flows.risk.calibration_inputs import InsufficientHistory
 from flows.risk.report import amount
-from risk_core.laws.calibrated import CALIBRATED
+from risk_core.laws.from_returns import NAMES
 
 FLOW = registry.load("risk-scenarios")
 
@@ -118,7 +118,7 @@ def test_the_envelope_has_every_law_on_the_same_paths_and_the_runs_own_figure(sa
     run()
     stored = results.latest()
     models = {one["name"]: one for one in stored.series["envelope"]}
-    assert set(CALIBRATED) < set(models)
+    assert set(NAMES) < set(models)
     assert [name for name, one in models.items() if one["in_use"]] == ["two-speed-t5"]
     assert models["two-speed-t5"]["figure"]["value"] == stored.figure("lar_repaid", 0.99).value
     run("--law", "normal")
@@ -128,6 +128,36 @@ def test_the_envelope_has_every_law_on_the_same_paths_and_the_runs_own_figure(sa
     assert models["4 times the steps"]["words"] == "96 steps instead of 24"
     finer = risk_core.simulate(load_market(), replace(stored.scenario(), n_steps=96), n_paths=256, seed=7)
     assert models["4 times the steps"]["figure"]["value"] == risk_core.measures.lar(finer, 0.99).value
+
+
+def test_a_law_made_of_past_returns_is_stored_whole_and_steps_that_do_not_fit_it_are_said(sample):
+    assert "law filtered-history: drawn from 120 days of hours" in run("--law", "filtered-history")
+    stored = results.latest()
+    models = {one["name"]: one for one in stored.series["envelope"]}
+    assert models["filtered-history"]["in_use"]
+    assert "4 times the steps" not in models  # its rows are of hours
+    again = risk_core.simulate(load_market(), stored.scenario(), n_paths=256, seed=7)
+    assert stored.figure("lar_repaid", 0.99).value == risk_core.measures.lar(again, 0.99).value
+    ((kept,),) = rows("SELECT fitted FROM fact_calibration WHERE fitted IS NOT NULL")
+    assert set(json.loads(kept)["fits"]) >= {"ETHUSDT", "BTCUSDT"}
+    with pytest.raises(risk_core.InputError, match="every 1 h and a step is 2 h"):
+        run("--law", "garch", "--steps", "12")
+    run("--steps", "12")
+    words = {one["name"]: one["words"] for one in results.latest().series["envelope"]}
+    assert words["garch"].endswith(", in 24 steps of an hour")
+    assert words["bootstrap"].endswith("in blocks of a day on average")
+
+
+def test_a_law_that_the_prices_do_not_make_is_named_and_the_run_goes_on(sample):
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("DELETE FROM dim_prices WHERE ts < (SELECT max(ts) FROM dim_prices) - 20 * 86400")
+    said = run()
+    assert "note: bootstrap is not beside the figure: law bootstrap: 20.0 days of hourly returns are stored" in said
+    assert "bootstrap" not in {one["name"] for one in results.latest().series["envelope"]}
+    assert results.latest().series["left_out"][0].startswith("bootstrap is not beside")
+    assert said.replace("Stored in fact_risk_scenarios.", "") == run().replace(
+        "These figures were stored before; --force computes them again.", ""
+    )
 
 
 def test_a_run_of_a_version_that_stored_no_shares_is_computed_again(sample, monkeypatch):

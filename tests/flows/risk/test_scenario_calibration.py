@@ -21,6 +21,7 @@ from flows.risk.factors import InconsistentMapping, factors_of
 from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot
 from risk_core.analytics.volatility import weekday_factor
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT
+from risk_core.laws.from_returns import NAMES
 
 BLOCK_TIME = 1_763_640_000
 SYMBOLS = ("WETH", "wstETH", "WBTC", "GHO")
@@ -365,7 +366,7 @@ def test_volatility_rests_on_a_year_of_each_series_own_prices_and_correlation_on
 
 
 def test_the_options_know_every_law_and_the_default():
-    assert get_args(options.LawName) == tuple(CALIBRATED)
+    assert get_args(options.LawName) == NAMES
     assert options.DEFAULT == DEFAULT
 
 

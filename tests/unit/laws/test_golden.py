@@ -21,6 +21,14 @@ LAWS = {
     "jumps": rc.Jumps(intensity=200.0, mean=-0.1, deviation=0.08),
     "jumps with betas": rc.Jumps(100.0, 0.05, 0.02, beta=(1.0, 0.0, 0.5, -0.3, 2.0)),
 }
+ROWS = 0.01 * np.sin(np.arange(1.0, 501.0).reshape(100, 5) ** 2)
+NUMBERS = dict(alpha=(0.1, 0.2, 0.0, 0.05, 0.3), beta=(0.8, 0.5, 0.0, 0.9, 0.3), long_run=(1.0, 2.0, 1.0, 0.5, 1.5))
+LAWS |= {
+    "bootstrap": rc.Bootstrap(ROWS, 6.0),
+    "filtered": rc.FilteredHistory(ROWS, **NUMBERS, mean_block=3.0),
+    "garch": rc.Garch(**NUMBERS),
+    "garch-t": rc.Garch(**NUMBERS, nu=5.0),
+}
 GOLDEN = {
     ("gbm", "plain"): "7ff3ce9bde175f89",
     ("gbm", "antithetic"): "7d78135bc488af55",
@@ -34,6 +42,18 @@ GOLDEN = {
     ("jumps with betas", "plain"): "ef89421695b54d50",
     ("jumps with betas", "antithetic"): "e00dd6889ba2cdd9",
     ("jumps with betas", "quasi"): "0cc00d44c8ed1a99",
+    ("bootstrap", "plain"): "c1441142c36b2175",
+    ("bootstrap", "antithetic"): "c1441142c36b2175",
+    ("bootstrap", "quasi"): "c1441142c36b2175",
+    ("filtered", "plain"): "9675d1532e3ade41",
+    ("filtered", "antithetic"): "9675d1532e3ade41",
+    ("filtered", "quasi"): "9675d1532e3ade41",
+    ("garch", "plain"): "c9caf51b09fa43e4",
+    ("garch", "antithetic"): "5873429499f161cf",
+    ("garch", "quasi"): "db29df8c6b1a9e5a",
+    ("garch-t", "plain"): "72d5b532fd39b7fe",
+    ("garch-t", "antithetic"): "e806c5b9e7cb7a08",
+    ("garch-t", "quasi"): "41217601813a4043",
 }
 RARE = {
     "gbm": "2.98876923644e-13 30",
@@ -69,7 +89,7 @@ def test_a_law_keeps_its_numbers(law, sampling):
 def test_rare_losses_keep_their_bits():
     """The tilt that is found and the weights of its paths depend on each law's own numbers."""
     found = {}
-    for law in LAWS:
+    for law in RARE:
         plan = replace(scenario(5, 24, 4, volatility=1.4), law=LAWS[law])
         estimate = rc.tails.probability_of_deficit(random_market(8), plan, above=1e4, n_paths=500, threads=1)
         found[law] = f"{estimate.value:.12g} {estimate.n_positive}"

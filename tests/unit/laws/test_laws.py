@@ -48,7 +48,7 @@ def test_a_law_refuses(law, arguments, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(law="gbm"), "Scenario.law: expected one of GBM, StudentT, Jumps, OrnsteinUhlenbeck, found 'gbm'"),
+        (dict(law="gbm"), "Scenario.law: expected one of GBM, StudentT, Jumps, OrnsteinUhlenbeck, Bootstrap, .*'gbm'"),
         (dict(law=rc.StudentT), "Scenario.law: expected one of"),
         (dict(law=rc.Jumps(1, 0, 0.1, beta=[1])), "Jumps.beta: expected 5 numbers, one for each factor, found 1"),
         (dict(law=rc.Jumps(1e6, 0, 0.1)), "makes 114 jumps in a step, at most 30"),
