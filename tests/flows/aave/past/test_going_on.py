@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 
 import pytest
@@ -16,7 +12,7 @@ from flows.aave.history.decoding import TOPICS
 from flows.aave.history.keeping import rules_digest
 from flows.aave.past import checkpoint, replaying, saving
 from flows.clients.json_rpc import JsonRpc
-from tests.conftest import REPOSITORY
+from tests.flows.aave.killing import killed_at
 from tests.flows.aave.past.conftest import blocks, contents, kept, run
 
 ASKED = ("--store", "--every", "9")
@@ -142,29 +138,7 @@ def test_feeds_and_tokens_that_are_new_since_then_give_the_same_prices(life, und
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [200, 350, 500])
 def test_after_kill_9_the_next_run_ends_as_an_undisturbed_one(life, undisturbed, count):
-    reached, asked = threading.Event(), 0
-
-    def hold(*request: object) -> None:
-        nonlocal asked
-        asked += 1
-        if asked == count:
-            reached.set()
-            process.wait(60)  # the answer never arrives
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows", "aave-history", *ASKED],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "RPC_CONCURRENCY": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    life.before = hold
-    try:
-        assert reached.wait(60), f"the command never made request {count}"
-    finally:
-        process.kill()
-        process.wait()
-        life.before = lambda method, params: None
+    killed_at(life, "before", count, "aave-history", *ASKED, RPC_CONCURRENCY="1")
     assert blocks() == []
     run(*ASKED)
     assert contents() == undisturbed
