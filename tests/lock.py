@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements", "requirements-export", "requirements-dev")
+LOCKS = ("requirements", "requirements-export", "requirements-dask", "requirements-dev")
 """In an order in which each finds the versions of those that its constraints name."""
 RESOLVE = (
     "pip", "compile", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-strip-extras",

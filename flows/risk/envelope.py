@@ -12,12 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flows.risk.calibration import fit
-from risk_core import simulate
 from risk_core.laws.calibrated import CALIBRATED
 
 if TYPE_CHECKING:
     from flows.risk.calibration import Calibration
     from flows.risk.options import Asked
+    from flows.risk.workers import Simulate
     from risk_core import Market, Result
 
 MOST_PATHS = 20_000
@@ -30,7 +30,7 @@ LAWS, RULES = "Price law", "Simulation"
 
 
 def models(
-    market: Market, calibration: Calibration, arguments: Asked, in_use: Result
+    market: Market, calibration: Calibration, arguments: Asked, in_use: Result, simulate: Simulate
 ) -> Iterator[tuple[str, str, str, bool, Result]]:
     """(name, group, description, whether the run uses it, result) of each model; `in_use` is the run's own result."""
     n = min(arguments.paths, MOST_PATHS)

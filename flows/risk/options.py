@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from flows.arguments import Unreadable
 from flows.options import Flag, Number, Options, Whole
 
 MOST_PATHS = 100_000_000
@@ -15,6 +17,23 @@ LAST_SEED = 2**64 - 1
 # The same as in `risk_core.laws.calibrated` (a test checks): importing it would make --help wait for the compiler.
 LawName = Literal["normal", "t4", "t5", "two-speed-normal", "two-speed-t5", "two-speed-jumps"]
 DEFAULT: LawName = "two-speed-t5"
+MOST_WORKERS = 256
+ADDRESS = re.compile(r"((tcp|tls|ws|wss)://)?[^\s/:@]+:\d{1,5}")
+
+
+def cluster_address(value: Any) -> str | None:
+    """`local:N`, or the address of a Dask scheduler; None as it is. Raises `Unreadable`."""
+    if value is None:
+        return None
+    text = str(value).strip()
+    kind, _, count = text.partition(":")
+    fits = count.isascii() and count.isdecimal() and 1 <= int(count[:9]) <= MOST_WORKERS
+    if fits if kind == "local" else ADDRESS.fullmatch(text):
+        return text
+    raise Unreadable(
+        f"expected the address of a Dask scheduler such as tcp://127.0.0.1:8786, or local:N for N worker processes "
+        f"(1 to {MOST_WORKERS}), found {value!r:.60}"
+    )
 
 
 class RiskScenariosOptions(Options):
@@ -41,6 +60,16 @@ class RiskScenariosOptions(Options):
         "largest_legs", description="which legs liquidators choose"
     )
     law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` shows how good each was")
+    dask: Annotated[
+        str | None,
+        BeforeValidator(cluster_address),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        Flag(metavar="ADDRESS"),
+    ] = Field(
+        None,
+        description="simulate on a Dask cluster: the address of its scheduler, or local:N for N processes here "
+        "(default: DASK_SCHEDULER, else this process); the figures are the same to the last bit",
+    )
     force: bool = Field(False, description="compute even if the same figures are stored")
     skip_if_stored: bool = Field(False, description="do not compute stored figures again (the default)")
 

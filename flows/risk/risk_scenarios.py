@@ -2,13 +2,14 @@
 
 The newest snapshot, that of one block (`--block`), or the first one of each UTC day (`--every day`). The calibration of
 a past block sees no later price. Nothing is computed when the same figures are stored already: same snapshot, scenario
-(so same prices), seed, paths, policy and engine.
+(so same prices), seed, paths, policy and engine. With `--dask` the paths run on a cluster, for the same figures.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from data.results import RiskRun
     from data.store import Reader
     from flows.risk.calibration import Calibration
+    from flows.risk.workers import Simulate
     from risk_core import Market, Result, Scenario, Snapshot
 
 LOOKS_AHEAD = "-look-ahead"
@@ -31,8 +33,9 @@ DAY = 86_400
 def run(arguments: Asked) -> str:
     """Calibrate, simulate, measure and store; returns the table of figures, with `every` a line for each day.
 
-    Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`, and
-    `flows.risk.calibration.InsufficientHistory`, which is `LooksAhead` where only later prices would do.
+    Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`,
+    `flows.risk.calibration.InsufficientHistory`, which is `LooksAhead` where only later prices would do, and with a
+    cluster `SourceUnavailable` and `ConfigurationError` (`flows.risk.workers.simulator`).
     """
     from flows.risk.report import report
 
@@ -53,8 +56,9 @@ def every_day(arguments: Asked) -> str:
     from data.errors import DataError, NoSnapshot, WarehouseError
     from data.snapshot import available, newest
     from data.store import Reader
-    from flows.errors import FlowError
+    from flows.errors import ConfigurationError, FlowError, SourceUnavailable
     from flows.risk.report import amount
+    from flows.risk.workers import simulator
     from risk_core import RiskCoreError
 
     market = arguments.market or newest().market
@@ -64,20 +68,21 @@ def every_day(arguments: Asked) -> str:
     with Reader.open() as store:
         waiting = days if arguments.force else [at for at in days if not is_forecast(store, at, arguments)]
     lines, refused = [], []
-    for at in waiting:
-        told = f"  block {at.block:,} of {datetime.fromtimestamp(at.block_time, UTC):%Y-%m-%d %H:%M} UTC: "
-        try:
-            stored, _, _ = forecast_of(
-                arguments.model_copy(update={"block": at.block, "market": market, "every": None})
-            )
-        except WarehouseError:
-            raise  # of the file, not of the day
-        except (DataError, FlowError, RiskCoreError) as error:
-            refused.append(error)
-            lines.append(f"{told}refused ({type(error).__name__}: {error})")
-        else:
-            figure = stored.figure("lar_repaid", 0.99)
-            lines.append(f"{told}liquidations at risk 99 % {amount(figure.value, figure.unit)}{_marked(stored)}")
+    with ExitStack() as opened:
+        simulate = opened.enter_context(simulator(arguments.dask)) if waiting else None
+        for at in waiting:
+            told = f"  block {at.block:,} of {datetime.fromtimestamp(at.block_time, UTC):%Y-%m-%d %H:%M} UTC: "
+            of_day = arguments.model_copy(update={"block": at.block, "market": market, "every": None})
+            try:
+                stored, _, _ = forecast_of(of_day, simulate)
+            except (WarehouseError, ConfigurationError, SourceUnavailable):
+                raise  # of the file or the cluster, not of the day
+            except (DataError, FlowError, RiskCoreError) as error:
+                refused.append(error)
+                lines.append(f"{told}refused ({type(error).__name__}: {error})")
+            else:
+                figure = stored.figure("lar_repaid", 0.99)
+                lines.append(f"{told}liquidations at risk 99 % {amount(figure.value, figure.unit)}{_marked(stored)}")
     if refused and len(refused) == len(days):
         raise refused[0]
     head = (
@@ -120,8 +125,11 @@ def scenario_name(arguments: Asked) -> str:
     return f"baseline-{arguments.horizon_hours:g}h"
 
 
-def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
-    """(the run of one snapshot as stored, notes for its reader, whether it was computed now)."""
+def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[RiskRun, tuple[str, ...], bool]:
+    """(the run of one snapshot as stored, notes for its reader, whether it was computed now).
+
+    simulate: None opens what `arguments` name, once something is to be computed.
+    """
     from data import load_market, results
     from data.store import Reader
     from flows.risk.calibration import STRESS_IN_WORDS, stressed
@@ -151,11 +159,16 @@ def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
     from data.results.tail import envelope_series, tail_series
     from data.store import Store
     from flows.risk.envelope import models
+    from flows.risk.workers import simulator
 
     parameters = dict(arguments) | {"scenario": name}
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with ExitStack() as opened:
+        # Before the store: where no cluster answers, nothing is written.
+        simulate = simulate or opened.enter_context(simulator(arguments.dask))
+        store = opened.enter_context(Store.open())
+        run = opened.enter_context(recorded(store, FLOW.name, parameters))
         save_calibration(run, calibration, market)
-        result = simulated(market, scenario, arguments)
+        result = simulated(market, scenario, arguments, simulate)
         record = {
             "calibration_id": calibration.inputs.id,
             "looks_ahead": calibration.inputs.looks_ahead,
@@ -165,9 +178,9 @@ def forecast_of(arguments: Asked) -> tuple[RiskRun, tuple[str, ...], bool]:
         bad_days = stressed(calibration).scenario(
             f"stressed-{arguments.horizon_hours:g}h{ahead}", horizon, arguments.steps, market.snapshot.block_time
         )
-        worse = simulated(market, bad_days, arguments), STRESS_IN_WORDS
+        worse = simulated(market, bad_days, arguments, simulate), STRESS_IN_WORDS
         more = tail_series(result, market)
-        more["envelope"] = envelope_series(models(market, calibration, arguments, result))
+        more["envelope"] = envelope_series(models(market, calibration, arguments, result, simulate))
         stored = results.save_result(
             store, result, market, calibration=record, stressed=worse, more=more, run_id=run.id
         )
@@ -215,11 +228,9 @@ def price_reader(synthetic: bool) -> Any:
     return load
 
 
-def simulated(market: Market, scenario: Scenario, arguments: Asked) -> Result:
+def simulated(market: Market, scenario: Scenario, arguments: Asked, simulate: Simulate) -> Result:
     """The simulation, with a progress bar on stderr."""
     from tqdm import tqdm
-
-    from risk_core import simulate
 
     with tqdm(
         total=arguments.paths, desc=f"simulating {scenario.name}", unit="path", unit_scale=True, mininterval=0.5
@@ -227,8 +238,8 @@ def simulated(market: Market, scenario: Scenario, arguments: Asked) -> Result:
         return simulate(
             market,
             scenario,
-            n_paths=arguments.paths,
-            seed=arguments.seed,
+            arguments.paths,
+            arguments.seed,
             policy=arguments.policy,
             progress=lambda done, total: bar.update(done - bar.n),
         )

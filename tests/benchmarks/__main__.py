@@ -12,6 +12,7 @@ PARTS = (
     "profile",
     "cascade",
     "scaling",
+    "dask",
     "warehouse",
     "writing",
     "workbench",

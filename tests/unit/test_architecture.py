@@ -108,7 +108,9 @@ settings.get("A_FOUR"), settings.require("A_FIVE", "why"), get("A_SIX"), frame.r
     assert set(variables_read(ast.parse(source))) == {"A_ONE", "A_TWO", "A_THREE", "A_FOUR", "A_FIVE", "A_SIX"}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-export.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-export.txt", "requirements-dask.txt"]
+)
 def test_a_lock_names_exact_versions_with_their_digests_and_no_host(name):
     text = (REPOSITORY / name).read_text(encoding="utf-8")
     # A pin goes on over several lines: `name==1.0` and a backslash, then `--hash=sha256:...` for each file.
