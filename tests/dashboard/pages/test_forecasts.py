@@ -15,11 +15,8 @@ from dashboard.market.forecasts import Ledger, check_ledger
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.forecasts import answers, cards, charts, page
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("forecast-ledger")
-
+from tests.flows.running import ran
 
 WEEK = "604800:sample-bursts"
 
@@ -31,7 +28,7 @@ def tested(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args([]))
+        ran("forecast-ledger")
     return own
 
 
