@@ -83,7 +83,11 @@ def largest_day(store: Reader, market: str, last: int) -> float | None:
     )
     if not rows:
         return None
-    seconds = np.array([row[0] for row in rows], dtype=np.int64)
-    usd = np.concatenate([[0.0], np.cumsum([row[1] for row in rows])])
+    return most_in_a_day(np.array([row[0] for row in rows], dtype=np.int64), np.array([row[1] for row in rows]))
+
+
+def most_in_a_day(seconds: np.ndarray, usd: np.ndarray) -> float:
+    """The largest sum of `usd` (n,) within 24 hours; seconds: (n,) their times, ascending, n above 0."""
+    total = np.concatenate([[0.0], np.cumsum(usd)])
     first = np.searchsorted(seconds, seconds - 24 * HOUR, side="right")
-    return float((usd[np.searchsorted(seconds, seconds, side="right")] - usd[first]).max())
+    return float((total[np.searchsorted(seconds, seconds, side="right")] - total[first]).max())

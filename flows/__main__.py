@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from data.environment import read_env_file
+from data.errors import DataError
 from data.foreign_text import safe_print
 from flows import registry
 from flows.errors import ConfigurationError, FlowError, WrongOption
@@ -62,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def explained(exc: Exception) -> str:
     """One line for a person: the message of an error of this project, or any other error marked as unexpected."""
     # Imported here, not at the top: the engine takes 0.4 s of processor time, and only an error needs its names.
-    from data.errors import DataError
     from risk_core.errors import RiskCoreError
 
     text = " ".join(str(exc).split())

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import pandas as pd
-from pydantic import Field
 
 from data import brief
 from data.store.store import Store
-from flows.options import Options
-from flows.pipeline import FlowSpec, recorded
+from flows.brief_options import BriefOptions
+from flows.pipeline import recorded
 
 SOURCE = "brief"
 
 
-class Asked(Options):
-    """Options of `brief`."""
-
-    market: str | None = Field(None, description="market to write of (default: the newest snapshot's)")
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: BriefOptions) -> str:
     """Write and store the brief, and return it as plain text. Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`."""
-    with Store.open() as store, recorded(store, FLOW.name, arguments.model_dump()) as run:
+    with Store.open() as store, recorded(store, "brief", arguments.model_dump()) as run:
         found = brief.write(arguments.market, store.path)
         place = {"market": found.market, "block": found.block}
         run.write(SOURCE, f"{found.market}:{found.block}", {"mart_daily_brief": frame(found)}, scope=place)
@@ -40,6 +33,3 @@ def frame(found: brief.Brief) -> pd.DataFrame:
         for place, sentence in enumerate(found.sentences)
     ]  # fmt: skip
     return pd.DataFrame(rows).astype({"before_block": "Int64"})
-
-
-FLOW = FlowSpec(name="brief", options=Asked, run=run)

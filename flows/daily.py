@@ -23,24 +23,13 @@ The day ends with `brief`: what changed since the day before, from what the stag
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from data.foreign_text import safe_print
 from data.settings import aave_market
 from data.snapshot import loading as snapshot
 from flows import registry, settings
-from flows.options import Options, Whole
-from flows.pipeline import FlowSpec
-from flows.risk.options import LAST_SEED, MOST_PATHS
-
-
-class Day(Options):
-    """Options of the flow."""
-
-    paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths")
-    seed: Annotated[int, Whole(0, LAST_SEED)] = Field(7, description="seed of the simulation")
+from flows.daily_options import DailyOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +96,9 @@ def execute(name: str, parameters: dict[str, Any]) -> str:
     return spec.run(spec.options.of(name, parameters))
 
 
-def run(arguments: Day) -> str:
+def run(arguments: DailyOptions) -> str:
     """Run the stages one after another; the first error ends the run."""
     for stage in stages(arguments.paths, arguments.seed):
         outcome = f"skipped: {stage.skipped}" if stage.skipped else execute(stage.flow, stage.parameters)
         safe_print(f"{stage.flow}: {outcome}", flush=True)
     return "daily: done"
-
-
-FLOW = FlowSpec(
-    name="daily",
-    options=Day,
-    run=run,
-)

@@ -17,13 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from data import events
+from data.errors import DataError
+from data.events import PipelineEvent
+from data.store.store import Store
 from flows import settings
-
-if TYPE_CHECKING:
-    from data.events import PipelineEvent
-    from data.store.store import Store
 
 CONSUMER = "prefect"
 AT_ONCE = 500
@@ -34,10 +33,6 @@ SECONDS = 20.0
 
 def begin(store: Store) -> None:
     """Where nothing was sent before, start with events from now on: older ones are not sent."""
-    # Imported here, not at the top: it brings the validation library (0.6 s), which a flow that stores nothing does not
-    # need.
-    from data import events
-
     if not settings.get("PREFECT_API_URL") or events.offset(store, CONSUMER) is not None:
         return
     with store.one_state() as connection:
@@ -50,8 +45,6 @@ def relay(store: Store) -> str:
 
     Raises nothing of Prefect's: the data are stored, and the events wait for the next call.
     """
-    from data import events
-
     if not settings.get("PREFECT_API_URL"):
         return ""
     while waiting := events.read_events(store, CONSUMER, limit=AT_ONCE):
@@ -112,9 +105,6 @@ class Relay:
         self._running = self._pool.submit(self._call)
 
     def _call(self) -> str:
-        from data.errors import DataError
-        from data.store.store import Store
-
         try:
             with Store.open(self._path) as store:
                 return relay(store)

@@ -1,6 +1,6 @@
 """The options of a flow, declared once for the command line, Prefect's parameters, their checks and the help.
 
-    class Asked(Options):
+    class RiskScenariosOptions(Options):
         market: str | None = Field(None, description="market to simulate (default: the newest snapshot's)")
         paths: Annotated[int, Whole(1, 10_000_000)] = Field(10_000, description="simulated paths")
 
@@ -108,7 +108,10 @@ Every = Annotated[
 
 
 class Options(BaseModel):
-    """Base of the options of a flow; each flow has one subclass, which its `FLOW` names."""
+    """Base of the options of a flow; each flow has one subclass, which `flows.registry` names.
+
+    It stands in a module that imports none of what a run needs, see `flows.registry.Registered`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

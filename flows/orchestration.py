@@ -61,7 +61,7 @@ async def publish_brief(text: str) -> None:
 
 async def _day(name: str, parameters: dict[str, Any]) -> str:
     """Everything in order, on the newest state of the market, a task for each stage; see `flows.daily`."""
-    asked = registry.load(name).options.of(name, parameters)
+    asked = registry.options(name).of(name, parameters)
     lines = []
     for stage in await asyncio.to_thread(stages, asked.paths, asked.seed):
         line = f"skipped, {stage.skipped}" if stage.skipped else await _one(stage.flow, stage.parameters)
@@ -75,7 +75,7 @@ def deployable(name: str) -> Any:
 
     `parameters`, a mapping of options by name, is the older form of the same; its values win.
     """
-    options: type[Options] = registry.load(name).options
+    options: type[Options] = registry.options(name)
 
     # Asynchronous: a synchronous flow waits a second at its end for Prefect's heartbeat thread.
     async def asked(*, parameters: dict[str, Any] | None = None, **given: Any) -> str:

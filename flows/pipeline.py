@@ -11,7 +11,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data.errors import WarehouseError
-from flows import event_relay
 from flows.redaction import clean, hidden_values, quiet_libraries
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSpec:
-    """The specification of a flow; each flow module has one, named `FLOW`, and `flows.registry` lists it.
+    """The specification of a flow, which `flows.registry.load` makes of its entry.
 
     `options` declares the parameters; `run` executes the flow in-process from them and returns one line for the user.
     It raises `flows.errors.FlowError` or an error of `data`. No secret that was read from settings is in what it
@@ -117,8 +116,8 @@ class Run:
         untouched: Untouched | None = None,
     ) -> WriteReport:
         """A whole market at one block, marks and findings, in one transaction; see `data.snapshot.save_snapshot`."""
-        # Imported here, not at the top: it brings the validation library (0.6 s), which a flow that only reads does not
-        # need.
+        # Imported here, not at the top: it brings the validation library and the schemas (1 s of processor time), which
+        # a flow whose figures are stored already does not need; nor does --help.
         from data.snapshot.saving import save_snapshot
 
         noted = self._noted(source, "", marks, findings)
@@ -134,7 +133,7 @@ class Run:
     def _noted(
         self, source: str, key: str, marks: Iterable[Mark], findings: Iterable[Finding]
     ) -> dict[str, pd.DataFrame]:
-        # Imported here, not at the top: 0.25 s that a flow which writes nothing does not need.
+        # Imported here, not at the top: 0.3 s of processor time, which --help does not need.
         import pandas as pd
 
         now = int(time.time())
@@ -165,6 +164,9 @@ def recorded(store: Store, flow: str, params: Mapping[str, object]) -> Iterator[
 
     Its events are then sent to Prefect, where its API is configured (`flows.event_relay`).
     """
+    # Imported here for the same reason as in `Run.snapshot`.
+    from flows import event_relay
+
     event_relay.begin(store)
     run_id = store.start_run(flow, hidden_values(dict(params)))
     try:

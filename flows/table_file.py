@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from flows.errors import ConfigurationError, FlowError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def read_table(path: Path, option: str, damaged: type[FlowError]) -> pd.DataFrame:
@@ -17,9 +15,6 @@ def read_table(path: Path, option: str, damaged: type[FlowError]) -> pd.DataFram
     Raises `ConfigurationError`, which names `option`, where there is no such file, and `damaged` where it cannot be
     read.
     """
-    # Imported here, not at the top: the help of a flow does not need it (0.4 s).
-    import pandas as pd
-
     if not path.is_file():
         raise ConfigurationError(f"{option}: there is no file {path}")
     kind = path.suffix.lower()

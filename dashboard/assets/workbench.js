@@ -39,14 +39,40 @@
     },
 
     // All sliders into one state; at most one question per GAP, always ending with the newest.
-    collect: async function (values) {
+    collect: async function (values, held) {
       const ids = C.callback_context.inputs_list[0]; // read now: Dash takes the context away at the first await
       const ticket = ++latest;
       const wait = asked + GAP - Date.now();
       if (wait > 0) await sleep(wait);
       if (ticket !== latest) return no();
       asked = Date.now();
-      return Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
+      const state = Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
+      return held && Object.keys(held).length ? { ...state, held } : state;
+    },
+
+    // Two scenarios: the one held is A, the drivers are B. To swap them moves the sliders.
+    hold: function (hold, swap, stop, state, held, drivers) {
+      const part = C.callback_context.triggered_id;
+      const stay = drivers.map(no);
+      if (!state || !C.callback_context.triggered.some((t) => t.value)) return [no(), no(), stay];
+      const { held: _, ...own } = state;
+      if (part === "stop-comparing") return [{}, "off", stay];
+      if (part === "swap") return [own, "acts", drivers.map((d) => held[d.key] ?? d.baseline)];
+      return [own, "acts", stay];
+    },
+
+    // The reader's own scenarios, kept in this browser under a name; without one, under what is changed.
+    save: function (click, enter, forget, name, state, saved, query) {
+      const id = C.callback_context.triggered_id;
+      if (!id || !C.callback_context.triggered.some((t) => t.value)) return [no(), no()];
+      const kept = { ...(saved || {}) };
+      if (id.type === "forget") {
+        delete kept[id.key];
+        return [kept, no()];
+      }
+      const { held: _, ...own } = state || {};
+      kept[(name || "").trim().slice(0, 40) || query || "baseline"] = own;
+      return [kept, ""];
     },
 
     // The simulation waits until the handle rests.
@@ -57,10 +83,10 @@
     },
 
     // A chip or "reset all" moves every slider.
-    preset: function (clicks, reset, values, drivers) {
+    preset: function (clicks, reset, values, saved, drivers) {
       const id = C.callback_context.triggered_id;
       if (!id || !C.callback_context.triggered.some((t) => t.value)) return drivers.map(no);
-      const target = id.key ? values[id.key] : {};
+      const target = (id.key && (values[id.key] || (saved || {})[id.key])) || {};
       return drivers.map((d) => (d.key in target ? target[d.key] : d.baseline));
     },
 
@@ -81,6 +107,16 @@
       if (query === null || query === undefined) return no(); // the page has not answered yet
       history.replaceState(history.state, "", location.pathname + "?" + (query || "eth=0"));
       return query ? "?" + query : "no driver changed";
+    },
+
+    // The distribution of these drivers: from all paths where they are in, else from the first ones. An answer to other
+    // drivers stays until one of these has come, and is dimmed where that takes long.
+    sharpen: function (first, full, query) {
+      const now = query || "";
+      const found = [full, first].find((one) => one && one.query === now);
+      if (!found) return [no(), no(), no(), no(), "slow"];
+      const share = found.paths / found.of;
+      return [found.figure, found.note, share < 1 ? { "--at": `${100 * share}%` } : { display: "none" }, found.says, ""];
     },
 
     // A finished run stays on screen when drivers move on, dimmed, and says so.

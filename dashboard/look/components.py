@@ -218,15 +218,22 @@ def banner(severity: str, word: str, text: Children, action: Children = None) ->
 
 
 def compare(
-    component_id: str, label: str, value: str, baseline: str, change: str, tone: str, title: str = ""
+    component_id: str,
+    label: str,
+    value: str,
+    baseline: str,
+    change: str,
+    tone: str,
+    title: str = "",
+    beside: str = "baseline",
 ) -> dbc.Card:
-    """A figure in the scenario, the same in the baseline, and the difference in words and colour."""
+    """A figure in the scenario, the same in the one beside it, and the difference in words and colour."""
     tag = pill("flat", "exact", "Exact: every account, no sampling")
     return dbc.Card(
         [
             html.Div([html.Span(label), html.Span(className="sp"), tag], className="lab"),
             html.Div(value, className="val", id=component_id, title=title or None),
-            html.Div(f"baseline {baseline}", className="bl"),
+            html.Div(f"{beside} {baseline}", className="bl"),
             html.Div(change, className=f"dl {tone}"),
         ],
         className="cmp",

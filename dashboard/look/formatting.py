@@ -135,6 +135,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}".replace("-", MINUS)
 
 
+def some(n: float, noun: str) -> str:
+    """A number of things: `1 account`, `12 accounts`."""
+    return f"{count(n)} {noun}{'s' if n != 1 else ''}"
+
+
 def paths_carry(n: float) -> str:
     """How many paths a figure rests on, in words.
 

@@ -20,7 +20,7 @@ class Damaged(ValueError):
 def check_run(run: ShownRun) -> ShownRun:
     """The run itself when every figure in it can be shown. Raises `Damaged`."""
     for (measure, level), estimate in run.estimates.items():
-        _estimate(f"{measure} at {level:g}", estimate)
+        check_figure(f"{measure} at {level:g}", estimate)
     for measure, level in NEEDED:
         if (measure, level) not in run.estimates:
             raise Damaged(f"{measure} at {level:g}: expected a stored figure, found none")
@@ -48,15 +48,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def _estimate(name: str, e: ShownFigure) -> None:
+def check_figure(name: str, figure: ShownFigure) -> ShownFigure:
+    """Return the figure when its value, interval and error can be shown. Raises `Damaged`."""
     for field in ("value", "low", "high", "se"):
-        found = getattr(e, field)
+        found = getattr(figure, field)
         if not (is_number(found) or (found is None and field != "value")):
             raise Damaged(f"{name}: expected a number as {field}, found {found!r}")
-    if e.se is not None and e.se < 0:
-        raise Damaged(f"{name}: expected an error of at least 0, found {e.se:g}")
-    if e.low is not None and e.high is not None and e.low > e.high:
-        raise Damaged(f"{name}: expected an interval, found {e.low:g} to {e.high:g}")
+    if figure.se is not None and figure.se < 0:
+        raise Damaged(f"{name}: expected an error of at least 0, found {figure.se:g}")
+    if figure.low is not None and figure.high is not None and figure.low > figure.high:
+        raise Damaged(f"{name}: expected an interval, found {figure.low:g} to {figure.high:g}")
+    return figure
 
 
 def _numbers(series: Mapping[str, Any], name: str, field: str, n_axes: int) -> np.ndarray:

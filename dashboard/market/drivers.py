@@ -1,4 +1,4 @@
-"""The drivers of a what-if, and which feed each of them moves.
+"""The drivers of a what-if, and which feed each of them moves; the others change how the time after is simulated.
 
 A liquid-staking token is its base asset times the ratio its oracle reports, a Bitcoin wrapper follows BTC, USDe and its
 relatives are priced by USDT, GHO is fixed. A discount on an exchange that no oracle reads is not a driver here.
@@ -29,6 +29,8 @@ class Driver:
     note: str
     """What it moves, in words: shown under the slider."""
     group: str = "Prices"
+    short: str = ""
+    """Its name where a folded group states its values; empty: the label."""
 
     @property
     def scale(self) -> float:
@@ -40,18 +42,38 @@ class Driver:
         return (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
 
 
+OTHERS = "Staked ETH, stablecoins, others"
 DRIVERS: tuple[Driver, ...] = (
     Driver("eth", "ETH", "%", -60, 20, 1, 0, "WETH, and staked ETH at the ratio its oracle reports"),
     Driver("btc", "BTC", "%", -60, 20, 1, 0, "WBTC, cbBTC, tBTC and other Bitcoin tokens"),
-    Driver("lst", "Staked ETH ratio", "%", -15, 0, 0.25, 0, "at the oracle; a market discount does not reach Aave"),
-    Driver("usdc", "USDC", "%", -20, 12, 0.25, 0, "its dollar peg, with no floor"),
-    Driver("usdt", "USDT", "%", -20, 12, 0.25, 0, "also USDe, sUSDe and their PTs, priced by USDT"),
-    Driver("stable", "Other stablecoins", "%", -20, 12, 0.25, 0, "DAI, USDS, PYUSD, EURC …"),
-    Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve"),
-    Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "of every factor; moves the Monte Carlo table only", "Market"),
-)
+    Driver("lst", "Staked ETH ratio", "%", -15, 0, 0.25, 0,
+           "at the oracle; a market discount does not reach Aave", OTHERS),
+    Driver("usdc", "USDC", "%", -20, 12, 0.25, 0, "its dollar peg, with no floor", OTHERS),
+    Driver("usdt", "USDT", "%", -20, 12, 0.25, 0, "also USDe, sUSDe and their PTs, priced by USDT", OTHERS),
+    Driver("stable", "Other stablecoins", "%", -20, 12, 0.25, 0, "DAI, USDS, PYUSD, EURC …", OTHERS),
+    Driver("other", "All others", "%", -80, 20, 1, 0, "LINK, AAVE, CRV and every other reserve", OTHERS),
+    Driver("vol", "Volatility", "×", 0.5, 4, 0.05, 1, "of every factor, times what is calibrated", "Market", "vol"),
+    Driver("corr", "Correlation", "", -1, 1, 0.05, 0,
+           "0: as calibrated; 1: all factors move as one; −1: each by itself", "Market", "corr"),
+    Driver("hours", "Horizon", "h", 1, 168, 1, 24,
+           "how long the simulated paths are; the baseline keeps its own", "Market", "horizon"),
+    Driver("limits", "Liquidators have limits", "", 0, 1, 1, 0,
+           "1: a call must pay, sales need the quoted depth, capital is finite; 0: they always act", "Liquidity",
+           "limits"),
+    Driver("depth", "Depth", "×", 0.1, 4, 0.05, 1,
+           "of the stored quotes; other than 1 sets limits", "Liquidity", "depth"),
+    Driver("capital", "Capital", "×", 0.1, 4, 0.05, 1,
+           "of the most debt that was repaid in a day; other than 1 sets limits", "Liquidity", "capital"),
+    Driver("lag", "Oracle lag", "min", 0, 180, 15, 0,
+           "until a feed's answer is read; sales see the market", "Liquidity", "lag"),
+    Driver("respond", "Borrowers who respond", "%", 0, 100, 5, 0,
+           "repay to health factor 1.25 after a warning below 1.1; 65 % fitted another market", "Behaviour", "respond"),
+    Driver("warning", "Hours of warning", "h", 1, 24, 1, 1,
+           "below 1.1, in all, before such a borrower repays", "Behaviour", "after"),
+)  # fmt: skip
 BY_KEY: Mapping[str, Driver] = MappingProxyType({d.key: d for d in DRIVERS})
-PRICE_KEYS = tuple(d.key for d in DRIVERS if d.unit == "%")
+PRICE_KEYS = tuple(d.key for d in DRIVERS if d.group in ("Prices", OTHERS))
+"""Drivers of the exact answer; the others change the simulation alone."""
 
 FIXED = ""
 """Driver key of a reserve whose oracle price is a constant."""

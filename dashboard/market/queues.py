@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dashboard.market.checks import Damaged, is_number
 from dashboard.market.loaded import ShownFigure
+from dashboard.market.stored_json import figure_of, list_of, numbers_of, parsed, record_of, text_of
 from data.store.reader import Reader
 from risk_core import Snapshot
 
@@ -64,9 +62,8 @@ def load_queue(at: Snapshot, path: Path | str | None) -> ShownQueue | None:
         return None
     models = sorted((_model(row) for row in rows), key=lambda one: ORDER.index(one.name))
     n_paths, horizon, half_life, feedback, cost, unquoted, assumed, ahead = rows[0][8:]
-    names = _parsed("unquoted", unquoted)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Damaged(f"mart_liquidation_queue.unquoted: expected a list of symbols, found {names!r:.60}")
+    where = "mart_liquidation_queue.unquoted"
+    names = [text_of(where, name) for name in list_of(where, parsed(where, unquoted))]
     numbers = (n_paths, horizon, half_life, feedback, cost)
     if not all(is_number(value) for value in numbers) or n_paths < 1 or horizon <= 0:
         raise Damaged(f"mart_liquidation_queue: expected numbers of the run, found {numbers!r:.80}")
@@ -83,40 +80,14 @@ def _model(row: tuple) -> QueueModel:
         raise Damaged(f"mart_liquidation_queue.model: expected one of {', '.join(ORDER)}, found {name!r:.40}")
     if not is_number(depth) or depth < 0 or not (capital is None or (is_number(capital) and capital >= 0)):
         raise Damaged(f"{name}: expected a depth and a capital of at least 0, found {depth!r:.40} and {capital!r:.40}")
-    curve = _parsed("by_hour", by_hour)
-    hours, usd = (_numbers(name, curve, key) for key in ("hours", "waiting_usd"))
+    curve = record_of(f"{name}: by_hour", parsed(f"{name}: by_hour", by_hour))
+    hours, usd = (numbers_of(f"{name}: {key}", curve.get(key), 0) for key in ("hours", "waiting_usd"))
     if len(hours) != len(usd) or not hours:
         raise Damaged(f"{name}: expected an amount for each hour, found {len(usd)} for {len(hours)}")
+    repaid, waiting, at_end, shortfall = (
+        figure_of(name, parsed(name, text)) for text in (repaid, waiting, at_end, shortfall)
+    )
     return QueueModel(
-        name=name, depth=float(depth), capital_usd=capital, repaid=_figure(name, repaid),
-        waiting=_figure(name, waiting), waiting_at_end=_figure(name, at_end), shortfall=_figure(name, shortfall),
-        hours=hours, waiting_usd=usd,
-    )  # fmt: skip
-
-
-def _parsed(field: str, text: object) -> Any:
-    try:
-        return json.loads(text)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise Damaged(f"mart_liquidation_queue.{field}: expected JSON, found {text!r:.60}") from error
-
-
-def _numbers(name: str, curve: Any, key: str) -> tuple[float, ...]:
-    found = curve.get(key) if isinstance(curve, Mapping) else None
-    if not isinstance(found, list) or not all(is_number(value) and value >= 0 for value in found):
-        raise Damaged(f"{name}: expected {key} of at least 0, found {found!r:.60}")
-    return tuple(float(value) for value in found)
-
-
-def _figure(name: str, text: object) -> ShownFigure:
-    found = _parsed("figures", text)
-    if not isinstance(found, Mapping) or not is_number(found.get("value")) or found["value"] < 0:
-        raise Damaged(f"{name}: expected a figure with a value of at least 0, found {found!r:.60}")
-    low, high, se = (found.get(key) for key in ("low", "high", "se"))
-    if not all(value is None or is_number(value) for value in (low, high, se)):
-        raise Damaged(f"{name}: expected numbers as low, high and se, found {(low, high, se)!r:.60}")
-    n_positive = found.get("n_positive")
-    return ShownFigure(
-        float(found["value"]), low, high, se, n_positive if isinstance(n_positive, int) else None,
-        bool(found.get("few_draws")), str(found.get("no_interval") or ""),
+        name=name, depth=float(depth), capital_usd=capital, repaid=repaid, waiting=waiting, waiting_at_end=at_end,
+        shortfall=shortfall, hours=hours, waiting_usd=usd,
     )  # fmt: skip

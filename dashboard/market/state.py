@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS
 
+HELD = "held"
+"""Name of the other scenario of two, in the store and in the link."""
+
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A scenario. Price drivers are relative moves (-0.18 is a fall by 18 %); `vol` multiplies volatility."""
+    """A scenario. Price drivers are relative moves (-0.18 is a fall by 18 %).
+
+    The others change the simulation alone. `vol` multiplies volatility; `corr` leads from each factor by itself (-1) by
+    the calibrated correlation (0) to one factor (1); `hours` is the horizon; `limits` is 1 where liquidators have
+    limits; `depth` and `capital` multiply those limits; `lag` is the oracle's, in minutes. Of the borrowers, the
+    share `respond` repays after `warning` hours close to liquidation.
+    """
 
     eth: float = 0.0
     btc: float = 0.0
@@ -23,12 +32,26 @@ class WhatIf:
     stable: float = 0.0
     other: float = 0.0
     vol: float = 1.0
+    corr: float = 0.0
+    hours: float = 24.0
+    limits: float = 0.0
+    depth: float = 1.0
+    capital: float = 1.0
+    lag: float = 0.0
+    respond: float = 0.0
+    warning: float = 1.0
+    held: WhatIf | None = None
+    """What it is compared with; None is today, without any change."""
 
     @classmethod
     def from_store(cls, data: Mapping[str, Any] | None) -> WhatIf:
-        """From screen units by driver key (what the sliders hold). Bad or missing values keep their default."""
+        """From screen units by driver key (what the sliders hold); under `held` those of the other scenario.
+
+        Bad or missing values keep their default.
+        """
         state, _ = _parse(data or {})
-        return state
+        held = (data or {}).get(HELD)
+        return state.beside(_parse(held)[0]) if isinstance(held, Mapping) else state
 
     def to_store(self) -> dict[str, float]:
         """Driver key to its value in screen units, as the sliders hold it."""
@@ -36,25 +59,69 @@ class WhatIf:
 
     @classmethod
     def from_query(cls, search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
-        """From a link such as `?eth=-18&vol=1.5`. Returns the state and one sentence for each value not used."""
+        """From a link such as `?eth=-18&vol=1.5&held=eth:-10`: the state, and one sentence for each bad value."""
         pairs = dict(parse_qsl((search or "").lstrip("?"), keep_blank_values=True))
-        return _parse({k: v for k, v in pairs.items() if k in BY_KEY})
+        state, problems = _parse({k: v for k, v in pairs.items() if k in BY_KEY})
+        if HELD not in pairs:
+            return state, problems
+        named = dict(part.partition(":")[::2] for part in pairs[HELD].split(","))
+        held, more = _parse({k: v for k, v in named.items() if k in BY_KEY})
+        return state.beside(held), (*problems, *(f"Held scenario: {text}" for text in more))
 
     def to_query(self) -> str:
         """Only what differs from the baseline, so that links stay short; empty for the baseline."""
         store = self.to_store()
-        return urlencode({k: f"{store[k]:g}" for k in self.changed})
+        pairs = {k: f"{store[k]:g}" for k in self.changed}
+        if self.held is not None:
+            other = self.held.to_store()
+            pairs = pairs or {"eth": "0"}  # without any driver the page opens with a case of its own
+            pairs[HELD] = ",".join(f"{k}:{other[k]:g}" for k in self.held.changed)
+        return urlencode(pairs, safe=":,")
 
     @property
     def changed(self) -> tuple[str, ...]:
         """Names of the fields that differ from a what-if without any change."""
         base = WhatIf()
-        return tuple(f.name for f in fields(self) if not math.isclose(getattr(self, f.name), getattr(base, f.name)))
+        return tuple(d.key for d in DRIVERS if not math.isclose(getattr(self, d.key), getattr(base, d.key)))
+
+    @property
+    def base(self) -> WhatIf:
+        """What it is compared with."""
+        return self.held or WhatIf()
+
+    @property
+    def alone(self) -> WhatIf:
+        """The same, compared with nothing."""
+        return replace(self, held=None)
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is another scenario than `base`."""
+        return self.alone.to_store() != self.base.to_store()
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Names of `base` and of this on the page."""
+        return ("A", "B") if self.held else ("baseline", "scenario")
+
+    def beside(self, other: WhatIf) -> WhatIf:
+        """The same, compared with another scenario; one without any change is today."""
+        return replace(self, held=other.alone if other.changed else None)
 
     @property
     def moves(self) -> dict[str, float]:
         """Relative moves by price driver."""
         return {k: getattr(self, k) for k in PRICE_KEYS}
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """Price drivers that differ from today."""
+        return tuple(key for key in self.changed if key in PRICE_KEYS)
+
+    @property
+    def limited(self) -> bool:
+        """Whether liquidators have limits: where that is asked for, or where one of the limits is changed."""
+        return self.limits > 0 or not {"depth", "capital"}.isdisjoint(self.changed)
 
     def but(self, **changes: float) -> WhatIf:
         """The same what-if with these fields changed."""
@@ -89,7 +156,7 @@ OPENING = WhatIf(eth=-0.20)
 def opened(search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
     """`WhatIf.from_query` of a link that names a driver, else `OPENING`."""
     named = {key for key, _ in parse_qsl((search or "").lstrip("?"), keep_blank_values=True)}
-    return WhatIf.from_query(search) if named & set(BY_KEY) else (OPENING, ())
+    return WhatIf.from_query(search) if named & {*BY_KEY, HELD} else (OPENING, ())
 
 
 def preset_of(state: WhatIf) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from dashboard.market.checks import Damaged, is_number
+from dashboard.market.checks import Damaged
 from dashboard.market.loaded import ShownFigure, ShownRun
+from dashboard.market.stored_json import count_of, figure_of, list_of, number_of, numbers_of, record_of, text_of
 
 ADD_UP = 1e-6
 """Shares of one figure may be this far from 1 in all."""
@@ -132,48 +133,49 @@ class ShownTail:
 @lru_cache(maxsize=8)
 def tail_of(run: ShownRun) -> ShownTail:
     """The tail of a run. Raises `Damaged` that names the curve which cannot be shown."""
-    steps = run.curves.get("steps")
-    likely = _record("accounts", run.curves.get("accounts", {"address": [], "probability": []}))
-    chances = _numbers("accounts: probability", likely.get("probability"), 0)
-    addresses = _list("accounts: address", likely.get("address"))
-    sizes = _list("convergence", run.curves.get("convergence", []))
+    curves = run.curves
+    steps = curves.get("steps")
+    likely = record_of("accounts", curves.get("accounts", {"address": [], "probability": []}))
+    chances = numbers_of("accounts: probability", likely.get("probability"), 0)
+    addresses = list_of("accounts: address", likely.get("address"))
+    sizes = list_of("convergence", curves.get("convergence", []))
     if len(addresses) != len(chances) or any(chance > 1 for chance in chances):
         raise Damaged("accounts: expected a chance for each address")
     return ShownTail(
-        shares=tuple(_shares(_record("shares", one)) for one in _list("shares", run.curves.get("shares", []))),
-        steps=None if steps is None else _steps(_record("steps", steps)),
-        convergence=tuple(_size(_record("convergence", one)) for one in sizes),
-        envelope=tuple(_model(_record("envelope", one)) for one in _list("envelope", run.curves.get("envelope", []))),
+        shares=tuple(_shares(record_of("shares", one)) for one in list_of("shares", curves.get("shares", []))),
+        steps=None if steps is None else _steps(record_of("steps", steps)),
+        convergence=tuple(_size(record_of("convergence", one)) for one in sizes),
+        envelope=tuple(_model(record_of("envelope", one)) for one in list_of("envelope", curves.get("envelope", []))),
         likely=tuple(
-            Likely(address=_text("accounts", address), hits=round(chance * run.n_paths))
+            Likely(address=text_of("accounts", address), hits=round(chance * run.n_paths))
             for address, chance in zip(addresses, chances, strict=True)
         ),
-        histogram=_histogram(_record("histogram_of_most", run.curves.get("histogram_of_most", {}))),
+        histogram=_histogram(record_of("histogram_of_most", curves.get("histogram_of_most", {}))),
     )
 
 
 def _histogram(record: Mapping[str, Any]) -> Histogram | None:
     if not record:
         return None
-    edges = _numbers("histogram_of_most: edges", record.get("edges"), 0)
-    count = tuple(_count("histogram_of_most", n) for n in _list("histogram_of_most", record.get("count")))
+    edges = numbers_of("histogram_of_most: edges", record.get("edges"), 0)
+    count = tuple(count_of("histogram_of_most", n) for n in list_of("histogram_of_most", record.get("count")))
     if len(edges) != len(count) + 1 or any(b <= a for a, b in pairwise(edges)) or not sum(count):
         raise Damaged("histogram_of_most: expected edges that grow and a count of paths between each two")
-    return Histogram(edges=edges, count=count, beyond=_count("histogram_of_most", record.get("beyond")))
+    return Histogram(edges=edges, count=count, beyond=count_of("histogram_of_most", record.get("beyond")))
 
 
 def _shares(record: Mapping[str, Any]) -> ShownShares:
     name = f"shares of {record.get('measure')!r:.30}"
     reason = record.get("no_shares") or ""
-    sets = {key: tuple(_part(name, one) for one in _list(name, record.get(key))) for key in _SETS}
+    sets = {key: tuple(_part(name, one) for one in list_of(name, record.get(key))) for key in _SETS}
     for key, parts in sets.items():
         total = sum(part.share for part in parts)
         if (parts or (not reason and key != "sold")) and abs(total - 1) > ADD_UP:
             raise Damaged(f"{name}: expected {key} that add up to 1, found {total:g}")
     return ShownShares(
-        measure=_text(name, record.get("measure")), level=_number(name, record.get("level"), 0, 1),
-        value=_number(name, record.get("value"), 0), n_draws=_count(name, record.get("n_draws")),
-        reason=_text(name, reason), other_accounts=_count(name, record.get("other_accounts", 0)), **sets,
+        measure=text_of(name, record.get("measure")), level=number_of(name, record.get("level"), 0, 1),
+        value=number_of(name, record.get("value"), 0), n_draws=count_of(name, record.get("n_draws")),
+        reason=text_of(name, reason), other_accounts=count_of(name, record.get("other_accounts", 0)), **sets,
     )  # fmt: skip
 
 
@@ -181,49 +183,45 @@ _SETS = ("reserves", "sold", "accounts", "drivers")
 
 
 def _part(name: str, found: Any) -> Part:
-    record = _record(name, found)
+    record = record_of(name, found)
     return Part(
-        name=_text(name, record.get("name")), share=_number(name, record.get("share")),
-        se=_number(name, record.get("se"), 0), kind=_text(name, record.get("kind", "")),
+        name=text_of(name, record.get("name")), share=number_of(name, record.get("share")),
+        se=number_of(name, record.get("se"), 0), kind=text_of(name, record.get("kind", "")),
     )  # fmt: skip
 
 
 def _size(record: Mapping[str, Any]) -> Size:
-    n = _count("convergence", record.get("n_paths"))
-    value, low, high = (_number("convergence", record.get(field), 0) for field in ("value", "low", "high"))
+    n = count_of("convergence", record.get("n_paths"))
+    value, low, high = (number_of("convergence", record.get(field), 0) for field in ("value", "low", "high"))
     if n < 1 or not low <= value <= high:
         raise Damaged(f"convergence: expected paths and low <= value <= high, found {n}, {low:g}, {value:g}, {high:g}")
     return Size(n_paths=n, value=value, low=low, high=high)
 
 
 def _model(record: Mapping[str, Any]) -> Model:
-    figure = _record("envelope", record.get("figure"))
-    value = _number("envelope", figure.get("value"), 0)
-    ends = [figure.get(field) for field in ("low", "high", "se")]
-    low, high, se = (None if end is None else _number("envelope", end, 0) for end in ends)
-    if low is not None and high is not None and not low <= value <= high:
-        raise Damaged(f"envelope: expected low <= value <= high, found {low:g}, {value:g}, {high:g}")
+    figure = figure_of("envelope", record.get("figure"))
+    if figure.low is not None and figure.high is not None and not 0 <= figure.low <= figure.value <= figure.high:
+        found = f"{figure.low:g}, {figure.value:g}, {figure.high:g}"
+        raise Damaged(f"envelope: expected 0 <= low <= value <= high, found {found}")
     return Model(
-        name=_text("envelope", record.get("name")), group=_text("envelope", record.get("group")),
-        words=_text("envelope", record.get("words")), in_use=bool(record.get("in_use")),
-        figure=ShownFigure(value, low, high, se, _count("envelope", figure.get("n_positive")),
-                           bool(figure.get("few_draws")), str(figure.get("no_interval") or "")),
-        n_paths=_count("envelope", figure.get("n_paths")),
+        name=text_of("envelope", record.get("name")), group=text_of("envelope", record.get("group")),
+        words=text_of("envelope", record.get("words")), in_use=bool(record.get("in_use")),
+        figure=figure, n_paths=count_of("envelope", record_of("envelope", record.get("figure")).get("n_paths")),
     )  # fmt: skip
 
 
 def _steps(record: Mapping[str, Any]) -> Steps:
-    hours = _numbers("steps: hours", record.get("hours"))
+    hours = numbers_of("steps: hours", record.get("hours"))
     if not hours or any(b <= a for a, b in zip((0.0, *hours), hours, strict=False)):
         raise Damaged("steps: expected hours that grow")
-    every = _record("steps: all", record.get("all"))
+    every = record_of("steps: all", record.get("all"))
     rows = {key: _rows(f"steps: {key}", every.get(key), len(hours)) for key in ("repaid", "seized")}
     first = _first("steps", record.get("first_liquidation"), len(hours))
     if record.get("tail") is None:
         return Steps(hours=hours, first=first, **rows)
-    tail = _record("steps: tail", record["tail"])
+    tail = record_of("steps: tail", record["tail"])
     return Steps(
-        hours=hours, first=first, **rows, tail_draws=_count("steps: tail", tail.get("n_draws")),
+        hours=hours, first=first, **rows, tail_draws=count_of("steps: tail", tail.get("n_draws")),
         tail_first=_first("steps: tail", tail.get("first_liquidation"), len(hours)),
         tail_repaid=_rows("steps: tail repaid", tail.get("repaid"), len(hours)),
         tail_seized=_rows("steps: tail seized", tail.get("seized"), len(hours)),
@@ -232,51 +230,17 @@ def _steps(record: Mapping[str, Any]) -> Steps:
 
 def _rows(name: str, found: Any, n: int) -> tuple[StepRow, ...]:
     rows = []
-    for one in _list(name, found):
-        record = _record(name, one)
-        usd = _numbers(name, record.get("usd"), 0)
+    for one in list_of(name, found):
+        record = record_of(name, one)
+        usd = numbers_of(name, record.get("usd"), 0)
         if len(usd) != n:
             raise Damaged(f"{name}: expected {n} amounts, found {len(usd)}")
-        rows.append(StepRow(name=_text(name, record.get("name")), usd=usd))
+        rows.append(StepRow(name=text_of(name, record.get("name")), usd=usd))
     return tuple(rows)
 
 
 def _first(name: str, found: Any, n: int) -> tuple[float, ...]:
-    shares = _numbers(f"{name}: first_liquidation", found, 0)
+    shares = numbers_of(f"{name}: first_liquidation", found, 0)
     if len(shares) != n + 1 or abs(sum(shares) - 1) > ADD_UP:
         raise Damaged(f"{name}: expected {n + 1} shares of paths that add up to 1 as first_liquidation")
     return shares
-
-
-def _record(name: str, found: Any) -> Mapping[str, Any]:
-    if not isinstance(found, Mapping):
-        raise Damaged(f"{name}: expected a record, found {found!r:.60}")
-    return found
-
-
-def _list(name: str, found: Any) -> Sequence[Any]:
-    if not isinstance(found, list | tuple):
-        raise Damaged(f"{name}: expected a list, found {found!r:.60}")
-    return found
-
-
-def _text(name: str, found: Any) -> str:
-    if not isinstance(found, str):
-        raise Damaged(f"{name}: expected text, found {found!r:.60}")
-    return found
-
-
-def _number(name: str, found: Any, least: float = -float("inf"), most: float = float("inf")) -> float:
-    if not is_number(found) or not least <= found <= most:
-        raise Damaged(f"{name}: expected a number from {least:g} to {most:g}, found {found!r:.60}")
-    return float(found)
-
-
-def _numbers(name: str, found: Any, least: float = -float("inf")) -> tuple[float, ...]:
-    return tuple(_number(name, one, least) for one in _list(name, found))
-
-
-def _count(name: str, found: Any) -> int:
-    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise Damaged(f"{name}: expected a count, found {found!r:.60}")
-    return found

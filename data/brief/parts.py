@@ -41,6 +41,10 @@ class Number:
             raise ValueError(f"the number {self.text!r} has no row behind it")
 
 
+Part = str | Number
+"""A piece of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """One sentence. parts: words, which have no digit, and numbers. command: fetches missing data.
@@ -51,7 +55,7 @@ class Sentence:
 
     topic: str
     kind: str
-    parts: tuple[str | Number, ...]
+    parts: tuple[Part, ...]
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -133,6 +137,6 @@ class Brief:
         return f"Daily brief of {self.market}{sample}, block {self.block:,} of {utc(self.block_time)}"
 
 
-def joined(parts: Sequence[str | Number]) -> tuple[str | Number, ...]:
+def joined(parts: Sequence[Part]) -> tuple[Part, ...]:
     """The parts without empty words."""
     return tuple(part for part in parts if part != "")

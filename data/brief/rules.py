@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from data.brief.parts import CHANGE, MISSING, STATE, Number, Ref, Sentence, joined
-from data.brief.reading import DAY, HOUR, READ_LATE, WATCHED, Book, Rows, figure
-from data.brief.words import count, moved, relative, share, usd, utc
+from data.brief.computed import clusters, pegs
+from data.brief.events import deficits, liquidations
+from data.brief.parts import CHANGE, MISSING, STATE, Number, Part, Ref, Sentence, joined
+from data.brief.reading import HOUR, WATCHED, Book, Rows, figure
+from data.brief.words import apart, count, moved, relative, share, usd, utc
 from data.results.figures import Figure
 from data.results.runs import RiskRun
 
@@ -12,8 +14,6 @@ LEVEL = 0.99
 FIRST_DAY = "No {} of the day before is stored: what changed can be told from the second day on."
 LARGEST_MOVE = 0.02
 """Least relative change of a volatility that is named as a reason."""
-
-Part = str | Number
 
 
 def sentences(rows: Rows) -> tuple[Sentence, ...]:
@@ -66,13 +66,8 @@ def _verdict(now: Figure, before: Figure) -> str:
         return "too few draws to tell whether that is a change"
     if now.low is None or now.high is None or before.low is None or before.high is None:
         return "without intervals it is not known whether that is a change"
-    apart = _apart(now.low, now.high, before.low, before.high)
-    return "more than their errors explain" if apart else "within their errors"
-
-
-def _apart(low: float, high: float, other_low: float, other_high: float) -> bool:
-    """Whether two intervals do not overlap."""
-    return low > other_high or other_low > high
+    differs = apart(now.low, now.high, before.low, before.high)
+    return "more than their errors explain" if differs else "within their errors"
 
 
 def why(rows: Rows) -> list[Sentence]:
@@ -136,180 +131,6 @@ def watched(rows: Rows) -> list[Sentence]:
         parts += [", ", by, " from ", old]
     parts += ["; ", Number(f"{count(now.n_below_one, 'account')} below 1", here), "."]
     return [Sentence("accounts", CHANGE if before else STATE, joined(parts))]
-
-
-# Events
-
-
-def _window(rows: Rows, kind: str, days_back: int) -> tuple[list[tuple], Ref]:
-    """(events of the day that ends `days_back` days before the end of what was read, their rows)."""
-    assert rows.read is not None
-    end = rows.read[2] - days_back * DAY
-    found = [row for row in rows.events[kind] if end - DAY < row[3] <= end]
-    key = {"market": rows.now.market, "event_type": kind, "part": 0, "block_timestamp": f"({end - DAY}, {end}]"}
-    return found, Ref("stg_lending_events", key)
-
-
-def _not_read(rows: Rows, topic: str) -> list[Sentence]:
-    """The sentence for events that were not read over the whole day, which is not the same as no events."""
-    if rows.read is not None:
-        _, first, last = rows.read
-        if first <= last - DAY and last >= rows.now.block_time - READ_LATE:
-            return []
-    words = f"The lending events of the day were not all read, so its {topic} are not known."
-    return [Sentence(topic, MISSING, (words,), "python -m flows lending-events")]
-
-
-def _day(rows: Rows) -> list[Part]:
-    """The day that the events are of, in words."""
-    assert rows.read is not None
-    source, _, last = rows.read
-    if last == rows.now.block_time:
-        return ["In the day before the snapshot"]
-    ref = Ref("raw_lending_reads", {"source": source, "market": rows.now.market})
-    return ["In the day to ", Number(utc(last), (ref,))]
-
-
-def _day_before_was_read(rows: Rows) -> bool:
-    return rows.read is not None and rows.read[1] <= rows.read[2] - 2 * DAY
-
-
-def liquidations(rows: Rows) -> list[Sentence]:
-    """Number, sum and largest of the liquidations, compared with the day before."""
-    topic = "liquidations"
-    if missing := _not_read(rows, topic):
-        return missing
-    (today, here), (day_before, there) = _window(rows, "liquidation", 0), _window(rows, "liquidation", 1)
-    parts: list[Part] = [
-        *_day(rows),
-        " there were ",
-        Number(f"{count(len(today), 'liquidation')} of {_worth(today)} of collateral", (here,)),
-    ]
-    compared = _day_before_was_read(rows)
-    if compared:
-        before = Number(f"{count(len(day_before), 'liquidation')} and {_worth(day_before)}", (there,))
-        if all(row[4] is not None for row in (*today, *day_before)):
-            by = Number(moved(_usd(today), _usd(day_before)), (here, there))
-            parts += [", ", by, " from ", before]
-        else:
-            parts += ["; the day before ", before]
-    known = [row for row in today if row[4] is not None]
-    if known:
-        top = max(known, key=lambda row: (row[4], row[3]))
-        key = {"chain_id": top[0], "block_number": top[1], "log_index": top[2]}
-        largest = Number(f"{usd(top[4])} at {utc(top[3])}", (Ref("stg_lending_events", key),))
-        parts += ["; the largest took ", largest]
-    return [Sentence(topic, CHANGE if compared else STATE, (*parts, "."))]
-
-
-def deficits(rows: Rows) -> list[Sentence]:
-    """Debt that the pool booked as a deficit in the day."""
-    topic = "deficits"
-    if missing := _not_read(rows, topic):
-        return missing
-    (today, here), (day_before, there) = _window(rows, "deficit", 0), _window(rows, "deficit", 1)
-    now = Number(f"{count(len(today), 'deficit')} of {_worth(today)}", (here,))
-    if not _day_before_was_read(rows):
-        return [Sentence(topic, STATE, ("The pool booked ", now, "."))]
-    old = Number(f"{count(len(day_before), 'deficit')} of {_worth(day_before)}", (there,))
-    return [Sentence(topic, CHANGE, ("The pool booked ", now, "; the day before it was ", old, "."))]
-
-
-def _usd(found: list[tuple]) -> float:
-    """Sum of the events that have a value."""
-    return float(sum(row[4] for row in found if row[4] is not None))
-
-
-def _worth(found: list[tuple]) -> str:
-    """The sum in words; an event without a price at its time is counted, not taken for nothing."""
-    unpriced = sum(row[4] is None for row in found)
-    if not unpriced:
-        return usd(_usd(found))
-    if unpriced == len(found):
-        return "unknown value"
-    return f"at least {usd(_usd(found))} ({unpriced} without a price)"
-
-
-# What other flows computed
-
-
-def pegs(rows: Rows) -> list[Sentence]:
-    """Stablecoins whose state changed since the day before; if there are none, the one furthest from its peg."""
-    topic, at = "pegs", rows.now.block_time
-    fresh = {token: found for token, found in rows.pegs.items() if found[0][1] > at - DAY}
-    if not fresh:
-        return [
-            Sentence(topic, MISSING, ("No state of a stablecoin of the day is stored.",), "python -m flows peg-health")
-        ]
-    changes = []
-    compared: list[Ref] = []
-    for token, found in sorted(fresh.items()):
-        now = found[0]
-        # Of the same source: another source may stand elsewhere without a move of the peg.
-        old = next((row for row in found if row[1] <= at - DAY and row[0] == now[0]), None)
-        if old is None:
-            continue
-        here, there = _peg(token, now), _peg(token, old)
-        compared += [here, there]
-        if old[2] == now[2]:
-            continue
-        changes.append(
-            Sentence(
-                topic,
-                CHANGE,
-                (f"{_word(token)} went from ", Number(f"{old[2]} ({old[3]:+.0f} bp)", (there,)), " to ",
-                 Number(f"{now[2]} ({now[3]:+.0f} bp, {utc(now[1])})", (here,)), "."),
-            )
-        )  # fmt: skip
-    if changes:
-        return changes
-    token, now = max(((token, found[0]) for token, found in fresh.items()), key=lambda one: (abs(one[1][3]), one[0]))
-    furthest = Number(f"{token} at {now[3]:+.0f} bp ({now[2]})", (_peg(token, now),))
-    if not compared:
-        return [Sentence(topic, STATE, ("Furthest from its peg is ", furthest, "."))]
-    n = Number(count(len(compared) // 2, "stablecoin"), tuple(compared))
-    return [Sentence(topic, CHANGE, ("None of ", n, " left its state; furthest from its peg is ", furthest, "."))]
-
-
-def _peg(token: str, row: tuple) -> Ref:
-    return Ref("mart_peg_health", {"token": token, "source": row[0], "ts": row[1]})
-
-
-def _word(name: str) -> str:
-    """A name among words, which hold no digit."""
-    return "".join("#" if letter.isdigit() else letter for letter in name)
-
-
-def clusters(rows: Rows) -> list[Sentence]:
-    """The chance of a burst of liquidations, compared with the day before by the same fit."""
-    topic = "clusters"
-    if not rows.clusters:
-        words = "No chance of a burst of liquidations is stored."
-        return [Sentence(topic, MISSING, (words,), "python -m flows liquidation-clusters")]
-    now, *older = rows.clusters
-    old = next((row for row in older if row["ts"] <= now["ts"] - NEAR_A_DAY), None)
-    hours = now["horizon_seconds"] / HOUR
-    what = f"{now['at_least']} liquidations within {now['within_seconds'] / HOUR:g} h over {hours:g} h"
-    value = Number(
-        f"{what} is {share(now['probability'])} (95 % {share(now['low'])} to {share(now['high'])})", (_chance(now),)
-    )
-    parts: list[Part] = ["The chance of ", value]
-    if old is not None:
-        apart = _apart(now["low"], now["high"], old["low"], old["high"])
-        before = Number(f"{share(old['probability'])} ({share(old['low'])} to {share(old['high'])})", (_chance(old),))
-        parts += [", the day before it was ", before, ": " + ("a change" if apart else "no change beyond its error")]
-    stale = rows.now.block_time - now["ts"]
-    if stale > DAY:
-        parts += ["; it was computed for ", Number(utc(now["ts"]), (_chance(now),))]
-    return [Sentence(topic, CHANGE if old else STATE, (*parts, "."))]
-
-
-NEAR_A_DAY = 20 * HOUR
-
-
-def _chance(row: dict) -> Ref:
-    names = ("market", "ts", "horizon_seconds", "within_seconds", "at_least", "calibration_id")
-    return Ref("mart_cluster_probability", {name: row[name] for name in names})
 
 
 # The warehouse

@@ -48,3 +48,8 @@ def moved(now: float, before: float) -> str:
     if not math.isfinite(by):
         return "up from nothing"
     return f"{'up' if by > 0 else 'down'} {abs(by) * 100:.1f} %"
+
+
+def apart(low: float, high: float, other_low: float, other_high: float) -> bool:
+    """Whether two intervals do not overlap."""
+    return low > other_high or other_low > high

@@ -19,9 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
-
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from typing import TYPE_CHECKING, Any
 
 from data.foreign_text import safe_print
 from data.settings import aave_market, risk_db
@@ -29,20 +27,19 @@ from data.store.store import Store
 from flows import settings
 from flows.aave.history.keeping import rules_digest
 from flows.aave.holder_scan import first_block_of
+from flows.aave.options import AaveHistoryOptions
 from flows.aave.past import choosing
 from flows.aave.past.checkpoint import Whose, place_of
-from flows.aave.past.market import Constants, NotStorable, Past, Prices, virtual_at_first
+from flows.aave.past.market import Constants, NotStorable, Past, virtual_at_first
 from flows.aave.past.replaying import Market, finished, proven, requests, usable
 from flows.aave.past.saving import Gate, Saved, save, stored_blocks
 from flows.aave.place import Place, locate, node_url, require_one_chain
 from flows.aave.storing import map_assets
-from flows.arguments import Unreadable, number
 from flows.clients import abis
 from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, SourceRefused
-from flows.options import AnyBlock, Attempts, Flag, Options, Whole
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.aave.history import MarketBook
@@ -51,74 +48,7 @@ if TYPE_CHECKING:
 SHOWN = 3
 
 
-def read_every(value: Any) -> str | int | None:
-    """day, hour, or a number of blocks. Raises `Unreadable`."""
-    if value is None or value in choosing.SECONDS:
-        return value
-    try:
-        found = number(value)
-    except Unreadable:
-        found = 0
-    if not found:
-        raise Unreadable(f"expected day, hour or a number of blocks from 1 on, found {value!r:.60}")
-    return found
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, int | str) and not isinstance(value, bool) else value
-
-
-class Asked(Options):
-    """Options of `aave-history`."""
-
-    excluding = (("at", "every"), ("every", "out"))
-
-    market: str | None = Field(None, description="name in the Aave address book (default: AAVE_MARKET)")
-    block: AnyBlock = Field(
-        "latest",
-        description="last block of the replay, where the result is compared with the node: "
-        "latest, safe, finalized, or a number whose state the node still has (default: latest)",
-    )
-    at: Annotated[list[Annotated[int, Whole()]] | None, BeforeValidator(_listed), Flag(metavar="BLOCK")] = Field(
-        None, description="block whose books are written; several with --store (default: the last)"
-    )
-    from_block: Annotated[int, Whole()] | None = Field(
-        None, description="where the logs begin (default: the market's first block)"
-    )
-    out: Annotated[str | None, Flag(metavar="FILE")] = Field(None, description="JSON file for the books at that block")
-    store: bool = Field(
-        False, description="store the blocks of --at or --every in the warehouse, once the comparison has passed"
-    )
-    every: Annotated[
-        str | int | None,
-        BeforeValidator(read_every),
-        WithJsonSchema({"anyOf": [{"type": "integer"}, {"enum": ["day", "hour"]}]}),
-        Flag(metavar="day|hour|BLOCKS"),
-    ] = Field(None, description="the first block of each UTC day or hour, or every multiple of so many blocks")
-    prices: Prices = Field(
-        "logs",
-        description="prices of stored blocks: what the feeds logged (plain feeds only), or what the oracle says at "
-        "each block, for which the node needs the state of that block",
-    )
-    anew: bool = Field(False, description="read all logs again, whatever an earlier run has kept")
-    estimate: Annotated[bool, Flag(names=("--estimate", "--dry-run"))] = Field(
-        False, description="print how many requests this needs and how long they take, then stop"
-    )
-    attempts: Attempts = 5
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if self.store and self.at is None and self.every is None:
-            raise ValueError("--store: expected blocks in --at or --every, found neither")
-        for name, given in (("--every", self.every is not None), ("--prices", self.prices != "logs")):
-            if given and not self.store:
-                raise ValueError(f"{name} is for --store, which is not given")
-        if self.at is not None and len(self.at) != 1 and not (self.store and self.at and self.out is None):
-            raise ValueError(f"--at: expected one block, or several with --store alone, found {len(self.at)}")
-        return self
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: AaveHistoryOptions) -> str:
     """Replay the market's logs, compare with the node, write the books; returns one line that says what was done."""
     name = arguments.market or aave_market()
     rpc = JsonRpc(node_url(name), attempts=arguments.attempts)
@@ -156,13 +86,13 @@ def run(arguments: Asked) -> str:
         "provider": place.provider,
         "chain_id": place.chain_id,
     }
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as recording:
+    with Store.open() as store, recorded(store, "aave-history", parameters) as recording:
         if arguments.store:
             require_one_chain(store, place)
         return _run(recording, market, place, begun, arguments)
 
 
-def _estimate(market: Market, begun: Checkpoint | None, arguments: Asked, seconds: float) -> str:
+def _estimate(market: Market, begun: Checkpoint | None, arguments: AaveHistoryOptions, seconds: float) -> str:
     start, tip = begun.block + 1 if begun else market.first, market.tip
     n = requests(start, tip.number)
     told = (
@@ -184,7 +114,7 @@ def _estimate(market: Market, begun: Checkpoint | None, arguments: Asked, second
     return told
 
 
-def _run(recording: Run, market: Market, place: Place, begun: Checkpoint | None, arguments: Asked) -> str:
+def _run(recording: Run, market: Market, place: Place, begun: Checkpoint | None, arguments: AaveHistoryOptions) -> str:
     """Replay, compare, write."""
     named = tuple(sorted(set(arguments.at or ()))) if arguments.store else ()
     blocks = _Blocks(recording.store, market, begun, arguments)
@@ -238,7 +168,7 @@ def _told(saved: Saved, blocks: _Blocks) -> str:
 class _Blocks:
     """The blocks whose books a run needs. `settled`: what earlier runs have dealt with; `unsupported`: rules begin."""
 
-    def __init__(self, store: Store, market: Market, begun: Checkpoint | None, arguments: Asked) -> None:
+    def __init__(self, store: Store, market: Market, begun: Checkpoint | None, arguments: AaveHistoryOptions) -> None:
         self.settled: set[int] = set()
         self.unsupported = 0
         self._store, self._market, self._begun, self._asked = store, market, begun, arguments
@@ -302,6 +232,3 @@ def _write(path: Path, book: MarketBook) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(plain(asdict(book)), indent=1), encoding="utf-8")
     beside.replace(path)
-
-
-FLOW = FlowSpec(name="aave-history", options=Asked, run=run)

@@ -23,21 +23,21 @@ from flows.aave.checks import check_supplies
 from flows.aave.holder_scan import HolderScan, first_block_of
 from flows.aave.incremental import carry as aave_incremental
 from flows.aave.incremental.checks import checked_carried
-from flows.aave.options import Asked
+from flows.aave.options import AaveMarketOptions
 from flows.aave.place import Place, locate, node_url, require_one_chain
 from flows.aave.reading import BlockReplaced, checked, open_market, progress_bar
 from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
 from flows.clients.block_reader import CONCURRENCY
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import CrossCheckFailed
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.aave.reading import MarketAt
     from flows.aave.rows import MarketState
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: AaveMarketOptions) -> str:
     """Read the market at `arguments.block` and store it; returns what was stored, in one line."""
     market = arguments.market or aave_market()
     url = node_url(market)
@@ -51,7 +51,7 @@ def run(arguments: Asked) -> str:
     first_block = place.first_block if arguments.from_block is None else arguments.from_block
     parameters = {"market": market, "block": arguments.block, "from_block": first_block, "provider": place.provider,
                   "chain_id": place.chain_id, "full": arguments.full, "node": settings.redacted(url)}  # fmt: skip
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with Store.open() as store, recorded(store, "aave-market", parameters) as run:
         require_one_chain(store, place)
         reading = read_market(
             run, rpc, place, arguments.block, first_block, full=arguments.full, full_every=arguments.full_every
@@ -116,10 +116,3 @@ def _read_all(at: MarketAt, scan: HolderScan, first_block: int | None) -> Market
 def _full_is_due(store: Store, key: str, now: int, hours: float) -> bool:
     last = store.checkpoint(FULL_READ, key)
     return last is None or now - last["time"] >= hours * 3600
-
-
-FLOW = FlowSpec(
-    name="aave-market",
-    options=Asked,
-    run=run,
-)

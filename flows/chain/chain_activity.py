@@ -16,25 +16,24 @@ from flows import settings
 from flows.chain import live_session
 from flows.chain.backfill import Written, fill
 from flows.chain.node import ChainNode
-from flows.chain.options import Asked
-from flows.chain.parquet import export
+from flows.chain.options import ChainActivityOptions
 from flows.clients import networks
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, WrongOption
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
 
 DERIVED = ("mart_token_transfer_hourly", "mart_address_activity")
 """Tables that SQL makes of what this flow writes."""
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: ChainActivityOptions) -> str:
     """Fill a range of blocks; returns what was written, in one line.
 
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused` (a block above the head), `MalformedAnswer`,
     `flows.chain.backfill.NotTheStoredChain`; `data.errors.BatchRefused`.
     """
     if arguments.live:
-        return live_session.run(arguments, FLOW.name, DERIVED)
+        return live_session.run(arguments, "chain-activity", DERIVED)
     if arguments.start_block is None:
         raise WrongOption("--start-block is missing: give the first block to read, or --live to follow the head")
     chain_id = networks.chain_id(arguments.network)
@@ -51,7 +50,7 @@ def run(arguments: Asked) -> str:
     total = Written()
     if arguments.parquet:
         return to_parquet(node, chain_id, arguments)
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with Store.open() as store, recorded(store, "chain-activity", parameters) as run:
         node.require_chain(chain_id)
         last = node.resolve(arguments.end_block)
         if last < first:
@@ -71,8 +70,16 @@ def run(arguments: Asked) -> str:
     return described(first, last, total)
 
 
-def to_parquet(node: ChainNode, chain_id: int, arguments: Asked) -> str:
-    """Write one dataset of the range into Parquet files; returns what was written, in one line."""
+def to_parquet(node: ChainNode, chain_id: int, arguments: ChainActivityOptions) -> str:
+    """Write one dataset of the range into Parquet files; returns what was written, in one line.
+
+    Raises `ConfigurationError` where pyarrow is not installed.
+    """
+    try:
+        # Imported here, not at the top: pyarrow is an optional package (requirements-export).
+        from flows.chain.parquet import export
+    except ImportError as exc:
+        raise ConfigurationError("--parquet needs pyarrow: pip install -r requirements-export.txt") from exc
     node.require_chain(chain_id)
     first, last = arguments.start_block, node.resolve(arguments.end_block)
     with tqdm(total=last - first + 1, desc="blocks", unit="block", disable=None, leave=False) as bar:
@@ -90,10 +97,3 @@ def described(first: int, last: int, written: object) -> str:
         f"{written.logs:,} logs, {written.transfers:,} token transfers"
     )
     return line + written.remarks()
-
-
-FLOW = FlowSpec(
-    name="chain-activity",
-    options=Asked,
-    run=run,
-)

@@ -15,7 +15,7 @@ from flows.aave.live_refresh import MarketRefresh
 from flows.chain.backfill import Written
 from flows.chain.live import Follower, follow
 from flows.chain.node import ChainNode
-from flows.chain.options import Asked
+from flows.chain.options import ChainActivityOptions
 from flows.clients import networks
 from flows.clients.json_rpc import JsonRpc
 from flows.clients.new_heads import NewHeads
@@ -25,7 +25,7 @@ from flows.pipeline import recorded
 from flows.redaction import hidden
 
 
-def run(arguments: Asked, flow: str, derived: Sequence[str]) -> str:
+def run(arguments: ChainActivityOptions, flow: str, derived: Sequence[str]) -> str:
     """Follow the chain until a signal; returns what was written, in one line. `derived`: tables made of the blocks."""
     if arguments.parquet or arguments.reread:
         raise WrongOption("--live writes into the warehouse as the chain grows; leave out --parquet and --reread")

@@ -19,7 +19,7 @@ def end(value: Any) -> str:
     return str(block(value))
 
 
-class Asked(Options):
+class ChainActivityOptions(Options):
     """Options of `chain-activity`."""
 
     start_block: Annotated[int, Whole()] | None = Field(

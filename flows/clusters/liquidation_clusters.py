@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import Field
 from tqdm import tqdm
 
 from data.liquidations import HOUR, StoredLiquidations, oldest_liquidation, stored_liquidations
@@ -22,8 +21,8 @@ from flows.clusters.fitting import (
     fitted,
     probability_rows,
 )
-from flows.options import Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from flows.clusters.options import LiquidationClustersOptions
+from flows.pipeline import recorded
 from risk_core.analytics.hawkes import PRICES, SEEN
 
 if TYPE_CHECKING:
@@ -34,25 +33,7 @@ SOURCE = "clusters"
 DAY = 86_400
 
 
-class Asked(Options):
-    """Options of the flow."""
-
-    market: str | None = Field(None, description="market to fit (default: the newest snapshot's)")
-    days: Annotated[int, Whole(7, 3_650)] = Field(90, description="days of liquidations before the newest")
-    horizon_hours: Annotated[int, Whole(1, 24 * 30)] = Field(24, description="hours that are forecast")
-    within_hours: Annotated[int, Whole(1, 24 * 30)] = Field(1, description="hours within which a cluster's events come")
-    at_least: Annotated[int, Whole(2, 10_000)] = Field(8, description="liquidations that make a cluster")
-    past_days: Annotated[int, Whole(0, 365)] = Field(30, description="days before the newest to compute as well")
-    paths: Annotated[int, Whole(100, 10_000_000)] = Field(4_000, description="simulated paths of each forecast")
-    engine_paths: Annotated[int, Whole(10, 1_000_000)] = Field(
-        1_000, description="paths of the newest risk run on which the engine's liquidations are counted by step"
-    )
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
-    or_nothing: bool = Field(False, description="end without an error where the liquidations are too few to fit")
-    skip_if_stored: bool = Field(False, description="do nothing where the newest liquidations are fitted already")
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: LiquidationClustersOptions) -> str:
     """Fit, simulate and store; returns one line. Raises `TooFewEvents`, `data.errors.NoSnapshot`."""
     with Store.open() as store:
         at = newest(arguments.market)
@@ -66,7 +47,7 @@ def run(arguments: Asked) -> str:
             if arguments.or_nothing:
                 return f"{at.market}: {few}: nothing to do"
             raise
-        with recorded(store, FLOW.name, arguments.model_dump()) as run:
+        with recorded(store, "liquidation-clusters", arguments.model_dump()) as run:
             done = fitted(found)
             starts = [found.last - day * DAY for day in range(arguments.past_days, -1, -1)]
             # At its first second the window has no past to forecast from.
@@ -121,7 +102,9 @@ def read(store: Reader, market: str, snapshot_time: int, days: int) -> StoredLiq
     return stored_liquidations(store, market, min(first, snapshot_time), snapshot_time)
 
 
-def _is_stored(store: Reader, market: str, found: StoredLiquidations, asked: Asked, engine: RiskRun | None) -> bool:
+def _is_stored(
+    store: Reader, market: str, found: StoredLiquidations, asked: LiquidationClustersOptions, engine: RiskRun | None
+) -> bool:
     """Whether the same liquidations are fitted, the chance asked for is computed, and compared with the newest run."""
     sql = (
         "SELECT count(*) FROM fact_cluster_calibration AS c JOIN mart_cluster_probability AS p "
@@ -133,6 +116,3 @@ def _is_stored(store: Reader, market: str, found: StoredLiquidations, asked: Ask
     question = (asked.horizon_hours * HOUR, asked.within_hours * HOUR, asked.at_least)
     fit = (market, found.first, found.last, len(found.seconds), json.dumps(METHOD))
     return bool(store.rows(sql, (*fit, *question, PRICES, engine.run_id if engine else None))[0][0])
-
-
-FLOW = FlowSpec(name="liquidation-clusters", options=Asked, run=run)

@@ -7,9 +7,8 @@ the engine's, so `data.load_market` does not load it. `flows.compound.state` say
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
 from tqdm import tqdm
 
 from data.store.store import Store
@@ -19,11 +18,11 @@ from flows.clients.block_reader import BlockReader, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
 from flows.compound import comet, comptroller
 from flows.compound.holders import holders
+from flows.compound.options import CompoundMarketOptions
 from flows.compound.rows import to_frames
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from flows.lending import markets as lending_markets
-from flows.options import AnyBlock, Attempts, Flag, Options, Whole
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block
@@ -33,24 +32,7 @@ if TYPE_CHECKING:
 SOURCE = "compound_rpc"
 
 
-class Asked(Options):
-    """Options of the flow."""
-
-    markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
-        None,
-        description="names such as CompoundV2Ethereum and CompoundV3EthereumUSDC, or compound_v3:0xCOMET, "
-        "compound_v2:0xCOMPTROLLER (default: all of the node's chain)",
-    )
-    block: AnyBlock = Field(
-        "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
-    )
-    from_block: Annotated[int, Whole()] | None = Field(
-        None, description="where the scan of the log begins (default: the contract's first block)"
-    )
-    attempts: Attempts = 5
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: CompoundMarketOptions) -> str:
     """Read each market at `arguments.block` and store it; one line for each."""
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
@@ -63,7 +45,7 @@ def run(arguments: Asked) -> str:
         "node": settings.redacted(url),
     }
     lines = []
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with Store.open() as store, recorded(store, "compound-market", parameters) as run:
         for source in sources:
             block = get_block(rpc, arguments.block)
             state = read(run, BlockReader(rpc, block), source, chain_id, arguments.from_block)
@@ -130,10 +112,3 @@ def described(name: str, block: Block, state: CompoundState) -> str:
             else ""
         )
     )
-
-
-FLOW = FlowSpec(
-    name="compound-market",
-    options=Asked,
-    run=run,
-)

@@ -13,7 +13,8 @@ import pandas as pd
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
 from flows.errors import MalformedAnswer, SourceRefused
-from flows.lending.logs import NOBODY, TRANSFER, topic
+from flows.lending.compound_logs import TRANSFER
+from flows.lending.events import NOBODY, topic
 from flows.lending.scan import log_ranges
 from flows.pipeline import Mark, Run
 

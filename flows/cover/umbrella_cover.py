@@ -7,10 +7,9 @@ the stake that is taken for what is above, with its price and fee. (aave-umbrell
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from pydantic import Field
 
 from data.settings import aave_market
 from data.snapshot.loading import load_market
@@ -20,9 +19,9 @@ from flows.aave.place import locate, node_url
 from flows.clients.abis import GET_POOL, Function
 from flows.clients.block_reader import BlockReader, Call, get_block
 from flows.clients.json_rpc import JsonRpc
+from flows.cover.options import UmbrellaCoverOptions
 from flows.errors import ConfigurationError, CrossCheckFailed, MalformedAnswer, SourceRefused, WrongOption
-from flows.options import AnyBlock, Attempts, Flag, Options
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
 from risk_core.units import BPS
 
 if TYPE_CHECKING:
@@ -41,17 +40,6 @@ STAKE_DECIMALS = Function("decimals()", ("uint8",))
 ANSWER = Function("latestAnswer()", ("int256",))
 
 
-class Asked(Options):
-    """Options of `umbrella-cover`."""
-
-    market: str | None = Field(None, description="market whose cover is read (default: AAVE_MARKET); it must be stored")
-    block: AnyBlock = Field("latest", description="latest, safe, finalized, or a number; an old one needs an archive")
-    umbrella: Annotated[str | None, Flag(metavar="ADDRESS")] = Field(
-        None, description="address of Umbrella (default: the known one of the market)"
-    )
-    attempts: Attempts = 5
-
-
 class Covered(NamedTuple):
     """Cover of one reserve, raw; `stake` None where not exactly one stake covers it."""
 
@@ -64,7 +52,7 @@ class Covered(NamedTuple):
     fee: int | None
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: UmbrellaCoverOptions) -> str:
     """Read and store; returns one line.
 
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
@@ -79,7 +67,7 @@ def run(arguments: Asked) -> str:
     rpc = JsonRpc(url, attempts=arguments.attempts)
     place = locate(rpc, name)
     asked = {"market": name, "block": arguments.block, "umbrella": umbrella, "node": settings.redacted(url)}
-    with Store.open() as store, recorded(store, FLOW.name, asked) as run:
+    with Store.open() as store, recorded(store, "umbrella-cover", asked) as run:
         block = get_block(rpc, arguments.block)
         reader = BlockReader(rpc, block, multicall=place.multicall3)
         found = read(reader, umbrella, place.provider, market)
@@ -178,6 +166,3 @@ def rows(
         }
         for one in found
     ])  # fmt: skip
-
-
-FLOW = FlowSpec(name="umbrella-cover", options=Asked, run=run)

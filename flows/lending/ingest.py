@@ -10,7 +10,7 @@ import pandas as pd
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import SourceRefused
-from flows.lending.logs import LendingMarket
+from flows.lending.events import LendingMarket
 from flows.lending.rows import EVER, LOGS, blocks_of, frames_of, span_of, with_withdrawn
 from flows.lending.scan import FIRST_RANGE, ScannedRange, scan
 from flows.pipeline import Mark, Run

@@ -8,9 +8,8 @@ where none was, the value stays NULL.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
 from tqdm import tqdm
 
 from data.settings import aave_market
@@ -24,16 +23,16 @@ from flows.lending import markets as lending_markets
 from flows.lending.assets import name_assets, note_oracle_prices
 from flows.lending.ingest import LendingIngest
 from flows.lending.messari import deployment
+from flows.lending.options import LendingEventsOptions
 from flows.lending.rows import store_events
 from flows.lending.subgraph import ingest
 from flows.lending.vendor import connector
-from flows.options import AnyBlock, Attempts, Flag, Options, Whole
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block
+    from flows.lending.events import LendingMarket
     from flows.lending.ingest import Ingested
-    from flows.lending.logs import LendingMarket
     from flows.lending.markets import MarketEntry
 
 TARGETS = (
@@ -47,33 +46,13 @@ TARGETS = (
 )
 
 
-class Asked(Options):
-    """Options of the flow."""
-
-    markets: Annotated[list[str] | None, Flag(metavar="MARKET")] = Field(
-        None,
-        description="names such as AaveV3Ethereum, AaveV2Ethereum, CompoundV2Ethereum, CompoundV3EthereumUSDC, "
-        "or PROTOCOL:0xADDRESS, or all (of the node's chain) (default: the market that is configured)",
-    )
-    route: Literal["logs", "messari", "vendor"] = Field(
-        "logs", description="a node's logs, a Messari subgraph, or an outside vendor's connector"
-    )
-    block: AnyBlock = Field("latest", description="read up to this block: latest, safe, finalized, or a number")
-    from_block: Annotated[int, Whole()] | None = Field(None, description="first block (default: the market's first)")
-    oracle_prices: bool = Field(
-        False,
-        description="ask the market's oracle for its price at the block of each event; old blocks need an archive node",
-    )
-    attempts: Attempts = 5
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: LendingEventsOptions) -> str:
     """Store the events up to `arguments.block`; returns what was stored, one line for each market."""
     route = {"logs": run_logs, "messari": run_messari, "vendor": run_vendor}[arguments.route]
     return route(arguments)
 
 
-def run_logs(arguments: Asked) -> str:
+def run_logs(arguments: LendingEventsOptions) -> str:
     """Read a node's logs, for each market in turn; events of one market stay stored when a later one fails."""
     url = settings.require("ETH_RPC_URL", "give the JSON-RPC address of a node of the markets' chain")
     rpc = JsonRpc(url, attempts=arguments.attempts)
@@ -92,7 +71,7 @@ def run_logs(arguments: Asked) -> str:
         "node": settings.redacted(url),
     }
     lines = []
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with Store.open() as store, recorded(store, "lending-events", parameters) as run:
         block = get_block(rpc, arguments.block)
         reader = BlockReader(rpc, block)
         for source in sources:
@@ -112,19 +91,19 @@ def scan(run: Run, rpc: JsonRpc, market: LendingMarket, block: Block, first_bloc
         return LendingIngest(run, rpc, market).until(block, first_block, progress=bar)
 
 
-def run_messari(arguments: Asked) -> str:
+def run_messari(arguments: LendingEventsOptions) -> str:
     """Read Messari subgraphs: one deployment for each market that is named."""
     lines = []
     for name in arguments.markets or [aave_market()]:
         at = deployment(name)
-        with Store.open() as store, recorded(store, FLOW.name, {"market": name, "route": "messari"}) as run:
+        with Store.open() as store, recorded(store, "lending-events", {"market": name, "route": "messari"}) as run:
             last = arguments.block if isinstance(arguments.block, int) else None
             lines.append(ingest(run, at, first=arguments.from_block, last=last))
             run.refresh(TARGETS)
     return "\n".join(lines)
 
 
-def run_vendor(arguments: Asked) -> str:
+def run_vendor(arguments: LendingEventsOptions) -> str:
     """Read the outside vendor that is configured, if one is."""
     vendor = connector()
     if not isinstance(arguments.block, int) or arguments.from_block is None:
@@ -133,7 +112,7 @@ def run_vendor(arguments: Asked) -> str:
     for name in arguments.markets or [aave_market()]:
         first, last = arguments.from_block, arguments.block
         parameters = {"market": name, "route": "vendor", "vendor": vendor.name, "first": first, "last": last}
-        with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+        with Store.open() as store, recorded(store, "lending-events", parameters) as run:
             events = list(vendor.events(name, first, last))
             new = store_events(run, events, f"vendor:{vendor.name}", name, first, last)
             run.refresh(TARGETS)
@@ -148,14 +127,7 @@ def described(name: str, block: int, done: Ingested) -> str:
     )
 
 
-def _first_block(arguments: Asked, rpc: JsonRpc, source: MarketEntry, block: Block) -> int:
+def _first_block(arguments: LendingEventsOptions, rpc: JsonRpc, source: MarketEntry, block: Block) -> int:
     if arguments.from_block is not None:
         return arguments.from_block
     return first_block_of(rpc, source.entry, block.number) if source.first_block is None else source.first_block
-
-
-FLOW = FlowSpec(
-    name="lending-events",
-    options=Asked,
-    run=run,
-)

@@ -17,7 +17,8 @@ from flows.clients.abis import Function
 from flows.clients.block_reader import BlockReader, Call, Failure
 from flows.errors import ConfigurationError, SourceRefused
 from flows.lending import compound_book
-from flows.lending.logs import PROTOCOLS, LendingMarket
+from flows.lending.events import LendingMarket
+from flows.lending.logs import PROTOCOLS
 
 GET_ALL_MARKETS = Function("getAllMarkets()", ("address[]",))
 UNDERLYING = Function("underlying()", ("address",))

@@ -26,7 +26,7 @@ from typing import Any
 from flows.aave import address_book
 from flows.clients.graphql import Subgraph
 from flows.errors import ConfigurationError, MalformedAnswer
-from flows.lending.logs import LendingEvent
+from flows.lending.events import LendingEvent
 
 KINDS = {
     "deposits": "deposit",

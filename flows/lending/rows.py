@@ -11,7 +11,7 @@ import pandas as pd
 
 from data.schemas.lending import RECEIVED
 from flows.errors import MalformedAnswer
-from flows.lending.logs import LendingEvent
+from flows.lending.events import LendingEvent
 
 if TYPE_CHECKING:
     from data.store.store import Store

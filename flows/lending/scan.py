@@ -10,7 +10,8 @@ from flows.clients import log_ranges as ladder
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
 from flows.clients.log_ranges import RangeSize
 from flows.errors import MalformedAnswer, SourceRefused
-from flows.lending.logs import LendingEvent, LendingMarket, decode
+from flows.lending.events import LendingEvent, LendingMarket
+from flows.lending.logs import decode, topics_of
 
 FIRST_RANGE = 2_000
 LONGEST_RANGE = 100_000
@@ -33,7 +34,7 @@ def scan(
     Raises `SourceRefused` when a single block is refused or a block was replaced while it was read, `MalformedAnswer`
     for a log of the wrong shape.
     """
-    ranges = log_ranges(rpc, sorted(market.contracts), market.topics, first, last, first_range=first_range)
+    ranges = log_ranges(rpc, sorted(market.contracts), topics_of(market), first, last, first_range=first_range)
     for begin, until, logs in ranges:
         events = decode(logs, market)
         outside = next((e for e in events if not begin <= e.block_number <= until), None)

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from flows import settings
 from flows.errors import ConfigurationError
-from flows.lending.logs import LendingEvent
+from flows.lending.events import LendingEvent
 
 
 @runtime_checkable

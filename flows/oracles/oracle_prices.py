@@ -8,9 +8,8 @@ SQL computes how old each price was compared with the feed's heartbeat (`mart_fe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
 from tqdm import tqdm
 
 from data.prices.settling import settle
@@ -20,19 +19,18 @@ from flows import settings
 from flows.aave import address_book
 from flows.aave.place import locate, node_url
 from flows.aave.price_adapters import getters
-from flows.arguments import Unreadable, number
 from flows.clients.block_reader import CONCURRENCY, MULTICALL3, BlockReader, Failure, get_block
 from flows.clients.json_rpc import JsonRpc, quantity
 from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
-from flows.options import AnyBlock, Attempts, Every, Flag, Options
 from flows.oracles import checks as oracle_checks
 from flows.oracles import known_feeds as chainlink_book
 from flows.oracles import rows as oracle_rows
 from flows.oracles.adapters import oracle_of, read_sources
 from flows.oracles.chainlink import read_feeds, read_phases
+from flows.oracles.options import OraclePricesOptions
 from flows.oracles.rounds import SOURCE, Progress, RoundBackfill
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 
 if TYPE_CHECKING:
     from flows.clients.block_reader import Block
@@ -40,45 +38,14 @@ if TYPE_CHECKING:
     from flows.oracles.chainlink import Feed
 
 TARGETS = ("stg_chainlink_prices", "fact_feed_update", "mart_feed_staleness")
-DEFAULT_ROUNDS = 500
 
 
-def read_rounds(value: Any) -> int | None:
-    """A number of rounds, None for all. Raises `Unreadable`."""
-    if value is None or value == "all":
-        return None
-    try:
-        return number(value)
-    except Unreadable:
-        raise Unreadable(f"expected a whole number or all, found {value!r:.60}") from None
-
-
-class Asked(Options):
-    """Options of the flow."""
-
-    feeds: Annotated[list[str] | None, Flag(metavar="FEED")] = Field(
-        None,
-        description="pairs such as ETH/USD, addresses of proxies, or all (default: the market's own feeds, and "
-        "those of the built-in list whose heartbeat is known)",
-    )
-    rounds: Annotated[
-        int | None, BeforeValidator(read_rounds), WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "all"}]})
-    ] = Field(DEFAULT_ROUNDS, description="newest rounds of each feed to have, or all; across phases")
-    block: AnyBlock = Field(
-        "latest", description="latest, safe, finalized, or a number (default: latest); an old one needs an archive node"
-    )
-    market: str | None = Field(None, description="market whose sources are read (default: AAVE_MARKET)")
-    no_market: bool = Field(False, description="feeds only, no Aave market")
-    attempts: Attempts = 5
-    every: Every = None
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: OraclePricesOptions) -> str:
     """One round, or rounds until stopped where `--every` is given; see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Asked) -> str:
+def collect(arguments: OraclePricesOptions) -> str:
     """Read feeds and the market's sources at `arguments.block`, store them, extend the histories; returns one line.
 
     Raises `ConfigurationError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`, `CrossCheckFailed` (the chain
@@ -105,7 +72,7 @@ def collect(arguments: Asked) -> str:
         "rounds": arguments.rounds,
         "node": settings.redacted(url),
     }
-    with Store.open() as store, recorded(store, FLOW.name, parameters) as run:
+    with Store.open() as store, recorded(store, "oracle-prices", parameters) as run:
         block = get_block(rpc, arguments.block)
         multicall = place.multicall3 if place else MULTICALL3
         reader = BlockReader(rpc, block, multicall=multicall, concurrency=concurrency)
@@ -230,10 +197,3 @@ def described(
         if count:
             parts.append(f"{count:,} {what}")
     return "; ".join(parts)
-
-
-FLOW = FlowSpec(
-    name="oracle-prices",
-    options=Asked,
-    run=run,
-)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from data.errors import NoPrices
 from data.prices.pegs import every_source
 from data.prices.series import SERVED, SYNTHETIC
 from data.snapshot.loading import newest
 from data.store.store import Store
-from flows.options import Number, Options, Whole
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pegs.options import PegHealthOptions
+from flows.pipeline import Run, recorded
 from risk_core.analytics import pegs
 
 if TYPE_CHECKING:
@@ -26,21 +25,6 @@ TOKENS = ("USDC", "USDT", "DAI")
 DAY = 86_400
 
 
-class Asked(Options):
-    """Options of the flow."""
-
-    days: Annotated[int, Whole(1, 3_650)] = Field(30, description="days before the newest price to keep")
-    warning_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
-        pegs.WARNING_BPS, description="distance that warns"
-    )
-    critical_bps: Annotated[float, Number(0.1, 10_000, "basis points")] = Field(
-        pegs.CRITICAL_BPS, description="distance that is critical, twice in a row or by two sources"
-    )
-    least_updates: Annotated[int, Whole(2, 10_000)] = Field(
-        pegs.LEAST_UPDATES, description="updates in 24 hours for a z-score"
-    )
-
-
 class State(NamedTuple):
     """The rows of one token, and its newest state in words."""
 
@@ -48,9 +32,9 @@ class State(NamedTuple):
     said: str
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: PegHealthOptions) -> str:
     """Compute and store; returns one line a token. Raises `data.errors.NoPrices`, `NoSnapshot`."""
-    with Store.open() as store, recorded(store, FLOW.name, arguments.model_dump()) as run:
+    with Store.open() as store, recorded(store, "peg-health", arguments.model_dump()) as run:
         synthetic = newest().synthetic
         served = SYNTHETIC if synthetic else SERVED
         found = {
@@ -68,13 +52,13 @@ def run(arguments: Asked) -> str:
     return "; ".join([*(state.said for state in states), *missing])
 
 
-def _stored(run: Run, token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bool) -> State:
+def _stored(run: Run, token: str, sources: list[SourceOfPeg], asked: PegHealthOptions, synthetic: bool) -> State:
     state = state_of(token, sources, asked, synthetic)
     run.write(SOURCE, f"{token}:{int(state.rows['ts'].max())}", {"mart_peg_health": state.rows})
     return state
 
 
-def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bool) -> State:
+def state_of(token: str, sources: list[SourceOfPeg], asked: PegHealthOptions, synthetic: bool) -> State:
     """Rows of `mart_peg_health` for a token from its sources, the leading one first."""
     leading = sources[0]
     (ts, price, _), *others = ((*np.array(found.rows).T, found.holds) for found in sources)
@@ -99,6 +83,3 @@ def state_of(token: str, sources: list[SourceOfPeg], asked: Asked, synthetic: bo
     unusual = f"z {z:+.1f}" if np.isfinite(z) else f"no 24 h z-score, {int(rolling.updates[-1])} updates"
     summary = f"{token} {states[-1]}: {(price[-1] - 1) * 1e4:+.1f} bp by {leading.source}, {unusual}"
     return State(rows.reset_index(drop=True), summary)
-
-
-FLOW = FlowSpec(name="peg-health", options=Asked, run=run)

@@ -10,13 +10,11 @@ are served (`data.prices`).
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
 from tqdm import tqdm
 
 from data.foreign_text import safe_print
@@ -26,25 +24,20 @@ from data.prices.pegs import PAIRS
 from data.prices.settling import settle
 from data.snapshot import loading as snapshot
 from data.store.store import Store
-from flows.arguments import Unreadable
 from flows.continuous import run_as_asked
 from flows.errors import ConfigurationError, MalformedAnswer
-from flows.options import Every, Flag, Moment, Options, Whole
-from flows.pipeline import FlowSpec, Run, recorded
+from flows.pipeline import Run, recorded
 from flows.prices import second_source as second_prices
 from flows.prices.backfill import BATCH, MOST_MISSING_AT_END, Backfill
 from flows.prices.binance import INTERVAL_SECONDS, PAGE, Binance, UnknownSymbol
-from flows.prices.rows import SOURCE, exchange_info_frame, latest_frames, to_frames
+from flows.prices.options import DAYS, MarketPricesOptions
+from flows.prices.rows import SOURCE, exchange_info_frame, latest_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from flows.prices.backfill import Progress
 
-__all__ = ["FLOW", "to_frames"]
-
-DAYS = 365
-"""Length of the window without --from and --days: the memory of a two-speed volatility."""
 WAIT, LONG_WAIT = 180.0, 1800.0
 """Seconds that a run may wait because Binance asks it to; a backfill of years gets more than one 429."""
 NOTABLE_SKEW = 30.0
@@ -52,57 +45,6 @@ NOTABLE_SKEW = 30.0
 
 Window = tuple[str, int, int]
 """Interval, and the opening times [start, end) in UTC seconds on its grid."""
-
-
-def symbol(value: Any) -> str:
-    """A Binance pair in capitals. Raises `Unreadable`."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Z0-9]{2,20}", value.upper()):
-        raise Unreadable(f"expected a Binance pair such as ETHUSDT, found {value!r:.60}")
-    return value.upper()
-
-
-def coin(value: Any) -> tuple[str, str]:
-    """A pair, and DefiLlama's name of its coin. Raises `Unreadable`."""
-    pair, _, called = "=".join(value).partition("=") if isinstance(value, list | tuple) else str(value).partition("=")
-    if not re.fullmatch(r"[a-z0-9_-]+:[A-Za-z0-9_.-]+", called):
-        raise Unreadable(f"expected a pair and a coin such as ETHUSDT=coingecko:ethereum, found {value!r:.60}")
-    return symbol(pair), called
-
-
-Symbol = Annotated[str, BeforeValidator(symbol)]
-Coin = Annotated[tuple[str, str], BeforeValidator(coin), WithJsonSchema({"type": "string"})]
-
-
-class Asked(Options):
-    """Options of the flow. `since` is `--from` on the command line."""
-
-    excluding = (("days", "since"),)
-
-    days: Annotated[int, Whole(1, 36_500)] | None = Field(None, description=f"length of the window (default: {DAYS})")
-    since: Annotated[Moment | None, Flag(names=("--from",), metavar="DATE")] = Field(
-        None, description="start of the window, UTC, such as 2021-01-01"
-    )
-    until: Annotated[Moment | None, Flag(metavar="DATE")] = Field(
-        None, description="end of the window, UTC (default: now)"
-    )
-    # In step with `flows.prices.binance.INTERVAL_SECONDS`; importing that would make --help wait for requests.
-    interval: list[Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d"]] = Field(["1h"], description="lengths of a bar")
-    symbols: Annotated[list[Symbol] | None, Flag(metavar="SYMBOL")] = Field(
-        None,
-        description="Binance pairs such as ETHUSDT (default: the series that the newest snapshot's reserves follow)",
-    )
-    sources: list[Literal["binance", "defillama"]] = Field(
-        ["binance"], description="sources to collect prices from; Binance's are always read, and served"
-    )
-    coins: Annotated[list[Coin], Flag(metavar="SYMBOL=COIN")] = Field(
-        [], description="DefiLlama's coin of a series, such as ETHUSDT=coingecko:ethereum"
-    )
-    market: str | None = Field(None, description="market whose reserves are meant (default: the newest snapshot's)")
-    allow_gaps: bool = Field(False, description="allow holes and bars off the grid (after a halt)")
-    again: bool = Field(False, description="read bars again that are stored already")
-    latest: bool = Field(False, description="store the last traded price of each series too")
-    exchange_info: bool = Field(False, description="store what Binance says of each pair too")
-    every: Every = None
 
 
 def series_of(mapping: pd.DataFrame) -> list[str]:
@@ -114,7 +56,7 @@ def series_of(mapping: pd.DataFrame) -> list[str]:
     return sorted({PEG if series in PAIRS else series for series in followed})
 
 
-def windows(arguments: Asked, now: float) -> list[Window]:
+def windows(arguments: MarketPricesOptions, now: float) -> list[Window]:
     """One window for each interval. Raises `ConfigurationError` for one that holds no bar."""
     end = arguments.until if arguments.until is not None else int(now)
     start = arguments.since if arguments.since is not None else end - (arguments.days or DAYS) * 86_400
@@ -130,12 +72,12 @@ def windows(arguments: Asked, now: float) -> list[Window]:
     return found
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: MarketPricesOptions) -> str:
     """Collect once, or every so many seconds until stopped (`--every`); see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Asked) -> str:
+def collect(arguments: MarketPricesOptions) -> str:
     """Fetch, validate and store the windows; if anything is refused, nothing of its batch (50,000 bars) is stored.
 
     Raises `SourceUnavailable`, `MalformedAnswer`, `UnknownSymbol`; `data.errors.NoSnapshot`, `UnmappedReserve` (by
@@ -154,7 +96,7 @@ def collect(arguments: Asked) -> str:
     parameters = {"symbols": symbols, "windows": [list(window) for window in asked], "sources": arguments.sources}
     with (
         Store.open() as store,
-        recorded(store, FLOW.name, parameters) as run,
+        recorded(store, "market-prices", parameters) as run,
         Binance.from_environment(_patience(symbols, asked)) as binance,
     ):
         states = _exchange_info(run, binance, symbols) if arguments.exchange_info else ""
@@ -189,7 +131,7 @@ def _patience(symbols: Sequence[str], asked: Iterable[Window]) -> float:
 
 
 def backfill(
-    run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: Asked
+    run: Run, binance: Binance, symbols: Sequence[str], asked: Iterable[Window], arguments: MarketPricesOptions
 ) -> tuple[Progress, bool]:
     """Bring every series of every window into the warehouse; returns (progress, whether Binance has the peg pair).
 
@@ -259,10 +201,3 @@ def _require_up_to_date(filler: Backfill, now: float, symbol: str, interval: str
 
 def _day(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-FLOW = FlowSpec(
-    name="market-prices",
-    options=Asked,
-    run=run,
-)

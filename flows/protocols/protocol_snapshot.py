@@ -7,30 +7,25 @@ it; a list that changed its shape ends the run, as with every source.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import BeforeValidator, Field
 
 from data.store.store import Store
-from flows.arguments import Unreadable
 from flows.continuous import run_as_asked
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
-from flows.options import Every, Flag, Options
-from flows.pipeline import Finding, FlowSpec, Run, recorded
+from flows.pipeline import Finding, Run, recorded
 from flows.protocols.defillama import DefiLlama
 from flows.protocols.defillama_shapes import ALL_CHAINS
+from flows.protocols.options import ProtocolSnapshotOptions
 
 if TYPE_CHECKING:
     from flows.protocols.defillama import Rows
     from flows.protocols.defillama_shapes import ProtocolPoint
 
 SOURCE = "defillama"
-SLUGS = ("aave",)
-"""The protocol in the documentation's example: all versions of Aave together."""
 TOTAL_BAND = 0.01
 """Largest relative difference between our sum over chains and the total that the answer states."""
 LISTS: dict[str, tuple[str, Callable[[DefiLlama], Rows[Any]], bool]] = {
@@ -42,37 +37,18 @@ LISTS: dict[str, tuple[str, Callable[[DefiLlama], Rows[Any]], bool]] = {
 """Lists that are read: (table, how it is read, whether its rows are only valid at the time of reading)."""
 
 
-def slug(value: Any) -> str:
-    """A protocol as DefiLlama calls it. Raises `Unreadable`."""
-    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,80}", value):
-        raise Unreadable(f"expected a slug such as aave-v3, found {value!r:.60}")
-    return value
-
-
-class Asked(Options):
-    """Options of the flow."""
-
-    slugs: Annotated[list[Annotated[str, BeforeValidator(slug)]], Flag(metavar="SLUG")] = Field(
-        list(SLUGS), description="protocols as DefiLlama calls them"
-    )
-    lists: Annotated[list[Literal["protocols", "chains", "stablecoins", "yields"]], Flag(empty=True)] = Field(
-        list(LISTS), description="lists to store beside (default: all; none when given without a name)"
-    )
-    every: Every = None
-
-
 def to_frame(answer: Rows[Any], **more: Any) -> pd.DataFrame:
     """Rows of an answer as they go to their raw table; `more`: columns with one value for all."""
     frame = pd.DataFrame([row._asdict() for row in answer.rows]).assign(**more, source=SOURCE)
     return frame.assign(payload_sha256=answer.payload_sha256)
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: ProtocolSnapshotOptions) -> str:
     """Read once, or every so many seconds until stopped (`--every`); see `collect`."""
     return run_as_asked(collect, arguments)
 
 
-def collect(arguments: Asked) -> str:
+def collect(arguments: ProtocolSnapshotOptions) -> str:
     """Store the history of each protocol, then the lists, then bring `fact_protocol_snapshot` up to date.
 
     Raises `SourceUnavailable`, `SourceRefused` (a slug that is unknown), `MalformedAnswer`, `data.errors.BatchRefused`.
@@ -80,7 +56,7 @@ def collect(arguments: Asked) -> str:
     parameters = {"slugs": arguments.slugs, "lists": arguments.lists}
     with (
         Store.open() as store,
-        recorded(store, FLOW.name, parameters) as run,
+        recorded(store, "protocol-snapshot", parameters) as run,
         DefiLlama.from_environment() as source,
     ):
         read = 0
@@ -159,10 +135,3 @@ def _newest(store: Any, slug: str) -> str:
     lent = "" if borrowed is None else f", {borrowed:,.0f} USD lent"
     used = "" if utilisation is None else f" ({utilisation:.1%} of deposits)"
     return f"{slug}: {tvl:,.0f} USD locked{lent}{used} at {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(ts))}"
-
-
-FLOW = FlowSpec(
-    name="protocol-snapshot",
-    options=Asked,
-    run=run,
-)

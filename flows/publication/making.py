@@ -9,13 +9,13 @@ from flows.pipeline import recorded
 from flows.publication.errors import NotPublished
 from flows.publication.feed import MetricFeed, Terms, creation_data
 from flows.publication.figure import Published
-from flows.publication.options import Asked
+from flows.publication.options import PublishMetricOptions
 from flows.publication.place import FEED, KEY, Chain, address_of, cost, patience_of
 
 FLOW_NAME = "publish-metric"
 
 
-def terms_of(asked: Asked, of: Published) -> Terms:
+def terms_of(asked: PublishMetricOptions, of: Published) -> Terms:
     """Decimals and bounds of a metric; the default bounds of a fraction are 0 and 1. Raises `WrongOption`."""
     highest = asked.highest if asked.highest is not None else 1.0 if of.unit == "fraction" else None
     if highest is None:
@@ -26,7 +26,7 @@ def terms_of(asked: Asked, of: Published) -> Terms:
     return Terms(decimals=asked.decimals, lowest=lowest, highest=highest)
 
 
-def make_feed(asked: Asked, of: Published, chain: Chain, terms: Terms) -> str:
+def make_feed(asked: PublishMetricOptions, of: Published, chain: Chain, terms: Terms) -> str:
     """Create a feed with the figure's metric, owned by the sender; returns one line."""
     publisher = address_of(asked.publisher, "--publisher") or (chain.sender.address if chain.sender else None)
     if publisher is None:
@@ -42,7 +42,7 @@ def make_feed(asked: Asked, of: Published, chain: Chain, terms: Terms) -> str:
     )
 
 
-def declare(asked: Asked, of: Published, chain: Chain, feed: MetricFeed, terms: Terms) -> str:
+def declare(asked: PublishMetricOptions, of: Published, chain: Chain, feed: MetricFeed, terms: Terms) -> str:
     """Add the figure's metric to a feed, once; returns one line."""
     state = feed.state(of)
     if state.known:
@@ -56,7 +56,7 @@ def declare(asked: Asked, of: Published, chain: Chain, feed: MetricFeed, terms: 
     return f"added {what}, in block {_mined(asked, chain.sender, feed.address, data).block:,}"
 
 
-def _mined(asked: Asked, sender: Sender, to: str | None, data: str) -> Mined:
+def _mined(asked: PublishMetricOptions, sender: Sender, to: str | None, data: str) -> Mined:
     """Send a transaction and wait until it is confirmed; returns where it was mined."""
     patience = patience_of(asked)
     with Store.open() as store, recorded(store, FLOW_NAME, asked.model_dump()):

@@ -11,7 +11,7 @@ from flows.options import Attempts, Flag, Number, Options, Whole
 Bound = Annotated[Annotated[float, Number(-1e18, 1e18)] | None, Flag(metavar="VALUE", group="making a feed")]
 
 
-class Asked(Options):
+class PublishMetricOptions(Options):
     """Options of `publish-metric`."""
 
     excluding = (("deploy", "declare"), ("deploy", "contract"))

@@ -13,7 +13,7 @@ from flows.clients.transactions import GWEI, Patience, Sender
 from flows.errors import ConfigurationError
 from flows.publication.errors import NotPublished
 from flows.publication.figure import Published
-from flows.publication.options import Asked
+from flows.publication.options import PublishMetricOptions
 
 KEY = "PUBLISHER_KEY"
 NODE = "PUBLISHER_RPC_URL"
@@ -34,7 +34,7 @@ class Chain:
         return name_of(self.id)
 
 
-def chain_of(asked: Asked) -> Chain:
+def chain_of(asked: PublishMetricOptions) -> Chain:
     """The chain of the settings. Raises `ConfigurationError` for another chain than --chain-id, or a malformed key."""
     url, variable = settings.get("PUBLISHER_RPC_URL"), NODE
     if url is None:
@@ -62,7 +62,7 @@ def signer_of_settings() -> Signer | None:
     return Signer(key, KEY) if key else None
 
 
-def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
+def require_allowed(asked: PublishMetricOptions, of: Published, chain: Chain) -> None:
     """Raise `NotPublished` for a sample's figure on a main network, `ConfigurationError` without --main-network."""
     if chain.id in TEST_NETWORKS:
         return
@@ -78,7 +78,7 @@ def require_allowed(asked: Asked, of: Published, chain: Chain) -> None:
         )
 
 
-def patience_of(asked: Asked) -> Patience:
+def patience_of(asked: PublishMetricOptions) -> Patience:
     """How long to wait, and the highest fee."""
     return Patience(
         confirmations=asked.confirmations,
@@ -88,7 +88,7 @@ def patience_of(asked: Asked) -> Patience:
     )
 
 
-def cost(asked: Asked, chain: Chain, to: str | None, data: str) -> str:
+def cost(asked: PublishMetricOptions, chain: Chain, to: str | None, data: str) -> str:
     """The end of a dry run's line: the cost, and the option that sends it. Raises as `Sender.prepared`."""
     do = f"Nothing was sent; --send --chain-id {chain.id} does it"
     do += "" if chain.id in TEST_NETWORKS else ", with --main-network"

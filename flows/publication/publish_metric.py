@@ -14,20 +14,20 @@ from flows.clients.json_rpc import RpcError
 from flows.clients.signer import Signed
 from flows.clients.transactions import Mined, NonceTaken, Patience, Sender
 from flows.errors import ConfigurationError, SourceUnavailable, WrongOption
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
 from flows.publication.errors import NotPublished
 from flows.publication.feed import FeedState, MetricFeed, require_accepted
 from flows.publication.figure import Published, of_run
 from flows.publication.ledger import OPEN, Attempt, Ledger, attempts
 from flows.publication.making import FLOW_NAME, declare, make_feed, terms_of
-from flows.publication.options import Asked
+from flows.publication.options import PublishMetricOptions
 from flows.publication.place import FEED, Chain, address_of, chain_of, cost, patience_of, require_allowed
 
 TRIES = 3
 """Most attempts when other transactions take the nonce."""
 
 
-def run(asked: Asked) -> str:
+def run(asked: PublishMetricOptions) -> str:
     """Publish, or say what would be published; returns one line.
 
     Raises `NotPublished`, `data.errors.NoResult`, `data.errors.ResultRefused` and the errors of `flows.clients`.
@@ -73,11 +73,11 @@ def run(asked: Asked) -> str:
             return _before(of, state, feed)
         if not state.round_id:
             require_accepted(of, state, chain.sender.address)
-        with recorded(store, FLOW.name, asked.model_dump()) as run:
+        with recorded(store, FLOW_NAME, asked.model_dump()) as run:
             return publishing.done(Ledger(run, of, feed.address, chain.sender.address, state.decimals))
 
 
-def _dry_run(asked: Asked, of: Published, chain: Chain, feed: MetricFeed) -> str:
+def _dry_run(asked: PublishMetricOptions, of: Published, chain: Chain, feed: MetricFeed) -> str:
     """One line: what would be published, after the checks of a real run."""
     state = feed.state(of)
     if state.round_id:
@@ -211,6 +211,3 @@ class Publishing:
             raise
         ledger.note(signed, "sent", instead)
         return signed
-
-
-FLOW = FlowSpec(name=FLOW_NAME, options=Asked, run=run)

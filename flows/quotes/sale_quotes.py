@@ -10,54 +10,39 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+import pandas as pd
 
 from data.quotes import Ladder, load_quotes
 from data.snapshot.loading import load_market
+from data.store.store import Store
 from flows.errors import FlowError, WrongOption
-from flows.options import Flag, Options
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
+from flows.quotes.options import HEADER, SaleQuotesOptions
 from flows.table_file import read_table
 from risk_core import InputError, Market
 from risk_core.analytics.slippage import USED, fit
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SOURCE = "sale-quotes"
 NEEDED = ("sold", "bought", "size_usd", "received_usd", "quoted_at", "source")
 KIND = "kind"
 AHEAD = 300
 """Seconds by which the clock of a source may be ahead of ours."""
-HEADER = "sold, bought (symbol or address of a reserve), size_usd, received_usd, quoted_at (seconds UTC), source"
 
 
 class BadQuotes(FlowError):
     """A file of quotes cannot be read: the message says which row, what was expected, and what was found."""
 
 
-class Asked(Options):
-    """Options of `sale-quotes`."""
-
-    file: Annotated[Path | None, Flag(metavar="FILE")] = Field(
-        None, description=f"Parquet or CSV with {HEADER}; and kind (quote or assumed), if not all are quotes"
-    )
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: SaleQuotesOptions) -> str:
     """Store the quotes of a file; returns one line. Raises `BadQuotes`, `ConfigurationError`, `BatchRefused`."""
-    # Here, not at the top: it brings the validation library, which --help does not need.
-    from data.store.store import Store
-
     path = arguments.file
     if path is None:
         raise WrongOption(f"--file: expected a Parquet or CSV file with {HEADER}; found none")
     market = load_market()
     table = read(path, market, int(time.time()))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    with Store.open() as store, recorded(store, FLOW.name, {"file": path.name, "sha256": digest}) as run:
+    with Store.open() as store, recorded(store, "sale-quotes", {"file": path.name, "sha256": digest}) as run:
         report = run.write(SOURCE, digest, {"dim_quote_ladder": table}, payload_sha256=digest)
     new = report.changed["dim_quote_ladder"]
     refused = [text for ladder in load_quotes(market) for text in _refused(market, ladder)]
@@ -128,6 +113,3 @@ def _refused(market: Market, ladder: Ladder) -> list[str]:
         for size, source, state in zip(ladder.size_usd, ladder.source, states, strict=True)
         if state != USED
     ]
-
-
-FLOW = FlowSpec(name="sale-quotes", options=Asked, run=run)

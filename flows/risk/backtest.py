@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 from tqdm import tqdm
 
 from data import load_market, snapshot
 from data.prices import assets
 from data.prices.series import load_prices
-from flows.options import Flag, Options, Whole
-from flows.pipeline import FlowSpec
 from flows.risk import price_file
+from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices, utc
 from risk_core import backtest as past
-from risk_core.analytics import backtests
+from risk_core.analytics import accuracy, backtests
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
     from risk_core import Market
 
-OUT = Path("build/backtest.json")
 LEAST_DAYS = 100
 """With fewer days, the tests cannot tell laws apart."""
 WARM_UP, LEAST_WARM_UP = 180, 10
@@ -41,26 +38,6 @@ STILL = ("USDC", "USDT", "USD", "EUR", "XAU")
 """Factors whose prices do not move where a book is held through past days of other assets."""
 STORED = {"ETH": "ETHUSDT", "BTC": "BTCUSDT"}
 """The warehouse's series of the default symbols."""
-
-
-class Asked(Options):
-    """Options of `backtest`."""
-
-    prices: Annotated[Path | None, Flag(metavar="FILE")] = Field(
-        None,
-        description="Parquet or CSV with symbol, ts (seconds UTC) and close (USD), hourly (default: those stored)",
-    )
-    symbols: Annotated[list[str], Flag(metavar="SYMBOL")] = Field(
-        ["ETH", "BTC"], description="series to forecast, each alone and all in equal parts"
-    )
-    warm_up: Annotated[int, Whole(10, 3650)] | None = Field(
-        None,
-        description="days of prices before the first forecast (default: 180, which the slow part of a volatility "
-        "needs, or fewer where that leaves under 100 days)",
-    )
-    book: bool = Field(False, description="also the liquidations at risk of the newest snapshot's book; takes minutes")
-    longest_gap: Annotated[int, Whole(0, 48)] = Field(6, description="hours without a price that are bridged")
-    out: Annotated[Path, Flag(metavar="FILE")] = Field(OUT, description="where the figures go, as JSON")
 
 
 class Prices(NamedTuple):
@@ -72,7 +49,7 @@ class Prices(NamedTuple):
     synthetic: bool
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: BacktestOptions) -> str:
     """Forecast, compare, write `out`; returns the table. Raises `flows.risk.price_file.BadPrices`, `NoPrices`."""
     symbols = list(dict.fromkeys(arguments.symbols))
     prices = _from_file(arguments, symbols) if arguments.prices else _from_warehouse(arguments, symbols)
@@ -83,13 +60,13 @@ def run(arguments: Asked) -> str:
     return f"{table(found)}\n{ending(found, DEFAULT)}\nwritten to {arguments.out}"
 
 
-def _from_file(arguments: Asked, symbols: Sequence[str]) -> Prices:
+def _from_file(arguments: BacktestOptions, symbols: Sequence[str]) -> Prices:
     assert arguments.prices is not None
     frame, bridged = price_file.read(arguments.prices, symbols, arguments.longest_gap)
     return Prices(frame, bridged, str(arguments.prices), False)
 
 
-def _from_warehouse(arguments: Asked, symbols: Sequence[str]) -> Prices:
+def _from_warehouse(arguments: BacktestOptions, symbols: Sequence[str]) -> Prices:
     synthetic = snapshot.newest().synthetic
     parts = {}
     for symbol in symbols:
@@ -184,6 +161,7 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
             holds = all(score["holds"] for by_level in scores.values() for score in by_level)
             laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
             laws[name]["forecasts"] = {series: values.tolist() for series, values in forecasts.items()}
+    _beside_the_default(laws, happened)
     return {
         "source": prices.source,
         "is_synthetic": prices.synthetic,
@@ -213,6 +191,26 @@ def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any
     }  # fmt: skip
 
 
+def _beside_the_default(laws: dict[str, Any], happened: dict[str, np.ndarray]) -> None:
+    """Adds `beyond_default` to every score: the pinball loss beyond that of the default on the same days."""
+    for law in laws.values():
+        for series, scores in law["series"].items():
+            for place, score in enumerate(scores):
+                losses = (
+                    backtests.pinball_loss(
+                        happened[series], np.array(one["forecasts"][series])[:, place], score["level"]
+                    )
+                    for one in (law, laws[DEFAULT])
+                )
+                gap = accuracy.loss_difference(*losses)
+                score["beyond_default"] = None if gap is None else asdict(gap)
+
+
+def _gap(score: dict[str, Any]) -> str:
+    gap = score["beyond_default"]
+    return f"{'-':>9}{'-':>7}" if gap is None else f"{gap['mean'] * 1e4:>+9.2f}{gap['p_value']:>7.3f}"
+
+
 def table(found: dict[str, Any]) -> str:
     """The results as text: one line for each law, series and level."""
     begins = found["day_begins"]
@@ -226,9 +224,10 @@ def table(found: dict[str, Any]) -> str:
         *_of_the_book(found["book"]),
         "value-at-risk of the 24 h after each midnight UTC, from earlier prices alone; p: Kupiec, Christoffersen's "
         "independence and conditional coverage; pinball in 0.01 % of the position, smaller is better",
+        f"beyond: pinball less that of the default, {DEFAULT}; its p: Diebold-Mariano",
         "",
         f"{'law':<17}{'series':<7}{'level':>6}{'exceptions':>11}{'expected':>9}{'kupiec':>8}{'indep.':>8}{'cond.':>8}"
-        f"  {'light':<7}{'pinball':>8}{'mean VaR':>9}  holds",
+        f"  {'light':<7}{'pinball':>8}{'beyond':>9}{'p':>7}{'mean VaR':>9}  holds",
     ]
     rows = []
     for name, law in found["laws"].items():
@@ -236,7 +235,7 @@ def table(found: dict[str, Any]) -> str:
             rows += [
                 f"{name:<17}{series:<7}{s['level']:>6.0%}{s['exceptions']:>11}{s['expected']:>9.1f}{s['kupiec_p']:>8.3f}"
                 f"{s['independence_p']:>8.3f}{s['conditional_p']:>8.3f}  {s['zone']:<7}{s['pinball'] * 1e4:>8.2f}"
-                f"{s['mean_var']:>9.2%}  {'yes' if s['holds'] else 'no'}"
+                f"{_gap(s)}{s['mean_var']:>9.2%}  {'yes' if s['holds'] else 'no'}"
                 for s in scores
             ]
     return "\n".join([*head[1 - bool(head[0]) :], *rows, ""])
@@ -262,6 +261,3 @@ def ending(found: dict[str, Any], default: str) -> str:
     verb = "holds" if len(holding) == 1 else "hold"
     verdict = "does not" if default not in holding else "is it" if len(holding) == 1 else "is one of them"
     return f"{' and '.join(holding)} {verb} {every}; the default, {default}, {verdict}."
-
-
-FLOW = FlowSpec(name="backtest", options=Asked, run=run)

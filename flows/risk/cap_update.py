@@ -9,70 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+import pandas as pd
 
+from data import load_market
+from data.oracle_adapters import load_adapters
+from data.store import Store
 from flows.errors import WrongOption
-from flows.options import Number, Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
+from flows.risk.options import CapUpdateOptions
 from flows.risk.report import amount
-
-if TYPE_CHECKING:
-    from risk_core import Market
-    from risk_core.cap_updates import CapProposal
+from risk_core import InputError, Market, code_version
+from risk_core.cap_updates import DECIMALS, CapProposal, cap_update
+from risk_core.price_caps import UpdateLimits
 
 SOURCE = "cap-update"
 ETH = ("WETH", "ETH")
 """Symbols of the base of liquid staking tokens, tried where neither the market nor an option names a base."""
 
 
-class Asked(Options):
-    """Options of `cap-update`."""
-
-    asset: str | None = Field(None, description="token whose ratio is capped, by symbol or address, such as wstETH")
-    snapshot_ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
-        None, description="snapshot ratio of the update, in units of the base, such as 1.1919"
-    )
-    days_old: Annotated[float, Number(0, 3_650, "days")] = Field(
-        7.0, description="how old its snapshot is at the block; the adapters want 7 days or more"
-    )
-    growth: Annotated[float, Number(0, 655, "per cent a year")] | None = Field(
-        None, description="yearly growth of the cap in per cent, such as 9.68 (default: as the cap in force)"
-    )
-    ratio_growth: Annotated[float, Number(-99, 1_000, "per cent a year")] = Field(
-        3.0, description="yearly growth of the ratio in per cent, to say when the cap will bind"
-    )
-    base: str | None = Field(None, description="reserve that the ratio multiplies (default: by the oracle's model)")
-    ratio: Annotated[float, Number(0, 1e6, "a ratio", open=True)] | None = Field(
-        None, description="ratio that the provider says now (default: as read with the adapter, else by the prices)"
-    )
-    minimum_delay_days: Annotated[float, Number(0, 180, "days")] = Field(
-        7.0, description="MINIMUM_SNAPSHOT_DELAY of the adapter"
-    )
-    most_rise: Annotated[float, Number(0, 1_000, "per cent")] = Field(
-        3.0, description="largest rise of the snapshot ratio that the steward may make in three days, in per cent"
-    )
-    market: str | None = Field(None, description="market (default: the newest snapshot's)")
-    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: CapUpdateOptions) -> str:
     """Check, store and report. Raises `WrongOption`, and what `load_market` raises."""
     if arguments.asset is None or arguments.snapshot_ratio is None:
         missing = "--asset" if arguments.asset is None else "--snapshot-ratio"
         raise WrongOption(
             f"{missing}: expected, such as `cap-update --asset wstETH --snapshot-ratio 1.1919 --growth 9.68`"
         )
-    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
-    import pandas as pd
-
-    from data import load_market
-    from data.oracle_adapters import load_adapters
-    from data.store import Store
-    from risk_core import InputError, code_version
-    from risk_core.cap_updates import DECIMALS, cap_update
-    from risk_core.price_caps import UpdateLimits
 
     market = load_market(arguments.block, arguments.market)
     try:
@@ -129,7 +91,7 @@ def run(arguments: Asked) -> str:
     digest = hashlib.sha256(json.dumps([row, market.snapshot.hash], sort_keys=True).encode()).hexdigest()
     frame = pd.DataFrame([{"proposal": digest} | row])
     frame = frame.astype({"largest_before": "float64", "binds_from": "Int64"})
-    with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
+    with Store.open() as store, recorded(store, "cap-update", dict(arguments)) as run:
         run.write(SOURCE, digest, {"mart_cap_update": frame}, scope={"proposal": digest})
     return "\n".join(report(found, market, known_by))
 
@@ -180,6 +142,3 @@ def report(found: CapProposal, market: Market, known_by: str) -> list[str]:
 
 def _utc(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-FLOW = FlowSpec(name="cap-update", options=Asked, run=run)

@@ -5,39 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import Field
+import numpy as np
+import pandas as pd
 
-from flows.options import Options
-from flows.pipeline import FlowSpec, recorded
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.store.reader import Reader
-    from flows.risk.ledger import Forecast, Record, Score
+from data import marts
+from data.errors import NoResult
+from data.results.figures import LEVELS
+from data.snapshot.loading import newest
+from data.store.reader import Reader
+from data.store.store import Store
+from flows.pipeline import recorded
+from flows.risk.ledger import ES_LEVEL, NOT_NOTED, QUANTITIES, SHORTFALLS, Forecast, Record, Score, records, scored
+from flows.risk.options import ForecastLedgerOptions
 
 SOURCE = "forecast_ledger"
 OUTCOMES = "mart_forecast_outcome"
 TABLES = ("mart_forecast_score", "mart_forecast_test")
 
 
-class Asked(Options):
-    """What the flow may be told."""
-
-    market: str | None = Field(None, description="market whose forecasts are tested (default: the newest snapshot's)")
-    or_nothing: bool = Field(False, description="end without an error where no forecast of the market is stored")
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: ForecastLedgerOptions) -> str:
     """Join, test and store; returns the record of every law. Raises `data.errors.NoSnapshot`, `NoResult`."""
-    from data import marts
-    from data.errors import NoResult
-    from data.snapshot.loading import newest
-    from data.store.store import Store
-    from flows.risk.ledger import records, scored
-
     market = arguments.market or newest().market
     with Store.open() as store:
         marts.refresh(store, [OUTCOMES])
@@ -47,7 +36,7 @@ def run(arguments: Asked) -> str:
         if not scores:
             raise NoResult(f"{store.path}: holds no forecast of {market}; run `python -m flows risk-scenarios`")
         found = records(scores)
-        with recorded(store, FLOW.name, arguments.model_dump()) as run:
+        with recorded(store, "forecast-ledger", arguments.model_dump()) as run:
             run.write(SOURCE, market, frames(scores, found), scope={"market": market})
     return said(market, scores, found)
 
@@ -57,8 +46,6 @@ def stored(store: Reader, market: str) -> list[Forecast]:
 
     Runs whose calibration saw prices later than their block are left out: they are no forecasts.
     """
-    from flows.risk.ledger import NOT_NOTED, QUANTITIES, SHORTFALLS, Forecast
-
     series: dict[str, dict[str, Any]] = {}
     for run_id, name, value in store.rows(
         "SELECT s.run_id, s.series, s.value FROM fact_risk_series AS s JOIN fact_risk_run AS r ON r.run_id = s.run_id "
@@ -91,7 +78,6 @@ def stored(store: Reader, market: str) -> list[Forecast]:
 
 
 def _head(levels: Mapping[float, Mapping[str, Any]]) -> dict[str, Any]:
-    from data.results.figures import LEVELS
 
     told = levels.get(LEVELS[-1]) or next(iter(levels.values()))
     names = ("run_id", "measure", "horizon_seconds", "made_at", "valid_until", "sealed_at", "sha256", "window_read")
@@ -100,14 +86,12 @@ def _head(levels: Mapping[float, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _shortfall(measures: Mapping[str, Mapping[float, Mapping[str, Any]]], name: str | None) -> float | None:
-    from flows.risk.ledger import ES_LEVEL
 
     told = measures.get(name or "", {}).get(ES_LEVEL)
     return None if told is None else float(told["value"])
 
 
 def _distribution(series: Mapping[str, Any], of: str) -> Any:
-    import numpy as np
 
     found = series.get("quantiles", {}).get(of)
     return None if found is None else np.array(found, dtype=np.float64)
@@ -115,10 +99,6 @@ def _distribution(series: Mapping[str, Any], of: str) -> Any:
 
 def frames(scores: Iterable[Score], found: Iterable[Record]) -> dict[str, pd.DataFrame]:
     """Rows of the two tables."""
-    import pandas as pd
-
-    from flows.risk.ledger import ES_LEVEL
-
     shared = (
         "market", "measure", "run_id", "law", "horizon_seconds", "made_at", "valid_until", "sealed_at", "sha256",
         "outcome",
@@ -156,6 +136,3 @@ def said(market: str, scores: Iterable[Score], found: Iterable[Record]) -> str:
     states = [score.state for score in scores if score.forecast.measure == "lar_repaid"]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return "\n".join([f"{market}, debt repaid: {len(states)} forecasts ({counts})", *lines])
-
-
-FLOW = FlowSpec(name="forecast-ledger", options=Asked, run=run)

@@ -7,42 +7,22 @@ off them (`risk_core.bands`). Nothing is computed when the same bands are stored
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
+import pandas as pd
 
-from flows.options import Number, Options, Whole
-from flows.pipeline import FlowSpec, recorded
-from flows.risk.options import DEFAULT, LawName
+from data import load_market
+from data.store import Reader
+from flows.pipeline import recorded
+from flows.risk.options import HealthFactorBandsOptions
 from flows.risk.risk_scenarios import calibrated, save_calibration
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.store import Reader
-    from risk_core import HealthBand, Market, Scenario
+from risk_core import HealthBand, Market, Scenario, code_version, health_bands
+from risk_core.accounts import main_reserve
 
 SOURCE = "health-factor-bands"
 CHANCES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 """Chances with a health factor. 20, 5 and 1 % are the band, the others draw the curve between and beyond."""
-MOST_BAND_PATHS = 1_000_000
-
-
-class Asked(Options):
-    """Options of `health-factor-bands`."""
-
-    market: str | None = Field(None, description="market (default: the newest snapshot's)")
-    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
-    paths: Annotated[int, Whole(1, MOST_BAND_PATHS)] = Field(20_000, description="simulated paths")
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
-    days: Annotated[float, Number(0, 365, "days", open=True)] = Field(7.0, description="days within which it happens")
-    steps: Annotated[int, Whole(1, 100_000)] = Field(168, description="times that prices are looked at, equally spaced")
-    law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` says how each held")
-    allow_look_ahead: bool = Field(
-        False, description="use prices later than the block where too few are before it; the bands are marked"
-    )
-    force: bool = Field(False, description="compute even if the same bands are stored")
 
 
 class Pairs(NamedTuple):
@@ -54,15 +34,11 @@ class Pairs(NamedTuple):
     debt_usd: np.ndarray
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: HealthFactorBandsOptions) -> str:
     """Calibrate, simulate and store; returns one line on the pairs.
 
     Raises `data.errors.NoSnapshot`, `UnmappedReserve`, `NoPrices` and `flows.risk.calibration.InsufficientHistory`.
     """
-    from data import load_market
-    from data.store import Reader
-    from risk_core import code_version, health_bands
-
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
         calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
@@ -84,10 +60,10 @@ def run(arguments: Asked) -> str:
         return f"{at}: no account has debt and collateral, so there is no pair: nothing to do"
     name, horizon = f"bands-{arguments.days:g}d", timedelta(days=arguments.days)
     scenario: Scenario = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
-    # Not before there is something to write: the writer loads the validation library.
+    # Not before there is something to write: the writer loads the validation library (1.2 s of processor time).
     from data.store import Store
 
-    with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
+    with Store.open() as store, recorded(store, "health-factor-bands", dict(arguments)) as run:
         save_calibration(run, calibration, market)
         bands = health_bands(market, scenario, pairs.collateral, pairs.debt, CHANCES, arguments.paths, arguments.seed)
         frame = frame_of(market, pairs, bands, passport | {"looks_ahead": looks_ahead})
@@ -106,8 +82,6 @@ def run(arguments: Asked) -> str:
 
 def pairs_of(market: Market) -> Pairs:
     """Every pair that is the main collateral and main debt of an account, the most debt first."""
-    from risk_core.accounts import main_reserve
-
     collateral, debt = main_reserve(market, market.collateral), main_reserve(market, market.debt)
     rows = np.repeat(np.arange(market.n_accounts), np.diff(market.debt.indptr))
     usd = np.bincount(rows, weights=market.debt.amount * market.price[market.debt.reserve], minlength=market.n_accounts)
@@ -122,8 +96,6 @@ def pairs_of(market: Market) -> Pairs:
 
 def frame_of(market: Market, pairs: Pairs, bands: list[HealthBand], passport: dict[str, Any]) -> pd.DataFrame:
     """Rows of `mart_health_factor_bands`."""
-    import pandas as pd
-
     at, reserves = market.snapshot, market.reserves
     rows = []
     for band, n_accounts, debt_usd in zip(bands, pairs.n_accounts.tolist(), pairs.debt_usd.tolist(), strict=True):
@@ -166,6 +138,3 @@ def _is_stored(store: Reader, market: Market, passport: dict[str, Any]) -> bool:
     )
     place = (market.snapshot.market, market.snapshot.block)
     return bool(store.rows(sql, (*place, *passport.values()))[0][0])
-
-
-FLOW = FlowSpec(name="health-factor-bands", options=Asked, run=run)

@@ -10,63 +10,29 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import Field
+import pandas as pd
+from tqdm import tqdm
 
+from data import load_market
+from data.liquidations import largest_day
+from data.quotes import AGE, ALWAYS, Ladder, depth_curves, quotes_of
+from data.results.figures import stored_figure
+from data.store import Reader, Store
 from flows.errors import ConfigurationError, WrongOption
-from flows.options import Number, Options, Whole
-from flows.pipeline import FlowSpec, recorded
-from flows.risk.options import DEFAULT, LAST_SEED, LawName
+from flows.pipeline import recorded
+from flows.risk.calibration import Calibration
+from flows.risk.options import LiquidationQueueOptions
 from flows.risk.report import amount
 from flows.risk.risk_scenarios import calibrated, save_calibration
-
-if TYPE_CHECKING:
-    from data.quotes import Ladder
-    from data.store import Reader
-    from flows.risk.calibration import Calibration
-    from risk_core import Feeds, Impact, Liquidators, Market, Result, Scenario
-    from risk_core.analytics.slippage import SlippageCurve
+from risk_core import Feeds, Impact, InputError, Liquidators, Market, Result, Scenario, code_version, measures, simulate
+from risk_core.analytics.slippage import SlippageCurve, impact_of
 
 SOURCE = "liquidation-queue"
 LEVEL = 0.99
 NAMED = 12
 """Reserves without quotes that the report names."""
-
-
-class Asked(Options):
-    """Options of `liquidation-queue`."""
-
-    market: str | None = Field(None, description="market (default: the newest snapshot's)")
-    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
-    paths: Annotated[int, Whole(100, 1_000_000)] = Field(5_000, description="simulated paths of each model")
-    seed: Annotated[int, Whole(0, LAST_SEED // 2)] = Field(7, description="seed of the random numbers")
-    steps: Annotated[int, Whole(1, 100_000)] = Field(24, description="steps of a path; they divide 24 hours")
-    horizon_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
-        24.0, description="length of a path"
-    )
-    law: LawName = Field(DEFAULT, description="law of the price moves")
-    half_life_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
-        2.0, description="time in which the market absorbs half of what was sold; assumed"
-    )
-    cost: Annotated[float, Number(0, 0.2, "a fraction")] = Field(
-        0.0005, description="cost of a call, of the debt repaid: flash loan, least profit, bids"
-    )
-    gas_usd: Annotated[float, Number(0, 1e6, "USD")] = Field(0.0, description="cost of a call in USD")
-    feedback: Annotated[float, Number(0, 1, "a share")] = Field(
-        0.0, description="share of a sale's impact that the oracle sees"
-    )
-    capital_usd: Annotated[float, Number(0, 1e12, "USD")] | None = Field(
-        None, description="most debt repaid in 24 h (default: the largest day stored)"
-    )
-    oracle_lag_minutes: Annotated[float, Number(0, 24 * 60, "minutes")] = Field(
-        0.0,
-        description="minutes until a feed's answer is read, in whole steps; adds the model `late oracle`",
-    )
-    oracle_deviation: Annotated[float, Number(0, 0.5, "a fraction")] = Field(
-        0.0, description="move at which a feed answers, 0.005 is 0.5 percent; adds the model `late oracle`"
-    )
-    allow_look_ahead: bool = Field(False, description="use prices later than the block; the figures are marked")
 
 
 class Model(NamedTuple):
@@ -79,18 +45,12 @@ class Model(NamedTuple):
     feeds: Feeds | None = None
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: LiquidationQueueOptions) -> str:
     """Simulate, store and report.
 
     Raises `ConfigurationError` without quotes, `WrongOption` for steps that do not divide 24 hours, and what
     `risk-scenarios` raises of snapshot and prices.
     """
-    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
-    from data import load_market
-    from data.liquidations import largest_day
-    from data.quotes import depth_curves
-    from data.store import Store
-
     market = load_market(arguments.block, arguments.market)
     with Store.open() as store:
         ladders = quotes(store, market, look_ahead=arguments.allow_look_ahead)
@@ -104,7 +64,7 @@ def run(arguments: Asked) -> str:
         horizon = timedelta(hours=arguments.horizon_hours)
         scenario = calibration.scenario("queue", horizon, arguments.steps, market.snapshot.block_time)
         models = models_of(market, curves, scenario, record, arguments)
-        with recorded(store, FLOW.name, dict(arguments)) as handle:
+        with recorded(store, "liquidation-queue", dict(arguments)) as handle:
             results = simulated(market, scenario, models, arguments)
             passport = passport_of(market, calibration, ladders, curves, arguments)
             asked = [
@@ -121,8 +81,6 @@ def run(arguments: Asked) -> str:
 
 def quotes(store: Reader, market: Market, *, look_ahead: bool) -> tuple[Ladder, ...]:
     """The quotes of the week before the block; the newest of all where a look ahead is allowed."""
-    from data.quotes import AGE, ALWAYS, quotes_of
-
     at = market.snapshot
     first, last = (0, ALWAYS) if look_ahead else (at.block_time - AGE, at.block_time)
     return quotes_of(store, at.market, market.reserves.asset, synthetic=at.synthetic, first=first, last=last)
@@ -142,12 +100,13 @@ def no_quotes(market: Market, *, look_ahead: bool) -> str:
 
 
 def models_of(
-    market: Market, curves: tuple[SlippageCurve | None, ...], scenario: Scenario, record: float | None, arguments: Asked
+    market: Market,
+    curves: tuple[SlippageCurve | None, ...],
+    scenario: Scenario,
+    record: float | None,
+    arguments: LiquidationQueueOptions,
 ) -> list[Model]:
     """The models that are compared. Raises `WrongOption` where steps do not divide the window of the capital."""
-    from risk_core import Feeds, InputError, Liquidators
-    from risk_core.analytics.slippage import impact_of
-
     half_life = timedelta(hours=arguments.half_life_hours)
     quoted = impact_of(curves, half_life=half_life)
     thin = replace(quoted, sold_usd=0.5 * quoted.sold_usd)
@@ -174,12 +133,10 @@ def models_of(
     return models
 
 
-def simulated(market: Market, scenario: Scenario, models: list[Model], arguments: Asked) -> list[tuple[Model, Result]]:
+def simulated(
+    market: Market, scenario: Scenario, models: list[Model], arguments: LiquidationQueueOptions
+) -> list[tuple[Model, Result]]:
     """Each model on the same paths, with one progress bar on stderr."""
-    from tqdm import tqdm
-
-    from risk_core import simulate
-
     results = []
     with tqdm(total=len(models) * arguments.paths, desc="simulating the queue", unit="path") as bar:
         for model in models:
@@ -201,11 +158,9 @@ def passport_of(
     calibration: Calibration,
     ladders: tuple[Ladder, ...],
     curves: tuple[SlippageCurve | None, ...],
-    arguments: Asked,
+    arguments: LiquidationQueueOptions,
 ) -> dict[str, Any]:
     """What the rows of all models have in common."""
-    from risk_core import code_version
-
     at, symbols = market.snapshot, market.reserves.symbol
     held = set(market.collateral.reserve.tolist())
     quoted_later = any(int(ladder.quoted_at.max()) > at.block_time for ladder in ladders)
@@ -232,8 +187,6 @@ def passport_of(
 
 def row_of(model: Model, result: Result) -> dict[str, Any]:
     """The figures of one model."""
-    from data.results.figures import stored_figure
-    from risk_core import measures
 
     def figure(label: str, estimate: Any) -> str:
         found = stored_figure(label, "USD", estimate)
@@ -257,13 +210,11 @@ def row_of(model: Model, result: Result) -> dict[str, Any]:
 
 def frame_of(rows: list[dict[str, Any]]) -> Any:
     """Rows of `mart_liquidation_queue`."""
-    import pandas as pd
-
     return pd.DataFrame(rows).astype({"capital_usd": "float64"})
 
 
 def report(
-    market: Market, results: list[tuple[Model, Result]], passport: dict[str, Any], arguments: Asked
+    market: Market, results: list[tuple[Model, Result]], passport: dict[str, Any], arguments: LiquidationQueueOptions
 ) -> list[str]:
     """The models in lines of text."""
     at = market.snapshot
@@ -289,6 +240,3 @@ def report(
         more = " .." if len(unquoted) > NAMED else ""
         lines.append(f"  no quotes, taken as endlessly deep: {', '.join(unquoted[:NAMED])}{more}")
     return [*lines, "Stored in mart_liquidation_queue."]
-
-
-FLOW = FlowSpec(name="liquidation-queue", options=Asked, run=run)

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from pydantic import Field
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
+from data import load_market
+from data.store import Store
 from flows.errors import WrongOption
-from flows.options import Flag, Number, Options, Whole
-from flows.pipeline import FlowSpec, recorded
-from flows.risk.options import DEFAULT, LAST_SEED, LawName
+from flows.pipeline import recorded
+from flows.risk.options import EXAMPLE, ParameterChangeOptions
 from flows.risk.report import amount
 from flows.risk.risk_scenarios import LOOKS_AHEAD, calibrated, save_calibration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
-
-    from risk_core import Market
-    from risk_core.proposals import Proposal
+from risk_core import InputError, Market, code_version
+from risk_core.proposals import Proposal, compare
 
 SOURCE = "parameter-change"
-MOST_PATHS = 1_000_000
-EXAMPLE = "WETH.liquidation_threshold=0.80"
 LABELS = {
     "lar": "Liquidations at risk, debt repaid", "var": "Deficit, value at risk", "es": "Deficit, expected shortfall",
     "mean": "Mean debt repaid",
@@ -39,42 +35,9 @@ SHOWN = 10
 """Accounts that the report names; the tables hold all of them."""
 
 
-class Asked(Options):
-    """Options of `parameter-change`."""
-
-    change: Annotated[list[str], Flag(names=("--set",), metavar="NAME.FIELD=VALUE")] = Field(
-        [],
-        description=f"new values as fractions, such as {EXAMPLE} or emode:1.ltv=0.9; fields: ltv, "
-        "liquidation_threshold, liquidation_bonus",
-    )
-    market: str | None = Field(None, description="market (default: the newest snapshot's)")
-    block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
-    paths: Annotated[int, Whole(1, MOST_PATHS)] = Field(10_000, description="simulated paths of each market")
-    seed: Annotated[int, Whole(0, LAST_SEED // 2)] = Field(7, description="seed of the random numbers")
-    steps: Annotated[int, Whole(1, 100_000)] = Field(24, description="steps of a path")
-    horizon_hours: Annotated[float, Number(0, 24 * 365, "hours", open=True)] = Field(
-        24.0, description="length of a path"
-    )
-    law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` shows how good each was")
-    warn_below: Annotated[float, Number(1, 100, "a health factor")] = Field(
-        1.05, description="warn accounts whose health factor falls to below this"
-    )
-    allow_look_ahead: bool = Field(
-        False, description="use prices later than the block where too few are before it; the figures are marked"
-    )
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: ParameterChangeOptions) -> str:
     """Compare, store and report. Raises `WrongOption`, and what `risk-scenarios` raises of snapshot and prices."""
     changes = parsed(arguments.change)
-    # Here, not at the top: --help and a wrong option need neither the engine nor the store.
-    from tqdm import tqdm
-
-    from data import load_market
-    from data.store import Store
-    from risk_core import InputError, code_version
-    from risk_core.proposals import compare
-
     market = load_market(arguments.block, arguments.market)
     with Store.open() as store:
         calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
@@ -86,7 +49,7 @@ def run(arguments: Asked) -> str:
             compare(market, changes)  # what is wrong with a change is said before the run
         except InputError as error:
             raise WrongOption(f"--set: {error}") from None
-        with recorded(store, FLOW.name, dict(arguments) | {"set": changes}) as run:
+        with recorded(store, "parameter-change", dict(arguments) | {"set": changes}) as run:
             with tqdm(
                 total=2 * arguments.paths, desc="simulating before and after", unit="path", unit_scale=True
             ) as bar:
@@ -141,10 +104,6 @@ def parsed(given: list[str]) -> dict[str, float]:
 
 def frames(found: Proposal, passport: Mapping[str, Any], n_paths: int, horizon_seconds: int) -> dict[str, pd.DataFrame]:
     """Rows of the two tables."""
-    # Here, for the same reason as in `run`.
-    import numpy as np
-    import pandas as pd
-
     drawn = [
         {"measure": one.measure, "level": one.level, "unit": "USD", "before": one.before, "after": one.after,
          "low": one.low, "high": one.high, "few_draws": int(one.few_draws), "horizon_seconds": horizon_seconds,
@@ -223,6 +182,3 @@ def report(found: Proposal, notes: tuple[str, ...], hours: float) -> list[str]:
 
 def _debt(found: Proposal, rows: Any) -> float:
     return float(found.debt_usd[rows].sum())
-
-
-FLOW = FlowSpec(name="parameter-change", options=Asked, run=run)

@@ -7,38 +7,25 @@ without a look ahead. A fit of the same returns is not made twice.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
+import pandas as pd
 
 from data.errors import DataError
 from data.prices.portfolio import DAY, combined, name_of, parse
 from data.prices.served import served_closes, served_series
 from data.snapshot.loading import newest
-from flows.options import Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from data.store.reader import Reader
+from data.store.store import Store
+from flows.pipeline import recorded
+from flows.risk.options import MIX, VolatilityFitsOptions
 from risk_core import InputError
-from risk_core.analytics.garch import LEAST_RETURNS, NUMBERS, Fit, fit, schedule
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.store.reader import Reader
+from risk_core.analytics.garch import NUMBERS, Fit, fit, schedule
 
 SOURCE = "volatility-fits"
 METHOD = "garch(1,1), zero mean, normal quasi-likelihood, arch, simple daily returns, 1"
 """Its last number goes up when the same returns give another fit."""
-MIX = "ETHUSDT=50 BTCUSDT=50"
-
-
-class Asked(Options):
-    """Options of `volatility-fits`."""
-
-    portfolios: list[str] = Field([MIX], description=f"portfolios beside every stored series, such as {MIX!r}")
-    refit_days: Annotated[int, Whole(1, 365)] = Field(20, description="days between two fits")
-    least_days: Annotated[int, Whole(LEAST_RETURNS, 5_000)] = Field(LEAST_RETURNS, description="days of the first fit")
-    most_days: Annotated[int, Whole(LEAST_RETURNS, 10_000)] = Field(1_000, description="days that a fit looks back")
 
 
 class Returns(NamedTuple):
@@ -48,10 +35,8 @@ class Returns(NamedTuple):
     returns: np.ndarray
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: VolatilityFitsOptions) -> str:
     """Fit what is new and store it; returns one line. Raises `data.errors.NoSnapshot`, `risk_core.InputError`."""
-    from data.store.store import Store
-
     asked = [parse(text) for text in arguments.portfolios]
     made = refused = kept = 0
     with Store.open() as store:
@@ -76,7 +61,7 @@ def run(arguments: Asked) -> str:
                 batches.append((name, rows))
         if not batches:
             return f"{kept} fits of {len(every)} series and portfolios are stored already: nothing to do"
-        with recorded(store, FLOW.name, arguments.model_dump()) as run:
+        with recorded(store, "volatility-fits", arguments.model_dump()) as run:
             for name, rows in batches:
                 scope = {"portfolio": name, "is_synthetic": int(synthetic)}
                 run.write(SOURCE, f"{name}:{int(synthetic)}", {"fact_volatility_fit": _frame(rows)}, scope=scope)
@@ -99,7 +84,7 @@ def returns_of(store: Reader, weights: dict[str, float], synthetic: bool) -> Ret
 
 
 def row_of(
-    name: str, found: Returns, at: int, asked: Asked, synthetic: bool, stored: dict[str, dict[str, Any]]
+    name: str, found: Returns, at: int, asked: VolatilityFitsOptions, synthetic: bool, stored: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """The row of the fit at return number `at`; the stored one where the same returns were fitted before."""
     first = max(at + 1 - asked.most_days, 0)
@@ -134,9 +119,5 @@ def _stored(store: Reader, name: str, synthetic: bool) -> dict[str, dict[str, An
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
 
     return pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, "float64"))
-
-
-FLOW = FlowSpec(name="volatility-fits", options=Asked, run=run)

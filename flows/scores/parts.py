@@ -14,6 +14,12 @@ import numpy as np
 
 from risk_core.analytics import scores
 
+AGAIN = "python -m flows aave-market"
+RISK = "python -m flows risk-scenarios"
+DEPTH = "python -m flows sale-quotes --file FILE"
+COVER = "python -m flows umbrella-cover"
+"""Commands that bring what a part lacks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:

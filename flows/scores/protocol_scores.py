@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pydantic import BeforeValidator, Field
 
 from data import load_market, results
 from data.errors import NoResult
 from data.store.store import Store
-from flows.arguments import Unreadable, real
 from flows.errors import WrongOption
-from flows.options import Flag, Options, Whole
-from flows.pipeline import FlowSpec, recorded
+from flows.pipeline import recorded
 from flows.scores import inputs, measuring, parts, principal
+from flows.scores.options import ProtocolScoresOptions
+from flows.scores.stored import Stored, inputs_seen, read
 from risk_core import InputError, code_version
 from risk_core.accounts import totals
 
@@ -26,35 +25,6 @@ if TYPE_CHECKING:
 
 SOURCE = "scores"
 TABLES = ("mart_protocol_score", "mart_protocol_score_part", "mart_principal_loss")
-
-
-def pair(value: Any) -> str:
-    """The text NAME=NUMBER with its number checked, at least 0. Raises `Unreadable`."""
-    name, found, number = value.partition("=") if isinstance(value, str) else ("", "", "")
-    if not name.strip() or not found or real(number) < 0:
-        raise Unreadable(f"expected NAME=NUMBER such as WETH=25000000, found {value!r:.60}")
-    return f"{name.strip()}={real(number)!r}"
-
-
-Pairs = Annotated[list[Annotated[str, BeforeValidator(pair)]], Flag(metavar="NAME=NUMBER")]
-
-
-class Asked(Options):
-    """Options of `protocol-scores`."""
-
-    market: str | None = Field(None, description="market to score (default: the newest snapshot's)")
-    paths: Annotated[int, Whole(1_000, 100_000_000)] = Field(100_000, description="simulated paths of each assumption")
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(7, description="seed of the random numbers")
-    weights: Pairs = Field([], description="weights of parts, the others keep theirs; all of them sum to 1")
-    depth: Pairs = Field(
-        [],
-        description="USD of a collateral that can be sold within its bonus, by symbol (default: by stored quotes)",
-    )
-    cover: Pairs = Field(
-        [], description="tokens that cover bad debt of a reserve, by symbol (default: what umbrella-cover stored)"
-    )
-    slug: str | None = Field(None, description="the protocol as DefiLlama calls it (default: aave-v3, else aave)")
-    skip_if_stored: bool = Field(False, description="do nothing where the same question was answered already")
 
 
 def numbers(option: str, given: Sequence[str]) -> dict[str, float]:
@@ -81,7 +51,7 @@ def weights(given: Sequence[str]) -> dict[str, float]:
     return every
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: ProtocolScoresOptions) -> str:
     """Measure, simulate and store; returns one line.
 
     Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, and `WrongOption`.
@@ -99,14 +69,14 @@ def run(arguments: Asked) -> str:
             {
                 "paths": arguments.paths, "seed": arguments.seed, "weights": stated, "depth": depth, "cover": cover,
                 "slug": arguments.slug, "risk_run": newest.run_id if newest else None, "code": code_version(),
-                "inputs": measuring.inputs_seen(store),
+                "inputs": inputs_seen(store),
             },
             sort_keys=True,
         )  # fmt: skip
         if arguments.skip_if_stored and _is_stored(store, market, options):
             return f"{market.snapshot.market}: the score of block {market.snapshot.block} is stored: nothing to do"
-        with recorded(store, FLOW.name, arguments.model_dump()) as run:
-            stored = measuring.read(store, market, newest)
+        with recorded(store, "protocol-scores", arguments.model_dump()) as run:
+            stored = read(store, market, newest)
             slugs = (arguments.slug,) if arguments.slug else None
             measured = measuring.measure(
                 store, stored, depths=inputs.depths(store, market, depth), cover=inputs.covering(store, market, cover),
@@ -139,7 +109,7 @@ def _is_stored(store: Reader, market: Market, options: str) -> bool:
 
 
 def _chances(
-    stored: measuring.Stored, measured: Mapping[str, parts.Measured], asked: Asked
+    stored: Stored, measured: Mapping[str, parts.Measured], asked: ProtocolScoresOptions
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Rows of `mart_principal_loss`; none, and so no letter, without a risk run, debt or principal."""
     if stored.run is None or not stored.supplied_usd > 0 or not stored.debt_usd > 0:
@@ -151,7 +121,7 @@ def _chances(
 
 
 def rows(
-    stored: measuring.Stored,
+    stored: Stored,
     measured: Mapping[str, parts.Measured],
     stated: Mapping[str, float],
     lost: Sequence[Mapping[str, Any]],
@@ -208,6 +178,3 @@ def said(frames: Mapping[str, pd.DataFrame]) -> str:
         f"{head['market']}: {score}{known}; letter {span}: chance of losing more than 1 % of the principal in a year "
         f"{first['probability_year']:.2%} [{first['low_year']:.2%}, {first['high_year']:.2%}]{few}"
     )
-
-
-FLOW = FlowSpec(name="protocol-scores", options=Asked, run=run)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from tqdm import tqdm
 
 from data import marts
 from data.snapshot.loading import newest
 from data.store.store import Store
-from flows.options import Number, Options, Whole
-from flows.pipeline import FlowSpec, Mark, recorded
+from flows.pipeline import Mark, recorded
+from flows.wallets.options import WalletFeaturesOptions
 from risk_core.analytics import protection
 from risk_core.analytics.wallets import DAY, FEATURES, KINDS, NAMES, Events, States, features
 
@@ -30,27 +29,15 @@ METHOD = 3
 """Raised when the same rows would give other figures."""
 
 
-class Asked(Options):
-    """Options of the flow."""
-
-    strong_room: Annotated[float, Number(0, 1, "a fraction")] = Field(
-        0.5, description="protection score: room before it falls from which a wallet is strong"
-    )
-    strong_acts: Annotated[int, Whole(1, 1_000)] = Field(5, description="the same: times it lowered its risk by itself")
-    strong_recent: Annotated[int, Whole(1, 1_000)] = Field(10, description="the same: what it did in the last 7 days")
-    medium_room: Annotated[float, Number(0, 1, "a fraction")] = Field(0.3, description="room of a medium wallet")
-    lookback_days: Annotated[int, Whole(1, 10_000)] = Field(730, description="days that the score looks back")
-    skip_if_stored: bool = Field(False, description="do nothing where neither states nor events changed since")
-
-    def rule(self) -> protection.Rule:
-        """The thresholds of the protection score. Raises `risk_core.InputError`."""
-        names = ("strong_room", "strong_acts", "strong_recent", "medium_room", "lookback_days")
-        return protection.Rule(**{name: getattr(self, name) for name in names})
+def rule_of(arguments: WalletFeaturesOptions) -> protection.Rule:
+    """The thresholds of the protection score. Raises `risk_core.InputError`."""
+    names = ("strong_room", "strong_acts", "strong_recent", "medium_room", "lookback_days")
+    return protection.Rule(**{name: getattr(arguments, name) for name in names})
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: WalletFeaturesOptions) -> str:
     """Compute and store; returns one line. Raises `data.errors.NoSnapshot`."""
-    rule = arguments.rule()
+    rule = rule_of(arguments)
     with Store.open() as store:
         synthetic = newest().synthetic
         marts.refresh(store, list(TABLES))
@@ -60,7 +47,7 @@ def run(arguments: Asked) -> str:
             key = "sample" if synthetic else "live"
             if arguments.skip_if_stored and store.checkpoint(SOURCE, key) == state:
                 return f"no state or event of a wallet changed since {_utc(as_of)}: nothing to do"
-        with recorded(store, FLOW.name, arguments.model_dump()) as run:
+        with recorded(store, "wallet-features", arguments.model_dump()) as run:
             with store.one_state():
                 parts = [
                     part_of(store, digit, as_of, synthetic, rule)
@@ -178,6 +165,3 @@ def _seen(store: Reader) -> dict[str, list[int]]:
 
 def _utc(seconds: int) -> str:
     return str(np.datetime64(seconds, "s")).replace("T", " ") + " UTC"
-
-
-FLOW = FlowSpec(name="wallet-features", options=Asked, run=run)

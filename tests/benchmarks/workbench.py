@@ -83,12 +83,19 @@ def question(outputs: str, state: WhatIf, snapshot: str) -> dict:
     properties = ["children", "children", "children", "figure", "figure", "children", "children"]
     wanted = [{"id": i, "property": p} for i, p in zip(single, properties, strict=True)]
     captions = [{"id": {"type": "caption", "key": d.key}, "property": "children"} for d in DRIVERS]
+    groups = dict.fromkeys(d.group for d in DRIVERS)
+    verdict = [{"id": {"type": "verdict", "key": key}, "property": "children"} for key in ("pill", "now")]
+    values = [
+        [{"id": {"type": "values", "key": name}, "property": of} for name in groups] for of in ("children", "className")
+    ]
+    legends = [{"id": {"type": "legend", "key": key}, "property": "children"} for key in ("curve", "then", "sold")]
     return {
         "output": outputs,
-        "outputs": [*wanted, captions, {"id": ids.QUERY, "property": "data"}],
+        "outputs": [*wanted, captions, {"id": ids.QUERY, "property": "data"}, *verdict, *values, legends],
         "inputs": [
             {"id": ids.WHAT_IF, "property": "data", "value": state.to_store()},
             {"id": ids.THEME, "property": "data", "value": "dark"},
+            {"id": ids.SAVED, "property": "data", "value": None},
         ],
         "changedPropIds": [f"{ids.WHAT_IF}.data"],
         "state": [{"id": ids.SNAPSHOT, "property": "data", "value": snapshot}],

@@ -182,6 +182,47 @@ def test_the_simulation_follows_once_the_handle_rests(visit: Visit) -> None:
     assert "10,000 paths" in visit.text("#simulation-note")
 
 
+def test_the_distribution_follows_the_handle_and_sharpens(visit: Visit) -> None:
+    """The first paths answer while the handle is held; all of them are in once it rests."""
+    visit.go("/what-if?eth=-5")
+    visit.settled()
+    visit.until("document.querySelector('#then-note').innerText.startsWith('10,000 paths')")
+    calm = visit.page.locator("#then .annotation-text").nth(1).text_content()
+    handle = visit.page.locator(".panel [role=slider]").first
+    handle.focus()
+    handle.press("PageDown")
+    visit.until("location.search.includes('eth=-15')")
+    visit.until("document.querySelector('#then-note').innerText.startsWith('10,000 paths')")
+    visit.until(f"document.querySelectorAll('#then .annotation-text')[1].textContent !== {calm!r}")
+    assert "Within 24" in visit.text("#then-says")
+    assert visit.page.locator("#then.slow").count() == 0
+
+
+def test_two_scenarios_are_compared_and_one_is_saved(visit: Visit) -> None:
+    visit.go("/what-if?eth=-10")
+    visit.settled()
+    visit.until("document.querySelector('#cmp-repaid') !== null")
+    visit.page.fill("#save-name", "Mild")
+    visit.page.click("#save")
+    visit.until("document.querySelector('.chip.own.on')?.innerText.startsWith('Mild')")
+
+    visit.page.click("#hold")
+    visit.page.locator(".chip", has_text="ETH −20").click()
+    visit.until("location.search === '?eth=-20&held=eth:-10'")
+    visit.until("document.querySelector('.cmp .bl').innerText.startsWith('A ')")
+    visit.page.click("#swap")
+    visit.until("location.search === '?eth=-10&held=eth:-20'")
+    visit.page.click("#stop-comparing")
+    visit.until("location.search === '?eth=-10'")
+
+    visit.page.locator(".chip", has_text="ETH −20").click()
+    visit.until("location.search === '?eth=-20'")
+    visit.page.get_by_role("button", name="Mild", exact=True).click()
+    visit.until("location.search === '?eth=-10'")
+    visit.page.get_by_role("button", name="Forget Mild").click()
+    visit.until("document.querySelector('.chip.own') === null")
+
+
 def test_the_theme_switch_recolours_the_charts_and_is_remembered(visit: Visit) -> None:
     visit.go("/")
     visit.settled()
@@ -245,11 +286,15 @@ def test_the_meaning_of_a_figure_is_told_on_focus(visit: Visit) -> None:
 def test_a_group_of_drivers_folds_and_keeps_its_values(visit: Visit) -> None:
     visit.go("/what-if?vol=1.5")
     visit.settled()
-    visit.page.get_by_role("button", name="Market").click()
-    visit.until("!document.querySelector('.panel .accordion-item:last-child .collapse.show')")
+    group = visit.page.locator(".panel .accordion-item", has_text="Volatility")
+    visit.until("document.querySelector('.panel .sum.chg')?.innerText.includes('1.5')")
     assert "vol=1.5" in visit.page.url
-    visit.page.get_by_role("button", name="Market").click()
+    assert group.locator(".collapse.show").count() == 0
+    group.get_by_role("button").first.click()
     visit.page.get_by_label("Volatility", exact=True).wait_for()
+    group.get_by_role("button").first.click()
+    visit.until("document.querySelectorAll('.panel .collapse.show').length === 1")
+    assert "vol=1.5" in visit.page.url
 
 
 @pytest.mark.parametrize("visit", [PHONE], indirect=True, ids=["390"])

@@ -27,8 +27,10 @@ from data.quotes import Ladder
 from data.rates import Rates
 from data.snapshot.changes import Changes
 from flows import registry
-from flows.clusters.liquidation_clusters import FLOW
 from tests.conftest import SampleOf
+
+FLOW = registry.load("liquidation-clusters")
+
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)

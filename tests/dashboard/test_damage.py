@@ -21,9 +21,11 @@ from dashboard.market.loaded import ShownRun
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from flows import registry
-from flows.clusters.liquidation_clusters import FLOW
 from tests.conftest import SampleOf
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("liquidation-clusters")
+
 
 BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"
 RUN_DAMAGE = {

@@ -37,41 +37,46 @@ def temperature(place: str) -> tuple[float, str]:
     degrees = Shape(str(source), "/now", answer.body).field("celsius").number()
     return degrees, hashlib.sha256(answer.content).hexdigest()
 ''',
+    "flows/weather/options.py": '''"""Options of the flow `weather-now`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from flows.options import Options, Whole
+
+
+class WeatherNowOptions(Options):
+    """Options of `weather-now`."""
+
+    places: list[str] = Field(["Bern"], description="where")
+    rounds: Annotated[int, Whole(1, 9)] = Field(1, description="how often each is asked")
+''',
     "flows/weather/weather_now.py": '''"""Flow `weather-now`: the temperature of places."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
 import pandas as pd
-from pydantic import Field
 
 from data.store import Store
-from flows.options import Options, Whole
-from flows.pipeline import FlowSpec, Mark, recorded
+from flows.pipeline import Mark, recorded
+from flows.weather.options import WeatherNowOptions
 from flows.weather.station import temperature
 
 
-class Asked(Options):
-    """What the flow may be told."""
-
-    places: list[str] = Field(["Bern"], description="where")
-    rounds: Annotated[int, Whole(1, 9)] = Field(1, description="how often each is asked")
-
-
-def run(arguments: Asked) -> str:
+def run(arguments: WeatherNowOptions) -> str:
     """Store the temperature of each place."""
-    with Store.open() as store, recorded(store, FLOW.name, dict(arguments)) as run:
+    with Store.open() as store, recorded(store, "weather-now", dict(arguments)) as run:
         for place in arguments.places * arguments.rounds:
             now, (degrees, digest) = int(time.time()), temperature(place)
             row = {"place": place, "ts": now, "celsius": degrees, "source": "station", "payload_sha256": digest}
             come_to = Mark("station", place, {"ts": now})
             run.write("station", place, {"raw_weather": pd.DataFrame([row])}, marks=[come_to])
     return f"{len(arguments.places)} places"
-
-
-FLOW = FlowSpec(name="weather-now", options=Asked, run=run)
 ''',
     "data/schemas/weather.py": '''"""The weather, as a toy."""
 
@@ -95,7 +100,9 @@ class Weather(ReceivedFrom, key=["place", "ts"]):
 NEW_LINES = {
     "flows/registry.py": (
         "NAMES = {\n",
-        '    "weather-now": Registered("flows.weather.weather_now", "The temperature of places"),\n',
+        '    "weather-now": Registered(\n'
+        '        "flows.weather.weather_now", "flows.weather.options.WeatherNowOptions", "The temperature of places"\n'
+        "    ),\n",
     ),
     "prefect.yaml": (
         "deployments:\n",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +96,32 @@ def test_listing_and_help_wait_for_no_heavy_import():
     )
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert listed.returncode == 0, listed.stderr
+
+
+def test_options_of_every_flow_are_known_and_checked_without_what_a_run_needs():
+    code = (
+        "import sys; from flows import registry\n"
+        "for name in registry.available():\n"
+        "    parser = registry.parser(registry.load(name))\n"
+        "    parser.format_help()\n"
+        "    parser.parse_args([])\n"
+        "heavy = {'dask', 'numba', 'numpy', 'pandas', 'pandera', 'prefect', 'requests', 'scipy', 'tqdm', 'web3'}\n"
+        "heavy &= sys.modules.keys()\n"
+        "heavy |= {entry.module for entry in registry.NAMES.values()} & sys.modules.keys()\n"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
+    )
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert asked.returncode == 0, asked.stderr
+
+
+def test_a_flow_notes_its_runs_under_the_name_it_is_registered_by():
+    noted = {}
+    for name, entry in registry.NAMES.items():
+        tree = ast.parse(Path(*entry.module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "recorded"]
+        noted |= {name: {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}}
+    assert {name: names for name, names in noted.items() if names - {name}} == {}
+    assert sum(map(bool, noted.values())) > 15
 
 
 def test_a_skip_needs_neither_prefect_nor_the_validation_nor_the_statistics_library(sample):

@@ -30,7 +30,8 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
 
 
 def run() -> str:
-    return daily.FLOW.run(registry.parser(daily.FLOW).parse_args(["--paths", "128"]))
+    flow = registry.load("daily")
+    return flow.run(registry.parser(flow).parse_args(["--paths", "128"]))
 
 
 def rows(sql: str) -> list[tuple]:

@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 
 from flows import arguments, registry, server, settings
 from flows.__main__ import main
+from flows.aave.options import AaveHistoryOptions
+from flows.aave.past import choosing
+from flows.aave.past.saving import SOURCES
 from flows.aave.place import node_url
 from flows.errors import ConfigurationError, WrongOption
-from flows.options import names
+from flows.options import Whole, choices_of, names
+from flows.prices.binance import INTERVAL_SECONDS
+from flows.protocols.protocol_snapshot import LISTS
+from risk_core.analytics import pegs
+from risk_core.analytics.garch import LEAST_RETURNS
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -162,6 +169,23 @@ def test_a_mapping_is_held_to_the_same_bounds_and_may_call_an_option_as_its_flag
         options.of("market-prices", {"speed": 1})
     with pytest.raises(WrongOption, match="found True"):
         options.of("market-prices", {"days": True})
+
+
+def test_what_options_repeat_of_the_engine_and_of_a_source_is_as_it_is_there():
+    """Their import would make the command line wait; the names of laws: tests/flows/risk/test_scenario_calibration."""
+    of = {name: registry.options(name).model_fields for name in registry.available()}
+    peg = of["peg-health"]
+    assert (peg["warning_bps"].default, peg["critical_bps"].default, peg["least_updates"].default) == (
+        pegs.WARNING_BPS,
+        pegs.CRITICAL_BPS,
+        pegs.LEAST_UPDATES,
+    )
+    assert of["volatility-fits"]["least_days"].default == LEAST_RETURNS
+    assert Whole(LEAST_RETURNS, 5_000) in of["volatility-fits"]["least_days"].metadata
+    assert set(choices_of(of["market-prices"]["interval"].annotation)) <= set(INTERVAL_SECONDS)
+    assert of["protocol-snapshot"]["lists"].default == list(LISTS)
+    assert choices_of(of["aave-history"]["prices"].annotation) == list(SOURCES)
+    assert all(AaveHistoryOptions(every=period, store=True).every == period for period in choosing.SECONDS)
 
 
 # Prefect

@@ -19,11 +19,13 @@ from flows.errors import ConfigurationError, FlowError, SourceUnavailable
 from flows.publication.errors import NotPublished
 from flows.publication.feed import compiled
 from flows.publication.figure import of_run
-from flows.publication.publish_metric import FLOW
 from tests.flows.publication.runs import stored_run
 from tests.node import toolchain
 from tests.node.chain import Chain, Reverted, anvil
 from tests.node.toolchain import ToolchainMissing
+
+FLOW = registry.load("publish-metric")
+
 
 pytestmark = pytest.mark.node
 

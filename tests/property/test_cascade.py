@@ -14,33 +14,10 @@ from risk_core.engine import opening_steps
 from risk_core.kernels.cascade import MAX_ROUNDS
 from risk_core.liquidation import POLICIES
 from tests.markets import KINDS, random_market, scenario
+from tests.property.drawn import CASCADE, amounts, random_impact, random_paths, same
 from tests.reference import naive
 
 pytestmark = pytest.mark.property
-
-
-def random_impact(market: rc.Market, seed: int, depth: float) -> rc.Impact:
-    """Curves of two to four points; `depth` in all the collateral there is; some reserves without impact."""
-    rng = np.random.default_rng([seed, 99])
-    r = market.n_reserves
-    worth = (market.collateral.amount * market.price[market.collateral.reserve]).sum() + 1.0
-    n_points = int(rng.integers(1, 4))
-    sold = np.cumsum(rng.exponential(worth * depth, (r, n_points)), axis=1)
-    price = np.exp(-np.cumsum(rng.exponential(0.5, (r, n_points)), axis=1))
-    price[rng.random(r) < 0.2] = 1.0
-    market_of = None if rng.random() < 0.4 else rng.integers(-1, 3, r)
-    half_life = None if rng.random() < 0.2 else timedelta(hours=float(rng.uniform(0.1, 20)))
-    return rc.Impact(
-        sold_usd=np.column_stack([np.zeros(r), sold]),
-        price=np.column_stack([np.ones(r), price]),
-        half_life=half_life,
-        market=market_of,
-    )
-
-
-def same(one: rc.Result, other: rc.Result, names=("path", "by_step", "fan", "hits", "multiplier", "unsettled")) -> None:
-    for name in names:
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 @settings(max_examples=200)
@@ -63,7 +40,7 @@ def test_pruned_cascade_equals_brute_force_bit_for_bit(
     impact = random_impact(market, seed, depth)
     pruned = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, impact=impact)
     brute = rc.simulate(market, plan, n_paths, seed=seed, policy=policy, threads=1, impact=impact, brute_force=True)
-    same(pruned, brute)
+    same(pruned, brute, CASCADE)
 
 
 @settings(max_examples=100)
@@ -80,7 +57,7 @@ def test_without_impact_a_cascade_is_the_plain_engine_bit_for_bit(seed, kind, n_
     deep = rc.Impact.exponential(np.full(market.n_reserves, np.inf))
     plain = rc.simulate(market, plan, 9, seed=seed, policy=policy, threads=1)
     cascade = rc.simulate(market, plan, 9, seed=seed, policy=policy, threads=1, impact=deep, brute_force=brute)
-    same(plain, cascade, ("path", "by_step", "fan", "hits"))
+    same(plain, cascade)
     np.testing.assert_array_equal(cascade.multiplier_by_step, 1.0)
 
 
@@ -93,15 +70,12 @@ def test_without_impact_a_cascade_is_the_plain_engine_bit_for_bit(seed, kind, n_
 )
 def test_cascades_agree_with_the_plain_python_twin(seed, kind, depth, policy):
     market = random_market(seed, kind, 25)
-    rng = np.random.default_rng(seed)
-    relative = np.exp(rng.normal(0, 0.08, (2, market.n_reserves, 5)).cumsum(axis=2))
-    price = np.concatenate([np.ones((2, market.n_reserves, 1)), relative], axis=2) * market.price[:, None]
-    paths = rc.PricePaths(name="random", price=price, step=timedelta(hours=2))
+    paths = random_paths(market, seed, 2, 5, timedelta(hours=2))
     impact = random_impact(market, seed, depth)
     result = rc.simulate(market, paths, policy=policy, impact=impact)
     relative = paths.price[:, :, 1:] / market.price[:, None]
     expected, multiplier = naive.cascade(market, relative, opening_steps(market, paths), policy, impact, paths.step)
-    found = np.column_stack([result.repaid_usd, result.seized_usd, result.fee_usd, result.deficit_usd])
+    found = amounts(result)
     np.testing.assert_allclose(found, expected[:, :4], rtol=1e-7, atol=1e-2)
     np.testing.assert_array_equal(result.n_liquidations, expected[:, 4])
     np.testing.assert_array_equal(result.n_accounts_liquidated, expected[:, 5])
@@ -131,7 +105,7 @@ def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads):
     whole = rc.simulate(market, plan, 30, seed=seed, threads=1, impact=impact)
     first = rc.simulate(market, plan, seed=seed, paths=(0, cut), threads=threads, impact=impact)
     second = rc.simulate(market, plan, seed=seed, paths=(cut, 30), threads=threads, impact=impact)
-    same(whole, first + second)
+    same(whole, first + second, CASCADE)
     with pytest.raises(rc.InputError, match="different impacts"):
         first + rc.simulate(market, plan, seed=seed, paths=(cut, 30), threads=threads)
 

@@ -16,6 +16,7 @@ from risk_core.estimates import FEW_DRAWS
 from risk_core.parts import Replay
 from risk_core.result import MILLI_USD
 from tests.markets import KINDS, random_market, scenario
+from tests.property.drawn import random_paths
 
 pytestmark = pytest.mark.property
 
@@ -151,10 +152,7 @@ def test_shares_equal_those_of_a_plain_loop_over_the_paths(seed, measure):
 
 def test_given_paths_are_followed_again_to_the_last_bit():
     market = random_market(3, "plain", 30)
-    rng = np.random.default_rng(3)
-    relative = np.exp(rng.normal(0, 0.08, (40, market.n_reserves, 6)).cumsum(axis=2))
-    price = np.concatenate([np.ones((40, market.n_reserves, 1)), relative], axis=2) * market.price[:, None]
-    paths = rc.PricePaths(name="given", price=price, step=timedelta(hours=2))
+    paths = random_paths(market, 3, 40, 6, timedelta(hours=2))
     result = rc.simulate(market, paths)
     replay = Replay(market, result)
     np.testing.assert_array_equal(replay.parts(np.arange(40)).by_reserve.sum(axis=1), result.path[:, :4])

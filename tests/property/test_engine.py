@@ -14,6 +14,7 @@ import risk_core as rc
 from risk_core.engine import opening_steps
 from risk_core.price_models import PricePaths
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario
+from tests.property.drawn import amounts, random_paths, same
 from tests.reference import naive
 
 pytestmark = pytest.mark.property
@@ -26,11 +27,6 @@ LAWS = st.one_of(
     st.builds(rc.Jumps, st.floats(0, 2_000), st.floats(-0.4, 0.2), st.floats(0, 0.3)),
 )
 SAMPLINGS = st.sampled_from(["plain", "antithetic", "quasi"])
-
-
-def same(one: rc.Result, other: rc.Result) -> None:
-    for name in ("path", "by_step", "fan", "hits"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 @settings(max_examples=300)
@@ -65,14 +61,11 @@ def test_pruned_equals_brute_force_bit_for_bit(
 @given(seed=st.integers(0, 10**6), kind=st.sampled_from(KINDS), policy=st.sampled_from(POLICIES))
 def test_the_engine_agrees_with_the_plain_python_twin(seed, kind, policy):
     market = random_market(seed, kind, 25)
-    rng = np.random.default_rng(seed)
-    relative = np.exp(rng.normal(0, 0.08, (3, market.n_reserves, 6)).cumsum(axis=2))
-    price = np.concatenate([np.ones((3, market.n_reserves, 1)), relative], axis=2) * market.price[:, None]
-    paths = PricePaths(name="random", price=price, step=timedelta(hours=2))
+    paths = random_paths(market, seed, 3, 6, timedelta(hours=2))
     result = rc.simulate(market, paths, policy=policy)
     relative = paths.price[:, :, 1:] / market.price[:, None]
     expected = naive.simulate(market, relative, np.arange(market.n_reserves), opening_steps(market, paths), policy)
-    found = np.column_stack([result.repaid_usd, result.seized_usd, result.fee_usd, result.deficit_usd])
+    found = amounts(result)
     np.testing.assert_allclose(found, expected[:, :4], rtol=1e-9, atol=1e-4)
     np.testing.assert_array_equal(result.n_liquidations, expected[:, 4])
     np.testing.assert_array_equal(result.n_accounts_liquidated, expected[:, 5])

@@ -14,8 +14,7 @@ from risk_core.engine import Draws
 from risk_core.feeds import Feeds
 from risk_core.kernels.paths import padded_steps, price_block
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario
-from tests.property.test_cascade import random_impact
-from tests.property.test_queue import random_limits
+from tests.property.drawn import random_impact, random_limits
 
 HOUR = timedelta(hours=1)
 

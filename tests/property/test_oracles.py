@@ -14,6 +14,7 @@ import risk_core as rc
 from risk_core.engine import opening_steps
 from risk_core.liquidation import POLICIES
 from tests.markets import KINDS, prices, random_market, scenario, with_oracles
+from tests.property.drawn import amounts
 from tests.reference import naive, oracles
 
 pytestmark = pytest.mark.property
@@ -28,10 +29,6 @@ def moves_of(market: rc.Market, seed: int, n_paths: int = 3, n_steps: int = 6) -
 def given_paths(market: rc.Market, relative: np.ndarray) -> rc.PricePaths:
     whole = np.concatenate([np.ones((*relative.shape[:2], 1)), relative], axis=2) * market.price[:, None]
     return rc.PricePaths(name="random", price=whole, step=timedelta(hours=2))
-
-
-def totals(result: rc.Result) -> np.ndarray:
-    return np.column_stack([result.repaid_usd, result.seized_usd, result.fee_usd, result.deficit_usd])
 
 
 @settings(max_examples=30)
@@ -73,7 +70,7 @@ def test_simulated_paths_stay_under_the_caps(seed, kind, policy):
     result = rc.simulate(market, plan, 3, seed=seed, policy=policy, threads=1)
     own = np.arange(market.n_reserves)
     expected = naive.simulate(market, capped, own, opening_steps(market, plan), policy)
-    np.testing.assert_allclose(totals(result), expected[:, :4], rtol=1e-8, atol=1e-3)
+    np.testing.assert_allclose(amounts(result), expected[:, :4], rtol=1e-8, atol=1e-3)
     np.testing.assert_array_equal(result.n_liquidations, expected[:, 4])
 
 
@@ -87,7 +84,7 @@ def test_given_paths_stay_under_the_caps(seed, kind, policy):
     own = np.arange(market.n_reserves)
     expected = naive.simulate(market, capped, own, opening_steps(market, paths), policy)
     result = rc.simulate(market, paths, policy=policy)
-    np.testing.assert_allclose(totals(result), expected[:, :4], rtol=1e-8, atol=1e-3)
+    np.testing.assert_allclose(amounts(result), expected[:, :4], rtol=1e-8, atol=1e-3)
 
 
 @settings(max_examples=50)

@@ -14,27 +14,10 @@ from risk_core.engine import opening_steps
 from risk_core.liquidation import POLICIES
 from risk_core.liquidators import Liquidators
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario
-from tests.property.test_cascade import random_impact
+from tests.property.drawn import QUEUE, amounts, random_impact, random_limits, random_paths, same
 from tests.reference import naive
 
 ACTING = sorted(set(POLICIES) - {"first_passage"})
-
-
-def random_limits(book: rc.Market, seed: int) -> Liquidators:
-    rng = np.random.default_rng([seed, 55])
-    owed = float((book.debt.amount * book.price[book.debt.reserve]).sum()) + 1.0
-    return Liquidators(
-        cost=float(rng.choice([-0.5, 0.0, 0.0005, 0.01, 0.03])),
-        fixed_usd=float(rng.choice([0.0, 0.0, 5.0, 50.0])),
-        capital_usd=float(rng.choice([np.inf, 0.001, 0.05, 0.5]) * owed),
-        window=timedelta(hours=24),
-        feedback=float(rng.choice([0.0, 0.5, 1.0])),
-    )
-
-
-def same(one: rc.Result, other: rc.Result) -> None:
-    for name in ("path", "by_step", "fan", "hits", "multiplier", "unsettled", "waiting", "waiting_by_step"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 def at(book: rc.Market, prices, **more) -> rc.Result:
@@ -154,7 +137,7 @@ def test_the_pruned_queue_equals_brute_force_bit_for_bit(
     plan = scenario(book.n_reserves, n_steps, seed, volatility, n_factors=3 if fewer_factors else None)
     how = dict(seed=seed, policy=policy, threads=1, impact=random_impact(book, seed, depth),
                liquidators=random_limits(book, seed))  # fmt: skip
-    same(rc.simulate(book, plan, n_paths, **how), rc.simulate(book, plan, n_paths, brute_force=True, **how))
+    same(rc.simulate(book, plan, n_paths, **how), rc.simulate(book, plan, n_paths, brute_force=True, **how), QUEUE)
 
 
 @pytest.mark.property
@@ -166,8 +149,7 @@ def test_liquidators_without_limits_are_the_plain_engine_bit_for_bit(seed, kind,
     free = rc.simulate(book, plan, 9, seed=seed, policy=policy, threads=1, liquidators=Liquidators(cost=-0.9),
                        brute_force=brute)  # fmt: skip
     plain = rc.simulate(book, plan, 9, seed=seed, policy=policy, threads=1)
-    for name in ("path", "by_step", "fan", "hits"):
-        np.testing.assert_array_equal(getattr(free, name), getattr(plain, name), err_msg=name)
+    same(free, plain)
 
 
 @pytest.mark.property
@@ -180,15 +162,12 @@ def test_liquidators_without_limits_are_the_plain_engine_bit_for_bit(seed, kind,
 )
 def test_the_queue_agrees_with_the_plain_python_twin(seed, kind, depth, policy):
     book = random_market(seed, kind, 10)
-    rng = np.random.default_rng(seed)
-    relative = np.exp(rng.normal(0, 0.08, (2, book.n_reserves, 4)).cumsum(axis=2))
-    price = np.concatenate([np.ones((2, book.n_reserves, 1)), relative], axis=2) * book.price[:, None]
-    paths = rc.PricePaths(name="random", price=price, step=timedelta(hours=12))
+    paths = random_paths(book, seed, 2, 4, timedelta(hours=12))
     impact, limits = random_impact(book, seed, depth), random_limits(book, seed)
     run = rc.simulate(book, paths, policy=policy, impact=impact, liquidators=limits, threads=1)
     relative = paths.price[:, :, 1:] / book.price[:, None]
     expected, waiting = naive.queue(book, relative, opening_steps(book, paths), policy, impact, paths.step, limits)
-    found = np.column_stack([run.repaid_usd, run.seized_usd, run.fee_usd, run.deficit_usd])
+    found = amounts(run)
     np.testing.assert_allclose(found, expected[:, :4], rtol=1e-6, atol=0.5)
     np.testing.assert_allclose(run.waiting_usd, waiting.max(axis=1), rtol=1e-6, atol=0.5)
     np.testing.assert_allclose(run.waiting_steps, waiting.mean(axis=0), rtol=1e-6, atol=0.5)
@@ -217,7 +196,7 @@ def test_any_split_of_the_paths_gives_the_same_bits(seed, cut, threads):
     whole = rc.simulate(book, plan, 30, threads=1, **how)
     first = rc.simulate(book, plan, paths=(0, cut), threads=threads, **how)
     second = rc.simulate(book, plan, paths=(cut, 30), threads=threads, **how)
-    same(whole, first + second)
+    same(whole, first + second, QUEUE)
     with pytest.raises(rc.InputError, match="different liquidators"):
         first + rc.simulate(book, plan, paths=(cut, 30), threads=threads, **(how | {"liquidators": Liquidators()}))
 

@@ -11,17 +11,8 @@ import numpy as np
 import risk_core as rc
 from dashboard.market.page_data import PageData
 from dashboard.market.series import DAY, HOUR, Closes
-from dashboard.pages.market_risk.answers import (
-    LEVELS,
-    Correlation,
-    Rolling,
-    as_json,
-    correlations,
-    loss_curve,
-    portfolio,
-    rolling,
-    volatility,
-)
+from dashboard.pages.market_risk.answers import LEVELS, Rolling, as_json, loss_curve, portfolio, rolling
+from dashboard.pages.market_risk.over_time import Correlation, correlations, volatility
 from data.prices.portfolio import name_of, parse
 
 DEFAULT = "ETHUSDT"

@@ -8,7 +8,8 @@ from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, spread
 from dashboard.look.escaping import charted
-from dashboard.pages.market_risk.answers import Correlation, Curve, Method, Rolling, Volatility
+from dashboard.pages.market_risk.answers import Curve, Method, Rolling
+from dashboard.pages.market_risk.over_time import Correlation, Volatility
 
 
 def losses(answer: Rolling, method: Method, theme: str | None) -> Figure:

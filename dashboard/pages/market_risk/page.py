@@ -15,14 +15,7 @@ from dashboard.look.shell import Page
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.series import HOUR
 from dashboard.pages.market_risk import charts, lending
-from dashboard.pages.market_risk.answers import (
-    LEAST_WINDOWS,
-    LEVELS,
-    NAMES,
-    POSITION_USD,
-    loss_curve,
-    volatility,
-)
+from dashboard.pages.market_risk.answers import LEVELS, NAMES, POSITION_USD, loss_curve
 from dashboard.pages.market_risk.asked import (
     DEFAULT,
     correlation_json,
@@ -33,6 +26,7 @@ from dashboard.pages.market_risk.asked import (
     rolling_of,
     volatility_json,
 )
+from dashboard.pages.market_risk.over_time import LEAST_WINDOWS, volatility
 from dashboard.pages.market_risk.parts import asset, fits_table, methods_table, passport, range_says, verdict
 from data.prices.portfolio import name_of, parse
 

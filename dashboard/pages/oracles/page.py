@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -13,43 +13,12 @@ from dashboard import ids
 from dashboard.look.components import card, empty, graph, row, segmented
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
-from dashboard.market.drivers import BY_KEY
 from dashboard.market.page_data import PageData
 from dashboard.pages.oracles import charts
-from dashboard.pages.oracles.answers import (
-    FEEDS,
-    borrowables,
-    cap_curve,
-    cap_low,
-    collaterals,
-    feeds,
-    minted,
-    minted_curve,
-    priced,
-    ratios,
-    stuck,
-    stuck_curve,
-)
-from dashboard.pages.oracles.api import (
-    START,
-    asked,
-    cap_json,
-    lends,
-    oracles_json,
-    stuck_json,
-    unbacked_json,
-    update_json,
-    update_of,
-)
-from dashboard.pages.oracles.parts import (
-    models_table,
-    says_cap,
-    says_minted,
-    says_stuck,
-    says_update,
-    token_name,
-    verdict,
-)
+from dashboard.pages.oracles.answers import borrowables, collaterals, feeds, priced, ratios
+from dashboard.pages.oracles.api import START, cap_json, oracles_json, stuck_json, unbacked_json, update_json
+from dashboard.pages.oracles.labs import LABS, Shown
+from dashboard.pages.oracles.parts import models_table, verdict
 
 EXACT = "exact, every account · USD at market prices"
 
@@ -176,7 +145,7 @@ def number(component_id: str, value: float, says: str, low: float, high: float) 
     return html.Label([html.Span(says, className="t2 micro"), typed], className="field")
 
 
-def refused(error: Exception, theme: str | None) -> tuple[list[Any], dict]:
+def refused(error: Exception, theme: str | None) -> Shown:
     """What is shown where a choice makes no sense."""
     blank = {"data": [], "layout": charts.layout(theme, charts.HEIGHT)}
     return [empty("No such case", marked(str(error), 400))], blank
@@ -184,108 +153,32 @@ def refused(error: Exception, theme: str | None) -> tuple[list[Any], dict]:
 
 def register(app: Dash, source: PageData) -> None:
     """Each lab follows its own knobs."""
+    for one in LABS:
 
-    @app.callback(
-        Output(ids.ORACLE_CAP_SAYS, "children"),
-        Output(ids.ORACLE_CAP, "figure"),
-        Input(ids.ORACLE_CAP_OF, "value"),
-        Input(ids.ORACLE_CAP_BY, "value"),
-        Input(ids.THEME, "data"),
-    )
-    def show_cap(asset: object, by: object, theme: str | None) -> tuple[list[Any], dict]:
-        loaded = source.loaded()
-        try:
-            error = -asked(by, "too low by", 0, 90) / 100
-            gap = cap_low(loaded, str(asset), error)
-        except rc.InputError as wrong:
-            return refused(wrong, theme)
-        figure = charts.cap(cap_curve(loaded, str(asset)), error, (gap.repaid_usd, gap.borrower_loss_usd), theme)
-        return says_cap(gap, token_name(loaded.market, str(asset)), error), figure
-
-    @app.callback(
-        Output(ids.ORACLE_STUCK_SAYS, "children"),
-        Output(ids.ORACLE_STUCK, "figure"),
-        Input(ids.ORACLE_STUCK_OF, "value"),
-        Input(ids.ORACLE_STUCK_BY, "value"),
-        Input(ids.THEME, "data"),
-    )
-    def show_stuck(what: object, by: object, theme: str | None) -> tuple[list[Any], dict]:
-        loaded = source.loaded()
-        try:
-            fall = asked(by, "market falls by", 0, 95) / 100
-            gap = stuck(loaded, str(what), fall)
-        except rc.InputError as wrong:
-            return refused(wrong, theme)
-        at = (gap.honest.repaid_usd - gap.first.repaid_usd, gap.bad_debt_usd)
-        figure = charts.stuck(stuck_curve(loaded, str(what)), fall, at, theme)
-        name = BY_KEY[str(what)].label if what in FEEDS else token_name(loaded.market, str(what))
-        return says_stuck(gap, name, fall, lends(source, loaded)), figure
-
-    @app.callback(
-        Output(ids.ORACLE_MINT_SAYS, "children"),
-        Output(ids.ORACLE_MINT, "figure"),
-        Input(ids.ORACLE_MINT_OF, "value"),
-        Input(ids.ORACLE_MINT_FOR, "value"),
-        Input(ids.ORACLE_MINT_USD, "value"),
-        Input(ids.ORACLE_MINT_BY, "value"),
-        Input(ids.ORACLE_MINT_SEEN, "value"),
-        Input(ids.THEME, "data"),
-    )
-    def show_minted(
-        asset: object, borrowed: object, millions: object, by: object, seen: object, theme: str | None
-    ) -> tuple[list[Any], dict]:
-        loaded = source.loaded()
-        try:
-            usd = asked(millions, "minted", 0, 1e6) * 1e6
-            markdown = asked(by, "marked down", 0, 99) / 100
-            room = source.headroom(loaded.market)
-            answer = minted(loaded, room, str(asset), usd, str(borrowed), markdown, oracle_sees=seen != "no")
-        except rc.InputError as wrong:
-            return refused(wrong, theme)
-        whole = answer.found.gap.deficit_usd if answer.oracle_sees else answer.found.gap.bad_debt_usd
-        figure = charts.minted(minted_curve(loaded, str(asset)), markdown, (whole,), theme)
-        return says_minted(answer, str(asset), str(borrowed), markdown, usd), figure
-
-    @app.callback(
-        Output(ids.ORACLE_UPDATE_SAYS, "children"),
-        Output(ids.ORACLE_UPDATE, "figure"),
-        Input(ids.ORACLE_UPDATE_OF, "value"),
-        Input(ids.ORACLE_UPDATE_RATIO, "value"),
-        Input(ids.ORACLE_UPDATE_DAYS, "value"),
-        Input(ids.ORACLE_UPDATE_GROWTH, "value"),
-        Input(ids.ORACLE_UPDATE_PACE, "value"),
-        Input(ids.THEME, "data"),
-    )
-    def show_update(
-        asset: object, ratio: object, days: object, growth: object, pace: object, theme: str | None
-    ) -> tuple[list[Any], dict]:
-        loaded = source.loaded()
-        try:
-            found = update_of(source, loaded, {"reserve": asset, "ratio": ratio, "days": days, "growth": growth,
-                                               "pace": pace})  # fmt: skip
-        except rc.InputError as wrong:
-            return refused(wrong, theme)
-        return says_update(found), charts.update(found, asked(pace, "ratio grows", -100, 1_000) / 100, theme)
+        @app.callback(
+            Output(one.says, "children"),
+            Output(one.chart, "figure"),
+            Input(ids.THEME, "data"),
+            *(Input(knob, "value") for knob in one.knobs),
+        )
+        def show(theme: str | None, *knobs: object, shown: Callable[..., Shown] = one.shown) -> Shown:
+            try:
+                return shown(source, theme, *knobs)
+            except rc.InputError as wrong:
+                return refused(wrong, theme)
 
 
 def outline() -> html.Div:
     """The parts that the callbacks fill and read."""
-    says = (ids.ORACLE_CAP_SAYS, ids.ORACLE_STUCK_SAYS, ids.ORACLE_MINT_SAYS, ids.ORACLE_UPDATE_SAYS)
-    picks = (ids.ORACLE_CAP_OF, ids.ORACLE_STUCK_OF, ids.ORACLE_MINT_OF, ids.ORACLE_MINT_FOR, ids.ORACLE_UPDATE_OF)
-    fields = (
-        ids.ORACLE_CAP_BY, ids.ORACLE_STUCK_BY, ids.ORACLE_MINT_USD, ids.ORACLE_MINT_BY, ids.ORACLE_UPDATE_RATIO,
-        ids.ORACLE_UPDATE_DAYS, ids.ORACLE_UPDATE_GROWTH, ids.ORACLE_UPDATE_PACE,
-    )  # fmt: skip
     return html.Div(
         [
-            *[html.Div(id=one) for one in says],
-            *[dbc.Select(id=one) for one in picks],
-            *[dcc.Input(id=one) for one in fields],
+            *[html.Div(id=one.says) for one in LABS],
+            *[dbc.Select(id=pick) for one in LABS for pick in one.picks],
+            *[dcc.Input(id=field) for one in LABS for field in one.fields],
             dbc.RadioItems(id=ids.ORACLE_MINT_SEEN),
-            *[graph(one, charts.HEIGHT, "") for one in (ids.ORACLE_CAP, ids.ORACLE_STUCK, ids.ORACLE_MINT,
-                                                        ids.ORACLE_UPDATE)],
+            *[graph(one.chart, charts.HEIGHT, "") for one in LABS],
         ]
-    )  # fmt: skip
+    )
 
 
 PAGE = Page(

@@ -61,9 +61,12 @@ class Outcome:
 
 
 def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
-    """What becomes liquidatable at these prices, compared with the snapshot's. Deterministic, every account."""
-    moves = loaded.assets.moves(state.moves)
-    now, then = loaded.today, rc.what_if(loaded.market, moves)
+    """What becomes liquidatable at these prices, compared with the snapshot's or with those of another scenario.
+
+    Deterministic, every account.
+    """
+    now = loaded.today if not state.base.moved else rc.what_if(loaded.market, loaded.assets.moves(state.base.moves))
+    then = rc.what_if(loaded.market, loaded.assets.moves(state.moves))
     return Outcome(
         state=state,
         repaid=Pair(now.repaid_usd, then.repaid_usd),
@@ -82,12 +85,14 @@ def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
 
 
 def curve(loaded: LoadedMarket, state: WhatIf, at_handle: float) -> Curve:
-    """Debt repaid for ETH at 0 to -60 %: with the scenario's other drivers, and with none (baseline)."""
-    if any(key != "eth" for key in state.changed if key != "vol"):
-        scenario = repaid_as_eth_falls(loaded.market, loaded.assets, state)
-    else:
-        scenario = loaded.eth_curve
-    return Curve(ETH_FALLS, loaded.eth_curve, scenario, (max(-state.eth, 0.0), at_handle))
+    """Debt repaid for ETH at 0 to -60 %, with the other drivers of the scenario and with those of its base."""
+    base, scenario = (
+        repaid_as_eth_falls(loaded.market, loaded.assets, one)
+        if any(key != "eth" for key in one.moved)
+        else loaded.eth_curve
+        for one in (state.base, state.alone)
+    )
+    return Curve(ETH_FALLS, base, scenario, (max(-state.eth, 0.0), at_handle))
 
 
 def _sold(loaded: LoadedMarket, now: Array, then: Array, rows: int = 7) -> tuple[tuple[str, Pair], ...]:

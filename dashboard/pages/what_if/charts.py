@@ -12,8 +12,11 @@ from dashboard.look.axes import STANDOFF, Figure, label, layout, money_axis
 from dashboard.look.escaping import charted
 from dashboard.pages.what_if.answers import Curve, Pair
 
+BASELINE = ("baseline", "scenario")
+"""What the two are called where nothing else is said."""
 
-def sweep(curve: Curve, theme: str | None) -> Figure:
+
+def sweep(curve: Curve, theme: str | None, sides: tuple[str, str] = BASELINE) -> Figure:
     """Debt repaid as ETH falls: the scenario over the dashed baseline, the area between them tinted."""
     c = themes.colours(theme)
     fall, eth = np.asarray(curve.fall), curve.handle[0]
@@ -27,8 +30,8 @@ def sweep(curve: Curve, theme: str | None) -> Figure:
     name = "ETH as today" if eth < 0.005 else f"ETH {fmt.move(-eth)}"
     grid = [0, -10, -20, -30, -40] if limit < 0.5 else [0, -20, -40, -60]
     lines = [
-        ("baseline", baseline, {"color": c["baseline"], "width": 1.75, "dash": "5px,4px"}, {}),
-        ("scenario", scenario, {"color": c["scenario"], "width": 2.25}, {"fill": "tonexty", "fillcolor": c["band"]}),
+        (sides[0], baseline, {"color": c["baseline"], "width": 1.75, "dash": "5px,4px"}, {}),
+        (sides[1], scenario, {"color": c["scenario"], "width": 2.25}, {"fill": "tonexty", "fillcolor": c["band"]}),
     ]
     return {
         "data": [
@@ -98,7 +101,7 @@ def sweep(curve: Curve, theme: str | None) -> Figure:
     }
 
 
-def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
+def sold(lines: Sequence[tuple[str, Pair]], theme: str | None, sides: tuple[str, str] = BASELINE) -> Figure:
     """Collateral to be sold by reserve: the scenario thick, the baseline thin and grey below it."""
     c = themes.colours(theme)
     names = [charted(symbol) for symbol, _ in lines]
@@ -119,14 +122,14 @@ def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
                 "x": then,
                 "width": 0.4,
                 "offset": -0.3,
-                "name": "scenario",
+                "name": sides[1],
                 "marker": {"color": c["scenario"]},
                 "text": [fmt.money(v) for v in then],
                 "textposition": "outside",
                 "cliponaxis": False,
                 "textfont": {"color": c["text"], "size": 12},
                 "customdata": [[n, fmt.money_full(v)] for n, v in zip(names, then, strict=True)],
-                "hovertemplate": "%{customdata[0]}, scenario <b>%{customdata[1]}</b><extra></extra>",
+                "hovertemplate": "%{customdata[0]}, " + sides[1] + " <b>%{customdata[1]}</b><extra></extra>",
             },
             {
                 "type": "bar",
@@ -135,10 +138,10 @@ def sold(lines: Sequence[tuple[str, Pair]], theme: str | None) -> Figure:
                 "x": now,
                 "width": 0.14,
                 "offset": 0.16,
-                "name": "baseline",
+                "name": sides[0],
                 "marker": {"color": c["baseline"]},
                 "customdata": [[n, fmt.money_full(v)] for n, v in zip(names, now, strict=True)],
-                "hovertemplate": "%{customdata[0]}, baseline <b>%{customdata[1]}</b><extra></extra>",
+                "hovertemplate": "%{customdata[0]}, " + sides[0] + " <b>%{customdata[1]}</b><extra></extra>",
             },
         ],
         "layout": layout(

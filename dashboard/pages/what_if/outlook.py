@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 import risk_core as rc
 from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.state import WhatIf
+from dashboard.pages.what_if.spread import Spread, spread
+from dashboard.pages.what_if.world import NO_DEPTH, Depth, Progress, limits_words, world
 
 Array = NDArray[np.float64]
 
-Progress = Callable[[int, int], object]
-
 PATHS = 10_000
 """Paths of a what-if: 100 of them lie beyond 99 %; below 30 the error of a tail figure is not shown."""
+FIRST = 4_096
+"""Paths of the first answer, while a handle moves: 40 of them lie beyond 99 %. They are the first of `PATHS`."""
+LIMITED = 4_096
+"""Paths where liquidators have limits: whoever waits is looked at again in each step, which is slow after a fall."""
+SEED = 7
 RESAMPLES = 100
 
 
@@ -34,6 +39,8 @@ class Comparison:
     scenario: ShownFigure
     change: float
     error: float
+    is_loss: bool = True
+    """More of it is worse. Of what is repaid that is not so where liquidators have limits: the rest waits."""
 
     @property
     def clear(self) -> bool:
@@ -51,6 +58,10 @@ class Simulation:
     horizon_hours: float
     code_version: str
     rows: tuple[Comparison, ...]
+    """Empty where only the first paths are in."""
+    spread: Spread
+    limits: str = ""
+    """What limits liquidators and oracles in the what-if, in words; empty where nothing does."""
 
 
 def quantile(level: float) -> Callable[[Array], float]:
@@ -103,41 +114,80 @@ MEASURES = (
 )
 
 
+WAITING = (
+    Measure("Waiting, 99 %", "USD", "waiting_usd",
+            lambda r: rc.measures.quantile(r.waiting_usd, 0.99, r.cluster), quantile(0.99)),
+    Measure("Shortfall, ES 99 %", "USD", "shortfall_usd",
+            lambda r: rc.measures.tail_mean(r.shortfall_usd, 0.99, r.cluster), mean_of_worst(0.99)),
+)  # fmt: skip
+"""Beside `MEASURES` where liquidators have limits. Without limits nothing waits."""
+RESPONDED = Measure("Repaid by borrowers, mean", "USD", "responded_usd",
+                    lambda r: rc.measures.average(r.responded_usd, r.cluster), lambda x: float(x.mean()))  # fmt: skip
+"""Beside `MEASURES` where borrowers respond."""
+
+
 def simulate(
     loaded: LoadedMarket,
     scenario: rc.Scenario,
     state: WhatIf,
     n_paths: int = PATHS,
-    seed: int = 7,
+    seed: int = SEED,
     progress: Progress | None = None,
+    depth: Depth = NO_DEPTH,
 ) -> Simulation:
-    """Run baseline and what-if from the same seed; the what-if starts at shocked prices with its volatility multiplied.
+    """Run baseline and what-if from the same seed; `world` says what the what-if is.
 
-    progress: called with (paths done, paths in all) of both runs together; an exception in it stops the work.
+    depth: the limits that liquidators have where the what-if gives them any. progress: called with (paths done, paths
+    in all) of both runs together; an exception in it stops the work.
     """
     both = 2 * n_paths
 
     def half(before: int) -> Progress | None:
         return None if progress is None else lambda done, _total: progress(before + done, both)
 
-    base = baseline(loaded, scenario, n_paths, seed, half(0))
-    then = base
-    if state.changed:
-        then = rc.simulate(
-            *world(loaded, scenario, state), n_paths=n_paths, seed=seed, threads=threads(), progress=half(n_paths)
-        )
-    estimates = [(m, ShownFigure.of(m.estimate(base)), ShownFigure.of(m.estimate(then))) for m in MEASURES]
-    errors = paired_errors(base, then) if state.changed else [0.0] * len(MEASURES)
+    base = run_of(loaded, scenario, state.base, n_paths, seed, half(0), depth)
+    then = run_of(loaded, scenario, state.alone, n_paths, seed, half(n_paths), depth) if state.differs else base
+    waits = then.waiting is not None or base.waiting is not None
+    measures = MEASURES + WAITING if waits else MEASURES
+    if then.responded is not None or base.responded is not None:
+        measures = (*measures, RESPONDED)
+    estimates = [(m, ShownFigure.of(m.estimate(base)), ShownFigure.of(m.estimate(then))) for m in measures]
+    errors = paired_errors(base, then, measures) if state.differs else [0.0] * len(measures)
+    served = {"responded_usd"} | ({"repaid_usd", "seized_usd"} if waits else set())
+    rows = tuple(
+        Comparison(m.label, m.unit, one, two, two.value - one.value, error, m.column not in served)
+        for (m, one, two), error in zip(estimates, errors, strict=True)
+    )
+    return _simulation(state, base, then, n_paths, depth, rows)
+
+
+def first(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int = SEED) -> Simulation:
+    """`simulate` from the first paths alone, without its rows: quick enough to follow a handle.
+
+    The full run begins with these paths and does not draw them again.
+    """
+    base = run_of(loaded, scenario, state.base, FIRST, seed)
+    then = run_of(loaded, scenario, state.alone, FIRST, seed) if state.differs else base
+    return _simulation(state, base, then, PATHS, NO_DEPTH)
+
+
+def _simulation(
+    state: WhatIf,
+    base: rc.Result,
+    then: rc.Result,
+    of_paths: int,
+    depth: Depth,
+    rows: tuple[Comparison, ...] = (),
+) -> Simulation:
     return Simulation(
         query=state.to_query(),
-        n_paths=n_paths,
-        seed=seed,
-        horizon_hours=scenario.horizon.total_seconds() / 3600,
+        n_paths=base.n_paths,
+        seed=base.seed,
+        horizon_hours=then.horizon.total_seconds() / 3600,
         code_version=rc.code_version(),
-        rows=tuple(
-            Comparison(m.label, m.unit, one, two, two.value - one.value, error)
-            for (m, one, two), error in zip(estimates, errors, strict=True)
-        ),
+        rows=rows,
+        spread=spread(base, then, of_paths, changed=state.differs),
+        limits=both_limits(state, depth),
     )
 
 
@@ -146,48 +196,103 @@ def threads() -> int:
     return max(1, (os.cpu_count() or 1) - 1)
 
 
-_baselines: OrderedDict[tuple[LoadedMarket, rc.Scenario, int, int], rc.Result] = OrderedDict()
-_baselines_lock = threading.Lock()
-_BASELINES_KEPT = 4
+class Kept:
+    """The last few results by key, for any thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: OrderedDict[Hashable, rc.Result] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> rc.Result | None:
+        """The result, if it is still kept."""
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
+
+    def put(self, key: Hashable, result: rc.Result) -> rc.Result:
+        """Keep the result, and forget the one that nobody has asked for longest where there are too many."""
+        with self._lock:
+            self._found[key] = result
+            self._found.move_to_end(key)
+            while len(self._found) > self._most:
+                self._found.popitem(last=False)
+        return result
+
+
+_baselines = Kept(6)
+_beginnings = Kept(6)
 
 
 def baseline(
     loaded: LoadedMarket, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None
 ) -> rc.Result:
-    """The run without any change: the same for every reader, so the last few are cached."""
+    """The run without any change: the same for every reader, so the last few are kept."""
     key = (loaded, scenario, n_paths, seed)
-    with _baselines_lock:
-        if key in _baselines:
-            _baselines.move_to_end(key)
-            return _baselines[key]
-    result = rc.simulate(loaded.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
-    with _baselines_lock:
-        _baselines[key] = result
-        while len(_baselines) > _BASELINES_KEPT:
-            _baselines.popitem(last=False)
-    return result
+    return _baselines.get(key) or _baselines.put(
+        key, rc.simulate(loaded.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
+    )
 
 
-def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf) -> tuple[rc.Market, rc.Scenario]:
-    """The market at the shocked prices, and the scenario from there with its volatility multiplied.
+def both_limits(state: WhatIf, depth: Depth) -> str:
+    """The limits of both scenarios in words; empty where neither has any."""
+    base, then = limits_words(state.base, depth), limits_words(state, depth)
+    if base == then or state.held is None:
+        return then
+    return f"A: {base or 'no limits'}; B: {then or 'no limits'}"
 
-    Where an oracle's cap limits a shocked price, the feed is assumed to be at the cap.
-    """
-    market = replace(loaded.market, price=loaded.market.shocked(loaded.assets.moves(state.moves)))
-    return market, replace(scenario, name="what-if", volatility=scenario.volatility * state.vol)
+
+def run_of(
+    loaded: LoadedMarket,
+    scenario: rc.Scenario,
+    state: WhatIf,
+    n_paths: int,
+    seed: int,
+    progress: Progress | None = None,
+    depth: Depth = NO_DEPTH,
+) -> rc.Result:
+    """The run of a scenario, or of none."""
+    if not state.changed:
+        return baseline(loaded, scenario, n_paths, seed, progress)
+    return changed(loaded, scenario, state, n_paths, seed, progress, depth)
 
 
-def paired_errors(one: rc.Result, two: rc.Result, n: int = RESAMPLES, seed: int = 1) -> list[float]:
+def changed(
+    loaded: LoadedMarket,
+    scenario: rc.Scenario,
+    state: WhatIf,
+    n_paths: int,
+    seed: int,
+    progress: Progress | None = None,
+    depth: Depth = NO_DEPTH,
+) -> rc.Result:
+    """The run of a what-if. The paths of its first answer are not drawn again."""
+    key = (loaded, scenario, state, seed, depth.key)
+    begun = _beginnings.get(key) if n_paths >= FIRST else None
+    if begun is not None and n_paths == FIRST:
+        return begun
+    start = 0 if begun is None else FIRST
+    more = None if progress is None else lambda done, _total: progress(start + done, n_paths)
+    result = world(loaded, scenario, state, depth).simulate(n_paths, seed, threads(), start, more)
+    if n_paths == FIRST:
+        return _beginnings.put(key, result)
+    return result if begun is None else begun + result
+
+
+def paired_errors(
+    one: rc.Result, two: rc.Result, measures: Sequence[Measure] = MEASURES, n: int = RESAMPLES, seed: int = 1
+) -> list[float]:
     """Half width of the 95 % interval of each measure's difference: paths are resampled in pairs (bootstrap).
 
     Both runs share their random numbers, so most of the sampling error cancels in the difference.
     """
     rng = np.random.default_rng(seed)
-    columns = {m.column for m in MEASURES}
+    columns = {m.column for m in measures}
     sides = [{name: getattr(result, name) for name in columns} for result in (one, two)]
-    differences = np.empty((n, len(MEASURES)))
+    differences = np.empty((n, len(measures)))
     for k in range(n):
         pick = rng.integers(0, one.n_paths, size=one.n_paths)
         before, after = ({name: values[pick] for name, values in side.items()} for side in sides)
-        differences[k] = [m.statistic(after[m.column]) - m.statistic(before[m.column]) for m in MEASURES]
+        differences[k] = [m.statistic(after[m.column]) - m.statistic(before[m.column]) for m in measures]
     return (1.96 * differences.std(axis=0, ddof=1)).tolist()

@@ -7,24 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 import dash_bootstrap_components as dbc
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import banner, card, empty, graph, legend, missing, row, skeleton, slider_row
-from dashboard.look.escaping import named
+from dashboard.look.components import banner, card, graph, missing, row
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
-from dashboard.market.lane import Lane
 from dashboard.market.page_data import PageData, Unavailable
-from dashboard.market.state import PRESETS, WhatIf, opened
+from dashboard.market.state import HELD, PRESETS, WhatIf, opened
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts, outlook, parameters, parts, reverse
-
-ASK_AGAIN = 400
-"""Milliseconds between two questions while a simulation is not done."""
-NO_RUN = "python -m flows risk-scenarios"
+from dashboard.pages.what_if import charts, panel, parameters, parts, reverse, simulation, wording
 
 
 def build(source: PageData, search: str) -> html.Div:
@@ -60,8 +54,9 @@ def _frame(
     answers = html.Div(
         [
             dbc.Row(id=ids.COMPARE, className="g"),
-            row([(_sweep_card(stamp), {"xl": 7}), (_sold_card(stamp), {"xl": 5})]),
-            row([(_outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
+            row([(_sweep_card(stamp), {"xl": 6}), (simulation.then_card(), {"xl": 6})]),
+            row([(simulation.outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
+            _sold_card(stamp),
             reverse.reverse_card(asked, stamp),
             terms,
         ],
@@ -70,13 +65,24 @@ def _frame(
     return html.Div(
         [
             *[banner("watch", "link", text) for text in problems],
-            html.Div(id=ids.CHIPS, className="chips scroll"),
+            html.Section(
+                [
+                    html.Span(id=ids.of("verdict", "pill")),
+                    html.P([html.Span(id=ids.of("verdict", "now")), html.Span(id=ids.THEN_SAYS)]),
+                ],
+                className="verdict",
+            ),
+            html.Div([html.Div(id=ids.CHIPS, className="chips scroll"), panel.actions(state)], className="cases"),
             html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
-            html.Div([_drivers(state, notes, fixed), answers], className="wi"),
-            dcc.Store(id=ids.WHAT_IF, data=state.to_store()),
+            html.Div([panel.drivers(state, notes, fixed), answers], className="wi"),
+            dcc.Store(id=ids.WHAT_IF, data=state.to_store() | ({HELD: state.held.to_store()} if state.held else {})),
+            dcc.Store(id=ids.HELD, data=state.held.to_store() if state.held else {}),
+            dcc.Store(id=ids.SAVED, storage_type="local"),
             dcc.Store(id=ids.SETTLED),
+            dcc.Store(id=ids.FIRST_ANSWER),
+            dcc.Store(id=ids.FULL_ANSWER),
             dcc.Store(id=ids.READER, data=uuid4().hex),
-            dcc.Interval(id=ids.SIMULATION_CLOCK, interval=ASK_AGAIN, disabled=True),
+            dcc.Interval(id=ids.SIMULATION_CLOCK, interval=simulation.ASK_AGAIN, disabled=True),
             dcc.Store(id=ids.QUERY),
             dcc.Store(id=ids.SIMULATION_FOR),
             dcc.Store(id=ids.PRESET_VALUES, data={p.key: p.state.to_store() for p in PRESETS}),
@@ -85,67 +91,19 @@ def _frame(
     )
 
 
-def _drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
-    store = state.to_store()
-    words = (
-        f"Fixed price at their oracle, moved by no driver: {', '.join(map(named, fixed))}."
-        if fixed
-        else "No reserve here has a fixed oracle."
-    )
-    reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
-    names = list(dict.fromkeys(d.group for d in DRIVERS))
-    groups = dbc.Accordion(
-        [
-            dbc.AccordionItem(
-                [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
-                title=name,
-                item_id=name,
-            )
-            for name in names
-        ],
-        always_open=True,
-        flush=True,
-        active_item=names,
-    )
-    return html.Aside(
-        [
-            html.Div(
-                [html.B("Drivers"), html.Span("drag, or type", className="t3 micro"), html.Span(className="sp"), reset],
-                className="hd",
-            ),
-            groups,
-            html.Div(words, className="t3 micro", style={"padding": "0 14px 10px"}),
-            html.Div(html.Span(id=ids.LINK_TEXT, className="txt mono"), className="pass"),
-        ],
-        className="card panel",
-        **{"aria-label": "Drivers"},
-    )
-
-
 def _sweep_card(stamp: str) -> dbc.Card:
-    lines = legend([("baseline", "baseline", "dashed"), ("scenario", "scenario", "solid")])
+    lines = html.Div(id=ids.of("legend", "curve"), className="leg")
     chart = graph(ids.SWEEP, 246, "Debt that liquidators repay at once, against the move of ETH: baseline and scenario")
     footer = f"USD · exact, every account · e-modes on · oracle prices · {stamp}"
-    return card("Debt repaid as ETH falls", [lines, chart], footer, "other drivers held; click the curve")
+    return card("Debt repaid as ETH falls", [lines, chart], footer, "click the curve")
 
 
 def _sold_card(stamp: str) -> dbc.Card:
-    blocks = legend([("baseline", "baseline", "block"), ("scenario", "scenario", "block")])
+    blocks = html.Div(id=ids.of("legend", "sold"), className="leg")
     chart = graph(ids.SOLD, 246, "Collateral seized at once, by reserve: baseline and scenario")
     return card(
         "Collateral to be sold", [blocks, chart], f"USD seized at these prices · {stamp}", "at once, by reserve"
     )
-
-
-def _outlook_card() -> dbc.Card:
-    body = [
-        html.Div(id=ids.SIMULATION_PROGRESS, className="prog"),
-        html.Div(id=ids.SIMULATION_QUEUE, className="wait", role="status"),
-        html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
-    ]
-    note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
-    footer = "Monte Carlo · same random numbers for both · errors are 95\u202f% half widths, paired"
-    return card("What may happen next", body, footer, note, flush=True, source="")
 
 
 def _accounts_card(stamp: str) -> dbc.Card:
@@ -160,52 +118,25 @@ def _accounts_card(stamp: str) -> dbc.Card:
     )
 
 
-def answer_to(source: PageData, data: dict | None, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
+def answer_to(
+    source: PageData, data: dict | None, theme: str | None, snapshot: str | None, saved: object = None
+) -> tuple[Any, ...]:
     """Everything exact on the page, for one state of the drivers."""
     state = WhatIf.from_store(data)
     outcome = shocks.outcome(source.loaded(snapshot), state)
     return (
         parts.cards(outcome),
         parts.pinned(outcome),
-        parts.chips(state),
-        charts.sweep(outcome.curve, theme),
-        charts.sold(outcome.sold, theme),
+        parts.chips(state, saved),
+        charts.sweep(outcome.curve, theme, state.sides),
+        charts.sold(outcome.sold, theme, state.sides),
         *parts.accounts(outcome),
         [outcome.captions[d.key] for d in DRIVERS],
         state.to_query(),
+        *wording.verdict(outcome),
+        *wording.all_values(state),
+        wording.legends(state),
     )
-
-
-def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tuple[Any, dict[str, str] | None]:
-    """(table of the simulated day, what it was computed for), or (why there is none, None). Waits for the work."""
-    loaded = source.loaded(snapshot)
-    run = source.run(loaded.market.snapshot)
-    if run is None:
-        return _no_scenario(), None
-    return _shown(outlook.simulate(loaded, run.scenario, WhatIf.from_store(data)))
-
-
-def waited_for(source: PageData, lane: Lane, reader: str, data: dict | None, snapshot: str | None) -> tuple[Any, ...]:
-    """State of a reader's simulation: (table, what it is for, words on the wait, class of the bar, clock off).
-
-    Returns at once. While the work waits or runs, the previous table stays on screen, and the clock asks again.
-    """
-    try:
-        loaded = source.loaded(snapshot)
-        run = source.run(loaded.market.snapshot)
-    except Unavailable as nothing:
-        return empty(nothing.title, nothing.text, nothing.command), None, "", "prog", True
-    if run is None:
-        return _no_scenario(), None, "", "prog", True
-    state = WhatIf.from_store(data)
-    key = (loaded.market.snapshot.hash, run.scenario.name, run.created_at, state)
-    found = lane.ask(reader, key, lambda progress: outlook.simulate(loaded, run.scenario, state, progress=progress))
-    if found.name == "done":
-        return *_shown(found.value), "", "prog", True
-    if found.name == "failed":
-        words = f"The engine said: {type(found.error).__name__}: {found.error}. Other values of the drivers may work."
-        return empty("This day could not be simulated", words), None, "", "prog", True
-    return no_update, no_update, parts.wait_words(found), "prog on", False
 
 
 def reversed_to(
@@ -221,21 +152,13 @@ def reversed_to(
     return charts.moves(found.moved, theme), reverse.says(found, loaded), found.sliders.to_store(), False
 
 
-def _no_scenario() -> Any:
-    return empty("No calibrated scenario yet", "The next day cannot be simulated before one is stored:", NO_RUN)
-
-
-def _shown(result: outlook.Simulation) -> tuple[Any, dict[str, str]]:
-    return parts.outlook_table(result), {"query": result.query, "note": parts.outlook_note(result)}
-
-
 def register(app: Dash, source: PageData) -> None:
     """Sliders work in the browser; one callback gives the exact answer; the simulation starts once the slider rests.
 
     Simulations have a queue of their own, so that exact answers never wait for them.
     """
-    lane = Lane()
     _register_browser_side(app)
+    simulation.register(app, source)
 
     @app.callback(
         Output(ids.COMPARE, "children"),
@@ -247,12 +170,18 @@ def register(app: Dash, source: PageData) -> None:
         Output(ids.ACCOUNTS_COUNT, "children"),
         Output(ids.of("caption", ALL), "children"),
         Output(ids.QUERY, "data"),
+        Output(ids.of("verdict", "pill"), "children"),
+        Output(ids.of("verdict", "now"), "children"),
+        Output(ids.of("values", ALL), "children"),
+        Output(ids.of("values", ALL), "className"),
+        Output(ids.of("legend", ALL), "children"),
         Input(ids.WHAT_IF, "data"),
         Input(ids.THEME, "data"),
+        Input(ids.SAVED, "data"),
         State(ids.SNAPSHOT, "data"),
     )
-    def show_answer(data: dict, theme: str | None, snapshot: str) -> tuple[Any, ...]:
-        return answer_to(source, data, theme, snapshot)
+    def show_answer(data: dict, theme: str | None, saved: object, snapshot: str) -> tuple[Any, ...]:
+        return answer_to(source, data, theme, snapshot, saved)
 
     @app.callback(
         Output(ids.REVERSE_MOVES, "figure"),
@@ -278,21 +207,6 @@ def register(app: Dash, source: PageData) -> None:
     def show_terms(name: object, field: object, percent: object, snapshot: str | None) -> list[Any]:
         return parameters.answer(source, name, field, percent, snapshot)
 
-    @app.callback(
-        Output(ids.SIMULATION, "children"),
-        Output(ids.SIMULATION_FOR, "data"),
-        Output(ids.SIMULATION_QUEUE, "children"),
-        Output(ids.SIMULATION_PROGRESS, "className"),
-        Output(ids.SIMULATION_CLOCK, "disabled"),
-        Input(ids.SETTLED, "data"),
-        Input(ids.SIMULATION_CLOCK, "n_intervals"),
-        State(ids.SNAPSHOT, "data"),
-        State(ids.READER, "data"),
-        prevent_initial_call=True,
-    )
-    def show_outlook(data: dict | None, _: int, snapshot: str | None, reader: str | None) -> tuple[Any, ...]:
-        return waited_for(source, lane, reader or "", data, snapshot)
-
 
 def _register_browser_side(app: Dash) -> None:
     """What must not wait for the server; the functions are in assets/workbench.js."""
@@ -316,7 +230,31 @@ def _register_browser_side(app: Dash) -> None:
         State(part("driver"), "data"),
         initial=True,
     )
-    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"))
+    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"), Input(ids.HELD, "data"))
+    browser(
+        "hold",
+        Output(ids.HELD, "data"),
+        Output(ids.PAIR, "className"),
+        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        Input(ids.HOLD, "n_clicks"),
+        Input(ids.SWAP, "n_clicks"),
+        Input(ids.STOP_COMPARING, "n_clicks"),
+        State(ids.WHAT_IF, "data"),
+        State(ids.HELD, "data"),
+        State(ids.of("driver", ALL), "data"),
+    )
+    browser(
+        "save",
+        Output(ids.SAVED, "data"),
+        Output(ids.SAVE_NAME, "value"),
+        Input(ids.SAVE, "n_clicks"),
+        Input(ids.SAVE_NAME, "n_submit"),
+        Input(ids.of("forget", ALL), "n_clicks"),
+        State(ids.SAVE_NAME, "value"),
+        State(ids.WHAT_IF, "data"),
+        State(ids.SAVED, "data"),
+        State(ids.QUERY, "data"),
+    )
     browser("settle", Output(ids.SETTLED, "data"), Input(ids.WHAT_IF, "data"), initial=True)
     browser(
         "preset",
@@ -324,6 +262,7 @@ def _register_browser_side(app: Dash) -> None:
         Input(ids.of("chip", ALL), "n_clicks"),
         Input(ids.RESET_ALL, "n_clicks"),
         State(ids.PRESET_VALUES, "data"),
+        State(ids.SAVED, "data"),
         State(ids.of("driver", ALL), "data"),
     )
     browser(
@@ -335,13 +274,6 @@ def _register_browser_side(app: Dash) -> None:
     )
     browser("curve", Output(ids.of("slider", "eth"), "value", allow_duplicate=True), Input(ids.SWEEP, "clickData"))
     browser("address", Output(ids.LINK_TEXT, "children"), Input(ids.QUERY, "data"))
-    browser(
-        "stale",
-        Output(ids.SIMULATION, "className"),
-        Output(ids.SIMULATION_NOTE, "children"),
-        Input(ids.QUERY, "data"),
-        Input(ids.SIMULATION_FOR, "data"),
-    )
 
 
 PAGE = Page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -17,21 +18,39 @@ from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.pages.what_if.answers import Outcome, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
 
+MOST_SAVED = 20
+LONGEST_NAME = 40
 
-def _some(n: float, noun: str) -> str:
-    return f"{fmt.count(n)} {noun}{'s' if n != 1 else ''}"
 
+def chips(state: WhatIf, saved: object = None) -> list[Any]:
+    """Named scenarios and the reader's own; the one in use is on, else a chip says how many drivers differ.
 
-def chips(state: WhatIf) -> list[Any]:
-    """Named scenarios; the one in use is on, otherwise a chip says how many drivers differ."""
+    saved: name to drivers, as the browser kept it, which may be anything.
+    """
     on = preset_of(state)
     buttons: list[Any] = []
     for preset in PRESETS:
         style = "chip on" if preset.key == on else "chip"
         chip = ids.of("chip", preset.key)
         buttons.append(html.Button(preset.label, id=chip, className=style, n_clicks=0, title=preset.hint))
+    own = saved.items() if isinstance(saved, Mapping) else ()
+    for name, drivers in list(own)[:MOST_SAVED]:
+        if not isinstance(drivers, Mapping):
+            continue
+        same = WhatIf.from_store(drivers).to_store() == state.to_store()
+        on = on or (name if same else "")
+        text = marked(str(name), LONGEST_NAME)
+        buttons.append(
+            html.Span(
+                [
+                    html.Button(text, id=ids.of("chip", name), n_clicks=0, title="Saved in this browser"),
+                    html.Button("×", id=ids.of("forget", name), n_clicks=0, **{"aria-label": f"Forget {text}"}),
+                ],
+                className="chip own on" if same else "chip own",
+            )
+        )
     if not on:
-        buttons.append(html.Span(f"{_some(len(state.changed), 'driver')} changed", className="chip on plain"))
+        buttons.append(html.Span(f"{fmt.some(len(state.changed), 'driver')} changed", className="chip on plain"))
     return buttons
 
 
@@ -49,6 +68,7 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
         ("cmp-seized", "Collateral seized", outcome.seized),
         ("cmp-deficit", "Deficit", outcome.deficit),
     )
+    beside = outcome.state.sides[0]
     out = [
         compare(
             component_id,
@@ -57,12 +77,14 @@ def cards(outcome: Outcome) -> list[dbc.Col]:
             fmt.money(pair.baseline),
             *_change(pair, fmt.money(abs(pair.change))),
             title=fmt.money_full(pair.scenario),
+            beside=beside,
         )
         for component_id, label, pair in money
     ]
     n = outcome.accounts
     words, tone = _change(n, f"{fmt.count(abs(n.change))} of {fmt.count(outcome.n_with_debt)}")
-    out.append(compare("cmp-accounts", "Accounts", fmt.count(n.scenario), fmt.count(n.baseline), words, tone))
+    then, now = fmt.count(n.scenario), fmt.count(n.baseline)
+    out.append(compare("cmp-accounts", "Accounts", then, now, words, tone, beside=beside))
     return [dbc.Col(one, width=6, xl=3) for one in out]
 
 
@@ -73,7 +95,7 @@ def pinned(outcome: Outcome) -> list[html.Div]:
             [
                 html.Div(label, className="l"),
                 html.Div(fmt.money(pair.scenario), className="v"),
-                html.Div(f"baseline {fmt.money(pair.baseline)}", className="micro t2"),
+                html.Div(f"{outcome.state.sides[0]} {fmt.money(pair.baseline)}", className="micro t2"),
             ]
         )
         for label, pair in (("Debt repaid now", outcome.repaid), ("Deficit", outcome.deficit))
@@ -94,7 +116,7 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
             )
             for r in outcome.first
         ]
-        return table(head, rows, tight=True), _some(outcome.accounts.scenario, "account")
+        return table(head, rows, tight=True), fmt.some(outcome.accounts.scenario, "account")
     if outcome.nearest is None:
         return empty("No account has debt", "Nothing can be liquidated."), ""
     near = outcome.nearest
@@ -103,9 +125,10 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
     return empty("Nothing to liquidate", text), ""
 
 
-def outlook_table(result: Simulation) -> html.Table:
-    """Baseline, scenario, difference and its error for each measure."""
-    head = (("", False), ("Baseline", True), ("Scenario", True), ("Difference", True), ("Error", True))
+def outlook_table(result: Simulation, sides: tuple[str, str] = ("baseline", "scenario")) -> html.Table:
+    """Both sides, difference and its error for each measure."""
+    base, then = (name[0].upper() + name[1:] for name in sides)
+    head = (("", False), (base, True), (then, True), ("Difference", True), ("Error", True))
     return table(head, [_comparison(row) for row in result.rows], tight=True)
 
 
@@ -113,12 +136,12 @@ def wait_words(state: State) -> str:
     """The state of a simulation in words: how many come before it, or how much of it is done."""
     if state.name == "running":
         return f"Simulating, {fmt.share(state.share, 0)} done"
-    return f"Waiting: {_some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
+    return f"Waiting: {fmt.some(state.ahead, 'simulation')} before this one" if state.ahead else "Starts now"
 
 
 def outlook_note(result: Simulation) -> str:
     """Horizon, paths, seed and code of a simulation, in one line."""
-    paths = f"{fmt.count(result.n_paths)} paths"
+    paths = f"{fmt.count(result.n_paths)} paths" + (f" · {result.limits}" if result.limits else "")
     return marked(f"{fmt.hours(result.horizon_hours)} · {paths} · seed {result.seed} · code {result.code_version}")
 
 
@@ -129,7 +152,8 @@ def _comparison(row: Comparison) -> tuple[Any, ...]:
         change = f"{row.change * 100:+.1f} pt".replace("-", fmt.MINUS)
         error = f"{fmt.PLUS_MINUS}{fmt.NO_BREAK}{row.error * 100:.1f}"
     if row.clear:
-        difference = html.Span(change, className=f"b6 {'worse' if row.change > 0 else 'better'}")
+        tone = "" if not row.is_loss else "worse" if row.change > 0 else "better"
+        difference = html.Span(change, className=f"b6 {tone}".rstrip())
     else:
         difference = html.Span("≈ 0", className="t2", title="No clear difference")
     # Without losses there is no error to show; with losses on few paths it would be wrong.

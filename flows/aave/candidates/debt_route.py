@@ -27,7 +27,7 @@ from flows.aave.candidates.resume import refuse, unfinished
 from flows.aave.checks import Rules
 from flows.aave.holder_scan import first_block_of
 from flows.aave.holders import Tokens
-from flows.aave.options import Asked
+from flows.aave.options import AaveMarketOptions
 from flows.aave.place import Place, locate, require_one_chain
 from flows.aave.reading import checked, open_market, progress_bar
 from flows.clients.block_reader import BlockReader, get_block
@@ -54,7 +54,7 @@ class Job:
     place: Place
     pool: str
     first_block: int
-    arguments: Asked
+    arguments: AaveMarketOptions
 
     @property
     def protocol(self) -> str:
@@ -67,7 +67,7 @@ class Job:
                           concurrency(), protocol=self.protocol)  # fmt: skip
 
 
-def run(arguments: Asked, market: str, url: str) -> str:
+def run(arguments: AaveMarketOptions, market: str, url: str) -> str:
     """Read, check and store the accounts with debt; returns one line.
 
     Prints the estimate first, and stops there with `--estimate`. Raises `FlowError`: `CrossCheckFailed` names the
@@ -117,7 +117,7 @@ def run(arguments: Asked, market: str, url: str) -> str:
                 raise
 
 
-def _job(rpc: JsonRpc, place: Place, block: Block, arguments: Asked) -> Job:
+def _job(rpc: JsonRpc, place: Place, block: Block, arguments: AaveMarketOptions) -> Job:
     reader = BlockReader(rpc, block, multicall=place.multicall3)
     if place.known and place.known.protocol == V2:
         pool = aave_v2.resolve(reader, place.known).pool

@@ -13,7 +13,7 @@ from flows.aave.address_book import V2
 from flows.aave.candidates import subgraph as aave_subgraph
 from flows.aave.candidates.names import from_file, require_same_chain
 from flows.aave.candidates.workload import READS_A_REQUEST, Size, Workload, sampled_size
-from flows.aave.options import Asked
+from flows.aave.options import AaveMarketOptions
 from flows.aave.place import Place, locate
 from flows.clients import abis
 from flows.clients.block_reader import CONCURRENCY, BlockReader, Call, calls_for, get_block
@@ -37,7 +37,7 @@ class Job:
     place: Place
     which: KnownSubgraph | None
     listed: list[str]
-    arguments: Asked
+    arguments: AaveMarketOptions
 
     def open_subgraph(self) -> Subgraph:
         """A new connection, for one thread."""
@@ -45,7 +45,7 @@ class Job:
         return Subgraph.from_environment(self.which.id)
 
 
-def job_of(arguments: Asked, market: str, url: str) -> Job:
+def job_of(arguments: AaveMarketOptions, market: str, url: str) -> Job:
     """The job that the options describe. Raises `ConfigurationError`: no such file, market or subgraph."""
     rpc = JsonRpc(url, attempts=arguments.attempts)
     by_subgraph = arguments.candidates == FROM_SUBGRAPH

@@ -26,7 +26,7 @@ from flows.aave.candidates.agreement import AccountsMissing, findings
 from flows.aave.candidates.api import AaveApi
 from flows.aave.candidates.job import Job, choose_block, concurrency, estimated, job_of
 from flows.aave.candidates.resume import refuse, unfinished
-from flows.aave.options import Asked
+from flows.aave.options import AaveMarketOptions
 from flows.aave.place import require_one_chain
 from flows.aave.reading import checked, open_market, progress_bar
 from flows.errors import CrossCheckFailed, WrongOption
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 MARKETS, HOLDINGS = "stg_graph_market_data", "stg_graph_account_positions"
 
 
-def run(arguments: Asked, market: str, url: str) -> str | None:
+def run(arguments: AaveMarketOptions, market: str, url: str) -> str | None:
     """Read, check and store the market of the accounts that `--candidates` names; returns one line.
 
     Returns None when too many accounts are missing and the caller must scan the log (`--scan-when-short`). Prints the

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.aave import accounts as aave_accounts
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from flows.clients.abis import Function
     from flows.clients.block_reader import Block, BlockReader
 
-Prices = Literal["logs", "oracle"]
 """Where prices of a past block come from: the feeds' own logs, or the oracle, asked at that block."""
 BPS_IN_RAY = 10**23
 SHOWN = 5

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flows.aave.past.market import NotStorable, Past, Prices, market_of, require_prices, with_oracle
+from flows.aave.options import Prices
+from flows.aave.past.market import NotStorable, Past, market_of, require_prices, with_oracle
 from flows.aave.past.stored import is_stored
 from flows.aave.reading import progress_bar
 from flows.aave.rows import to_frames

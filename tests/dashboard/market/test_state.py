@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import risk_core as rc
 from dashboard.market.drivers import DRIVERS, FIXED, AssetMap, driver_of
 from dashboard.market.loaded import repaid_as_eth_falls
-from dashboard.market.state import PRESETS, WhatIf, preset_of
+from dashboard.market.state import PRESETS, WhatIf, opened, preset_of
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,31 @@ def test_a_driver_has_a_history_only_where_its_own_series_is_stored(assets: Asse
     assert assets.own_series("btc") == ""
 
 
-@given(st.fixed_dictionaries({d.key: st.integers(0, round((d.high - d.low) / d.step)) for d in DRIVERS}))
-def test_a_scenario_survives_its_link(steps: dict[str, int]) -> None:
-    """Law: whatever the sliders can hold, the link gives back."""
-    store = {d.key: round(d.low + d.step * steps[d.key], 6) for d in DRIVERS}
-    state = WhatIf.from_store(store)
+PLACES = st.fixed_dictionaries({d.key: st.integers(0, round((d.high - d.low) / d.step)) for d in DRIVERS})
 
-    back, problems = WhatIf.from_query("?" + state.to_query())
+
+@given(PLACES, st.none() | PLACES)
+def test_a_scenario_survives_its_link(steps: dict[str, int], others: dict[str, int] | None) -> None:
+    """Law: whatever the sliders can hold, the link gives back, also of two scenarios."""
+
+    def of(places: dict[str, int]) -> dict[str, float]:
+        return {d.key: round(d.low + d.step * places[d.key], 6) for d in DRIVERS}
+
+    store = of(steps)
+    state = WhatIf.from_store(store | ({"held": of(others)} if others else {}))
+
+    back, problems = opened("?" + (state.to_query() or "eth=0"))
 
     assert back.to_store() == pytest.approx(store)
+    assert back.base.to_store() == pytest.approx(of(others) if others else WhatIf().to_store())
     assert problems == ()
+
+
+def test_a_bad_value_of_the_held_scenario_is_said() -> None:
+    state, problems = WhatIf.from_query("?eth=-10&held=btc:-5,eth:abc,usdc")
+    assert state.held == WhatIf(btc=-0.05)
+    assert [text.split(" in the link")[0] for text in problems] == ["Held scenario: eth=abc", "Held scenario: usdc="]
+    assert WhatIf.from_store({"held": "nonsense"}).held is None
 
 
 def test_the_baseline_has_an_empty_link() -> None:

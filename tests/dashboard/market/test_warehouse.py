@@ -122,9 +122,10 @@ def test_pages_are_loaded_without_pandas(with_run: Path) -> None:
     """Dash, writing JSON, looks into `sys.modules` for pandas; a half-imported one fails the page."""
     program = (
         "import sys; from dashboard.__main__ import warm_up; from dashboard.market.warehouse import Warehouse; "
-        "from dashboard.pages.overview import page as overview; from dashboard.pages.what_if import page as what_if; "
+        "from dashboard.pages.overview import page as overview; "
+        "from dashboard.pages.what_if import page as what_if, simulation; "
         "w = Warehouse(); warm_up(w); "
-        "overview.build(w, ''); what_if.build(w, ''); what_if.simulated(w, {'eth': -10}, None); "
+        "overview.build(w, ''); what_if.build(w, ''); simulation.simulated(w, {'eth': -10}, None); "
         "assert 'pandas' not in sys.modules"
     )
     environment = os.environ | {"RISK_DB": str(with_run)}

@@ -19,10 +19,10 @@ from dashboard.market.warehouse import Warehouse
 from dashboard.pages.accounts import answers, bands, page
 from dashboard.pages.accounts.account import account_page, label
 from flows import registry
-from flows.risk import health_factor_bands
-from flows.wallets.wallet_features import FLOW
 from risk_core.analytics.wallets import FEATURES
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK, MemorySource, words
+
+FLOW = registry.load("wallet-features")
 
 
 def ask(source: MemorySource, **request: object) -> dict:
@@ -323,7 +323,7 @@ def test_a_changed_band_is_the_one_shown_and_a_damaged_one_is_refused(
     own = tmp_path / "risk.sqlite"
     shutil.copy(sample_warehouse, own)
     monkeypatch.setenv("RISK_DB", str(own))
-    flow = health_factor_bands.FLOW
+    flow = registry.load("health-factor-bands")
     flow.run(registry.parser(flow).parse_args(["--paths", "3000", "--steps", "24"]))
     source = Warehouse(own)
     pair = next(one for one in source.bands().pairs if one.levels)

@@ -13,8 +13,9 @@ from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.clusters import charts, compared, page
 from flows import registry
-from flows.clusters.liquidation_clusters import FLOW
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("liquidation-clusters")
 
 
 def test_the_page_in_words_and_charts(fitted: Path):

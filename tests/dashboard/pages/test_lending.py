@@ -18,8 +18,10 @@ from dashboard.market.warehouse import Warehouse
 from dashboard.pages.market_risk import lending, page, score_charts, score_parts
 from dashboard.pages.market_risk.score_charts import paths_words
 from flows import registry
-from flows.scores.protocol_scores import FLOW
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("protocol-scores")
+
 
 PART = ScorePart(
     part="concentration_debt", title="Few borrowers", says="debt of the ten largest borrowers", value=0.3, unit="share",

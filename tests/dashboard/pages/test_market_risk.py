@@ -17,7 +17,8 @@ from dashboard.market.page_data import Unavailable
 from dashboard.market.series import DAY, HOUR, Closes, load_closes
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.market_risk import charts, page
-from dashboard.pages.market_risk.answers import correlations, loss_curve, portfolio, rolling, volatility
+from dashboard.pages.market_risk.answers import loss_curve, portfolio, rolling
+from dashboard.pages.market_risk.over_time import correlations, volatility
 from risk_core.analytics import garch
 from tests.dashboard.conftest import MemorySource, words
 

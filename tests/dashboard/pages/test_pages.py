@@ -22,7 +22,7 @@ from dashboard.market.state import WhatIf
 from dashboard.pages.about import page as about
 from dashboard.pages.overview import page as overview
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import outlook, parts
+from dashboard.pages.what_if import outlook, parts, simulation
 from dashboard.pages.what_if import page as what_if
 from tests.dashboard.conftest import MemorySource, words
 
@@ -144,7 +144,7 @@ def test_a_newer_snapshot_is_offered_never_swapped(source: MemorySource, loaded:
 
 
 def test_a_what_if_answers_with_cards_charts_accounts_and_its_link(source: MemorySource, loaded: LoadedMarket) -> None:
-    cards, pinned, chips, sweep, sold, table, count, captions, query = what_if.answer_to(
+    cards, pinned, chips, sweep, sold, table, count, captions, query, *_ = what_if.answer_to(
         source, {"eth": -20}, "light", None
     )
     expected = rc.what_if(loaded.market, {"WETH": -0.2, "wstETH": -0.2})
@@ -174,7 +174,7 @@ def test_the_page_opens_with_the_state_of_its_link_and_says_what_it_refused(sour
 
 
 def test_the_simulated_table_shows_difference_and_error(source: MemorySource) -> None:
-    table, done_for = what_if.simulated(source, {"eth": -10}, None)
+    table, done_for = simulation.simulated(source, {"eth": -10}, None)
 
     text = words(table)
     assert "Debt repaid, LaR 99" in text
@@ -185,7 +185,7 @@ def test_the_simulated_table_shows_difference_and_error(source: MemorySource) ->
 
 
 def test_no_simulation_without_a_calibrated_scenario(loaded: LoadedMarket) -> None:
-    table, done_for = what_if.simulated(MemorySource(loaded), {}, None)
+    table, done_for = simulation.simulated(MemorySource(loaded), {}, None)
     assert "python -m flows risk-scenarios" in words(table)
     assert done_for is None
 
@@ -224,24 +224,26 @@ def test_the_summary_holds_the_same_figures_unrounded(source: MemorySource) -> N
 
 def test_a_simulation_is_waited_for_without_holding_a_thread(source: MemorySource) -> None:
     """The callback returns at once, says where the question stands, and brings the table once it is there."""
-    lane, begun, let_go = Lane(), threading.Event(), threading.Event()
+    asked = (source, Lane(), "me", {"eth": -10}, None, None)
+    begun, let_go = threading.Event(), threading.Event()
 
     def blocker(progress: Callable[[int, int], object]) -> None:
         begun.set()
         let_go.wait(60)
 
-    lane.ask("another reader", "blocker", blocker)
+    asked[1].ask("another reader", "blocker", blocker)
     assert begun.wait(20)
-    table, done_for, said, bar, clock_is_off = what_if.waited_for(source, lane, "me", {"eth": -10}, None)
-    assert table is done_for is no_update
+    table, done_for, said, bar, clock_is_off, drawn = simulation.waited_for(*asked)
+    assert table is done_for is drawn is no_update
     assert (said, bar, clock_is_off) == ("Waiting: 1 simulation before this one", "prog on", False)
     let_go.set()
     while not clock_is_off:
-        table, done_for, said, bar, clock_is_off = what_if.waited_for(source, lane, "me", {"eth": -10}, None)
+        table, done_for, said, bar, clock_is_off, drawn = simulation.waited_for(*asked)
 
-    direct, _ = what_if.simulated(source, {"eth": -10}, None)
+    direct, _ = simulation.simulated(source, {"eth": -10}, None)
     assert words(table) == words(direct)
     assert (done_for["query"], said, bar) == ("eth=-10", "", "prog")
+    assert (drawn["query"], drawn["paths"], drawn["of"]) == ("eth=-10", 10_000, 10_000)
 
 
 def test_a_simulation_that_fails_is_words_and_the_next_one_is_answered(
@@ -250,7 +252,7 @@ def test_a_simulation_that_fails_is_words_and_the_next_one_is_answered(
     lane = Lane()
 
     def ask(eth: int) -> tuple:
-        while not (said := what_if.waited_for(source, lane, "me", {"eth": eth}, None))[-1]:
+        while not (said := simulation.waited_for(source, lane, "me", {"eth": eth}, None, None))[-2]:
             pass
         return said
 

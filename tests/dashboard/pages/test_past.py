@@ -27,8 +27,10 @@ from data.snapshot.changes import Moved
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
 from flows import registry
-from flows.risk.risk_scenarios import FLOW
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("risk-scenarios")
+
 
 MARKET = "PastSample"
 DAY = 86_400

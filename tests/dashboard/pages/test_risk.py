@@ -24,9 +24,11 @@ from dashboard.market.warehouse import Warehouse
 from dashboard.pages.risk import answers, charts, page, parts, tables
 from data import results
 from flows import registry
-from flows.risk.risk_scenarios import FLOW
 from tests.dashboard.conftest import MemorySource, words
 from tests.dashboard.test_server import ids_of
+
+FLOW = registry.load("risk-scenarios")
+
 
 PATHS = 4_000
 

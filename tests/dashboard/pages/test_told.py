@@ -14,8 +14,10 @@ from dashboard.pages.overview.told import told
 from data import brief
 from data.store.store import Store
 from flows import registry
-from flows.brief import FLOW
 from tests.dashboard.conftest import MemorySource, words
+
+FLOW = registry.load("brief")
+
 
 FIVE = brief.Number("5 USD", (brief.Ref("fact_snapshot", {"block": 1}),))
 FOUND = brief.Brief(

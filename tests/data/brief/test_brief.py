@@ -21,10 +21,12 @@ from data.schemas.tables import tables
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
 from flows import registry
-from flows.brief import FLOW
-from flows.risk.risk_scenarios import FLOW as RISK
 from tests.conftest import SampleOf
 from tests.data.made_up_rows import made_up
+
+FLOW = registry.load("brief")
+RISK = registry.load("risk-scenarios")
+
 
 AT = 1_751_328_000
 DAY = 86_400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import pytest
 
 from data.store.store import Store
-from flows.chain import parquet as chain_parquet
 from flows.chain.node import BrokenChain
 from flows.clients.json_rpc import RpcError
-from flows.errors import MalformedAnswer
+from flows.errors import ConfigurationError, MalformedAnswer
 from tests.flows.chain.fake_chain import FakeChain, word
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed (requirements-export.txt)")
+
+from flows.chain import log_tables
+from flows.chain import parquet as chain_parquet
+
 Backfill = Callable[..., str]
 
 
@@ -188,7 +192,7 @@ def test_logs_that_disagree_are_refused_wherever_they_stand(first, second, words
     other = [log_of(5, 1 + i, word(40), "0x9") for i in range(between)]
     logs = [log_of(5, 0, **first), *other, log_of(5, 7, **second)]
     with pytest.raises(MalformedAnswer, match=words):
-        chain_parquet.checked(chain_parquet.of_dicts(logs), 0, 9)
+        log_tables.checked(log_tables.of_dicts(logs), 0, 9)
 
 
 def test_logs_that_agree_are_taken_in_any_order():
@@ -201,7 +205,7 @@ def test_logs_that_agree_are_taken_in_any_order():
         log_of(5, 4, None, "0x7"),
         log_of(5, 1),
     ]
-    found = chain_parquet.checked(chain_parquet.of_dicts(logs), 0, 9)
+    found = log_tables.checked(log_tables.of_dicts(logs), 0, 9)
     assert found["log_index"].to_pylist() == [0, 1, 2, 3, 4, 0]
     assert found["transaction_hash"].to_pylist() == [TX, TX, SECOND, BLOCK, BLOCK, TX]
 
@@ -210,8 +214,14 @@ def test_logs_that_agree_are_taken_in_any_order():
 def test_a_brace_inside_a_text_cuts_no_log_in_two(text):
     logs = [log_of(5, 0) | {"note": text}, log_of(5, 1)]
     body = json.dumps({"result": logs}, separators=(",", ":")).encode()
-    found = chain_parquet.parsed(body)
-    assert found is None or found.equals(chain_parquet.of_dicts([{**log, "note": None} for log in logs]))
-    plain = chain_parquet.parsed(json.dumps({"result": logs[1:] * 2}, separators=(",", ":")).encode())
+    found = log_tables.parsed(body)
+    assert found is None or found.equals(log_tables.of_dicts([{**log, "note": None} for log in logs]))
+    plain = log_tables.parsed(json.dumps({"result": logs[1:] * 2}, separators=(",", ":")).encode())
     assert plain is not None
     assert plain.num_rows == 2
+
+
+def test_without_pyarrow_the_option_says_what_to_install(chain, backfill, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "flows.chain.parquet", None)
+    with pytest.raises(ConfigurationError, match=r"--parquet needs pyarrow: pip install -r requirements-export\.txt"):
+        backfill(0, 7, "--parquet", str(tmp_path))

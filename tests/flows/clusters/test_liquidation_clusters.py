@@ -19,8 +19,10 @@ from data.store.store import Store
 from flows import registry
 from flows.clusters import fitting
 from flows.clusters.fitting import LEAST, TooFewEvents
-from flows.clusters.liquidation_clusters import FLOW, read
+from flows.clusters.liquidation_clusters import read
 from risk_core.analytics import hawkes
+
+FLOW = registry.load("liquidation-clusters")
 
 
 def run(*words: str) -> str:

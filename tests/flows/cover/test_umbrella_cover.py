@@ -14,10 +14,13 @@ from data.cover import load_cover
 from data.store.store import Store
 from flows import registry
 from flows.clients import json_rpc
-from flows.cover.umbrella_cover import FLOW, KNOWN
+from flows.cover.umbrella_cover import KNOWN
 from flows.errors import ConfigurationError, CrossCheckFailed, MalformedAnswer, SourceRefused, WrongOption
 from tests.flows.aave.fake_node import REVERT, Refused, call_data, serving
 from tests.flows.conftest import LIVE
+
+FLOW = registry.load("umbrella-cover")
+
 
 UMBRELLA, PROVIDER, POOL = KNOWN[LIVE], "0x" + "51" * 20, "0x" + "52" * 20
 STAKE, ORACLE = "0x" + "53" * 20, "0x" + "54" * 20

@@ -384,7 +384,8 @@ class ToyVendor:
     name = "toy"
 
     def events(self, market: str, first: int, last: int):
-        from flows.lending.logs import LendingMarket, decode
+        from flows.lending.events import LendingMarket
+        from flows.lending.logs import decode
 
         here = LendingMarket(name=market, protocol="aave_v3", chain_id=1, contracts={at.POOL: ""})
         logs = [entry | {"blockTimestamp": hex(time_of(8))} for entry in (supply(8, 4), supply(8, 5, index=1))]

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from flows.clients.json_rpc import quantity
-from flows.lending.logs import LendingEvent, LendingMarket, decode
+from flows.lending.events import LendingEvent, LendingMarket
+from flows.lending.logs import decode
 
 V3 = LendingMarket(
     name="v3", protocol="aave_v3", chain_id=1, contracts={"0x87870bca3f3fd6335c3f4ce8392d69350b4fa4e2": ""}

@@ -10,7 +10,10 @@ from data.prices.pegs import SourceOfPeg
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.pegs.peg_health import FLOW, Asked, state_of
+from flows.pegs.options import PegHealthOptions
+from flows.pegs.peg_health import state_of
+
+FLOW = registry.load("peg-health")
 
 
 def run(*words: str) -> str:
@@ -42,7 +45,7 @@ def source(name: str, updates: list[tuple[int, float]], holds: int = 3600) -> So
 
 def test_a_feed_that_updates_once_a_day_has_no_score_of_a_day():
     daily = source("chainlink", [(day * 86_400, 1 + 1e-4 * (day % 3)) for day in range(20)], 2 * 86_400)
-    state = state_of("USDC", [daily], Asked(), False)
+    state = state_of("USDC", [daily], PegHealthOptions(), False)
     assert state.rows["z_24h"].isna().all()
     assert "no 24 h z-score, 1 updates" in state.said
 
@@ -50,8 +53,8 @@ def test_a_feed_that_updates_once_a_day_has_no_score_of_a_day():
 def test_a_second_source_of_that_time_confirms_and_an_old_one_does_not():
     leading = source("binance", [(h * 3600, 1.0) for h in range(10)] + [(36_000, 0.97)])
     fresh, old = source("chainlink", [(35_000, 0.975)], 7200), source("chainlink", [(10_000, 0.975)], 7200)
-    assert state_of("USDC", [leading, fresh], Asked(), False).rows["status"].iloc[-1] == "critical"
-    assert state_of("USDC", [leading, old], Asked(), False).rows["status"].iloc[-1] == "warning"
+    assert state_of("USDC", [leading, fresh], PegHealthOptions(), False).rows["status"].iloc[-1] == "critical"
+    assert state_of("USDC", [leading, old], PegHealthOptions(), False).rows["status"].iloc[-1] == "warning"
 
 
 def test_without_prices_the_flows_that_bring_them_are_named(sample):
@@ -68,5 +71,5 @@ def test_options_out_of_range_are_refused(words):
 
 
 def test_distances_are_of_one_dollar():
-    state = state_of("USDC", [source("binance", [(0, 0.9987), (3600, 1.0021)])], Asked(), False)
+    state = state_of("USDC", [source("binance", [(0, 0.9987), (3600, 1.0021)])], PegHealthOptions(), False)
     np.testing.assert_allclose(state.rows["deviation_bps"], [-13, 21], atol=1e-6)

@@ -26,8 +26,10 @@ from flows import registry
 from flows.errors import ConfigurationError, MalformedAnswer, SourceUnavailable
 from flows.prices import backfill as kline_backfill
 from flows.prices.backfill import joined, missing
-from flows.prices.market_prices import FLOW
 from tests.flows.prices.binance_server import HOUR, BinanceServer
+
+FLOW = registry.load("market-prices")
+
 
 JANUARY = 1_767_225_600  # 2026-01-01
 DAY = 86_400
@@ -273,7 +275,7 @@ CHILD = """
 import sys
 from flows import registry
 from flows.prices import backfill as kline_backfill
-from flows.prices.market_prices import FLOW
+FLOW = registry.load("market-prices")
 kline_backfill.BATCH = 2000
 FLOW.run(registry.parser(FLOW).parse_args(sys.argv[1:]))
 """

@@ -21,9 +21,11 @@ from data.store.store import Store
 from flows import registry
 from flows.errors import MalformedAnswer, SourceUnavailable
 from flows.prices.binance import Kline, UnknownSymbol
-from flows.prices.market_prices import FLOW, to_frames
+from flows.prices.rows import to_frames
 from tests.data.feeds import dim_feed, rounds
 from tests.flows.prices.binance_server import HOUR, BinanceServer, wave
+
+FLOW = registry.load("market-prices")
 
 
 @pytest.fixture

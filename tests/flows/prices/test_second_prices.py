@@ -13,10 +13,12 @@ from data.prices.series import load_prices
 from data.store.store import Store
 from flows import registry
 from flows.errors import ConfigurationError, MalformedAnswer
-from flows.prices.market_prices import FLOW
 from flows.prices.second_source import coins_of
 from tests.flows.prices.binance_server import HOUR, BinanceServer, wave
 from tests.flows.protocols.defillama_server import DefiLlamaServer
+
+FLOW = registry.load("market-prices")
+
 
 UNTIL = 1_767_571_200  # 2026-01-05
 WORDS = (

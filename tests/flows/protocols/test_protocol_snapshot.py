@@ -12,8 +12,10 @@ from data import marts
 from data.store.store import Store
 from flows import registry
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
-from flows.protocols.protocol_snapshot import FLOW
 from tests.flows.protocols.defillama_server import DAY, LAST, DefiLlamaServer, aave, history
+
+FLOW = registry.load("protocol-snapshot")
+
 
 FACTS = "SELECT * FROM fact_protocol_snapshot ORDER BY slug, snapshot_ts"
 

@@ -27,10 +27,12 @@ from flows.publication.errors import NotPublished
 from flows.publication.feed import FeedState, refusal
 from flows.publication.figure import Published, of_run, scaled
 from flows.publication.place import signer_of_settings
-from flows.publication.publish_metric import FLOW
 from tests.data.conftest import execute
 from tests.flows.publication.compiled import COMPILED, compiled
 from tests.flows.publication.runs import stored_run
+
+FLOW = registry.load("publish-metric")
+
 
 KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 """Of the first account of every local node (the mnemonic "test test test … junk"), so its address is known."""

@@ -11,6 +11,7 @@ import pytest
 from flows.__main__ import main
 from flows.errors import ConfigurationError
 from flows.risk import backtest, price_file
+from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT
 
@@ -52,6 +53,9 @@ def test_the_command_tells_every_law_and_writes_the_same_figures(tmp_path, capsy
             for i, score in enumerate(law["series"][series]):
                 day_by_day = np.array(law["forecasts"][series])[:, i]
                 assert score["exceptions"] == (np.array(found["losses"][series]) > day_by_day).sum()
+                gap = score["beyond_default"]
+                plain = found["laws"][DEFAULT]["series"][series][i]["pinball"]
+                assert gap is None if name == DEFAULT else gap["mean"] == pytest.approx(score["pinball"] - plain)
                 assert score["holds"] == (
                     min(score["kupiec_p"], score["independence_p"], score["conditional_p"]) >= 0.05
                 )
@@ -129,11 +133,11 @@ def test_too_few_days_and_a_price_that_stands_still_are_refused(tmp_path, capsys
     assert not (tmp_path / "b.json").exists()
     still = prices(150).assign(close=lambda f: f["close"].where(f["symbol"] == "ETH", 1.0))
     with pytest.raises(BadPrices, match="BTC never moves"):
-        backtest.run(backtest.Asked(prices=stored(still, tmp_path, "s.csv"), warm_up=30, out=tmp_path / "b.json"))
+        backtest.run(BacktestOptions(prices=stored(still, tmp_path, "s.csv"), warm_up=30, out=tmp_path / "b.json"))
 
 
 def test_without_a_file_the_warehouse_is_tested_and_a_sample_says_so(sample, tmp_path):
-    said = backtest.run(backtest.Asked(out=tmp_path / "b.json"))
+    said = backtest.run(BacktestOptions(out=tmp_path / "b.json"))
     assert said.startswith("SAMPLE: generated prices")
     assert "of the warehouse" in said
     assert "warm-up of 19 days; 180 are better" in said

@@ -10,9 +10,11 @@ from data import load_market
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.risk.cap_update import FLOW
 from risk_core.oracle_gap import oracle_gap
 from tests.data.test_oracle_facts import WSTETH, add_adapter
+
+FLOW = registry.load("cap-update")
+
 
 MARCH = ("--asset", "wstETH", "--snapshot-ratio", "0.9", "--growth", "9.68")
 

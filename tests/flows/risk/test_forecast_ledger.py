@@ -11,9 +11,11 @@ from data.errors import NoResult
 from data.store.store import Store
 from flows import registry
 from flows.risk import ledger
-from flows.risk.forecast_ledger import FLOW
 from risk_core.analytics import backtests
 from risk_core.errors import InputError
+
+FLOW = registry.load("forecast-ledger")
+
 
 DAY = 86_400
 ONE = ledger.Forecast(

@@ -11,9 +11,12 @@ from data import load_market
 from data.store.store import Store
 from flows import registry
 from flows.risk import risk_scenarios
-from flows.risk.health_factor_bands import CHANCES, FLOW, pairs_of
+from flows.risk.health_factor_bands import CHANCES, pairs_of
 from risk_core import health_bands
 from tests import markets
+
+FLOW = registry.load("health-factor-bands")
+
 
 PATHS = 2_000
 

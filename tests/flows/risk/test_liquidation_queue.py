@@ -17,11 +17,13 @@ from data.store.reader import Reader
 from data.store.store import Store
 from flows import registry
 from flows.errors import ConfigurationError, WrongOption
-from flows.risk.liquidation_queue import FLOW
 from flows.risk.options import DEFAULT
 from flows.risk.risk_scenarios import calibrated
 from risk_core import Feeds, Impact, Liquidators, measures, simulate
 from risk_core.analytics.slippage import impact_of, slippage_limit
+
+FLOW = registry.load("liquidation-queue")
+
 
 FEW = ("--paths", "200", "--steps", "8")
 

@@ -10,8 +10,10 @@ from data import load_market
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.risk.parameter_change import FLOW
 from risk_core.proposals import compare
+
+FLOW = registry.load("parameter-change")
+
 
 CUT = ("--set", "WETH.liquidation_threshold=0.80", "WETH.ltv=0.78")
 

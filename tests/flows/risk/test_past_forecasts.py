@@ -13,9 +13,11 @@ from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
 from flows.risk import forecast_ledger
-from flows.risk.calibration import LooksAhead
-from flows.risk.options import Asked
-from flows.risk.risk_scenarios import FLOW
+from flows.risk.calibration_inputs import LooksAhead
+from flows.risk.options import RiskScenariosOptions
+
+FLOW = registry.load("risk-scenarios")
+
 
 MARKET = "PastSample"
 DAY = 86_400
@@ -139,4 +141,4 @@ def test_where_every_day_is_refused_the_reason_is_the_error(sample):
 
 def test_one_block_and_every_day_exclude_each_other():
     with pytest.raises(WrongOption, match="--block cannot be given together with --every"):
-        Asked.of("risk-scenarios", {"block": 10, "every": "day"})
+        RiskScenariosOptions.of("risk-scenarios", {"block": 10, "every": "day"})

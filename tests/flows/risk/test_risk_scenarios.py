@@ -14,10 +14,11 @@ from data.sample import prices
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
 from flows import registry
-from flows.risk.calibration import InsufficientHistory
+from flows.risk.calibration_inputs import InsufficientHistory
 from flows.risk.report import amount
-from flows.risk.risk_scenarios import FLOW
 from risk_core.laws.calibrated import CALIBRATED
+
+FLOW = registry.load("risk-scenarios")
 
 
 def run(*words: str) -> str:

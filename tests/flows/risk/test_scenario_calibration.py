@@ -15,19 +15,9 @@ from data.store.store import Store
 from flows.prices.binance_shapes import Kline
 from flows.prices.rows import to_frames
 from flows.risk import options
-from flows.risk.calibration import (
-    DAY,
-    FLOOR,
-    HOUR,
-    Calibration,
-    InconsistentMapping,
-    InsufficientHistory,
-    LooksAhead,
-    factors_of,
-    fit,
-    inputs_of,
-    stressed,
-)
+from flows.risk.calibration import Calibration, fit, stressed
+from flows.risk.calibration_inputs import DAY, FLOOR, HOUR, InsufficientHistory, LooksAhead, inputs_of
+from flows.risk.factors import InconsistentMapping, factors_of
 from risk_core import EModes, InputError, Market, Positions, Reserves, Snapshot
 from risk_core.analytics.volatility import weekday_factor
 from risk_core.laws.calibrated import CALIBRATED, DEFAULT

@@ -10,9 +10,11 @@ from data.prices.served import served_closes
 from data.store.store import Store
 from flows import registry
 from flows.risk import volatility_fits
-from flows.risk.volatility_fits import FLOW
 from risk_core import InputError
 from risk_core.analytics import garch
+
+FLOW = registry.load("volatility-fits")
+
 
 pytest.importorskip("arch")
 

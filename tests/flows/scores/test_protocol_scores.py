@@ -14,13 +14,16 @@ from data import load_market, marts
 from data.store.store import Store
 from flows import registry
 from flows.errors import WrongOption
-from flows.risk.risk_scenarios import FLOW as RISK
-from flows.scores import inputs, measuring, parts, principal
-from flows.scores.protocol_scores import FLOW, weights
+from flows.scores import inputs, losses, measuring, parts, principal
+from flows.scores.protocol_scores import weights
+from flows.scores.stored import Stored, read
 from risk_core import GBM, Positions, Scenario, simulate
 from risk_core.analytics import scores
 from risk_core.analytics.slippage import SlippageCurve, slippage_limit
 from tests.flows.conftest import LIVE
+
+RISK = registry.load("risk-scenarios")
+FLOW = registry.load("protocol-scores")
 
 
 def run(*words: str) -> str:
@@ -37,15 +40,15 @@ def change(sql: str) -> None:
         connection.execute(sql)
 
 
-def stored_now(market) -> measuring.Stored:
+def stored_now(market) -> Stored:
     with Store.open() as store:
-        return measuring.read(store, market, None)
+        return read(store, market, None)
 
 
-def stored() -> measuring.Stored:
+def stored() -> Stored:
     market = load_market()
     with Store.open() as store:
-        return measuring.read(store, market, None)
+        return read(store, market, None)
 
 
 @pytest.fixture
@@ -168,22 +171,22 @@ def test_cover_is_what_umbrella_says_less_its_fee_reserve_by_reserve(computed):
     )
     of = replace(stored_now(market), run=run_of)
     usdc = market.price[market.reserves.index("USDC")]
-    measured = measuring.covered(of, inputs.Covering({"WETH": 135.0}, {"WETH": 15.0}, "test"))
+    measured = losses.covered(of, inputs.Covering({"WETH": 135.0}, {"WETH": 15.0}, "test"))
     # Needed: 750,000 in WETH, 250,000 and the booked 1,000 in USDC. Cover of WETH does not serve USDC.
     covered = min(135 * weth, 750_000)
     assert measured.value == pytest.approx((1e6 + 1_000 * usdc - covered) / of.supplied_usd)
     assert measured.figures["uncovered_usd"] == pytest.approx(1e6 + 1_000 * usdc - covered)
     assert measured.figures["worst_reserve"] == ("WETH" if 750_000 - covered > 251_000 else "USDC")
-    assert measuring.covered(of, None).missing
-    assert "no risk run" in measuring.covered(replace(of, run=None), inputs.Covering({}, {}, "test")).missing
-    nothing = measuring.covered(of, inputs.Covering({}, {}, "test"))
+    assert losses.covered(of, None).missing
+    assert "no risk run" in losses.covered(replace(of, run=None), inputs.Covering({}, {}, "test")).missing
+    nothing = losses.covered(of, inputs.Covering({}, {}, "test"))
     assert nothing.value == pytest.approx((1e6 + 1_000 * usdc) / of.supplied_usd)
     # Next to no loss without cover is next to no risk, though all of it is without.
     small = SimpleNamespace(
         figures={("es_deficit", 0.99): SimpleNamespace(value=3.0)}, series={"deficit_by_reserve": {"WETH": 1.0}}
     )
     unbooked = replace(of, run=small, deficit_usd=np.zeros(market.n_reserves))
-    assert measuring.covered(unbooked, inputs.Covering({}, {}, "test")).value == pytest.approx(3 / of.supplied_usd)
+    assert losses.covered(unbooked, inputs.Covering({}, {}, "test")).value == pytest.approx(3 / of.supplied_usd)
 
 
 def test_a_letter_comes_with_its_interval_and_its_assumptions(computed):

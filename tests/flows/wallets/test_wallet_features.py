@@ -8,8 +8,9 @@ import pytest
 
 from data.store.store import Store
 from flows import registry
-from flows.wallets.wallet_features import FLOW
 from risk_core.analytics.wallets import NAMES
+
+FLOW = registry.load("wallet-features")
 
 
 def run(*words: str) -> str:

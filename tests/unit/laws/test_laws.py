@@ -17,6 +17,7 @@ from risk_core.kernels import draw as kernels
 from risk_core.kernels import randomness
 from risk_core.price_models import sobol_directions
 from tests.markets import one_account, prices, random_market, scenario
+from tests.property.drawn import same
 
 LAWS = (rc.GBM(), rc.StudentT(3.5), rc.Jumps(intensity=200.0, mean=-0.1, deviation=0.08))
 SAMPLINGS = ("plain", "antithetic", "quasi")
@@ -64,11 +65,6 @@ def test_quasi_random_points_run_out_with_a_message():
     plan = replace(scenario(2), sampling="quasi")
     with pytest.raises(rc.InputError, match="quasi sampling has 67108864 paths"):
         rc.simulate(one_account(), plan, paths=(67_108_860, 67_108_870))
-
-
-def same(one: rc.Result, other: rc.Result) -> None:
-    for name in ("path", "by_step", "fan", "hits"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
