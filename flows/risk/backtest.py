@@ -198,12 +198,8 @@ def _beside_the_default(laws: dict[str, Any], happened: dict[str, np.ndarray]) -
     for law in laws.values():
         for series, scores in law["series"].items():
             for place, score in enumerate(scores):
-                losses = (
-                    backtests.pinball_loss(
-                        happened[series], np.array(one["forecasts"][series])[:, place], score["level"]
-                    )
-                    for one in (law, laws[DEFAULT])
-                )
+                both = (np.array(one["forecasts"][series])[:, place] for one in (law, laws.get(DEFAULT, law)))
+                losses = (backtests.pinball_loss(happened[series], one, score["level"]) for one in both)
                 gap = accuracy.loss_difference(*losses)
                 score["beyond_default"] = None if gap is None else asdict(gap)
 

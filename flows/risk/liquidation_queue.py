@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from data import load_market
 from data.liquidations import largest_day
-from data.quotes import AGE, ALWAYS, Ladder, depth_curves, quotes_of
+from data.quotes import Ladder, depth_curves
 from data.results.figures import stored_figure
-from data.store import Reader, Store
+from data.store import Store
 from flows.errors import ConfigurationError, WrongOption
 from flows.pipeline import recorded
 from flows.risk.calibration import Calibration
+from flows.risk.depth import quotes
 from flows.risk.options import LiquidationQueueOptions
 from flows.risk.report import amount
 from flows.risk.risk_scenarios import calibrated, save_calibration
@@ -77,13 +78,6 @@ def run(arguments: LiquidationQueueOptions) -> str:
             rows = [row_of(*one) | passport | {"queue": digest} for one in results]
             handle.write(SOURCE, digest, {"mart_liquidation_queue": frame_of(rows)}, scope={"queue": digest})
     return "\n".join(report(market, results, passport, arguments))
-
-
-def quotes(store: Reader, market: Market, *, look_ahead: bool) -> tuple[Ladder, ...]:
-    """The quotes of the week before the block; the newest of all where a look ahead is allowed."""
-    at = market.snapshot
-    first, last = (0, ALWAYS) if look_ahead else (at.block_time - AGE, at.block_time)
-    return quotes_of(store, at.market, market.reserves.asset, synthetic=at.synthetic, first=first, last=last)
 
 
 def no_quotes(market: Market, *, look_ahead: bool) -> str:

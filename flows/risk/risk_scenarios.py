@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from flows.pipeline import FlowSpec, Run, recorded
@@ -158,6 +159,7 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
     # Only when there is something to write: the writer loads the validation library, which a skip does not need.
     from data.results.tail import envelope_series, tail_series
     from data.store import Store
+    from flows.risk import depth
     from flows.risk.envelope import models
     from flows.risk.workers import simulator
 
@@ -181,7 +183,12 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
         worse = simulated(market, bad_days, arguments, simulate), STRESS_IN_WORDS
         more = tail_series(result, market)
         left_out: list[str] = []
-        more["envelope"] = envelope_series(models(market, calibration, arguments, result, simulate, left_out))
+        quoted, assumed = depth.impact(store, market, look_ahead=arguments.allow_look_ahead)
+        beside = depth.models(
+            market, scenario, arguments.paths, arguments.seed, arguments.policy, quoted, assumed=assumed
+        )
+        by_law = models(market, calibration, arguments, result, simulate, left_out)
+        more["envelope"] = envelope_series(chain(by_law, beside))
         if left_out:
             more["left_out"] = left_out
         stored = results.save_result(

@@ -122,7 +122,17 @@ def test_the_envelope_has_every_law_on_the_same_paths_and_the_runs_own_figure(sa
     run("--law", "normal")
     normal = results.latest().figure("lar_repaid", 0.99)
     assert models["normal"]["figure"]["value"] == normal.value  # as if the run had been made with that law
-    assert {one["group"] for one in models.values()} == {"Price law", "Simulation"}
+    assert {one["group"] for one in models.values()} == {"Price law", "Simulation", "Depth", "Oracle", "Behaviour"}
+    respond = risk_core.simulate(load_market(), stored.scenario(), n_paths=256, seed=7, borrowers=risk_core.Borrowers())
+    figure = models["borrowers respond"]["figure"]["value"]
+    assert figure == risk_core.measures.lar(respond, 0.99).value < stored.figure("lar_repaid", 0.99).value
+    assert models["half of it"]["figure"]["value"] <= models["assumed depth"]["figure"]["value"]
+    assert "assumed depth" in models["half of it"]["words"]
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("DELETE FROM dim_quote_ladder")
+    run("--force")
+    groups = {one["group"] for one in results.latest().series["envelope"]}
+    assert groups == {"Price law", "Simulation", "Oracle", "Behaviour"}  # no depth without quotes
     assert models["4 times the steps"]["words"] == "96 steps instead of 24"
     finer = risk_core.simulate(load_market(), replace(stored.scenario(), n_steps=96), n_paths=256, seed=7)
     assert models["4 times the steps"]["figure"]["value"] == risk_core.measures.lar(finer, 0.99).value
