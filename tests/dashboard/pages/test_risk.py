@@ -178,7 +178,7 @@ def test_models_are_judged_by_the_record_of_their_forecasts(found: answers.Answe
     assert judged.high < plain.high
     assert not judged.none_passed
     assert {one.model.name for one in judged.models if one.fails} == {worst}
-    assert "1 of 6 price laws fail a test" in words(parts.verdict(found, judged))
+    assert "1 of 10 price laws fail a test" in words(parts.verdict(found, judged))
     drawn = charts.envelope(judged, "dark")["data"]
     assert [trace["marker"]["symbol"] for trace in drawn].count("x-thin") == 1
     assert len(drawn) == len(judged.models)
