@@ -5,6 +5,7 @@ from risk_core.accounts import distance_to_liquidation, health_factor, liquidati
 from risk_core.accrual import accrual_time
 from risk_core.analytics import calibrate
 from risk_core.bands import HealthBand, health_bands
+from risk_core.borrowers import Borrowers
 from risk_core.contributions import Contributions, contributions
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
@@ -24,6 +25,7 @@ from risk_core.version import __version__, code_version
 __all__ = [
     "GBM",
     "Bootstrap",
+    "Borrowers",
     "Cancelled",
     "Contributions",
     "EModes",

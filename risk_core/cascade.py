@@ -9,10 +9,12 @@ from datetime import timedelta
 
 import numpy as np
 
+from risk_core.borrowers import Borrowers
 from risk_core.checks import IntArray
 from risk_core.errors import InputError
 from risk_core.kernels.book import SLACK, Book
 from risk_core.kernels.line import Queue
+from risk_core.kernels.response import Borrowing
 from risk_core.kernels.sales import PathState, Sales, Sleepers
 from risk_core.kernels.tranche import Limits
 from risk_core.liquidators import Liquidators
@@ -46,6 +48,7 @@ class Cascade:
         impact: Impact,
         step: timedelta,
         liquidators: Liquidators | None = None,
+        borrowers: Borrowers | None = None,
     ) -> None:
         n_reserves = len(oracle.row)
         if impact.n_reserves != n_reserves:
@@ -71,7 +74,8 @@ class Cascade:
         reserve[column] = np.arange(n_reserves)
         uncapped = np.where(oracle.uncapped < 0, oracle.n_rows, oracle.uncapped)
         self.book = plan.book(column, len(codes), open_from)
-        self.sleepers = _sleepers(self.book, len(codes))
+        self.borrowing = _borrowing(plan, step, borrowers)
+        self.sleepers = _sleepers(self.book, len(codes), self.borrowing.zone)
         self.sales = Sales(
             factor=codes // width,
             market=codes % width,
@@ -122,14 +126,27 @@ class Cascade:
             cursor=np.empty(len(self.sleepers.first) - 1, dtype=np.int64),
             woken=np.zeros(n_accounts + 1, dtype=np.int64), account=np.empty(n_accounts, dtype=np.int64),
             at=np.empty(n_accounts + 1, dtype=np.int64), balance=np.empty_like(self.book.value),
-            liquidated=np.empty(n_accounts, dtype=np.bool_), limit=np.empty(n_accounts),
+            liquidated=np.empty(n_accounts, dtype=np.bool_), warned=np.empty(n_accounts, dtype=np.int64),
+            limit=np.empty(n_accounts),
             next=np.empty(n_accounts, dtype=np.int64), queue=np.empty(padded_steps + 1, dtype=np.int64),
             active=np.empty(n_accounts, dtype=np.int64),
         )  # fmt: skip
 
 
-def _sleepers(book: Book, n_columns: int) -> Sleepers:
-    """Every account under each of its pairs, by health factor at the snapshot."""
+def _borrowing(plan: Plan, step: timedelta, borrowers: Borrowers | None) -> Borrowing:
+    """Who responds, for the kernel; without borrowers that respond, nobody."""
+    if borrowers is None:
+        return Borrowing(responsive=np.zeros(plan.n_accounts, dtype=np.bool_), zone=1.0, target=1.0, delay=0)
+    return Borrowing(
+        responsive=borrowers.responsive(plan.account),
+        zone=borrowers.zone,
+        target=borrowers.target,
+        delay=borrowers.steps(step),
+    )
+
+
+def _sleepers(book: Book, n_columns: int, zone: float) -> Sleepers:
+    """Every account under each of its pairs, by health factor at the snapshot over the zone."""
     n_groups, n_pairs = len(book.n_collateral), len(book.pair_collateral)
     group = np.repeat(np.arange(n_groups), np.diff(book.first))
     # Listed in the order of health once; a stable sort by pair (a radix sort of 16-bit keys) keeps it.
@@ -146,7 +163,7 @@ def _sleepers(book: Book, n_columns: int) -> Sleepers:
     pair_at = np.full((n_columns, padded), -1, dtype=np.int64)
     pair_at[book.pair_collateral, book.pair_debt] = np.arange(n_pairs)
     trigger = np.zeros((n_columns, padded))
-    health = book.health[account]
+    health = book.health[account] / zone
     with np.errstate(divide="ignore"):
         trigger[book.pair_collateral, book.pair_debt] = SLACK / health[first[:-1]]
     return Sleepers(first=first, account=account, health=health, pair=pair_at, trigger=trigger, group=group)

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from risk_core import memory
+from risk_core.borrowers import Borrowers
 from risk_core.cascade import Cascade
 from risk_core.checks import IntArray, checked_int, checked_kind
 from risk_core.errors import Cancelled, InputError
@@ -67,12 +68,13 @@ def simulate(
     impact: Impact | None = None,
     liquidators: Liquidators | None = None,
     feeds: Feeds | None = None,
+    borrowers: Borrowers | None = None,
     memory_mb: float | None = None,
 ) -> Result:
     """Liquidate every account of `market` along random (or given) price paths, by the protocol's rules.
 
     Balances evolve along a path: what was seized is gone. Calls happen at the end of each step at oracle prices;
-    interest does not accrue, nobody repays or tops up, and liquidators always act where none are given.
+    interest does not accrue, nobody repays or tops up and liquidators always act where nothing else is said.
 
     n_paths: number of paths, ignored for `PricePaths`. seed: 64-bit; a path depends on (seed, path number) alone.
     threads: workers, None is every core; any number gives the same bits. paths: simulate only [start, stop), for
@@ -82,7 +84,8 @@ def simulate(
     is the engine's own inner loop without its bounds, the baseline of its speed. impact: what liquidators sell lowers
     prices within the step, which may bring down others; None, it does not. liquidators: they act only where they earn
     and can pay; without an impact they sell into endless depth; None, they always act. feeds: when the oracle's feeds
-    say a new price; None, at once. memory_mb: refuse a run that would allocate more (see `risk_core.memory` for what
+    say a new price; None, at once. borrowers: who of them repays when a health factor is close to 1, and when; None,
+    nobody. memory_mb: refuse a run that would allocate more (see `risk_core.memory` for what
     counts); None, never. Raises `InputError` before anything runs.
     """
     code = policy_code(policy)
@@ -99,12 +102,15 @@ def simulate(
             raise InputError("liquidators: under the policy first_passage nobody liquidates, so nobody is limited")
     if feeds is not None:
         checked_kind("feeds", feeds, Feeds)
+    if borrowers is not None:
+        checked_kind("borrowers", borrowers, Borrowers)
     if progress is not None and not callable(progress):
         raise InputError(f"progress: expected a function of (done, total) or None, found {progress!r:.60}")
     if not isinstance(brute_force, bool | str) or brute_force not in METHODS:
         raise InputError(f"brute_force: expected False, True or 'simd', found {brute_force!r:.60}")
-    if liquidators is not None and brute_force == "simd":
-        raise InputError("brute_force: 'simd' is the baseline of the plain engine; with liquidators take True")
+    for name, model in (("liquidators", liquidators), ("borrowers", borrowers)):
+        if model is not None and brute_force == "simd":
+            raise InputError(f"brute_force: 'simd' is the baseline of the plain engine; with {name} take True")
     method = METHODS[brute_force]
     first, stop = path_range(scenario, n_paths, paths)
     seed = checked_seed(seed)
@@ -115,9 +121,11 @@ def simulate(
     draw = Draws(market, scenario, feeds)
     require_countable("prices", plan.most_usd(draw.highest()) / MICRO_USD)
     opening, n_steps = opening_steps(market, scenario), scenario.n_steps
-    if impact is None and liquidators is not None:
+    if impact is None and (liquidators is not None or borrowers is not None):
         impact = Impact.exponential(np.full(market.n_reserves, np.inf))
-    cascade = None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step, liquidators)
+    cascade = (
+        None if impact is None else Cascade(plan, draw.oracle, opening, impact, scenario.step, liquidators, borrowers)
+    )
     # Without caps fewer rows hold the same prices.
     capped, capped_walk = plan.bind(draw.factor, draw.n_rows, opening) if cascade is None else (cascade.book, None)
     fewer = cascade is None and draw.n_rows > draw.n_factors
@@ -128,11 +136,12 @@ def simulate(
             paths=stop - first, steps=n_steps, workers=workers, accounts=market.n_accounts, engaged=plan.n_accounts,
             reserves=market.n_reserves, factors=draw.n_factors, rows=draw.n_rows + 1,
             pairs=len(capped.pair_collateral), legs=plan.most_legs, book=plan.nbytes + draw.kernel.given.nbytes,
-            columns=N_TOTALS + (N_WAITING if liquidators is not None else 0),
+            columns=N_TOTALS + (N_WAITING if liquidators is not None else 0) + (borrowers is not None),
         )  # fmt: skip
         memory.check(memory_mb, sizes, 0 if cascade is None else cascade.path_state_bytes)
     path_totals = np.zeros((stop - first, N_TOTALS), dtype=np.int64)
     waiting = None if liquidators is None else np.zeros((stop - first, N_WAITING), dtype=np.int64)
+    responded = np.zeros(0 if borrowers is None else stop - first, dtype=np.int64)
     parts = [Worker(capped, draw, n_steps, market.n_reserves, plan.n_accounts, cascade) for _ in range(workers)]
     block = len(parts[0].scratch.x)
     chunk = (LANES if brute_force is True else block) if brute_force else CHUNK if cascade is None else CHUNK // 8
@@ -145,14 +154,14 @@ def simulate(
             run_shard(book, walk, capped, capped_walk, *how, method, worker.scratch, totals)
         elif cascade.limits is not None and waiting is not None:
             run_queue(
-                book, cascade.sleepers, cascade.sales, cascade.limits, *how, method == PRUNED, worker.path_state,
-                worker.queue, worker.scratch, totals, worker.multiplier, worker.unsettled,
-                waiting[a - first : b - first], worker.waiting_by_step,
+                book, cascade.sleepers, cascade.sales, cascade.borrowing, cascade.limits, *how, method == PRUNED,
+                worker.path_state, worker.queue, worker.scratch, totals, worker.multiplier, worker.unsettled,
+                responded[a - first : b - first], waiting[a - first : b - first], worker.waiting_by_step,
             )  # fmt: skip
         else:
             run_cascade(
-                book, cascade.sleepers, cascade.sales, *how, method == PRUNED, worker.path_state, worker.scratch,
-                totals, worker.multiplier, worker.unsettled,
+                book, cascade.sleepers, cascade.sales, cascade.borrowing, *how, method == PRUNED, worker.path_state,
+                worker.scratch, totals, worker.multiplier, worker.unsettled, responded[a - first : b - first],
             )  # fmt: skip
         return b - a
 
@@ -168,7 +177,8 @@ def simulate(
         oracle=market.reserves.oracle if market.reserves.oracle.any else None,
         multiplier=None if cascade is None else sum(part.multiplier for part in parts)[:, cascade.market_of],
         unsettled=None if cascade is None else sum(part.unsettled for part in parts),
-        liquidators=liquidators, feeds=feeds, waiting=waiting,
+        liquidators=liquidators, feeds=feeds, borrowers=borrowers, responded=None if borrowers is None else responded,
+        waiting=waiting,
         waiting_by_step=None if waiting is None else sum(part.waiting_by_step for part in parts),
     )  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 It counts what a run allocates: the book in the engine's layouts, the totals, and the work space of each worker. It does
 not count the market that it is given, the interpreter and compiled code (about 250 MB together for a process that only
-simulates). Nothing grows with paths x accounts or paths x steps: 48 bytes a path (72 where liquidators are limited),
-and 80 bytes an account and worker.
+simulates). Nothing grows with paths x accounts or paths x steps: 48 bytes a path (72 where liquidators are
+limited, 8 more where borrowers respond), and 80 bytes an account and worker.
 """
 
 from __future__ import annotations

@@ -60,6 +60,11 @@ class Replay:
                 "result: expected one without limited liquidators, found one with: who waits depends on all accounts, "
                 "so an account's loss is not its own part of the total. Simulate without `liquidators`"
             )
+        if result.borrowers is not None:
+            raise InputError(
+                "result: expected one whose borrowers do not respond, found one with: its paths cannot be taken apart "
+                "by account yet. Simulate without `borrowers`"
+            )
         if result.impact is not None:
             raise InputError(
                 "result: expected one without an impact, found one with: where sales move prices an account's loss is "

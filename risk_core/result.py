@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from risk_core.borrowers import Borrowers
 from risk_core.checks import FloatArray, IntArray, checked_array, require
 from risk_core.errors import InputError
 from risk_core.feeds import Feeds
@@ -39,7 +40,8 @@ class Result:
     the end of a step, in 1e-9; unsettled (T,) int64, paths on which the rounds of a step ended before prices stopped
     falling. With liquidators (else None): waiting (P, 3) int64, micro-USD of debt below health factor 1 that waits: the
     most at the end of a step, at the end of the path, and what of the latter is above its collateral; waiting_by_step
-    (T,) int64, sums over paths in milli-USD; the multiplier is then that of the market.
+    (T,) int64, sums over paths in milli-USD; the multiplier is then that of the market. With borrowers who respond
+    (else None): responded (P,) int64, micro-USD that they repaid themselves.
     `seized` is what liquidators receive (the event's amount); the borrower also loses the protocol fee.
     """
 
@@ -61,9 +63,12 @@ class Result:
     feeds: Feeds | None = None
     waiting: IntArray | None = None
     waiting_by_step: IntArray | None = None
+    borrowers: Borrowers | None = None
+    responded: IntArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("path", "by_step", "fan", "hits", "multiplier", "unsettled", "waiting", "waiting_by_step"):
+        kept = ("path", "by_step", "fan", "hits", "multiplier", "unsettled", "waiting", "waiting_by_step", "responded")
+        for name in kept:
             array = getattr(self, name)
             if array is not None:
                 array.setflags(write=False)
@@ -146,6 +151,11 @@ class Result:
         return self.multiplier * (NANO / self.n_paths)
 
     @property
+    def responded_usd(self) -> FloatArray:
+        """(P,) USD of debt that warned borrowers repaid themselves; zeros without borrowers who respond."""
+        return np.zeros(self.n_paths) if self.responded is None else self.responded * MICRO_USD
+
+    @property
     def waiting_usd(self) -> FloatArray:
         """(P,) USD of debt that waits for a liquidator at the worst end of a step; zeros without liquidators."""
         return np.zeros(self.n_paths) if self.waiting is None else self.waiting[:, MOST_WAITING] * MICRO_USD
@@ -210,6 +220,7 @@ class Result:
             "impact",
             "liquidators",
             "feeds",
+            "borrowers",
             "oracle",
             "scenario",
         ):
@@ -235,7 +246,8 @@ class Result:
             impact=self.impact, oracle=self.oracle,
             multiplier=None if self.multiplier is None else self.multiplier + other.multiplier,
             unsettled=None if self.unsettled is None else self.unsettled + other.unsettled,
-            liquidators=self.liquidators, feeds=self.feeds,
+            liquidators=self.liquidators, feeds=self.feeds, borrowers=self.borrowers,
+            responded=None if self.responded is None else np.concatenate([self.responded, other.responded]),
             waiting=None if self.waiting is None else np.concatenate([self.waiting, other.waiting]),
             waiting_by_step=None if self.waiting_by_step is None else self.waiting_by_step + other.waiting_by_step,
         )  # fmt: skip

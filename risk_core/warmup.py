@@ -99,7 +99,7 @@ def cascade() -> None:
 
 def queue() -> None:
     """Compile a simulation whose liquidators are limited."""
-    rc.simulate(market(), scenario(), 16, threads=1, liquidators=rc.Liquidators())
+    rc.simulate(market(), scenario(), 16, threads=1, liquidators=rc.Liquidators(), borrowers=rc.Borrowers())
 
 
 def audit() -> None:

@@ -52,6 +52,8 @@ os.environ |= {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
 }
 os.environ.setdefault("NUMBA_CACHE_DIR", str(REPOSITORY / ".numba_cache"))
+# As in `flows`, which a test may import after numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # No deadline: the first example of a kernel pays for its compilation. In CI the same examples every time, so that a red
 # run can be repeated; on a desk new ones every time, so that they find something.

@@ -18,17 +18,17 @@ ONE_PROCESS = ("tests/node/", "tests/browser/", "tests/data/export/", "tests/flo
 
 
 LONG = (
-    "tests/flows/aave/past/test_going_on.py", "tests/unit/test_warmup.py", "tests/docs/test_notebooks.py",
-    "tests/flows/aave/past/test_stored_books.py", "tests/data/store/test_kill_nine.py",
-    "tests/data/sample/test_sample.py", "tests/flows/aave/candidates/test_verified_path.py",
-    "tests/differential/test_truth.py", "tests/statistical/test_coverage.py",
-    "tests/flows/clusters/test_liquidation_clusters.py", "tests/docs/test_recipes.py",
-    "tests/flows/chain/test_rereading.py", "tests/dashboard/test_damage.py",
-    "tests/flows/test_daily.py", "tests/differential/test_altered.py", "tests/statistical/test_tails.py",
-    "tests/flows/risk/test_past_forecasts.py", "tests/differential/test_altered_engine.py",
-    "tests/statistical/test_es_evidence.py", "tests/data/store/test_two_writers.py",
+    "tests/docs/test_notebooks.py", "tests/unit/test_warmup.py", "tests/data/store/test_kill_nine.py",
+    "tests/flows/aave/past/test_going_on.py", "tests/data/sample/test_sample.py", "tests/statistical/test_coverage.py",
+    "tests/flows/aave/candidates/test_verified_path.py", "tests/flows/aave/past/test_stored_books.py",
+    "tests/docs/test_recipes.py", "tests/differential/test_truth.py", "tests/flows/chain/test_rereading.py",
+    "tests/dashboard/test_damage.py", "tests/flows/aave/candidates/test_verified_kill.py",
+    "tests/differential/test_altered.py", "tests/statistical/test_tails.py",
+    "tests/flows/clusters/test_liquidation_clusters.py", "tests/flows/risk/test_past_forecasts.py",
+    "tests/flows/test_daily.py", "tests/differential/test_altered_engine.py", "tests/data/store/test_two_writers.py",
+    "tests/statistical/test_es_evidence.py",
 )  # fmt: skip
-"""Files that took longest when each was measured alone, the longest first: most have few tests, and would come last."""
+"""Files that took the most processor time, the most first: most have few tests, and would come last."""
 
 
 def group_of(nodeid: str) -> str:

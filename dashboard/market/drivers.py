@@ -66,6 +66,10 @@ DRIVERS: tuple[Driver, ...] = (
            "of the most debt that was repaid in a day; other than 1 sets limits", "Liquidity", "capital"),
     Driver("lag", "Oracle lag", "min", 0, 180, 15, 0,
            "until a feed's answer is read; sales see the market", "Liquidity", "lag"),
+    Driver("respond", "Borrowers who respond", "%", 0, 100, 5, 0,
+           "repay to health factor 1.25 after a warning below 1.1; 65 % fitted another market", "Behaviour", "respond"),
+    Driver("warning", "Hours of warning", "h", 1, 24, 1, 1,
+           "below 1.1, in all, before such a borrower repays", "Behaviour", "after"),
 )  # fmt: skip
 BY_KEY: Mapping[str, Driver] = MappingProxyType({d.key: d for d in DRIVERS})
 PRICE_KEYS = tuple(d.key for d in DRIVERS if d.group in ("Prices", OTHERS))

@@ -20,7 +20,8 @@ class WhatIf:
 
     The others change the simulation alone. `vol` multiplies volatility; `corr` leads from each factor by itself (-1) by
     the calibrated correlation (0) to one factor (1); `hours` is the horizon; `limits` is 1 where liquidators have
-    limits; `depth` and `capital` multiply those limits; `lag` is the oracle's, in minutes.
+    limits; `depth` and `capital` multiply those limits; `lag` is the oracle's, in minutes. Of the borrowers, the
+    share `respond` repays after `warning` hours close to liquidation.
     """
 
     eth: float = 0.0
@@ -37,6 +38,8 @@ class WhatIf:
     depth: float = 1.0
     capital: float = 1.0
     lag: float = 0.0
+    respond: float = 0.0
+    warning: float = 1.0
     held: WhatIf | None = None
     """What it is compared with; None is today, without any change."""
 

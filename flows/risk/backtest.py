@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from flows.risk import price_file
 from flows.risk.options import BacktestOptions
 from flows.risk.price_file import BadPrices, utc
 from risk_core import backtest as past
-from risk_core.analytics import backtests
+from risk_core.analytics import accuracy, backtests
 from risk_core.laws.calibrated import DEFAULT
 from risk_core.laws.from_returns import NAMES, law_called
 
@@ -162,6 +163,7 @@ def backtest(prices: Prices, warm_up: int | None = None, book: HeldMarket | None
             holds = all(score["holds"] for by_level in scores.values() for score in by_level)
             laws[name] = {"method": law.record(), "words": law.words, "holds": holds, "series": scores}
             laws[name]["forecasts"] = {series: values.tolist() for series, values in forecasts.items()}
+    _beside_the_default(laws, happened)
     return {
         "source": prices.source,
         "is_synthetic": prices.synthetic,
@@ -191,6 +193,26 @@ def _held(lost: np.ndarray, forecast: np.ndarray, level: float) -> dict[str, Any
     }  # fmt: skip
 
 
+def _beside_the_default(laws: dict[str, Any], happened: dict[str, np.ndarray]) -> None:
+    """Adds `beyond_default` to every score: the pinball loss beyond that of the default on the same days."""
+    for law in laws.values():
+        for series, scores in law["series"].items():
+            for place, score in enumerate(scores):
+                losses = (
+                    backtests.pinball_loss(
+                        happened[series], np.array(one["forecasts"][series])[:, place], score["level"]
+                    )
+                    for one in (law, laws[DEFAULT])
+                )
+                gap = accuracy.loss_difference(*losses)
+                score["beyond_default"] = None if gap is None else asdict(gap)
+
+
+def _gap(score: dict[str, Any]) -> str:
+    gap = score["beyond_default"]
+    return f"{'-':>9}{'-':>7}" if gap is None else f"{gap['mean'] * 1e4:>+9.2f}{gap['p_value']:>7.3f}"
+
+
 def table(found: dict[str, Any]) -> str:
     """The results as text: one line for each law, series and level."""
     begins = found["day_begins"]
@@ -204,9 +226,10 @@ def table(found: dict[str, Any]) -> str:
         *_of_the_book(found["book"]),
         "value-at-risk of the 24 h after each midnight UTC, from earlier prices alone; p: Kupiec, Christoffersen's "
         "independence and conditional coverage; pinball in 0.01 % of the position, smaller is better",
+        f"beyond: pinball less that of the default, {DEFAULT}; its p: Diebold-Mariano",
         "",
         f"{'law':<17}{'series':<7}{'level':>6}{'exceptions':>11}{'expected':>9}{'kupiec':>8}{'indep.':>8}{'cond.':>8}"
-        f"  {'light':<7}{'pinball':>8}{'mean VaR':>9}  holds",
+        f"  {'light':<7}{'pinball':>8}{'beyond':>9}{'p':>7}{'mean VaR':>9}  holds",
     ]
     rows = []
     for name, law in found["laws"].items():
@@ -214,7 +237,7 @@ def table(found: dict[str, Any]) -> str:
             rows += [
                 f"{name:<17}{series:<7}{s['level']:>6.0%}{s['exceptions']:>11}{s['expected']:>9.1f}{s['kupiec_p']:>8.3f}"
                 f"{s['independence_p']:>8.3f}{s['conditional_p']:>8.3f}  {s['zone']:<7}{s['pinball'] * 1e4:>8.2f}"
-                f"{s['mean_var']:>9.2%}  {'yes' if s['holds'] else 'no'}"
+                f"{_gap(s)}{s['mean_var']:>9.2%}  {'yes' if s['holds'] else 'no'}"
                 for s in scores
             ]
     return "\n".join([*head[1 - bool(head[0]) :], *rows, ""])

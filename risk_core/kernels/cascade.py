@@ -33,6 +33,7 @@ from risk_core.kernels._jit import inner, kernel, merged
 from risk_core.kernels._vector import WIDTH, lowest_bit, steps_below
 from risk_core.kernels.book import LANES, SLACK
 from risk_core.kernels.paths import price_block
+from risk_core.kernels.response import respond, zone_of
 from risk_core.kernels.sales import begin_step, quote, sell
 from risk_core.kernels.settle import ACCOUNTS, MILLI, THRESHOLD, settle
 from risk_core.kernels.shard import add_to_fan
@@ -56,6 +57,7 @@ def rouse(book, sleepers, state, account, n_awake):
     state.account[n_awake] = account
     state.at[n_awake + 1] = state.at[n_awake] + n_legs
     state.liquidated[n_awake] = False
+    state.warned[n_awake] = 0
     state.limit[n_awake] = ALWAYS
 
 
@@ -140,8 +142,10 @@ def floored(book, sales, state, leg, at):
 
 
 @merged
-def next_step(book, sleepers, sales, state, slot, x, q, start):
+def next_step(book, sleepers, sales, borrowing, state, slot, x, q, start):
     """First step >= `start` at which the account could be below 1 with multipliers above their floors, else the end.
+
+    Of a borrower who responds: below the zone of warning.
 
     Collateral prices are multiplied by the floor of their market, debt prices by nothing. The end is that of the
     padding.
@@ -152,6 +156,7 @@ def next_step(book, sleepers, sales, state, slot, x, q, start):
     at = state.at[slot]
     n_collateral = book.n_collateral[g]
     n_steps = np.int64(x.shape[2])
+    slack = SLACK * zone_of(borrowing, state.account[slot])
     if n_collateral <= 3 and n_legs - n_collateral <= 2:
         path = np.int64(q) * np.int64(x.shape[1])
         d = leg + n_collateral
@@ -160,8 +165,8 @@ def next_step(book, sleepers, sales, state, slot, x, q, start):
         f2, w2 = floored(book, sales, state, leg + 2, at + 2) if n_collateral > 2 else (f0, 0.0)
         g0 = sales.factor[np.uint64(book.factor[np.uint64(d)])]
         g1 = sales.factor[np.uint64(book.factor[np.uint64(d + 1)])] if d + 1 < leg + n_legs else g0
-        d0 = SLACK * state.balance[np.uint64(at + n_collateral)]
-        d1 = SLACK * state.balance[np.uint64(at + n_collateral + 1)] if d + 1 < leg + n_legs else 0.0
+        d0 = slack * state.balance[np.uint64(at + n_collateral)]
+        d1 = slack * state.balance[np.uint64(at + n_collateral + 1)] if d + 1 < leg + n_legs else 0.0
         f0, f1, f2 = (path + f0) * n_steps, (path + f1) * n_steps, (path + f2) * n_steps
         g0, g1 = (path + g0) * n_steps, (path + g1) * n_steps
         s = start & ~np.int64(WIDTH - 1)
@@ -182,7 +187,7 @@ def next_step(book, sleepers, sales, state, slot, x, q, start):
         for k in range(n_collateral, n_legs):
             f = sales.factor[np.uint64(book.factor[np.uint64(leg + k)])]
             owed += state.balance[np.uint64(at + k)] * x[q, np.uint64(f), s]
-        if margin < SLACK * owed:
+        if margin < slack * owed:
             return np.int64(s)
     return n_steps
 
@@ -249,17 +254,20 @@ def look_again(state, t, n_active):
 
 
 @merged
-def put_off(book, sleepers, sales, state, x, q, t, n_active):
-    """Let the active accounts wait for the first step after t at which each could be below 1."""
+def put_off(book, sleepers, sales, borrowing, state, x, q, t, n_active):
+    """Let the active accounts wait for the first step after t at which each has to be looked at again."""
     for i in range(n_active):
         slot = state.active[i]
-        due = next_step(book, sleepers, sales, state, slot, x, q, np.int64(t + 1))
+        due = next_step(book, sleepers, sales, borrowing, state, slot, x, q, np.int64(t + 1))
         state.next[slot] = state.queue[due]
         state.queue[due] = slot
 
 
 @inner
-def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, work, row, totals, multiplier, unsettled):
+def cascade_path(
+    book, sleepers, sales, borrowing, x, q, n_steps, policy, pruned, state, work, row, totals, multiplier, unsettled,
+    responded,
+):  # fmt: skip
     """One path. Without `pruned` every account is awake from the start and looked at in every round (brute force)."""
     begin_path(book, sleepers, sales, state)
     n_awake = np.int64(0) if pruned else rouse_all(book, sleepers, state)
@@ -286,28 +294,32 @@ def cascade_path(book, sleepers, sales, x, q, n_steps, policy, pruned, state, wo
             if pruned:
                 n_active = look_again(state, t, n_active)
         unsettled[t] += 1 if moved else 0
+        if borrowing.delay > 0:
+            if pruned:  # the last sale of `MAX_ROUNDS` may have brought more accounts into the zone
+                n_active, n_awake = wake(book, sleepers, state, n_active, n_awake)
+            responded[row] += respond(book, sleepers, borrowing, state, n_active)
         if pruned:
-            put_off(book, sleepers, sales, state, x, q, t, n_active)
+            put_off(book, sleepers, sales, borrowing, state, x, q, t, n_active)
         for m in range(state.multiplier.shape[0]):
             multiplier[t, m] += np.int64(np.rint(state.multiplier[m] * NANO))
 
 
 @kernel
 def run_cascade(
-    book, sleepers, sales, draw, seed, first_path, n_paths, n_steps, policy, pruned, state,
-    work, totals, multiplier, unsettled,
+    book, sleepers, sales, borrowing, draw, seed, first_path, n_paths, n_steps, policy, pruned, state,
+    work, totals, multiplier, unsettled, responded,
 ):  # fmt: skip
     """`run_shard` where sales move prices.
 
     multiplier (steps, M + 1) int64: sums over paths at the end of a step, in 1e-9. unsettled (steps,) int64: paths that
-    reached `MAX_ROUNDS` in that step.
+    reached `MAX_ROUNDS` in that step. responded (n_paths,) int64: micro-USD that warned borrowers repaid.
     """
     for done in range(0, n_paths, LANES):
         lanes = min(LANES, n_paths - done)
         price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
         for q in range(lanes):
             cascade_path(
-                book, sleepers, sales, work.x, q, n_steps, policy, pruned, state, work, done + q, totals, multiplier,
-                unsettled,
+                book, sleepers, sales, borrowing, work.x, q, n_steps, policy, pruned, state, work, done + q, totals,
+                multiplier, unsettled, responded,
             )  # fmt: skip
         add_to_fan(work.step_repaid, lanes, n_steps, totals.fan)

@@ -30,6 +30,7 @@ from risk_core.kernels.cascade import (
 from risk_core.kernels.line import pop, push
 from risk_core.kernels.paths import price_block
 from risk_core.kernels.randomness import exp
+from risk_core.kernels.response import respond
 from risk_core.kernels.sales import MAX_FALL, fall_of, quote
 from risk_core.kernels.settle import (
     ACCOUNTS,
@@ -198,8 +199,8 @@ def serve(
 
 @inner
 def queue_path(
-    book, sleepers, sales, limits, x, q, n_steps, policy, pruned, state, queue, work, row, totals, multiplier,
-    unsettled, waiting, waiting_by_step,
+    book, sleepers, sales, borrowing, limits, x, q, n_steps, policy, pruned, state, queue, work, row, totals,
+    multiplier, unsettled, responded, waiting, waiting_by_step,
 ):  # fmt: skip
     """One path. Without `pruned` every account is awake from the start and looked at in every round (brute force)."""
     begin_path(book, sleepers, sales, state)
@@ -257,16 +258,20 @@ def queue_path(
         if t == n_steps - 1:
             waiting[row, WAITING_AT_END] = waits
             waiting[row, BAD_DEBT_AT_END] = bad_debt
+        if borrowing.delay > 0:
+            if pruned:  # the last sale of `MAX_ROUNDS` may have brought more accounts into the zone
+                n_active, n_awake = wake(book, sleepers, state, n_active, n_awake)
+            responded[row] += respond(book, sleepers, borrowing, state, n_active)
         if pruned:
-            put_off(book, sleepers, sales, state, x, q, t, n_active)
+            put_off(book, sleepers, sales, borrowing, state, x, q, t, n_active)
         for m in range(queue.market.shape[0]):
             multiplier[t, m] += np.int64(np.rint(queue.market[m] * NANO))
 
 
 @kernel
 def run_queue(
-    book, sleepers, sales, limits, draw, seed, first_path, n_paths, n_steps, policy, pruned, state, queue,
-    work, totals, multiplier, unsettled, waiting, waiting_by_step,
+    book, sleepers, sales, borrowing, limits, draw, seed, first_path, n_paths, n_steps, policy, pruned, state, queue,
+    work, totals, multiplier, unsettled, responded, waiting, waiting_by_step,
 ):  # fmt: skip
     """`run_cascade` with liquidators who must earn, sell into finite depth and have finite capital.
 
@@ -278,7 +283,7 @@ def run_queue(
         price_block(draw, seed, first_path + done, lanes, n_steps, work.z, work.x)
         for q in range(lanes):
             queue_path(
-                book, sleepers, sales, limits, work.x, q, n_steps, policy, pruned, state, queue, work, done + q, totals,
-                multiplier, unsettled, waiting, waiting_by_step,
+                book, sleepers, sales, borrowing, limits, work.x, q, n_steps, policy, pruned, state, queue, work,
+                done + q, totals, multiplier, unsettled, responded, waiting, waiting_by_step,
             )  # fmt: skip
         add_to_fan(work.step_repaid, lanes, n_steps, totals.fan)

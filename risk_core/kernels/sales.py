@@ -19,7 +19,7 @@ class Sleepers(NamedTuple):
 
     first: np.ndarray  # (n_pairs + 1,) int64
     account: np.ndarray  # (entries,) int64
-    health: np.ndarray  # (entries,) float64 at the snapshot
+    health: np.ndarray  # (entries,) float64 at the snapshot, over the health factor below which an account is looked at
     pair: np.ndarray  # (C, padded C) int64: row of a (collateral, debt) column pair in `first`, -1 where there is none
     trigger: np.ndarray  # (C, padded C) float64: a ratio below it wakes an account, at the start of a path
     group: np.ndarray  # (n,) int64, group of each account
@@ -56,6 +56,7 @@ class PathState(NamedTuple):
     at: np.ndarray  # (n + 1,) int64, by slot, where its balances begin
     balance: np.ndarray  # (nnz,) float64 snapshot dollars
     liquidated: np.ndarray  # (n,) bool, by slot
+    warned: np.ndarray  # (n,) int64, by slot: ends of steps in the zone of warning since the borrower last repaid
     limit: np.ndarray  # (n,) float64, by slot: the account is not below 1 in this step until `fallen` is below this
     next: np.ndarray  # (n,) int64, by slot: next in the same queue
     queue: np.ndarray  # (padded steps + 1,) int64, first slot that waits for a step

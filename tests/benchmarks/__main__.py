@@ -16,6 +16,7 @@ PARTS = (
     "warehouse",
     "writing",
     "workbench",
+    "browser",
     "ingest",
     "snapshot",
     "history",

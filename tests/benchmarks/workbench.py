@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from dashboard import ids
 from dashboard.app import create_app
@@ -103,22 +104,30 @@ def question(outputs: str, state: WhatIf, snapshot: str) -> dict:
 
 def starts(table: Table, db: Path) -> None:
     """From the start of the process to an answer of /health, and to the figures of the Overview."""
-    with started(db) as (_, _):
+    with started(db):
         pass  # the kernels' cache and the system's are warm from here on
     health, figures = [], []
     for _ in range(STARTS):
-        with started(db) as (first, second):
-            health.append(first)
-            figures.append(second)
+        with started(db) as server:
+            health.append(server.health_s)
+            figures.append(server.figures_s)
     table.note(f"/health answers after {statistics.median(health):.1f} s")
     table.add(
         "workbench_ready_s", statistics.median(figures), "s", "process start to the figures of the Overview", 5, True
     )
 
 
+class Started(NamedTuple):
+    """A workbench in a process of its own: its address, and the seconds until /health and the Overview answered."""
+
+    url: str
+    health_s: float
+    figures_s: float
+
+
 @contextmanager
-def started(db: Path) -> Iterator[tuple[float, float]]:
-    """A workbench in a process of its own, which ends with the block: seconds to /health and to the figures."""
+def started(db: Path) -> Iterator[Started]:
+    """A workbench that ends with the block."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -132,7 +141,7 @@ def started(db: Path) -> Iterator[tuple[float, float]]:
             page = ask(f"http://127.0.0.1:{port}")
             figures = time.perf_counter() - start
             assert "Liquidations at risk" in page, page[:500]
-            yield health, figures
+            yield Started(f"http://127.0.0.1:{port}", health, figures)
         finally:
             server.terminate()
             server.wait(20)

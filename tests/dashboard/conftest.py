@@ -26,11 +26,8 @@ from data.postmortem import PostMortem
 from data.quotes import Ladder
 from data.rates import Rates
 from data.snapshot.changes import Changes
-from flows import registry
 from tests.conftest import SampleOf
-
-FLOW = registry.load("liquidation-clusters")
-
+from tests.flows.running import ran
 
 SYMBOLS = ("WETH", "wstETH", "USDC", "GHO")
 PRICES = (1_000.0, 1_200.0, 1.0, 1.0)
@@ -302,7 +299,6 @@ def fitted(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "5"]))
-        ledger = registry.load("forecast-ledger")
-        ledger.run(registry.parser(ledger).parse_args([]))
+        ran("liquidation-clusters", "--paths", "200", "--past-days", "5")
+        ran("forecast-ledger")
     return own

@@ -20,12 +20,9 @@ from dashboard.market.checks import Damaged, check_run
 from dashboard.market.loaded import ShownRun
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
-from flows import registry
 from tests.conftest import SampleOf
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("liquidation-clusters")
-
+from tests.flows.running import ran
 
 BAD_TEXT = "CAST(x'ff41fe' AS TEXT)"
 RUN_DAMAGE = {
@@ -102,7 +99,7 @@ def fitted(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(whole, path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(path))
-        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "3"]))
+        ran("liquidation-clusters", "--paths", "200", "--past-days", "3")
     return path
 
 

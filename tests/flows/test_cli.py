@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,22 @@ def test_a_flow_notes_its_runs_under_the_name_it_is_registered_by():
         noted |= {name: {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}}
     assert {name: names for name, names in noted.items() if names - {name}} == {}
     assert sum(map(bool, noted.values())) > 15
+
+
+@pytest.mark.parametrize(("asked", "threads"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
+def test_linear_algebra_has_one_thread_unless_the_environment_says_otherwise(asked, threads):
+    code = (
+        "import os, flows.clusters.liquidation_clusters\n"
+        "from threadpoolctl import threadpool_info\n"
+        "found = [pool['num_threads'] for pool in threadpool_info() if pool['internal_api'] == 'openblas']\n"
+        "asked = os.environ['OPENBLAS_NUM_THREADS']\n"
+        "print(asked, bool(found) and max(found) <= int(asked))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | asked
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert said.stdout.split() == [threads, "True"]
 
 
 def test_a_skip_needs_neither_prefect_nor_the_validation_nor_the_statistics_library(sample):

@@ -8,11 +8,12 @@ from pytest_httpserver import HTTPServer
 from data import results
 from data.errors import NoSnapshot, WarehouseMissing
 from data.store.store import Store
-from flows import daily, registry
+from flows import daily
 from flows.errors import SourceUnavailable
 from tests.flows.conftest import LIVE
 from tests.flows.prices.binance_server import DEFAULT, BinanceServer, wave
 from tests.flows.protocols.defillama_server import aave
+from tests.flows.running import ran
 
 PAIRS = (
     "LINKUSDT", "AAVEUSDT", "CRVUSDT", "SNXUSDT", "UNIUSDT", "LDOUSDT", "ENSUSDT", "1INCHUSDT", "EURUSDT", "PAXGUSDT",
@@ -30,8 +31,7 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
 
 
 def run() -> str:
-    flow = registry.load("daily")
-    return flow.run(registry.parser(flow).parse_args(["--paths", "128"]))
+    return ran("daily", "--paths", "128")
 
 
 def rows(sql: str) -> list[tuple]:

@@ -12,6 +12,7 @@ import pytest
 import data
 from data.store.store import Store
 from risk_core import Market
+from tests.flows.running import ran
 from tests.node.harness import NodeMarket, running_market
 from tests.node.toolchain import ToolchainMissing
 
@@ -37,14 +38,12 @@ def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
     """`python -m flows aave-market …` against a node, in this process, then `stg_positions`; returns its line."""
     from data import marts
     from data.store.store import Store
-    from flows import registry
 
-    spec = registry.load("aave-market")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ETH_RPC_URL", node.url)
         environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
         environment.setenv("RISK_DB", str(db))
-        said = spec.run(registry.parser(spec).parse_args(arguments))
+        said = ran("aave-market", *arguments)
     with Store.open(db) as store:
         marts.refresh(store, ["stg_positions"])
     return said
@@ -52,14 +51,11 @@ def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
 
 def run_history(url: str, provider: str, db: Path, *arguments: str) -> str:
     """`python -m flows aave-history …` against a node, in this process; returns its line."""
-    from flows import registry
-
-    spec = registry.load("aave-history")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ETH_RPC_URL", url)
         environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", provider)
         environment.setenv("RISK_DB", str(db))
-        return spec.run(registry.parser(spec).parse_args(arguments))
+        return ran("aave-history", *arguments)
 
 
 @pytest.fixture(scope="session", params=[("standard", False), ("varied", True)], ids=lambda p: p[0])

@@ -15,6 +15,7 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from data.store.store import Store
+from tests.flows.running import ran
 from tests.node import log_writer, toolchain
 from tests.node.chain import GENESIS, Chain, anvil
 from tests.node.toolchain import ToolchainMissing
@@ -57,14 +58,12 @@ class Writers:
 
 
 def backfill(chain: Chain, db: Path, start: int, end: int | str, *arguments: str) -> str:
-    from flows import registry
 
-    spec = registry.load("chain-activity")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ETH_RPC_URL", chain.url)
         environment.setenv("RISK_DB", str(db))
         words = ["--start-block", str(start), "--end-block", str(end), "--network", "31337", *arguments]
-        return spec.run(registry.parser(spec).parse_args(words))
+        return ran("chain-activity", *words)
 
 
 def held(db: Path, sql: str) -> list[tuple]:

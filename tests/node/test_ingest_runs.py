@@ -13,6 +13,7 @@ from flows.aave.holders import Tokens, scan
 from flows.clients.block_reader import BlockReader, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
+from tests.flows.running import ran
 from tests.node.conftest import Ingested, assert_same_health, run_flow
 from tests.node.harness import NodeMarket
 
@@ -139,14 +140,12 @@ def test_a_block_that_does_not_exist_is_refused(node: NodeMarket, tmp_path: Path
 
 
 def test_the_wrong_chain_is_refused(node: NodeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from flows import registry
 
     monkeypatch.setenv("ETH_RPC_URL", node.url)
     monkeypatch.setenv("AAVE_MARKET", "AaveV3Base")
     monkeypatch.delenv("AAVE_POOL_ADDRESSES_PROVIDER", raising=False)
-    spec = registry.load("aave-market")
     with pytest.raises(ConfigurationError, match="on chain 31337, AaveV3Base is on chain 8453"):
-        spec.run(registry.parser(spec).parse_args([]))
+        ran("aave-market")
 
 
 def assert_no_snapshot(db: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data.store.store import Store
+from tests.flows.running import ran
 from tests.node.artifacts import contract
 from tests.node.conftest import Ingested
 from tests.node.harness import NodeMarket
@@ -41,14 +42,12 @@ Told = dict[tuple[int, int], tuple]
 
 
 def run_flow(node: NodeMarket, db: Path, *arguments: str) -> str:
-    from flows import registry
 
-    spec = registry.load("lending-events")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ETH_RPC_URL", node.url)
         environment.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
         environment.setenv("RISK_DB", str(db))
-        return spec.run(registry.parser(spec).parse_args(arguments))
+        return ran("lending-events", *arguments)
 
 
 def stored(db: Path, table: str = "stg_lending_events") -> Told:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.node
 CHAIN = 31337
 TRANSFER = keccak(text="Transfer(address,address,uint256)").hex()
 SWAP = keccak(text="Swap(address,address,int256,int256,uint160,uint128,int24)").hex()
-BLOCKS, REORGS, CUTS, KILLS = 200, 20, 10, 10
+BLOCKS, REORGS, CUTS, KILLS = 200, 20, 10, 5
 
 
 class Traffic:
@@ -136,7 +136,7 @@ def test_killed_in_the_middle_and_started_again_nothing_is_lost_or_doubled(chain
 
 @pytest.mark.slow
 def test_a_storm_ends_as_a_backfill_of_the_chain_that_won(chain, proxy, live, tmp_path):
-    """200 blocks, 20 reorganisations of 1 to 6 blocks, 10 cut connections (5 in mid-message), 10 times SIGKILL."""
+    """200 blocks, 20 reorganisations of 1 to 6 blocks, 10 cut connections (5 in mid-message), 5 times SIGKILL."""
     traffic = Traffic(chain, seed=2)
     draw = random.Random(3)
     script = ["block"] * BLOCKS + ["reorganise"] * REORGS + ["cut"] * (CUTS // 2) + ["cut in mid-message"] * (CUTS // 2)

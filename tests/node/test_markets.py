@@ -12,6 +12,7 @@ from data import snapshot
 from data.schemas.tables import tables
 from data.store.store import Store
 from flows.errors import ConfigurationError
+from tests.flows.running import ran
 from tests.node.conftest import assert_same_health, run_flow
 from tests.node.harness import NodeMarket, running_market
 from tests.node.toolchain import ToolchainMissing
@@ -76,7 +77,6 @@ def test_a_second_chain_under_the_name_of_the_first_is_refused(chains: tuple[Nod
 def test_a_chain_by_its_id_is_found_among_several_nodes(
     chains: tuple[NodeMarket, NodeMarket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from flows import registry
     from flows.aave import aave_market, address_book
 
     here, there = chains
@@ -88,9 +88,7 @@ def test_a_chain_by_its_id_is_found_among_several_nodes(
     monkeypatch.setattr(aave_market.address_book, "markets", lambda: tuple(books.values()))
     monkeypatch.setenv("RISK_DB", str(tmp_path / "risk.sqlite"))
     monkeypatch.setenv("RPC_URLS", f"{ONE}={here.url}  {OTHER}={there.url}")
-    spec = registry.load("aave-market")
-
-    said = {name: spec.run(registry.parser(spec).parse_args(["--market", name])) for name in books}
+    said = {name: ran("aave-market", "--market", name) for name in books}
 
     stored = {found.market: found.chain_id for found in snapshot.available(db=tmp_path / "risk.sqlite")}
     assert stored == {"First": ONE, "Second": OTHER}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from data.store.store import Store
-from flows import registry
+from tests.flows.running import ran
 from tests.node.artifacts import contract
 from tests.node.chain import Chain, anvil
 from tests.node.configuration import STANDARD
@@ -86,8 +86,7 @@ def flow(market: OracleMarket, own_warehouse: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ETH_RPC_URL", market.chain.url)
     monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", market.deployment.provider)
     monkeypatch.setenv("AAVE_CAP_GETTERS", GETTERS)
-    spec = registry.load("oracle-prices")
-    return lambda *words: spec.run(registry.parser(spec).parse_args(words))
+    return lambda *words: ran("oracle-prices", *words)
 
 
 def rows(sql: str, *params: object) -> list[tuple]:

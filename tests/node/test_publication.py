@@ -11,7 +11,6 @@ import pytest
 
 from data.results import RiskRun
 from data.store.store import Store
-from flows import registry
 from flows.clients import transactions
 from flows.clients.json_rpc import JsonRpc, RpcError
 from flows.clients.signer import Signer
@@ -20,12 +19,10 @@ from flows.publication.errors import NotPublished
 from flows.publication.feed import compiled
 from flows.publication.figure import of_run
 from tests.flows.publication.runs import stored_run
+from tests.flows.running import ran
 from tests.node import toolchain
 from tests.node.chain import Chain, Reverted, anvil
 from tests.node.toolchain import ToolchainMissing
-
-FLOW = registry.load("publish-metric")
-
 
 pytestmark = pytest.mark.node
 
@@ -60,7 +57,7 @@ class Desk:
             self.steps.pop(0)()
 
     def flow(self, *words: str) -> str:
-        return FLOW.run(registry.parser(FLOW).parse_args(["--attempts", "1", *words]))
+        return ran("publish-metric", "--attempts", "1", *words)
 
     def send(self, *words: str) -> str:
         return self.flow("--send", "--chain-id", "31337", "--confirmations", "2", *words)
@@ -436,7 +433,7 @@ def test_a_main_network_must_be_named_as_one_and_never_gets_a_sample(own_warehou
         chain.rpc("anvil_setBalance", Signer(KEY, "PUBLISHER_KEY").address, hex(COIN))
 
         def flow(*words: str) -> str:
-            return FLOW.run(registry.parser(FLOW).parse_args(["--deploy", "--highest", "1e12", *words]))
+            return ran("publish-metric", "--deploy", "--highest", "1e12", *words)
 
         with pytest.raises(FlowError, match=r"is a sample, .* not published on chain 1 \(mainnet\)"):
             flow()  # a dry run refuses what the real one would

@@ -9,19 +9,23 @@ from __future__ import annotations
 import numpy as np
 
 
-def simulate(market, relative_prices, factor, open_from, policy="largest_legs"):
-    """Totals per path: (repaid, seized, fee, deficit) USD, calls, accounts. relative_prices: (P, F, T)."""
-    return np.array([_one_path(market, path, factor, open_from, policy) for path in relative_prices])
+def simulate(market, relative_prices, factor, open_from, policy="largest_legs", borrowers=None, delay=0):
+    """Totals per path: (repaid, seized, fee, deficit) USD, calls, accounts. relative_prices: (P, F, T).
+
+    borrowers: who repays `delay` steps after a warning; the accounts that do are the engine's.
+    """
+    return np.array([_one_path(market, path, factor, open_from, policy, borrowers, delay) for path in relative_prices])
 
 
-def _one_path(market, path, factor, open_from, policy):
+def _one_path(market, path, factor, open_from, policy, borrowers, delay):
     totals = np.zeros(6)
     for account in range(market.n_accounts):
         held = _tokens(market.collateral, account)
         owed = _tokens(market.debt, account)
         if not owed or not held:
             continue
-        touched = False
+        touched, warned = False, 0
+        responds = borrowers is not None and borrowers.responsive(np.array([account]))[0]
         for step in range(path.shape[1]):
             price = [
                 market.price[r] * (path[factor[r], step] if factor[r] >= 0 else 1.0) for r in range(market.n_reserves)
@@ -33,6 +37,13 @@ def _one_path(market, path, factor, open_from, policy):
                 touched = True
                 totals[:4] += _execute(market, account, held, owed, price, *call)
                 totals[4] += 1
+            total = sum(amount * price[r] for r, amount in owed.items())
+            if responds and total > 0:
+                margin = sum(amount * price[r] * _terms(market, account, r)[0] for r, amount in held.items())
+                warned += 1 <= margin / total < borrowers.zone
+                if 1 <= margin / total < borrowers.zone and warned >= delay:
+                    owed = {r: amount * margin / (borrowers.target * total) for r, amount in owed.items()}
+                    warned = 0
         totals[5] += touched
     return totals
 

@@ -14,7 +14,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("flows", "dashboard", "data", "risk_core")
 
-FOREIGN_VARIABLES = re.compile(r"(PREFECT|NUMBA|DASH|PYTHON|PIP|JUPYTER)_\w+|DO_NOT_TRACK|CI|NO_COLOR|TERM|HOME|PATH")
+FOREIGN_VARIABLES = re.compile(
+    r"(PREFECT|NUMBA|OPENBLAS|DASH|PYTHON|PIP|JUPYTER)_\w+|DO_NOT_TRACK|CI|NO_COLOR|TERM|HOME|PATH"
+)
 """Variables that belong to the tools we use, not to this project."""
 
 

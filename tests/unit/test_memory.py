@@ -75,6 +75,8 @@ def test_limited_liquidators_need_three_integers_more_a_path(market):
     plan, limits = scenario(5), rc.Liquidators()
     base, more = (needed_mb(market, plan, n, threads=1, liquidators=limits) for n in (1_000, 101_000))
     assert more == pytest.approx(base + 7.2, abs=0.2)
+    few, many = (needed_mb(market, plan, n, threads=1, borrowers=rc.Borrowers()) for n in (1_000, 101_000))
+    assert many == pytest.approx(few + 5.6, abs=0.2)
     impact = rc.Impact.exponential(np.full(5, 1e6))
     plain = needed_mb(market, plan, 1_000, threads=1, impact=impact)
     assert needed_mb(market, plan, 1_000, threads=1, impact=impact, liquidators=limits) > plain

@@ -30,7 +30,8 @@ Call = tuple[Callable[..., Any], dict[str, Any]]
 CALLS: dict[str, Call] = {
     "simulate": (rc.simulate, dict(market=MARKET, scenario=SCENARIO, n_paths=4, seed=7, threads=1, paths=(0, 4),
                                    policy="largest_legs", progress=None, brute_force=False, impact=IMPACT,
-                                   liquidators=rc.Liquidators(), feeds=rc.Feeds.alike(2), memory_mb=500.0)),
+                                   liquidators=rc.Liquidators(), feeds=rc.Feeds.alike(2), borrowers=rc.Borrowers(),
+                                   memory_mb=500.0)),
     "what_if": (rc.what_if, dict(market=MARKET, shock={"ETH": -0.2}, policy="largest_legs")),
     "sweep": (rc.sweep, dict(market=MARKET, direction={"ETH": -1.0}, steps=3, policy="largest_legs")),
     "parameter_change": (rc.parameter_change, dict(market=MARKET, changes={"ETH.ltv": 0.5})),
@@ -92,7 +93,7 @@ MEANT: set[tuple[str, str, str]] = {
 }
 OPTIONAL = {
     ("simulate", "threads"), ("simulate", "paths"), ("simulate", "progress"), ("simulate", "impact"),
-    ("simulate", "liquidators"), ("simulate", "feeds"),
+    ("simulate", "liquidators"), ("simulate", "feeds"), ("simulate", "borrowers"),
     ("simulate", "memory_mb"), ("health_factor", "prices"), ("liquidate", "cover"), ("quantile", "cluster"),
     ("tail_mean", "cluster"), ("average", "cluster"), ("share", "cluster"),
     ("accrual_time", "since_update"), ("reverse_stress", "deficit_usd"),

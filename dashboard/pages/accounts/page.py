@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import dash_ag_grid as dag
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 import risk_core as rc
 from dashboard import ids
@@ -33,6 +33,8 @@ COLUMNS = (
     ("emode", "E-mode", 150, "category of correlated assets"),
 )
 """Column, heading, least width in pixels, meaning on hover."""
+FILTER_REST_MS = 60
+"""Milliseconds without a key after which the filter of a column is asked for."""
 
 
 def build(source: PageData, search: str) -> html.Div:
@@ -48,7 +50,7 @@ def everyone(source: PageData) -> html.Div:
     find = dcc.Input(
         id=ids.ACCOUNTS_SEARCH,
         type="text",
-        debounce=0.3,
+        debounce=False,
         placeholder="Address or part of it",
         maxLength=42,
         className="find",
@@ -89,6 +91,7 @@ def grid() -> dag.AgGrid:
             else "agNumberColumnFilter"
             if field in answers.NUMBERS
             else "agTextColumnFilter",
+            "filterParams": None if field == "price" else {"debounceMs": FILTER_REST_MS},
             "type": "rightAligned" if field in (*answers.NUMBERS, "price") else None,
             **({"cellRenderer": "AccountLink", "pinned": "left", "maxWidth": 150} if field == "address" else {}),
             **({"cellRenderer": "AccountHealth", "sort": "asc"} if field == "health" else {}),
@@ -102,9 +105,10 @@ def grid() -> dag.AgGrid:
         rowModelType="infinite",
         dashGridOptions={
             "rowHeight": 32, "headerHeight": 34, "cacheBlockSize": 100, "maxBlocksInCache": 20,
-            "cacheOverflowSize": 2, "infiniteInitialRowCount": 100, "rowBuffer": 4,
-            "animateRows": False, "suppressCellFocus": False,
-            "suppressMovableColumns": True, "enableCellTextSelection": True, "tooltipShowDelay": 400,
+            # A sort drops all rows. With one row until the answer the grid does not draw a screen of empty ones first.
+            "cacheOverflowSize": 2, "infiniteInitialRowCount": 1, "rowBuffer": 0,
+            # Text is made selectable by the style sheet: the grid's own option wraps each cell in two more elements.
+            "animateRows": False, "suppressCellFocus": False, "suppressMovableColumns": True, "tooltipShowDelay": 400,
         },
         style={"height": "100%", "width": "100%"},
         className="",
@@ -152,16 +156,13 @@ def register(app: Dash, source: PageData) -> None:
     def show_rows(request: dict[str, Any] | None, snapshot: str | None) -> tuple[Any, Any]:
         return rows_for(source, request, snapshot) if request else (no_update, no_update)
 
-    @app.callback(
+    app.clientside_callback(
+        ClientsideFunction("accounts", "search"),
         Output(ids.ACCOUNTS_GRID, "filterModel"),
         Input(ids.ACCOUNTS_SEARCH, "value"),
         State(ids.ACCOUNTS_GRID, "filterModel"),
         prevent_initial_call=True,
     )
-    def search(text: str | None, present: dict[str, Any] | None) -> dict[str, Any]:
-        others = {column: rule for column, rule in (present or {}).items() if column != "address"}
-        asked = (text or "").strip()
-        return others | ({"address": {"filterType": "text", "type": "contains", "filter": asked}} if asked else {})
 
     @app.callback(Output(ids.ACCOUNTS_ACCRUAL, "figure"), Input(ids.THEME, "data"), State(ids.SNAPSHOT, "data"))
     def show_accrual(theme: str | None, snapshot: str | None) -> Any:

@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from dashboard.market.forecasts import LawRecord, Ledger, Told
 from data.results.figures import LEVELS
-from risk_core.analytics import backtests
+from risk_core.analytics import accuracy, backtests
 
 HOUR = 3_600
 ALARM = 20.0
@@ -97,6 +97,44 @@ def places(shown: Shown) -> list[Place]:
         low, high = (float(binom.ppf(end, len(pits), level)) / len(pits) for end in (0.025, 0.975))
         found.append(Place(level=level, share=float((pits <= level).mean()), low=low, high=high))
     return found
+
+
+JUDGED = 0.95
+"""Level at which laws are compared: at 99 % a few months decide nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Another law's mean pinball loss minus that of the shown one over windows that both forecast; below 0 is better.
+
+    gap: None where fewer than 30 windows are common, or the forecasts never differ.
+    """
+
+    law: str
+    windows: int
+    gap: accuracy.Difference | None
+
+
+def compared(ledger: Ledger, shown: Shown) -> tuple[Beside, ...]:
+    """The other laws of the same length of window against the shown one, the best first, those not judged last."""
+    mine = _losses(shown.tested)
+    found = []
+    for law, horizon in ledger.series():
+        if horizon != shown.horizon_seconds or law == shown.law:
+            continue
+        theirs = _losses(tuple(one for one in ledger.of(law, horizon) if one.state == "tested"))
+        common = sorted(mine.keys() & theirs.keys())
+        gap = accuracy.loss_difference([theirs[at] for at in common], [mine[at] for at in common])
+        found.append(Beside(law=law, windows=len(common), gap=gap))
+    return tuple(sorted(found, key=lambda one: float("inf") if one.gap is None else one.gap.mean))
+
+
+def _losses(tested: tuple[Told, ...]) -> dict[int, float]:
+    """Start of the window -> pinball loss of its forecast at `JUDGED`, USD."""
+    told = [one for one in tested if one.outcome is not None]
+    outcome = [one.outcome or 0.0 for one in told]
+    losses = backtests.pinball_loss(outcome, [value_of(one, JUDGED) for one in told], JUDGED)
+    return {one.made_at: float(loss) for one, loss in zip(told, losses, strict=True)}
 
 
 def chances(record: LawRecord) -> list[tuple[int, float, str]]:

@@ -15,6 +15,7 @@ from dashboard.market.forecasts import FAILS, LawRecord, Ledger, Told
 from dashboard.pages.forecasts import answers, charts
 from dashboard.pages.forecasts.answers import HOUR, Shown
 from data.results.figures import LEVELS
+from risk_core.analytics import accuracy
 
 FILL = "python -m flows forecast-ledger"
 ROWS = 8
@@ -198,6 +199,50 @@ def record_card(ledger: Ledger, shown: Shown) -> dbc.Card:
         flush=True,
         source="/api/v1/forecasts/records",
     )
+
+
+def compared_card(ledger: Ledger, shown: Shown, theme: str | None) -> dbc.Card:
+    """The card of each other law's loss against that of the shown law."""
+    found = answers.compared(ledger, shown)
+    title, sub = "Which law forecasts best?", f"pinball loss at {percent(answers.JUDGED)}, beyond that of this law"
+    judged = [one for one in found if one.gap is not None]
+    if not judged:
+        most = max((one.windows for one in found), default=0)
+        text = (
+            f"No other law has forecast {accuracy.LEAST} of the same windows; the most is {most}. Forecasts with "
+            "another law are stored beside the default by:"
+        )
+        return card(
+            title, empty("Nothing to compare with yet", text, "python -m flows risk-scenarios --law t4"), sub=sub
+        )
+    body: list[Any] = [
+        graph("forecasts-compared", 60 + 34 * len(judged), "Loss of each law beyond that of the shown one, with error",
+              charts.compared(found, theme)),
+        html.Div(
+            table(
+                (("Law", False), ("Windows", True), ("Loss beyond", True), ("p", True), ("", False)),
+                [(named(one.law), fmt.count(one.windows), *_gap(one)) for one in found],
+                tight=True,
+            ),
+            className="scrollx",
+        ),
+    ]  # fmt: skip
+    return card(
+        title,
+        body,
+        "USD a window · bars are 95\u202f% · Diebold-Mariano on windows that both forecast · below 0 is better",
+        sub,
+        source=_address("compared", shown),
+    )
+
+
+def _gap(one: answers.Beside) -> tuple[Any, ...]:
+    if one.gap is None:
+        return fmt.MISSING, fmt.MISSING, html.Span("too few, or no difference", className="t3")
+    words = "no clear difference" if not one.gap.clear else "better" if one.gap.mean < 0 else "worse"
+    tone = {"better": "better b6", "worse": "worse b6"}.get(words, "t2")
+    p = "< 0.001" if one.gap.p_value < 0.001 else f"{one.gap.p_value:.3f}"
+    return fmt.money_change(one.gap.mean), p, html.Span(words, className=tone)
 
 
 def standing(record: LawRecord) -> html.Span:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dashboard.look import formatting as fmt
 from dashboard.look import theme as themes
 from dashboard.look.axes import STANDOFF, Figure, label, layout, moments, money_axis
+from dashboard.look.escaping import charted
 from dashboard.market.forecasts import LawRecord
 from dashboard.pages.forecasts import answers
-from dashboard.pages.forecasts.answers import Shown
+from dashboard.pages.forecasts.answers import Beside, Shown
 
 ZONES = {"green": "ok-mark", "yellow": "watch-mark", "red": "crit-mark"}
 LONGEST = 400
@@ -148,6 +151,41 @@ def evidence(shown: Shown, theme: str | None) -> Figure:
             xaxis={"type": "date", "fixedrange": True, "nticks": 5, **STANDOFF},
             yaxis={"type": "log", "range": [np.log10(min(*y, 0.5)) - 0.1, np.log10(top)], "fixedrange": True,
                    "tickvals": [0.01, 0.1, 1, 5, 20, 100, 1_000], **STANDOFF},
+        ),
+    }  # fmt: skip
+
+
+def compared(found: Sequence[Beside], theme: str | None) -> Figure:
+    """Each law's loss beyond that of the shown law, with its 95 % interval; left of the line is better."""
+    c = themes.colours(theme)
+    known = [(one, one.gap) for one in found if one.gap is not None]
+    ends = [end for _, gap in known for end in (gap.low, gap.high)]
+    low, high = min([*ends, 0.0]), max([*ends, 0.0])
+    room = 0.06 * (high - low or 1.0)
+    data = []
+    for row, (_, gap) in enumerate(known):
+        colour = c["baseline"] if not gap.clear else c["better-mark"] if gap.mean < 0 else c["worse-mark"]
+        said = [fmt.money_change(gap.mean), fmt.money_change(gap.low), fmt.money_change(gap.high), f"{gap.p_value:.3f}"]
+        data.append(
+            {"type": "scatter", "mode": "markers", "x": [gap.mean], "y": [row], "marker": {"size": 9, "color": colour},
+             "error_x": {"type": "data", "symmetric": False, "array": [gap.high - gap.mean],
+                         "arrayminus": [gap.mean - gap.low], "color": colour, "thickness": 1.5, "width": 3},
+             "customdata": [said],
+             "hovertemplate": "<b>%{customdata[0]}</b> (%{customdata[1]} to %{customdata[2]}), p %{customdata[3]}"
+                              "<extra></extra>"}
+        )  # fmt: skip
+    zero = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper",
+            "line": {"color": c["scenario"], "width": 1.5}}  # fmt: skip
+    return {
+        "data": data,
+        "layout": layout(
+            theme, 60 + 34 * max(len(known), 1), margin={"l": 132, "r": 16, "t": 4, "b": 28}, hovermode="closest",
+            shapes=[zero],
+            xaxis={"range": [low - room, high + room], "nticks": 4, "tickformat": "$.2s", "fixedrange": True,
+                   "zeroline": False, **STANDOFF},
+            yaxis={"range": [len(known) - 0.5, -0.5], "tickvals": list(range(len(known))),
+                   "ticktext": [charted(one.law) for one, _ in known], "showgrid": False, "fixedrange": True,
+                   "tickfont": {"size": 12, "color": c["text-2"]}, **STANDOFF},
         ),
     }  # fmt: skip
 

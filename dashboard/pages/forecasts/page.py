@@ -19,6 +19,7 @@ from dashboard.pages.forecasts.answers import Shown
 from dashboard.pages.forecasts.cards import (
     FILL,
     calibration_card,
+    compared_card,
     count_card,
     evidence_card,
     exceptions_card,
@@ -61,6 +62,7 @@ def parts(ledger: Ledger, shown: Shown, theme: str | None) -> list[Any]:
         row([(count_card(shown, theme), {"xl": 4}), (calibration_card(shown, theme), {"md": 6, "xl": 4}),
              (evidence_card(shown, theme), {"md": 6, "xl": 4})]),
         row([(record_card(ledger, shown), {})]),
+        row([(compared_card(ledger, shown, theme), {})]),
         row([(exceptions_card(shown), {"xl": 6}), (sealed_card(shown), {"xl": 6})]),
     ]  # fmt: skip
 
@@ -101,6 +103,14 @@ def evidence_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     return _head(shown) | {"unit": "multiple of the stake", "alarm": answers.ALARM, "steps": steps}
 
 
+def compared_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
+    """`/api/v1/forecasts/compared`: the loss of every other law of the same windows beyond that of a series."""
+    ledger = stored(source)
+    shown = answers.chosen(ledger, query.get("series"))
+    found = [asdict(one) for one in answers.compared(ledger, shown)]
+    return _head(shown) | {"unit": "USD a window", "level": answers.JUDGED, "laws": found}
+
+
 def _head(shown: Shown) -> dict[str, Any]:
     return {"law": shown.law, "horizon_seconds": shown.horizon_seconds, "is_synthetic": shown.synthetic}
 
@@ -114,6 +124,6 @@ PAGE = Page(
     "/forecasts", "Forecasts", "Was the model right?", "forecasts", "Risk", build, outline, register,
     {
         "forecasts/ledger": ledger_json, "forecasts/records": records_json, "forecasts/calibration": calibration_json,
-        "forecasts/evidence": evidence_json,
+        "forecasts/evidence": evidence_json, "forecasts/compared": compared_json,
     },
 )  # fmt: skip

@@ -121,6 +121,9 @@ WAITING = (
             lambda r: rc.measures.tail_mean(r.shortfall_usd, 0.99, r.cluster), mean_of_worst(0.99)),
 )  # fmt: skip
 """Beside `MEASURES` where liquidators have limits. Without limits nothing waits."""
+RESPONDED = Measure("Repaid by borrowers, mean", "USD", "responded_usd",
+                    lambda r: rc.measures.average(r.responded_usd, r.cluster), lambda x: float(x.mean()))  # fmt: skip
+"""Beside `MEASURES` where borrowers respond."""
 
 
 def simulate(
@@ -146,9 +149,11 @@ def simulate(
     then = run_of(loaded, scenario, state.alone, n_paths, seed, half(n_paths), depth) if state.differs else base
     waits = then.waiting is not None or base.waiting is not None
     measures = MEASURES + WAITING if waits else MEASURES
+    if then.responded is not None or base.responded is not None:
+        measures = (*measures, RESPONDED)
     estimates = [(m, ShownFigure.of(m.estimate(base)), ShownFigure.of(m.estimate(then))) for m in measures]
     errors = paired_errors(base, then, measures) if state.differs else [0.0] * len(measures)
-    served = ("repaid_usd", "seized_usd") if waits else ()
+    served = {"responded_usd"} | ({"repaid_usd", "seized_usd"} if waits else set())
     rows = tuple(
         Comparison(m.label, m.unit, one, two, two.value - one.value, error, m.column not in served)
         for (m, one, two), error in zip(estimates, errors, strict=True)

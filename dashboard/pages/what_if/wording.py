@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dash import html
@@ -68,7 +69,7 @@ def case_words(state: WhatIf) -> str:
     shown = []
     for driver in (BY_KEY[key] for key in state.changed):
         value = getattr(state, driver.key)
-        text = fmt.move(value) if driver.unit == "%" else _plain(driver, value)
+        text = fmt.move(value) if driver.key in PRICE_KEYS else _plain(driver, value * driver.scale)
         shown.append(f"{driver.short or driver.label} {text}")
     return ", ".join(shown) or "as today"
 
@@ -101,7 +102,9 @@ def values_of(state: WhatIf, group: str) -> str:
         value = getattr(state, driver.key)
         if driver.key == "limits":
             shown.append("with limits" if state.limited else "no limits")
-        elif value != driver.baseline or driver.key in ("vol", "hours"):
+        elif driver.key == "respond":
+            shown.append(f"{fmt.share(value, 0)} respond" if value else "nobody responds")
+        elif not math.isclose(value * driver.scale, driver.baseline) or driver.key in ("vol", "hours"):
             shown.append(f"{driver.short} {_plain(driver, value)}")
     return " · ".join(shown)
 

@@ -82,6 +82,7 @@ class World(NamedTuple):
     impact: rc.Impact | None = None
     liquidators: rc.Liquidators | None = None
     feeds: rc.Feeds | None = None
+    borrowers: rc.Borrowers | None = None
 
     def simulate(
         self, n_paths: int, seed: int, threads: int, start: int = 0, progress: Progress | None = None
@@ -90,6 +91,7 @@ class World(NamedTuple):
         return rc.simulate(
             self.market, self.scenario, n_paths=n_paths, seed=seed, threads=threads, paths=(start, n_paths),
             progress=progress, impact=self.impact, liquidators=self.liquidators, feeds=self.feeds,
+            borrowers=self.borrowers,
         )  # fmt: skip
 
 
@@ -109,13 +111,15 @@ def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, depth: Dep
         correlation=blended(scenario.correlation, state.corr), horizon=horizon, n_steps=max(round(horizon / step), 1),
     )  # fmt: skip
     feeds = rc.Feeds.alike(market.n_reserves, lag=60 * state.lag) if state.lag > 0 else None
+    delay = timedelta(hours=state.warning)
+    borrowers = rc.Borrowers(share=state.respond, delay=delay) if state.respond > 0 else None
     if not state.limited:
-        return World(market, then, feeds=feeds)
+        return World(market, then, feeds=feeds, borrowers=borrowers)
     impact = None if depth.impact is None else replace(depth.impact, sold_usd=depth.impact.sold_usd * state.depth)
     capital = float("inf") if depth.capital_usd is None else depth.capital_usd * state.capital
     day = then.step * max(round(timedelta(days=1) / then.step), 1)  # whole steps, as the engine asks for
     limits = rc.Liquidators(cost=COST, feedback=0.0, capital_usd=capital, window=day)
-    return World(market, then, impact, limits, feeds)
+    return World(market, then, impact, limits, feeds, borrowers)
 
 
 def limits_words(state: WhatIf, depth: Depth) -> str:
@@ -130,6 +134,8 @@ def limits_words(state: WhatIf, depth: Depth) -> str:
             words.append(f"at most {fmt.money(depth.capital_usd * state.capital)} repaid in 24 h")
     if state.lag > 0:
         words.append(f"oracle {state.lag:g} min late")
+    if state.respond > 0:
+        words.append(f"{100 * state.respond:.0f}\u202f% of borrowers respond after {state.warning:g} h")
     return ", ".join(words)
 
 

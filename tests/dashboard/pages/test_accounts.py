@@ -18,11 +18,9 @@ from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.accounts import answers, bands, page
 from dashboard.pages.accounts.account import account_page, label
-from flows import registry
 from risk_core.analytics.wallets import FEATURES
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK, MemorySource, words
-
-FLOW = registry.load("wallet-features")
+from tests.flows.running import ran
 
 
 def ask(source: MemorySource, **request: object) -> dict:
@@ -182,7 +180,7 @@ def featured(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args([]))
+        ran("wallet-features")
     return own
 
 
@@ -323,8 +321,7 @@ def test_a_changed_band_is_the_one_shown_and_a_damaged_one_is_refused(
     own = tmp_path / "risk.sqlite"
     shutil.copy(sample_warehouse, own)
     monkeypatch.setenv("RISK_DB", str(own))
-    flow = registry.load("health-factor-bands")
-    flow.run(registry.parser(flow).parse_args(["--paths", "3000", "--steps", "24"]))
+    ran("health-factor-bands", "--paths", "3000", "--steps", "24")
     source = Warehouse(own)
     pair = next(one for one in source.bands().pairs if one.levels)
     where = f"WHERE collateral = '{pair.collateral}' AND debt = '{pair.debt}' AND chance = 0.05"

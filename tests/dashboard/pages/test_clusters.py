@@ -12,10 +12,8 @@ from dashboard.app import create_app
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.clusters import charts, compared, page
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("liquidation-clusters")
+from tests.flows.running import ran
 
 
 def test_the_page_in_words_and_charts(fitted: Path):
@@ -41,7 +39,7 @@ def test_the_question_that_was_asked_last_is_shown(fitted: Path, tmp_path: Path,
     own = tmp_path / "own.sqlite"
     shutil.copy(fitted, own)
     monkeypatch.setenv("RISK_DB", str(own))
-    FLOW.run(registry.parser(FLOW).parse_args(["--paths", "100", "--past-days", "2", "--at-least", "3"]))
+    ran("liquidation-clusters", "--paths", "100", "--past-days", "2", "--at-least", "3")
     assert "3 or more within 1" in words(page.build(Warehouse(own), ""))
 
 

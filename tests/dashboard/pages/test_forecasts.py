@@ -15,11 +15,8 @@ from dashboard.market.forecasts import Ledger, check_ledger
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.forecasts import answers, cards, charts, page
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("forecast-ledger")
-
+from tests.flows.running import ran
 
 WEEK = "604800:sample-bursts"
 
@@ -31,7 +28,7 @@ def tested(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args([]))
+        ran("forecast-ledger")
     return own
 
 
@@ -88,6 +85,28 @@ def test_chances_of_counts_are_the_binomial_ones(ledger: Ledger):
     assert found[-1][2] == "red"
 
 
+def test_laws_are_compared_on_windows_that_both_forecast(ledger: Ledger):
+    """The difference is that of the stored scores: mean pinball of one minus that of the other."""
+    shown = answers.chosen(ledger, None)
+    (found,) = answers.compared(ledger, shown)
+    assert (found.law, found.windows) == ("sample-one-by-one", 60)
+    mine, theirs = (ledger.record(law, 86_400, 0.95).pinball_usd for law in (shown.law, found.law))
+    assert found.gap is not None
+    assert found.gap.mean == pytest.approx(theirs - mine)
+    back = answers.compared(ledger, answers.chosen(ledger, "86400:sample-one-by-one"))[0].gap
+    assert back is not None
+    assert back.mean == pytest.approx(-found.gap.mean)
+    drawn = charts.compared(answers.compared(ledger, shown), "light")
+    assert drawn["data"][0]["x"] == [found.gap.mean]
+    assert "sample-one-by-one" in words(cards.compared_card(ledger, shown, None))
+
+
+def test_too_few_common_windows_name_what_is_missing(ledger: Ledger):
+    week = answers.chosen(ledger, WEEK)
+    assert all(one.gap is None for one in answers.compared(ledger, week))
+    assert "No other law has forecast 30 of the same windows" in words(cards.compared_card(ledger, week, None))
+
+
 def test_json_holds_what_the_charts_show(tested: Path):
     client = create_app(Warehouse(tested)).server.test_client()
     told = client.get("/api/v1/forecasts/ledger").get_json()
@@ -101,6 +120,8 @@ def test_json_holds_what_the_charts_show(tested: Path):
     assert week["horizon_seconds"] == 604_800
     assert len(client.get("/api/v1/forecasts/records").get_json()["records"]) == 9
     assert len(client.get("/api/v1/forecasts/calibration").get_json()["places"]) == len(answers.PLACES)
+    beside = client.get("/api/v1/forecasts/compared").get_json()
+    assert [one["law"] for one in beside["laws"]] == ["sample-one-by-one"]
     assert client.get("/api/v1/forecasts/evidence").get_json()["alarm"] == 20
 
 

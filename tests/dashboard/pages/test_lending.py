@@ -17,11 +17,8 @@ from dashboard.market.scores import LossChance, ScorePart, ShownScore, check_sco
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.market_risk import lending, page, score_charts, score_parts
 from dashboard.pages.market_risk.score_charts import paths_words
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("protocol-scores")
-
+from tests.flows.running import ran
 
 PART = ScorePart(
     part="concentration_debt", title="Few borrowers", says="debt of the ten largest borrowers", value=0.3, unit="share",
@@ -110,7 +107,7 @@ def scored(sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     own = tmp_path / "own.sqlite"
     shutil.copy(sample_warehouse, own)
     monkeypatch.setenv("RISK_DB", str(own))
-    FLOW.run(registry.parser(FLOW).parse_args(["--paths", "1000"]))
+    ran("protocol-scores", "--paths", "1000")
     return own
 
 

@@ -26,11 +26,8 @@ from data.sample.frames import frames
 from data.snapshot.changes import Moved
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("risk-scenarios")
-
+from tests.flows.running import ran
 
 MARKET = "PastSample"
 DAY = 86_400
@@ -66,7 +63,7 @@ def past_once(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) 
         save_snapshot(store, "test", kept(30, dearer=1.01))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args(["--paths", "256", "--market", MARKET, "--block", "10"]))
+        ran("risk-scenarios", "--paths", "256", "--market", MARKET, "--block", "10")
     return own
 
 

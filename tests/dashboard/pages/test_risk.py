@@ -23,12 +23,9 @@ from dashboard.market.tail import Part, tail_of
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.risk import answers, charts, page, parts, tables
 from data import results
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
 from tests.dashboard.test_server import ids_of
-
-FLOW = registry.load("risk-scenarios")
-
+from tests.flows.running import ran
 
 PATHS = 4_000
 
@@ -40,7 +37,7 @@ def simulated(sample_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) 
     shutil.copy(sample_warehouse, own)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(own))
-        FLOW.run(registry.parser(FLOW).parse_args(["--paths", str(PATHS)]))
+        ran("risk-scenarios", "--paths", str(PATHS))
     return own
 
 

@@ -13,11 +13,8 @@ from dashboard.market.warehouse import Warehouse
 from dashboard.pages.overview.told import told
 from data import brief
 from data.store.store import Store
-from flows import registry
 from tests.dashboard.conftest import MemorySource, words
-
-FLOW = registry.load("brief")
-
+from tests.flows.running import ran
 
 FIVE = brief.Number("5 USD", (brief.Ref("fact_snapshot", {"block": 1}),))
 FOUND = brief.Brief(
@@ -51,7 +48,7 @@ def test_before_the_first_brief_the_command_is_named(source: MemorySource):
 def test_a_changed_row_changes_the_page(sample_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     own = Path(shutil.copy(sample_warehouse, tmp_path / "own.sqlite"))
     monkeypatch.setenv("RISK_DB", str(own))
-    FLOW.run(registry.parser(FLOW).parse_args([]))
+    ran("brief")
     assert "Debt is" in words(told(Warehouse(own)))
     with Store.open(own) as store, store.transaction() as connection:
         connection.execute("UPDATE mart_daily_brief SET parts = replace(parts, 'Debt is', 'All debt is')")

@@ -184,6 +184,20 @@ def test_what_waits_stands_in_the_table_where_capital_is_short(loaded: LoadedMar
     assert "Waiting, 99 %" not in {row.label for row in endless.rows}
 
 
+def test_borrowers_who_respond_lower_what_is_liquidated(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
+    """weak stands at 1.143: a fall that ends near 1 warns him first, and with hours of warning he repays."""
+    alone = outlook.simulate(loaded, scenario, WhatIf(eth=-0.05), n_paths=600)
+    found = outlook.simulate(loaded, scenario, WhatIf(eth=-0.05, respond=1.0), n_paths=600)
+    rows = {row.label: row for row in found.rows}
+    assert rows["Repaid by borrowers, mean"].scenario.value > 0
+    assert not rows["Repaid by borrowers, mean"].is_loss
+    assert found.spread.scenario[0] > alone.spread.scenario[0]
+    assert found.limits == "100\u202f% of borrowers respond after 1 h"
+    assert wording.values_of(WhatIf(respond=0.65), "Behaviour") == "65\u202f% respond"
+    assert wording.values_of(WhatIf(), "Behaviour") == "nobody responds"
+    assert wording.case_words(WhatIf(respond=0.65)) == "respond 65\u202f%"
+
+
 def test_with_limits_the_first_answer_says_that_it_takes_longer(source: MemorySource) -> None:
     held = simulation.first_answer(source, {"limits": 1, "eth": -10}, None, None)
     assert held["query"] == "eth=-10&limits=1"

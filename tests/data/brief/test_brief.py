@@ -20,13 +20,9 @@ from data.sample.frames import frames
 from data.schemas.tables import tables
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
-from flows import registry
 from tests.conftest import SampleOf
 from tests.data.made_up_rows import made_up
-
-FLOW = registry.load("brief")
-RISK = registry.load("risk-scenarios")
-
+from tests.flows.running import ran
 
 AT = 1_751_328_000
 DAY = 86_400
@@ -39,7 +35,7 @@ def two_days(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> P
     path = sample_of(300, 7, tmp_path_factory.mktemp("brief") / "risk.sqlite")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RISK_DB", str(path))
-        RISK.run(registry.parser(RISK).parse_args(["--paths", "300"]))
+        ran("risk-scenarios", "--paths", "300")
         with Store.open(path) as store:
             rows = frames(holdings(300, 7))
             balances = rows["raw_aave_balances"]
@@ -53,7 +49,7 @@ def two_days(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> P
             rows["raw_aave_reserves"] = rows["raw_aave_reserves"].assign(last_update_timestamp=AT + DAY)
             rows["fact_snapshot"] = rows["fact_snapshot"].assign(block_time=AT + DAY)
             save_snapshot(store, "test", rows)
-        RISK.run(registry.parser(RISK).parse_args(["--paths", "300"]))
+        ran("risk-scenarios", "--paths", "300")
         with Store.open(path) as store:
             place = {"market": MARKET, "chain_id": 1}
             events = [
@@ -202,7 +198,7 @@ def test_a_claim_without_a_row_cannot_be_made():
 
 
 def test_what_is_kept_is_what_was_said_and_again_changes_nothing(own):
-    text = FLOW.run(registry.parser(FLOW).parse_args([]))
+    text = ran("brief")
     with Store.open(own) as store:
         before = store.rows("SELECT * FROM mart_daily_brief")
         kept = stored(store, MARKET)
@@ -210,7 +206,7 @@ def test_what_is_kept_is_what_was_said_and_again_changes_nothing(own):
     assert kept.plain() == text
     assert "(SAMPLE: synthetic data)" in text
     assert "[1] fact_risk_scenarios run_id=" in text
-    FLOW.run(registry.parser(FLOW).parse_args([]))
+    ran("brief")
     with Store.open(own) as store:
         assert store.rows("SELECT * FROM mart_daily_brief") == before
     change(own, "UPDATE mart_daily_brief SET parts = '[{}]' WHERE place = 0")

@@ -9,9 +9,10 @@ import pytest
 import data
 from data import marts
 from data.store.store import Store
-from flows import registry
 from flows.clients import json_rpc
 from tests.flows.aave.fake_node import FakeNode, serving
+from tests.flows.aave.life_node import LifeNode
+from tests.flows.running import ran
 
 SNAPSHOT_TABLES = (
     "fact_snapshot", "raw_aave_reserves", "raw_aave_emodes", "raw_aave_account_states", "raw_aave_balances",
@@ -33,10 +34,19 @@ def node(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield fake
 
 
+@pytest.fixture
+def life(monkeypatch: pytest.MonkeyPatch) -> Iterator[LifeNode]:
+    """A node that has all logs of a recorded life, named in the environment."""
+    node = LifeNode()
+    with serving(node) as url:
+        monkeypatch.setenv("ETH_RPC_URL", url)
+        monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
+        yield node
+
+
 def run(*arguments: str) -> str:
     """`python -m flows aave-market …` in this process; returns its line."""
-    spec = registry.load("aave-market")
-    return spec.run(registry.parser(spec).parse_args(["--attempts", "3", *arguments]))
+    return ran("aave-market", "--attempts", "3", *arguments)
 
 
 def stored(sql: str) -> list[tuple]:

@@ -7,26 +7,15 @@ import json
 import pytest
 
 import data
-from flows import registry
 from flows.aave.history import HistoryError
 from flows.aave.history.decoding import TOPICS
 from flows.errors import ConfigurationError, SourceRefused
-from tests.flows.aave.fake_node import serving, word
-from tests.flows.aave.life_node import LifeNode
-
-
-@pytest.fixture
-def life(monkeypatch):
-    node = LifeNode()
-    with serving(node) as url:
-        monkeypatch.setenv("ETH_RPC_URL", url)
-        monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
-        yield node
+from tests.flows.aave.fake_node import word
+from tests.flows.running import ran
 
 
 def run(*arguments: str) -> str:
-    spec = registry.load("aave-history")
-    return spec.run(registry.parser(spec).parse_args(["--attempts", "2", *arguments]))
+    return ran("aave-history", "--attempts", "2", *arguments)
 
 
 def test_the_books_of_a_past_block_are_what_the_contracts_answered_then(life, tmp_path):

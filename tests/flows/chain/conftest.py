@@ -8,6 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from tests.flows.chain.fake_chain import FakeChain
+from tests.flows.running import ran
 
 
 @pytest.fixture
@@ -21,13 +22,10 @@ def chain(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> FakeChain:
 @pytest.fixture
 def backfill() -> Callable[..., str]:
     """`python -m flows chain-activity` in this process, small requests, two tries; returns its line."""
-    from flows import registry
-
-    spec = registry.load("chain-activity")
 
     def run(start: int, end: int | str, *arguments: str) -> str:
         words = ["--start-block", str(start), "--end-block", str(end), "--network", "31337", "--attempts", "2",
                  "--blocks-per-request", "4", "--threads", "3", *arguments]  # fmt: skip
-        return spec.run(registry.parser(spec).parse_args(words))
+        return ran("chain-activity", *words)
 
     return run

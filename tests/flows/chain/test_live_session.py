@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 from data.store.store import Store
-from flows import registry
 from flows.errors import ConfigurationError
 from tests.flows.chain.canonical import canonical, chain_of, chain_told
 from tests.flows.chain.fake_chain import FakeChain
 from tests.flows.chain.fake_socket import FakeSocket
+from tests.flows.running import ran
 from tests.node.live_process import LiveProcess
 
 
 def run(*words: str) -> str:
-    spec = registry.load("chain-activity")
-    return spec.run(registry.parser(spec).parse_args(["--network", "31337", *words]))
+    return ran("chain-activity", "--network", "31337", *words)
 
 
 def test_killed_and_started_again_it_ends_as_a_backfill(chain: FakeChain, tmp_path: Path, backfill, monkeypatch):

@@ -233,7 +233,7 @@ arrivals = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrivals=arrivals)
 def test_updates_give_what_building_anew_gives_and_the_last_reading_counts(arrivals):
     with TemporaryDirectory() as folder, Store.open(Path(folder) / "a.sqlite") as store:

@@ -16,17 +16,15 @@ from data.results import latest
 from data.sample import liquidations
 from data.snapshot.loading import newest
 from data.store.store import Store
-from flows import registry
 from flows.clusters import fitting
 from flows.clusters.fitting import LEAST, TooFewEvents
 from flows.clusters.liquidation_clusters import read
 from risk_core.analytics import hawkes
-
-FLOW = registry.load("liquidation-clusters")
+from tests.flows.running import ran
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "200", "--past-days", "3", *words]))
+    return ran("liquidation-clusters", "--paths", "200", "--past-days", "3", *words)
 
 
 def rows(sql: str) -> list[tuple]:
@@ -116,8 +114,7 @@ def test_what_was_seen_stands_beside_what_would_be_expected(sample):
     assert "nothing to do" in run("--skip-if-stored")
 
     # With a risk run the same paths are counted that the run was made of.
-    risk = registry.load("risk-scenarios")
-    risk.run(registry.parser(risk).parse_args(["--paths", "200"]))
+    ran("risk-scenarios", "--paths", "200")
     assert "by prices alone" in run("--skip-if-stored", "--engine-paths", "60")
     [(missing, n_windows, n_events, mean, run_id, curve)] = rows(
         "SELECT missing, n_windows, n_events, mean, run_id, curve FROM mart_cluster_comparison WHERE of = 'prices'"

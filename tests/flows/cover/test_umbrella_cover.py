@@ -12,15 +12,12 @@ from eth_utils import keccak
 from data import load_market
 from data.cover import load_cover
 from data.store.store import Store
-from flows import registry
 from flows.clients import json_rpc
 from flows.cover.umbrella_cover import KNOWN
 from flows.errors import ConfigurationError, CrossCheckFailed, MalformedAnswer, SourceRefused, WrongOption
 from tests.flows.aave.fake_node import REVERT, Refused, call_data, serving
 from tests.flows.conftest import LIVE
-
-FLOW = registry.load("umbrella-cover")
-
+from tests.flows.running import ran
 
 UMBRELLA, PROVIDER, POOL = KNOWN[LIVE], "0x" + "51" * 20, "0x" + "52" * 20
 STAKE, ORACLE = "0x" + "53" * 20, "0x" + "54" * 20
@@ -102,7 +99,7 @@ def asset_of(symbol: str) -> str:
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--attempts", "2", "--market", LIVE, *words]))
+    return ran("umbrella-cover", "--attempts", "2", "--market", LIVE, *words)
 
 
 def rows(sql: str) -> list[tuple]:
@@ -177,11 +174,11 @@ def test_what_cannot_be_is_refused_and_nothing_is_stored(node: UmbrellaNode, cha
 
 def test_an_unknown_umbrella_is_asked_for(node: UmbrellaNode):
     with pytest.raises(ConfigurationError, match="no Umbrella of Elsewhere is known"):
-        FLOW.run(registry.parser(FLOW).parse_args(["--market", "Elsewhere"]))
+        ran("umbrella-cover", "--market", "Elsewhere")
     with pytest.raises(WrongOption, match="40 hexadecimal digits"):
         run("--umbrella", "0x12")
 
 
 def test_a_sample_is_covered_by_no_contract(sample):
     with pytest.raises(WrongOption, match="synthetic"):
-        FLOW.run(registry.parser(FLOW).parse_args(["--market", "SampleAaveV3Ethereum", "--umbrella", UMBRELLA]))
+        ran("umbrella-cover", "--market", "SampleAaveV3Ethereum", "--umbrella", UMBRELLA)

@@ -10,10 +10,10 @@ from eth_abi import encode
 
 from data import marts
 from data.store.store import Store
-from flows import registry
 from tests.flows.aave.fake_node import serving
 from tests.flows.lending.logs import address
 from tests.flows.lending.node import LendingNode
+from tests.flows.running import ran
 
 PROVIDER, POOL, ORACLE = address(0x10), address(0xA), address(0x11)
 COMET, COMPTROLLER, CUSDC, CETH = address(0xB), address(0xE), address(0xC), address(0xD)
@@ -61,9 +61,8 @@ def run(url: str) -> Callable[..., str]:
     """`python -m flows lending-events …` in this process, on the Aave market unless told otherwise."""
 
     def run_flow(*arguments: str) -> str:
-        spec = registry.load("lending-events")
         market = [] if "--markets" in arguments else ["--markets", MARKET]
-        return spec.run(registry.parser(spec).parse_args([*market, "--from-block", "0", "--attempts", "1", *arguments]))
+        return ran("lending-events", *market, "--from-block", "0", "--attempts", "1", *arguments)
 
     return run_flow
 

@@ -13,12 +13,12 @@ from eth_abi import encode
 
 import data
 from data.errors import SnapshotRefused
-from flows import registry
 from flows.compound.state import WAD
 from flows.errors import ConfigurationError, CrossCheckFailed, SourceRefused
 from tests.flows.aave.fake_node import call_data
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
+from tests.flows.running import ran
 
 SOLVENT, UNDERWATER, SUPPLIER, OLD = address(1), address(2), address(3), address(4)
 ORACLE, WBTC = address(0x12), address(0x55)
@@ -131,9 +131,8 @@ def v3(node):
 @pytest.fixture
 def read(url):
     def run_flow(*markets: str) -> str:
-        spec = registry.load("compound-market")
         words = ["--markets", *markets, "--from-block", "0", "--attempts", "1"]
-        return spec.run(registry.parser(spec).parse_args(words))
+        return ran("compound-market", *words)
 
     return run_flow
 

@@ -11,7 +11,6 @@ import pytest
 from eth_abi import encode
 
 from data.store.store import Store
-from flows import registry
 from flows.errors import ConfigurationError, CrossCheckFailed, MalformedAnswer
 from flows.lending import messari as lending_messari
 from flows.lending.subgraph import compare_with_logs
@@ -19,6 +18,7 @@ from tests.flows.aave.candidates.server import Book, Gateway, Subgraph, serving
 from tests.flows.lending import conftest as at
 from tests.flows.lending.logs import address, log
 from tests.flows.lending.node import time_of
+from tests.flows.running import ran
 
 PROVIDER = "0x2f39d218133afab8f2b819b1066c7e434ad94e9e"
 ID = "JCNWRypm7FYwV8fx5HhzZPSFaMxgkPuw4TnR3Gpi81zk"
@@ -108,9 +108,8 @@ def subgraph(book, monkeypatch) -> Iterator[Subgraph]:
 @pytest.fixture
 def messari(subgraph):
     def run_flow(*arguments: str) -> str:
-        spec = registry.load("lending-events")
         words = ["--route", "messari", "--markets", "AaveV3Ethereum", "--from-block", "0", *arguments]
-        return spec.run(registry.parser(spec).parse_args(words))
+        return ran("lending-events", *words)
 
     return run_flow
 

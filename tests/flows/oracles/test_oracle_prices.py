@@ -16,7 +16,6 @@ import pytest
 from eth_abi import encode
 
 from data.store.store import Store
-from flows import registry
 from flows.clients.block_reader import Block
 from flows.errors import (
     ConfigurationError,
@@ -32,6 +31,7 @@ from flows.oracles import known_feeds as chainlink_book
 from flows.oracles import rounds as round_backfill
 from tests.flows.aave.fake_node import call_data, serving
 from tests.flows.oracles.feed_node import ROUND, FeedNode, FeedOfNode
+from tests.flows.running import ran
 
 ETH = "0x5f4ec3df9cbd43714fe2740f5e3616155c5b8419"
 USDC = "0x8fffffd4afb6115b954bd326cbe7b4ba576818f6"
@@ -53,11 +53,10 @@ def node() -> FeedNode:
 @pytest.fixture
 def run(node: FeedNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """`python -m flows oracle-prices --no-market …`, without pauses between tries."""
-    spec = registry.load("oracle-prices")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with serving(node) as url:
         monkeypatch.setenv("ETH_RPC_URL", url)
-        yield lambda *words: spec.run(registry.parser(spec).parse_args(["--no-market", *words]))
+        yield lambda *words: ran("oracle-prices", "--no-market", *words)
 
 
 def rows(sql: str) -> list[tuple]:
@@ -253,9 +252,8 @@ def test_a_feed_that_is_not_known_is_refused_with_near_names(run: Run, words, er
 
 
 def test_a_market_that_does_not_count_in_dollars_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch):
-    spec = registry.load("oracle-prices")
     with pytest.raises(ConfigurationError, match="AaveV2Ethereum is an Aave v2 market"):
-        spec.run(registry.parser(spec).parse_args(["--market", "AaveV2Ethereum"]))
+        ran("oracle-prices", "--market", "AaveV2Ethereum")
 
 
 def binance(price: float, at: int) -> pd.DataFrame:

@@ -8,16 +8,14 @@ import pytest
 from data.errors import NoPrices
 from data.prices.pegs import SourceOfPeg
 from data.store.store import Store
-from flows import registry
 from flows.errors import WrongOption
 from flows.pegs.options import PegHealthOptions
 from flows.pegs.peg_health import state_of
-
-FLOW = registry.load("peg-health")
+from tests.flows.running import ran
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args([*words]))
+    return ran("peg-health", *words)
 
 
 def rows(sql: str) -> list[tuple]:

@@ -22,14 +22,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from data.store.store import Store
-from flows import registry
 from flows.errors import ConfigurationError, MalformedAnswer, SourceUnavailable
 from flows.prices import backfill as kline_backfill
 from flows.prices.backfill import joined, missing
 from tests.flows.prices.binance_server import HOUR, BinanceServer
-
-FLOW = registry.load("market-prices")
-
+from tests.flows.running import ran
 
 JANUARY = 1_767_225_600  # 2026-01-01
 DAY = 86_400
@@ -46,7 +43,7 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--symbols", "ETHUSDT", "BTCUSDT", *words]))
+    return ran("market-prices", "--symbols", "ETHUSDT", "BTCUSDT", *words)
 
 
 def rows(sql: str, *params: object) -> list[tuple]:
@@ -273,11 +270,10 @@ def test_batches_that_are_done_stay_and_the_next_run_goes_on_from_there(binance,
 
 CHILD = """
 import sys
-from flows import registry
 from flows.prices import backfill as kline_backfill
-FLOW = registry.load("market-prices")
+from tests.flows.running import ran
 kline_backfill.BATCH = 2000
-FLOW.run(registry.parser(FLOW).parse_args(sys.argv[1:]))
+ran("market-prices", *sys.argv[1:])
 """
 
 
@@ -289,7 +285,7 @@ def test_a_backfill_that_is_killed_goes_on_and_ends_as_if_it_had_never_been(
     words = ["--symbols", "ETHUSDT", "--interval", "1m", "--from", "2026-01-01", "--until", "2026-01-09"]
     undisturbed = tmp_path / "undisturbed.sqlite"
     monkeypatch.setenv("RISK_DB", str(undisturbed))
-    FLOW.run(registry.parser(FLOW).parse_args(words))
+    ran("market-prices", *words)
     pages = binance.requests
     binance.requests = 0
     binance.answer_instead = lambda request: time.sleep(0.01)
@@ -345,4 +341,4 @@ def test_a_window_without_a_bar_is_refused(binance):
     with pytest.raises(ConfigurationError, match=r"no 1h bar lies between 2026-04-01 00:00 UTC and 2026-01-01"):
         run("--from", "2026-04-01", "--until", "2026-01-01")
     with pytest.raises(SystemExit):
-        registry.parser(FLOW).parse_args(["--from", "2026-01-01", "--days", "3"])
+        ran("market-prices", "--from", "2026-01-01", "--days", "3")

@@ -18,14 +18,12 @@ from data import marts
 from data.errors import BatchRefused
 from data.prices.dollar import Decision
 from data.store.store import Store
-from flows import registry
 from flows.errors import MalformedAnswer, SourceUnavailable
 from flows.prices.binance import Kline, UnknownSymbol
 from flows.prices.rows import to_frames
 from tests.data.feeds import dim_feed, rounds
 from tests.flows.prices.binance_server import HOUR, BinanceServer, wave
-
-FLOW = registry.load("market-prices")
+from tests.flows.running import ran
 
 
 @pytest.fixture
@@ -38,7 +36,7 @@ def binance(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> BinanceS
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--days", "3", "--symbols", "ETHUSDT", "BTCUSDT", *words]))
+    return ran("market-prices", "--days", "3", "--symbols", "ETHUSDT", "BTCUSDT", *words)
 
 
 def count(table: str) -> int:
@@ -397,5 +395,5 @@ def test_a_clock_of_ours_that_is_behind_only_leaves_the_newest_bars_for_later(bi
 @pytest.mark.parametrize("words", [["--days", "0"], ["--days", "-1"], ["--until", "soon"], ["--symbols", "ETH/USDT"]])
 def test_a_senseless_parameter_is_a_usage_error(words):
     with pytest.raises(SystemExit) as exit_:
-        registry.parser(FLOW).parse_args(words)
+        ran("market-prices", *words)
     assert exit_.value.code == 2

@@ -11,14 +11,11 @@ from werkzeug import Response
 from data.errors import NoPrices
 from data.prices.series import load_prices
 from data.store.store import Store
-from flows import registry
 from flows.errors import ConfigurationError, MalformedAnswer
 from flows.prices.second_source import coins_of
 from tests.flows.prices.binance_server import HOUR, BinanceServer, wave
 from tests.flows.protocols.defillama_server import DefiLlamaServer
-
-FLOW = registry.load("market-prices")
-
+from tests.flows.running import ran
 
 UNTIL = 1_767_571_200  # 2026-01-05
 WORDS = (
@@ -62,7 +59,7 @@ def make_httpserver_too():
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args([*WORDS, *words]))
+    return ran("market-prices", *WORDS, *words)
 
 
 def rows(sql: str, *params: object) -> list[tuple]:
@@ -120,7 +117,7 @@ def test_a_second_source_tells_which_dollar_had_moved_before_it_is_compared(bina
         "coingecko:usd-coin": lambda at: 1.0003,
     }
 
-    said = FLOW.run(registry.parser(FLOW).parse_args([*WORDS[:3], "USDCUSDT", *WORDS[3:]]))
+    said = ran("market-prices", *WORDS[:3], "USDCUSDT", *WORDS[3:])
 
     assert "216 prices of two sources agree within 2.0%" in said
     assert "except for 216 prices at which USDT had moved" in said
@@ -203,4 +200,4 @@ def test_a_series_without_a_coin_is_named(binance, llama):
     binance.prices["BTCUSDT"] = wave(100_000)
     assert "no coin for BTCUSDT (--coins)" in run("--symbols", "ETHUSDT", "BTCUSDT")
     with pytest.raises(SystemExit):
-        registry.parser(FLOW).parse_args(["--coins", "BTCUSDT"])
+        ran("market-prices", "--coins", "BTCUSDT")

@@ -10,12 +10,9 @@ from werkzeug import Response
 
 from data import marts
 from data.store.store import Store
-from flows import registry
 from flows.errors import MalformedAnswer, SourceRefused, SourceUnavailable
 from tests.flows.protocols.defillama_server import DAY, LAST, DefiLlamaServer, aave, history
-
-FLOW = registry.load("protocol-snapshot")
-
+from tests.flows.running import ran
 
 FACTS = "SELECT * FROM fact_protocol_snapshot ORDER BY slug, snapshot_ts"
 
@@ -29,7 +26,7 @@ def llama(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> DefiLlamaS
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("protocol-snapshot", *words)
 
 
 def rows(sql: str, *params: object) -> list[tuple]:
@@ -233,7 +230,7 @@ def test_years_of_many_chains_are_summed_the_same_as_by_hand(llama):
 @pytest.mark.parametrize("words", [["--slugs", "Aave V3"], ["--slugs", "../etc"], ["--lists", "coins"]])
 def test_a_senseless_parameter_is_a_usage_error(words):
     with pytest.raises(SystemExit):
-        registry.parser(FLOW).parse_args(words)
+        ran("protocol-snapshot", *words)
 
 
 def test_every_round_is_a_run_of_its_own(llama, monkeypatch):

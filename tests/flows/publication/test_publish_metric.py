@@ -18,7 +18,6 @@ from werkzeug import Request, Response
 
 from data.errors import ResultRefused
 from data.store.store import Store
-from flows import registry
 from flows.__main__ import main
 from flows.clients.signer import Signer, Unsigned
 from flows.clients.transactions import raised
@@ -30,16 +29,14 @@ from flows.publication.place import signer_of_settings
 from tests.data.conftest import execute
 from tests.flows.publication.compiled import COMPILED, compiled
 from tests.flows.publication.runs import stored_run
-
-FLOW = registry.load("publish-metric")
-
+from tests.flows.running import ran
 
 KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 """Of the first account of every local node (the mnemonic "test test test … junk"), so its address is known."""
 
 
 def flow(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(words))
+    return ran("publish-metric", *words)
 
 
 def test_the_committed_bytecode_and_interface_are_those_of_the_source():

@@ -11,12 +11,11 @@ from data.errors import BatchRefused
 from data.quotes import load_quotes
 from data.sample import configuration, quotes
 from data.sample.book import holdings
-from flows import registry
 from flows.errors import ConfigurationError, WrongOption
 from flows.quotes.sale_quotes import BadQuotes
 from risk_core.analytics.slippage import fit
+from tests.flows.running import ran
 
-FLOW = registry.load("sale-quotes")
 NOW = configuration.BLOCK_TIME
 
 
@@ -44,7 +43,7 @@ def stored(tmp_path, frame, name="quotes.csv"):
 
 
 def run(path):
-    return FLOW.run(registry.parser(FLOW).parse_args(["--file", str(path)]))
+    return ran("sale-quotes", "--file", str(path))
 
 
 def test_quotes_take_the_place_of_assumptions_and_a_second_run_changes_nothing(sample, tmp_path):
@@ -124,7 +123,7 @@ def test_a_quote_that_is_no_amount_is_in_quarantine_and_nothing_else_is_stored(s
 
 def test_no_file_and_no_such_file_are_said(sample, tmp_path):
     with pytest.raises(WrongOption, match="--file: expected a Parquet or CSV file with sold, bought"):
-        FLOW.run(registry.parser(FLOW).parse_args([]))
+        ran("sale-quotes")
     with pytest.raises(ConfigurationError, match="--file: there is no file"):
         run(tmp_path / "none.csv")
     (tmp_path / "quotes.txt").write_text("")

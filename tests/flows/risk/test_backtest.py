@@ -54,6 +54,9 @@ def test_the_command_tells_every_law_and_writes_the_same_figures(tmp_path, capsy
             for i, score in enumerate(law["series"][series]):
                 day_by_day = np.array(law["forecasts"][series])[:, i]
                 assert score["exceptions"] == (np.array(found["losses"][series]) > day_by_day).sum()
+                gap = score["beyond_default"]
+                plain = found["laws"][DEFAULT]["series"][series][i]["pinball"]
+                assert gap is None if name == DEFAULT else gap["mean"] == pytest.approx(score["pinball"] - plain)
                 assert score["holds"] == (
                     min(score["kupiec_p"], score["independence_p"], score["conditional_p"]) >= 0.05
                 )

@@ -8,19 +8,16 @@ import pytest
 
 from data import load_market
 from data.store.store import Store
-from flows import registry
 from flows.errors import WrongOption
 from risk_core.oracle_gap import oracle_gap
 from tests.data.test_oracle_facts import WSTETH, add_adapter
-
-FLOW = registry.load("cap-update")
-
+from tests.flows.running import ran
 
 MARCH = ("--asset", "wstETH", "--snapshot-ratio", "0.9", "--growth", "9.68")
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("cap-update", *words)
 
 
 def rows(sql: str) -> list[tuple]:

@@ -9,13 +9,10 @@ import pytest
 
 from data.errors import NoResult
 from data.store.store import Store
-from flows import registry
 from flows.risk import ledger
 from risk_core.analytics import backtests
 from risk_core.errors import InputError
-
-FLOW = registry.load("forecast-ledger")
-
+from tests.flows.running import ran
 
 DAY = 86_400
 ONE = ledger.Forecast(
@@ -126,7 +123,7 @@ def rows(sql: str, params: tuple = ()) -> list[tuple]:
 
 
 def run(*options: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(options))
+    return ran("forecast-ledger", *options)
 
 
 def test_the_sample_has_a_record_and_a_re_run_changes_nothing(sample):

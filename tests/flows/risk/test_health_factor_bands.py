@@ -9,20 +9,17 @@ import pytest
 
 from data import load_market
 from data.store.store import Store
-from flows import registry
 from flows.risk import risk_scenarios
 from flows.risk.health_factor_bands import CHANCES, pairs_of
 from risk_core import health_bands
 from tests import markets
-
-FLOW = registry.load("health-factor-bands")
-
+from tests.flows.running import ran
 
 PATHS = 2_000
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", str(PATHS), "--steps", "24", *words]))
+    return ran("health-factor-bands", "--paths", str(PATHS), "--steps", "24", *words)
 
 
 def rows(sql: str, parameters: tuple = ()) -> list[tuple]:

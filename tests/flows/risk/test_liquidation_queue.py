@@ -15,21 +15,18 @@ from data.liquidations import largest_day
 from data.quotes import depth_curves, load_quotes
 from data.store.reader import Reader
 from data.store.store import Store
-from flows import registry
 from flows.errors import ConfigurationError, WrongOption
 from flows.risk.options import DEFAULT
 from flows.risk.risk_scenarios import calibrated
 from risk_core import Feeds, Impact, Liquidators, measures, simulate
 from risk_core.analytics.slippage import impact_of, slippage_limit
-
-FLOW = registry.load("liquidation-queue")
-
+from tests.flows.running import ran
 
 FEW = ("--paths", "200", "--steps", "8")
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("liquidation-queue", *words)
 
 
 def rows(sql: str) -> list[tuple]:

@@ -8,18 +8,15 @@ import pytest
 
 from data import load_market
 from data.store.store import Store
-from flows import registry
 from flows.errors import WrongOption
 from risk_core.proposals import compare
-
-FLOW = registry.load("parameter-change")
-
+from tests.flows.running import ran
 
 CUT = ("--set", "WETH.liquidation_threshold=0.80", "WETH.ltv=0.78")
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("parameter-change", *words)
 
 
 def rows(sql: str) -> list[tuple]:

@@ -10,14 +10,11 @@ from data.sample.book import holdings
 from data.sample.frames import frames
 from data.snapshot.saving import save_snapshot
 from data.store.store import Store
-from flows import registry
 from flows.errors import WrongOption
 from flows.risk import forecast_ledger
 from flows.risk.calibration_inputs import LooksAhead
 from flows.risk.options import RiskScenariosOptions
-
-FLOW = registry.load("risk-scenarios")
-
+from tests.flows.running import ran
 
 MARKET = "PastSample"
 DAY = 86_400
@@ -25,7 +22,7 @@ NOON = 43_200
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "256", "--market", MARKET, *words]))
+    return ran("risk-scenarios", "--paths", "256", "--market", MARKET, *words)
 
 
 def rows(sql: str) -> list[tuple]:

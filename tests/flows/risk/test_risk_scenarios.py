@@ -13,16 +13,14 @@ from data.errors import NoPrices, NoSnapshot, UnmappedReserve, WarehouseMissing
 from data.sample import prices
 from data.snapshot.identity import snapshot_hash
 from data.store.store import Store
-from flows import registry
 from flows.risk.calibration_inputs import InsufficientHistory
 from flows.risk.report import amount
 from risk_core.laws.from_returns import NAMES
-
-FLOW = registry.load("risk-scenarios")
+from tests.flows.running import ran
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "256", *words]))
+    return ran("risk-scenarios", "--paths", "256", *words)
 
 
 def rows(sql: str) -> list[tuple]:

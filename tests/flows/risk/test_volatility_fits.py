@@ -8,19 +8,16 @@ import pytest
 from data.prices.portfolio import DAY, combined
 from data.prices.served import served_closes
 from data.store.store import Store
-from flows import registry
 from flows.risk import volatility_fits
 from risk_core import InputError
 from risk_core.analytics import garch
-
-FLOW = registry.load("volatility-fits")
-
+from tests.flows.running import ran
 
 pytest.importorskip("arch")
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("volatility-fits", *words)
 
 
 def rows(sql: str, parameters: tuple = ()) -> list[tuple]:

@@ -12,7 +12,6 @@ import pytest
 
 from data import load_market, marts
 from data.store.store import Store
-from flows import registry
 from flows.errors import WrongOption
 from flows.scores import inputs, losses, measuring, parts, principal
 from flows.scores.protocol_scores import weights
@@ -21,13 +20,11 @@ from risk_core import GBM, Positions, Scenario, simulate
 from risk_core.analytics import scores
 from risk_core.analytics.slippage import SlippageCurve, slippage_limit
 from tests.flows.conftest import LIVE
-
-RISK = registry.load("risk-scenarios")
-FLOW = registry.load("protocol-scores")
+from tests.flows.running import ran
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "1000", *words]))
+    return ran("protocol-scores", "--paths", "1000", *words)
 
 
 def rows(sql: str) -> list[tuple]:
@@ -53,7 +50,7 @@ def stored() -> Stored:
 
 @pytest.fixture
 def computed(sample):
-    RISK.run(registry.parser(RISK).parse_args(["--paths", "500"]))
+    ran("risk-scenarios", "--paths", "500")
 
 
 def test_the_score_of_the_sample_by_hand(sample):
@@ -374,7 +371,7 @@ def test_wrong_options_are_named(sample, words: list[str], says: str):
 @pytest.mark.parametrize("words", [["--depth", "WETH"], ["--depth", "WETH=-1"], ["--depth", "=3"], ["--paths", "10"]])
 def test_what_is_no_pair_is_refused(sample, words: list[str], capsys):
     with pytest.raises((WrongOption, SystemExit)):
-        registry.parser(FLOW).parse_args(words)
+        ran("protocol-scores", *words)
 
 
 def test_weights_that_are_stated_replace_their_own():

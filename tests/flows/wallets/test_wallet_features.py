@@ -7,14 +7,12 @@ import math
 import pytest
 
 from data.store.store import Store
-from flows import registry
 from risk_core.analytics.wallets import NAMES
-
-FLOW = registry.load("wallet-features")
+from tests.flows.running import ran
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(list(words)))
+    return ran("wallet-features", *words)
 
 
 def rows(sql: str, parameters: tuple = ()) -> list[tuple]:

@@ -9,12 +9,12 @@ import pytest
 
 from data import marts
 from data.store.store import Store
-from flows import registry
 from flows.clients import http_retry, json_rpc
 from tests.flows.aave import fake_node
 from tests.flows.aave.candidates.book import indexed
 from tests.flows.aave.candidates.server import Gateway, Subgraph, serving
 from tests.flows.aave.fake_node import FakeNode
+from tests.flows.running import ran
 
 PLANTED = "planted-graph-key-0123456789"
 """The key of every gateway here; no message, log, row or parameter may hold it."""
@@ -64,8 +64,7 @@ def gateway(node: FakeNode, gateway_of: Callable[[dict[str, Subgraph]], Gateway]
 
 
 def run(*arguments: str) -> str:
-    spec = registry.load("aave-market")
-    return spec.run(registry.parser(spec).parse_args(["--attempts", "2", *arguments]))
+    return ran("aave-market", "--attempts", "2", *arguments)
 
 
 def fast(*arguments: str) -> str:

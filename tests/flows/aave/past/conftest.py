@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 import data
 from data.schemas.tables import tables
 from data.store.store import Store
-from flows import registry
 from tests.flows.aave.conftest import SNAPSHOT_TABLES
-from tests.flows.aave.fake_node import serving
-from tests.flows.aave.life_node import LifeNode
+from tests.flows.running import ran
 
 FIRST = 160
 """First block of the life whose rules the engine knows."""
@@ -21,19 +16,9 @@ TRUTH = (165, 191, 245, 298)
 """Blocks from there on at which the contracts' answers were recorded."""
 
 
-@pytest.fixture
-def life(monkeypatch: pytest.MonkeyPatch) -> Iterator[LifeNode]:
-    node = LifeNode()
-    with serving(node) as url:
-        monkeypatch.setenv("ETH_RPC_URL", url)
-        monkeypatch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
-        yield node
-
-
 def run(*arguments: str) -> str:
     """`python -m flows aave-history …` in this process; returns its line."""
-    spec = registry.load("aave-history")
-    return spec.run(registry.parser(spec).parse_args(["--attempts", "2", *arguments]))
+    return ran("aave-history", "--attempts", "2", *arguments)
 
 
 def contents(db: Path | None = None) -> dict[str, list[tuple]]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 
 import pytest
@@ -16,7 +12,9 @@ from flows.aave.history.decoding import TOPICS
 from flows.aave.history.keeping import rules_digest
 from flows.aave.past import checkpoint, replaying, saving
 from flows.clients.json_rpc import JsonRpc
-from tests.conftest import REPOSITORY
+from tests.flows.aave.fake_node import serving
+from tests.flows.aave.killing import killed_at
+from tests.flows.aave.life_node import LifeNode
 from tests.flows.aave.past.conftest import blocks, contents, kept, run
 
 ASKED = ("--store", "--every", "9")
@@ -26,16 +24,24 @@ class Killed(BaseException):
     """Stands for kill -9: nothing in the flow catches it."""
 
 
-@pytest.fixture
-def undisturbed(life, monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
     """The rows of a run that nothing disturbed, in a warehouse of its own."""
-    monkeypatch.setenv("RISK_DB", str(tmp_path / "undisturbed" / "risk.sqlite"))
-    run(*ASKED)
-    assert len(blocks()) == 16
-    rows = contents()
-    monkeypatch.setenv("RISK_DB", str(tmp_path / "killed" / "risk.sqlite"))
-    life.asked.clear()
-    return rows
+    node = LifeNode()
+    with pytest.MonkeyPatch.context() as patch, serving(node) as url:
+        patch.setenv("RISK_DB", str(tmp_path_factory.mktemp("undisturbed") / "risk.sqlite"))
+        patch.setenv("ETH_RPC_URL", url)
+        patch.setenv("AAVE_POOL_ADDRESSES_PROVIDER", node.provider)
+        run(*ASKED)
+        assert len(blocks()) == 16
+        return contents()
+
+
+@pytest.fixture
+def undisturbed(whole_run):
+    """Those rows, while the test's own warehouse is empty."""
+    assert blocks() == []
+    return whole_run
 
 
 class Deaths:
@@ -58,7 +64,7 @@ class Deaths:
         return step
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(life, undisturbed, monkeypatch, seed):
     monkeypatch.setattr(replaying, "KEEP_EVERY", 0.0)
     monkeypatch.setattr(replaying, "SHARE", 0)
@@ -142,29 +148,7 @@ def test_feeds_and_tokens_that_are_new_since_then_give_the_same_prices(life, und
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [200, 350, 500])
 def test_after_kill_9_the_next_run_ends_as_an_undisturbed_one(life, undisturbed, count):
-    reached, asked = threading.Event(), 0
-
-    def hold(*request: object) -> None:
-        nonlocal asked
-        asked += 1
-        if asked == count:
-            reached.set()
-            process.wait(60)  # the answer never arrives
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows", "aave-history", *ASKED],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "RPC_CONCURRENCY": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    life.before = hold
-    try:
-        assert reached.wait(60), f"the command never made request {count}"
-    finally:
-        process.kill()
-        process.wait()
-        life.before = lambda method, params: None
+    killed_at(life, "before", count, "aave-history", *ASKED, RPC_CONCURRENCY="1")
     assert blocks() == []
     run(*ASKED)
     assert contents() == undisturbed
