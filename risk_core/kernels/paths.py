@@ -75,13 +75,13 @@ def independent(draw, seed, path, k, n_steps, z):
     """Independent normals of one path, by the sampling of `draw` and shifted by its component k."""
     n_factors = draw.drift.shape[0]
     if draw.sampling == ANTITHETIC:
-        normals(seed, path // 2, 0, n_factors, n_steps, z)
+        normals(seed, path // 2, np.int64(0), n_factors, n_steps, z)
         if path % 2 == 1:
             for f in range(n_factors):
                 for t in range(n_steps):
                     z[f, t] = -z[f, t]
     else:
-        normals(seed, path, 0, n_factors, n_steps, z)
+        normals(seed, path, np.int64(0), n_factors, n_steps, z)
         if draw.sampling == QUASI:
             steer(draw.directions, seed, path, n_factors, n_steps, z)
     if k == 0:

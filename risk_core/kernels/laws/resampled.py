@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from risk_core.kernels._jit import inner
 from risk_core.kernels.randomness import ROW_STREAM, exp, normals
 
@@ -21,8 +23,8 @@ def rows(draw, seed, path, n_steps, z):
     fresh = draw.parameters[FRESH, 0]
     stride = int(draw.parameters[STRIDE, 0])
     # Two normals come from one uniform each for radius and angle; the radius gives its uniform back. A loop of its own
-    # for uniforms would be compiled into every kernel that draws paths.
-    normals(seed, path, ROW_STREAM, 2, n_steps, z)
+    # for uniforms would be compiled into every kernel that draws paths; np.int64: a literal is a type of its own.
+    normals(seed, path, np.int64(ROW_STREAM), np.int64(2), n_steps, z)
     row = 0
     share = 1.0
     for t in range(n_steps):
