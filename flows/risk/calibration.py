@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flows.risk.calibration_inputs import FLOOR, INTERVAL, Inputs, inputs_of, log_returns
+from flows.risk.calibration_inputs import FLOOR, Inputs, log_returns
 from flows.risk.factors import refuse_shared
 from risk_core import GBM, Scenario
 from risk_core.analytics.dependence import shrunk_correlation
@@ -33,8 +33,6 @@ from risk_core.analytics.volatility import (
 from risk_core.laws.calibrated import Calibrated
 from risk_core.laws.law import Law
 from risk_core.price_models import MOST_VOLATILITY
-
-__all__ = ["INTERVAL", "STRESS_IN_WORDS", "Calibration", "Inputs", "fit", "inputs_of", "stressed"]
 
 STRESS = Memory(half_lives=TWO_SPEED.half_lives[:1], weights=(1.0,), week=TWO_SPEED.week)
 STRESS_FROM = 7 * 24

@@ -18,7 +18,7 @@ from risk_core.laws.from_returns import NAMES, law_called
 
 if TYPE_CHECKING:
     from flows.risk.calibration import Calibration
-    from flows.risk.options import Asked
+    from flows.risk.options import RiskScenariosOptions
     from flows.risk.workers import Simulate
     from risk_core import Market, Result
 
@@ -32,7 +32,12 @@ LAWS, RULES = "Price law", "Simulation"
 
 
 def models(
-    market: Market, calibration: Calibration, arguments: Asked, in_use: Result, simulate: Simulate, left_out: list[str]
+    market: Market,
+    calibration: Calibration,
+    arguments: RiskScenariosOptions,
+    in_use: Result,
+    simulate: Simulate,
+    left_out: list[str],
 ) -> Iterator[tuple[str, str, str, bool, Result]]:
     """(name, group, description, whether the run uses it, result) of each model; `in_use` is the run's own result.
 

@@ -77,9 +77,6 @@ class RiskScenariosOptions(Options):
     skip_if_stored: bool = Field(False, description="do not compute stored figures again (the default)")
 
 
-Asked = RiskScenariosOptions
-
-
 class ForecastLedgerOptions(Options):
     """Options of `forecast-ledger`."""
 

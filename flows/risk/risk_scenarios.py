@@ -12,34 +12,43 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flows.pipeline import FlowSpec, Run, recorded
-from flows.risk.options import Asked
+import pandas as pd
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from data.results import RiskRun
-    from data.store import Reader
-    from flows.risk.calibration import Calibration
-    from flows.risk.workers import Simulate
-    from risk_core import Market, Result, Scenario, Snapshot
+from data import load_market, results
+from data.errors import DataError, NoPrices, NoSnapshot, WarehouseError
+from data.prices import assets
+from data.prices.series import load_prices
+from data.results import RiskRun
+from data.results.tail import envelope_series, tail_series
+from data.snapshot import available, newest
+from data.store import Reader, Store
+from flows.errors import ConfigurationError, FlowError, SourceUnavailable
+from flows.pipeline import Run, recorded
+from flows.risk import depth
+from flows.risk.calibration import STRESS_IN_WORDS, Calibration, stressed
+from flows.risk.calibration_inputs import INTERVAL, inputs_of
+from flows.risk.envelope import models
+from flows.risk.options import RiskScenariosOptions
+from flows.risk.report import amount, report
+from flows.risk.resampled import fit, from_row
+from flows.risk.workers import Simulate, simulator
+from risk_core import Market, Result, RiskCoreError, Scenario, Snapshot, code_version
 
 LOOKS_AHEAD = "-look-ahead"
 """End of the name of a scenario whose calibration saw prices later than the block."""
 DAY = 86_400
 
 
-def run(arguments: Asked) -> str:
+def run(arguments: RiskScenariosOptions) -> str:
     """Calibrate, simulate, measure and store; returns the table of figures, with `every` a line for each day.
 
     Raises `data.errors.NoSnapshot`, `SnapshotIncomplete`, `SnapshotRefused`, `UnmappedReserve`, `NoPrices`,
     `flows.risk.calibration.InsufficientHistory`, which is `LooksAhead` where only later prices would do, and with a
     cluster `SourceUnavailable` and `ConfigurationError` (`flows.risk.workers.simulator`).
     """
-    from flows.risk.report import report
-
     if arguments.every:
         return every_day(arguments)
     stored, notes, new = forecast_of(arguments)
@@ -49,19 +58,11 @@ def run(arguments: Asked) -> str:
     return report(stored, notes, ending)
 
 
-def every_day(arguments: Asked) -> str:
+def every_day(arguments: RiskScenariosOptions) -> str:
     """`run` for the first stored snapshot of each UTC day without a run; returns a line for each, oldest first.
 
     A day that is refused does not stop the others. Raises the first refusal where every day was refused.
     """
-    from data.errors import DataError, NoSnapshot, WarehouseError
-    from data.snapshot import available, newest
-    from data.store import Reader
-    from flows.errors import ConfigurationError, FlowError, SourceUnavailable
-    from flows.risk.report import amount
-    from flows.risk.workers import simulator
-    from risk_core import RiskCoreError
-
     market = arguments.market or newest().market
     days = first_of_days([at for at in available() if at.market == market])
     if not days:
@@ -105,7 +106,7 @@ def first_of_days(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     return list(first.values())
 
 
-def is_forecast(store: Reader, at: Snapshot, arguments: Asked) -> bool:
+def is_forecast(store: Reader, at: Snapshot, arguments: RiskScenariosOptions) -> bool:
     """Whether a run of the snapshot with these options is stored, by whichever version of the engine.
 
     One that looked ahead counts where that is allowed now.
@@ -121,21 +122,18 @@ def is_forecast(store: Reader, at: Snapshot, arguments: Asked) -> bool:
     return any(json.loads(value).get("law") == arguments.law for (value,) in found)
 
 
-def scenario_name(arguments: Asked) -> str:
+def scenario_name(arguments: RiskScenariosOptions) -> str:
     """The name of the scenario of a calibration that does not look ahead."""
     return f"baseline-{arguments.horizon_hours:g}h"
 
 
-def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[RiskRun, tuple[str, ...], bool]:
+def forecast_of(
+    arguments: RiskScenariosOptions, simulate: Simulate | None = None
+) -> tuple[RiskRun, tuple[str, ...], bool]:
     """(the run of one snapshot as stored, notes for its reader, whether it was computed now).
 
     simulate: None opens what `arguments` name, once something is to be computed.
     """
-    from data import load_market, results
-    from data.store import Reader
-    from flows.risk.calibration import STRESS_IN_WORDS, stressed
-    from risk_core import code_version
-
     market = load_market(arguments.block, arguments.market)
     with Reader.open() as store:
         calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
@@ -156,19 +154,12 @@ def forecast_of(arguments: Asked, simulate: Simulate | None = None) -> tuple[Ris
         # A run of an older version has its figures, and not who makes its tail.
         if stored is not None and "shares" in stored.series:
             return stored, (*notes, *stored.series.get("left_out", [])), False
-    # Only when there is something to write: the writer loads the validation library, which a skip does not need.
-    from data.results.tail import envelope_series, tail_series
-    from data.store import Store
-    from flows.risk import depth
-    from flows.risk.envelope import models
-    from flows.risk.workers import simulator
-
     parameters = dict(arguments) | {"scenario": name}
     with ExitStack() as opened:
         # Before the store: where no cluster answers, nothing is written.
         simulate = simulate or opened.enter_context(simulator(arguments.dask))
         store = opened.enter_context(Store.open())
-        run = opened.enter_context(recorded(store, FLOW.name, parameters))
+        run = opened.enter_context(recorded(store, "risk-scenarios", parameters))
         save_calibration(run, calibration, market)
         result = simulated(market, scenario, arguments, simulate)
         record = {
@@ -202,10 +193,6 @@ def calibrated(store: Reader, market: Market, law: str, *, look_ahead: bool = Fa
 
     `look_ahead`: whether prices later than the block may be used, see `flows.risk.calibration.inputs_of`.
     """
-    from data.prices import assets
-    from flows.risk.calibration import inputs_of
-    from flows.risk.resampled import fit, from_row
-
     mapping = assets.asset_map(market.snapshot.market, block=market.snapshot.block)
     inputs = inputs_of(market, mapping, price_reader(market.snapshot.synthetic), law, look_ahead=look_ahead)
     columns = ("volatility", "correlation", "fitted")
@@ -215,17 +202,12 @@ def calibrated(store: Reader, market: Market, law: str, *, look_ahead: bool = Fa
 
 def save_calibration(run: Run, calibration: Calibration, market: Market) -> None:
     """Store the calibration that a run uses; one that is stored already stays as it is."""
-    import pandas as pd
-
     row = pd.DataFrame([calibration.row(market.snapshot.market)])
     run.write("calibration", calibration.inputs.id, {"fact_calibration": row})
 
 
 def price_reader(synthetic: bool) -> Any:
     """A function that loads hourly prices for `calibration`: generated ones for a sample, else observed ones."""
-    from data.errors import NoPrices
-    from data.prices.series import load_prices
-    from flows.risk.calibration import INTERVAL
 
     def load(series: Sequence[str], first: int | None, last: int | None) -> pd.DataFrame:
         try:
@@ -238,10 +220,8 @@ def price_reader(synthetic: bool) -> Any:
     return load
 
 
-def simulated(market: Market, scenario: Scenario, arguments: Asked, simulate: Simulate) -> Result:
+def simulated(market: Market, scenario: Scenario, arguments: RiskScenariosOptions, simulate: Simulate) -> Result:
     """The simulation, with a progress bar on stderr."""
-    from tqdm import tqdm
-
     with tqdm(
         total=arguments.paths, desc=f"simulating {scenario.name}", unit="path", unit_scale=True, mininterval=0.5
     ) as bar:
@@ -253,10 +233,3 @@ def simulated(market: Market, scenario: Scenario, arguments: Asked, simulate: Si
             policy=arguments.policy,
             progress=lambda done, total: bar.update(done - bar.n),
         )
-
-
-FLOW = FlowSpec(
-    name="risk-scenarios",
-    options=Asked,
-    run=run,
-)

@@ -24,7 +24,7 @@ from flows import __main__ as command
 from flows import registry
 from flows.errors import ConfigurationError, SourceUnavailable
 from flows.risk import workers
-from flows.risk.options import Asked
+from flows.risk.options import RiskScenariosOptions
 from flows.risk.risk_scenarios import FLOW
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install -r requirements-dask.txt")
@@ -292,4 +292,4 @@ def test_an_address_that_cannot_be_one_is_refused(text, monkeypatch):
 
 @pytest.mark.parametrize("text", ["local:1", "tcp://10.0.0.1:8786", "dask-scheduler:8786", "tls://h.example:8786"])
 def test_addresses_are_taken_as_they_are(text):
-    assert Asked.of("risk-scenarios", {"dask": text}).dask == text
+    assert RiskScenariosOptions.of("risk-scenarios", {"dask": text}).dask == text
