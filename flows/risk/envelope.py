@@ -49,6 +49,7 @@ def models(
 
     def result(of: Calibration, n_steps: int, policy: str) -> Result:
         scenario = of.scenario(name, horizon, n_steps, market.snapshot.block_time)
+        scenario = replace(scenario, sampling=arguments.sampling)
         return simulate(market, scenario, n, arguments.seed, policy=policy)
 
     for law in map(law_called, NAMES):

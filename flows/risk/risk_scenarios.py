@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -140,7 +141,8 @@ def forecast_of(
     ahead = LOOKS_AHEAD if calibration.inputs.looks_ahead else ""
     name = scenario_name(arguments) + ahead
     horizon = timedelta(hours=arguments.horizon_hours)
-    scenario = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
+    plain = calibration.scenario(name, horizon, arguments.steps, market.snapshot.block_time)
+    scenario = replace(plain, sampling=arguments.sampling)
     notes = (*market.notes, *calibration.notes)
     if not arguments.force:
         stored = results.find(
@@ -171,6 +173,7 @@ def forecast_of(
         bad_days = stressed(calibration).scenario(
             f"stressed-{arguments.horizon_hours:g}h{ahead}", horizon, arguments.steps, market.snapshot.block_time
         )
+        bad_days = replace(bad_days, sampling=arguments.sampling)
         worse = simulated(market, bad_days, arguments, simulate), STRESS_IN_WORDS
         more = tail_series(result, market)
         left_out: list[str] = []

@@ -78,6 +78,19 @@ PAINTED = """(() => { window.painted = new Promise((done) => {
 }); })()"""
 
 
+# The distribution that is drawn belongs to these drivers.
+DRAWN = """(query) => { window.drawn = new Promise((done) => {
+  let start = 0;
+  addEventListener('keydown', (e) => { start = start || e.timeStamp; }, { capture: true, once: true });
+  const look = () => {
+    const there = start && document.querySelector('#THEN .js-plotly-plot')?.layout?.meta === query;
+    if (!there) return requestAnimationFrame(look);
+    setTimeout(() => done(performance.now() - start), 0);
+  };
+  look();
+}); }""".replace("THEN", ids.THEN)
+
+
 def run(table: Table) -> None:
     """Every row that needs a browser; none where there is no Chromium."""
     if shutil.which(CHROMIUM) is None:
@@ -87,7 +100,10 @@ def run(table: Table) -> None:
         table.title(f"Accounts in the browser: {GRID_ACCOUNTS:,} accounts")
         grid(table, filled(Path(folder) / "grid.sqlite", GRID_ACCOUNTS, FILL[:1]))
         table.title(f"every page in the browser: {PAGE_ACCOUNTS:,} accounts")
-        pages(table, filled(Path(folder) / "pages.sqlite", PAGE_ACCOUNTS, FILL))
+        db = filled(Path(folder) / "pages.sqlite", PAGE_ACCOUNTS, FILL)
+        pages(table, db)
+        table.title(f"What-if in the browser: {PAGE_ACCOUNTS:,} accounts")
+        drag(table, db)
 
 
 def filled(db: Path, accounts: int, flows: tuple[str, ...]) -> Path:
@@ -155,6 +171,27 @@ def grid(table: Table, db: Path) -> None:
     table.add(
         "grid_p95_ms", float(np.quantile(every, 0.95)), "ms",
         f"click or key to rows on screen, p95 of {len(every)}; median {statistics.median(every):.0f}", 150, True,
+    )  # fmt: skip
+
+
+def drag(table: Table, db: Path) -> None:
+    """The handle of ETH moves by 1 %, from 0 to -40 %: until the distribution from the first paths is drawn."""
+    with opened(db) as (context, url):
+        page = context.new_page()
+        page.goto(f"{url}/what-if?eth=0")
+        handle = page.locator(".panel [role=slider]").first
+        handle.focus()
+        page.wait_for_timeout(3_000)
+        spent = []
+        for percent in range(1, ACTIONS + 1):
+            page.wait_for_timeout(PAUSE_MS)
+            page.evaluate(DRAWN, f"eth=-{percent}")
+            page.keyboard.press("ArrowLeft")
+            spent.append(page.evaluate("() => window.drawn"))
+    table.add(
+        "mc_drag_p95_ms", float(np.quantile(spent, 0.95)), "ms",
+        f"key on a slider to the simulated distribution, p95 of {len(spent)}; median {statistics.median(spent):.0f}",
+        250, True,
     )  # fmt: skip
 
 

@@ -81,7 +81,8 @@ _LIMITS = (
     "larger than this law expects. The footer of the first chart of the Overview names the law of its figures.",
     "In the forecasts liquidators always act, at oracle prices, at the end of each step. How much waits where depth "
     "and capital are finite is simulated beside them, on the Liquidity page.",
-    "Borrowers do not repay or top up, and interest does not accrue within the horizon.",
+    "In the forecasts borrowers do not repay or top up; the envelope on Risk and What-if show what it changes if a "
+    "stated share does. Interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
     "protocol.",
 )

@@ -82,10 +82,12 @@ def _none(why: str, state: WhatIf, theme: str | None) -> dict[str, Any]:
 
 
 def answered(result: outlook.Simulation, state: WhatIf, theme: str | None) -> dict[str, Any]:
-    """A distribution as the browser keeps it: drawn, and in words."""
+    """A distribution as the browser keeps it: drawn, and in words. The figure says for which drivers it was drawn."""
+    figure = spread_chart(result.spread, theme, state.sides)
+    figure["layout"]["meta"] = result.query
     return {
         "query": result.query,
-        "figure": spread_chart(result.spread, theme, state.sides),
+        "figure": figure,
         "note": wording.paths_note(result),
         "says": wording.then_says(result, state),
         "paths": result.n_paths,

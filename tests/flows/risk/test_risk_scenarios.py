@@ -138,6 +138,22 @@ def test_the_envelope_has_every_law_on_the_same_paths_and_the_runs_own_figure(sa
     assert models["4 times the steps"]["figure"]["value"] == risk_core.measures.lar(finer, 0.99).value
 
 
+def test_another_sampling_is_the_engines_own_and_a_run_of_its_own(sample):
+    run("--law", "normal")
+    plain = results.latest()
+    run("--law", "normal", "--sampling", "quasi")
+    quasi = results.latest()
+    assert (plain.scenario().sampling, quasi.scenario().sampling) == ("plain", "quasi")
+    again = risk_core.simulate(load_market(), quasi.scenario(), n_paths=256, seed=7)
+    assert quasi.figure("lar_repaid", 0.99).value == risk_core.measures.lar(again, 0.99).value
+    assert again.cluster is not None
+    models = {one["name"]: one["figure"]["value"] for one in quasi.series["envelope"]}
+    finer = risk_core.simulate(load_market(), replace(quasi.scenario(), n_steps=96), n_paths=256, seed=7)
+    assert models["4 times the steps"] == risk_core.measures.lar(finer, 0.99).value
+    with pytest.raises(SystemExit):
+        run("--sampling", "random")
+
+
 def test_a_law_made_of_past_returns_is_stored_whole_and_steps_that_do_not_fit_it_are_said(sample):
     assert "law filtered-history: drawn from 120 days of hours" in run("--law", "filtered-history")
     stored = results.latest()
