@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -25,7 +26,7 @@ from dashboard.look.shell import Page
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages import PAGES
-from dashboard.pages.what_if import outlook
+from dashboard.pages.what_if import outlook, simulation
 from dashboard.pages.what_if import page as what_if
 from tests.dashboard.conftest import MemorySource, words
 
@@ -240,3 +241,43 @@ def test_simulations_that_never_end_hold_neither_an_exact_answer_nor_health(
     finally:
         let_go.set()
     assert asked_while_held[-1] == "Waiting: 11 simulations before this one"
+
+
+def test_a_first_answer_waits_for_no_other_for_long(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one reader's handle is answered, another's is told nothing new; then it is answered as well."""
+    begun, let_go = threading.Event(), threading.Event()
+    first = outlook.first
+
+    def slow(*given: object, **more: object) -> outlook.Simulation:
+        begun.set()
+        assert let_go.wait(60)
+        return first(*given, **more)
+
+    monkeypatch.setattr(outlook, "first", slow)
+    monkeypatch.setattr(simulation, "PATIENCE", 0.05)
+    server = create_app(source).server
+
+    def post(eth: int) -> Any:
+        question = {
+            "output": "first-answer.data",
+            "outputs": {"id": "first-answer", "property": "data"},
+            "inputs": [
+                {"id": "what-if", "property": "data", "value": {"eth": eth}},
+                {"id": "theme", "property": "data", "value": "dark"},
+            ],
+            "state": [{"id": "snapshot", "property": "data", "value": None}],
+            "changedPropIds": ["what-if.data"],
+        }
+        return server.test_client().post("/_dash-update-component", json=question)
+
+    held: list[Any] = []
+    reader = threading.Thread(target=lambda: held.append(post(-10)))
+    reader.start()
+    try:
+        assert begun.wait(30)
+        assert post(-20).status_code == 204
+    finally:
+        let_go.set()
+        reader.join(30)
+    assert held[0].json["response"]["first-answer"]["data"]["query"] == "eth=-10"
+    assert post(-20).json["response"]["first-answer"]["data"]["query"] == "eth=-20"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Semaphore
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -20,6 +21,8 @@ from dashboard.pages.what_if.world import NO_DEPTH, Depth, depth_of
 
 ASK_AGAIN = 250
 """Milliseconds between two questions while a simulation is not done."""
+PATIENCE = 1.0
+"""Seconds for which a first answer waits for that of another reader: one at a time, so that pages are answered."""
 NO_RUN = "python -m flows risk-scenarios"
 
 
@@ -151,7 +154,7 @@ def register(app: Dash, source: PageData) -> None:
 
     So exact answers never wait for simulations.
     """
-    lane = Lane()
+    lane, turn = Lane(), Semaphore()
 
     @app.callback(
         Output(ids.FIRST_ANSWER, "data"),
@@ -160,7 +163,12 @@ def register(app: Dash, source: PageData) -> None:
         State(ids.SNAPSHOT, "data"),
     )
     def show_first(data: dict, theme: str | None, snapshot: str) -> dict[str, Any]:
-        return first_answer(source, data, theme, snapshot)
+        if not turn.acquire(timeout=PATIENCE):
+            return no_update  # others drag, too; the full answer comes through the queue
+        try:
+            return first_answer(source, data, theme, snapshot)
+        finally:
+            turn.release()
 
     @app.callback(
         Output(ids.SIMULATION, "children"),
