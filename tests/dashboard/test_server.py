@@ -275,7 +275,8 @@ def test_a_first_answer_waits_for_no_other_for_long(source: MemorySource, monkey
     reader.start()
     try:
         assert begun.wait(30)
-        assert post(-20).status_code == 204
+        told = post(-20)
+        assert told.status_code == 204 or not told.json["response"], told.text[:300]
     finally:
         let_go.set()
         reader.join(30)
