@@ -111,12 +111,16 @@
 
     // The distribution of these drivers: from all paths where they are in, else from the first ones. An answer to other
     // drivers stays until one of these has come, and is dimmed where that takes long.
-    sharpen: function (first, full, query) {
+    sharpen: function (first, query, full) {
       const now = query || "";
       const found = [full, first].find((one) => one && one.query === now);
       if (!found) return [no(), no(), no(), no(), "slow"];
       const share = found.paths / found.of;
       return [found.figure, found.note, share < 1 ? { "--at": `${100 * share}%` } : { display: "none" }, found.says, ""];
+    },
+
+    full: function (full, first, query) {
+      return C.workbench.sharpen(first, query, full);
     },
 
     // A finished run stays on screen when drivers move on, dimmed, and says so.

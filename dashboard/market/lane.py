@@ -85,6 +85,11 @@ class Lane:
             job.readers.add(reader)
             return self._state(job)
 
+    def leave(self, reader: str) -> None:
+        """The reader no longer waits for anything: work that nobody else waits for stops at its next report."""
+        with self._changed:
+            self._leave(reader)
+
     @property
     def length(self) -> int:
         """Questions that wait or are being worked on."""

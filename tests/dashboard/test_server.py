@@ -265,7 +265,10 @@ def test_a_first_answer_waits_for_no_other_for_long(source: MemorySource, monkey
                 {"id": "what-if", "property": "data", "value": {"eth": eth}},
                 {"id": "theme", "property": "data", "value": "dark"},
             ],
-            "state": [{"id": "snapshot", "property": "data", "value": None}],
+            "state": [
+                {"id": "snapshot", "property": "data", "value": None},
+                {"id": "reader", "property": "data", "value": f"reader {eth}"},
+            ],
             "changedPropIds": ["what-if.data"],
         }
         return server.test_client().post("/_dash-update-component", json=question)

@@ -191,9 +191,9 @@ def _simulation(
     )
 
 
-def threads() -> int:
-    """Threads of a simulation: all cores but one, which is left for pages. The result is the same for any number."""
-    return max(1, (os.cpu_count() or 1) - 1)
+def threads(n_paths: int) -> int:
+    """All cores but one, which is left for pages; all for a first answer, which is short. The result is the same."""
+    return max(1, (os.cpu_count() or 1) - (n_paths > FIRST))
 
 
 class Kept:
@@ -230,9 +230,11 @@ def baseline(
 ) -> rc.Result:
     """The run without any change: the same for every reader, so the last few are kept."""
     key = (loaded, scenario, n_paths, seed)
-    return _baselines.get(key) or _baselines.put(
-        key, rc.simulate(loaded.market, scenario, n_paths=n_paths, seed=seed, threads=threads(), progress=progress)
-    )
+    known = _baselines.get(key)
+    if known is not None:
+        return known
+    run = rc.simulate(loaded.market, scenario, n_paths, seed, threads=threads(n_paths), progress=progress)
+    return _baselines.put(key, run)
 
 
 def both_limits(state: WhatIf, depth: Depth) -> str:
@@ -274,7 +276,7 @@ def changed(
         return begun
     start = 0 if begun is None else FIRST
     more = None if progress is None else lambda done, _total: progress(start + done, n_paths)
-    result = world(loaded, scenario, state, depth).simulate(n_paths, seed, threads(), start, more)
+    result = world(loaded, scenario, state, depth).simulate(n_paths, seed, threads(n_paths), start, more)
     if n_paths == FIRST:
         return _beginnings.put(key, result)
     return result if begun is None else begun + result

@@ -161,8 +161,10 @@ def register(app: Dash, source: PageData) -> None:
         Input(ids.WHAT_IF, "data"),
         Input(ids.THEME, "data"),
         State(ids.SNAPSHOT, "data"),
+        State(ids.READER, "data"),
     )
-    def show_first(data: dict, theme: str | None, snapshot: str) -> dict[str, Any]:
+    def show_first(data: dict, theme: str | None, snapshot: str, reader: str | None) -> dict[str, Any]:
+        lane.leave(reader or "")  # the handle moves on: the full run of the drivers before would only be in the way
         if not turn.acquire(timeout=PATIENCE):
             return no_update  # others drag, too; the full answer comes through the queue
         try:
@@ -194,16 +196,25 @@ def register(app: Dash, source: PageData) -> None:
     def browser(function: str, *arguments: Any) -> None:
         app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=True)
 
+    drawn = (
+        (ids.THEN, "figure"), (ids.THEN_NOTE, "children"), (ids.THEN_BAR, "style"), (ids.THEN_SAYS, "children"),
+        (ids.THEN, "className"),
+    )  # fmt: skip
+    # Two callbacks: Dash runs one only when nothing that leads to an input of it is under way, and the full answer is
+    # under way from the moment that a handle moves.
     browser(
         "sharpen",
-        Output(ids.THEN, "figure"),
-        Output(ids.THEN_NOTE, "children"),
-        Output(ids.THEN_BAR, "style"),
-        Output(ids.THEN_SAYS, "children"),
-        Output(ids.THEN, "className"),
+        *(Output(*one) for one in drawn),
         Input(ids.FIRST_ANSWER, "data"),
-        Input(ids.FULL_ANSWER, "data"),
         Input(ids.QUERY, "data"),
+        State(ids.FULL_ANSWER, "data"),
+    )
+    browser(
+        "full",
+        *(Output(*one, allow_duplicate=True) for one in drawn),
+        Input(ids.FULL_ANSWER, "data"),
+        State(ids.FIRST_ANSWER, "data"),
+        State(ids.QUERY, "data"),
     )
     browser(
         "stale",
