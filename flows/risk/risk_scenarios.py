@@ -16,22 +16,18 @@ from itertools import chain
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from data import load_market, results
 from data.errors import DataError, NoPrices, NoSnapshot, WarehouseError
 from data.prices import assets
 from data.prices.series import load_prices
 from data.results import RiskRun
-from data.results.tail import envelope_series, tail_series
 from data.snapshot import available, newest
-from data.store import Reader, Store
+from data.store import Reader
 from flows.errors import ConfigurationError, FlowError, SourceUnavailable
 from flows.pipeline import Run, recorded
-from flows.risk import depth
 from flows.risk.calibration import STRESS_IN_WORDS, Calibration, stressed
 from flows.risk.calibration_inputs import INTERVAL, inputs_of
-from flows.risk.envelope import models
 from flows.risk.options import RiskScenariosOptions
 from flows.risk.report import amount, report
 from flows.risk.resampled import fit, from_row
@@ -156,6 +152,13 @@ def forecast_of(
         # A run of an older version has its figures, and not who makes its tail.
         if stored is not None and "shares" in stored.series:
             return stored, (*notes, *stored.series.get("left_out", [])), False
+    # Only when there is something to compute: the writer loads the validation library, and the models the statistics
+    # library, about a second together, which a skip does not need.
+    from data.results.tail import envelope_series, tail_series
+    from data.store import Store
+    from flows.risk import depth
+    from flows.risk.envelope import models
+
     parameters = dict(arguments) | {"scenario": name}
     with ExitStack() as opened:
         # Before the store: where no cluster answers, nothing is written.
@@ -225,6 +228,8 @@ def price_reader(synthetic: bool) -> Any:
 
 def simulated(market: Market, scenario: Scenario, arguments: RiskScenariosOptions, simulate: Simulate) -> Result:
     """The simulation, with a progress bar on stderr."""
+    from tqdm import tqdm  # not at the top: a skip shows no bar
+
     with tqdm(
         total=arguments.paths, desc=f"simulating {scenario.name}", unit="path", unit_scale=True, mininterval=0.5
     ) as bar:

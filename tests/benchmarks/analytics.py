@@ -10,7 +10,7 @@ import pandas as pd
 
 from flows.risk.calibration_inputs import HOUR, Inputs
 from flows.risk.resampled import fit, garch_of
-from risk_core.analytics import mev, wallets
+from risk_core.analytics import hawkes, mev, pegs, wallets
 from risk_core.laws.from_returns import NAMES, law_called
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median
@@ -33,6 +33,30 @@ def run(table: Table) -> None:
         taken = median(lambda b=blocks, s=swaps, p=paid: mev.scores(b, s, **p), 3)  # type: ignore[misc]
         floor = 20_000 if key == "mev_tx_s" else None
         table.add(key, n / taken, "tx/s", f"MEV labels and scores of {n:,} transactions, one swap each", floor)
+    excited(table)
+    n = 5_000_000
+    times = np.cumsum(np.random.default_rng(7).integers(1, 60, n))
+    price = 1 + 1e-4 * np.sin(np.arange(n) / 1_000)
+    taken = median(lambda: pegs.rolling(times, price), 3)
+    table.add("peg_z_s", taken, "s", f"time-weighted z-scores of a day, {n:,} observations", 3, lower=True)
+
+
+def excited(table: Table) -> None:
+    """A process of three kinds of events that excite each other: its likelihood with the gradient, and a fit."""
+    share = np.array([[0.3, 0.1, 0.05], [0.1, 0.25, 0.05], [0.05, 0.1, 0.2]])
+    beta = np.full((3, 3), 2.0)
+    model = hawkes.Hawkes(mu=np.array([0.5, 0.3, 0.2]), alpha=share * beta, beta=beta)
+    rate = float(model.mean_rates.sum())
+    pairs = share.size
+    for n, key in ((10_000, "hawkes_1e4_ns"), (100_000, "hawkes_1e5_ns"), (1_000_000, "hawkes_ns")):
+        events = hawkes.simulate(model, n / rate, seed=7, most=2 * n)
+        taken = median(lambda events=events: hawkes.log_likelihood(model, events), 3)  # type: ignore[misc]
+        what = f"log-likelihood and whole gradient, {len(events):,} events, {pairs} pairs: ns per event and pair"
+        spent = 1e9 * taken / (len(events) * pairs)
+        table.add(key, spent, "ns", what, 60 if key == "hawkes_ns" else None, lower=True)
+    events = hawkes.simulate(model, 100_000 / rate, seed=8, most=200_000)
+    taken = median(lambda: hawkes.fit(events), 1)
+    table.add("hawkes_fit_s", taken, "s", f"fit of {len(events):,} events of 3 kinds, from 3 starts", 30, lower=True)
 
 
 def calibrated_by_every_law(n_assets: int, days: int) -> Callable[[], object]:

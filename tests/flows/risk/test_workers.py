@@ -21,11 +21,10 @@ import risk_core as rc
 from data import load_market
 from data.store.store import Store
 from flows import __main__ as command
-from flows import registry
 from flows.errors import ConfigurationError, SourceUnavailable
 from flows.risk import workers
 from flows.risk.options import RiskScenariosOptions
-from flows.risk.risk_scenarios import FLOW
+from tests.flows.running import ran
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed: pip install -r requirements-dask.txt")
 
@@ -75,7 +74,7 @@ def scheduler() -> Iterator[tuple[str, subprocess.Popen]]:
 
 
 def run(*words: str) -> str:
-    return FLOW.run(registry.parser(FLOW).parse_args(["--paths", "1000", *words]))
+    return ran("risk-scenarios", "--paths", "1000", *words)
 
 
 def stored() -> dict[str, list[str]]:
