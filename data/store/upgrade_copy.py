@@ -7,6 +7,7 @@ import glob
 import os
 import sqlite3
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from data import settings
@@ -79,8 +80,10 @@ def _write_out(path: Path) -> None:
 
 def _same(one: Path, other: Path) -> bool:
     """Whether two database files have the same content, whatever their counters of writes say."""
-    if one.stat().st_size != other.stat().st_size:
-        return False
+    return one.stat().st_size == other.stat().st_size and (_same_bytes(one, other) or _same_rows(one, other))
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
     with one.open("rb") as a, other.open("rb") as b:
         first, second = (bytearray(file.read(_CHUNK)) for file in (a, b))
         for start, end in _COUNTERS:
@@ -90,6 +93,30 @@ def _same(one: Path, other: Path) -> bool:
                 return True
             first, second = bytearray(a.read(_CHUNK)), bytearray(b.read(_CHUNK))
     return False
+
+
+def _same_rows(one: Path, other: Path) -> bool:
+    """The layout and every row. A rolled-back write may leave other bytes on free pages, which SQLite does not log."""
+    listing = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+    with contextlib.ExitStack() as opened:
+        both = [
+            opened.enter_context(contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)))
+            for path in (one, other)
+        ]
+        for connection in both:
+            connection.text_factory = bytes
+        layouts = [connection.execute(listing).fetchall() for connection in both]
+        versions = {connection.execute("PRAGMA user_version").fetchone() for connection in both}
+        if layouts[0] != layouts[1] or len(versions) > 1:
+            return False
+        for kind, name, *_ in layouts[0]:
+            if kind != b"table":
+                continue
+            table = '"' + name.decode().replace('"', '""') + '"'
+            rows = (connection.execute(f"SELECT * FROM {table}") for connection in both)
+            if any(first != second for first, second in zip_longest(*rows)):
+                return False
+    return True
 
 
 def _remove_parts(part: Path) -> None:
