@@ -86,7 +86,8 @@
     preset: function (clicks, reset, values, saved, drivers) {
       const id = C.callback_context.triggered_id;
       if (!id || !C.callback_context.triggered.some((t) => t.value)) return drivers.map(no);
-      const target = (id.key && (values[id.key] || (saved || {})[id.key])) || {};
+      const own = id.key?.startsWith("own:");
+      const target = (own ? saved?.[id.key.slice(4)] : id.key && values[id.key]) || {};
       return drivers.map((d) => (d.key in target ? target[d.key] : d.baseline));
     },
 

@@ -202,6 +202,10 @@ def test_two_scenarios_are_compared_and_one_is_saved(visit: Visit) -> None:
     visit.go("/what-if?eth=-10")
     visit.settled()
     visit.until("document.querySelector('#cmp-repaid') !== null")
+    visit.page.fill("#save-name", "eth20")  # the key of a preset
+    visit.page.click("#save")
+    visit.until("document.querySelector('.chip.own.on')?.innerText.startsWith('eth20')")
+    visit.page.get_by_role("button", name="Forget eth20").click()
     visit.page.fill("#save-name", "Mild")
     visit.page.click("#save")
     visit.until("document.querySelector('.chip.own.on')?.innerText.startsWith('Mild')")

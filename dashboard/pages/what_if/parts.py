@@ -18,8 +18,10 @@ from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.pages.what_if.answers import Outcome, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
 
-MOST_SAVED = 20
+MOST_SAVED = 100
 LONGEST_NAME = 40
+OWN = "own:"
+"""Begins the key of a chip of the reader's own, so that no name is that of a preset."""
 
 
 def chips(state: WhatIf, saved: object = None) -> list[Any]:
@@ -35,15 +37,15 @@ def chips(state: WhatIf, saved: object = None) -> list[Any]:
         buttons.append(html.Button(preset.label, id=chip, className=style, n_clicks=0, title=preset.hint))
     own = saved.items() if isinstance(saved, Mapping) else ()
     for name, drivers in list(own)[:MOST_SAVED]:
-        if not isinstance(drivers, Mapping):
+        if not isinstance(name, str) or not isinstance(drivers, Mapping):
             continue
         same = WhatIf.from_store(drivers).to_store() == state.to_store()
         on = on or (name if same else "")
-        text = marked(str(name), LONGEST_NAME)
+        text = marked(name, LONGEST_NAME)
         buttons.append(
             html.Span(
                 [
-                    html.Button(text, id=ids.of("chip", name), n_clicks=0, title="Saved in this browser"),
+                    html.Button(text, id=ids.of("chip", OWN + name), n_clicks=0, title="Saved in this browser"),
                     html.Button("×", id=ids.of("forget", name), n_clicks=0, **{"aria-label": f"Forget {text}"}),
                 ],
                 className="chip own on" if same else "chip own",

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from dash import html
 from hypothesis import given
 from hypothesis import strategies as st
 
 import risk_core as rc
 from dashboard.market.drivers import DRIVERS
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
-from dashboard.market.state import WhatIf
+from dashboard.market.state import PRESETS, WhatIf
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import outlook, parts, simulation, wording
 from dashboard.pages.what_if import world as worlds
@@ -280,3 +281,11 @@ def test_chips_show_what_the_browser_kept_and_survive_what_it_should_not_have() 
     assert "broken" not in text
     assert "changed" not in text  # the saved one is in use
     assert parts.chips(WhatIf(), "nonsense")
+
+
+def test_no_name_makes_two_parts_of_the_page_one() -> None:
+    """A scenario saved as `eth10` or `baseline` is not the preset of that key: Dash refuses two parts with one id."""
+    saved = {preset.key: {"eth": -7} for preset in PRESETS}
+    built = html.Div(parts.chips(WhatIf(), saved))
+    keys = [str(part.id) for part in built._traverse() if getattr(part, "id", None)]
+    assert len(keys) == len(set(keys)) == 3 * len(PRESETS)
