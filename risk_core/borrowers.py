@@ -24,9 +24,9 @@ class Borrowers:
 
     share: of the accounts, those that respond; which ones depends on `seed` and the account's place in the market
     alone, so they are the same on every path and in every scenario. delay: rounded up to whole steps, one at least.
-    zone: from 1. target: at least the zone. By default what a fit to one market's liquidations gave (0.6 to 0.7 of the
-    accounts after 1 to 2 hours, published by another protocol's risk team); zone and target are assumptions. Not fitted
-    to the stored market. Raises `InputError`.
+    zone: from 1. target: at least the zone. By default share and delay are what the open simulator `spine` fitted to
+    one market of bitcoin collateral (0.6 to 0.7 of the accounts, 1 to 2 hours), and zone and target are assumed:
+    nothing of it is fitted to the market at hand. Raises `InputError`.
     """
 
     share: float = 0.65

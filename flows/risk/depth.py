@@ -70,6 +70,6 @@ def models(
     after = who.delay / timedelta(hours=1)
     words = (
         f"{who.share:.0%} of the accounts repay to health factor {who.target:g} after {after:g} h below {who.zone:g}; "
-        "assumed, fitted on another market"
+        "share and time as fitted to another market, the health factors assumed"
     )
     yield "borrowers respond", BEHAVIOUR, words, False, run
