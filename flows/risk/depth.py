@@ -23,8 +23,6 @@ MOST_PATHS = 5_000
 """Paths of each of these models, at most: one takes up to twenty times as long as the plain run."""
 DEPTH, ORACLE, BEHAVIOUR = "Depth", "Oracle", "Behaviour"
 """Groups of models."""
-COST = 0.0005
-HALF_LIFE = timedelta(hours=2)
 LATE = timedelta(hours=1)
 
 
@@ -41,7 +39,7 @@ def impact(store: Reader, market: Market, *, look_ahead: bool) -> tuple[Impact |
     curves = depth_curves(market, ladders)
     if all(curve is None for curve in curves):
         return None, False
-    return impact_of(curves, half_life=HALF_LIFE), all(ladder.assumed.all() for ladder in ladders)
+    return impact_of(curves), all(ladder.assumed.all() for ladder in ladders)
 
 
 def models(
@@ -52,7 +50,7 @@ def models(
     quoted: impact of sales, None leaves out the models of depth. assumed: nobody quoted it.
     """
     n = min(n_paths, MOST_PATHS)
-    limits = Liquidators(cost=COST, feedback=0.0)
+    limits = Liquidators(feedback=0.0)
     if quoted is not None and policy != "first_passage":
         depth = "assumed" if assumed else "quoted"
         for name, share in ((f"{depth} depth", 1.0), ("half of it", 0.5)):

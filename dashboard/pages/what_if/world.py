@@ -24,8 +24,6 @@ from risk_core.analytics.slippage import impact_of
 Array = NDArray[np.float64]
 Progress = Callable[[int, int], object]
 
-COST = 0.0005
-"""Of the debt repaid: what a call costs a liquidator beside the sale; assumed, as in `liquidation-queue`."""
 LAG_STEP = timedelta(minutes=15)
 """Longest step of a simulation with late feeds: a lag counts in whole steps."""
 
@@ -68,7 +66,7 @@ def depth_of(source: PageData, market: rc.Market) -> Depth:
         capital = most_in_a_day(repaid.ts[seen], np.nan_to_num(repaid.usd[seen])) if seen.any() else None
     quoted = any(curve is not None for curve in curves)
     return Depth(
-        impact=impact_of(curves, half_life=timedelta(hours=2)) if quoted else None,
+        impact=impact_of(curves) if quoted else None,
         capital_usd=capital,
         assumed=quoted and all(ladder.assumed.all() for ladder in ladders),
     )
@@ -118,7 +116,7 @@ def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, depth: Dep
     impact = None if depth.impact is None else replace(depth.impact, sold_usd=depth.impact.sold_usd * state.depth)
     capital = float("inf") if depth.capital_usd is None else depth.capital_usd * state.capital
     day = then.step * max(round(timedelta(days=1) / then.step), 1)  # whole steps, as the engine asks for
-    limits = rc.Liquidators(cost=COST, feedback=0.0, capital_usd=capital, window=day)
+    limits = rc.Liquidators(feedback=0.0, capital_usd=capital, window=day)
     return World(market, then, impact, limits, feeds, borrowers)
 
 
