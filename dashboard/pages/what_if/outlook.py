@@ -15,7 +15,7 @@ import risk_core as rc
 from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.state import WhatIf
 from dashboard.pages.what_if.spread import Spread, spread
-from dashboard.pages.what_if.world import NO_DEPTH, Depth, Progress, limits_words, world
+from dashboard.pages.what_if.world import NO_DEPTH, Depth, Progress, World, limits_words, world
 
 Array = NDArray[np.float64]
 
@@ -225,18 +225,6 @@ _baselines = Kept(6)
 _beginnings = Kept(6)
 
 
-def baseline(
-    loaded: LoadedMarket, scenario: rc.Scenario, n_paths: int, seed: int, progress: Progress | None = None
-) -> rc.Result:
-    """The run without any change: the same for every reader, so the last few are kept."""
-    key = (loaded, scenario, n_paths, seed)
-    known = _baselines.get(key)
-    if known is not None:
-        return known
-    run = rc.simulate(loaded.market, scenario, n_paths, seed, threads=threads(n_paths), progress=progress)
-    return _baselines.put(key, run)
-
-
 def both_limits(state: WhatIf, depth: Depth) -> str:
     """The limits of both scenarios in words; empty where neither has any."""
     base, then = limits_words(state.base, depth), limits_words(state, depth)
@@ -254,31 +242,26 @@ def run_of(
     progress: Progress | None = None,
     depth: Depth = NO_DEPTH,
 ) -> rc.Result:
-    """The run of a scenario, or of none."""
+    """The run of one side. Without any change it is the same for every reader, and the last few are kept.
+
+    Of a what-if the first `FIRST` paths are kept, and not drawn again for the full run.
+    """
+    key = (loaded, scenario, seed)
     if not state.changed:
-        return baseline(loaded, scenario, n_paths, seed, progress)
-    return changed(loaded, scenario, state, n_paths, seed, progress, depth)
-
-
-def changed(
-    loaded: LoadedMarket,
-    scenario: rc.Scenario,
-    state: WhatIf,
-    n_paths: int,
-    seed: int,
-    progress: Progress | None = None,
-    depth: Depth = NO_DEPTH,
-) -> rc.Result:
-    """The run of a what-if. The paths of its first answer are not drawn again."""
-    key = (loaded, scenario, state, seed, depth.key)
-    begun = _beginnings.get(key) if n_paths >= FIRST else None
-    if begun is not None and n_paths == FIRST:
+        kept, key = _baselines, (*key, n_paths)
+        begun = kept.get(key)
+        there = World(loaded.market, scenario)
+    else:
+        kept, key = _beginnings, (*key, state, depth.key)
+        begun = kept.get(key) if n_paths >= FIRST else None
+        there = world(loaded, scenario, state, depth)
+    if begun is not None and begun.n_paths == n_paths:
         return begun
-    start = 0 if begun is None else FIRST
+    start = 0 if begun is None else begun.n_paths
     more = None if progress is None else lambda done, _total: progress(start + done, n_paths)
-    result = world(loaded, scenario, state, depth).simulate(n_paths, seed, threads(n_paths), start, more)
-    if n_paths == FIRST:
-        return _beginnings.put(key, result)
+    result = there.simulate(n_paths, seed, threads(n_paths), start, more)
+    if not state.changed or n_paths == FIRST:
+        return kept.put(key, result)
     return result if begun is None else begun + result
 
 
@@ -287,14 +270,25 @@ def paired_errors(
 ) -> list[float]:
     """Half width of the 95 % interval of each measure's difference: paths are resampled in pairs (bootstrap).
 
-    Both runs share their random numbers, so most of the sampling error cancels in the difference.
+    Both runs share their random numbers, so most of the sampling error cancels in the difference. Paths that were drawn
+    together (`Result.cluster`) are resampled together.
     """
     rng = np.random.default_rng(seed)
     columns = {m.column for m in measures}
     sides = [{name: getattr(result, name) for name in columns} for result in (one, two)]
     differences = np.empty((n, len(measures)))
+    draw = resampling(one.n_paths, one.cluster, rng)
     for k in range(n):
-        pick = rng.integers(0, one.n_paths, size=one.n_paths)
+        pick = draw()
         before, after = ({name: values[pick] for name, values in side.items()} for side in sides)
         differences[k] = [m.statistic(after[m.column]) - m.statistic(before[m.column]) for m in measures]
     return (1.96 * differences.std(axis=0, ddof=1)).tolist()
+
+
+def resampling(n: int, cluster: Array | None, rng: np.random.Generator) -> Callable[[], Array]:
+    """A function that draws n paths with replacement, or whole clusters; cluster: (n,) numbers, None: by itself."""
+    if cluster is None:
+        return lambda: rng.integers(0, n, size=n)
+    order = np.argsort(cluster, kind="stable")
+    together = np.split(order, np.flatnonzero(np.diff(cluster[order])) + 1)
+    return lambda: np.concatenate([together[i] for i in rng.integers(0, len(together), size=len(together))])

@@ -228,6 +228,7 @@ def test_pairing_makes_the_error_of_a_difference_small(loaded: LoadedMarket) -> 
 
     class Fixed:
         n_paths = 400
+        cluster = None
         repaid_usd = np.random.default_rng(0).exponential(1e6, 400)
         seized_usd = deficit_usd = repaid_usd
 

@@ -31,12 +31,23 @@ def test_a_run_in_two_parts_has_the_bits_of_one(loaded: LoadedMarket, scenario: 
     """The first answer's paths are the first of the full run, and are not drawn twice."""
     state, n = WhatIf(eth=-0.1, vol=1.2), outlook.FIRST + 500
     at_once = rc.simulate(*worlds.world(loaded, scenario, state)[:2], n_paths=n, seed=11)
-    head = outlook.changed(loaded, scenario, state, outlook.FIRST, 11)
-    both = outlook.changed(loaded, scenario, state, n, 11)
+    head = outlook.run_of(loaded, scenario, state, outlook.FIRST, 11)
+    both = outlook.run_of(loaded, scenario, state, n, 11)
 
-    assert head is outlook.changed(loaded, scenario, state, outlook.FIRST, 11)
+    assert head is outlook.run_of(loaded, scenario, state, outlook.FIRST, 11)
     assert np.array_equal(both.path, at_once.path)
     assert np.array_equal(both.path[: outlook.FIRST], head.path)
+
+
+def test_paths_drawn_together_are_resampled_together() -> None:
+    """Of three clusters each draw holds whole ones; errors of a quasi-random run come from its 16 copies."""
+    cluster = np.array([0, 1, 0, 2, 1, 2, 0, 1, 2])
+    draw = outlook.resampling(9, cluster, np.random.default_rng(2))
+    for _ in range(20):
+        found = np.bincount(draw(), minlength=9)
+        assert found.sum() == 9
+        for which in range(3):
+            assert len(set(found[cluster == which])) == 1
 
 
 def test_the_first_answer_is_partial_and_shows_an_interval(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
