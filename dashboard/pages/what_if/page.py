@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import dash_bootstrap_components as dbc
-from dash import ALL, MATCH, ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ALL, Dash, Input, Output, State, dcc, html
 
 import risk_core as rc
 from dashboard import ids
@@ -18,7 +18,7 @@ from dashboard.market.drivers import DRIVERS
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import HELD, PRESETS, WhatIf, opened
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import charts, panel, parameters, parts, reverse, simulation, wording
+from dashboard.pages.what_if import browser, charts, panel, parameters, parts, reverse, simulation, wording
 
 
 def build(source: PageData, search: str) -> html.Div:
@@ -157,7 +157,7 @@ def register(app: Dash, source: PageData) -> None:
 
     Simulations have a queue of their own, so that exact answers never wait for them.
     """
-    _register_browser_side(app)
+    browser.register(app)
     simulation.register(app, source)
 
     @app.callback(
@@ -206,74 +206,6 @@ def register(app: Dash, source: PageData) -> None:
     )
     def show_terms(name: object, field: object, percent: object, snapshot: str | None) -> list[Any]:
         return parameters.answer(source, name, field, percent, snapshot)
-
-
-def _register_browser_side(app: Dash) -> None:
-    """What must not wait for the server; the functions are in assets/workbench.js."""
-
-    def browser(function: str, *arguments: Any, initial: bool = False) -> None:
-        app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=not initial)
-
-    def part(kind: str) -> dict[str, Any]:
-        return ids.of(kind, MATCH)
-
-    browser(
-        "row",
-        Output(part("slider"), "value"),
-        Output(part("typed"), "value"),
-        Output(part("row"), "className"),
-        Output(part("fill"), "style"),
-        Output(part("problem"), "children"),
-        Input(part("slider"), "value"),
-        Input(part("typed"), "value"),
-        Input(part("reset"), "n_clicks"),
-        State(part("driver"), "data"),
-        initial=True,
-    )
-    browser("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"), Input(ids.HELD, "data"))
-    browser(
-        "hold",
-        Output(ids.HELD, "data"),
-        Output(ids.PAIR, "className"),
-        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
-        Input(ids.HOLD, "n_clicks"),
-        Input(ids.SWAP, "n_clicks"),
-        Input(ids.STOP_COMPARING, "n_clicks"),
-        State(ids.WHAT_IF, "data"),
-        State(ids.HELD, "data"),
-        State(ids.of("driver", ALL), "data"),
-    )
-    browser(
-        "save",
-        Output(ids.SAVED, "data"),
-        Output(ids.SAVE_NAME, "value"),
-        Input(ids.SAVE, "n_clicks"),
-        Input(ids.SAVE_NAME, "n_submit"),
-        Input(ids.of("forget", ALL), "n_clicks"),
-        State(ids.SAVE_NAME, "value"),
-        State(ids.WHAT_IF, "data"),
-        State(ids.SAVED, "data"),
-        State(ids.QUERY, "data"),
-    )
-    browser("settle", Output(ids.SETTLED, "data"), Input(ids.WHAT_IF, "data"), initial=True)
-    browser(
-        "preset",
-        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
-        Input(ids.of("chip", ALL), "n_clicks"),
-        Input(ids.RESET_ALL, "n_clicks"),
-        State(ids.PRESET_VALUES, "data"),
-        State(ids.SAVED, "data"),
-        State(ids.of("driver", ALL), "data"),
-    )
-    browser(
-        "reverse",
-        Output(ids.of("slider", ALL), "value", allow_duplicate=True),
-        Input(ids.REVERSE_SET, "n_clicks"),
-        State(ids.REVERSE_VALUES, "data"),
-        State(ids.of("driver", ALL), "data"),
-    )
-    browser("curve", Output(ids.of("slider", "eth"), "value", allow_duplicate=True), Input(ids.SWEEP, "clickData"))
-    browser("address", Output(ids.LINK_TEXT, "children"), Input(ids.QUERY, "data"))
 
 
 PAGE = Page(

@@ -6,7 +6,7 @@ from threading import Semaphore
 from typing import Any
 
 import dash_bootstrap_components as dbc
-from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash import Dash, Input, Output, State, html, no_update
 
 import risk_core as rc
 from dashboard import ids
@@ -192,34 +192,3 @@ def register(app: Dash, source: PageData) -> None:
         if data is None:
             return (no_update,) * 6  # the theme came before the drivers
         return waited_for(source, lane, reader or "", data, theme, snapshot)
-
-    def browser(function: str, *arguments: Any) -> None:
-        app.clientside_callback(ClientsideFunction("workbench", function), *arguments, prevent_initial_call=True)
-
-    drawn = (
-        (ids.THEN, "figure"), (ids.THEN_NOTE, "children"), (ids.THEN_BAR, "style"), (ids.THEN_SAYS, "children"),
-        (ids.THEN, "className"),
-    )  # fmt: skip
-    # Two callbacks: Dash runs one only when nothing that leads to an input of it is under way, and the full answer is
-    # under way from the moment that a handle moves.
-    browser(
-        "sharpen",
-        *(Output(*one) for one in drawn),
-        Input(ids.FIRST_ANSWER, "data"),
-        Input(ids.QUERY, "data"),
-        State(ids.FULL_ANSWER, "data"),
-    )
-    browser(
-        "full",
-        *(Output(*one, allow_duplicate=True) for one in drawn),
-        Input(ids.FULL_ANSWER, "data"),
-        State(ids.FIRST_ANSWER, "data"),
-        State(ids.QUERY, "data"),
-    )
-    browser(
-        "stale",
-        Output(ids.SIMULATION, "className"),
-        Output(ids.SIMULATION_NOTE, "children"),
-        Input(ids.QUERY, "data"),
-        Input(ids.SIMULATION_FOR, "data"),
-    )
