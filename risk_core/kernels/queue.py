@@ -16,17 +16,7 @@ import numpy as np
 
 from risk_core.kernels._jit import inner, kernel, merged
 from risk_core.kernels.book import LANES, SLACK
-from risk_core.kernels.cascade import (
-    ALWAYS,
-    MAX_ROUNDS,
-    NANO,
-    begin_path,
-    call_up,
-    look_again,
-    put_off,
-    rouse_all,
-    wake,
-)
+from risk_core.kernels.cascade import MAX_ROUNDS, NANO, begin_path, rouse_all, wake
 from risk_core.kernels.line import pop, push
 from risk_core.kernels.paths import price_block
 from risk_core.kernels.randomness import exp
@@ -53,6 +43,7 @@ from risk_core.kernels.settle import (
 )
 from risk_core.kernels.shard import add_to_fan
 from risk_core.kernels.tranche import exchanged, tranche, weigh_both
+from risk_core.kernels.waiting import ALWAYS, call_up, look_again, put_off
 
 MOST_WAITING = 0
 """column of the outputs by path: the most debt that waited at the end of a step, micro-USD"""

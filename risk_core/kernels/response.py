@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from risk_core.kernels._jit import merged
-from risk_core.kernels.settle import MICRO, THRESHOLD
+from risk_core.kernels.sales import margin_and_debt
+from risk_core.kernels.settle import MICRO
 
 
 class Borrowing(NamedTuple):
@@ -38,17 +39,8 @@ def respond(book, sleepers, borrowing, state, n_active):
         if not borrowing.responsive[account]:
             continue
         g = np.uint64(sleepers.group[account])
-        leg = book.leg[g]
-        n_legs = book.leg[g + np.uint64(1)] - leg
-        n_collateral = book.n_collateral[g]
         at = state.at[slot]
-        margin = 0.0
-        owed = 0.0
-        for k in range(n_collateral):
-            weight = state.balance[np.uint64(at + k)] * book.terms[np.uint64(leg + k), THRESHOLD]
-            margin += weight * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
-        for k in range(n_collateral, n_legs):
-            owed += state.balance[np.uint64(at + k)] * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
+        margin, owed = margin_and_debt(book, state, g, at)
         if margin < owed or not margin < borrowing.zone * owed:
             continue
         state.warned[slot] += 1
@@ -56,7 +48,7 @@ def respond(book, sleepers, borrowing, state, n_active):
             continue
         state.warned[slot] = 0
         kept = margin / (borrowing.target * owed)
-        for k in range(n_collateral, n_legs):
+        for k in range(book.n_collateral[g], book.leg[g + np.uint64(1)] - book.leg[g]):
             state.balance[np.uint64(at + k)] *= kept
         total += np.int64(np.rint(owed * (1.0 - kept) * MICRO))
     return total

@@ -8,7 +8,7 @@ import numpy as np
 
 from risk_core.kernels._jit import merged
 from risk_core.kernels.randomness import exp
-from risk_core.kernels.settle import MILLI, SEIZED
+from risk_core.kernels.settle import MILLI, SEIZED, THRESHOLD
 
 MAX_FALL = 100.0
 """Greatest logarithm of a fall: keeps a multiplier positive, and far from the smallest float64."""
@@ -71,6 +71,22 @@ def quote(sales, state, x, q, t):
         price = min(price, sales.cap[c])
         state.price[c] = price
         state.inverse[c] = 1.0 / price
+
+
+@merged
+def margin_and_debt(book, state, g, at):
+    """(collateral x threshold, debt) in USD of an account awake, of group g, at current effective prices."""
+    leg = book.leg[g]
+    n_legs = book.leg[g + np.uint64(1)] - leg
+    n_collateral = book.n_collateral[g]
+    margin = 0.0
+    owed = 0.0
+    for k in range(n_collateral):
+        weight = state.balance[np.uint64(at + k)] * book.terms[np.uint64(leg + k), THRESHOLD]
+        margin += weight * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
+    for k in range(n_collateral, n_legs):
+        owed += state.balance[np.uint64(at + k)] * state.price[np.uint64(book.factor[np.uint64(leg + k)])]
+    return margin, owed
 
 
 @merged
