@@ -65,8 +65,8 @@ class RiskScenariosOptions(Options):
     law: LawName = Field(DEFAULT, description="law of the price moves; `backtest` shows how good each was")
     sampling: Literal["plain", "antithetic", "quasi"] = Field(
         "plain",
-        description="how random numbers are drawn; quasi gives the quantiles and the mean with about a third of the "
-        "variance, and intervals from 16 groups of paths",
+        description="how random numbers are drawn; quasi gives a sharper mean, of a quantile it depends on the book "
+        "whether it does, and its intervals come from 16 groups of paths",
     )
     dask: Annotated[
         str | None,

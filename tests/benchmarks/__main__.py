@@ -27,6 +27,7 @@ PARTS = (
     "live",
     "commands",
     "coverage",
+    "sampling",
     "analytics",
 )
 
