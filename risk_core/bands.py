@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.checks import FloatArray, IntArray, checked_array, checked_kind, require
-from risk_core.engine import checked_seed, opening_steps, path_range
+from risk_core.draws import opening_steps
+from risk_core.engine import checked_seed, path_range
 from risk_core.errors import InputError
 from risk_core.kernels.paths import padded_steps, price_block
 from risk_core.measures import FEW_DRAWS, Estimate, quantile

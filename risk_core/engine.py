@@ -26,24 +26,24 @@ from risk_core import memory
 from risk_core.borrowers import Borrowers
 from risk_core.cascade import Cascade
 from risk_core.checks import IntArray, checked_int, checked_kind
+from risk_core.draws import Draws, opening_steps
 from risk_core.errors import Cancelled, InputError
 from risk_core.feeds import Feeds
-from risk_core.kernels.book import HIT_BUCKETS, LANES, N_BINS, Book, Scratch, Totals, block_paths
+from risk_core.kernels.book import HIT_BUCKETS, LANES
 from risk_core.kernels.cascade import run_cascade
 from risk_core.kernels.draw import QUASI_PATHS
-from risk_core.kernels.paths import padded_steps
 from risk_core.kernels.queue import N_WAITING, run_queue
-from risk_core.kernels.settle import CALLS, DEFICIT, N_TERMS, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
+from risk_core.kernels.settle import CALLS, DEFICIT, N_TOTALS, PROTOCOL_FEE, REPAID, SEIZED
 from risk_core.kernels.shard import BRUTE, PRUNED, UNPRUNED, run_shard
 from risk_core.liquidation import policy_code
 from risk_core.liquidators import Liquidators
 from risk_core.liquidity import Impact
-from risk_core.oracles import oracle_rows
-from risk_core.plan import NEVER_OPEN, plan_of
+from risk_core.plan import plan_of
 from risk_core.price_models import PricePaths, Scenario
 from risk_core.result import MICRO_USD, MILLI_USD, Result, require_countable
 from risk_core.types import Market
 from risk_core.version import code_version
+from risk_core.worker import Worker
 
 Progress = Callable[[int, int], object]
 """Called with (paths done, paths in all) from the calling thread; raise in it to cancel."""
@@ -183,63 +183,9 @@ def simulate(
     )  # fmt: skip
 
 
-def opening_steps(market: Market, scenario: Scenario | PricePaths) -> IntArray:
-    """(R,) first step (0 is the end of the first) at which a reserve may take part in a liquidation.
-
-    Paused and inactive reserves never; a reserve in its grace period once the period has passed.
-    """
-    reserves = market.reserves
-    step = scenario.step.total_seconds()
-    wait_for = reserves.grace_until - market.snapshot.block_time
-    # the end of step k is at (k + 1) * step, and the grace period bars up to and including its last second
-    first = np.maximum(np.floor(wait_for / step).astype(np.int64), 0)
-    return np.where(reserves.active & ~reserves.paused, np.where(wait_for >= 0, first, 0), NEVER_OPEN)
-
-
 def _cores() -> int:
     """Cores that this process may use (a container's share, where the system tells)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Draws:
-    """Where relative prices come from (given paths, or the parameters of one random step), and how oracles change them.
-
-    factor: (R,) row of each reserve's oracle price among `n_rows` rows and the constant.
-    """
-
-    def __init__(self, market: Market, scenario: Scenario | PricePaths, feeds: Feeds | None = None) -> None:
-        own = np.arange(market.n_reserves)
-        factor, n_factors = (
-            (own, market.n_reserves) if isinstance(scenario, PricePaths) else (scenario.factor, len(scenario.factors))
-        )
-        if len(factor) != market.n_reserves:
-            raise InputError(
-                f"Scenario.factor: expected {market.n_reserves} entries, one for each reserve, found {len(factor)}"
-            )
-        self.n_factors: int = n_factors
-        if feeds is not None and len(feeds.deviation) != market.n_reserves:
-            raise InputError(
-                f"Feeds.deviation: expected {market.n_reserves} entries, one for each reserve, found "
-                f"{len(feeds.deviation)}"
-            )
-        times = None if feeds is None else feeds.times(scenario.step)
-        self.oracle = oracle_rows(market.reserves.oracle, market.price, factor, self.n_factors, times)
-        self.factor, self.n_rows = self.oracle.row, self.oracle.n_rows
-        draw = scenario.draw(market) if isinstance(scenario, PricePaths) else scenario.draw()
-        rows = self.oracle
-        self.kernel = draw._replace(
-            own=rows.own, base=rows.base, feed=rows.feed, plain=rows.plain, most=rows.most, follows=rows.follows,
-            deviation=rows.deviation, heartbeat=rows.heartbeat, age=rows.age, lag=rows.lag,
-        )  # fmt: skip
-
-    def highest(self) -> np.ndarray:
-        """(..., R) relative prices that are surely reached: the highest of given paths, the start of random ones.
-
-        Caps are left out: they only lower prices, and this is used as an upper bound.
-        """
-        given = self.kernel.given
-        reached = given.max(axis=2) if len(given) else self.kernel.start
-        return np.append(reached, np.ones((*reached.shape[:-1], 1)), axis=-1)[..., self.oracle.market_row]
 
 
 def _require_whole(path: IntArray, by_step: IntArray) -> None:
@@ -261,49 +207,6 @@ def _require_whole(path: IntArray, by_step: IntArray) -> None:
                 f"{name}: amounts exceed what is counted (2^63 units: 9.2e12 USD on one path, 9.2e15 USD over all "
                 "paths of a step and reserve). Check prices and volatility, or simulate fewer paths at a time"
             )
-
-
-class Worker:
-    """One thread's scratch and its own integer totals; added up at the end, in any order."""
-
-    def __init__(
-        self, book: Book, draw: Draws, n_steps: int, n_reserves: int, n_accounts: int, cascade: Cascade | None
-    ) -> None:
-        padded, rows, drawn = padded_steps(n_steps), draw.n_rows + 1, draw.n_factors + 1
-        block = block_paths(padded)
-        legs = max(int(np.diff(book.leg).max(initial=0)), 2)
-        pairs = len(book.pair_collateral)
-        x, step_repaid = np.ones((block, rows, padded)), np.zeros((block, n_steps), dtype=np.int64)
-        self.scratch = Scratch(
-            x=x, z=np.empty((drawn + drawn % 2, n_steps)), inverse=np.empty((rows, padded)),
-            low=np.empty((pairs, block)), lowest=np.empty(pairs), bound=np.empty(block), value=np.empty(legs),
-            now=np.empty(legs), weight=np.empty(legs), offset=np.zeros(legs, dtype=np.int64),
-            factor=np.zeros(legs, dtype=np.int64), reserve=np.zeros(legs, dtype=np.int64),
-            terms=np.zeros((legs, N_TERMS)), sums=np.empty((2, padded)), step_repaid=step_repaid, flat_x=x.reshape(-1),
-            flat_step_repaid=step_repaid.reshape(-1),
-        )  # fmt: skip
-        self.by_step = np.zeros((n_steps, n_reserves, 4), dtype=np.int64)
-        self.fan = np.zeros((n_steps, N_BINS), dtype=np.int64)
-        self.hits = np.zeros((n_accounts, HIT_BUCKETS), dtype=np.int32)
-        if cascade is not None:
-            self.path_state = cascade.path_state(padded)
-            self.multiplier = np.zeros((n_steps, cascade.n_markets + 1), dtype=np.int64)
-            self.unsettled = np.zeros(n_steps, dtype=np.int64)
-            if cascade.limits is not None:
-                self.queue = cascade.queue()
-                self.waiting_by_step = np.zeros(n_steps, dtype=np.int64)
-
-    def totals(self, path: IntArray) -> Totals:
-        """The totals that a shard over the paths of `path` (n, N_TOTALS) adds to."""
-        return Totals(
-            path=path,
-            by_step=self.by_step,
-            fan=self.fan,
-            hits=self.hits,
-            flat_path=path.reshape(-1),
-            flat_by_step=self.by_step.reshape(-1),
-            flat_hits=self.hits.reshape(-1),
-        )
 
 
 def checked_seed(seed: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from risk_core.checks import FloatArray, IntArray, checked_array, checked_kind, require
-from risk_core.engine import Draws, Worker, opening_steps
+from risk_core.draws import Draws, opening_steps
 from risk_core.errors import InputError
 from risk_core.kernels.parts import feed_prices, path_parts
 from risk_core.kernels.settle import ACCOUNTS, N_TOTALS
@@ -21,6 +21,7 @@ from risk_core.plan import plan_of
 from risk_core.price_models import Scenario
 from risk_core.result import MICRO_USD, Result
 from risk_core.types import Market
+from risk_core.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import risk_core as rc
-from risk_core.engine import opening_steps
+from risk_core.draws import opening_steps
 from risk_core.kernels.settle import ACCOUNTS, CALLS, DEFICIT, PROTOCOL_FEE, REPAID, SEIZED
 from tests.differential import bounds
 from tests.differential.bounds import Bounds

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.engine import opening_steps
+from risk_core.draws import opening_steps
 from tests.markets import KINDS, one_account, random_market, scenario
 from tests.property.drawn import CASCADE, QUEUE, amounts, random_impact, random_limits, random_paths, same
 from tests.reference import naive

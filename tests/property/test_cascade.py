@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.engine import opening_steps
+from risk_core.draws import opening_steps
 from risk_core.kernels.cascade import MAX_ROUNDS
 from risk_core.liquidation import POLICIES
 from tests.markets import KINDS, random_market, scenario

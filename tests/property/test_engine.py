@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.engine import opening_steps
+from risk_core.draws import opening_steps
 from risk_core.price_models import PricePaths
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario
 from tests.property.drawn import amounts, random_paths, same

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.engine import Draws
+from risk_core.draws import Draws
 from risk_core.feeds import Feeds
 from risk_core.kernels.paths import padded_steps, price_block
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario

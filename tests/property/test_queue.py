@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import risk_core as rc
-from risk_core.engine import opening_steps
+from risk_core.draws import opening_steps
 from risk_core.liquidation import POLICIES
 from risk_core.liquidators import Liquidators
 from tests.markets import KINDS, market, one_account, random_market, reserves, scenario

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import risk_core as rc
-from risk_core import engine, memory
+from risk_core import draws, engine, memory
 from risk_core.errors import InputError
 from risk_core.plan import plan_of
+from risk_core.worker import Worker
 from tests.markets import random_market, scenario
 
 
@@ -45,9 +46,9 @@ def test_a_run_allocates_what_it_says(market, n_paths, n_steps, threads):
 
 def test_a_worker_has_the_size_of_its_formula(market):
     plan, path = plan_of(market), scenario(5, 30)
-    draw = engine.Draws(market, path)
-    book, _ = plan.bind(draw.factor, draw.n_factors, engine.opening_steps(market, path))
-    worker = engine.Worker(book, draw, 30, 5, plan.n_accounts, None)
+    draw = draws.Draws(market, path)
+    book, _ = plan.bind(draw.factor, draw.n_factors, draws.opening_steps(market, path))
+    worker = Worker(book, draw, 30, 5, plan.n_accounts, None)
     sizes = memory.Sizes(
         paths=1, steps=30, workers=1, accounts=market.n_accounts, engaged=plan.n_accounts, reserves=5, factors=5,
         rows=6, pairs=len(book.pair_collateral), legs=plan.most_legs, book=0,
