@@ -11,11 +11,10 @@ from dash import html
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, graph, legend, pill, table
 from dashboard.look.escaping import named
-from dashboard.market.forecasts import FAILS, LawRecord, Ledger, Told
+from dashboard.market.forecasts import FAILS, LawRecord, Told
 from dashboard.pages.forecasts import answers, charts
 from dashboard.pages.forecasts.answers import HOUR, Shown
 from data.results.figures import LEVELS
-from risk_core.analytics import accuracy
 
 FILL = "python -m flows forecast-ledger"
 ROWS = 8
@@ -83,7 +82,7 @@ def ledger_card(shown: Shown, theme: str | None) -> dbc.Card:
                 ("worse-mark", "beyond", "block"),
             ]
         ),
-        source=_address("ledger", shown),
+        source=json_address("ledger", shown),
     )
 
 
@@ -111,7 +110,7 @@ def count_card(shown: Shown, theme: str | None) -> dbc.Card:
         f"binomial, {record.n} windows × {fmt.share(1 - record.level, 0)} · zones: 95 and 99.99\u202f% (Basel) · "
         "p below 0.05 fails",
         f"{percent(record.level)}, chance of each count",
-        source=_address("records", shown),
+        source=json_address("records", shown),
     )
 
 
@@ -140,7 +139,7 @@ def calibration_card(shown: Shown, theme: str | None) -> dbc.Card:
         f"outcomes at or below the quantile, {n} windows · grey: 95\u202f% of right ledgers · all levels together: p "
         f"{p:.2f} (Kolmogorov-Smirnov)" if p is not None else "",
         sub,
-        source=_address("calibration", shown),
+        source=json_address("calibration", shown),
     )  # fmt: skip
 
 
@@ -165,94 +164,8 @@ def evidence_card(shown: Shown, theme: str | None) -> dbc.Card:
         f"most {record.evidence_most:.2g}",
         sub,
         state,
-        source=_address("evidence", shown),
+        source=json_address("evidence", shown),
     )
-
-
-def record_card(ledger: Ledger, shown: Shown) -> dbc.Card:
-    """The card with the record of every law and window at every level."""
-    head = (
-        ("Law and window", False), ("Level", False), ("Tested", True), ("Seen", True), ("Expected", True),
-        ("Kupiec p", True), ("Indep. p", True), ("Joint p", True), ("Pinball", True), ("CRPS", True), ("Record", False),
-    )  # fmt: skip
-    rows = []
-    for law, horizon in ledger.series():
-        for level in LEVELS:
-            record = ledger.record(law, horizon, level)
-            first = level == LEVELS[0]
-            name = series_text(law, horizon)
-            mine = (law, horizon) == (shown.law, shown.horizon_seconds)
-            rows.append(
-                (
-                    (html.B(name) if mine else name) if first else "",
-                    percent(level), fmt.count(record.n), fmt.count(record.exceptions), f"{record.expected:.1f}",
-                    *(p_value(record, field) for _, _, field in QUESTIONS),
-                    fmt.money(record.pinball_usd), fmt.money(record.crps_usd) if first else "", standing(record),
-                )
-            )  # fmt: skip
-    return card(
-        "Each law’s record",
-        table(head, rows, tight=True),
-        "USD a window · p below 0.05 fails · pinball and CRPS (by 200 stored quantiles): less is better · too few: "
-        "fewer than one exception is expected",
-        "out of sample, none hidden",
-        flush=True,
-        source="/api/v1/forecasts/records",
-    )
-
-
-def compared_card(ledger: Ledger, shown: Shown, theme: str | None) -> dbc.Card:
-    """The card of each other law's loss against that of the shown law."""
-    found = answers.compared(ledger, shown)
-    title, sub = "Which law forecasts best?", f"pinball loss at {percent(answers.JUDGED)}, beyond that of this law"
-    judged = [one for one in found if one.gap is not None]
-    if not judged:
-        most = max((one.windows for one in found), default=0)
-        text = (
-            f"No other law has forecast {accuracy.LEAST} of the same windows; the most is {most}. Forecasts with "
-            "another law are stored beside the default by:"
-        )
-        return card(
-            title, empty("Nothing to compare with yet", text, "python -m flows risk-scenarios --law t4"), sub=sub
-        )
-    body: list[Any] = [
-        graph("forecasts-compared", 60 + 34 * len(judged), "Loss of each law beyond that of the shown one, with error",
-              charts.compared(found, theme)),
-        html.Div(
-            table(
-                (("Law", False), ("Windows", True), ("Loss beyond", True), ("p", True), ("", False)),
-                [(named(one.law), fmt.count(one.windows), *_gap(one)) for one in found],
-                tight=True,
-            ),
-            className="scrollx",
-        ),
-    ]  # fmt: skip
-    return card(
-        title,
-        body,
-        "USD a window · bars are 95\u202f% · Diebold-Mariano on windows that both forecast · below 0 is better",
-        sub,
-        source=_address("compared", shown),
-    )
-
-
-def _gap(one: answers.Beside) -> tuple[Any, ...]:
-    if one.gap is None:
-        return fmt.MISSING, fmt.MISSING, html.Span("too few, or no difference", className="t3")
-    words = "no clear difference" if not one.gap.clear else "better" if one.gap.mean < 0 else "worse"
-    tone = {"better": "better b6", "worse": "worse b6"}.get(words, "t2")
-    p = "< 0.001" if one.gap.p_value < 0.001 else f"{one.gap.p_value:.3f}"
-    return fmt.money_change(one.gap.mean), p, html.Span(words, className=tone)
-
-
-def standing(record: LawRecord) -> html.Span:
-    """The result of the tests at one level."""
-    if not record.enough:
-        return pill("flat", f"{record.n} of {record.needed} needed")
-    if record.fails:
-        # The count alone may be unusual without a test below 5 %: then the zone is the reason, and is named.
-        return pill("warn", "fails" if record.has_low_p else f"zone {record.zone}", f"Basel's zone is {record.zone}")
-    return pill("ok", "holds", f"Basel's zone is {record.zone}")
 
 
 def exceptions_card(shown: Shown) -> dbc.Card:
@@ -275,7 +188,7 @@ def exceptions_card(shown: Shown) -> dbc.Card:
         f"USD of debt repaid · over the highest level that was passed · {min(ROWS, len(found))} of {len(found)}",
         "what the forecast did not know",
         flush=True,
-        source=_address("ledger", shown),
+        source=json_address("ledger", shown),
     )
 
 
@@ -303,7 +216,7 @@ def sealed_card(shown: Shown) -> dbc.Card:
         "USD of debt repaid · the seal covers market, measure, level, window, value and interval",
         when,
         flush=True,
-        source=_address("ledger", shown),
+        source=json_address("ledger", shown),
     )
 
 
@@ -317,5 +230,6 @@ def outcome_pill(one: Told) -> html.Span:
     return pill("ok" if inside else "warn", words, "Tested" if one.state == "tested" else "Not tested: it overlaps")
 
 
-def _address(name: str, shown: Shown) -> str:
+def json_address(name: str, shown: Shown) -> str:
+    """Where the figures of a chart of this series are as JSON."""
     return f"/api/v1/forecasts/{name}?{urlencode({'series': answers.key_of(shown.law, shown.horizon_seconds)})}"

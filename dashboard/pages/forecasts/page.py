@@ -19,16 +19,15 @@ from dashboard.pages.forecasts.answers import Shown
 from dashboard.pages.forecasts.cards import (
     FILL,
     calibration_card,
-    compared_card,
     count_card,
     evidence_card,
     exceptions_card,
     ledger_card,
-    record_card,
     sealed_card,
     series_text,
     verdict,
 )
+from dashboard.pages.forecasts.law_cards import compared_card, record_card
 
 
 def build(source: PageData, _search: str) -> html.Div:

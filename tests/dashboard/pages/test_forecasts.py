@@ -14,7 +14,7 @@ from dashboard.market.checks import Damaged
 from dashboard.market.forecasts import Ledger, check_ledger
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
-from dashboard.pages.forecasts import answers, cards, charts, page
+from dashboard.pages.forecasts import answers, cards, charts, law_cards, page
 from tests.dashboard.conftest import MemorySource, words
 from tests.flows.running import ran
 
@@ -98,13 +98,13 @@ def test_laws_are_compared_on_windows_that_both_forecast(ledger: Ledger):
     assert back.mean == pytest.approx(-found.gap.mean)
     drawn = charts.compared(answers.compared(ledger, shown), "light")
     assert drawn["data"][0]["x"] == [found.gap.mean]
-    assert "sample-one-by-one" in words(cards.compared_card(ledger, shown, None))
+    assert "sample-one-by-one" in words(law_cards.compared_card(ledger, shown, None))
 
 
 def test_too_few_common_windows_name_what_is_missing(ledger: Ledger):
     week = answers.chosen(ledger, WEEK)
     assert all(one.gap is None for one in answers.compared(ledger, week))
-    assert "No other law has forecast 30 of the same windows" in words(cards.compared_card(ledger, week, None))
+    assert "No other law has forecast 30 of the same windows" in words(law_cards.compared_card(ledger, week, None))
 
 
 def test_json_holds_what_the_charts_show(tested: Path):
