@@ -121,7 +121,7 @@ WAITING = (
             lambda r: rc.measures.tail_mean(r.shortfall_usd, 0.99, r.cluster), mean_of_worst(0.99)),
 )  # fmt: skip
 """Beside `MEASURES` where liquidators have limits. Without limits nothing waits."""
-RESPONDED = Measure("Repaid by borrowers, mean", "USD", "responded_usd",
+RESPONDED = Measure("By borrowers, mean", "USD", "responded_usd",
                     lambda r: rc.measures.average(r.responded_usd, r.cluster), lambda x: float(x.mean()))  # fmt: skip
 """Beside `MEASURES` where borrowers respond."""
 

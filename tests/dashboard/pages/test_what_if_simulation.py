@@ -201,8 +201,8 @@ def test_borrowers_who_respond_lower_what_is_liquidated(loaded: LoadedMarket, sc
     alone = outlook.simulate(loaded, scenario, WhatIf(eth=-0.05), n_paths=600)
     found = outlook.simulate(loaded, scenario, WhatIf(eth=-0.05, respond=1.0), n_paths=600)
     rows = {row.label: row for row in found.rows}
-    assert rows["Repaid by borrowers, mean"].scenario.value > 0
-    assert not rows["Repaid by borrowers, mean"].is_loss
+    assert rows["By borrowers, mean"].scenario.value > 0
+    assert not rows["By borrowers, mean"].is_loss
     assert found.spread.scenario[0] > alone.spread.scenario[0]
     assert found.limits == "100\u202f% of borrowers respond after 1 h"
     assert wording.values_of(WhatIf(respond=0.65), "Behaviour") == "65\u202f% respond"
