@@ -51,6 +51,22 @@ class Children:
                 os.kill(child, signal.SIGKILL)
         return int(self._server.stdout.readline())
 
+    def work_until_whole(self, path: Path, draw: Callable[[], dict[str, float]], killed: Callable[[], None]) -> int:
+        """Kills until a child did all its work; `draw` says when the next is to die, `killed` looks at what it left.
+
+        Each life is longer than the one before, so that it ends on a machine of any speed: the work on what a killed
+        child left may take longer than all of it at once, and a machine may be slower now than when it was measured.
+        """
+        kills = 0
+        while True:
+            when = {name: type(value)(value * 1.2**kills) for name, value in draw().items()}
+            code = self.work(path, **when)
+            if code == 0:
+                return kills
+            assert code == -signal.SIGKILL
+            kills += 1
+            killed()
+
 
 @contextmanager
 def children(module: str) -> Iterator[Children]:

@@ -97,18 +97,15 @@ def test_killed_at_any_moment_it_ends_as_an_undisturbed_upgrade(children, former
         folder.mkdir()
         path = folder / "risk.sqlite"
         shutil.copy(former.file, path)
-        while True:
-            when = (
+        kills += children.work_until_whole(
+            path,
+            lambda: (
                 {"after": rng.uniform(0.0, 0.9) * former.seconds}
                 if from_outside
                 else {"die_at": int(10 ** rng.uniform(0.0, 3.6))}
-            )
-            code = children.work(path, **when)
-            if code == 0:
-                break
-            assert code == -signal.SIGKILL
-            kills += 1
-            assert_old_or_whole(path, former)
+            ),
+            lambda: assert_old_or_whole(path, former),  # noqa: B023 - called within this round
+        )
         assert export(path) == former.upgraded, f"differs in round {rounds}, after {kills} kills"
         # One copy, whatever the number of tries, and nothing that was left unfinished.
         assert sorted(p.name for p in folder.iterdir() if not p.name.endswith(("-wal", "-shm"))) == [
