@@ -58,19 +58,63 @@ def likelihood(times, kinds, end, mu, bin_of, time_in_bin, alpha, beta, r, q, wa
         for b in range(b_n):
             total -= mu[i, b] * time_in_bin[b]
             grad_mu[i, b] -= time_in_bin[b]
-    # What every event adds to the integrated intensities until the end.
-    for n in range(times.shape[0]):
-        j = kinds[n]
-        left = end - times[n]
+    # What every event adds to the integrated intensities until the end, (1 - exp(-beta (end - t_m))) / beta: over all
+    # events of a kind, their number less R at the end.
+    dt = end - now
+    for j in range(d_n):
+        count = 0.0
+        for n in range(times.shape[0]):
+            count += 1.0 if kinds[n] == j else 0.0
         for i in range(d_n):
             for u in range(u_n):
                 rate = beta[i, j, u]
-                decay = exp(-min(rate * left, 690.0))
-                weight = (1.0 - decay) / rate
+                decay = exp(-min(rate * dt, 690.0))
+                before = r[i, j, u] + waiting[j]
+                weight = (count - decay * before) / rate
                 total -= alpha[i, j, u] * weight
                 grad_alpha[i, j, u] -= weight
-                grad_beta[i, j, u] += alpha[i, j, u] * (weight - left * decay) / rate
+                grad_beta[i, j, u] += alpha[i, j, u] * (weight - decay * (q[i, j, u] + dt * before)) / rate
     return total
+
+
+@kernel
+def likelihood_of_one(times, end, mu, bin_of, time_in_bin, alpha, beta, grad_mu):
+    """`likelihood` of one kind with one exponential: two to three times as fast, since its sums stay in registers.
+
+    mu, time_in_bin and grad_mu (B,), alpha and beta numbers. Returns (log-likelihood, its derivatives in alpha and in
+    beta); what `likelihood` gives, rounded otherwise in the last digits.
+    """
+    total, by_alpha, by_beta = 0.0, 0.0, 0.0
+    now, r, q, waiting = 0.0, 0.0, 0.0, 0.0
+    for n in range(times.shape[0]):
+        dt = times[n] - now
+        if dt > 0.0:
+            decay = exp(-min(beta * dt, 690.0))
+            before = r + waiting
+            r = decay * before
+            q = decay * (q + dt * before)
+            waiting = 0.0
+            now = times[n]
+        intensity = mu[bin_of[n]] + alpha * r
+        if not intensity > 0.0:
+            return -np.inf, by_alpha, by_beta
+        total += np.log(intensity)
+        share = 1.0 / intensity
+        grad_mu[bin_of[n]] += share
+        by_alpha += share * r
+        by_beta -= share * alpha * q
+        waiting += 1.0
+    for b in range(mu.shape[0]):
+        total -= mu[b] * time_in_bin[b]
+        grad_mu[b] -= time_in_bin[b]
+    dt = end - now
+    decay = exp(-min(beta * dt, 690.0))
+    before = r + waiting
+    weight = (times.shape[0] - decay * before) / beta
+    total -= alpha * weight
+    by_alpha -= weight
+    by_beta += alpha * (weight - decay * (q + dt * before)) / beta
+    return total, by_alpha, by_beta
 
 
 @kernel

@@ -12,6 +12,7 @@ from flows.risk.calibration_inputs import HOUR, Inputs
 from flows.risk.resampled import fit, garch_of
 from risk_core.analytics import hawkes, mev, pegs, wallets
 from risk_core.laws.from_returns import NAMES, law_called
+from tests.benchmarks import beside_tick
 from tests.benchmarks.table import Table
 from tests.benchmarks.timing import median
 
@@ -26,6 +27,10 @@ def run(table: Table) -> None:
         taken = median(lambda asked=asked: wallets.features(*asked), 3)  # type: ignore[misc]
         floor = 30 if key == "wallet_features_s" else None
         table.add(key, taken, "s", f"26 features of {n:,} wallets over {10 * n:,} events and days", floor, lower=True)
+    following = one_more_day(*made_up(100_000))
+    taken = median(lambda: wallets.features(*following()), 3)
+    what = "one more day of 100,000 wallets, 100,000 events and days joined to the stored ones, all features anew"
+    table.add("wallet_day_s", taken, "s", what, 2, lower=True)
     taken = median(calibrated_by_every_law(20, 2 * 365), 3)
     table.add("calibrate_s", taken, "s", f"20 assets on two years of hours, {len(NAMES)} laws", 20, lower=True)
     for n, key in ((10_000, "mev_tx_1e4_s"), (100_000, "mev_tx_1e5_s"), (1_000_000, "mev_tx_s")):
@@ -34,6 +39,7 @@ def run(table: Table) -> None:
         floor = 20_000 if key == "mev_tx_s" else None
         table.add(key, n / taken, "tx/s", f"MEV labels and scores of {n:,} transactions, one swap each", floor)
     excited(table)
+    beside_tick.run(table)
     n = 5_000_000
     times = np.cumsum(np.random.default_rng(7).integers(1, 60, n))
     price = 1 + 1e-4 * np.sin(np.arange(n) / 1_000)
@@ -100,6 +106,26 @@ def trades(n: int) -> tuple[np.ndarray, mev.Swaps, dict[str, np.ndarray]]:
     price = rng.lognormal(size=n)
     paid = {"tx_block": block, "gas_price": price, "priority_fee": price / 10, "liquidations": np.zeros_like(blocks)}
     return blocks, swaps, paid
+
+
+def one_more_day(
+    n: int, now: wallets.States, days: wallets.States, events: wallets.Events, as_of: int
+) -> Callable[[], tuple[int, wallets.States, wallets.States, wallets.Events, int]]:
+    """A function that joins a day of n states and n events to those before it: arguments of `wallets.features`."""
+    rng = np.random.default_rng(8)
+    new = {"wallet": rng.permutation(n), "kind": rng.integers(0, len(wallets.KINDS), n), "eth": rng.random(n),
+           "time": rng.integers(as_of, as_of + wallets.DAY, n), "protocol": rng.integers(0, 5, n)}  # fmt: skip
+
+    def joined() -> tuple[int, wallets.States, wallets.States, wallets.Events, int]:
+        state = {name: getattr(now, name) for name in ("wallet", "collateral", "available", "borrow", "risk")}
+        # In order of wallet and day, as the warehouse gives them.
+        at = np.arange(1, n + 1) * DAYS
+        history = {name: np.insert(getattr(days, name), at, values) for name, values in state.items()}
+        history["day"] = np.insert(days.day, at, DAYS)
+        told = {name: np.concatenate([getattr(events, name), values]) for name, values in new.items()}
+        return n, now, wallets.States(**history), wallets.Events(**told), as_of + wallets.DAY
+
+    return joined
 
 
 def made_up(n: int) -> tuple[int, wallets.States, wallets.States, wallets.Events, int]:

@@ -126,11 +126,17 @@ def log_likelihood(model: Hawkes, events: EventTimes) -> tuple[float, Gradient]:
     Processes, 2nd ed. 2003, eq. 7.2.1.)
     """
     require_same_kinds(model, events)
-    grad = (np.zeros_like(model.mu), np.zeros_like(model.alpha), np.zeros_like(model.beta))
-    value = kernels.likelihood(
-        events.times, events.kinds, events.end, model.mu, bins_of(model, events.times), time_in_bins(model, events.end),
-        model.alpha, model.beta, np.zeros_like(model.alpha), np.zeros_like(model.alpha), np.zeros(len(model.mu)), *grad,
-    )  # fmt: skip
+    bins, spent = bins_of(model, events.times), time_in_bins(model, events.end)
+    grad = np.zeros_like(model.mu), np.zeros_like(model.alpha), np.zeros_like(model.beta)
+    if model.alpha.size == 1:
+        value, grad[1][:], grad[2][:] = kernels.likelihood_of_one(
+            events.times, events.end, model.mu[0], bins, spent, model.alpha.item(), model.beta.item(), grad[0][0]
+        )
+    else:
+        value = kernels.likelihood(
+            events.times, events.kinds, events.end, model.mu, bins, spent, model.alpha, model.beta,
+            np.zeros_like(model.alpha), np.zeros_like(model.alpha), np.zeros(len(model.mu)), *grad,
+        )  # fmt: skip
     return float(value), Gradient(mu=grad[0], alpha=grad[1], beta=grad[2])
 
 

@@ -47,6 +47,26 @@ def test_the_recursion_equals_the_definition_ties_included(marked: list[tuple[fl
     assert h.log_likelihood(MODEL, events)[0] == pytest.approx(slow_likelihood(MODEL, events), rel=1e-10, abs=1e-10)
 
 
+@given(
+    st.lists(st.floats(0, 20), min_size=1, max_size=20),
+    st.lists(st.floats(0.01, 3), min_size=1, max_size=3),
+    st.floats(0, 2),
+    st.floats(0.01, 900),
+)
+@settings(max_examples=60)
+def test_one_kind_has_what_it_has_beside_a_kind_without_events(times, mu, alpha, beta):
+    """A second kind that never comes and excites nobody adds its base alone; many kinds have a loop of their own."""
+    times = sorted([*times, max(times)])
+    alone = h.Hawkes(mu=[mu], alpha=[[alpha]], beta=[[beta]], period=4.0)
+    beside = h.Hawkes(mu=[mu, [1.0] * len(mu)], alpha=[[alpha, 0], [0, 0]], beta=np.full((2, 2), beta), period=4.0)
+    found, of_one = h.log_likelihood(alone, h.EventTimes(times=times, kinds=[0] * len(times), end=25.0, n_kinds=1))
+    both, of_two = h.log_likelihood(beside, h.EventTimes(times=times, kinds=[0] * len(times), end=25.0, n_kinds=2))
+    assert found == pytest.approx(both + 25.0, rel=1e-12, abs=1e-10)
+    assert of_one.mu[0] == pytest.approx(of_two.mu[0], rel=1e-12, abs=1e-10)
+    assert of_one.alpha.item() == pytest.approx(of_two.alpha[0, 0, 0], rel=1e-10, abs=1e-10)
+    assert of_one.beta.item() == pytest.approx(of_two.beta[0, 0, 0], rel=1e-10, abs=1e-10)
+
+
 def test_the_gradient_is_the_slope_in_every_parameter():
     rng = np.random.default_rng(7)
     model = h.Hawkes(
