@@ -14,6 +14,11 @@
     return { left: `calc(8px + ${from} * (100% - 16px))`, width: `calc(${to - from} * (100% - 16px))` };
   };
 
+  const sorted = (state) => Object.entries(state || {}).sort().map(([k, v]) => [k, v && typeof v === "object" ? sorted(v) : v]);
+  const same = (a, b) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+  // The first of these simulated answers that was asked for these drivers.
+  const answerTo = (state, ...answers) => answers.find((one) => one && same(one.asked, state));
+
   C.workbench = {
     // Theme: the attribute on <html> now, the store for the figures and the next visit.
     theme: function (clicks, stored) {
@@ -110,18 +115,22 @@
       return query ? "?" + query : "no driver changed";
     },
 
-    // The distribution of these drivers: from all paths where they are in, else from the first ones. An answer to other
-    // drivers stays until one of these has come, and is dimmed where that takes long.
-    sharpen: function (first, query, full) {
-      const now = query || "";
-      const found = [full, first].find((one) => one && one.query === now);
-      if (!found) return [no(), no(), no(), no(), "slow"];
+    // The distribution of these drivers: from all paths where they are in, else from the first ones. It does not wait for
+    // the exact answer. An answer to other drivers stays until one of these has come.
+    sharpen: function (first, state, full) {
+      const found = answerTo(state, full, first);
+      if (!found) return [no(), no(), no(), no(), no()];
       const share = found.paths / found.of;
       return [found.figure, found.note, share < 1 ? { "--at": `${100 * share}%` } : { display: "none" }, found.says, ""];
     },
 
-    full: function (full, first, query) {
-      return C.workbench.sharpen(first, query, full);
+    full: function (full, first, state) {
+      return C.workbench.sharpen(first, state, full);
+    },
+
+    // Once the exact answer is there, an older distribution is dimmed.
+    slow: function (_, state, first, full) {
+      return answerTo(state, full, first) ? "" : "slow";
     },
 
     // A finished run stays on screen when drivers move on, dimmed, and says so.

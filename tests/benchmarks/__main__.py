@@ -29,6 +29,7 @@ PARTS = (
     "coverage",
     "sampling",
     "analytics",
+    "models",
 )
 
 

@@ -283,5 +283,5 @@ def test_a_first_answer_waits_for_no_other_for_long(source: MemorySource, monkey
     finally:
         let_go.set()
         reader.join(30)
-    assert held[0].json["response"]["first-answer"]["data"]["query"] == "eth=-10"
-    assert post(-20).json["response"]["first-answer"]["data"]["query"] == "eth=-20"
+    assert held[0].json["response"]["first-answer"]["data"]["asked"] == {"eth": -10}
+    assert post(-20).json["response"]["first-answer"]["data"]["asked"] == {"eth": -20}

@@ -77,15 +77,15 @@ def register(app: Dash) -> None:
     run("address", Output(ids.LINK_TEXT, "children"), Input(ids.QUERY, "data"))
     drawn = (
         (ids.THEN, "figure"), (ids.THEN_NOTE, "children"), (ids.THEN_BAR, "style"), (ids.THEN_SAYS, "children"),
-        (ids.THEN, "className"),
+        (ids.THEN_BOX, "className"),
     )  # fmt: skip
-    # Two callbacks: Dash runs one only when nothing that leads to an input of it is under way, and the full answer is
-    # under way from the moment that a handle moves.
+    # Callbacks apart: Dash runs one only when nothing that leads to an input of it is under way. The full answer is
+    # under way from the moment that a handle moves, and the exact one has more to draw.
     run(
         "sharpen",
         *(Output(*one) for one in drawn),
         Input(ids.FIRST_ANSWER, "data"),
-        Input(ids.QUERY, "data"),
+        State(ids.WHAT_IF, "data"),
         State(ids.FULL_ANSWER, "data"),
     )
     run(
@@ -93,7 +93,15 @@ def register(app: Dash) -> None:
         *(Output(*one, allow_duplicate=True) for one in drawn),
         Input(ids.FULL_ANSWER, "data"),
         State(ids.FIRST_ANSWER, "data"),
-        State(ids.QUERY, "data"),
+        State(ids.WHAT_IF, "data"),
+    )
+    run(
+        "slow",
+        Output(ids.THEN_BOX, "className", allow_duplicate=True),
+        Input(ids.QUERY, "data"),
+        State(ids.WHAT_IF, "data"),
+        State(ids.FIRST_ANSWER, "data"),
+        State(ids.FULL_ANSWER, "data"),
     )
     run(
         "stale",

@@ -33,7 +33,7 @@ def then_card() -> dbc.Card:
     bar = html.Span(html.I(), id=ids.THEN_BAR, className="part", style={"display": "none"}, **{"aria-hidden": "true"})
     right = html.Span([bar, " ", html.Span(id=ids.THEN_NOTE, className="t2 micro")], className="nowrap")
     footer = "USD repaid · share of paths, log scale · same random numbers for both · band and ± are 95\u202f%"
-    return card("And then", [lines, chart], footer, "simulated", right, source="")
+    return card("And then", [lines, html.Div(chart, id=ids.THEN_BOX)], footer, "simulated", right, source="")
 
 
 def outlook_card() -> dbc.Card:
@@ -69,27 +69,30 @@ def first_answer(source: PageData, data: dict | None, theme: str | None, snapsho
         loaded = source.loaded(snapshot)
         run = source.run(loaded.market.snapshot)
         if run is not None and limited(state):
-            return _none("With limits every path takes longer. It begins once the handle rests.", state, theme)
+            return _none("With limits every path takes longer. It begins once the handle rests.", data, theme)
         if run is not None:
-            return answered(outlook.first(loaded, run.scenario, state), state, theme)
+            return answered(outlook.first(loaded, run.scenario, state), state, data, theme)
         why = f"No calibrated scenario yet: {NO_RUN}"
     except Unavailable as none:
         why = none.title
     except rc.InputError:
         why = "This day could not be simulated"
-    return _none(why, state, theme)
+    return _none(why, data, theme)
 
 
-def _none(why: str, state: WhatIf, theme: str | None) -> dict[str, Any]:
-    return {"query": state.to_query(), "figure": nothing(why, theme), "note": "", "says": "", "paths": 1, "of": 1}
+def _none(why: str, asked: dict | None, theme: str | None) -> dict[str, Any]:
+    return {"asked": asked, "figure": nothing(why, theme), "note": "", "says": "", "paths": 1, "of": 1}
 
 
-def answered(result: outlook.Simulation, state: WhatIf, theme: str | None) -> dict[str, Any]:
-    """A distribution as the browser keeps it: drawn, and in words. The figure says for which drivers it was drawn."""
+def answered(result: outlook.Simulation, state: WhatIf, asked: dict | None, theme: str | None) -> dict[str, Any]:
+    """A distribution as the browser keeps it: drawn, and in words. The figure says for which drivers it was drawn.
+
+    asked: the drivers as the browser sent them, by which it finds out that the answer is the newest.
+    """
     figure = spread_chart(result.spread, theme, state.sides)
     figure["layout"]["meta"] = result.query
     return {
-        "query": result.query,
+        "asked": asked,
         "figure": figure,
         "note": wording.paths_note(result),
         "says": wording.then_says(result, state),
@@ -134,7 +137,7 @@ def waited_for(
         lambda told: outlook.simulate(loaded, run.scenario, state, _paths(state), progress=told, depth=depth),
     )
     if found.name == "done":
-        return *_shown(found.value, state), "", "prog", True, answered(found.value, state, theme)
+        return *_shown(found.value, state), "", "prog", True, answered(found.value, state, data, theme)
     if found.name == "failed":
         words = f"The engine said: {type(found.error).__name__}: {found.error}. Other values of the drivers may work."
         return empty("This day could not be simulated", words), None, "", "prog", True, None

@@ -212,7 +212,7 @@ def test_borrowers_who_respond_lower_what_is_liquidated(loaded: LoadedMarket, sc
 
 def test_with_limits_the_first_answer_says_that_it_takes_longer(source: MemorySource) -> None:
     held = simulation.first_answer(source, {"limits": 1, "eth": -10}, None, None)
-    assert held["query"] == "eth=-10&limits=1"
+    assert held["asked"] == {"limits": 1, "eth": -10}
     assert "takes longer" in held["figure"]["layout"]["annotations"][0]["text"]
     moving = simulation.first_answer(source, {"eth": -10}, None, None)
     assert (moving["paths"], moving["of"]) == (outlook.FIRST, outlook.PATHS)
