@@ -177,6 +177,8 @@ LIQUIDITY_VERDICT = "liquidity-verdict"
 LIQUIDITY_LIMITS = "liquidity-limits"
 LIQUIDITY_CAPITAL = "liquidity-capital"
 LIQUIDITY_QUEUE = "liquidity-queue"
+LIQUIDITY_WARNING = "liquidity-warning"
+LIQUIDITY_WARNING_SAYS = "liquidity-warning-says"
 LIQUIDITY_CURVES = tuple(f"liquidity-curve-{n}" for n in range(6))
 
 ORACLE_CAP = "oracle-cap"

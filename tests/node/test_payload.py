@@ -26,7 +26,7 @@ def test_a_payload_does_on_the_chain_what_the_changed_market_says(ingested: Inge
     code = contract(CONFIGURATOR)
     calls = [
         ("configureReserveAsCollateral", asset["WETH"], 6000, 6500, 11000),
-        ("configureReserveAsCollateral", asset["LINK"], 5000, 5500, 10800),
+        ("configureReserveAsCollateral", asset["LINK"], 5000, 9434, 10600),  # 1.000004, rounded to 1
         ("setEModeCategory", 1, 8900, 9000, 10250, "ETH correlated, again"),
         ("configureReserveAsCollateral", asset["WETH"], 6200, 6800, 10900),
     ]
@@ -60,6 +60,7 @@ def test_a_payload_does_on_the_chain_what_the_changed_market_says(ingested: Inge
         (("configureReserveAsCollateral", "LINK", 6000, 5500, 10800), "InvalidReserveParams"),
         (("configureReserveAsCollateral", "LINK", 6000, 6500, 10000), "InvalidReserveParams"),
         (("configureReserveAsCollateral", "LINK", 6000, 6500, 15800), "InvalidReserveParams"),
+        (("configureReserveAsCollateral", "LINK", 6000, 9435, 10600), "InvalidReserveParams"),
         (("setEModeCategory", 1, 0, 9000, 10250, "x"), "InvalidEmodeCategoryParams"),
         (("setEModeCategory", 1, 9100, 9000, 10250, "x"), "InvalidEmodeCategoryParams"),
     ],
