@@ -14,6 +14,9 @@ from risk_core.types import Market
 FIELDS = ("liquidation_threshold", "ltv", "liquidation_bonus")
 EMODE = "emode:"
 """Begins the name of an e-mode: `emode:1` is the category with the id 1."""
+ROUNDED_TO_ONE = 1.00005
+"""The contract rounds a threshold times (1 + bonus) to the nearest basis point before it compares it with 1
+(aave-v3-origin, `PercentageMath.percentMul`); from here on that is more than 1."""
 
 
 def parameter_change(market: Market, changes: Mapping[str, float]) -> Market:
@@ -49,7 +52,7 @@ def parameter_change(market: Market, changes: Mapping[str, float]) -> Market:
         threshold, ltv, bonus = ((emodes if inside else reserves)[name][at] for name in FIELDS)
         if np.any(ltv > threshold):
             raise InputError(f"changes: {key!r:.80} leaves a loan to value of {ltv:g} above the threshold {threshold}")
-        if np.any(threshold * (1.0 + bonus) > 1.0 + 1e-12):
+        if np.any(threshold * (1.0 + bonus) >= ROUNDED_TO_ONE - 1e-12):
             raise InputError(
                 f"changes: {key!r:.80} leaves a threshold of {threshold} with a bonus of {bonus}: together above 1, so "
                 "collateral at the threshold does not pay the debt and its bonus"

@@ -43,8 +43,8 @@
       return [value === slider ? no() : value, value, changed ? "sl chg" : "sl", place(driver, value), problem];
     },
 
-    // All sliders into one state; at most one question per GAP, always ending with the newest.
-    collect: async function (values, held) {
+    // All drivers into one state; at most one question per GAP, always ending with the newest.
+    collect: async function (values, held, terms) {
       const ids = C.callback_context.inputs_list[0]; // read now: Dash takes the context away at the first await
       const ticket = ++latest;
       const wait = asked + GAP - Date.now();
@@ -52,18 +52,27 @@
       if (ticket !== latest) return no();
       asked = Date.now();
       const state = Object.fromEntries(ids.map((item) => [item.id.key, item.value]));
+      if (terms && Object.keys(terms).length) state.set = terms;
       return held && Object.keys(held).length ? { ...state, held } : state;
+    },
+
+    // The changed parameters without those of one reserve or e-mode: all of it, since the pool takes them together.
+    drop: function (clicks, terms) {
+      const id = C.callback_context.triggered_id;
+      if (!id || !C.callback_context.triggered.some((t) => t.value)) return no();
+      const of = (key) => key.slice(0, key.lastIndexOf("."));
+      return Object.fromEntries(Object.entries(terms || {}).filter(([key]) => of(key) !== id.key));
     },
 
     // Two scenarios: the one held is A, the drivers are B. To swap them moves the sliders.
     hold: function (hold, swap, stop, state, held, drivers) {
       const part = C.callback_context.triggered_id;
       const stay = drivers.map(no);
-      if (!state || !C.callback_context.triggered.some((t) => t.value)) return [no(), no(), stay];
+      if (!state || !C.callback_context.triggered.some((t) => t.value)) return [no(), no(), stay, no()];
       const { held: _, ...own } = state;
-      if (part === "stop-comparing") return [{}, "off", stay];
-      if (part === "swap") return [own, "acts", drivers.map((d) => held[d.key] ?? d.baseline)];
-      return [own, "acts", stay];
+      if (part === "stop-comparing") return [{}, "off", stay, no()];
+      if (part === "swap") return [own, "acts", drivers.map((d) => held[d.key] ?? d.baseline), held.set ?? {}];
+      return [own, "acts", stay, no()];
     },
 
     // The reader's own scenarios, kept in this browser under a name; without one, under what is changed.
@@ -87,19 +96,19 @@
       return ticket === settled ? state : no();
     },
 
-    // A chip or "reset all" moves every slider.
+    // A chip or "reset all" sets every driver.
     preset: function (clicks, reset, values, saved, drivers) {
       const id = C.callback_context.triggered_id;
-      if (!id || !C.callback_context.triggered.some((t) => t.value)) return drivers.map(no);
+      if (!id || !C.callback_context.triggered.some((t) => t.value)) return [drivers.map(no), no()];
       const own = id.key?.startsWith("own:");
       const target = (own ? saved?.[id.key.slice(4)] : id.key && values[id.key]) || {};
-      return drivers.map((d) => (d.key in target ? target[d.key] : d.baseline));
+      return [drivers.map((d) => (d.key in target ? target[d.key] : d.baseline)), target.set ?? {}];
     },
 
-    // The sliders that come closest to the nearest move found.
+    // The sliders that come closest to the nearest move found, with the parameters as they are.
     reverse: function (clicks, values, drivers) {
-      if (!clicks || !values) return drivers.map(no);
-      return drivers.map((d) => (d.key in values ? values[d.key] : d.baseline));
+      if (!clicks || !values) return [drivers.map(no), no()];
+      return [drivers.map((d) => (d.key in values ? values[d.key] : d.baseline)), {}];
     },
 
     // A click on the curve sets the ETH driver.

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS
+from dashboard.market.terms import SET, Terms, of_link, parted, read, to_link
 
 HELD = "held"
 """Name of the other scenario of two, in the store and in the link."""
@@ -21,7 +22,7 @@ class WhatIf:
     The others change the simulation alone. `vol` multiplies volatility; `corr` leads from each factor by itself (-1) by
     the calibrated correlation (0) to one factor (1); `hours` is the horizon; `limits` is 1 where liquidators have
     limits; `depth` and `capital` multiply those limits; `lag` is the oracle's, in minutes. Of the borrowers, the
-    share `respond` repays after `warning` hours close to liquidation.
+    share `respond` repays after `warning` hours close to liquidation. `terms` are changed parameters of the pool.
     """
 
     eth: float = 0.0
@@ -40,6 +41,7 @@ class WhatIf:
     lag: float = 0.0
     respond: float = 0.0
     warning: float = 1.0
+    terms: Terms = ()
     held: WhatIf | None = None
     """What it is compared with; None is today, without any change."""
 
@@ -53,36 +55,47 @@ class WhatIf:
         held = (data or {}).get(HELD)
         return state.beside(_parse(held)[0]) if isinstance(held, Mapping) else state
 
-    def to_store(self) -> dict[str, float]:
-        """Driver key to its value in screen units, as the sliders hold it."""
-        return {d.key: round(getattr(self, d.key) * d.scale, 6) for d in DRIVERS}
+    def to_store(self) -> dict[str, Any]:
+        """Driver key to its value in screen units, as the sliders hold it; changed parameters, if any, under `set`."""
+        values = {d.key: round(getattr(self, d.key) * d.scale, 6) for d in DRIVERS}
+        return values | ({SET: dict(self.terms)} if self.terms else {})
 
     @classmethod
     def from_query(cls, search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
-        """From a link such as `?eth=-18&vol=1.5&held=eth:-10`: the state, and one sentence for each bad value."""
-        pairs = dict(parse_qsl((search or "").lstrip("?"), keep_blank_values=True))
-        state, problems = _parse({k: v for k, v in pairs.items() if k in BY_KEY})
+        """From a link such as `?eth=-18&set=WETH.ltv:0.7&held=eth:-10`: state and problems, a sentence each."""
+        pairs: dict[str, Any] = dict(parse_qsl((search or "").lstrip("?"), keep_blank_values=True))
+        values = {k: v for k, v in pairs.items() if k in BY_KEY}
+        state, problems = _parse(values | ({SET: of_link(pairs[SET])} if SET in pairs else {}))
         if HELD not in pairs:
             return state, problems
-        named = dict(part.partition(":")[::2] for part in pairs[HELD].split(","))
-        held, more = _parse({k: v for k, v in named.items() if k in BY_KEY})
+        named = of_link(pairs[HELD])
+        terms = {k: v for k, v in named.items() if parted(k)[1]}
+        held, more = _parse({k: v for k, v in named.items() if k in BY_KEY} | {SET: terms})
         return state.beside(held), (*problems, *(f"Held scenario: {text}" for text in more))
 
     def to_query(self) -> str:
         """Only what differs from the baseline, so that links stay short; empty for the baseline."""
         store = self.to_store()
         pairs = {k: f"{store[k]:g}" for k in self.changed}
+        if self.terms:
+            pairs[SET] = to_link(self.terms)
         if self.held is not None:
             other = self.held.to_store()
             pairs = pairs or {"eth": "0"}  # without any driver the page opens with a case of its own
-            pairs[HELD] = ",".join(f"{k}:{other[k]:g}" for k in self.held.changed)
+            values = [f"{k}:{other[k]:g}" for k in self.held.changed]
+            pairs[HELD] = ",".join([*values, *filter(None, [to_link(self.held.terms)])])
         return urlencode(pairs, safe=":,")
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Names of the fields that differ from a what-if without any change."""
+        """Keys of the drivers that differ from a what-if without any change."""
         base = WhatIf()
         return tuple(d.key for d in DRIVERS if not math.isclose(getattr(self, d.key), getattr(base, d.key)))
+
+    @property
+    def is_today(self) -> bool:
+        """Whether nothing is changed: no driver, no parameter."""
+        return not self.changed and not self.terms
 
     @property
     def base(self) -> WhatIf:
@@ -106,7 +119,7 @@ class WhatIf:
 
     def beside(self, other: WhatIf) -> WhatIf:
         """The same, compared with another scenario; one without any change is today."""
-        return replace(self, held=other.alone if other.changed else None)
+        return replace(self, held=None if other.is_today else other.alone)
 
     @property
     def moves(self) -> dict[str, float]:
@@ -156,7 +169,7 @@ OPENING = WhatIf(eth=-0.20)
 def opened(search: str | None) -> tuple[WhatIf, tuple[str, ...]]:
     """`WhatIf.from_query` of a link that names a driver, else `OPENING`."""
     named = {key for key, _ in parse_qsl((search or "").lstrip("?"), keep_blank_values=True)}
-    return WhatIf.from_query(search) if named & {*BY_KEY, HELD} else (OPENING, ())
+    return WhatIf.from_query(search) if named & {*BY_KEY, SET, HELD} else (OPENING, ())
 
 
 def preset_of(state: WhatIf) -> str:
@@ -186,4 +199,5 @@ def _parse(data: Mapping[str, Any]) -> tuple[WhatIf, tuple[str, ...]]:
             )
         else:
             values[driver.key] = number / driver.scale
-    return WhatIf(**values), tuple(problems)
+    terms, more = read(data.get(SET))
+    return WhatIf(**values, terms=terms), (*problems, *more)

@@ -1,8 +1,8 @@
 """The deployments of Aave that are known by name, from `aave_markets.csv` (its head says where each column is from).
 
 Of a v3 market only the provider's address is taken from the book: pool, oracle and data provider change at upgrades,
-so the provider is asked for them. The interface of v2's provider is not known here, so its pool and oracle come from
-the book.
+so the provider is asked for them. The configurator's address (a proxy, which stays) is there for what is checked
+without a node. The interface of v2's provider is not known here, so its pool and oracle come from the book.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class KnownMarket:
     """One deployment; addresses in lower case.
 
     `first_block`: no event of the market is older; 0 where that is not known. `pool`, `oracle`: for v2 markets only,
-    else empty. `own_implementation`: the pool's code differs from the common release of its revision.
+    else empty; `configurator`: for v3 markets only. `own_implementation`: the pool's code differs from the common
+    release of its revision.
     """
 
     name: str
@@ -35,6 +36,7 @@ class KnownMarket:
     first_block: int
     multicall3: str
     own_implementation: bool
+    configurator: str = ""
 
 
 @cache
@@ -53,6 +55,7 @@ def markets() -> tuple[KnownMarket, ...]:
             first_block=int(row["first_block"] or 0),
             multicall3=row["multicall3"],
             own_implementation=row["implementation"] == "own",
+            configurator=row["configurator"],
         )
         for row in rows
     )

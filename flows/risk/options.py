@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -116,6 +116,20 @@ class ParameterChangeOptions(Options):
         description=f"new values as fractions, such as {EXAMPLE} or emode:1.ltv=0.9; fields: ltv, "
         "liquidation_threshold, liquidation_bonus",
     )
+    payload: Annotated[Path | None, Flag(metavar="FILE")] = Field(
+        None, description='the calls of a queued payload: a JSON list of {"to": address, "data": hex}, or one a line'
+    )
+    calls: Annotated[str | None, Flag(metavar="JSON")] = Field(None, description="the same calls as text")
+    skip_unknown: bool = Field(
+        False, description="leave out calls of functions that set no parameter, and list them, instead of refusing"
+    )
+    configurator: str | None = Field(
+        None, description="contract that the calls must go to (default: the market's, where the address book has it)"
+    )
+    executes_at: Annotated[Moment | None, Flag(metavar="DATE")] = Field(
+        None, description="when the payload can be executed, UTC; the report says how long that is from now"
+    )
+    excluding: ClassVar = (("change", "payload"), ("change", "calls"), ("payload", "calls"))
     market: str | None = Field(None, description="market (default: the newest snapshot's)")
     block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
     paths: Annotated[int, Whole(1, 1_000_000)] = Field(10_000, description="simulated paths of each market")

@@ -1,13 +1,16 @@
 """Flow `parameter-change`: what a proposed change of risk parameters does, before anybody votes on it.
 
 Exact, every account: who becomes liquidatable at once, how much is repaid, whom to warn. And the difference of the
-day's figures, both markets simulated on the same paths with the calibration of `risk-scenarios`.
+day's figures, both markets simulated on the same paths with the calibration of `risk-scenarios`. The change is stated
+(`--set`), or read from the calls of a queued payload (`--payload`, `--calls`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +20,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from data import load_market
+from data.payloads import Payload, UndecodablePayload, UnknownCall, decoded
 from data.store import Store
+from flows.aave import address_book
 from flows.errors import WrongOption
 from flows.pipeline import recorded
 from flows.risk.options import EXAMPLE, ParameterChangeOptions
@@ -37,8 +42,11 @@ SHOWN = 10
 
 def run(arguments: ParameterChangeOptions) -> str:
     """Compare, store and report. Raises `WrongOption`, and what `risk-scenarios` raises of snapshot and prices."""
-    changes = parsed(arguments.change)
+    queued = arguments.payload is not None or arguments.calls is not None
+    stated = {} if queued else parsed(arguments.change)
     market = load_market(arguments.block, arguments.market)
+    payload = read_payload(arguments, market) if queued else None
+    changes = payload.changes if payload else stated
     with Store.open() as store:
         calibration = calibrated(store, market, arguments.law, look_ahead=arguments.allow_look_ahead)
         ahead = calibration.inputs.looks_ahead
@@ -48,8 +56,9 @@ def run(arguments: ParameterChangeOptions) -> str:
         try:
             compare(market, changes)  # what is wrong with a change is said before the run
         except InputError as error:
-            raise WrongOption(f"--set: {error}") from None
-        with recorded(store, "parameter-change", dict(arguments) | {"set": changes}) as run:
+            raise WrongOption(f"{'--payload' if payload else '--set'}: {error}") from None
+        given = dict(arguments) | {"payload": str(arguments.payload or ""), "set": changes}
+        with recorded(store, "parameter-change", given) as run:
             with tqdm(
                 total=2 * arguments.paths, desc="simulating before and after", unit="path", unit_scale=True
             ) as bar:
@@ -80,7 +89,67 @@ def run(arguments: ParameterChangeOptions) -> str:
             save_calibration(run, calibration, market)
             tables = frames(found, passport | {"proposal": digest}, arguments.paths, round(horizon.total_seconds()))
             run.write(SOURCE, digest, tables, scope={"proposal": digest})
-    return "\n".join(report(found, calibration.notes, arguments.horizon_hours))
+    head = [] if payload is None else described(payload, configurator_of(arguments.configurator, market) is not None)
+    if arguments.executes_at is not None:
+        head.append(countdown(arguments.executes_at, int(time.time())))
+    return "\n".join([*head, *report(found, calibration.notes, arguments.horizon_hours)])
+
+
+def read_payload(arguments: ParameterChangeOptions, market: Market) -> Payload:
+    """The changes of `--payload` or `--calls`. Raises `WrongOption` for what cannot be read or decoded."""
+    option, text = "--calls", arguments.calls or ""
+    if arguments.payload is not None:
+        option = "--payload"
+        try:
+            text = arguments.payload.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise WrongOption(f"--payload: {arguments.payload} cannot be read: {error}") from None
+    configurator = configurator_of(arguments.configurator, market)
+    try:
+        return decoded(text, market, configurator=configurator, skip_unknown=arguments.skip_unknown)
+    except UnknownCall as error:
+        raise WrongOption(f"{option}: {error}; --skip-unknown leaves it out") from None
+    except UndecodablePayload as error:
+        raise WrongOption(f"{option}: {error}") from None
+
+
+def configurator_of(given: str | None, market: Market) -> str | None:
+    """The contract that a payload's calls must go to: as given, else the address book's for a market that is in it.
+
+    Raises `WrongOption` for what is no address.
+    """
+    if given is not None:
+        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", given):
+            raise WrongOption(f"--configurator: expected 0x and 40 hex digits, found {given!r:.60}")
+        return given.lower()
+    at = market.snapshot
+    known = (m for m in address_book.markets() if m.name == at.market and m.chain_id == at.chain_id)
+    return next((m.configurator for m in known if m.configurator), None)
+
+
+def described(payload: Payload, checked: bool) -> list[str]:
+    """What was read of a payload, in lines of text. checked: whether the target is known to be the configurator."""
+    target = "the market's configurator" if checked else "the address book does not have the market's configurator"
+    n = len(payload.calls)
+    lines = [f"{n:,} call{'s' if n != 1 else ''} to {payload.to} ({target})"]
+    lines += [
+        f"  call {one.number}: {one.function.partition('(')[0]}, {one.name}: ltv {one.ltv:g}, liquidation_threshold "
+        f"{one.liquidation_threshold:g}, liquidation_bonus {one.liquidation_bonus:g}"
+        for one in payload.calls
+    ]
+    return [*lines, *(f"  left out: {text}" for text in payload.skipped)]
+
+
+def countdown(executes_at: int, now: int) -> str:
+    """How long it is until a time, in days, hours and minutes; both UTC seconds.
+
+    >>> countdown(1_787_445_900, 1_787_356_800)
+    'executes at 2026-08-23 00:45 UTC, in 1 d 0 h 45 min'
+    """
+    minutes = abs(executes_at - now) // 60
+    long = f"{minutes // 1440} d {minutes % 1440 // 60} h {minutes % 60} min"
+    when = f"executes at {datetime.fromtimestamp(executes_at, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{when}, in {long}" if executes_at > now else f"{when}, which was {long} ago"
 
 
 def parsed(given: list[str]) -> dict[str, float]:

@@ -167,6 +167,82 @@ def test_a_parameter_is_changed_and_who_falls_is_said(visit: Visit) -> None:
     assert "to 70.00" in visit.text("#terms-says")
 
 
+def test_a_parameter_becomes_a_driver_and_is_saved_compared_and_taken_back(visit: Visit) -> None:
+    """Under the slider's price, in the link, in the simulation; as one of two scenarios; cleared by each way out."""
+    visit.go("/what-if?eth=-10")
+    visit.settled()
+    visit.until("document.querySelector('#cmp-accounts') !== null")
+    before = visit.text("#cmp-repaid")
+    field = visit.page.locator("#terms-value")
+    field.fill("78")
+    field.press("Enter")
+    visit.until("document.querySelector('#terms-says').innerText.includes('to 78.00')")
+    visit.page.click("#terms-use")
+
+    link = "?eth=-10&set=WETH.liquidation_threshold:0.78,WETH.ltv:0.78"
+    visit.until(f"location.search === '{link}'")
+    visit.until(f"document.querySelector('#cmp-repaid').innerText !== {json.dumps(before)}")
+    assert "with WETH threshold 78" in visit.text(".verdict")
+    assert "WETH threshold 78" in visit.text(".panel .sum.chg >> nth=-1")
+    visit.until("document.querySelector('#then-note').innerText.startsWith('10,000 paths')")
+    assert "LaR 99" in visit.text("#simulation table")
+    visit.shot("what-if-governance")
+    visit.page.fill("#save-name", "Vote")
+    visit.page.click("#save")
+    visit.until("document.querySelector('.chip.own.on')?.innerText.startsWith('Vote')")
+
+    visit.page.click("#hold")
+    visit.page.locator(".accordion-button", has_text="Governance").click()
+    visit.page.get_by_role("button", name="Take back the change of WETH").click()
+    held = "held=eth:-10,WETH.liquidation_threshold:0.78,WETH.ltv:0.78"
+    visit.until(f"location.search === '?eth=-10&{held}'")
+    visit.until(f"document.querySelector('#cmp-repaid').innerText === {json.dumps(before)}")
+    visit.page.click("#swap")
+    visit.until(f"location.search === '{link}&held=eth:-10'")
+    visit.page.click("#stop-comparing")
+    visit.until(f"location.search === '{link}'")
+
+    visit.page.locator(".chip", has_text="ETH −20").click()
+    visit.until("location.search === '?eth=-20'")
+    visit.page.get_by_role("button", name="Vote", exact=True).click()
+    visit.until(f"location.search === '{link}'")
+    visit.page.click("#reset-all")
+    visit.until("location.search === '?eth=0'")
+    visit.until("document.querySelector('#terms-list .term') === null")
+
+
+def test_a_link_with_a_parameter_opens_and_a_bad_one_says_why(visit: Visit) -> None:
+    visit.go("/what-if?set=emode:1.liquidation_threshold:0.9,emode:1.ltv:0.85")
+    visit.settled()
+    visit.until("document.querySelector('.verdict').innerText.includes('e-mode 1 threshold 90')")
+    assert visit.page.locator("#terms-list .term").count() == 1
+    visit.page.locator(".accordion-button", has_text="Governance").click()
+    visit.page.locator("#terms-list a").click()
+    visit.until("location.hash === '#terms-card'")
+    assert visit.page.locator("#terms-list .term").count() == 1
+
+    visit.go("/what-if?eth=-10&set=NIX.ltv:0.5")
+    visit.settled()
+    assert "no reserve 'NIX' in this market. No parameter is changed." in visit.text(".banner >> nth=0")
+    visit.until("location.search === '?eth=-10'")
+
+
+@pytest.mark.parametrize("visit", [(390, 844)], indirect=True)
+def test_a_payload_is_pasted_on_a_phone(visit: Visit) -> None:
+    visit.go("/what-if?eth=0")
+    visit.settled()
+    visit.page.locator("summary").click()
+    visit.page.fill("#terms-payload", "nonsense")
+    visit.page.click("#terms-read")
+    visit.until("document.querySelector('#terms-read-says').innerText.startsWith('Not used: the payload')")
+    terms = f"{1:064x}{8500:064x}{9000:064x}{10200:064x}{160:064x}{0:064x}"
+    visit.page.fill("#terms-payload", json.dumps({"to": "0x" + "c0" * 20, "data": "0x34a461ea" + terms}))
+    visit.page.click("#terms-read")
+    visit.until("location.search.includes('emode:1.liquidation_threshold:0.9')")
+    assert visit.text("#terms-read-says").startswith("1 call read, 3 changed parameters.")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_number_out_of_range_keeps_the_old_one_and_says_why(visit: Visit) -> None:
     visit.go("/what-if?eth=-10")
     visit.settled()

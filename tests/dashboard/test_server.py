@@ -185,7 +185,7 @@ def ids_of(component: object) -> Iterator[object]:
 def test_dash_checks_every_callback_and_each_names_what_a_page_has(source: MemorySource) -> None:
     app = create_app(source)
     assert app.config.suppress_callback_exceptions is False
-    known = set(ids_of(app.validation_layout)) | {"chip", "forget"}  # made by a callback
+    known = set(ids_of(app.validation_layout)) | {"chip", "forget", "drop"}  # made by a callback
     asked = app.server.test_client().get("/_dash-dependencies", base_url="http://127.0.0.1").json
     for callback in asked:
         for part in [*callback["inputs"], *callback["state"]]:

@@ -42,6 +42,7 @@ def parsed(name: str, *words: str) -> Any:
         ("risk-scenarios --horizon-hours 0", "--horizon-hours: expected hours above 0 and up to 8,760, found '0'"),
         ("risk-scenarios --policy greedy", "--policy: expected 'largest_legs' or 'most_profitable', found 'greedy'"),
         ("risk-scenarios --force --skip-if-stored", "--force cannot be given together with --skip-if-stored"),
+        ("parameter-change --set A.ltv=0.5 --calls []", "--set cannot be given together with --calls"),
         ("oracle-prices --attempts 0", "--attempts: expected a whole number from 1 to 100, found '0'"),
         ("oracle-prices --rounds some", "--rounds: expected a whole number or all, found 'some'"),
         ("aave-market --spot-check -1", "--spot-check: expected a whole number from 0 to 100,000, found '-1'"),

@@ -30,6 +30,15 @@ def test_a_bonus_changes_what_is_seized():
     assert rc.what_if(after, {}).seized_usd == pytest.approx(8_000 * 1.10)
 
 
+def test_the_pool_rounds_before_it_compares_with_one():
+    """0.9434 times 1.06 is 1.000004, which the pool rounds to 1; 0.9435 times 1.06 is 1.00011, which it refuses."""
+    before = one_account(price=2_000.0)
+    after = rc.parameter_change(before, {"ETH.liquidation_threshold": 0.9434, "ETH.liquidation_bonus": 0.06})
+    assert rc.health_factor(after) == pytest.approx([20_000 * 0.9434 / 16_000])
+    with pytest.raises(rc.InputError, match="together above 1"):
+        rc.parameter_change(before, {"ETH.liquidation_threshold": 0.9435, "ETH.liquidation_bonus": 0.06})
+
+
 def test_an_e_mode_has_terms_of_its_own():
     """$1,000 of T0 against $900 of T1 at 0.95 inside the category: T0's own threshold does not reach it."""
     book = reserves(2)

@@ -13,7 +13,7 @@ from dash import Dash, Input, Output, html
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, graph, legend, row, segmented, token
+from dashboard.look.components import card, empty, graph, legend, row, segmented, token
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
@@ -21,7 +21,7 @@ from dashboard.market.liquidators import Repaid
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.queues import ShownQueue
-from dashboard.pages.liquidity import charts
+from dashboard.pages.liquidity import charts, warning
 from dashboard.pages.liquidity.answers import (
     CARRIED_DAYS,
     DAY,
@@ -109,7 +109,8 @@ def build(source: PageData, _search: str) -> html.Div:
         flush=True,
         source="/api/v1/liquidity",
     )
-    line = source.queue(loaded.market.snapshot)
+    at = loaded.market.snapshot
+    line = source.queue(at)
     drawn = graph(ids.LIQUIDITY_QUEUE, 240, "Mean debt that waits, by the hour")
     waits = card(
         "How long does it queue?",
@@ -129,6 +130,7 @@ def build(source: PageData, _search: str) -> html.Div:
             row([(distance, {})]),
             row([(cost, {})]),
             row([(waits, {})]),
+            row([(warning.warning_card(f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"), {})]),
             row([(capital, {"xl": 8}), (who, {"xl": 4})]),
             row([(quotes, {})]),
         ],
@@ -241,6 +243,18 @@ def register(app: Dash, source: PageData) -> None:
         line = source.queue(source.loaded().market.snapshot)
         return charts.nothing("", theme, 240) if line is None else charts.queue(line, theme)
 
+    @app.callback(
+        Output(ids.LIQUIDITY_WARNING, "figure"),
+        Output(ids.LIQUIDITY_WARNING_SAYS, "children"),
+        Input(ids.THEME, "data"),
+    )
+    def show_warning(theme: str | None) -> tuple[dict, list]:
+        try:
+            found = warning.of(source)
+        except Unavailable as none:
+            return charts.nothing("", theme, warning.HEIGHT), [empty(none.title, none.text, none.command)]
+        return warning.chart(found, theme), warning.says(found)
+
 
 def queue_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/liquidity/queue`: the stored simulation of limited liquidators."""
@@ -283,6 +297,8 @@ def outline() -> html.Div:
             *[graph(one, charts.HEIGHT, "") for one in ids.LIQUIDITY_CURVES],
             graph(ids.LIQUIDITY_CAPITAL, 240, ""),
             graph(ids.LIQUIDITY_QUEUE, 240, ""),
+            graph(ids.LIQUIDITY_WARNING, warning.HEIGHT, ""),
+            html.Div(id=ids.LIQUIDITY_WARNING_SAYS),
         ]
     )
 
@@ -296,6 +312,6 @@ PAGE = Page(
     build,
     outline,
     register,
-    {"liquidity": liquidity_json, "liquidity/queue": queue_json},
+    {"liquidity": liquidity_json, "liquidity/queue": queue_json, "liquidity/warning": warning.warning_json},
 )
 """Depth, what is sold, and who carries it."""

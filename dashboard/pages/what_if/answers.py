@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import risk_core as rc
 from dashboard.look import formatting as fmt
 from dashboard.market.drivers import BY_KEY, DRIVERS, Driver
+from dashboard.market.governance import under
 from dashboard.market.holdings import TABLE_ROWS, AccountRow, largest_reserve
 from dashboard.market.loaded import ETH_FALLS, LoadedMarket, repaid_as_eth_falls
 from dashboard.market.state import WhatIf
@@ -61,12 +62,13 @@ class Outcome:
 
 
 def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
-    """What becomes liquidatable at these prices, compared with the snapshot's or with those of another scenario.
+    """What becomes liquidatable at these prices under these parameters, compared with the snapshot or another scenario.
 
-    Deterministic, every account.
+    Deterministic, every account. Raises `InputError` for parameters that do not fit the market.
     """
-    now = loaded.today if not state.base.moved else rc.what_if(loaded.market, loaded.assets.moves(state.base.moves))
-    then = rc.what_if(loaded.market, loaded.assets.moves(state.moves))
+    base, changed = under(loaded, state.base.terms), under(loaded, state.terms)
+    now = base.today if not state.base.moved else rc.what_if(base.market, loaded.assets.moves(state.base.moves))
+    then = rc.what_if(changed.market, loaded.assets.moves(state.moves))
     return Outcome(
         state=state,
         repaid=Pair(now.repaid_usd, then.repaid_usd),
@@ -87,9 +89,9 @@ def outcome(loaded: LoadedMarket, state: WhatIf) -> Outcome:
 def curve(loaded: LoadedMarket, state: WhatIf, at_handle: float) -> Curve:
     """Debt repaid for ETH at 0 to -60 %, with the other drivers of the scenario and with those of its base."""
     base, scenario = (
-        repaid_as_eth_falls(loaded.market, loaded.assets, one)
+        repaid_as_eth_falls(under(loaded, one.terms).market, loaded.assets, one)
         if any(key != "eth" for key in one.moved)
-        else loaded.eth_curve
+        else under(loaded, one.terms).eth_curve
         for one in (state.base, state.alone)
     )
     return Curve(ETH_FALLS, base, scenario, (max(-state.eth, 0.0), at_handle))

@@ -31,12 +31,21 @@ def register(app: Dash) -> None:
         State(part("driver"), "data"),
         initial=True,
     )
-    run("collect", Output(ids.WHAT_IF, "data"), Input(ids.of("slider", ALL), "value"), Input(ids.HELD, "data"))
+    run(
+        "collect",
+        Output(ids.WHAT_IF, "data"),
+        Input(ids.of("slider", ALL), "value"),
+        Input(ids.HELD, "data"),
+        Input(ids.TERMS, "data"),
+    )
+    terms = Output(ids.TERMS, "data", allow_duplicate=True)
+    run("drop", terms, Input(ids.of("drop", ALL), "n_clicks"), State(ids.TERMS, "data"))
     run(
         "hold",
         Output(ids.HELD, "data"),
         Output(ids.PAIR, "className"),
         Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        terms,
         Input(ids.HOLD, "n_clicks"),
         Input(ids.SWAP, "n_clicks"),
         Input(ids.STOP_COMPARING, "n_clicks"),
@@ -60,6 +69,7 @@ def register(app: Dash) -> None:
     run(
         "preset",
         Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        terms,
         Input(ids.of("chip", ALL), "n_clicks"),
         Input(ids.RESET_ALL, "n_clicks"),
         State(ids.PRESET_VALUES, "data"),
@@ -69,6 +79,7 @@ def register(app: Dash) -> None:
     run(
         "reverse",
         Output(ids.of("slider", ALL), "value", allow_duplicate=True),
+        terms,
         Input(ids.REVERSE_SET, "n_clicks"),
         State(ids.REVERSE_VALUES, "data"),
         State(ids.of("driver", ALL), "data"),

@@ -247,7 +247,7 @@ def run_of(
     Of a what-if the first `FIRST` paths are kept, and not drawn again for the full run.
     """
     key = (loaded, scenario, seed)
-    if not state.changed:
+    if state.is_today:
         kept, key = _baselines, (*key, n_paths)
         begun = kept.get(key)
         there = World(loaded.market, scenario)
@@ -260,7 +260,7 @@ def run_of(
     start = 0 if begun is None else begun.n_paths
     more = None if progress is None else lambda done, _total: progress(start + done, n_paths)
     result = there.simulate(n_paths, seed, threads(n_paths), start, more)
-    if not state.changed or n_paths == FIRST:
+    if state.is_today or n_paths == FIRST:
         return kept.put(key, result)
     return result if begun is None else begun + result
 

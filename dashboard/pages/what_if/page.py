@@ -7,18 +7,21 @@ from typing import Any
 from uuid import uuid4
 
 import dash_bootstrap_components as dbc
-from dash import ALL, Dash, Input, Output, State, dcc, html
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import banner, card, graph, missing, row
+from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import DRIVERS
+from dashboard.market.governance import fitted
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import HELD, PRESETS, WhatIf, opened
 from dashboard.pages.what_if import answers as shocks
 from dashboard.pages.what_if import browser, charts, panel, parameters, parts, reverse, simulation, wording
+from data.payloads import UndecodablePayload
 
 
 def build(source: PageData, search: str) -> html.Div:
@@ -28,11 +31,14 @@ def build(source: PageData, search: str) -> html.Div:
     except Unavailable as nothing:
         return missing(nothing.title, nothing.text, nothing.command)
     state, problems = opened(search)
+    state, refused = fitted(loaded, state)
     at = loaded.market.snapshot
     stamp = f"block {fmt.count(at.block)} · {fmt.utc(at.block_time)}"
     asked = reverse.start_target(loaded, "liquidated")
-    terms = parameters.parameters_card(loaded, stamp)
-    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, problems, asked, terms)
+    card_of = parameters.parameters_card(loaded, stamp)
+    held = parts.terms(loaded, state)
+    said = (*problems, *refused)
+    return _frame(state, shocks.driver_notes(loaded), loaded.assets.fixed, stamp, said, asked, card_of, held)
 
 
 def outline() -> html.Div:
@@ -48,9 +54,10 @@ def _frame(
     stamp: str,
     problems: Sequence[str],
     asked: float,
-    terms: dbc.Card,
+    card_of: dbc.Card,
+    held: Sequence[Any] = (),
 ) -> html.Div:
-    """asked: USD that the reverse stress opens with. terms: the card of the parameters."""
+    """asked: USD that the reverse stress opens with. card_of: that of the parameters; held: those that are changed."""
     answers = html.Div(
         [
             dbc.Row(id=ids.COMPARE, className="g"),
@@ -58,7 +65,7 @@ def _frame(
             row([(simulation.outlook_card(), {"xl": 7}), (_accounts_card(stamp), {"xl": 5})]),
             _sold_card(stamp),
             reverse.reverse_card(asked, stamp),
-            terms,
+            html.Div(card_of, id=ids.TERMS_CARD),
         ],
         className="grid",
     )
@@ -74,9 +81,10 @@ def _frame(
             ),
             html.Div([html.Div(id=ids.CHIPS, className="chips scroll"), panel.actions(state)], className="cases"),
             html.Div(id=ids.PINNED, className="pinned", **{"aria-live": "polite"}),
-            html.Div([panel.drivers(state, notes, fixed), answers], className="wi"),
+            html.Div([panel.drivers(state, notes, fixed, held), answers], className="wi"),
             dcc.Store(id=ids.WHAT_IF, data=state.to_store() | ({HELD: state.held.to_store()} if state.held else {})),
             dcc.Store(id=ids.HELD, data=state.held.to_store() if state.held else {}),
+            dcc.Store(id=ids.TERMS, data=dict(state.terms)),
             dcc.Store(id=ids.SAVED, storage_type="local"),
             dcc.Store(id=ids.SETTLED),
             dcc.Store(id=ids.FIRST_ANSWER),
@@ -122,8 +130,9 @@ def answer_to(
     source: PageData, data: dict | None, theme: str | None, snapshot: str | None, saved: object = None
 ) -> tuple[Any, ...]:
     """Everything exact on the page, for one state of the drivers."""
-    state = WhatIf.from_store(data)
-    outcome = shocks.outcome(source.loaded(snapshot), state)
+    loaded = source.loaded(snapshot)
+    state, problems = fitted(loaded, WhatIf.from_store(data))
+    outcome = shocks.outcome(loaded, state)
     return (
         parts.cards(outcome),
         parts.pinned(outcome),
@@ -136,6 +145,7 @@ def answer_to(
         *wording.verdict(outcome),
         *wording.all_values(state),
         wording.legends(state),
+        parts.terms(loaded, state, problems),
     )
 
 
@@ -175,6 +185,7 @@ def register(app: Dash, source: PageData) -> None:
         Output(ids.of("values", ALL), "children"),
         Output(ids.of("values", ALL), "className"),
         Output(ids.of("legend", ALL), "children"),
+        Output(ids.TERMS_LIST, "children"),
         Input(ids.WHAT_IF, "data"),
         Input(ids.THEME, "data"),
         Input(ids.SAVED, "data"),
@@ -196,6 +207,40 @@ def register(app: Dash, source: PageData) -> None:
     )
     def show_reverse(millions: object, measure: str, theme: str | None, snapshot: str | None) -> tuple[Any, ...]:
         return reversed_to(source, measure, millions, theme, snapshot)
+
+    @app.callback(
+        Output(ids.TERMS, "data"),
+        Output(ids.TERMS_PROBLEM, "children"),
+        Input(ids.TERMS_USE, "n_clicks"),
+        State(ids.TERMS_NAME, "value"),
+        State(ids.TERMS_FIELD, "value"),
+        State(ids.TERMS_VALUE, "value"),
+        State(ids.TERMS, "data"),
+        State(ids.SNAPSHOT, "data"),
+        prevent_initial_call=True,
+    )
+    def use_terms(
+        _: int, name: object, field: object, percent: object, held: object, snapshot: str | None
+    ) -> tuple[Any, str]:
+        try:
+            return parameters.used(source.loaded(snapshot), held, name, field, percent), ""
+        except rc.InputError as refused:
+            return no_update, marked(f"Not used: {refused}", 400)
+
+    @app.callback(
+        Output(ids.TERMS, "data", allow_duplicate=True),
+        Output(ids.TERMS_READ_SAYS, "children"),
+        Input(ids.TERMS_READ, "n_clicks"),
+        State(ids.TERMS_PAYLOAD, "value"),
+        State(ids.TERMS, "data"),
+        State(ids.SNAPSHOT, "data"),
+        prevent_initial_call=True,
+    )
+    def use_payload(_: int, text: object, held: object, snapshot: str | None) -> tuple[Any, str]:
+        try:
+            return parameters.pasted(source.loaded(snapshot), held, text)
+        except (rc.InputError, UndecodablePayload) as refused:
+            return no_update, marked(f"Not used: {refused}", 400)
 
     @app.callback(
         Output(ids.TERMS_SAYS, "children"),

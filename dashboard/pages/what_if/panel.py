@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
@@ -41,8 +42,11 @@ def actions(state: WhatIf) -> html.Div:
     )  # fmt: skip
 
 
-def drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> html.Aside:
-    """Every driver in its group; a folded group states its values. fixed: reserves that no driver moves."""
+def drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str], terms: Sequence[Any] = ()) -> html.Aside:
+    """Every driver in its group; a folded group states its values.
+
+    fixed: reserves that no driver moves. terms: the changed parameters, see `parts.terms`.
+    """
     store = state.to_store()
     words = (
         f"Fixed price at their oracle, moved by no driver: {', '.join(map(named, fixed))}."
@@ -50,11 +54,14 @@ def drivers(state: WhatIf, notes: Mapping[str, str], fixed: Sequence[str]) -> ht
         else "No reserve here has a fixed oracle."
     )
     reset = html.Button("Reset all", id=ids.RESET_ALL, className="ctl", n_clicks=0)
-    names = list(dict.fromkeys(d.group for d in DRIVERS))
+    names = wording.group_names()
+    held = html.Div(list(terms), id=ids.TERMS_LIST, **{"aria-live": "polite"})
     groups = dbc.Accordion(
         [
             dbc.AccordionItem(
-                [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
+                held
+                if name == wording.GOVERNANCE
+                else [slider_row(d, store[d.key], notes[d.key]) for d in DRIVERS if d.group == name],
                 title=[name, html.Span(wording.values_of(state, name), id=ids.of("values", name), className="sum")],
                 item_id=name,
             )

@@ -15,16 +15,18 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, card, empty, pill, segmented, skeleton, table
 from dashboard.look.escaping import marked
+from dashboard.market.governance import fitted, under, value_of
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData
+from dashboard.market.state import WhatIf
+from dashboard.market.terms import EXAMPLE, FIELDS, ordered, parted, read
+from data.payloads import decoded
 from risk_core.governance import EMODE
 from risk_core.proposals import Proposal, compare
 
-FIELDS = {"liquidation_threshold": "threshold", "liquidation_bonus": "bonus", "ltv": "LTV"}
 ACCOUNTS = 6
 START_CUT = 0.03
 """Points by which the page opens below today's threshold."""
-EXAMPLE = "WETH.liquidation_threshold:0.80"
 
 
 def names_of(loaded: LoadedMarket) -> dict[str, str]:
@@ -37,23 +39,12 @@ def names_of(loaded: LoadedMarket) -> dict[str, str]:
     found = {}
     for r in order:
         symbol, asset = reserves.symbol[r], reserves.asset[r]
-        found[asset if symbol in twice else symbol] = marked(symbol) + (f" {asset[:8]}" if symbol in twice else "")
+        # A link parts its values by commas and colons.
+        plain = symbol not in twice and not {",", ":"} & set(symbol)
+        found[symbol if plain else asset] = marked(symbol) + (f" {asset[:8]}" if symbol in twice else "")
     for number, label in zip(market.emodes.id.tolist(), market.emodes.label, strict=True):
         found[f"{EMODE}{number}"] = f"E-mode {number}" + (f", {marked(label)}" if label else "")
     return found
-
-
-def value_of(market: rc.Market, name: str, field: str) -> float:
-    """The parameter as it is, a fraction. Raises `InputError` for an unknown name or field."""
-    if field not in FIELDS:
-        raise rc.InputError(f"the parameter: expected one of {', '.join(FIELDS)}, found {field!r:.40}")
-    if name.startswith(EMODE):
-        known = market.emodes.id.tolist()
-        text = name.removeprefix(EMODE)
-        if not (text.isascii() and text.isdigit()) or int(text) not in known:
-            raise rc.InputError(f"no e-mode {name!r:.40} in this market")
-        return float(getattr(market.emodes, field)[known.index(int(text))])
-    return float(getattr(market.reserves, field)[market.reserves.index(name)])
 
 
 def parameters_card(loaded: LoadedMarket | None, stamp: str) -> dbc.Card:
@@ -75,15 +66,53 @@ def parameters_card(loaded: LoadedMarket | None, stamp: str) -> dbc.Card:
                       "Which parameter"),
             html.Label("new value, %", htmlFor=ids.TERMS_VALUE, className="t2 micro"),
             typed,
+            html.Button("Use it above", id=ids.TERMS_USE, className="ctl", n_clicks=0,
+                        title="Make it a driver: under the sliders' prices, and simulated"),
         ],
         className="bar",
     )  # fmt: skip
+    problem = html.Div(id=ids.TERMS_PROBLEM, className="no", role="alert")
     says = html.Div(skeleton(5), id=ids.TERMS_SAYS, **{"aria-live": "polite"})
-    footer = f"exact, every account · at today's prices, whatever the sliders say · {stamp}"
+    footer = f"exact, every account · at today's prices and parameters, whatever the drivers say · {stamp}"
     return card(
-        "What if a parameter changes?", [bar, says], footer, "who falls, and whom to warn",
+        "What if a parameter changes?", [bar, problem, says, _paste()], footer, "who falls, and whom to warn",
         source="/api/v1/what-if/parameters",
     )  # fmt: skip
+
+
+def _paste() -> html.Details:
+    """A field for the calls of a queued payload, folded."""
+    return html.Details(
+        [
+            html.Summary("Read a queued payload", className="t2"),
+            html.Label(
+                'Its calls, {"to": address, "data": hex}: a JSON list, or one a line', htmlFor=ids.TERMS_PAYLOAD,
+                className="t3 micro",
+            ),
+            dcc.Textarea(id=ids.TERMS_PAYLOAD, className="paste mono", spellCheck=False, value=""),
+            html.Div(
+                [
+                    html.Button("Use its changes above", id=ids.TERMS_READ, className="ctl", n_clicks=0),
+                    html.Span(id=ids.TERMS_READ_SAYS, className="micro t2", role="status"),
+                ],
+                className="bar",
+            ),
+        ]
+    )  # fmt: skip
+
+
+def pasted(loaded: LoadedMarket, held: object, text: object) -> tuple[dict[str, float], str]:
+    """(the changed parameters of the drivers, `held`, with those of a payload's calls; what was read, in words).
+
+    Raises `UndecodablePayload`, and `InputError` for what the pool refuses.
+    """
+    found = decoded(text if isinstance(text, str) else "", loaded.market)
+    before = fitted(loaded, WhatIf(terms=read(held)[0]))[0].terms
+    n = fmt.some(len(found.changes), "changed parameter")
+    words = (
+        f"{fmt.some(len(found.calls), 'call')} read, {n}. Not checked: that {found.to} is this market's configurator."
+    )
+    return merged(loaded, dict(before) | found.changes), words
 
 
 def asked(market: rc.Market, name: object, field: object, percent: object) -> dict[str, float]:
@@ -97,6 +126,22 @@ def asked(market: rc.Market, name: object, field: object, percent: object) -> di
     value = round(float(percent) / 100, 8)  # type: ignore[arg-type]
     along = field == "liquidation_threshold" and value < value_of(market, str(name), "ltv")
     return {f"{name}.{field}": value} | ({f"{name}.ltv": value} if along else {})
+
+
+def used(loaded: LoadedMarket, held: object, name: object, field: object, percent: object) -> dict[str, float]:
+    """The changed parameters of the drivers, `held`, with that of the fields: {NAME.FIELD: fraction}.
+
+    One that is set to today's value is no change. Raises `InputError` for what the pool refuses.
+    """
+    before = fitted(loaded, WhatIf(terms=read(held)[0]))[0].terms
+    return merged(loaded, dict(before) | asked(under(loaded, before).market, name, field, percent))
+
+
+def merged(loaded: LoadedMarket, changes: Mapping[str, float]) -> dict[str, float]:
+    """The changes that differ from the market, after the market has taken all of them. Raises `InputError`."""
+    terms = ordered(changes)
+    under(loaded, terms)
+    return {key: value for key, value in terms if not math.isclose(value_of(loaded.market, *parted(key)), value)}
 
 
 def answer(source: PageData, name: object, field: object, percent: object, snapshot: str | None) -> list[Any]:

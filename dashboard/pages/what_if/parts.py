@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -12,9 +12,12 @@ from dashboard import ids
 from dashboard.look import formatting as fmt
 from dashboard.look.components import address, compare, empty, error_text, table, token, why_none
 from dashboard.look.escaping import marked
+from dashboard.market.governance import value_of
 from dashboard.market.lane import State
-from dashboard.market.loaded import ShownFigure
+from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.state import PRESETS, WhatIf, preset_of
+from dashboard.market.terms import FIELDS, parted
+from dashboard.pages.what_if import wording
 from dashboard.pages.what_if.answers import Outcome, Pair
 from dashboard.pages.what_if.outlook import Comparison, Simulation
 
@@ -52,8 +55,33 @@ def chips(state: WhatIf, saved: object = None) -> list[Any]:
             )
         )
     if not on:
-        buttons.append(html.Span(f"{fmt.some(len(state.changed), 'driver')} changed", className="chip on plain"))
+        n = len(state.changed) + len(state.terms)
+        buttons.append(html.Span(f"{fmt.some(n, 'driver')} changed", className="chip on plain"))
     return buttons
+
+
+def terms(loaded: LoadedMarket, state: WhatIf, problems: Sequence[str] = ()) -> list[Any]:
+    """The changed parameters by reserve and e-mode, each with a button that takes it back; what could not be used."""
+    by_name: dict[str, list[str]] = {}
+    for key, value in state.terms:
+        name, field = parted(key)
+        before = value_of(loaded.market, name, field)
+        old = wording.percent(before) if before >= 0 else "none"
+        by_name.setdefault(name, []).append(f"{FIELDS[field]} {old} → {wording.percent(value)}")
+    rows: list[Any] = [
+        html.Div(
+            [
+                html.Span([html.B(wording.term_name(name)), html.Span(", ".join(changes), className="t2")]),
+                html.Button("×", id=ids.of("drop", name), n_clicks=0, className="rs",
+                            **{"aria-label": f"Take back the change of {wording.term_name(name)}"}),
+            ],
+            className="term",
+        )
+        for name, changes in by_name.items()
+    ]  # fmt: skip
+    rows += [html.Div(marked(text, 400), className="no", role="alert") for text in problems]
+    where = html.A("What if a parameter changes?", href=f"#{ids.TERMS_CARD}")
+    return [*rows, html.Div(["Set one in ", where, ", then “Use it above”."], className="cap")]
 
 
 def _change(pair: Pair, text: str) -> tuple[str, str]:

@@ -148,7 +148,8 @@ def reverse_card(usd: float, stamp: str) -> Any:
         ),
         dcc.Store(id=ids.REVERSE_VALUES),
     ]
-    footer = f"per cent from today · exact, every account · oracle prices · calibrated covariance · {stamp}"
+    how = "exact, every account · oracle prices, parameters as on chain · calibrated covariance"
+    footer = f"per cent from today · {how} · {stamp}"
     return card(
         "What would it take?", body, footer, "the nearest move of all prices together",
         source="/api/v1/what-if/reverse",

@@ -11,6 +11,7 @@ from dash import Dash, Input, Output, State, html, no_update
 import risk_core as rc
 from dashboard import ids
 from dashboard.look.components import card, empty, graph, skeleton
+from dashboard.market.governance import fitted
 from dashboard.market.lane import Lane
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData, Unavailable
@@ -54,7 +55,7 @@ def simulated(source: PageData, data: dict | None, snapshot: str | None) -> tupl
     run = source.run(loaded.market.snapshot)
     if run is None:
         return _no_scenario(), None
-    state = WhatIf.from_store(data)
+    state, _ = fitted(loaded, WhatIf.from_store(data))
     depth = _depth(source, loaded, state)
     return _shown(outlook.simulate(loaded, run.scenario, state, _paths(state), depth=depth), state)
 
@@ -67,6 +68,7 @@ def first_answer(source: PageData, data: dict | None, theme: str | None, snapsho
     state = WhatIf.from_store(data)
     try:
         loaded = source.loaded(snapshot)
+        state, _ = fitted(loaded, state)
         run = source.run(loaded.market.snapshot)
         if run is not None and limited(state):
             return _none("With limits every path takes longer. It begins once the handle rests.", data, theme)
@@ -124,6 +126,7 @@ def waited_for(
     state = WhatIf.from_store(data)
     try:
         loaded = source.loaded(snapshot)
+        state, _ = fitted(loaded, state)
         run = source.run(loaded.market.snapshot)
         depth = _depth(source, loaded, state)
     except Unavailable as nothing:

@@ -12,19 +12,24 @@ from dashboard.look.components import legend, pill
 from dashboard.look.escaping import named
 from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS, Driver
 from dashboard.market.state import WhatIf
+from dashboard.market.terms import FIELDS, Terms, parted
 from dashboard.pages.what_if.answers import Outcome
 from dashboard.pages.what_if.outlook import WAITING, Simulation
 from dashboard.pages.what_if.spread_chart import figure_words
+from risk_core.governance import EMODE
 
 BAD_SHARE = 0.01
 """Deficit over debt repaid from which the verdict is about the deficit. Our choice; it is said on screen."""
 NAMED_MOVES = 3
+NAMED_TERMS = 2
+GOVERNANCE = "Governance"
+"""The group of the changed parameters; its drivers have no sliders."""
 
 
 def verdict(outcome: Outcome) -> tuple[Any, Any]:
     """(severity, sentence) of what happens at once at these prices."""
     state, repaid, deficit = outcome.state, outcome.repaid.scenario, outcome.deficit.scenario
-    case = moved_words(state)
+    case = moved_words(state) + (f" with {terms_words(state.terms)}" if state.terms else "")
     if state.held is not None:
         more, old = repaid - outcome.repaid.baseline, outcome.repaid.baseline
         how = "as much as" if more == 0 else f"{fmt.money(abs(more))} {'more' if more > 0 else 'less'} than"
@@ -64,6 +69,33 @@ def moved_words(state: WhatIf) -> str:
     return "if " + (" and ".join(words) if len(words) < 3 else ", ".join(words[:-1]) + f" and {words[-1]}")
 
 
+def term_name(name: str) -> str:
+    """A reserve or e-mode whose parameters change, for a page: `WETH`, `e-mode 1`, the beginning of an address."""
+    if name.startswith(EMODE):
+        return named(f"e-mode {name.removeprefix(EMODE)}")
+    return f"{name[:8]}…" if name.startswith("0x") and len(name) == 42 else named(name)
+
+
+def terms_words(terms: Terms, most: int = NAMED_TERMS) -> str:
+    """Changed parameters in words, `most` of them by name.
+
+    >>> terms_words((("WETH.liquidation_threshold", 0.8), ("emode:1.ltv", 0.9)))
+    'WETH threshold 80\u202f% and e-mode 1 LTV 90\u202f%'
+    """
+    shown = []
+    for key, value in terms[:most]:
+        name, field = parted(key)
+        shown.append(f"{term_name(name)} {FIELDS[field]} {percent(value)}")
+    if len(terms) > most:
+        shown.append(fmt.some(len(terms) - most, "more parameter"))
+    return " and ".join(shown) if len(shown) < 3 else ", ".join(shown[:-1]) + f" and {shown[-1]}"
+
+
+def percent(value: float) -> str:
+    """A parameter in per cent, as many decimals as it has."""
+    return f"{100 * value:.6g}\u202f%"
+
+
 def case_words(state: WhatIf) -> str:
     """Every changed driver in a few words: `ETH −20 %, vol × 1.5`; `as today` without any."""
     shown = []
@@ -71,6 +103,8 @@ def case_words(state: WhatIf) -> str:
         value = getattr(state, driver.key)
         text = fmt.move(value) if driver.key in PRICE_KEYS else _plain(driver, value * driver.scale)
         shown.append(f"{driver.short or driver.label} {text}")
+    if state.terms:
+        shown.append(terms_words(state.terms))
     return ", ".join(shown) or "as today"
 
 
@@ -93,6 +127,9 @@ def _plain(driver: Driver, value: float) -> str:
 
 def values_of(state: WhatIf, group: str) -> str:
     """The values of a group of drivers in one line, so that folding it hides nothing."""
+    if group == GOVERNANCE:
+        more = f", {len(state.terms) - 1} more" if len(state.terms) > 1 else ""
+        return f"{terms_words(state.terms[:1])}{more}" if state.terms else "as on chain"
     drivers = [driver for driver in DRIVERS if driver.group == group]
     if any(driver.key in PRICE_KEYS for driver in drivers):
         moved = [d.key for d in drivers if d.key in state.moved]
@@ -109,10 +146,15 @@ def values_of(state: WhatIf, group: str) -> str:
     return " · ".join(shown)
 
 
+def group_names() -> list[str]:
+    """The groups of drivers in their order."""
+    return [*dict.fromkeys(driver.group for driver in DRIVERS), GOVERNANCE]
+
+
 def all_values(state: WhatIf) -> tuple[list[str], list[str]]:
     """(values, class) of every group of drivers, in their order; blue where one of them is changed."""
-    groups = list(dict.fromkeys(driver.group for driver in DRIVERS))
-    changed = {BY_KEY[key].group for key in state.changed}
+    groups = group_names()
+    changed = {BY_KEY[key].group for key in state.changed} | ({GOVERNANCE} if state.terms else set())
     return [values_of(state, name) for name in groups], ["sum chg" if name in changed else "sum" for name in groups]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import risk_core as rc
 from dashboard.look import formatting as fmt
+from dashboard.market.governance import under
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData, Unavailable
 from dashboard.market.state import WhatIf
@@ -94,11 +95,12 @@ class World(NamedTuple):
 
 
 def world(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, depth: Depth = NO_DEPTH) -> World:
-    """The market at the shocked prices, the scenario from there with what is changed of it, and the limits.
+    """The market at the shocked prices under the changed parameters, the scenario from there, and the limits.
 
     Where an oracle's cap limits a shocked price, the feed is assumed to be at the cap.
     """
-    market = replace(loaded.market, price=loaded.market.shocked(loaded.assets.moves(state.moves)))
+    market = under(loaded, state.terms).market
+    market = replace(market, price=market.shocked(loaded.assets.moves(state.moves)))
     horizon, step = scenario.horizon, scenario.step
     if "hours" in state.changed:
         horizon = timedelta(hours=state.hours)

@@ -14,13 +14,15 @@ import pytest
 import risk_core as rc
 from dashboard import app
 from dashboard.market.liquidators import Repaid
+from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.page_data import Unavailable
 from dashboard.market.warehouse import Warehouse
-from dashboard.pages.liquidity import charts, page
+from dashboard.pages.liquidity import charts, page, warning
 from dashboard.pages.liquidity.answers import DAY, best, carriers, limits, rolling_day, sales, ways
 from dashboard.pages.liquidity.parts import verdict
 from data.quotes import Ladder
-from tests.dashboard.conftest import MemorySource, words
+from risk_core.warning_time import warnings_before
+from tests.dashboard.conftest import WEAK, MemorySource, words
 
 WETH, WSTETH, USDC, GHO = range(4)
 
@@ -255,3 +257,41 @@ def test_the_queue_is_shown_as_it_is_stored(own: Path):
 def test_a_damaged_queue_is_words(own: Path, columns: dict):
     queue_row(own, **columns)
     assert "cannot be shown" in words(app.open_page(Warehouse(own), "/liquidity", "")[0])
+
+
+def test_the_warning_is_that_of_the_engine_with_its_error_and_paths(source: MemorySource):
+    """weak stands at 1.143 and loop below 1.1 from the start, whose two sides move together."""
+    found = warning.of(source)
+    loaded = source.loaded()
+    run = source.run(loaded.market.snapshot)
+    paths = rc.simulate(loaded.market, run.scenario, n_paths=warning.PATHS, seed=warning.SEED, threads=1)
+    own = warnings_before(loaded.market, paths)
+    assert set(own.account.tolist()) == {WEAK}
+    assert found.half.value == own.quantile_hours(0.5).value
+    assert found.half.value % 6 == 0  # four steps a day
+    assert found.most.value <= found.half.value
+    assert found.begun == 0.0
+    assert found.n_falls == len(own.path)
+    said = words(warning.says(found))
+    assert f"on {len(own.path)} of 4,096 paths, in steps of 6\u00a0h" in said
+    drawn = warning.chart(found, "dark")["data"]
+    assert drawn[0]["y"] == found.at_least.tolist()
+    assert drawn[1]["x"] == [found.half.value, found.most.value]
+    source.ladders = (THIN,)
+    assert words(page.build(source, "")).count("How much warning?") == 1
+
+
+def test_the_warning_as_json_and_without_a_run(source: MemorySource, loaded: LoadedMarket):
+    said = app.create_app(source).server.test_client().get("/api/v1/liquidity/warning").get_json()
+    assert said["n_paths"] == warning.PATHS
+    assert said["hours_half"]["low"] <= said["hours_half"]["value"] <= said["hours_half"]["high"]
+    assert said["share_at_least"][0] == pytest.approx(1.0)
+    with pytest.raises(Unavailable, match="Not simulated"):
+        warning.of(MemorySource(loaded))
+
+
+def test_nobody_liquidated_has_no_warning():
+    none = ShownFigure(0.0, n_positive=0, few_draws=True, no_interval="no path has a loss")
+    found = warning.Warned(np.arange(3.0), np.full(3, np.nan), none, none, none, 0.0, 4_096, 0, 1.0)
+    assert "Nobody is liquidated" in words(warning.says(found))
+    assert warning.chart(found, None)["data"] == []

@@ -6,9 +6,10 @@ import pytest
 
 import risk_core as rc
 from dashboard import app
+from dashboard.market.governance import value_of
 from dashboard.market.warehouse import Warehouse
 from dashboard.pages.what_if import page, parameters
-from dashboard.pages.what_if.parameters import answer, asked, names_of, value_of
+from dashboard.pages.what_if.parameters import answer, asked, names_of
 from tests.dashboard.conftest import MemorySource, words
 
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import risk_core as rc
-from dashboard.market.drivers import DRIVERS
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.pages.what_if import answers as shocks
@@ -252,7 +251,7 @@ def test_a_folded_group_states_its_values() -> None:
     assert wording.values_of(WhatIf(), "Liquidity") == "no limits"
     assert wording.values_of(WhatIf(depth=0.5), "Liquidity") == "with limits · depth ×\u202f0.5"
     texts, classes = wording.all_values(WhatIf(lag=30))
-    groups = list(dict.fromkeys(driver.group for driver in DRIVERS))
+    groups = wording.group_names()
     assert [name for name, look in zip(groups, classes, strict=True) if look == "sum chg"] == ["Liquidity"]
     assert texts[groups.index("Liquidity")] == "no limits · lag 30\u202fmin"
 
