@@ -115,10 +115,10 @@ print("\n".join(f"{name:<18}{text}" for name, text in words.items()))
 
 # %% [markdown]
 # At 95 % the laws agree; at 99 % they do not. One borrower of this book owes 150 million USD, of which a liquidation
-# repays half. Under laws with heavy tails or jumps it is liquidated on 1 to 2 paths in 100, so it is in the figure; under
-# the normal ones it is not; and where it is on the edge (t5) the interval reaches from one to the other. Bootstrap, GARCH
-# and filtered history learn from past returns, which are normal here: so they stay close to the normal law. On real
-# prices they do not.
+# repays half. Under laws with heavy tails or jumps it is liquidated on 1 to 2 paths in 100, so it is in the figure;
+# under the normal ones it is not; and where it is on the edge (t5) the interval reaches from one to the other.
+# Bootstrap, GARCH and filtered history learn from past returns, which are normal here: so they stay close to the normal
+# law. On real prices they do not.
 #
 # ## 3. An episode, as it was and scaled
 #
@@ -178,7 +178,7 @@ figure.update_layout(title="Liquidations at risk 99 % with each layer (million U
 figure.show()
 
 # %% [markdown]
-# What borrowers repay is mostly of accounts that are below 1.1 today already. The large borrower is one of these, and is
+# What borrowers repay is mostly of accounts that are below 1.1 today already. The large borrower is one of these, and
 # not among those who respond: with a share of 100 %, or another `seed` of who responds, the figure is another one.
 #
 # ### How borrowers respond, from what they did
