@@ -181,7 +181,7 @@ def fitted(at: Snapshot, spells: responses.Spells, seen: Observed) -> responses.
         raise TooFewSpells(
             f"{at.market}: {none} ({len(spells.account)} spells in {seen.seconds / DAY:.1f} days between "
             f"{len(seen.snapshots)} snapshots); more snapshots (`{READ_PAST}`) with the events between them "
-            f"(`{READ_EVENTS}`) give more"
+            f"(`{READ_EVENTS}`) give more" + "".join(f"; {note}" for note in seen.notes)
         ) from none
 
 

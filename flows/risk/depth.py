@@ -91,7 +91,8 @@ def _behaviour(
     if response is None:
         origin = "share and time as fitted to another market, the health factors assumed"
     else:
-        origin = f"fitted to this market, {response.n_spells:,} spells, the zone assumed"
+        later = ", some later than the block" if response.last_ts > market.snapshot.block_time else ""
+        origin = f"fitted to this market, {response.n_spells:,} spells{later}, the zone assumed"
     words = (
         f"{who.share:.0%} of the accounts repay to health factor {who.target:.4g} after {after:.3g} h below "
         f"{who.zone:g}; {origin}; {len(SEEDS)} draws of which accounts do: {amount(min(figures), 'USD')} to "

@@ -305,6 +305,13 @@ def test_what_is_missing_is_said_with_the_command_that_brings_it(planted):
         run()
     with pytest.raises(TooFewSpells, match=r"no two snapshots at most 7 days apart .* \(1 in all\)"):
         run("--block", "10")
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("UPDATE raw_lending_reads SET last_time = last_time + 1")
+        connection.execute(
+            "UPDATE raw_aave_balances SET scaled_debt = '1' WHERE market = 'PastSample' AND valid_to = 20"
+        )
+    with pytest.raises(TooFewSpells, match=r"nobody is followed from block 10 to 20: .* rows were changed"):
+        run()
     assert rows("SELECT count(*) FROM fact_borrower_response") == [(0,)]
 
 
@@ -371,3 +378,9 @@ def test_the_envelope_of_a_run_uses_the_fit_with_both_ends_of_its_share(sample):
     assert "fitted to this market, 123 spells, the zone assumed" in words
     assert f"3 draws of which accounts do: {amount(min(drawn), 'USD')} to {amount(max(drawn), 'USD')}" in words
     assert "30% of the accounts instead, the lower end" in fitted["fewer respond"]["words"]
+    with Store.open() as store, store.transaction() as connection:
+        connection.execute("UPDATE fact_borrower_response SET last_ts = last_ts + 1")
+    assert list(models()) == ["borrowers respond"]
+    ran("risk-scenarios", "--paths", "256", "--force", "--allow-look-ahead")
+    (words,) = (one["words"] for one in results.latest().series["envelope"] if one["name"] == "borrowers respond")
+    assert "123 spells, some later than the block" in words
