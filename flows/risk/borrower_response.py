@@ -121,11 +121,11 @@ def _pairs(store: Store, at: Snapshot, days: int) -> list[tuple[Snapshot, Snapsh
     )  # fmt: skip
     near = [(a, b) for a, b in pairwise(known) if 0 < b.block_time - a.block_time <= FARTHEST]
     if not near:
-        sample = " The sample has one snapshot alone, so it has no spells." if at.synthetic else ""
+        sample = "; the sample has one snapshot alone, so it has no spells" if at.synthetic else ""
         raise TooFewSpells(
             f"{at.market}: no two snapshots at most {FARTHEST // DAY} days apart are stored in the {days} days up to "
             f"block {at.block} ({len(known)} in all), and accounts are followed from one to the next; `{READ_PAST}` "
-            f"brings past ones.{sample}"
+            f"brings past ones{sample}"
         )
     spans = store.rows(
         "SELECT first_time, last_time FROM raw_lending_reads WHERE market = ? AND chain_id = ?",

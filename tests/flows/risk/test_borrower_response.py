@@ -316,7 +316,7 @@ def test_what_is_missing_is_said_with_the_command_that_brings_it(planted):
 
 
 def test_the_sample_says_why_it_has_no_spells(sample):
-    with pytest.raises(TooFewSpells, match=r"aave-history --store --every day.*The sample has one snapshot alone"):
+    with pytest.raises(TooFewSpells, match=r"aave-history --store --every day.*the sample has one snapshot alone"):
         ran("borrower-response")
 
 
