@@ -118,6 +118,12 @@ NAMES = {
         "A stored market along the prices of a past episode, as they were or scaled: one path, no probability",
         reads_network=False,
     ),
+    "borrower-response": Registered(
+        "flows.risk.borrower_response",
+        "flows.risk.options.BorrowerResponseOptions",
+        "How many borrowers act close to liquidation, how soon and how far, fitted to what they did",
+        reads_network=False,
+    ),
     "volatility-fits": Registered(
         "flows.risk.volatility_fits",
         "flows.risk.options.VolatilityFitsOptions",

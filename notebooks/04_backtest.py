@@ -60,6 +60,9 @@ returns *= (np.repeat(wild, 24) * np.sqrt(weekday_factor(ends)))[:, None]
 # %% [markdown]
 # Each law forecasts the value-at-risk of the 24 hours after each midnight from the hours before it only: for
 # each asset, and for both in equal parts. An exception is a day with a larger loss.
+#
+# These are the six laws that need a volatility and a correlation alone. The four that are made of past returns
+# (bootstrap, GARCH with normal and Student-t moves, filtered history) take minutes: the command above judges them, too.
 
 # %%
 weights = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]

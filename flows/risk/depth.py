@@ -1,6 +1,7 @@
 """Depth, late oracles and borrowers' behaviour: what the figure of a run is with one of them, and the quotes behind it.
 
-Everything here is stated or assumed, and says so; nothing of it is fitted to the market.
+How borrowers behave is fitted to the market where `borrower-response` has stored a fit. All else is stated or assumed,
+and says so.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from data.quotes import AGE, ALWAYS, depth_curves, quotes_of
-from risk_core import Borrowers, Feeds, Impact, Liquidators, simulate
+from flows.risk.report import amount
+from risk_core import Borrowers, Feeds, Impact, Liquidators, measures, simulate
 from risk_core.analytics.slippage import impact_of
 
 if TYPE_CHECKING:
+    from data.borrowers import StoredResponse
     from data.quotes import Ladder
     from data.store import Reader
     from risk_core import Market, Result, Scenario
@@ -24,6 +27,8 @@ MOST_PATHS = 5_000
 DEPTH, ORACLE, BEHAVIOUR = "Depth", "Oracle", "Behaviour"
 """Groups of models."""
 LATE = timedelta(hours=1)
+SEEDS = (0, 1, 2)
+"""Draws of which accounts respond; the figure is that of the first, the others show how much it depends on the draw."""
 
 
 def quotes(store: Reader, market: Market, *, look_ahead: bool) -> tuple[Ladder, ...]:
@@ -43,11 +48,13 @@ def impact(store: Reader, market: Market, *, look_ahead: bool) -> tuple[Impact |
 
 
 def models(
-    market: Market, scenario: Scenario, n_paths: int, seed: int, policy: str, quoted: Impact | None, *, assumed: bool
-) -> Iterator[tuple[str, str, str, bool, Result]]:
+    market: Market, scenario: Scenario, n_paths: int, seed: int, policy: str, quoted: Impact | None, *, assumed: bool,
+    response: StoredResponse | None = None,
+) -> Iterator[tuple[str, str, str, bool, Result]]:  # fmt: skip
     """(name, group, description, False, result) of each; on the first of the run's paths, with its law.
 
-    quoted: impact of sales, None leaves out the models of depth. assumed: nobody quoted it.
+    quoted: impact of sales, None leaves out the models of depth. assumed: nobody quoted it. response: how borrowers of
+    this market were seen to respond; None takes the defaults of `Borrowers`.
     """
     n = min(n_paths, MOST_PATHS)
     limits = Liquidators(feedback=0.0)
@@ -63,11 +70,37 @@ def models(
     hours = lag / timedelta(hours=1)
     run = simulate(market, scenario, n, seed, policy=policy, feeds=late)
     yield f"oracle {hours:g} h late", ORACLE, f"every feed is read {hours:g} h after it answers", False, run
-    who = Borrowers()
-    run = simulate(market, scenario, n, seed, policy=policy, borrowers=who)
+    yield from _behaviour(market, scenario, n, seed, policy, response)
+
+
+def _behaviour(
+    market: Market, scenario: Scenario, n: int, seed: int, policy: str, response: StoredResponse | None
+) -> Iterator[tuple[str, str, str, bool, Result]]:
+    """Borrowers who respond, by the stored fit with both ends of its share, else by the defaults."""
+
+    def run(who: Borrowers) -> Result:
+        return simulate(market, scenario, n, seed, policy=policy, borrowers=who)
+
+    def of(draw: int) -> Borrowers:
+        return Borrowers(seed=draw) if response is None else response.borrowers(seed=draw)
+
+    drawn = [run(of(draw)) for draw in SEEDS]
+    figures = [measures.lar(result, 0.99).value for result in drawn]
+    who = of(SEEDS[0])
     after = who.delay / timedelta(hours=1)
+    if response is None:
+        origin = "share and time as fitted to another market, the health factors assumed"
+    else:
+        later = ", some later than the block" if response.last_ts > market.snapshot.block_time else ""
+        origin = f"fitted to this market, {response.n_spells:,} spells{later}, the zone assumed"
     words = (
-        f"{who.share:.0%} of the accounts repay to health factor {who.target:g} after {after:g} h below {who.zone:g}; "
-        "share and time as fitted to another market, the health factors assumed"
+        f"{who.share:.0%} of the accounts repay to health factor {who.target:.4g} after {after:.3g} h below "
+        f"{who.zone:g}; {origin}; {len(SEEDS)} draws of which accounts do: {amount(min(figures), 'USD')} to "
+        f"{amount(max(figures), 'USD')}"
     )
-    yield "borrowers respond", BEHAVIOUR, words, False, run
+    yield "borrowers respond", BEHAVIOUR, words, False, drawn[0]
+    if response is not None:
+        for name, share in (("fewer respond", response.share_low), ("more respond", response.share_high)):
+            end = "lower" if share == response.share_low else "upper"
+            words = f"{share:.0%} of the accounts instead, the {end} end of the share's 95 % interval"
+            yield name, BEHAVIOUR, words, False, run(response.borrowers(share=share))

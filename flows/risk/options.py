@@ -274,3 +274,20 @@ class EpisodeReplayOptions(Options):
     )
     market: str | None = Field(None, description="market (default: the newest snapshot's)")
     block: Annotated[int, Whole()] | None = Field(None, description="block of a stored snapshot (default: the newest)")
+
+
+class BorrowerResponseOptions(Options):
+    """Options of `borrower-response`."""
+
+    market: str | None = Field(None, description="market (default: the newest snapshot's)")
+    block: Annotated[int, Whole()] | None = Field(
+        None, description="block of a stored snapshot, after which nothing is used (default: the newest)"
+    )
+    days: Annotated[int, Whole(1, 3_650)] = Field(90, description="days before it from which snapshots are used")
+    zone: Annotated[float, Number(1, 10, "a health factor", open=True)] = Field(
+        1.1, description="health factor below which a borrower is taken to be warned; assumed"
+    )
+    least_debt_usd: Annotated[float, Number(0, 1e12, "USD")] = Field(
+        1_000.0, description="accounts with less debt are left out"
+    )
+    or_nothing: bool = Field(False, description="end without an error where there are too few spells to fit")

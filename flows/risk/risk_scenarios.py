@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from data import load_market, results
+from data.borrowers import stored_response
 from data.errors import DataError, NoPrices, NoSnapshot, WarehouseError
 from data.prices import assets
 from data.prices.series import load_prices
@@ -181,9 +182,11 @@ def forecast_of(
         more = tail_series(result, market)
         left_out: list[str] = []
         quoted, assumed = depth.impact(store, market, look_ahead=arguments.allow_look_ahead)
+        response = stored_response(store, market.snapshot, look_ahead=arguments.allow_look_ahead)
         beside = depth.models(
-            market, scenario, arguments.paths, arguments.seed, arguments.policy, quoted, assumed=assumed
-        )
+            market, scenario, arguments.paths, arguments.seed, arguments.policy, quoted, assumed=assumed,
+            response=response,
+        )  # fmt: skip
         by_law = models(market, calibration, arguments, result, simulate, left_out)
         more["envelope"] = envelope_series(chain(by_law, beside))
         if left_out:

@@ -82,7 +82,8 @@ _LIMITS = (
     "In the forecasts liquidators always act, at oracle prices, at the end of each step. How much waits where depth "
     "and capital are finite is simulated beside them, on the Liquidity page.",
     "In the forecasts borrowers do not repay or top up; the envelope on Risk and What-if show what it changes if a "
-    "stated share does. Interest does not accrue within the horizon.",
+    "share does: on Risk the one that python -m flows borrower-response has fitted to the market, else an assumed one. "
+    "Interest does not accrue within the horizon.",
     "Staked tokens follow ETH at the ratio their oracle reports; a discount on a market alone does not reach the "
     "protocol.",
 )

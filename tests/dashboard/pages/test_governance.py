@@ -77,11 +77,11 @@ def test_the_simulation_is_that_of_the_changed_market_on_the_same_paths(
 def test_first_and_full_answer_agree_where_only_a_parameter_changes(source: MemorySource) -> None:
     data = {"set": dict(CUT)}
     first = simulation.first_answer(source, data, None, None)
-    assert first["query"] == "set=WETH.liquidation_threshold:0.76,WETH.ltv:0.7"
-    assert first["figure"]["layout"]["meta"] == first["query"]
+    assert first["asked"] == data
+    assert first["figure"]["layout"]["meta"] == "set=WETH.liquidation_threshold:0.76,WETH.ltv:0.7"
     shown, made = simulation.simulated(source, data, None)
     assert made is not None
-    assert made["query"] == first["query"]
+    assert made["query"] == first["figure"]["layout"]["meta"]
     assert "Baseline" in words(shown)
 
 
@@ -151,7 +151,8 @@ def test_what_the_market_refuses_is_said_and_changes_nothing(source: MemorySourc
     answered = page.answer_to(source, data, None, None)
     assert why in words(answered[-1])
     assert "eth=-10" in answered
-    assert simulation.first_answer(source, data, None, None)["query"] == "eth=-10"
+    first = simulation.first_answer(source, data, None, None)
+    assert (first["asked"], first["figure"]["layout"]["meta"]) == (data, "eth=-10")
 
 
 def test_the_page_names_what_is_changed(source: MemorySource) -> None:
