@@ -31,6 +31,14 @@ def levels(draw, seed, path, k, n_steps, z):
 
 
 @inner
+def widening(draw, seed, path):
+    """The factor that the law puts on all moves of a path alike: 1 for most."""
+    if draw.law == STUDENT_T:
+        return student_t.widening(draw, seed, path, 0)[1]
+    return 1.0
+
+
+@inner
 def statistics(draw, seed, path, k, n_steps, z, extra):
     """`extra` (N_EXTRA,) <- what the weight of a tilted path depends on beside its normals, drawn again; else zeros."""
     for c in range(N_EXTRA):
