@@ -181,7 +181,7 @@ for name in runs:
     )
 
 # %% [markdown]
-# On a book of 100,000 accounts, where following a path in full costs more, the gain is larger: `make bench ARGS=sampling`
-# measures it. What else was tried there: quasi-random numbers gain about three times for the mean and nothing for this
-# figure, because the factor on all moves, which makes most of the tail, is not among their dimensions. A score of the
-# first look alone, without the second, saves at most nine paths in ten, and those that are left are the slow ones.
+# `make bench ARGS=sampling` measures the gain on a book of 100,000 accounts, where following a path in full costs more.
+# Tried there as well: quasi-random numbers gain about three times for the mean and nothing for this figure, because the
+# factor on all moves, which makes much of the tail, is not among their dimensions. The first look alone leaves one path
+# in nine for the same error, but those are the slow ones: it is the second look that makes them few.

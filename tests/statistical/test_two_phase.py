@@ -36,7 +36,10 @@ def plain(law: str) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def samples(law: str, blind: bool) -> list[two_phase.TwoPhaseSample]:
-    """One sample of 20,000 paths a seed, of 6,000 for jumps, whose paths are all looked at. blind: nothing is known of a path when it is chosen, by 2 in 5."""
+    """One sample a seed: of 20,000 paths, or of 6,000 for jumps, whose paths are all looked at.
+
+    blind: nothing is known of a path when it is chosen, by 2 in 5.
+    """
     found, n_paths = [], 6_000 if law == "jumps" else 20_000
     for seed in range(SEEDS):
         screen = two_phase.find_screen(BOOK, day(law), n_paths=n_paths, seed=seed)
