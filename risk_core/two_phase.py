@@ -50,6 +50,8 @@ NEAREST = np.array([20.0, 5.0, 2.0, 1.25, 0.8, 0.4])
 """The second strata begin at the losses that these multiples of the tail's probability exceed on the screen."""
 FOLLOWED = np.array([0.003, 0.01, 0.05, 0.2, 0.4, 0.25, 0.1])
 """Share of each second stratum's paths that is followed in full, at least."""
+TAIL_STRATA = 3
+"""The last second strata, which begin somewhat below the level."""
 EXPECTED = 30
 """Followed paths of each second stratum that are expected, at least, or all of its paths."""
 LEAST_ACCOUNTS, PART_OF_ACCOUNTS = 200, 150
@@ -127,12 +129,13 @@ def lar(
 
 def find_screen(
     market: Market, scenario: Scenario, level: float = 0.99, n_paths: int = 100_000, seed: int = 7,
-    of: str = "repaid", **how: Any,
+    of: str = "repaid", whole_tail: bool = False, **how: Any,
 ) -> Screen:  # fmt: skip
     """The accounts that tell most of a tail, and strata of their loss, for samples of `n_paths` paths.
 
-    From 10,000 paths whose seed comes from `seed`: not those of a sample, so that its figures stay unbiased. Raises
-    `InputError`.
+    whole_tail: every path is followed that is looked at and lies beyond the level on the screen. A quantile needs no
+    more than some of them; a mean beyond it does, because the worst losses differ most. The screen comes from 10,000
+    paths with another seed than those of a sample, so that its figures stay unbiased. Raises `InputError`.
     """
     check_request(scenario, of)
     checked_kind("market", market, Market)
@@ -151,11 +154,14 @@ def find_screen(
     threshold, kept = np.unique(loss[order][at], return_index=True)
     shares = FOLLOWED[len(NEAREST) - len(at) :]
     seen = np.bincount(np.searchsorted(threshold, loss), minlength=len(threshold) + 1) * (n_paths / PILOT_PATHS)
+    followed = np.clip(EXPECTED / np.maximum(seen, 1), np.append(shares[kept], shares[-1]), 1.0)
+    if whole_tail:
+        followed[-TAIL_STRATA:] = 1.0
     return Screen(
         account=rows,
         direction=direction,
         threshold_usd=threshold,
-        followed=np.clip(EXPECTED / np.maximum(seen, 1), np.append(shares[kept], shares[-1]), 1.0),
+        followed=followed,
         level=level,
         of=of,
     )

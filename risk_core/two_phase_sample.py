@@ -86,13 +86,16 @@ class TwoPhaseSample:
     def tail_mean(self, level: float | None = None) -> TailEstimate:
         """Mean of the worst 1 - level share of paths, USD: q + E[max(loss - q, 0)] / (1 - level) with q the quantile.
 
-        The interval reaches 1.96 standard errors to either side; it needs 100 followed paths with a loss beyond the
-        level. Raises `InputError`.
+        The interval reaches 1.96 standard errors to either side. It needs 100 followed paths with a loss beyond the
+        level, and a screen that follows all of the tail (`find_screen` with `whole_tail`). Raises `InputError`.
         """
         quantile = self.quantile(level)
         beyond = np.maximum(self.loss_usd - quantile.value, 0.0) / (1 - quantile.level)
         value, se = quantile.value + float((self.weight * beyond).sum()), self._error(beyond)
+        worst, followed = int(self.count[:, -1].sum()), int((self.near == self.count.shape[1] - 1).sum())
         reason = few_positive(quantile.n_positive, "lie in the tail", TAIL_DRAWS)
+        if followed < worst:
+            reason = f"{followed} of the {worst} worst paths were followed; find the screen with whole_tail=True"
         known = unknown(reason) if reason else dict(low=value - Z95 * se, high=value + Z95 * se, se=se)
         return self._estimate(value, quantile.level, self.loss_usd >= quantile.value, beyond, known)
 

@@ -166,6 +166,20 @@ def test_an_error_by_hand():
     assert found.quantile(0.9).value == 5.0
 
 
+def test_a_tail_mean_needs_all_of_the_tail():
+    thinned = two_phase.find_screen(BOOK, DAY, n_paths=80_000)
+    whole = two_phase.find_screen(BOOK, DAY, n_paths=80_000, whole_tail=True)
+    np.testing.assert_array_equal(whole.account, thinned.account)
+    assert (whole.followed[-3:] == 1).all()
+    assert (thinned.followed[-3:] < 1).all()
+    some, every = (two_phase.sample(BOOK, DAY, screen, 80_000) for screen in (thinned, whole))
+    assert some.tail_mean().no_interval.endswith("worst paths were followed; find the screen with whole_tail=True")
+    found = every.tail_mean()
+    assert found.low < found.value < found.high
+    plain = rc.measures.expected_shortfall(rc.simulate(BOOK, DAY, 40_000, seed=99), 0.99, "repaid")
+    assert abs(found.value - plain.value) < 4 * np.hypot(found.se, plain.se)
+
+
 def test_the_same_call_gives_the_same_figure_and_seeds_matter():
     one, again, other = (two_phase.lar(BOOK, DAY, 0.99, 20_000, seed=seed) for seed in (1, 1, 2))
     assert one == again
