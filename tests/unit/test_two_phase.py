@@ -108,6 +108,13 @@ def test_weights_are_the_probabilities_of_the_strata():
     expected = 20_000 * found.probability * strata.looked_at
     assert (np.abs(found.count.sum(axis=1) - expected) < 5 * np.sqrt(expected)).all()
     assert found.n_followed < 0.03 * 20_000
+    # In one second stratum a path stands for the more, the fewer of its first stratum were looked at.
+    stands_for = found.probability / found.count.sum(axis=1)
+    for near in range(found.count.shape[1]):
+        mine = found.near == near
+        ratio = found.weight[mine] / stands_for[found.wide[mine]]
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+        assert found.weight[mine].sum() == pytest.approx(stands_for @ found.count[:, near])
 
 
 @pytest.mark.parametrize("law", [rc.StudentT(2.2), rc.StudentT(5.0), rc.StudentT(1e4), rc.GBM()], ids=repr)
