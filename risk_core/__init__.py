@@ -1,6 +1,6 @@
 """The risk engine: arrays in, arrays out. No file, socket, environment variable, clock or database."""
 
-from risk_core import measures, tails
+from risk_core import measures, tails, two_phase
 from risk_core.accounts import distance_to_liquidation, health_factor, liquidation_prices
 from risk_core.accrual import accrual_time
 from risk_core.analytics import calibrate
@@ -68,5 +68,6 @@ __all__ = [
     "simulate",
     "sweep",
     "tails",
+    "two_phase",
     "what_if",
 ]

@@ -58,6 +58,9 @@ NO_CAPS = {
 }
 """Rows of prices that a market's feeds and caps make, before a market is known."""
 
+EVERY_PATH = {"direction": np.zeros(0), "chosen": np.zeros(0, dtype=np.int64)}
+"""The paths of a range are drawn, none is left out, and no direction is singled out."""
+
 PLAIN_LAW = GBM()
 DEFAULTS = {"law": PLAIN_LAW, "sampling": "plain"}
 """Law and sampling of a scenario that states none."""
@@ -146,7 +149,7 @@ class Scenario:
             sampling=SAMPLINGS[self.sampling],
             directions=sobol_directions(kernels.QUASI_PER_FACTOR * n if quasi else 0),
             share=np.ones(1), shift=np.zeros((1, n)), burst=np.zeros((1, n)),
-            thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
+            thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **EVERY_PATH, **NO_CAPS,
         )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ class PricePaths:
             given=self.price[:, :, 1:] / market.price[:, None], drift=np.zeros(r), cholesky=np.zeros((0, 0)),
             start=np.zeros(r), law=dispatch.GBM, parameters=np.zeros((0, r)), history=np.zeros((0, r)),
             sampling=kernels.PLAIN, directions=sobol_directions(0), share=np.ones(1), shift=np.zeros((1, r)),
-            burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **NO_CAPS,
+            burst=np.zeros((1, r)), thinning=np.ones(1), surge=np.ones(1), jolt=np.zeros(1), **EVERY_PATH, **NO_CAPS,
         )  # fmt: skip
 
     @property

@@ -78,20 +78,10 @@ class Tilt:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tilted:
-    """A scenario as the engine takes it, drawn by a tilt; or, in the first pilot runs, with wider moves."""
+class Redrawn:
+    """A scenario as the engine takes it, whose paths are drawn in another way: subclasses define `draw`."""
 
     scenario: Scenario
-    tilt: Tilt
-    widening: float = 1.0
-
-    def __post_init__(self) -> None:
-        law = self.scenario.law
-        if not law.draws_normals:
-            raise InputError(
-                f"Scenario.law: {type(law).__name__} draws rows of a history, and importance sampling shifts normal "
-                "draws; use `simulate` with more paths"
-            )
 
     @property
     def name(self) -> str:
@@ -122,6 +112,22 @@ class Tilted:
     def factor(self) -> IntArray:
         """(R,) factor of each reserve, as the scenario has it."""
         return self.scenario.factor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tilted(Redrawn):
+    """A scenario drawn by a tilt; or, in the first pilot runs, with wider moves."""
+
+    tilt: Tilt
+    widening: float = 1.0
+
+    def __post_init__(self) -> None:
+        law = self.scenario.law
+        if not law.draws_normals:
+            raise InputError(
+                f"Scenario.law: {type(law).__name__} draws rows of a history, and importance sampling shifts normal "
+                "draws; use `simulate` with more paths"
+            )
 
     def draw(self) -> Draw:
         """What the kernels draw with: the scenario's law, tilted."""

@@ -113,6 +113,12 @@ def tails() -> None:
     rc.tails.probability_of_deficit(market(), scenario(), n_paths=16, threads=1)
 
 
+def two_phase() -> None:
+    """Compile the choice of the paths that are followed in full."""
+    plan = replace(scenario(), law=rc.StudentT(4.0))
+    rc.two_phase.sample(market(), plan, rc.two_phase.find_screen(market(), plan, n_paths=16), 16, threads=1)
+
+
 def contributions() -> None:
     """Compile the shares of a tail: its paths followed again, account by account."""
     book, path = market(), scenario()
@@ -127,6 +133,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "contributions": contributions,
     "quasi": quasi,
     "tails": tails,
+    "two-phase": two_phase,
     "cascade": cascade,
     "queue": queue,
     "audit": audit,

@@ -43,6 +43,8 @@ class Draw(NamedTuple):
     thinning: np.ndarray  # (K,) multiplies the chi-square
     surge: np.ndarray  # (K,) multiplies the number of jumps expected
     jolt: np.ndarray  # (K,) deviations by which the mean jump moves
+    direction: np.ndarray  # (F,) unit vector along which a path's move has a number of its own, or none
+    chosen: np.ndarray  # (n,) int64 numbers of the paths that are drawn, in place of all of a range, or none
     follows: np.ndarray  # (D,) int64; rows F + 1 on: what a feed says of this factor
     deviation: np.ndarray  # (D,) float64, move from its last answer at which it gives a new one
     heartbeat: np.ndarray  # (D,) float64, steps after which it does so in any case

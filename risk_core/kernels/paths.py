@@ -6,6 +6,7 @@ import numpy as np
 
 from risk_core.kernels._jit import inner, kernel
 from risk_core.kernels.draw import ANTITHETIC, QUASI, REPLICATES
+from risk_core.kernels.first_phase import aim, aimed
 from risk_core.kernels.laws import dispatch, resampled
 from risk_core.kernels.randomness import exp, log, normals, sobol_normal, uniform
 
@@ -84,6 +85,8 @@ def independent(draw, seed, path, k, n_steps, z):
         normals(seed, path, np.int64(0), n_factors, n_steps, z)
         if draw.sampling == QUASI:
             steer(draw.directions, seed, path, n_factors, n_steps, z)
+    if draw.direction.shape[0] > 0:
+        aim(draw.direction, aimed(seed, path), n_factors, n_steps, z)
     if k == 0:
         return
     at = min(int(uniform(seed, path, np.int64(1)) * n_steps), n_steps - 1)
@@ -106,6 +109,8 @@ def random_block(draw, seed, first_path, n_paths, n_steps, z, out):
     padded = out.shape[2]
     for q in range(n_paths):
         path = first_path + q
+        if draw.chosen.shape[0] > 0:
+            path = draw.chosen[path]
         k = component(draw.share, seed, path)
         if draw.history.shape[0] > 0:
             resampled.rows(draw, seed, path, n_steps, z)

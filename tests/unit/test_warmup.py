@@ -36,6 +36,7 @@ for kind in KINDS:
     rc.simulate(market, rc.PricePaths.one_step(market, market.price[None] * 0.8))
     rc.simulate(market, path, 10, impact=rc.Impact.exponential(np.full(n, 1e6)))
     rc.tails.probability_of_deficit(market, path, n_paths=50)
+    rc.two_phase.sample(market, path, rc.two_phase.find_screen(market, path, n_paths=50), 50)
 used = [kernel for kernel in dispatchers() if kernel.stats.cache_hits]
 print(len(used), compiled())
 """

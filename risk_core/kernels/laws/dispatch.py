@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from risk_core.kernels._jit import inner
 from risk_core.kernels.draw import N_EXTRA
 from risk_core.kernels.laws import garch, gbm, jumps, ornstein_uhlenbeck, student_t
@@ -28,6 +30,14 @@ def levels(draw, seed, path, k, n_steps, z):
         garch.levels(draw, seed, path, n_steps, z)
     else:
         gbm.levels(draw, n_steps, z)
+
+
+@inner
+def widening(draw, seed, path):
+    """The factor that the law puts on all moves of a path alike: 1 for most."""
+    if draw.law == STUDENT_T:
+        return student_t.widening(draw, seed, path, np.int64(0))[1]
+    return 1.0
 
 
 @inner
