@@ -69,6 +69,7 @@ def test_another_number_of_values_is_not_read():
 
 @given(st.lists(st.tuples(VALUES, st.integers(0, 2)), min_size=1), st.lists(st.tuples(RATES, UNITS), min_size=3))
 @example([(2**53 + 1, 0), (2**54 + 2, 0), (2**53 + 3, 0)], [(RAY, 1)] * 3)  # halfway between two floats
+@example([(2**119 + 2**66 + 1, 0), (2**99 + 2**46 + 1, 0)], [(RAY, 1)] * 3)  # just above halfway
 @example([(10**35 + 1, 0), (2**100 - 1, 0), (2**100, 0)], [(RAY, 10**18)] * 3)
 @example([(2, 0), (4, 0), (10**20, 0)], [(RAY // 2, 1), (RAY + 1, 1), (RAY - 1, 1)])  # products near integers
 def test_amounts_have_the_bits_that_integers_give(rows, by_index):
