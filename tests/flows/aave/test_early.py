@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from data.store.store import Store
+from flows.aave import account_columns
 from flows.aave.account_columns import AccountColumns
 from flows.aave.holders import ScannedRange, Tokens
 from flows.aave.incremental.carry import Base
@@ -94,3 +96,26 @@ def test_the_log_of_other_tokens_or_another_block_is_not_used():
     assert early.log_since(replace(base, block=9), TOKENS) is None
     assert Early(None, None, None, None).log_since(base, TOKENS) is None
     assert Early(None, None, None, None).hashes() == {}
+
+
+def test_stored_accounts_are_the_same_joined_and_row_by_row(node: FakeNode, monkeypatch: pytest.MonkeyPatch):
+    run()
+    with Store.open() as store:
+        [(market, block)] = store.rows("SELECT market, block FROM fact_snapshot")
+        joined = AccountColumns.stored(store, market, block)
+        monkeypatch.setattr(account_columns, "_joined", lambda *args: None)
+        assert AccountColumns.stored(store, market, block) == joined
+    assert len(joined) > 50
+    assert sum(joined.debt) > 0
+
+
+def test_addresses_that_cannot_be_parted_are_read_row_by_row(node: FakeNode):
+    run()
+    with Store.open() as store:
+        [(market, block)] = store.rows("SELECT market, block FROM fact_snapshot")
+        with store.transaction() as connection:
+            connection.execute("UPDATE raw_aave_account_states SET account = account || 'x'")
+        table, names, where, _ = account_columns._ACCOUNTS
+        assert account_columns._joined(store, (market, block), table, names, where) is None
+        with pytest.raises(KeyError):
+            AccountColumns.stored(store, market, block)
