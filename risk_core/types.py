@@ -253,9 +253,22 @@ _PARTS: dict[str, type] = {
 }
 
 
+def _is_plain(given: Any) -> bool:
+    """Whether these are ASCII texts without capitals, none empty, that rise strictly: in lower case, each once."""
+    if not isinstance(given, np.ndarray) or given.dtype.kind != "U" or given.ndim != 1 or not given.size:
+        return False
+    if not given.dtype.isnative or not given.flags.c_contiguous or not given.dtype.itemsize:
+        return False
+    signs = given.view(np.uint32).reshape(len(given), -1)
+    capital = (signs - np.uint32(ord("A"))) < 26
+    return bool(signs.max() < 128 and signs[:, 0].all() and not capital.any() and (given[1:] > given[:-1]).all())
+
+
 def _addresses(market: Market) -> np.ndarray:
     """`Market.accounts` in lower case, each once."""
     given = market.accounts
+    if _is_plain(given):
+        return frozen(market, "accounts", given, np.str_, (None,))
     listed = given.tolist() if isinstance(given, np.ndarray) and given.dtype.kind == "U" and given.ndim == 1 else None
     if listed is not None and all(map(str.islower, listed)) and len(set(listed)) == len(listed):
         return frozen(market, "accounts", given, np.str_, (None,))

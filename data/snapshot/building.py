@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,16 +48,31 @@ _NUMBERS = {
 """Columns of integers, which a frame may hold as text; other columns are used as they are."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """Accounts and what they hold, as arrays.
+
+    `accounts`: addresses, rising. `mode`: row of each one's e-mode, -1 for none. One entry for each position: `who` is
+    the row of the account, `what` that of the reserve, `enabled` whether the supply is collateral; `supply` and `debt`
+    are in tokens.
+    """
+
+    accounts: np.ndarray
+    mode: np.ndarray
+    who: np.ndarray
+    what: np.ndarray
+    enabled: np.ndarray
+    supply: np.ndarray
+    debt: np.ndarray
+
+
 def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns, position: Columns) -> Market:
     """A market from columns of plain values; reserves sorted by id, accounts by address.
 
     A reserve without an oracle price (`price_raw` empty) is left out. Raises `UnknownRevision`; `InputError` where an
     account owes such a reserve or has it as collateral, and for a flag other than 0 and 1.
     """
-    require_rules(snapshot.revision)  # a stored snapshot must be one that can be simulated
-    label = f"{snapshot.market} at block {snapshot.block}"
-    _require_flags(label, "raw_aave_reserves", "symbol", reserve, ("is_active", "is_paused", "price_is_fixed"))
-    _require_flags(label, "raw_aave_emodes", "emode_id", emode, ("isolated",))
+    label = _checked_terms(snapshot, reserve, emode)
     reserve, position = _with_prices(label, reserve, position)
     row_of_account = {address: row for row, address in enumerate(account["account"])}
     row_of_reserve = {number: row for row, number in enumerate(reserve["reserve_id"])}
@@ -68,9 +84,35 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
         position["reserve_id"], row_of_reserve, f"{label}: raw_aave_balances has reserve", "raw_aave_reserves"
     )
     mode = _rows_of(account["emode_id"], row_of_emode, f"{label}: an account is in e-mode", "raw_aave_emodes")
-    supply = np.array(position["supply"], dtype=np.float64)
-    enabled = np.array(position["is_collateral"], dtype=np.int64) == 1
-    n = len(row_of_account)
+    book = Book(
+        accounts=np.array(account["account"]) if account["account"] else np.empty(0, dtype="U42"),
+        mode=mode,
+        who=who,
+        what=what,
+        enabled=np.array(position["is_collateral"], dtype=np.int64) == 1,
+        supply=np.array(position["supply"], dtype=np.float64),
+        debt=np.array(position["debt"], dtype=np.float64),
+    )
+    return _market(snapshot, reserve, emode, book)
+
+
+def of_book(snapshot: Snapshot, reserve: Columns, emode: Columns, book: Book) -> Market:
+    """`build` from accounts as arrays, where every reserve has an oracle price. Raises as `build`."""
+    _checked_terms(snapshot, reserve, emode)
+    return _market(snapshot, reserve, emode, book)
+
+
+def _checked_terms(snapshot: Snapshot, reserve: Columns, emode: Columns) -> str:
+    """Market and block, for messages, once the rules and the flags are known ones."""
+    require_rules(snapshot.revision)  # a stored snapshot must be one that can be simulated
+    label = f"{snapshot.market} at block {snapshot.block}"
+    _require_flags(label, "raw_aave_reserves", "symbol", reserve, ("is_active", "is_paused", "price_is_fixed"))
+    _require_flags(label, "raw_aave_emodes", "emode_id", emode, ("isolated",))
+    return label
+
+
+def _market(snapshot: Snapshot, reserve: Columns, emode: Columns, book: Book) -> Market:
+    n, enabled = len(book.accounts), book.enabled
     return Market(
         reserves=Reserves(
             id=reserve["reserve_id"],
@@ -97,11 +139,11 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
             ltvzero=_spread(emode["ltvzero_bitmap"], reserve["reserve_id"]),
             isolated=[bool(flag) for flag in emode["isolated"]],
         ),
-        accounts=account["account"] or np.empty(0, dtype="U42"),
-        emode=mode,
+        accounts=book.accounts,
+        emode=book.mode,
         # The flags decide: a supply that is not enabled backs no debt and cannot be seized.
-        collateral=Positions.from_entries(who[enabled], what[enabled], supply[enabled], n),
-        debt=Positions.from_entries(who, what, position["debt"], n),
+        collateral=Positions.from_entries(book.who[enabled], book.what[enabled], book.supply[enabled], n),
+        debt=Positions.from_entries(book.who, book.what, book.debt, n),
         price=[units.price_usd(raw) for raw in reserve["price_raw"]],
         snapshot=snapshot,
     )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from data import amounts
 from data.errors import NoSnapshot, SnapshotRefused
+from data.snapshot import scaled_sums
+from data.snapshot.scaled_sums import Scaled
 from data.store.holding import HOLDS
 from data.store.reader import Reader
 from risk_core.units import RAY, USD
@@ -207,9 +209,6 @@ FROM (
 """
 """Balances that are not one row from block ?2 to block ?3, as they were at each of the two."""
 
-Scaled = dict[str, tuple[int, int]]
-"""Sums of scaled supply and debt by asset, exact."""
-
 
 def _held(store: Reader, market: str, first: int, second: int) -> tuple[Scaled, Scaled, int, int]:
     """Sums at the first and at the second block, and how many accounts owe more of some token at the second, and less.
@@ -217,6 +216,12 @@ def _held(store: Reader, market: str, first: int, second: int) -> tuple[Scaled, 
     All balances are read once, at the earlier block; from there on only what changed.
     """
     low, high = sorted((first, second))
+    early, late, more, less = scaled_sums.between(store, market, low, high) or _row_by_row(store, market, low, high)
+    return (early, late, more, less) if first <= second else (late, early, less, more)
+
+
+def _row_by_row(store: Reader, market: str, low: int, high: int) -> tuple[Scaled, Scaled, int, int]:
+    """The same for the earlier and the later block, in Python integers."""
     supply: dict[str, int] = {}
     debt: dict[str, int] = {}
     rows = store.rows(f"SELECT asset, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS}", (market, low))
@@ -234,7 +239,7 @@ def _held(store: Reader, market: str, first: int, second: int) -> tuple[Scaled, 
             debt[asset] = debt.get(asset, 0) + moved
             (up if moved > 0 else down).add(account)
     late = {asset: (total, debt.get(asset, 0)) for asset, total in supply.items()}
-    return (early, late, len(up), len(down)) if first <= second else (late, early, len(down), len(up))
+    return early, late, len(up), len(down)
 
 
 def _turnover(store: Reader, market: str, first: int, second: int) -> tuple[int, int]:

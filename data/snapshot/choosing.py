@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from data import settings
 from data.amounts import Columns
@@ -88,10 +90,13 @@ def _flag(value: object, what: str) -> bool:
     return bool(value)
 
 
-def choose(store: Reader, market: str | None, block: int | None) -> tuple[Stored, list[str]]:
+def choose(
+    store: Reader, market: str | None, block: int | None, counted: Callable[[Stored], Mapping[str, int]] | None = None
+) -> tuple[Stored, list[str]]:
     """The snapshot to load, and a note for each newer one that is incomplete.
 
-    Raises `NoSnapshot`, `SnapshotRefused` for a market whose rules are not known, `SnapshotIncomplete`.
+    `counted`: how many rows of a snapshot the caller has read, by table; other rows are counted here. Raises
+    `NoSnapshot`, `SnapshotRefused` for a market whose rules are not known, `SnapshotIncomplete`.
     """
     candidates = stored_snapshots(store, market, block)
     if not candidates and market is not None and (others := stored_snapshots(store, market, block, f"NOT {ENGINE}")):
@@ -111,7 +116,7 @@ def choose(store: Reader, market: str | None, block: int | None) -> tuple[Stored
     candidates = [stored for stored in candidates if stored.snapshot.market == candidates[0].snapshot.market]
     notes: list[str] = []
     for stored in candidates:
-        missing = missing_of(store, stored)
+        missing = missing_of(store, stored, counted(stored) if counted else {})
         if not missing:
             return stored, notes
         notes.append(f"The newer snapshot {stored.label} is incomplete and not used: {missing}")
@@ -121,12 +126,17 @@ def choose(store: Reader, market: str | None, block: int | None) -> tuple[Stored
     )
 
 
-def missing_of(store: Reader, stored: Stored) -> str:
-    """Which rows it lacks ("raw_aave_balances has 3 rows, expected 4"), "" when it is complete."""
+def missing_of(store: Reader, stored: Stored, counts: Mapping[str, int] = MappingProxyType({})) -> str:
+    """Which rows it lacks ("raw_aave_balances has 3 rows, expected 4"), "" when it is complete.
+
+    `counts`: numbers of rows that are known, by table.
+    """
     at = (stored.snapshot.market, stored.snapshot.block)
     faults = []
     for table, expected in stored.expected.items():
-        count = store.rows(f"SELECT count(*) FROM {table} WHERE {WHERE[table]}", at)[0][0]
+        count = counts.get(table)
+        if count is None:
+            count = store.rows(f"SELECT count(*) FROM {table} WHERE {WHERE[table]}", at)[0][0]
         if count != expected:
             faults.append(f"{table} has {count} rows, expected {expected}")
     return "; ".join(faults)

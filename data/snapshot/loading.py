@@ -16,7 +16,9 @@ import numpy as np
 from data import amounts
 from data.amounts import Columns
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
-from data.snapshot.building import BALANCE, EMODE, INDICES, RESERVE, STATE, build
+from data.snapshot import bulk
+from data.snapshot.building import BALANCE, EMODE, INDICES, RESERVE, STATE, build, of_book
+from data.snapshot.bulk import Held
 from data.snapshot.choosing import AGAIN, Stored, choose, columns_of, missing_of, stored_snapshots
 from data.snapshot.identity import snapshot_hash
 from data.store.reader import Reader
@@ -50,16 +52,17 @@ def load_market(
     the snapshot was made from logs), and when the age is above `max_age`; `WarehouseError`.
     """
     with Reader.open(db) as store, store.one_state():
-        stored, notes = choose(store, market, block)
+        read: dict[str, Held | None] = {}
+
+        def counted(candidate: Stored) -> dict[str, int]:
+            held = bulk.held_at(store, candidate.snapshot.market, candidate.snapshot.block)
+            read[candidate.label] = held
+            return held.counts if held else {}
+
+        stored, notes = choose(store, market, block, counted)
         if max_age is not None:
             _require_young(stored, max_age)
-        found = _built(
-            stored,
-            columns_of(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored, "reserve_id"),
-            columns_of(store, "raw_aave_emodes", EMODE, stored, "emode_id"),
-            columns_of(store, "raw_aave_account_states", STATE, stored, "account"),
-            columns_of(store, "raw_aave_balances", BALANCE, stored, "account, asset"),
-        )
+        found = _built(store, stored, read[stored.label])
         note = [
             *_only_debtors(store, stored, found),
             *_replayed(store, stored),
@@ -77,11 +80,22 @@ def load_market(
     return replace(found, notes=(*notes, *note))
 
 
-def _built(stored: Stored, reserve: Columns, emode: Columns, state: Columns, balance: Columns) -> Market:
-    """The market of stored rows. Raises `SnapshotRefused` where a stored value is not valid."""
+def _built(store: Reader, stored: Stored, held: Held | None) -> Market:
+    """The market of stored rows; `held`: its accounts, where they were read at once.
+
+    Raises `SnapshotRefused` where a stored value is not valid.
+    """
+    reserve = columns_of(store, "raw_aave_reserves", (*RESERVE, *INDICES), stored, "reserve_id")
+    emode = columns_of(store, "raw_aave_emodes", EMODE, stored, "emode_id")
     try:
+        terms = amounts.terms(reserve, stored.snapshot.block_time)
+        book = None if held is None else bulk.book_of(held, reserve, emode, terms)
+        if book is not None:
+            return of_book(stored.snapshot, reserve, emode, book)
+        state = columns_of(store, "raw_aave_account_states", STATE, stored, "account")
+        balance = columns_of(store, "raw_aave_balances", BALANCE, stored, "account, asset")
         _require_reserves(stored, reserve, balance)
-        position = amounts.positions(state, balance, amounts.terms(reserve, stored.snapshot.block_time))
+        position = amounts.positions(state, balance, terms)
         return build(stored.snapshot, reserve, emode, state, position)
     except UnknownRevision:
         raise

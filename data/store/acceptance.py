@@ -145,6 +145,8 @@ def _integer(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> A
         values = series.to_numpy(dtype=np.int64)
     elif column.nullable and series.isna().all():
         return pd.array([pd.NA] * len(series), dtype="Int64")
+    elif not len(series):  # a frame without rows has no types
+        values = np.empty(0, dtype=np.int64)
     elif series.dtype == np.float64:  # what pandas makes of whole numbers with gaps
         gaps = series.isna().to_numpy()
         numbers = series[~gaps].to_numpy()
@@ -167,7 +169,7 @@ def _integer(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> A
 def _real(column: Column, series: pd.Series, checks: Sequence[pa.Check]) -> Any | None:
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "fiu":
         values = series.to_numpy(dtype=np.float64)
-    elif column.nullable and series.isna().all():
+    elif not len(series) or (column.nullable and series.isna().all()):
         return np.full(len(series), np.nan)
     else:
         return None

@@ -23,11 +23,12 @@ from flows.aave.checks import check_supplies
 from flows.aave.holder_scan import HolderScan, first_block_of
 from flows.aave.incremental import carry as aave_incremental
 from flows.aave.incremental.checks import checked_carried
+from flows.aave.incremental.early import Early
 from flows.aave.options import AaveMarketOptions
 from flows.aave.place import Place, locate, node_url, require_one_chain
 from flows.aave.reading import BlockReplaced, checked, open_market, progress_bar
 from flows.aave.storing import FULL_READ, Reading, described, map_assets, report_differences, write
-from flows.clients.block_reader import CONCURRENCY
+from flows.clients.block_reader import CONCURRENCY, get_block
 from flows.clients.json_rpc import JsonRpc
 from flows.errors import CrossCheckFailed
 from flows.pipeline import Run, recorded
@@ -74,17 +75,21 @@ def read_market(
 ) -> Reading:
     """Read the market at block `which` and check it. Stores only the progress of the log scan. Raises `FlowError`."""
     concurrency = settings.whole_number("RPC_CONCURRENCY", CONCURRENCY, 1, 64)
-    with ThreadPoolExecutor(1) as beside:  # while the node answers, the stored accounts are loaded
-        opening = beside.submit(open_market, rpc, place, which, concurrency=concurrency)
-        likely = aave_incremental.likely_base(run.store, place, which)
+    rpc.limit(concurrency)
+    block = get_block(rpc, which)
+    with ThreadPoolExecutor(3) as beside:
+        opening = beside.submit(open_market, rpc, place, block, concurrency=concurrency)
+        early = Early.begin(run.store, rpc, place, block, beside, concurrency=concurrency)
         at = opening.result()
-    scan = HolderScan(run, rpc, place.market, place.chain_id, at.tokens, concurrency)
+    scan = HolderScan(run, rpc, place.market, place.chain_id, at.tokens, concurrency, hashes=early.hashes())
     base = None
     if at.contracts.protocol == address_book.V3:  # v2: stable debt has no column of its own to carry
-        base = aave_incremental.find_base(run.store, rpc, place.market, at.contracts, at.reserves, at.block, likely)
+        base = aave_incremental.find_base(
+            run.store, rpc, place.market, at.contracts, at.reserves, block, early.base, scan.hashes
+        )
     carried = None
     if base is not None:
-        carried = aave_incremental.carry(at, scan, base)
+        carried = aave_incremental.carry(at, scan, base, early.log_since(base, at.tokens))
         if not full and not _full_is_due(run.store, scan.key, at.block.time, full_every):
             try:
                 return Reading(state=checked_carried(at, carried), n_read=len(carried.touched), key=scan.key)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from data.snapshot.bulk import LENGTH
 from data.store.holding import HOLDS
 from flows.aave.accounts import Account
 
@@ -43,25 +44,18 @@ class AccountColumns:
     @classmethod
     def stored(cls, store: Store, market: str, block: int) -> AccountColumns:
         """What the warehouse holds of a market at a block. Raises `KeyError` for a position of an unknown account."""
-        at = (market, block)
-        accounts = store.rows(
-            f"SELECT account, config_bitmap, emode_id FROM raw_aave_account_states WHERE {HOLDS} ORDER BY account", at
-        )
-        positions = store.rows(
-            f"SELECT account, reserve_id, scaled_supply, scaled_debt FROM raw_aave_balances WHERE {HOLDS} "
-            "AND (scaled_supply != '0' OR scaled_debt != '0') ORDER BY account, asset",
-            at,
-        )
-        flags = {address: int(word) for address, word, _ in accounts}
+        accounts, positions = _columns(store, market, block)
+        flags = dict(zip(accounts[0], map(int, accounts[1]), strict=True))
+        holder, reserve_id, supply, debt = positions
         return cls(
             list(flags),
             list(flags.values()),
-            [row[2] for row in accounts],
-            [row[0] for row in positions],
-            [flags[row[0]] for row in positions],
-            [row[1] for row in positions],
-            [int(row[2]) for row in positions],
-            [int(row[3]) for row in positions],
+            list(map(int, accounts[2])),
+            holder,
+            [flags[address] for address in holder],
+            list(map(int, reserve_id)),
+            list(map(int, supply)),
+            list(map(int, debt)),
         )
 
     @classmethod
@@ -132,6 +126,49 @@ class AccountColumns:
     def collateral_flags(self) -> list[int]:
         """For each position 1 where its supply is enabled as collateral, else 0."""
         return [flags >> 2 * i + 1 & 1 for flags, i in zip(self.holder_flags, self.reserve_id, strict=True)]
+
+
+_ACCOUNTS = ("raw_aave_account_states", ("config_bitmap", "emode_id"), HOLDS, "account")
+_POSITIONS = (
+    "raw_aave_balances",
+    ("reserve_id", "scaled_supply", "scaled_debt"),
+    f"{HOLDS} AND (scaled_supply != '0' OR scaled_debt != '0')",
+    "account, asset",
+)
+
+
+def _columns(store: Store, market: str, block: int) -> tuple[list[list], list[list]]:
+    """Columns of accounts (address, flags, e-mode) and of positions (address, reserve id, balances), by address."""
+    accounts, positions = (
+        _joined(store, (market, block), table, names, where)
+        or _row_by_row(store, (market, block), table, names, where, order)
+        for table, names, where, order in (_ACCOUNTS, _POSITIONS)
+    )
+    return accounts, positions
+
+
+def _joined(store: Store, at: tuple[str, int], table: str, names: Sequence[str], where: str) -> list[list[str]] | None:
+    """Columns of texts, each read as one text: an object for each row takes SQLite's binding longer than the query.
+
+    None where they cannot be parted again, or come in another order.
+    """
+    parts = ", ".join(f"group_concat({name})" for name in names)
+    [(n, joined, *columns)] = store.rows(
+        f"SELECT count(*), group_concat(account, ''), {parts} FROM {table} WHERE {where}", at
+    )
+    text = joined or ""
+    if len(text) != LENGTH * n:
+        return None
+    address = [text[begin : begin + LENGTH] for begin in range(0, len(text), LENGTH)]
+    values = [column.split(",") if n else [] for column in columns]
+    return [address, *values] if address == sorted(address) and all(len(v) == n for v in values) else None
+
+
+def _row_by_row(
+    store: Store, at: tuple[str, int], table: str, names: Sequence[str], where: str, order: str
+) -> list[list]:
+    rows = store.rows(f"SELECT account, {', '.join(names)} FROM {table} WHERE {where} ORDER BY {order}", at)
+    return [[row[place] for row in rows] for place in range(1 + len(names))]
 
 
 def holdings(accounts: Iterable[Account]) -> Sums:

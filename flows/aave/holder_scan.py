@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -34,6 +34,8 @@ class HolderScan:
     concurrency: int = 1
     source: str = SOURCE
     """Source of the checkpoint; each set of events has its own."""
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    """Hashes of blocks that the node gave in this run already; others are asked for."""
 
     @property
     def key(self) -> str:
@@ -59,10 +61,17 @@ class HolderScan:
         """The pairs and accounts that the log of blocks `first` to `last` names, range by range."""
         return scan(self.rpc, self.tokens, first, last, first_range=first_range, concurrency=self.concurrency)
 
-    def changes(self, after: int, block: Block, *, progress: Any) -> tuple[set[str], set[Pair]]:
+    def changed(self, after: int, block: Block) -> Iterator[ScannedRange]:
+        """What events of the blocks after `after` up to `block` name, range by range; nothing is stored."""
+        return scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency)
+
+    def changes(
+        self, after: int, block: Block, *, progress: Any, ranges: Iterable[ScannedRange] | None = None
+    ) -> tuple[set[str], set[Pair]]:
         """(accounts, pairs) named by events of the blocks after `after` up to `block`.
 
-        The pairs are stored too, and the checkpoint moves on if it had reached `after`.
+        The pairs are stored too, and the checkpoint moves on if it had reached `after`. `ranges`: what `changed` gave,
+        where that was read already.
         """
         state = self.run.store.checkpoint(SOURCE, self.key)
         # Pairs of the last REORG_WINDOW blocks are stored too, but the checkpoint stays before them.
@@ -70,8 +79,7 @@ class HolderScan:
         touched: set[str] = set()
         pairs: set[Pair] = set()
         progress.reset(total=block.number - after)
-        ranges = scan(self.rpc, self.tokens, after + 1, block.number, events=CHANGES, concurrency=self.concurrency)
-        for part in gathered(ranges, progress):
+        for part in gathered(iter(ranges) if ranges is not None else self.changed(after, block), progress):
             self._keep(part, begun, settled=block.number - REORG_WINDOW)
             touched |= part.touched
             pairs.update(part.pairs)
@@ -108,7 +116,8 @@ class HolderScan:
         marks: list[Mark] = []
         last = min(part.last, settled)
         if begun is not None and last >= part.first:
-            state = {"first": begun, "last": last, "hash": get_block(self.rpc, last).hash}
+            digest = self.hashes[last] if last in self.hashes else get_block(self.rpc, last).hash
+            state = {"first": begun, "last": last, "hash": digest}
             marks.append(Mark(self.source, self.key, state))
         if frames or marks:
             self.run.write(self.source, f"{self.key}:{part.first}-{part.last}", frames, marks=marks)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from flows.aave.contracts import NO_CONTRACT, OracleModel, Reserve
 from flows.clients.abis import Function
 from flows.clients.block_reader import BlockReader, Call, Failure
+from flows.clients.rounds import Read, carried_out
 from flows.errors import ConfigurationError
 from risk_core.price_caps import SCALE, largest_ratio
 from risk_core.units import RAY, USD
@@ -75,21 +76,22 @@ def getters(setting: str | None) -> dict[str, Function]:
     return GETTERS | {name: Function(signature, GETTERS[name].outputs) for name, signature in setting_names.items()}
 
 
-def read_answers(reader: BlockReader, sources: Sequence[str], named: Mapping[str, Function]) -> dict[str, Answers]:
+def asked(reader: BlockReader, sources: Sequence[str], named: Mapping[str, Function]) -> Read[dict[str, Answers]]:
     """The answers of each source (an address) to the getters `named` and to those that show the kind of adapter."""
     functions = _ABOUT | dict(named)
-    asked = [source for source in dict.fromkeys(sources) if source != NO_CONTRACT]
-    calls = [Call(source, function, about=source) for source in asked for function in functions.values()]
-    answered = iter(reader.read(calls, may_fail=True))
+    known = [source for source in dict.fromkeys(sources) if source != NO_CONTRACT]
+    calls = [Call(source, function, about=source) for source in known for function in functions.values()]
+    raw = yield calls
+    answered = (reader.decoded(call, answer, may_fail=True) for call, answer in zip(calls, raw, strict=True))
     return {
         source: {name: answer for name in functions if not isinstance(answer := next(answered), Failure)}
-        for source in asked
+        for source in known
     }
 
 
 def with_models(reader: BlockReader, reserves: Sequence[Reserve], named: Mapping[str, Function]) -> list[Reserve]:
     """The reserves with the model of each one's oracle, read at the reader's block."""
-    answers = read_answers(reader, [reserve.price_source for reserve in reserves], named)
+    answers = carried_out(reader, asked(reader, [reserve.price_source for reserve in reserves], named))
     return [
         replace(reserve, oracle=model)
         for reserve, model in zip(reserves, models(reserves, answers, reader.block.time), strict=True)

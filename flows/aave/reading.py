@@ -1,6 +1,6 @@
 """A market at one block in three steps: what belongs to no account, the accounts, and the checks on all of it.
 
-    at = open_market(rpc, place, "latest")
+    at = open_market(rpc, place, get_block(rpc, "latest"))
     accounts = read_accounts(at.reader, at.contracts.pool, at.reserves, addresses)     # flows.aave.accounts
     frames = to_frames(checked(at, accounts, complete=False))                          # flows.aave.rows
 
@@ -18,11 +18,11 @@ from tqdm import tqdm
 from flows import settings
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
-from flows.aave import contracts as aave_rpc
-from flows.aave import price_adapters
+from flows.aave import market_terms, price_adapters
 from flows.aave import v2 as aave_v2
 from flows.aave.accounts import Account
 from flows.aave.address_book import V2
+from flows.aave.contracts import Contracts, EMode, Reserve
 from flows.aave.holders import Tokens
 from flows.aave.place import Place
 from flows.aave.rows import MarketState
@@ -42,9 +42,9 @@ class MarketAt:
     place: Place
     block: Block
     reader: BlockReader
-    contracts: aave_rpc.Contracts
-    reserves: Sequence[aave_rpc.Reserve]
-    emodes: Sequence[aave_rpc.EMode]
+    contracts: Contracts
+    reserves: Sequence[Reserve]
+    emodes: Sequence[EMode]
     stable: Sequence[aave_v2.StableToken] = ()
 
     @property
@@ -55,9 +55,8 @@ class MarketAt:
         )
 
 
-def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: int = CONCURRENCY) -> MarketAt:
-    """Contracts, reserves and e-modes at block `which`, indices checked. Raises `FlowError`."""
-    block = get_block(rpc, which)
+def open_market(rpc: JsonRpc, place: Place, block: Block, *, concurrency: int = CONCURRENCY) -> MarketAt:
+    """Contracts, reserves and e-modes at a block, indices checked. Raises `FlowError`."""
     reader = BlockReader(rpc, block, multicall=place.multicall3, concurrency=concurrency)
     if place.known and place.known.protocol == V2:
         contracts = aave_v2.resolve(reader, place.known)
@@ -65,12 +64,9 @@ def open_market(rpc: JsonRpc, place: Place, which: str | int, *, concurrency: in
         return MarketAt(
             place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=[], stable=stable
         )
-    contracts = aave_rpc.resolve(reader, place.provider, place.chain_id)
-    reserves = price_adapters.with_models(
-        reader, aave_rpc.fetch_reserves(reader, contracts), price_adapters.getters(settings.get("AAVE_CAP_GETTERS"))
-    )
+    adapters = price_adapters.getters(settings.get("AAVE_CAP_GETTERS"))
+    contracts, reserves, emodes = market_terms.fetch_terms(reader, place.provider, place.chain_id, adapters)
     cross_checks.check_indices(reserves, block.time)
-    emodes = aave_rpc.fetch_emodes(reader, contracts)
     return MarketAt(place=place, block=block, reader=reader, contracts=contracts, reserves=reserves, emodes=emodes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,6 +12,7 @@ from eth_utils import to_checksum_address
 from web3.exceptions import BadFunctionCallOutput
 
 from flows.clients.abis import Function, WrongShape, aggregate3_answers, aggregate3_data
+from flows.clients.chunk_size import ChunkSize
 from flows.clients.json_rpc import JsonRpc, Request, RpcError, quantity
 from flows.clients.web3_provider import contract_at, web3_of
 from flows.errors import MalformedAnswer, SourceRefused
@@ -23,10 +23,6 @@ CONCURRENCY = 4
 """Requests under way at once; public nodes accept this many."""
 FIRST_CHUNK = 400
 """Calls in the first aggregate3."""
-LARGEST_CHUNK = 1_600
-"""A balance read costs about 10,000 gas through a proxy, and nodes give a call some 50 million."""
-SLOW = 5.0
-"""Seconds after which an answer counts as slow: chunks grow no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +74,15 @@ def get_block(rpc: JsonRpc, which: str | int) -> Block:
     )
 
 
-class ChunkSize:
-    """Number of calls in one request: grows while the node answers quickly, halves when it refuses.
-
-    A size that was refused is not asked for again. Shared by the threads of one reader.
-    """
-
-    def __init__(self, first: int, largest: int = LARGEST_CHUNK) -> None:
-        self.now = first
-        self._largest = max(first, largest)
-        self._lock = threading.Lock()
-
-    def answered(self, calls: int, seconds: float) -> None:
-        """A chunk of `calls` was answered in `seconds`: grow when it was quick, shrink when it was slow."""
-        with self._lock:
-            if seconds > SLOW:
-                self._largest = max(1, min(self._largest, calls))
-                self.now = min(self.now, self._largest)
-            elif calls >= self.now:
-                self.now = min(self._largest, self.now + self.now // 2 + 1)
-
-    def refused(self, calls: int) -> None:
-        """A chunk of `calls` was refused as too large: half of it is tried next."""
-        with self._lock:
-            self._largest = max(1, min(self._largest, calls - 1))
-            self.now = max(1, min(self.now, calls // 2))
+def known_hashes(rpc: JsonRpc, numbers: Iterable[int]) -> dict[int, str]:
+    """The hash of each numbered block, in one request; blocks that the node does not give are left out."""
+    asked = sorted(set(numbers))
+    rows = rpc.batch([Request("eth_getBlockByNumber", (hex(number), False)) for number in asked])
+    return {
+        number: row["hash"].lower()
+        for number, row in zip(asked, rows, strict=True)
+        if isinstance(row, dict) and isinstance(row.get("hash"), str)
+    }
 
 
 class BlockReader:
@@ -129,12 +109,19 @@ class BlockReader:
         self._sizes: dict[int, ChunkSize] = {}
         self._multicall = multicall
         self._web3 = web3_of(rpc)
-        self.uses_multicall = self.has_code(multicall)
+        self._aggregates: bool | None = None
+
+    @property
+    def uses_multicall(self) -> bool:
+        """Whether Multicall3 has code at this block; the node is asked once."""
+        if self._aggregates is None:
+            self._aggregates = self.has_code(self._multicall)
+        return self._aggregates
 
     def has_code(self, address: str) -> bool:
         """Whether there is a contract at an address at this block."""
         try:
-            return self.rpc.call("eth_getCode", address, self._at) not in ("0x", "0x0", None, "")
+            return _is_code(self.rpc.call("eth_getCode", address, self._at))
         except RpcError as exc:
             raise self._refused(exc, f"eth_getCode of {address}") from exc
 
@@ -155,6 +142,15 @@ class BlockReader:
                 f"{self.block.number}: {exc}"
             ) from exc
         return _plain(answer)
+
+    def first_round(self, calls: Sequence[Call]) -> list[bytes | Failure]:
+        """`read_raw` for the few calls that a read begins with, in a batch that also looks for Multicall3."""
+        code = Request("eth_getCode", (self._multicall, self._at))
+        *answers, found = self.rpc.batch([*map(self._request, calls), code])
+        if isinstance(found, RpcError):
+            raise self._refused(found, f"eth_getCode of {self._multicall}") from found
+        self._aggregates = _is_code(found)
+        return [self._bytes(call, answer) for call, answer in zip(calls, answers, strict=True)]
 
     def read(
         self,
@@ -181,6 +177,9 @@ class BlockReader:
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[bytes | Failure]:
         """Like `read`, undecoded: bytes of each answer, or a `Failure` where the contract refused."""
+        if not calls:
+            return []
+        fetch = self._aggregated if self.uses_multicall else self._one_by_one  # asked here, not in every thread
         # Heavy calls have their own size: that they are refused says nothing about light ones.
         size = self._sizes.setdefault(chunk, ChunkSize(chunk, 2 * chunk)) if chunk else self._size
         answers: list[bytes | Failure] = [Failure("not asked")] * len(calls)
@@ -191,7 +190,7 @@ class BlockReader:
                 while begun < len(calls) or asked:
                     while begun < len(calls) and len(asked) < self.concurrency:
                         ended = min(len(calls), begun + size.now)
-                        asked[pool.submit(self._fetch, calls[begun:ended], size)] = (begun, ended)
+                        asked[pool.submit(fetch, calls[begun:ended], size)] = (begun, ended)
                         begun = ended
                     for part in wait(asked, return_when=FIRST_COMPLETED).done:
                         start, stop = asked.pop(part)
@@ -219,12 +218,12 @@ class BlockReader:
                 f"({', '.join(call.function.outputs)}): {exc}"
             ) from exc
 
-    def _one_by_one(self, calls: Sequence[Call]) -> list[bytes | Failure]:
-        wanted = [Request("eth_call", ({"to": c.to, "data": c.function.encode(*c.args)}, self._at)) for c in calls]
-        return [self._bytes(call, answer) for call, answer in zip(calls, self.rpc.batch(wanted), strict=True)]
+    def _one_by_one(self, calls: Sequence[Call], size: ChunkSize | None = None) -> list[bytes | Failure]:
+        answers = self.rpc.batch([self._request(call) for call in calls])
+        return [self._bytes(call, answer) for call, answer in zip(calls, answers, strict=True)]
 
-    def _fetch(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
-        return self._aggregated(calls, size) if self.uses_multicall else self._one_by_one(calls)
+    def _request(self, call: Call) -> Request:
+        return Request("eth_call", ({"to": call.to, "data": call.function.encode(*call.args)}, self._at))
 
     def _aggregated(self, calls: Sequence[Call], size: ChunkSize) -> list[bytes | Failure]:
         data = aggregate3_data([(c.to, c.function.encode(*c.args)) for c in calls])
@@ -269,6 +268,10 @@ class BlockReader:
                 "use a newer block or an archive node"
             )
         return SourceRefused(f"{self.rpc} refuses {what} at block {self.block.number}: {exc.reason}")
+
+
+def _is_code(answer: Any) -> bool:
+    return answer not in ("0x", "0x0", None, "")
 
 
 def _hex_bytes(answer: Any) -> bytes:

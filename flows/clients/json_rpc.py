@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,11 +113,16 @@ class JsonRpc:
         self._sleep = sleep or time.sleep
         self._idle: list[requests.Session] = []
         self._lock = threading.Lock()
+        self._places: AbstractContextManager[Any] = nullcontext()
         self.requests_made = 0
         """HTTP requests sent so far, repetitions included."""
 
     def __str__(self) -> str:
         return f"the node at {redacted(self._url)}"
+
+    def limit(self, at_once: int) -> None:
+        """From now on at most `at_once` requests are under way, however many threads ask."""
+        self._places = threading.BoundedSemaphore(at_once)
 
     def call(self, method: str, *params: Any) -> Any:
         """Result of one method. Raises `RpcError`, `SourceUnavailable`, `SourceRefused`, `MalformedAnswer`."""
@@ -193,7 +198,7 @@ class JsonRpc:
         bodies = [{"jsonrpc": "2.0", "id": i, "method": r.method, "params": list(r.params)} for i, r in enumerate(part)]
         content = json.dumps(bodies[0] if len(bodies) == 1 else bodies, separators=(",", ":"))
         try:
-            with self._session() as session:
+            with self._places, self._session() as session:
                 answer = bounded.exchange(
                     session, "POST", self._url, within=self._timeout, largest=self._largest, data=content
                 )

@@ -6,6 +6,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import risk_core as rc
 from tests.markets import market, one_account, reserves
@@ -164,3 +166,24 @@ def test_a_market_without_accounts_is_legal_and_quiet():
     empty = market(reserves(2), [1.0, 1.0], [], [])
     assert rc.health_factor(empty).tolist() == []
     assert rc.what_if(empty, {"T0": -0.5}).repaid_usd == 0.0
+
+
+@given(st.lists(st.text("abzAZ019x\u00e9\u0130 ", max_size=4), min_size=1, max_size=5), st.booleans())
+@example(["0xa", "0xb"], True)
+@example(["0xa", "0xA"], False)
+@example(["0xb", "0xa"], False)
+@example(["\u0130"], True)  # in lower case two characters
+def test_addresses_as_an_array_are_what_they_are_as_a_list(texts: list[str], in_order: bool):
+    listed = sorted(texts) if in_order else texts
+
+    def read(accounts):
+        book = rc.Positions(indptr=[0] * (len(listed) + 1), reserve=[], amount=[])
+        changed = dict(accounts=accounts, emode=[-1] * len(listed), collateral=book, debt=book)
+        try:
+            return replace(one_account(), **changed).accounts.tolist()
+        except rc.InputError as error:
+            return str(error)
+
+    found = read(np.array(listed))
+    assert found == read(listed)
+    assert isinstance(found, str) or found == [text.lower() for text in listed]

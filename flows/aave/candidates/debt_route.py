@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from data.foreign_text import safe_print
 from data.store.store import Store
 from flows import settings
-from flows.aave import contracts as aave_rpc
-from flows.aave import storing
+from flows.aave import market_terms, storing
 from flows.aave import v2 as aave_v2
 from flows.aave.address_book import V2, V3
 from flows.aave.candidates import accounts as verified_reading
@@ -122,7 +121,7 @@ def _job(rpc: JsonRpc, place: Place, block: Block, arguments: AaveMarketOptions)
     if place.known and place.known.protocol == V2:
         pool = aave_v2.resolve(reader, place.known).pool
     else:
-        pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
+        pool = market_terms.resolve(reader, place.provider, place.chain_id).pool
     first = place.first_block if arguments.from_block is None else arguments.from_block
     if first is None:
         first = first_block_of(rpc, pool, block.number)
@@ -158,7 +157,7 @@ def _stored_whole(store: Store, place: Place, block: Block) -> str | None:
 def _read(run: Run, job: Job, scan: BorrowScan, block: Block) -> str:
     place = job.place
     verified_resume.begin(run, place, block, NAME)
-    at = open_market(job.rpc, place, block.number, concurrency=concurrency())
+    at = open_market(job.rpc, place, block, concurrency=concurrency())
     names = scan.names(r.vtoken for r in at.reserves)
     with progress_bar("accounts", "account", len(names)) as bar:
         read = verified_reading.read_accounts(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import settings
-from flows.aave import contracts as aave_rpc
+from flows.aave import market_terms
 from flows.aave import v2 as aave_v2
 from flows.aave.address_book import V2
 from flows.aave.candidates import subgraph as aave_subgraph
@@ -91,7 +91,7 @@ def estimated(job: Job, block: Block) -> Workload:
     if place.known and place.known.protocol == V2:
         pool = aave_v2.resolve(reader, place.known).pool
     else:
-        pool = aave_rpc.resolve(reader, place.provider, place.chain_id).pool
+        pool = market_terms.resolve(reader, place.provider, place.chain_id).pool
     latency = 0.0
     if job.which is not None:
         which = job.which

@@ -101,7 +101,7 @@ def _read(run: Run, job: Job, block: Block, shards: Sequence[str], go_on: bool) 
     place, arguments = job.place, job.arguments
     require_one_chain(run.store, place)
     verified_resume.begin(run, place, block, arguments.candidates)
-    at = open_market(job.rpc, place, block.number, concurrency=concurrency())
+    at = open_market(job.rpc, place, block, concurrency=concurrency())
     indexed = None
     listed: dict[str, Any] = dict.fromkeys(job.listed)
     if job.which is not None:

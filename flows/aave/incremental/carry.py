@@ -8,17 +8,17 @@ if rules or tokens changed in between, nothing is carried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.snapshot.loading import missing_rows
 from flows.aave.account_columns import AccountColumns
 from flows.aave.accounts import Account, read_accounts
-from flows.aave.address_book import V3
 from flows.aave.contracts import Contracts, Reserve
-from flows.aave.holders import Pair
-from flows.aave.place import Place
+from flows.aave.holders import Pair, ScannedRange
+from flows.aave.incremental.suspects import doubtful
 from flows.aave.reading import MarketAt, progress_bar
 from flows.clients.block_reader import Block, get_block
 from flows.clients.json_rpc import JsonRpc
@@ -59,35 +59,39 @@ class Carried:
     kept: AccountColumns
     read: Sequence[Account]
     touched: frozenset[str]
+    doubtful: Sequence[str] | None = None
+    """`flows.aave.incremental.suspects.doubtful` of `kept`, where that was computed while the node was waited for."""
 
     def accounts(self) -> list[Account]:
         """All accounts, sorted by address."""
         return sorted((*self.kept.accounts(), *self.read), key=lambda account: account.address)
 
 
-def carry(at: MarketAt, scan: HolderScan, base: Base) -> Carried:
-    """Every account at the block of `at`: read where an event since `base` has touched it, else carried from `base`."""
+def carry(at: MarketAt, scan: HolderScan, base: Base, ranges: Sequence[ScannedRange] | None = None) -> Carried:
+    """Every account at the block of `at`: read where an event since `base` has touched it, else carried from `base`.
+
+    `ranges`: the log since `base`, where it was read already.
+    """
     with progress_bar("log", "block") as bar:
-        touched, pairs = scan.changes(base.block, at.block, progress=bar)
+        touched, pairs = scan.changes(base.block, at.block, progress=bar, ranges=ranges)
     pairs |= base.pairs_of(touched, at.reserves)
-    with progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar:
-        read = read_accounts(at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update)
-    return Carried(base.block, base.batch, base.kept.without(touched), read, frozenset(touched))
+    with (
+        progress_bar("accounts", "read", len(pairs) + 2 * len(touched)) as bar,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        asked = beside.submit(
+            read_accounts, at.reader, at.contracts.pool, at.reserves, touched, pairs, bar.update
+        )  # while the node answers, the others are looked at
+        kept = base.kept.without(touched)
+        suspects = doubtful(at.reserves, at.emodes, kept)
+        read = asked.result()
+    return Carried(base.block, base.batch, kept, read, frozenset(touched), suspects)
 
 
-def likely_base(store: Store, place: Place, which: str | int) -> Base | None:
-    """The newest stored snapshot up to block `which`, not checked, loaded early for `find_base`; None where none is."""
-    last = which if isinstance(which, int) else None
-    rows = store.rows(
-        "SELECT block, batch FROM fact_snapshot WHERE market = ? AND chain_id = ? AND is_synthetic = 0 "
-        "AND (?3 IS NULL OR block <= ?3) AND coalesce(protocol, ?4) = ?4 ORDER BY block DESC LIMIT 1",
-        (place.market, place.chain_id, last, V3),
-    )
+def stored_accounts(store: Store, market: str, block: int) -> AccountColumns | None:
+    """The accounts of a stored snapshot; None where a position has no account, so that there is nothing to build on."""
     try:
-        if not rows:
-            return None
-        block, batch = rows[0]
-        return Base(block, batch, AccountColumns.stored(store, place.market, block))
+        return AccountColumns.stored(store, market, block)
     except KeyError:
         return None
 
@@ -99,11 +103,13 @@ def find_base(
     at: Contracts,
     reserves: Sequence[Reserve],
     block: Block,
-    likely: Base | None = None,
+    loaded: Base | None = None,
+    hashes: Mapping[int, str] | None = None,
 ) -> Base | None:
     """The newest snapshot up to `block` that can be carried forward; None when everything has to be read.
 
-    `likely`: what `likely_base` found, so that it is not read twice.
+    `loaded`: a snapshot whose accounts were read already. `hashes`: of blocks, asked for after `block`: so that a block
+    which was replaced before is noticed here, and one that is replaced later by the last check of the read.
     """
     rows = store.rows(
         "SELECT block, block_hash, batch FROM fact_snapshot WHERE market = ? AND chain_id = ? AND provider = ? "
@@ -113,14 +119,11 @@ def find_base(
     for number, known_hash, batch in rows:
         if missing_rows(store, market, number) or not _same_tokens(store, market, number, reserves):
             continue
-        if not _is_canonical(rpc, number, known_hash, block):
+        if not _is_canonical(rpc, number, known_hash, block, hashes or {}):
             continue
-        try:
-            at_hand = likely is not None and (likely.block, likely.batch) == (number, batch)
-            kept = likely.kept if at_hand and likely else AccountColumns.stored(store, market, number)
-        except KeyError:  # a position whose account is not there: nothing to build on
-            continue
-        if _holds_everything(store, market, number, kept):
+        at_hand = loaded is not None and (loaded.block, loaded.batch) == (number, batch)
+        kept = loaded.kept if at_hand and loaded else stored_accounts(store, market, number)
+        if kept is not None and _holds_everything(store, market, number, kept):
             return Base(number, batch, kept)
     return None
 
@@ -137,9 +140,11 @@ def _holds_everything(store: Store, market: str, block: int, kept: AccountColumn
     return kept.sums() == {side: total for side, total in issued.items() if total}
 
 
-def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block) -> bool:
+def _is_canonical(rpc: JsonRpc, number: int, known_hash: str, block: Block, hashes: Mapping[int, str]) -> bool:
     if number == block.number:
         return block.hash == known_hash
+    if number in hashes:
+        return hashes[number] == known_hash
     try:
         return get_block(rpc, number).hash == known_hash
     except SourceRefused:  # a shorter chain, or a node without old blocks

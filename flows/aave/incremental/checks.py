@@ -14,23 +14,20 @@ import numpy as np
 
 from data import amounts
 from data.amounts import Terms
+from data.snapshot import decimals
 from data.snapshot.untouched import Untouched
 from flows.aave import accounts as aave_accounts
 from flows.aave import checks as cross_checks
 from flows.aave.account_columns import AccountColumns, holdings
 from flows.aave.accounts import Account
 from flows.aave.contracts import EMode, Reserve
+from flows.aave.incremental.suspects import doubtful
 from flows.aave.reading import MarketAt, progress_bar, require_unchanged
 from flows.aave.rows import MarketState
-from risk_core.units import BPS, RAY, WAD
+from risk_core.units import WAD
 
 if TYPE_CHECKING:
     from flows.aave.incremental.carry import Carried
-
-DOUBTFUL = 1.01
-"""Accounts whose float health factor is below this are computed exactly. The error of the floats is far smaller, except
-for debts of a few base units (`DUST`), where the contract's rounding of up to 256 values matters."""
-DUST = 100_000
 
 
 def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
@@ -39,7 +36,9 @@ def checked_carried(at: MarketAt, carried: Carried) -> MarketState:
     _check_prices(at, kept, read)
     rules = cross_checks.Rules(at.reserves, at.emodes)
     fresh = {account.address: account for account in read}
-    to_compare = accounts_to_check(rules, at.reserves, at.emodes, kept, fresh, at.block.number)
+    to_compare = accounts_to_check(
+        rules, at.reserves, at.emodes, kept, fresh, at.block.number, doubtful_ones=carried.doubtful
+    )
     computed = {a: rules.account_data(fresh[a] if a in fresh else kept.account(a)) for a in to_compare}
     with progress_bar("health factors", "account", len(to_compare)) as bar, ThreadPoolExecutor(1) as beside:
         answers = beside.submit(aave_accounts.fetch_account_data, at.reader, at.contracts.pool, to_compare, bar.update)
@@ -71,8 +70,27 @@ def as_untouched(reserves: Sequence[Reserve], carried: Carried) -> Untouched:
         base_batch=carried.base_batch,
         touched=carried.touched,
         account={"account": kept.address, "emode_id": kept.emode},
-        position=amounts.positions({"account": kept.address, "config_bitmap": kept.flags}, balance, terms),
+        position=_in_columns(kept, terms)
+        or amounts.positions({"account": kept.address, "config_bitmap": kept.flags}, balance, terms),
     )
+
+
+def _in_columns(kept: AccountColumns, terms: Mapping[int, Terms]) -> amounts.Columns | None:
+    """`data.amounts.positions` of these accounts, computed as columns; None where a balance does not fit into them."""
+    n = len(kept.holder)
+    scaled = [decimals.wide(",".join(map(str, side)), n) for side in (kept.supply, kept.debt)]
+    if scaled[0] is None or scaled[1] is None or not terms:
+        return None
+    place = {number: row for row, number in enumerate(terms)}
+    row = np.fromiter(map(place.__getitem__, kept.reserve_id), dtype=np.int64, count=n)
+    of = terms.values()
+    return {
+        "account": kept.holder,
+        "reserve_id": kept.reserve_id,
+        "is_collateral": kept.collateral_flags(),
+        "supply": decimals.tokens(scaled[0], row, [(at.income, at.unit) for at in of], up=False).tolist(),
+        "debt": decimals.tokens(scaled[1], row, [(at.debt, at.unit) for at in of], up=True).tolist(),
+    }
 
 
 def accounts_to_check(
@@ -82,45 +100,22 @@ def accounts_to_check(
     kept: AccountColumns,
     fresh: Mapping[str, Account],
     block: int,
+    doubtful_ones: Sequence[str] | None = None,
 ) -> list[str]:
     """Addresses to compare with the pool, sorted.
 
     All of a small market; else the accounts that were read, every account below health factor 1, and a sample of the
-    others, which were compared when they were read.
+    others, which were compared when they were read. `doubtful_ones`: what `doubtful` gives, where it is known.
     """
     priced = {r.id for r in reserves if r.price}
     owing = {a for a, i, debt in zip(kept.holder, kept.reserve_id, kept.debt, strict=True) if debt and i in priced}
     owing.update(a for a, account in fresh.items() if rules.account_data(account).debt)
     if len(owing) <= cross_checks.SMALL_MARKET:
         return sorted({*kept.address, *fresh})
-    below = {a for a in doubtful(reserves, emodes, kept) if rules.account_data(kept.account(a)).health_factor < WAD}
+    if doubtful_ones is None:
+        doubtful_ones = doubtful(reserves, emodes, kept)
+    below = {a for a in doubtful_ones if rules.account_data(kept.account(a)).health_factor < WAD}
     return sorted({*cross_checks.drawn(owing, block, cross_checks.SAMPLE // 10), *below, *fresh})
-
-
-def doubtful(reserves: Sequence[Reserve], emodes: Sequence[EMode], kept: AccountColumns) -> list[str]:
-    """Kept accounts that may be below health factor 1, by floats with a margin, so that no such account is left out."""
-    if not kept.holder:
-        return []
-    n_ids = max(r.id for r in reserves) + 1
-    worth, owed = np.zeros(n_ids), np.zeros(n_ids)  # base units of one scaled unit
-    threshold = np.zeros((256, n_ids))
-    for r in reserves:
-        base = r.price / 10**r.decimals / RAY
-        worth[r.id], owed[r.id] = r.normalized_income * base, r.normalized_debt * base
-        threshold[:, r.id] = r.liquidation_threshold / BPS
-        for e in emodes:
-            if e.collateral >> r.id & 1:
-                threshold[e.id, r.id] = e.liquidation_threshold / BPS
-    row = {address: number for number, address in enumerate(kept.address)}
-    who = np.fromiter(map(row.__getitem__, kept.holder), dtype=np.int64, count=len(kept.holder))
-    what = np.array(kept.reserve_id, dtype=np.int64)
-    enabled = np.array(kept.collateral_flags())
-    mode = np.array(kept.emode, dtype=np.int64)[who]
-    backing = np.array(kept.supply, dtype=np.float64) * worth[what] * threshold[mode, what] * enabled
-    debt = np.bincount(who, np.array(kept.debt, dtype=np.float64) * owed[what], len(kept))
-    backing = np.bincount(who, backing, len(kept))
-    suspects = (debt > 0) & ((backing < DOUBTFUL * debt) | (debt < DUST))
-    return [kept.address[i] for i in np.flatnonzero(suspects)]
 
 
 def _check_sums(reserves: Sequence[Reserve], kept: AccountColumns, read: Iterable[Account]) -> None:

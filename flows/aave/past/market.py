@@ -132,7 +132,7 @@ def market_of(book: MarketBook, block: Block, past: Past) -> MarketState:
             isolated=e.isolated,
         )
         for e in book.emodes
-        if e.threshold  # the others are categories that nobody added (`flows.aave.contracts.fetch_emodes`)
+        if e.threshold  # the others are categories that nobody added (`flows.aave.market_terms`)
     ]  # fmt: skip
     accounts = [
         Account(

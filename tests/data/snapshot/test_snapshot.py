@@ -180,8 +180,8 @@ def test_text_that_is_no_utf_8_is_refused_in_words(filled):
 def test_a_load_sees_one_state_though_a_writer_commits_in_the_middle(filled, monkeypatch):
     original = choosing.missing_of
 
-    def then_another_writer_comes(store, stored):
-        missing = original(store, stored)
+    def then_another_writer_comes(store, stored, counts):
+        missing = original(store, stored, counts)
         execute(filled, "DELETE FROM raw_aave_balances")
         return missing
 

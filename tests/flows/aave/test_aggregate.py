@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.clients import abis
-from flows.clients.block_reader import ChunkSize
+from flows.clients.chunk_size import ChunkSize
 
 ADDRESSES = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
 KIND = "(address,bool,bytes)[]"

@@ -63,7 +63,7 @@ def test_a_single_read_goes_through_a_contract_object_with_the_patience_of_the_t
     assert call["params"][0]["data"] == abis.GET_RESERVES_LIST.selector
     assert call["params"][0]["to"].lower() == POOL
     assert call["params"][1] == "0x7"
-    assert [row["method"] for row in loopback.asked] == ["eth_getCode", "eth_call", "eth_call", "eth_call"]
+    assert [row["method"] for row in loopback.asked] == ["eth_call", "eth_call", "eth_call"]
 
 
 def test_addresses_are_given_and_taken_in_lower_case(loopback: Loopback):
