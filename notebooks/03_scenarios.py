@@ -140,6 +140,25 @@ for scale in (0.5, 1.0, 1.5, 2.0):
     )
 
 # %% [markdown]
+# ### On the way to a price
+#
+# "What if ETH falls by 30 %?" has two answers. `rc.what_if` takes the price there in one jump. `rc.bridge` draws the
+# law's own paths that end there 24 hours later (a Brownian bridge): the other assets go where they then may go, the price
+# may be lower before the end, and who falls twice is liquidated twice.
+
+# %%
+heavy, falls = scenarios["two-speed-t5"], (0.0, -0.1, -0.2, -0.3)
+jump = [rc.what_if(market, np.where(factor == eth, fall, 0.0)).repaid_usd / 1e6 for fall in falls]
+ways = [rc.simulate(market, rc.bridge(market, heavy, {series[eth]: fall}, 2_000), threads=1) for fall in falls]
+for fall, once, run in zip(falls, jump, ways, strict=True):
+    mean = rc.measures.average(run.repaid_usd)
+    low, high = np.quantile(run.repaid_usd / 1e6, [0.05, 0.95])
+    print(
+        f"ETH {fall:+.0%}: {once:6.1f} M USD at once; on the way {mean.value / 1e6:6.1f} ± {mean.se / 1e6:.1f} on "
+        f"average, 9 of 10 paths {low:.1f} to {high:.1f}"
+    )
+
+# %% [markdown]
 # ## 4. The world beside the prices
 #
 # So far oracles answer at once, liquidators always act, and borrowers wait. Each layer changes one of these. Every

@@ -6,6 +6,7 @@ from risk_core.accrual import accrual_time
 from risk_core.analytics import calibrate
 from risk_core.bands import HealthBand, health_bands
 from risk_core.borrowers import Borrowers
+from risk_core.bridges import bridge
 from risk_core.contributions import Contributions, contributions
 from risk_core.engine import simulate
 from risk_core.errors import Cancelled, InputError, RiskCoreError, UnknownRevision
@@ -54,6 +55,7 @@ __all__ = [
     "WhatIf",
     "__version__",
     "accrual_time",
+    "bridge",
     "calibrate",
     "code_version",
     "contributions",

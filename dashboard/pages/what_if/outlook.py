@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import risk_core as rc
 from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.state import WhatIf
+from dashboard.pages.what_if.on_the_way import on_the_way
 from dashboard.pages.what_if.spread import Spread, spread
 from dashboard.pages.what_if.world import NO_DEPTH, Depth, Progress, World, limits_words, world
 
@@ -124,6 +125,9 @@ WAITING = (
 RESPONDED = Measure("By borrowers, mean", "USD", "responded_usd",
                     lambda r: rc.measures.average(r.responded_usd, r.cluster), lambda x: float(x.mean()))  # fmt: skip
 """Beside `MEASURES` where borrowers respond."""
+ON_THE_WAY = Measure("On the way there, mean", "USD", "repaid_usd",
+                     lambda r: rc.measures.average(r.repaid_usd, r.cluster), lambda x: float(x.mean()))  # fmt: skip
+"""Of paths that end at the prices of the what-if: below the others where prices move and nothing else limits them."""
 
 
 def simulate(
@@ -158,7 +162,20 @@ def simulate(
         Comparison(m.label, m.unit, one, two, two.value - one.value, error, m.column not in served)
         for (m, one, two), error in zip(estimates, errors, strict=True)
     )
-    return _simulation(state, base, then, n_paths, depth, rows)
+    return _simulation(state, base, then, n_paths, depth, (*rows, *_there(loaded, scenario, state, seed)))
+
+
+def _there(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int) -> tuple[Comparison, ...]:
+    """The row of what is repaid on the way to these prices, or none."""
+    sides = (state.base, state.alone)
+    if not any(side.moved for side in sides) or any(side.limited or side.lag or side.respond for side in sides):
+        return ()
+    found = [on_the_way(loaded, scenario, side, seed) for side in sides]
+    if found[0] is None or found[1] is None:
+        return ()
+    one, two = (ShownFigure.of(ON_THE_WAY.estimate(result)) for result in found)
+    (error,) = paired_errors(found[0], found[1], (ON_THE_WAY,))
+    return (Comparison(ON_THE_WAY.label, ON_THE_WAY.unit, one, two, two.value - one.value, error),)
 
 
 def first(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int = SEED) -> Simulation:

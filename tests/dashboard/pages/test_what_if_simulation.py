@@ -16,7 +16,7 @@ import risk_core as rc
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import outlook, parts, simulation, wording
+from dashboard.pages.what_if import on_the_way, outlook, parts, simulation, wording
 from dashboard.pages.what_if import world as worlds
 from dashboard.pages.what_if.spread import BINS, spread
 from dashboard.pages.what_if.spread_chart import figure_words, spread_chart
@@ -47,6 +47,36 @@ def test_paths_drawn_together_are_resampled_together() -> None:
         assert found.sum() == 9
         for which in range(3):
             assert len(set(found[cluster == which])) == 1
+
+
+@pytest.mark.parametrize(
+    "state", [WhatIf(eth=-0.15), WhatIf(eth=-0.3, lst=-0.04, btc=0.1, vol=1.5, hours=12), WhatIf(stable=-0.02)]
+)
+def test_on_the_way_every_path_ends_at_the_prices_of_the_exact_answer(
+    loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf
+) -> None:
+    market, paths = on_the_way.paths_to(loaded, scenario, state, 3)
+    wanted = market.price * (1 + loaded.assets.moves(state.moves))
+    assert np.allclose(paths.price[:, :, -1], wanted, rtol=1e-9)
+    assert np.allclose(paths.price[:, :, 0], market.price, rtol=1e-12)
+    assert paths.horizon == timedelta(hours=state.hours)
+
+
+def test_on_the_way_is_a_row_where_prices_move_alone(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
+    """A day that ends far below repays more than one that ends where it began, and the exact jump is near it."""
+
+    def row(state: WhatIf) -> outlook.Comparison | None:
+        found = outlook.simulate(loaded, scenario, state, 500).rows
+        return next((row for row in found if row.label == outlook.ON_THE_WAY.label), None)
+
+    found = row(WhatIf(eth=-0.3))
+    assert found is not None
+    assert found.scenario.value > found.baseline.value >= 0
+    at_once = rc.what_if(loaded.market, loaded.assets.moves({"eth": -0.3})).repaid_usd
+    assert 0.5 * at_once < found.scenario.value < 3 * at_once
+    assert row(WhatIf(vol=1.5)) is None
+    assert row(WhatIf(eth=-0.3, lag=30)) is None
+    assert row(WhatIf(eth=-0.3, corr=1.0)) is None  # moves that are all one have no such paths
 
 
 def test_the_first_answer_is_partial_and_shows_an_interval(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
