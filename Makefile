@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run environment test coverage lint bench notebooks lock server clean
+.PHONY: help run environment kernels test coverage lint bench notebooks lock server clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ run: $(RUNTIME_STAMP) $(WARM_STAMP) ## install, fill the warehouse from the buil
 	@exec $(PY) -m dashboard
 
 environment: $(DEV_STAMP) ## install what tests and checks need; the others do it themselves
+
+kernels: $(DEV_STAMP) ## compile the whole engine once, so that no process that needs it does so for itself
+	@$(PY) -m risk_core.warmup
 
 test: $(DEV_STAMP) ## install, run every test on all cores; ARGS="-m browser" or ARGS=tests/unit runs a part
 	@$(PY) -m pytest --timeout 600 --numprocesses auto --dist loadfile $(ARGS)

@@ -143,8 +143,8 @@ for scale in (0.5, 1.0, 1.5, 2.0):
 # ### On the way to a price
 #
 # "What if ETH falls by 30 %?" has two answers. `rc.what_if` takes the price there in one jump. `rc.bridge` draws the
-# law's own paths that end there 24 hours later (a Brownian bridge): the other assets go where they then may go, the price
-# may be lower before the end, and who falls twice is liquidated twice.
+# law's own paths that end there 24 hours later (a Brownian bridge): the other assets go where they then may go, the
+# price may be lower before the end, and who falls twice is liquidated twice.
 
 # %%
 heavy, falls = scenarios["two-speed-t5"], (0.0, -0.1, -0.2, -0.3)

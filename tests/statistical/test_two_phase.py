@@ -20,7 +20,7 @@ LAWS = {
     "gbm": rc.GBM(),
     "jumps": rc.Jumps(20.0, -0.1, 0.06),
 }
-BOOK = random_market(11, "plain", 1_000)
+BOOK = random_market(11, "plain", 400)
 SEEDS = 40
 
 
@@ -30,8 +30,8 @@ def day(law: str) -> rc.Scenario:
 
 @lru_cache(maxsize=4)
 def plain(law: str) -> np.ndarray:
-    """(200,000,) USD repaid on plain paths with another seed, sorted."""
-    return np.sort(rc.simulate(BOOK, day(law), 200_000, seed=99).repaid_usd)
+    """(100,000,) USD repaid on plain paths with another seed, sorted."""
+    return np.sort(rc.simulate(BOOK, day(law), 100_000, seed=99).repaid_usd)
 
 
 @lru_cache(maxsize=8)

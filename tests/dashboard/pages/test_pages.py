@@ -243,7 +243,7 @@ def test_a_simulation_is_waited_for_without_holding_a_thread(source: MemorySourc
     direct, _ = simulation.simulated(source, {"eth": -10}, None)
     assert words(table) == words(direct)
     assert (done_for["query"], said, bar) == ("eth=-10", "", "prog")
-    assert (drawn["query"], drawn["paths"], drawn["of"]) == ("eth=-10", 10_000, 10_000)
+    assert (drawn["asked"], drawn["paths"], drawn["of"]) == ({"eth": -10}, 10_000, 10_000)
 
 
 def test_a_simulation_that_fails_is_words_and_the_next_one_is_answered(
