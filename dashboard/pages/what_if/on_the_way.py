@@ -31,9 +31,7 @@ def on_the_way(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed:
         return None
 
 
-def paths_to(
-    loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int
-) -> tuple[rc.Market, rc.PricePaths]:
+def paths_to(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int) -> tuple[rc.Market, rc.PricePaths]:
     """(the market before the move, paths to the prices of its feeds). Raises `InputError` where there are none.
 
     Factors go there by the law; what a reserve moves beside its factor, such as a staked token's ratio or a peg, comes
