@@ -124,22 +124,17 @@
       return query ? "?" + query : "no driver changed";
     },
 
-    // The distribution of these drivers: from all paths where they are in, else from the first ones. It does not wait for
-    // the exact answer. An answer to other drivers stays until one of these has come.
-    sharpen: function (first, state, full) {
+    // The distribution of these drivers: from all paths where they are in, else from the first ones. An answer to other
+    // drivers stays until one of these has come, and is dimmed where that takes long.
+    sharpen: function (first, _, state, full) {
       const found = answerTo(state, full, first);
-      if (!found) return [no(), no(), no(), no(), no()];
+      if (!found) return [no(), no(), no(), no(), "slow"];
       const share = found.paths / found.of;
       return [found.figure, found.note, share < 1 ? { "--at": `${100 * share}%` } : { display: "none" }, found.says, ""];
     },
 
     full: function (full, first, state) {
-      return C.workbench.sharpen(first, state, full);
-    },
-
-    // Once the exact answer is there, an older distribution is dimmed.
-    slow: function (_, state, first, full) {
-      return answerTo(state, full, first) ? "" : "slow";
+      return C.workbench.sharpen(first, null, state, full);
     },
 
     // A finished run stays on screen when drivers move on, dimmed, and says so.

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from dashboard.look import formatting as fmt
 from data.store.store import Store
 from tests.browser.conftest import Visit
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Route
 
 WIDE, PHONE = (1440, 900), (390, 844)
 PAGES = {"overview": "/", "what-if": "/what-if?eth=-18&btc=-10&vol=1.5", "risk": "/risk", "about": "/about"}
@@ -276,28 +272,6 @@ def test_the_distribution_follows_the_handle_and_sharpens(visit: Visit) -> None:
     visit.until(f"document.querySelectorAll('#then .annotation-text')[1].textContent !== {calm!r}")
     assert "Within 24" in visit.text("#then-says")
     assert visit.page.locator("#then-box.slow").count() == 0
-
-
-def test_the_distribution_does_not_wait_for_the_exact_answer(visit: Visit) -> None:
-    visit.go("/what-if?eth=-5")
-    visit.settled()
-    held = []
-
-    def hold(route: Route) -> None:
-        if "compare.children" in (route.request.post_data or ""):
-            held.append(route)
-        else:
-            route.continue_()
-
-    visit.page.route("**/_dash-update-component*", hold)
-    visit.page.focus(".panel [role=slider]")
-    visit.page.keyboard.press("ArrowLeft")
-    visit.until("document.querySelector('#then .js-plotly-plot').layout.meta === 'eth=-6'")
-    assert "eth=-6" not in visit.page.url, "the exact answer, which sets the link, is still held"
-    while not held:
-        visit.page.wait_for_timeout(50)
-    held.pop().continue_()
-    visit.until("location.search.includes('eth=-6')")
 
 
 def test_two_scenarios_are_compared_and_one_is_saved(visit: Visit) -> None:
