@@ -9,7 +9,6 @@ Groups that take long begin first, so that no process ends with one of them whil
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import pytest
@@ -52,13 +51,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for g, item in zip(groups, items, strict=True)
     }
     items.sort(key=lambda item: order[id(item)])
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as there are cores: those with a browser, a chain or a server often wait for it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
 
 
 @pytest.hookimpl(optionalhook=True)

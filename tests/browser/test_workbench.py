@@ -405,7 +405,9 @@ def test_a_sort_shows_the_other_end_and_a_column_filter_asks_while_it_is_typed(v
     header.locator(".ag-header-cell-text").click()
     visit.until("/M$/.test(document.querySelector('.accounts-grid .ag-row[row-index=\"0\"] [col-id=debt]')?.innerText)")
     visit.page.locator('.accounts-grid .ag-header-cell[col-id="main"] .ag-header-cell-filter-button').click()
-    visit.page.locator(".ag-filter input.ag-input-field-input").first.press_sequentially("wsteth", delay=5)
+    box = visit.page.locator(".ag-filter input.ag-input-field-input").first
+    box.click()  # the grid puts the cursor into a field of its own when the filter opens
+    box.press_sequentially("wsteth", delay=5)
     visit.until("/^[\\d,]+ of 3,000$/.test(document.querySelector('#accounts-found').innerText)")
     visit.until(
         "(rows => rows.length > 5 && rows.every(row => row.innerText === 'wstETH'))"

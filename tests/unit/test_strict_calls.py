@@ -69,6 +69,7 @@ CALLS: dict[str, Call] = {
     "mean of a tail": (SAMPLE.mean, dict(above=0.0)),
     "one_step": (rc.PricePaths.one_step, dict(market=MARKET, prices=MARKET.price, name="x")),
     "exponential": (rc.Impact.exponential, dict(depth_usd=[1e6, 1e6], half_life=timedelta(hours=1), market=[0, 1])),
+    "bridge": (rc.bridge, dict(market=MARKET, scenario=SCENARIO, ends={SCENARIO.factors[0]: -0.2}, n_paths=8, seed=7)),
     "multiplier": (IMPACT.multiplier, dict(sold_usd=[1.0, 1.0])),
     "proceeds": (IMPACT.proceeds, dict(sold_usd=[1.0, 1.0])),
     "kept": (IMPACT.kept, dict(step=timedelta(hours=1))),
