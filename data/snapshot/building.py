@@ -49,7 +49,7 @@ _NUMBERS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
+class PositionArrays:
     """Accounts and what they hold, as arrays.
 
     `accounts`: addresses, rising. `mode`: row of each one's e-mode, -1 for none. One entry for each position: `who` is
@@ -84,7 +84,7 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
         position["reserve_id"], row_of_reserve, f"{label}: raw_aave_balances has reserve", "raw_aave_reserves"
     )
     mode = _rows_of(account["emode_id"], row_of_emode, f"{label}: an account is in e-mode", "raw_aave_emodes")
-    book = Book(
+    arrays = PositionArrays(
         accounts=np.array(account["account"]) if account["account"] else np.empty(0, dtype="U42"),
         mode=mode,
         who=who,
@@ -93,13 +93,13 @@ def build(snapshot: Snapshot, reserve: Columns, emode: Columns, account: Columns
         supply=np.array(position["supply"], dtype=np.float64),
         debt=np.array(position["debt"], dtype=np.float64),
     )
-    return _market(snapshot, reserve, emode, book)
+    return _market(snapshot, reserve, emode, arrays)
 
 
-def of_book(snapshot: Snapshot, reserve: Columns, emode: Columns, book: Book) -> Market:
+def of_arrays(snapshot: Snapshot, reserve: Columns, emode: Columns, arrays: PositionArrays) -> Market:
     """`build` from accounts as arrays, where every reserve has an oracle price. Raises as `build`."""
     _checked_terms(snapshot, reserve, emode)
-    return _market(snapshot, reserve, emode, book)
+    return _market(snapshot, reserve, emode, arrays)
 
 
 def _checked_terms(snapshot: Snapshot, reserve: Columns, emode: Columns) -> str:
@@ -111,8 +111,8 @@ def _checked_terms(snapshot: Snapshot, reserve: Columns, emode: Columns) -> str:
     return label
 
 
-def _market(snapshot: Snapshot, reserve: Columns, emode: Columns, book: Book) -> Market:
-    n, enabled = len(book.accounts), book.enabled
+def _market(snapshot: Snapshot, reserve: Columns, emode: Columns, arrays: PositionArrays) -> Market:
+    n, enabled = len(arrays.accounts), arrays.enabled
     return Market(
         reserves=Reserves(
             id=reserve["reserve_id"],
@@ -139,11 +139,11 @@ def _market(snapshot: Snapshot, reserve: Columns, emode: Columns, book: Book) ->
             ltvzero=_spread(emode["ltvzero_bitmap"], reserve["reserve_id"]),
             isolated=[bool(flag) for flag in emode["isolated"]],
         ),
-        accounts=book.accounts,
-        emode=book.mode,
+        accounts=arrays.accounts,
+        emode=arrays.mode,
         # The flags decide: a supply that is not enabled backs no debt and cannot be seized.
-        collateral=Positions.from_entries(book.who[enabled], book.what[enabled], book.supply[enabled], n),
-        debt=Positions.from_entries(book.who, book.what, book.debt, n),
+        collateral=Positions.from_entries(arrays.who[enabled], arrays.what[enabled], arrays.supply[enabled], n),
+        debt=Positions.from_entries(arrays.who, arrays.what, arrays.debt, n),
         price=[units.price_usd(raw) for raw in reserve["price_raw"]],
         snapshot=snapshot,
     )

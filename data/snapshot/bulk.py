@@ -13,7 +13,7 @@ import numpy as np
 
 from data.amounts import Columns, Terms
 from data.snapshot import decimals
-from data.snapshot.building import Book
+from data.snapshot.building import PositionArrays
 from data.snapshot.decimals import Ints, Wide
 from data.store.holding import HOLDS
 from data.store.reader import Reader
@@ -96,8 +96,8 @@ def held_at(store: Reader, market: str, block: int) -> Held | None:
     return None if states is None or balances is None else Held(states, balances)
 
 
-def book_of(found: Held, reserve: Columns, emode: Columns, terms: dict[int, Terms]) -> Book | None:
-    """The accounts for `data.snapshot.building.of_book`; None where they have to be read row by row."""
+def arrays_of(found: Held, reserve: Columns, emode: Columns, terms: dict[int, Terms]) -> PositionArrays | None:
+    """The accounts for `data.snapshot.building.of_arrays`; None where they have to be read row by row."""
     if any(price is None for price in reserve["price_raw"]) or any(at.half_up for at in terms.values()):
         return None
     states, held = found.states, found.balances
@@ -110,7 +110,7 @@ def book_of(found: Held, reserve: Columns, emode: Columns, terms: dict[int, Term
     if len(bit) and bit.max() >= 64 * states.flags.shape[1]:
         return None
     word = states.flags[held.row, bit >> 6]
-    return Book(
+    return PositionArrays(
         accounts=states.address.astype(f"U{LENGTH}"),
         mode=mode,
         who=held.row,

@@ -17,7 +17,7 @@ from data import amounts
 from data.amounts import Columns
 from data.errors import NoSnapshot, SnapshotIncomplete, SnapshotRefused
 from data.snapshot import bulk
-from data.snapshot.building import BALANCE, EMODE, INDICES, RESERVE, STATE, build, of_book
+from data.snapshot.building import BALANCE, EMODE, INDICES, RESERVE, STATE, build, of_arrays
 from data.snapshot.bulk import Held
 from data.snapshot.choosing import AGAIN, Stored, choose, columns_of, missing_of, stored_snapshots
 from data.snapshot.identity import snapshot_hash
@@ -89,9 +89,9 @@ def _built(store: Reader, stored: Stored, held: Held | None) -> Market:
     emode = columns_of(store, "raw_aave_emodes", EMODE, stored, "emode_id")
     try:
         terms = amounts.terms(reserve, stored.snapshot.block_time)
-        book = None if held is None else bulk.book_of(held, reserve, emode, terms)
-        if book is not None:
-            return of_book(stored.snapshot, reserve, emode, book)
+        arrays = None if held is None else bulk.arrays_of(held, reserve, emode, terms)
+        if arrays is not None:
+            return of_arrays(stored.snapshot, reserve, emode, arrays)
         state = columns_of(store, "raw_aave_account_states", STATE, stored, "account")
         balance = columns_of(store, "raw_aave_balances", BALANCE, stored, "account, asset")
         _require_reserves(stored, reserve, balance)

@@ -19,9 +19,9 @@ STRANGE = "0x" + "e" * 40
 def both_ways(monkeypatch: pytest.MonkeyPatch) -> tuple[Market, Market]:
     """(as arrays, row by row); the first way must not have given up."""
     kept = []
-    whole = bulk.book_of
+    whole = bulk.arrays_of
     with monkeypatch.context() as patched:
-        patched.setattr(bulk, "book_of", lambda *args: kept.append(whole(*args)) or kept[-1])
+        patched.setattr(bulk, "arrays_of", lambda *args: kept.append(whole(*args)) or kept[-1])
         arrays = data.load_market(verify=False)
     assert [book is not None for book in kept] == [True]
     with monkeypatch.context() as patched:
