@@ -13,7 +13,7 @@ from dash import Dash, Input, Output, html
 import risk_core as rc
 from dashboard import ids
 from dashboard.look import formatting as fmt
-from dashboard.look.components import card, empty, graph, legend, row, segmented, token
+from dashboard.look.components import card, graph, legend, row, segmented, token
 from dashboard.look.escaping import marked
 from dashboard.look.shell import Page
 from dashboard.market.drivers import BY_KEY
@@ -243,17 +243,7 @@ def register(app: Dash, source: PageData) -> None:
         line = source.queue(source.loaded().market.snapshot)
         return charts.nothing("", theme, 240) if line is None else charts.queue(line, theme)
 
-    @app.callback(
-        Output(ids.LIQUIDITY_WARNING, "figure"),
-        Output(ids.LIQUIDITY_WARNING_SAYS, "children"),
-        Input(ids.THEME, "data"),
-    )
-    def show_warning(theme: str | None) -> tuple[dict, list]:
-        try:
-            found = warning.of(source)
-        except Unavailable as none:
-            return charts.nothing("", theme, warning.HEIGHT), [empty(none.title, none.text, none.command)]
-        return warning.chart(found, theme), warning.says(found)
+    warning.register(app, source)
 
 
 def queue_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:

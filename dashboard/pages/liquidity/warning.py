@@ -10,7 +10,7 @@ from typing import Any
 
 import dash_bootstrap_components as dbc
 import numpy as np
-from dash import html
+from dash import Dash, Input, Output, html
 
 import risk_core as rc
 from dashboard import ids
@@ -20,6 +20,7 @@ from dashboard.look.axes import STANDOFF, Figure, layout
 from dashboard.look.components import card, empty, graph, row, skeleton, table, why_none
 from dashboard.market.loaded import LoadedMarket, ShownFigure
 from dashboard.market.page_data import PageData, Unavailable
+from dashboard.pages.liquidity.charts import nothing
 from risk_core.warning_time import ZONE, warnings_before
 
 PATHS = 4_096
@@ -170,3 +171,19 @@ def warning_json(source: PageData, _query: Mapping[str, str]) -> dict[str, Any]:
         "block": at.block,
         "is_synthetic": at.synthetic,
     }
+
+
+def register(app: Dash, source: PageData) -> None:
+    """The card is filled once the page is there, since it simulates."""
+
+    @app.callback(
+        Output(ids.LIQUIDITY_WARNING, "figure"),
+        Output(ids.LIQUIDITY_WARNING_SAYS, "children"),
+        Input(ids.THEME, "data"),
+    )
+    def show(theme: str | None) -> tuple[dict, list]:
+        try:
+            found = of(source)
+        except Unavailable as none:
+            return nothing("", theme, HEIGHT), [empty(none.title, none.text, none.command)]
+        return chart(found, theme), says(found)
