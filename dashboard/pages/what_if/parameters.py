@@ -19,7 +19,7 @@ from dashboard.market.governance import fitted, under, value_of
 from dashboard.market.loaded import LoadedMarket
 from dashboard.market.page_data import PageData
 from dashboard.market.state import WhatIf
-from dashboard.market.terms import EXAMPLE, FIELDS, ordered, parted, read
+from dashboard.market.terms import EXAMPLE, FIELDS, SET, of_link, ordered, parted, read
 from data.payloads import decoded
 from risk_core.governance import EMODE
 from risk_core.proposals import Proposal, compare
@@ -204,27 +204,26 @@ def says(found: Proposal, today: float) -> list[Any]:
 def parameters_json(source: PageData, query: Mapping[str, str]) -> dict[str, Any]:
     """`/api/v1/what-if/parameters?set=WETH.liquidation_threshold:0.80`; several are parted by commas."""
     loaded = source.loaded()
-    text = query.get("set", "")
     changes: dict[str, float] = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = part.rpartition(":")
+    for key, value in of_link(query.get(SET, "")).items():
         try:
             changes[key] = float(value)
         except ValueError:
-            raise rc.InputError(f"set: expected NAME.FIELD:VALUE, such as {EXAMPLE}, found {part[:60]!r}") from None
+            found = f"{key}:{value}" if value else key
+            raise rc.InputError(f"set: expected NAME.FIELD:VALUE, such as {EXAMPLE}, found {found[:60]!r}") from None
     if not changes:
         raise rc.InputError(f"set: expected NAME.FIELD:VALUE, such as {EXAMPLE}, found nothing")
-    found = compare(loaded.market, changes)
+    proposal = compare(loaded.market, changes)
     return {
         "changes": changes,
-        "liquidatable_accounts": {"before": found.now.n_accounts, "after": found.then.n_accounts},
-        "repaid_usd": {"before": found.now.repaid_usd, "after": found.then.repaid_usd},
-        "seized_usd": {"before": found.now.seized_usd, "after": found.then.seized_usd},
-        "deficit_usd": {"before": found.now.deficit_usd, "after": found.then.deficit_usd},
-        "n_lower": found.n_lower,
-        "falls": _accounts(found, found.falls),
-        "warn": _accounts(found, found.warn),
-        "warn_below": found.warn_below,
+        "liquidatable_accounts": {"before": proposal.now.n_accounts, "after": proposal.then.n_accounts},
+        "repaid_usd": {"before": proposal.now.repaid_usd, "after": proposal.then.repaid_usd},
+        "seized_usd": {"before": proposal.now.seized_usd, "after": proposal.then.seized_usd},
+        "deficit_usd": {"before": proposal.now.deficit_usd, "after": proposal.then.deficit_usd},
+        "n_lower": proposal.n_lower,
+        "falls": _accounts(proposal, proposal.falls),
+        "warn": _accounts(proposal, proposal.warn),
+        "warn_below": proposal.warn_below,
         "block": loaded.market.snapshot.block,
         "is_synthetic": loaded.market.snapshot.synthetic,
     }
