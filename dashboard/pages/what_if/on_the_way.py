@@ -25,10 +25,10 @@ def on_the_way(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed:
     liquidators, late oracles and borrowers who respond are left out.
     """
     try:
-        paths = paths_to(loaded, scenario, state, seed)
-        return rc.simulate(paths[0], paths[1], threads=1)
+        market, paths = paths_to(loaded, scenario, state, seed)
     except rc.InputError:
         return None
+    return rc.simulate(market, paths, threads=1)
 
 
 def paths_to(loaded: LoadedMarket, scenario: rc.Scenario, state: WhatIf, seed: int) -> tuple[rc.Market, rc.PricePaths]:

@@ -19,7 +19,9 @@ from dashboard.market.state import PRESETS, WhatIf, preset_of
 from dashboard.market.terms import FIELDS, parted
 from dashboard.pages.what_if import wording
 from dashboard.pages.what_if.answers import Outcome, Pair
-from dashboard.pages.what_if.outlook import Comparison, Simulation
+from dashboard.pages.what_if.compared import ON_THE_WAY, Comparison
+from dashboard.pages.what_if.on_the_way import PATHS as ON_THE_WAY_PATHS
+from dashboard.pages.what_if.outlook import Simulation
 
 MOST_SAVED = 100
 LONGEST_NAME = 40
@@ -155,11 +157,18 @@ def accounts(outcome: Outcome) -> tuple[Any, str]:
     return empty("Nothing to liquidate", text), ""
 
 
-def outlook_table(result: Simulation, sides: tuple[str, str] = ("baseline", "scenario")) -> html.Table:
-    """Both sides, difference and its error for each measure."""
+def outlook_table(result: Simulation, sides: tuple[str, str] = ("baseline", "scenario")) -> html.Div:
+    """Both sides, difference and its error for each measure; below it what "on the way there" means, if it is said."""
     base, then = (name[0].upper() + name[1:] for name in sides)
     head = (("", False), (base, True), (then, True), ("Difference", True), ("Error", True))
-    return table(head, [_comparison(row) for row in result.rows], tight=True)
+    parts: list[Any] = [table(head, [_comparison(row) for row in result.rows], tight=True)]
+    if any(row.label == ON_THE_WAY.label for row in result.rows):
+        words = (
+            f"On the way there: {fmt.count(ON_THE_WAY_PATHS)} paths from today's prices that end at these after "
+            f"{fmt.hours(result.horizon_hours)}; the others begin at these prices."
+        )
+        parts.append(html.P(words, className="t2 micro pad"))
+    return html.Div(parts)
 
 
 def wait_words(state: State) -> str:

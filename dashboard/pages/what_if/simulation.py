@@ -45,10 +45,7 @@ def outlook_card() -> dbc.Card:
         html.Div(skeleton(6), id=ids.SIMULATION, **{"aria-live": "polite"}, style={"minHeight": "230px"}),
     ]
     note = html.Span(id=ids.SIMULATION_NOTE, className="sub")
-    footer = (
-        "Monte Carlo from these prices · on the way there: paths from today's prices that end at these · same random "
-        "numbers for both · errors are 95\u202f% half widths, paired"
-    )
+    footer = "Monte Carlo · same random numbers for both · errors are 95\u202f% half widths, paired"
     return card("What may happen next", body, footer, note, flush=True, source="")
 
 

@@ -14,7 +14,8 @@ from dashboard.market.drivers import BY_KEY, DRIVERS, PRICE_KEYS, Driver
 from dashboard.market.state import WhatIf
 from dashboard.market.terms import FIELDS, Terms, parted
 from dashboard.pages.what_if.answers import Outcome
-from dashboard.pages.what_if.outlook import WAITING, Simulation
+from dashboard.pages.what_if.compared import WAITING
+from dashboard.pages.what_if.outlook import Simulation
 from dashboard.pages.what_if.spread_chart import figure_words
 from risk_core.governance import EMODE
 

@@ -17,7 +17,7 @@ from dashboard.market.state import WhatIf
 from dashboard.pages.overview import answers as today
 from dashboard.pages.overview.cards import passport
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import outlook
+from dashboard.pages.what_if import compared, outlook
 from tests.dashboard.conftest import LOOP, SAFE, SUPPLIER, WEAK
 
 
@@ -219,7 +219,7 @@ def test_a_fall_makes_the_next_day_worse_and_the_rows_are_the_engines_own(
 def test_plain_statistics_are_those_of_the_engine(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
     """The bootstrap resamples plain numbers; its statistics must be the engine's."""
     result = rc.simulate(loaded.market, scenario, n_paths=1_000, seed=5)
-    for measure in outlook.MEASURES:
+    for measure in compared.MEASURES:
         assert measure.statistic(getattr(result, measure.column)) == pytest.approx(measure.estimate(result).value)
 
 
@@ -235,7 +235,7 @@ def test_pairing_makes_the_error_of_a_difference_small(loaded: LoadedMarket) -> 
     class Shifted(Fixed):
         repaid_usd = seized_usd = deficit_usd = Fixed.repaid_usd + 5e5
 
-    errors = outlook.paired_errors(Fixed, Shifted)  # type: ignore[arg-type]
+    errors = compared.paired_errors(Fixed, Shifted)  # type: ignore[arg-type]
     assert max(errors) < 1e-3
 
 

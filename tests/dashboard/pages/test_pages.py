@@ -22,7 +22,7 @@ from dashboard.market.state import WhatIf
 from dashboard.pages.about import page as about
 from dashboard.pages.overview import page as overview
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import outlook, parts, simulation
+from dashboard.pages.what_if import compared, outlook, parts, simulation
 from dashboard.pages.what_if import page as what_if
 from tests.dashboard.conftest import MemorySource, words
 
@@ -192,7 +192,7 @@ def test_no_simulation_without_a_calibrated_scenario(loaded: LoadedMarket) -> No
 
 def test_a_difference_inside_its_error_has_no_colour() -> None:
     same = ShownFigure(1e6, 0.9e6, 1.1e6, 5e4, 100)
-    row = outlook.Comparison("Debt", "USD", same, same, change=2e4, error=5e4)
+    row = compared.Comparison("Debt", "USD", same, same, change=2e4, error=5e4)
     _, _, _, difference, error = parts._comparison(row)
 
     assert words(difference) == "≈ 0"
@@ -203,7 +203,7 @@ def test_a_difference_inside_its_error_has_no_colour() -> None:
 def test_a_difference_of_two_figures_without_intervals_has_no_error() -> None:
     bare = ShownFigure(1e6, n_positive=40, no_interval="40 of 4,000 paths lie beyond the level")
     known = ShownFigure(1e6, 0.9e6, 1.1e6, 5e4, 100)
-    row = outlook.Comparison("Debt", "USD", bare, bare, change=2e4, error=5e4)
+    row = compared.Comparison("Debt", "USD", bare, bare, change=2e4, error=5e4)
     assert words(parts._comparison(row)[-1]) != "±\u00a050k"
     assert words(parts._comparison(replace(row, scenario=known))[-1]) == "±\u00a050k"
 

@@ -16,7 +16,7 @@ import risk_core as rc
 from dashboard.market.loaded import LoadedMarket, ShownFigure, ShownRun
 from dashboard.market.state import PRESETS, WhatIf
 from dashboard.pages.what_if import answers as shocks
-from dashboard.pages.what_if import on_the_way, outlook, parts, simulation, wording
+from dashboard.pages.what_if import compared, on_the_way, outlook, parts, simulation, wording
 from dashboard.pages.what_if import world as worlds
 from dashboard.pages.what_if.spread import BINS, spread
 from dashboard.pages.what_if.spread_chart import figure_words, spread_chart
@@ -41,7 +41,7 @@ def test_a_run_in_two_parts_has_the_bits_of_one(loaded: LoadedMarket, scenario: 
 def test_paths_drawn_together_are_resampled_together() -> None:
     """Of three clusters each draw holds whole ones; errors of a quasi-random run come from its 16 copies."""
     cluster = np.array([0, 1, 0, 2, 1, 2, 0, 1, 2])
-    draw = outlook.resampling(9, cluster, np.random.default_rng(2))
+    draw = compared.resampling(9, cluster, np.random.default_rng(2))
     for _ in range(20):
         found = np.bincount(draw(), minlength=9)
         assert found.sum() == 9
@@ -65,9 +65,9 @@ def test_on_the_way_every_path_ends_at_the_prices_of_the_exact_answer(
 def test_on_the_way_is_a_row_where_prices_move_alone(loaded: LoadedMarket, scenario: rc.Scenario) -> None:
     """A day that ends far below repays more than one that ends where it began, and the exact jump is near it."""
 
-    def row(state: WhatIf) -> outlook.Comparison | None:
+    def row(state: WhatIf) -> compared.Comparison | None:
         found = outlook.simulate(loaded, scenario, state, 500).rows
-        return next((row for row in found if row.label == outlook.ON_THE_WAY.label), None)
+        return next((row for row in found if row.label == compared.ON_THE_WAY.label), None)
 
     found = row(WhatIf(eth=-0.3))
     assert found is not None
