@@ -25,7 +25,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help run environment kernels test coverage lint bench notebooks lock server clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  First time here? make run. Before a commit: make lint test."
 
